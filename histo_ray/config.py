@@ -1,0 +1,156 @@
+"""Typed settings. Frozen, unknown keys refused; every field is also a flag of the command line."""
+
+import hashlib
+import json
+import tomllib
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from histo_ray.errors import ConfigError
+
+TILING_VERSION = 1
+"""Raised whenever the code changes a pixel or a tile for the same settings."""
+
+
+class Settings(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TilingConfig(Settings):
+    """Everything that changes which tiles there are and what is in them."""
+
+    mpp: float = Field(0.5, ge=0.05, le=20, description="microns per pixel of the tiles")
+    tile_px: int = Field(224, ge=16, le=4096, description="edge of a tile, in pixels at --mpp")
+    stride_px: int | None = Field(
+        None, ge=1, description="step between tiles, in pixels at --mpp (default: tile_px)"
+    )
+    tissue: str = Field(
+        "otsu",
+        description="otsu | none | a pattern of mask or GeoJSON files, as in masks/{slide_id}.png",
+    )
+    min_tissue: float = Field(0.25, ge=0, le=1, description="least tissue fraction of a kept tile")
+    mask_mpp: float = Field(8.0, ge=1, le=64, description="resolution of the tissue mask")
+    min_area_um2: float = Field(10_000.0, ge=0, description="smaller pieces of tissue are dropped")
+    max_hole_um2: float = Field(40_000.0, ge=0, description="smaller holes in tissue are filled")
+    close_um: float = Field(40.0, ge=0, description="gaps in tissue up to this width are closed")
+
+    @property
+    def stride(self) -> int:
+        """Step between tiles in px at `mpp`."""
+        return self.stride_px or self.tile_px
+
+    def fingerprint(self) -> str:
+        """12 hex digits: the `tiling=` of a partition's path."""
+        tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
+        settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
+        if tissue != "otsu":  # these change a computed mask only
+            for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
+                del settings[key]
+        return digest({"version": TILING_VERSION, **settings})[:12]
+
+
+class ExtractConfig(TilingConfig):
+    """One extraction: slides of a manifest, encoders, and how to run them."""
+
+    manifest: str = Field(description="CSV or Parquet, one row a slide: slide_id, path, ...")
+    store: str = Field(description="folder or s3:// or gs:// URI of the feature store")
+    encoder: tuple[str, ...] = Field(
+        min_length=1, description="encoder to run; repeat it for several from one read"
+    )
+    encoder_table: tuple[str, ...] = Field(
+        (), description="TOML file with encoders of your own; may be repeated"
+    )
+    slide_mpp: float | None = Field(
+        None, ge=0.05, le=20, description="mpp of slides that state none, in file or manifest"
+    )
+    allow_contract_break: bool = Field(
+        False, description="accept a tile size or mpp that an encoder was not made for; recorded"
+    )
+    format: Literal["parquet", "zarr"] = Field("parquet", description="form of the partitions")
+    dtype: Literal["float16", "float32"] = Field("float16", description="of the stored vectors")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="arithmetic of the encoder; auto: float32 on CPU, float16 on GPU"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where encoders run")
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="tiles encoded at once (default: 32 on CPU, 128 on GPU)"
+    )
+    readers: int | None = Field(
+        None, ge=1, description="reader processes (default: from the cluster's CPUs)"
+    )
+    encoder_workers: int | None = Field(
+        None, ge=1, description="processes per encoder (default: one a GPU, or one on CPU)"
+    )
+    encoder_threads: int | None = Field(
+        None, ge=1, description="CPU threads of an encoder process (default: all cores of a node)"
+    )
+    replace_changed: bool = Field(
+        False, description="extract again slides whose file has changed since they were stored"
+    )
+    address: str = Field(
+        "local", description="Ray to run on: local, auto (a running one), or ray://host:port"
+    )
+
+    @model_validator(mode="after")
+    def _no_encoder_twice(self) -> Self:
+        if len(set(self.encoder)) != len(self.encoder):
+            raise ValueError(f"encoder: the same one twice in {list(self.encoder)}")
+        return self
+
+    @property
+    def tiling(self) -> TilingConfig:
+        """The part that changes pixels."""
+        return TilingConfig(**{key: getattr(self, key) for key in TilingConfig.model_fields})
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse_settings(kind: type[S], values: dict[str, Any], origin: str) -> S:
+    """Check `values` against `kind`.
+
+    Args:
+        kind: The settings wanted.
+        values: Keys and values as parsed from TOML or flags.
+        origin: Where they came from, for messages.
+
+    Raises:
+        ConfigError: All problems, in one line.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            text = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                text = "unknown key"
+            elif problem["type"] == "missing":
+                text = "missing"
+            else:
+                text += f" (found {problem['input']!r})" if key else ""
+            problems.append(f"{key}: {text}" if key else text)
+        raise ConfigError(f"{origin}: {'; '.join(problems)}") from None
+
+
+def parse_toml(text: str, origin: str) -> dict[str, Any]:
+    """Parse TOML; keys may be written with - or _.
+
+    Raises:
+        ConfigError: Not TOML.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
+    return {key.replace("-", "_"): value for key, value in values.items()}
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hex, of a JSON-like value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

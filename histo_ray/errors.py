@@ -1,0 +1,30 @@
+"""Every error histo_ray raises on purpose.
+
+The class says who must act: `ConfigError` the caller, `SlideError` the owner of one slide (the
+run goes on without it), `StoreError` the operator of the store. Anything else is a bug.
+All take positional arguments only, so they survive pickling between Ray processes.
+"""
+
+
+class HistoRayError(Exception):
+    """Base of all errors below; catch it only at a program's edge."""
+
+
+class ConfigError(HistoRayError):
+    """The configuration cannot describe a run."""
+
+
+class StoreError(HistoRayError):
+    """The feature store is not in the state the operation needs."""
+
+
+class SlideError(HistoRayError):
+    """One slide cannot be used; the rest of the run is unaffected."""
+
+    def __init__(self, slide_id: str, problem: str) -> None:
+        super().__init__(slide_id, problem)
+        self.slide_id = slide_id
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"slide {self.slide_id!r}: {self.problem}"
