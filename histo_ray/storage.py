@@ -1,0 +1,81 @@
+"""Turns a path or URI into a file system and a path on it. The one door to where bytes lie.
+
+pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and the region are
+passed here, because releases of pyarrow differ in which of their variables they look at.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from histo_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+ACCEPTED = "a local path, s3://bucket/... or gs://bucket/..."
+
+
+def locate(uri: str) -> "tuple[FileSystem, str]":
+    """The file system that `uri` is on, and its path there.
+
+    Args:
+        uri: Local path (made absolute; `~` is the home folder), `file://`, `s3://` or `gs://`.
+
+    Returns:
+        File system, and a path without scheme and without a trailing slash.
+
+    Raises:
+        ConfigError: Another scheme, or no bucket.
+    """
+    from pyarrow import fs
+
+    scheme, mark, rest = uri.partition("://")
+    if not uri:
+        raise ConfigError(f"storage: an empty path, wanted {ACCEPTED}; name a place")
+    if not mark:
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    if scheme == "file":
+        return fs.LocalFileSystem(), str(Path(unquote(rest)).absolute())
+    if scheme not in ("s3", "gs"):
+        raise ConfigError(
+            f"storage {uri!r}: scheme {scheme}://, wanted {ACCEPTED}; copy the data or mount it"
+        )
+    bucket = rest.partition("/")[0]
+    if not bucket:
+        raise ConfigError(f"storage {uri!r}: no bucket, wanted {ACCEPTED}; name the bucket")
+    system = fs.GcsFileSystem() if scheme == "gs" else fs.S3FileSystem(**_s3_options(bucket))
+    return system, rest.rstrip("/")
+
+
+def is_local(system: "FileSystem") -> bool:
+    """Whether `system` is this machine's own file system."""
+    return bool(system.type_name == "local")
+
+
+def _s3_options(bucket: str) -> dict[str, Any]:
+    """What `S3FileSystem` is to be told, from the usual AWS environment."""
+    options: dict[str, Any] = {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        scheme, mark, host = endpoint.partition("://")
+        options["scheme"] = scheme if mark else "https"
+        options["endpoint_override"] = (host if mark else endpoint).rstrip("/")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = region or (None if endpoint else _bucket_region(bucket))
+    if region:
+        options["region"] = region
+    return options
+
+
+@cache
+def _bucket_region(bucket: str) -> str | None:
+    """Region of an AWS bucket by asking AWS; None leaves it to the profile or AWS's default."""
+    from pyarrow import fs
+
+    try:
+        return str(fs.resolve_s3_region(bucket))
+    except OSError:
+        return None
