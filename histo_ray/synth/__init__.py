@@ -1,0 +1,1 @@
+"""The embedded synthetic cohort: H&E-like slides for demonstrations and tests, offline."""
