@@ -1,0 +1,168 @@
+"""What an encoder is, and the pure functions around it. No torch, no I/O."""
+
+import math
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from histo_ray.config import Settings
+from histo_ray.errors import ConfigError
+from histo_ray.types import Floats
+
+Rgb = tuple[float, float, float]
+Pool = Literal["timm", "avg", "token", "cls+mean"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+NAME_PATTERN = r"^[a-z0-9_][a-z0-9._-]*$"
+MPP_TOLERANCE = 0.01
+"""Relative difference of mpp up to which a request still keeps to an encoder's contract."""
+
+
+class EncoderSpec(Settings):
+    """Everything that tells one encoder from another.
+
+    `resolve` may leave dim, input_px, mean, std and interpolation open: timm or the weights
+    know them. The spec of a loaded encoder has them all.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    """Slug: the `encoder=` of a partition's path."""
+    request: str
+    """What the user asked for, in full."""
+    source: Literal["timm", "hub", "file", "random"]
+    """Where weights come from: timm's own, a hub repository, a local file, or nowhere."""
+    architecture: str
+    """timm name; `hf-hub:org/name` while only the repository knows it."""
+    hub: str | None = None
+    """Repository `org/name` or `org/name@revision` that holds the weights."""
+    file: str | None = None
+    """Local .safetensors file; it takes the place of `hub` and of timm's own weights."""
+    seed: int | None = Field(None, ge=0)
+    """Of random weights."""
+    dim: int | None = Field(None, ge=1)
+    input_px: int | None = Field(None, ge=8, le=4096)
+    """Edge of what the network sees; tiles of another size are resized to it."""
+    tile_px: int | None = Field(None, ge=8, le=4096)
+    """Tile contract: edge of a tile in px; None accepts any."""
+    mpp: float | None = Field(None, gt=0)
+    """Tile contract: microns per pixel of a tile; None accepts any."""
+    mean: Rgb | None = None
+    """Per channel, of pixels scaled to 0..1."""
+    std: Rgb | None = None
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+    pool: Pool = "timm"
+    """`timm`: the network's own; `cls+mean`: class token beside the mean of patch tokens."""
+    timm_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Construction arguments of the timm network."""
+    licence: str = ""
+    """Of the weights."""
+    gated: bool = False
+    """Whether the repository wants a token and an accepted licence."""
+    about: str = ""
+
+
+class Encoder(Protocol):
+    """A loaded encoder: one network on one device."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder's spec, with nothing left open."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Over all weights as loaded, before any rewriting."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic: float32, float16 or bfloat16."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, in words."""
+
+    @property
+    def batch_norm_folded(self) -> bool:
+        """Whether batch norms were folded into convolutions."""
+
+    def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Encode (B, height, width, 3) uint8 RGB into (B, dim) float32."""
+
+
+def check_contract(spec: EncoderSpec, mpp: float, tile_px: int, allow: bool) -> str:
+    """Hold a tiling against what the encoder was made for.
+
+    Args:
+        spec: The encoder.
+        mpp: Microns per pixel of the tiles.
+        tile_px: Edge of the tiles in px.
+        allow: Accept a breach; it is then returned, to be recorded.
+
+    Returns:
+        What is breached, as "mpp 1 instead of 0.5"; empty if nothing is.
+
+    Raises:
+        ConfigError: The contract is breached and `allow` is False.
+    """
+    broken = []
+    if spec.mpp is not None and not math.isclose(mpp, spec.mpp, rel_tol=MPP_TOLERANCE):
+        broken.append(("mpp", f"{mpp:g}", f"{spec.mpp:g}"))
+    if spec.tile_px is not None and tile_px != spec.tile_px:
+        broken.append(("tile_px", str(tile_px), str(spec.tile_px)))
+    if broken and not allow:
+        found = " and ".join(f"{key} {value}" for key, value, _ in broken)
+        wanted = " and ".join(f"{key} {value}" for key, _, value in broken)
+        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, _, value in broken)
+        raise ConfigError(
+            f"encoder {spec.name!r}: tiles of {found}, made for {wanted}; "
+            f"ask for {flags}, or pass --allow-contract-break"
+        )
+    return "; ".join(f"{key} {value} instead of {wanted}" for key, value, wanted in broken)
+
+
+def encode_fixed(
+    encoder: Encoder, pixels: npt.NDArray[np.uint8], batch_size: int
+) -> npt.NDArray[np.float32]:
+    """Encode any number of tiles in batches of one shape.
+
+    Kernels are chosen by shape, so a vector could depend on how many tiles came with it. Here
+    the network never sees another shape than `batch_size` tiles: the last batch is filled up
+    with black tiles, whose vectors are dropped.
+
+    Args:
+        encoder: The encoder.
+        pixels: (N, height, width, 3) RGB.
+        batch_size: Tiles a batch.
+
+    Returns:
+        (N, dim), in the order of `pixels`.
+    """
+    vectors = np.empty((len(pixels), encoder.dim), np.float32)
+    for start in range(0, len(pixels), batch_size):
+        batch = pixels[start : start + batch_size]
+        count = len(batch)
+        if count < batch_size:
+            filled = np.zeros((batch_size, *pixels.shape[1:]), np.uint8)
+            filled[:count] = batch
+            batch = filled
+        vectors[start : start + count] = encoder.encode(batch)[:count]
+    return vectors
+
+
+def find_nonfinite(vectors: Floats, dtype: Literal["float16", "float32"]) -> int:
+    """Count vectors that would not be finite once stored as `dtype`.
+
+    A finite float32 beyond 65,504 is infinite in float16.
+
+    Args:
+        vectors: (N, dim).
+        dtype: Element type of the store.
+    """
+    with np.errstate(over="ignore"):
+        stored = vectors.astype(dtype)
+    return int(np.count_nonzero(~np.isfinite(stored).all(axis=1)))

@@ -1,0 +1,203 @@
+"""From a request to a spec: the built-in table, users' tables, and timm's names. No torch."""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from histo_ray.config import parse_settings
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.request import (
+    TIMM_KEYS,
+    EncoderRequest,
+    parse_request,
+    parse_value,
+    refuse_pickle,
+    slugify,
+)
+from histo_ray.encoders.timm_names import has_timm_name, list_timm_names
+from histo_ray.errors import ConfigError
+
+BUILT_IN = Path(__file__).parent / "encoders.toml"
+_NOT_IN_TABLES = {"name", "request", "source", "seed"}
+
+Table = dict[str, EncoderSpec]
+
+
+def resolve(request: str, tables: Sequence[str] = ()) -> EncoderSpec:
+    """Find what a request means. Quick, offline: weights are not looked at.
+
+    Args:
+        request: As in `imgnet2048`, `resnet50.a1_in1k`, `hf-hub:org/name`,
+            `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50`.
+        tables: TOML files with encoders of the user's own.
+
+    Returns:
+        The spec; for names that only timm knows, timm fills in the rest when it is loaded.
+
+    Raises:
+        ConfigError: The request or a table cannot be understood.
+    """
+    parsed = parse_request(request)
+    values = _source_values(parsed, _merge_tables(tables))
+    values |= _own_values(parsed)
+    kwargs = {key: parse_value(text) for key, text in parsed.keys.items() if key in TIMM_KEYS}
+    values["timm_kwargs"] = values.get("timm_kwargs", {}) | kwargs
+    values["request"] = parsed.text
+    return parse_settings(EncoderSpec, values, f"encoder {request!r}")
+
+
+def list_encoders(tables: Sequence[str] = ()) -> list[EncoderSpec]:
+    """All encoders known by name, the built-in ones first."""
+    return list(_merge_tables(tables).values())
+
+
+def _source_values(parsed: EncoderRequest, table: Table) -> dict[str, Any]:
+    """What the source alone says."""
+    slug = slugify(parsed.text)
+    if parsed.kind == "file":
+        return _file_values(parsed, slug)
+    entry = _find_entry(parsed, table)
+    if entry is not None:
+        plain = slug == slugify(parsed.text.partition("?")[0])
+        return entry.model_dump() | {"name": entry.name if plain else slug}
+    if parsed.kind == "hub":
+        if parsed.source.count("/") != 1:
+            raise ConfigError(
+                f"encoder {parsed.text!r}: repository {parsed.source!r}, org/name wanted; "
+                "mend the request"
+            )
+        architecture = parsed.keys.get("arch", f"hf-hub:{parsed.source}")
+        return {
+            "name": slug, "source": "hub", "hub": parsed.source, "architecture": architecture,
+        }  # fmt: skip
+    _check_timm_name(parsed.text, parsed.source, table)
+    values: dict[str, Any] = {"name": slug, "source": "timm", "architecture": parsed.source}
+    if parsed.kind == "random":
+        values |= {"source": "random", "seed": 0}
+    return values
+
+
+def _find_entry(parsed: EncoderRequest, table: Table) -> EncoderSpec | None:
+    if parsed.kind == "named":
+        return table.get(parsed.source)
+    if parsed.kind == "hub":  # the table knows more of a repository than its config file does
+        wanted = parsed.source.lower()
+        return next((e for e in table.values() if (e.hub or "").lower() == wanted), None)
+    return None
+
+
+def _file_values(parsed: EncoderRequest, slug: str) -> dict[str, Any]:
+    architecture = parsed.keys.get("arch")
+    if architecture is None:
+        raise ConfigError(
+            f"encoder {parsed.text!r}: a file without an architecture, one wanted; "
+            "add ?arch=<timm name>"
+        )
+    _check_timm_name(parsed.text, architecture, {})
+    return {
+        "name": slug, "source": "file", "file": parsed.source, "architecture": architecture,
+    }  # fmt: skip
+
+
+def _own_values(parsed: EncoderRequest) -> dict[str, Any]:
+    """What the keys we read ourselves say."""
+    values: dict[str, Any] = {}
+    keys = parsed.keys
+    if "px" in keys:
+        values["input_px"] = parse_value(keys["px"])
+    if "seed" in keys:
+        values["seed"] = parse_value(keys["seed"])
+    for key in ("mean", "std"):
+        if key in keys:
+            numbers = [parse_value(text) for text in keys[key].split(",")]
+            values[key] = tuple(numbers * 3 if len(numbers) == 1 else numbers)
+    for key in ("pool", "interpolation"):
+        if key in keys:
+            values[key] = keys[key].replace(" ", "+")  # a + in a URL may have become a blank
+    if parsed.kind == "random" and "file" in keys:
+        raise ConfigError(
+            f"encoder {parsed.text!r}: random weights and a file, one wanted; drop random:"
+        )
+    if parsed.kind != "file" and "file" in keys:
+        if not keys["file"].endswith(".safetensors"):
+            raise ConfigError(
+                f"encoder {parsed.text!r}: file {keys['file']!r}, .safetensors wanted; "
+                "convert the weights"
+            )
+        values["file"] = keys["file"]
+        values["source"] = "file"
+    if "arch" in keys and parsed.kind in ("named", "random"):
+        raise ConfigError(
+            f"encoder {parsed.text!r}: arch beside a name, none wanted; "
+            "it is for files and repositories"
+        )
+    return values
+
+
+def _check_timm_name(text: str, name: str, table: Table) -> None:
+    if has_timm_name(name):
+        return
+    near = difflib.get_close_matches(name.partition(".")[0], [*table, *list_timm_names()], n=3)
+    if near:
+        remedy = f"did you mean {' or '.join(near)}?"
+    else:
+        remedy = f"ours: {', '.join(table) or 'none'}; timm.list_models() lists timm's"
+    raise ConfigError(
+        f"encoder {text!r}: {name!r} is neither in a table nor in timm, a known name wanted; "
+        f"{remedy}"
+    )
+
+
+def _merge_tables(tables: Sequence[str]) -> Table:
+    merged = dict(_built_in())
+    for file in tables:
+        for name, spec in _read_table(Path(file).expanduser()).items():
+            if name in merged:
+                raise ConfigError(
+                    f"{file}: encoder {name!r} is there already, a new name wanted; rename it"
+                )
+            merged[name] = spec
+    return merged
+
+
+@cache
+def _built_in() -> Table:
+    return _read_table(BUILT_IN)
+
+
+def _read_table(path: Path) -> Table:
+    """The entries of one TOML file."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}), a TOML table of encoders wanted; "
+            "check --encoder-table"
+        ) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{path}: {error}, a TOML table of encoders wanted; mend the file"
+        ) from None
+    return {name: _read_entry(path, name, entry) for name, entry in entries.items()}
+
+
+def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
+    """One section; a relative `file` starts at the table's own folder."""
+    origin = f"{path}: encoder {name!r}"
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{origin}: {entry!r}, a section [{name}] wanted; mend the file")
+    unwanted = sorted(_NOT_IN_TABLES & entry.keys())
+    if unwanted:
+        raise ConfigError(f"{origin}: key {unwanted[0]!r}, none such wanted in a table; drop it")
+    values = entry | {"name": name, "request": name, "source": "timm"}
+    if "file" in entry:
+        refuse_pickle(name, str(entry["file"]))
+        values["file"] = str(path.parent / Path(str(entry["file"])).expanduser())
+        values["source"] = "file"
+    elif "hub" in entry:
+        values["source"] = "hub"
+        values.setdefault("architecture", f"hf-hub:{entry['hub']}")
+    return parse_settings(EncoderSpec, values, origin)

@@ -1,0 +1,141 @@
+"""Reads a request for an encoder: `<source>?key=value&key=value`. Pure.
+
+A source is a name of the table, a timm name, `hf-hub:org/name`, `random:<timm name>`, or the path
+of a .safetensors file.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from histo_ray.errors import ConfigError
+
+OWN_KEYS = frozenset({"seed", "px", "arch", "file", "name", "mean", "std", "pool", "interpolation"})
+"""Keys that histo_ray reads itself."""
+TIMM_KEYS = frozenset(
+    {
+        "act_layer", "class_token", "depth", "dynamic_img_pad", "dynamic_img_size", "embed_dim",
+        "img_size", "init_values", "mlp_layer", "mlp_ratio", "no_embed_class", "norm_layer",
+        "num_heads", "output_stride", "pad_type", "patch_size", "pos_embed", "qkv_bias",
+        "reg_tokens", "window_size",
+    }
+)  # fmt: skip
+"""Keys handed to timm as construction arguments."""
+UNNAMED_KEYS = frozenset({"file", "arch", "name"})
+"""Keys that say where weights are, not what vectors they give: no part of a name."""
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
+
+Kind = Literal["named", "hub", "random", "file"]
+
+
+class EncoderRequest(NamedTuple):
+    """A request, taken apart."""
+
+    text: str
+    kind: Kind
+    source: str
+    """Without its prefix."""
+    keys: dict[str, str]
+
+
+def parse_request(text: str) -> EncoderRequest:
+    """Take a request apart.
+
+    Raises:
+        ConfigError: Unknown or repeated key, key without value, pickled weights, no source.
+    """
+    source, _, query = text.strip().partition("?")
+    keys: dict[str, str] = {}
+    for part in query.split("&") if query else []:
+        key, equals, value = part.partition("=")
+        if not equals or not value:
+            raise ConfigError(f"encoder {text!r}: {part!r}, key=value wanted; mend the request")
+        if key not in OWN_KEYS | TIMM_KEYS:
+            near = suggest(key, OWN_KEYS | TIMM_KEYS)
+            raise ConfigError(f"encoder {text!r}: key {key!r}, one we know wanted; {near}")
+        if key in keys:
+            raise ConfigError(f"encoder {text!r}: key {key!r} twice, once wanted; drop one")
+        keys[key] = value
+    kind, name = _split_kind(source)
+    if not name:
+        raise ConfigError(f"encoder {text!r}: no source, a name wanted; see `histo-ray doctor`")
+    for path in (source, keys.get("file", "")):
+        refuse_pickle(text, path)
+    if "seed" in keys and kind != "random":
+        raise ConfigError(
+            f"encoder {text!r}: a seed with real weights, none wanted; "
+            f"drop it, or ask for random:{name}"
+        )
+    return EncoderRequest(text.strip(), kind, name, keys)
+
+
+def refuse_pickle(text: str, path: str) -> None:
+    """Raise ConfigError if `path` names a pickle: loading one can run any code."""
+    if path.lower().endswith(PICKLES):
+        raise ConfigError(
+            f"encoder {text!r}: {path} is a pickle, .safetensors wanted; convert it once, with "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'w.safetensors')"
+        )
+
+
+def slugify(request: str) -> str:
+    """The name under which an encoder is stored: `random:resnet10t` -> `random-resnet10t-seed0`.
+
+    Every key that changes vectors is part of it, in alphabetical order. A name may come from
+    several requests (two repositories, say): the store tells them apart by their weights.
+
+    Args:
+        request: A request in full.
+
+    Returns:
+        Of letters a-z, digits, `.`, `_` and `-`.
+    """
+    parsed = parse_request(request)
+    if "name" in parsed.keys:
+        return _clean(parsed.keys["name"])
+    stem = parsed.source
+    if parsed.kind in ("hub", "file"):
+        stem = re.split(r"[/\\]", stem)[-1]
+    stem = stem.removesuffix(".safetensors")
+    keys = dict(parsed.keys)
+    if parsed.kind == "random":
+        stem = f"random-{stem}"
+        keys.setdefault("seed", "0")
+    named = [f"{key}{keys[key]}" for key in sorted(keys) if key not in UNNAMED_KEYS]
+    return _clean("-".join([stem, *named]))
+
+
+def parse_value(value: str) -> Any:
+    """A key's value: true, false, none, a whole number, a number, or text."""
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value
+
+
+def suggest(found: str, known: Iterable[str]) -> str:
+    """Half a sentence that names what is nearest to `found`."""
+    near = difflib.get_close_matches(found, sorted(known), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def _split_kind(source: str) -> tuple[Kind, str]:
+    for prefix in ("hf-hub:", "hf_hub:"):
+        if source.startswith(prefix):
+            return "hub", source.removeprefix(prefix).strip("/")
+    if source.startswith("random:"):
+        return "random", source.removeprefix("random:")
+    if source.endswith(".safetensors"):
+        return "file", source
+    return "named", source
+
+
+def _clean(text: str) -> str:
+    slug = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")
+    return slug or "encoder"
