@@ -1,0 +1,1 @@
+"""Pictures of slides, tiles and runs. Draws what it is given; reads no slide."""

@@ -1,0 +1,106 @@
+"""One number a tile, in colour on the slide's overview. Pure."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.report.canvas import (
+    FAINT,
+    INK,
+    RULE,
+    Picture,
+    blank,
+    frame,
+    paste,
+    shorten,
+    text_width,
+    write_text,
+)
+from histo_ray.report.preview import enlarge_small, framed, tile_boxes
+from histo_ray.types import TileGrid
+
+SPREAD = (2.0, 98.0)
+"""Percentiles of the finite values that take the ends of the colour map."""
+_STRENGTH = 0.72
+_LEGEND_PX = 44
+
+
+def draw_tile_heatmap(
+    image: Picture,
+    downsample: tuple[float, float],
+    grid: TileGrid,
+    values: npt.ArrayLike,
+    label: str,
+    title: str = "",
+) -> Picture:
+    """Colour each tile by its value (viridis), with a legend.
+
+    Args:
+        image: (height, width, 3) RGB overview of the whole slide.
+        downsample: Level-0 px per px of `image`, (x, y).
+        grid: The tiles.
+        values: (N,) one number a tile; what is not finite is left uncoloured.
+        label: What the numbers are.
+        title: First line; the slide's id if empty.
+
+    Returns:
+        (height, width, 3) RGB.
+    """
+    image, downsample = enlarge_small(image, downsample)
+    numbers = np.asarray(values, np.float64)
+    low, high = value_range(numbers)
+    grey = image.mean(axis=2, keepdims=True)
+    picture = (0.45 * grey + 0.55 * 255 * np.ones(3)).astype(np.uint8)
+    colours = colour_values(numbers, low, high)
+    boxes = tile_boxes(grid, downsample, image.shape)
+    for box, number, colour in zip(boxes.tolist(), numbers, colours, strict=True):
+        if np.isfinite(number):
+            left, top, right, bottom = box
+            spot = picture[top:bottom, left:right]
+            spot[:] = (spot * (1 - _STRENGTH) + colour * _STRENGTH + 0.5).astype(np.uint8)
+    missing = int((~np.isfinite(numbers)).sum())
+    caption = f"{label}  ·  {len(grid):,} tiles"
+    caption += f", {missing:,} without a value" if missing else ""
+    page = framed(picture, title or grid.slide_id, caption)
+    legend = _draw_legend(page.shape[1] - 32, low, high, label)
+    whole = blank(page.shape[1], page.shape[0] + _LEGEND_PX)
+    paste(whole, page, (0, 0))
+    paste(whole, legend, (16, page.shape[0] - 8))
+    return whole
+
+
+def value_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The values at the two ends of the colour map; (0, 1) if none is finite."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, SPREAD)
+    return float(low), float(high)
+
+
+def colour_values(values: npt.NDArray[np.float64], low: float, high: float) -> Picture:
+    """(N, 3) RGB of each value; values beyond the ends take the end's colour."""
+    span = high - low
+    inside = np.clip(np.where(np.isnan(values), low, values), low, high)
+    share = (inside - low) / span if span > 0 else np.full(len(values), 0.5)
+    steps = (share * 255 + 0.5).astype(np.uint8)
+    if not len(steps):
+        return np.empty((0, 3), np.uint8)
+    bgr = cv2.applyColorMap(steps[:, None], cv2.COLORMAP_VIRIDIS)
+    return bgr[:, 0, ::-1].astype(np.uint8)
+
+
+def _draw_legend(width: int, low: float, high: float, label: str) -> Picture:
+    """A colour bar with its ends' values; the label in the middle."""
+    legend = blank(width, _LEGEND_PX - 4)
+    bar = colour_values(np.linspace(0, 1, width), 0, 1)
+    soft = 255 * (1 - _STRENGTH) + bar * _STRENGTH
+    legend[2:16] = soft.astype(np.uint8)
+    frame(legend, (0, 2, width, 16), RULE)
+    ends = [f"{number:.3g}" for number in (low, high)]
+    write_text(legend, (0, 19), ends[0], 13, INK)
+    write_text(legend, (width - text_width(ends[1], 13), 19), ends[1], 13, INK)
+    room = width - 2 * max(text_width(end, 13) for end in ends) - 32
+    middle = shorten(label, 13, max(room, 0))
+    write_text(legend, ((width - text_width(middle, 13)) // 2, 19), middle, 13, FAINT)
+    return legend
