@@ -24,7 +24,9 @@ PALE: Colour = (154, 103, 0)
 BAD: Colour = (190, 38, 46)
 
 _ROUND_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
-_ELLIPSIS = "…"
+_ELLIPSIS = "..."
+_PLAIN = str.maketrans({"×": "x", "µ": "u", "μ": "u", "…": _ELLIPSIS})
+"""The typeface lacks these."""
 
 
 @cache
@@ -40,7 +42,7 @@ def blank(width: int, height: int, colour: Colour = PAPER) -> Picture:
 
 def text_width(text: str, size: int) -> int:
     """Width of one line of type, px."""
-    return int(np.ceil(load_font(size).getlength(text)))
+    return int(np.ceil(load_font(size).getlength(text.translate(_PLAIN))))
 
 
 def shorten(text: str, size: int, width: int, keep: Literal["start", "ends"] = "start") -> str:
@@ -90,7 +92,7 @@ def write_text(
     if not room.size:
         return
     page = Image.fromarray(np.ascontiguousarray(room))
-    ImageDraw.Draw(page).text((0, 0), text, fill=colour, font=load_font(size))
+    ImageDraw.Draw(page).text((0, 0), text.translate(_PLAIN), fill=colour, font=load_font(size))
     room[:] = np.asarray(page)
 
 
@@ -119,7 +121,7 @@ def bar_length(um_per_px: float, room_px: float) -> tuple[float, str]:
     """
     fitting = [um for um in _ROUND_UM if um <= room_px * um_per_px]
     um = float(fitting[-1]) if fitting else room_px * um_per_px
-    return um, f"{um / 1000:g} mm" if um >= 1000 else f"{um:.3g} µm"
+    return um, f"{um / 1000:g} mm" if um >= 1000 else f"{um:.3g} um"
 
 
 def draw_scale_bar(picture: Picture, um_per_px: float, room: tuple[int, int, int, int]) -> None:

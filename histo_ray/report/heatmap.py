@@ -49,15 +49,8 @@ def draw_tile_heatmap(
     image, downsample = enlarge_small(image, downsample)
     numbers = np.asarray(values, np.float64)
     low, high = value_range(numbers)
-    grey = image.mean(axis=2, keepdims=True)
-    picture = (0.45 * grey + 0.55 * 255 * np.ones(3)).astype(np.uint8)
-    colours = colour_values(numbers, low, high)
     boxes = tile_boxes(grid, downsample, image.shape)
-    for box, number, colour in zip(boxes.tolist(), numbers, colours, strict=True):
-        if np.isfinite(number):
-            left, top, right, bottom = box
-            spot = picture[top:bottom, left:right]
-            spot[:] = (spot * (1 - _STRENGTH) + colour * _STRENGTH + 0.5).astype(np.uint8)
+    picture = _tint(image, boxes, colour_values(numbers, low, high), np.isfinite(numbers))
     missing = int((~np.isfinite(numbers)).sum())
     caption = f"{label}  ·  {len(grid):,} tiles"
     caption += f", {missing:,} without a value" if missing else ""
@@ -67,6 +60,25 @@ def draw_tile_heatmap(
     paste(whole, page, (0, 0))
     paste(whole, legend, (16, page.shape[0] - 8))
     return whole
+
+
+def _tint(
+    image: Picture,
+    boxes: npt.NDArray[np.int32],
+    colours: Picture,
+    shown: npt.NDArray[np.bool_],
+) -> Picture:
+    """A pale grey copy of `image` with the boxes that are `shown` in their colours."""
+    grey = image.mean(axis=2, keepdims=True)
+    picture: npt.NDArray[np.float64] = 0.45 * grey + 0.55 * 255 * np.ones(3)
+    layer, covered = np.zeros_like(image), np.zeros(image.shape[:2], bool)
+    for spread in (1, 0):  # first a little too large, so that rounding leaves no gaps
+        for (left, top, right, bottom), colour in zip(boxes[shown], colours[shown], strict=True):
+            layer[top : bottom + spread, left : right + spread] = colour
+            covered[top : bottom + spread, left : right + spread] = True
+    strength = np.where(covered, _STRENGTH, 0)[..., None]
+    tinted: Picture = (picture * (1 - strength) + layer * strength + 0.5).astype(np.uint8)
+    return tinted
 
 
 def value_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:

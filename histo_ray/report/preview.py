@@ -103,11 +103,11 @@ def tile_boxes(
 def describe(pyramid: Pyramid, grid: TileGrid | None) -> str:
     """One line on a slide: size, extent, resolution, tiles."""
     (width, height), mpp = pyramid.size, pyramid.mpp
-    resolution = f"{mpp.x:.4g}" if mpp.x == mpp.y else f"{mpp.x:.4g} × {mpp.y:.4g}"
+    resolution = f"{mpp.x:.4g}" if mpp.x == mpp.y else f"{mpp.x:.4g} x {mpp.y:.4g}"
     parts = [
-        f"{width:,} × {height:,} px",
-        f"{width * mpp.x / 1000:.3g} × {height * mpp.y / 1000:.3g} mm",
-        f"{resolution} µm/px ({pyramid.mpp_source})",
+        f"{width:,} x {height:,} px",
+        f"{width * mpp.x / 1000:.3g} x {height * mpp.y / 1000:.3g} mm",
+        f"{resolution} um/px ({pyramid.mpp_source})",
     ]
     if grid is not None:
         parts.append(f"{len(grid):,} tile{'' if len(grid) == 1 else 's'}")

@@ -16,6 +16,8 @@ _OUTLINE, _FRINGE, _TILT = 80, 81, 82
 _FRINGE_UM = 7.0
 _GRAIN_PX = 256
 _BLOCK_PX = 512
+_PEN_UM = 70.0
+_PEN_SOFT_UM = 3.0
 _PEN_RGB = np.array([38, 92, 84], np.float32)
 
 
@@ -112,13 +114,18 @@ class Scene:
     def _draw_pen(self, light: Field, window: Window) -> None:
         if not len(self.pen_path):
             return
-        points = (self.pen_path - [window.left, window.top]) / window.step - 0.5
-        line = np.zeros(light.shape[:2], np.uint8)
-        thickness = max(1, round(70 / window.step))
-        cv2.polylines(line, [np.round(points).astype(np.int32)], False, 255, thickness)
+        # Drawn with a margin, so that the soft edge runs on across the borders of blocks.
+        margin = round(4 * _PEN_SOFT_UM / window.step) + 1
+        height, width = light.shape[:2]
+        points = (self.pen_path - [window.left, window.top]) / window.step - 0.5 + margin
+        fixed = np.round(points * 16).astype(np.int32)
+        line = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
+        thickness = max(1, round(_PEN_UM / window.step))
+        cv2.polylines(line, [fixed], False, 255, thickness, cv2.LINE_8, 4)
         if line.any():
-            soft = cv2.GaussianBlur(line, (0, 0), 3 / window.step).astype(np.float32)
-            ink = (soft * (0.88 / 255))[..., None]
+            soft = cv2.GaussianBlur(line, (0, 0), _PEN_SOFT_UM / window.step)
+            ink = soft[margin : margin + height, margin : margin + width, None].astype(np.float32)
+            ink *= np.float32(0.88 / 255)
             light *= 1 - ink + ink * (_PEN_RGB / 255)
 
 

@@ -1,0 +1,46 @@
+# Every target sets up by itself what it needs; nothing outside this folder is changed but uv's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help setup demo test check bench lock clean
+help: ## this text
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready ## make .venv from requirements.lock
+
+# uv is used where it is found; otherwise a private copy goes to .venv-uv.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@set -e; uv="$$(command -v uv || true)"; \
+	if [ -z "$$uv" ]; then \
+	  [ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/python -m pip install -q uv; }; \
+	  uv=.venv-uv/bin/uv; \
+	fi; \
+	[ -x $(BIN)/python ] || $$uv venv -q --python '>=3.11' $(VENV); \
+	echo "setup: installing the packages of requirements.lock into $(VENV)"; \
+	$$uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock; \
+	$$uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: setup ## the main job on embedded synthetic slides
+	$(BIN)/histo-ray demo --out demo
+
+test: setup ## all tests but the slow and GPU ones
+	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+
+check: setup ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## the benchmarks of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+lock: ## requirements.lock anew from pyproject.toml
+	uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .venv-uv demo .mypy_cache .ruff_cache .pytest_cache

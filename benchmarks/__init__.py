@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks [--quick] [NAME ...]`. Figures go to docs/benchmarks.md."""

@@ -1,0 +1,5 @@
+"""The program `histo-ray`: parse, call, print."""
+
+from histo_ray.cli.main import main
+
+__all__ = ["main"]

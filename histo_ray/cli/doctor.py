@@ -1,0 +1,157 @@
+"""`histo-ray doctor`: can this machine or cluster run, and if not, what to do."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from histo_ray.errors import HistoRayError
+
+LEAST_FREE_GB = 10
+LEAST_SHM_GB = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    found: str
+    remedy: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.add_argument("--store", help="store that will be written; its disk is looked at")
+    parser.add_argument("--encoder", action="append", default=[], help="encoder to load as a test")
+    parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
+    parser.add_argument("--address", default="local", help="Ray to look at: local, auto, ray://...")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at everything; 0 if nothing is bad, else 2."""
+    findings = [
+        _python(),
+        _openslide(),
+        _torch(),
+        _memory(),
+        _disk(args.store),
+        _ray(args.address),
+        _hub(),
+    ]
+    findings += [_encoder(request, args.encoder_table) for request in args.encoder]
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.state:<5} {finding.what:<10} {finding.found}")
+            if finding.remedy:
+                print(f"{'':<16} -> {finding.remedy}")
+    return 2 if any(finding.state == "bad" for finding in findings) else 0
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _openslide() -> Finding:
+    from histo_ray.slides.reader import openslide_versions
+
+    return Finding("openslide", "ok", openslide_versions())
+
+
+def _torch() -> Finding:
+    from histo_ray.encoders.torch_encoder import describe_devices
+
+    found, has_gpu = describe_devices()
+    if has_gpu:
+        return Finding("gpu", "ok", found)
+    return Finding("gpu", "note", found, "large encoders take seconds a tile on a CPU")
+
+
+def _memory() -> Finding:
+    shm = Path("/dev/shm")  # noqa: S108 - Ray's object store lies there
+    if not shm.is_dir():
+        return Finding("memory", "note", "no /dev/shm on this system")
+    free = shutil.disk_usage(shm).free / 1e9
+    if free < LEAST_SHM_GB:
+        return Finding(
+            "memory",
+            "bad",
+            f"{free:.1f} GB free in /dev/shm, Ray's object store wants {LEAST_SHM_GB}",
+            "in a container: --shm-size=8g",
+        )
+    return Finding("memory", "ok", f"{free:.1f} GB free in /dev/shm")
+
+
+def _disk(store: str | None) -> Finding:
+    if store and "://" in store:
+        return _try("store", lambda: _remote_store(store))
+    place = Path(store or ".").absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    state: Literal["ok", "note"] = "ok" if free >= LEAST_FREE_GB else "note"
+    remedy = "" if state == "ok" else "a slide takes about 15 MB an encoder (2,048 float16)"
+    return Finding("disk", state, f"{free:.0f} GB free at {place}", remedy)
+
+
+def _remote_store(uri: str) -> str:
+    from histo_ray.storage import locate
+
+    filesystem, path = locate(uri)
+    kind = filesystem.get_file_info(path).type.name
+    return f"{uri} answers ({'not there yet' if kind == 'NotFound' else kind.lower()})"
+
+
+def _ray(address: str) -> Finding:
+    def look() -> str:
+        from histo_ray.cluster.session import ray_session
+
+        with ray_session(address) as nodes:
+            cpus, gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
+            store = sum(n.object_store_bytes for n in nodes) / 1e9
+        return (
+            f"{len(nodes)} node(s), {cpus:g} CPUs, {gpus:g} GPUs, {store:.1f} GB object store "
+            f"({address})"
+        )
+
+    return _try("ray", look)
+
+
+def _hub() -> Finding:
+    from histo_ray.encoders.torch_encoder import describe_hub
+
+    found, reachable = describe_hub()
+    if reachable:
+        return Finding("weights", "ok", found)
+    remedy = "encoders from a local file (?file=...) and random: ones work"
+    return Finding("weights", "note", found, remedy)
+
+
+def _encoder(request: str, tables: list[str]) -> Finding:
+    def look() -> str:
+        from histo_ray.encoders.registry import resolve
+        from histo_ray.encoders.torch_encoder import load_encoder
+
+        encoder = load_encoder(resolve(request, tables))
+        return (
+            f"{request}: {encoder.dim} features, input {encoder.spec.input_px} px, "
+            f"weights {encoder.weights_sha256[:12]}, on {encoder.device}"
+        )
+
+    return _try("encoder", look)
+
+
+def _try(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "ok", look())
+    except (HistoRayError, OSError) as error:
+        return Finding(what, "bad", str(error))

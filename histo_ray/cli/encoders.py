@@ -1,0 +1,32 @@
+"""`histo-ray encoders`."""
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the encoders that have an entry."""
+    from histo_ray.encoders.registry import list_encoders
+
+    specs = list_encoders(args.encoder_table)
+    if args.json:
+        print(json.dumps([spec.model_dump() for spec in specs], indent=2))
+        return 0
+    print(f"{'name':<22} {'dim':>5}  {'tile px':>7}  {'mpp':>5}  {'gated':<5}  licence")
+    for spec in specs:
+        px = str(spec.tile_px or "any")
+        mpp = f"{spec.mpp:g}" if spec.mpp else "any"
+        gated = "yes" if spec.gated else "no"
+        print(f"{spec.name:<22} {spec.dim or '':>5}  {px:>7}  {mpp:>5}  {gated:<5}  {spec.licence}")
+    print(
+        "\nalso: any timm name, hf-hub:ORG/NAME, PATH.safetensors?arch=NAME, random:NAME?seed=0, "
+        "and entries of your own (--encoder-table FILE.toml)"
+    )
+    return 0

@@ -1,0 +1,25 @@
+"""`histo-ray extract`."""
+
+import argparse
+
+from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.config import ExtractConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    add_settings(parser, ExtractConfig)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract, and say what became of every slide."""
+    config = read_settings(args, ExtractConfig)
+    from histo_ray.cli.progress import Progress
+    from histo_ray.cli.summary import print_run
+    from histo_ray.cluster.run import run_extract
+
+    with Progress("extract") as progress:
+        summary = run_extract(config, progress.report)
+    return print_run(summary, config.store, as_json=args.json)

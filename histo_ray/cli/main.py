@@ -1,0 +1,54 @@
+"""Verbs of `histo-ray`. Each verb's module is imported only when it is called for."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from histo_ray._version import __version__
+from histo_ray.errors import HistoRayError
+
+VERBS = {
+    "demo": "the main job on embedded synthetic slides, offline, on this machine",
+    "plan": "dry run of an extraction: tiles, lost slides and why, bytes, time",
+    "extract": "manifest + encoders -> feature store",
+    "encoders": "list the encoders that have an entry, with their tile contracts",
+    "store": "ls | verify | sql | export | gc",
+    "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
+}
+DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 all done; 1 done, but some slides failed (they are listed); 2 could not start;
+        130 interrupted.
+    """
+    parser = argparse.ArgumentParser(
+        prog="histo-ray",
+        description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
+    )
+    parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for verb, text in VERBS.items():
+        sub = verbs.add_parser(verb, help=text, description=text)
+        if verb in arguments[:1]:
+            importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
+    args = parser.parse_args(arguments)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except HistoRayError as error:
+        print(f"histo-ray {args.verb}: {error}", file=sys.stderr)
+        return NOT_STARTED
+    except KeyboardInterrupt:
+        print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code

@@ -1,0 +1,78 @@
+"""Progress on stderr: a bar on a terminal, a line now and then in a log."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from histo_ray.cluster.pipeline import Counts
+
+LINE_EVERY_S = 15.0
+"""Between lines where stderr is not a terminal."""
+
+
+class Progress:
+    """Shows `Counts`; use as a context manager."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._bar: tqdm[None] | None = None
+        self._began = time.monotonic()
+        self._next_line = self._began + LINE_EVERY_S
+        self._terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        print(f"{self._verb}: starting", file=sys.stderr, flush=True)
+        return self
+
+    def report(self, counts: Counts) -> None:
+        """Show how far the run is."""
+        text = describe(counts, time.monotonic())
+        if not self._terminal:
+            if time.monotonic() >= self._next_line:
+                self._next_line = time.monotonic() + LINE_EVERY_S
+                print(f"{self._verb}: {text}", file=sys.stderr, flush=True)
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=counts.slides, unit="slide", desc=self._verb, leave=False)
+        self._bar.n = counts.slides_done
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(0)
+        self._bar.refresh()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def describe(counts: Counts, now: float) -> str:
+    """Slides, tiles, tiles/s and time left, in words. Pure."""
+    parts = [f"{counts.slides_done}/{counts.slides} slides", f"{counts.tiles_encoded} tiles"]
+    if counts.slides_failed:
+        parts.append(f"{counts.slides_failed} slides failed")
+    span = now - counts.encode_began
+    if counts.encode_began and counts.tiles_encoded and span > 0:
+        rate = counts.tiles_encoded / span
+        parts.append(f"{rate:.1f} tiles/s")
+        if counts.slides_planned:
+            expected = counts.tiles_planned / counts.slides_planned * counts.slides
+            left = max(0.0, expected - counts.tiles_encoded) / rate
+            parts.append(f"about {format_seconds(left)} left")
+    if counts.deaths:
+        parts.append(f"{counts.deaths} processes died and were replaced")
+    return ", ".join(parts)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration a person reads: 42 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

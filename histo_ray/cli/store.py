@@ -1,0 +1,112 @@
+"""`histo-ray store ls | verify | sql | export | gc`."""
+
+import argparse
+import json
+import sys
+
+from histo_ray.errors import ConfigError, StoreError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Verbs of the verb."""
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    ls = verbs.add_parser("ls", help="what is in the store: encoders, tilings, slides")
+    ls.add_argument("--slides", action="store_true", help="one line a slide and encoder")
+    ls.set_defaults(run=run_ls)
+    verify = verbs.add_parser("verify", help="read everything and check it against its receipts")
+    verify.set_defaults(run=run_verify)
+    sql = verbs.add_parser("sql", help="query the views embeddings, slides and runs with DuckDB")
+    sql.set_defaults(run=run_sql)
+    export = verbs.add_parser("export", help="convert partitions to the other form")
+    export.add_argument("--to", choices=("parquet", "zarr"), required=True)
+    export.set_defaults(run=run_export)
+    gc = verbs.add_parser("gc", help="remove what crashed runs left and what can be made again")
+    gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
+    gc.set_defaults(run=run_gc)
+    for sub in (ls, verify, sql, export, gc):
+        sub.add_argument("store", help="folder or URI of the store")
+        sub.add_argument("--json", action="store_true", help="print as JSON")
+    sql.add_argument("query", help="SQL")
+    sql.add_argument("--csv", action="store_true", help="print as CSV")
+
+
+def run_ls(args: argparse.Namespace) -> int:
+    """Print what is in the store."""
+    from histo_ray.store.store import open_store
+
+    slides = open_store(args.store).slides()
+    if not args.slides:
+        groups = ["encoder", "tiling", "dim", "format"]
+        slides = slides.groupby(groups, as_index=False).agg(
+            slides=("slide_id", "nunique"),
+            patients=("patient_id", "nunique"),
+            tiles=("n_tiles", "sum"),
+            empty=("n_tiles", lambda counts: int((counts == 0).sum())),
+        )
+    if args.json:
+        print(slides.to_json(orient="records", indent=2))
+    else:
+        print(slides.to_string(index=False) if len(slides) else "the store holds no partition yet")
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Check every partition; 1 if something is wrong."""
+    from histo_ray.store.store import open_store
+
+    checked, problems = open_store(args.store).verify()
+    if args.json:
+        print(json.dumps({"partitions": checked, "problems": problems}, indent=2))
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{checked} partitions checked, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def run_sql(args: argparse.Namespace) -> int:
+    """Run a query and print its rows."""
+    import duckdb
+
+    from histo_ray.store.store import open_store
+
+    try:
+        result = open_store(args.store).sql(args.query)
+        if result is None:
+            return 0
+        if args.json:
+            print(result.df().to_json(orient="records", indent=2))
+        elif args.csv:
+            result.df().to_csv(sys.stdout, index=False)
+        else:
+            print(result)
+    except duckdb.Error as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"store sql: {text}") from None
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Convert every partition."""
+    from histo_ray.store.store import open_store
+
+    done = open_store(args.store).export(to=args.to)
+    print(f"{done} partitions are now {args.to}")
+    return 0
+
+
+def run_gc(args: argparse.Namespace) -> int:
+    """Remove leftovers."""
+    from histo_ray.store.store import open_store
+
+    if args.older_than_h < 0:
+        raise StoreError(f"--older-than-h {args.older_than_h:g}: wanted 0 or more")
+    removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
+    if args.json:
+        print(json.dumps(removed, indent=2))
+        return 0
+    for path in removed:
+        print(path)
+    print(f"{len(removed)} leftovers {'would be ' if args.dry_run else ''}removed")
+    return 0

@@ -1,0 +1,53 @@
+"""What a run prints when it ends: counts, every lost slide with its reason, where things are."""
+
+import json
+import sys
+from dataclasses import asdict
+
+from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
+from histo_ray.cluster.run import RunSummary
+
+LISTED = 50
+"""Lost slides printed; the run table has them all."""
+
+
+def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
+    """Print a run's result to stdout; the exit code it stands for."""
+    outcomes = summary.outcomes
+    code = SOME_FAILED if outcomes.get("failed") else DONE
+    if summary.interrupted:
+        code = INTERRUPTED
+    if as_json:
+        rows = [asdict(row) for row in summary.rows]
+        print(
+            json.dumps(
+                {
+                    "run_id": summary.run_id,
+                    "store": store,
+                    "outcomes": outcomes,
+                    "seconds": round(summary.seconds, 3),
+                    "tiles_encoded": summary.counts.tiles_encoded,
+                    "interrupted": summary.interrupted,
+                    "slides": rows,
+                },
+                indent=2,
+            )
+        )
+        return code
+    slides = len({row.slide_id for row in summary.rows})
+    parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.items())]
+    tiles = sum(row.n_tiles for row in summary.rows if row.outcome == "done")
+    print(f"{slides} slides x encoders: {', '.join(parts) or 'nothing to do'}")
+    span = summary.counts.encode_ended - summary.counts.encode_began
+    if summary.counts.tiles_encoded and span > 0:
+        rate = summary.counts.tiles_encoded / span
+        print(f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)")
+    lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
+    for row in lost[:LISTED]:
+        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {row.reason}")
+    if len(lost) > LISTED:
+        print(f"  ... and {len(lost) - LISTED} more")
+    print(f"store {store}, run table runs/{summary.run_id}.parquet")
+    if summary.interrupted:
+        print("interrupted: the same command again finishes what is missing", file=sys.stderr)
+    return code

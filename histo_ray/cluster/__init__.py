@@ -1,0 +1,1 @@
+"""Ray: distributes, decides nothing. The only room that imports Ray."""

@@ -1,0 +1,189 @@
+"""Actors: each holds one costly resource and forwards to plain functions.
+
+They are ordinary classes. `pool` wraps them with Ray, tests call them directly. A bad slide is an
+answer (`SlideFailure`), anything else ends the run.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import ray
+
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import Encoder, EncoderSpec
+from histo_ray.errors import SlideError
+from histo_ray.extract import (
+    SlidePlan,
+    encode_block,
+    encoder_facts,
+    open_manifest_slide,
+    partition_facts,
+    plan_slide,
+    read_block,
+)
+from histo_ray.slides.reader import OpenedSlide
+from histo_ray.store.store import Store, open_store
+from histo_ray.types import EncoderFacts, Floats, PartitionKey, Slide, TileRows
+
+OPEN_SLIDES = 3
+"""Slides a reader keeps open: file handles and decoder caches stay bounded."""
+
+
+@dataclass(frozen=True)
+class SlideFailure:
+    """A slide's fate: it cannot be used, and why."""
+
+    slide_id: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Vectors of one block inside the array that an encoder returned for a whole batch."""
+
+    start: int
+    """tile_id of the first vector."""
+    ref: "ray.ObjectRef[Floats]"
+    rows: slice
+    """Which rows of the array."""
+    focus: npt.NDArray[np.float32]
+
+
+def node_id() -> str:
+    """Ray's id of this machine; empty outside Ray."""
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+
+
+class Reader:
+    """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
+
+    def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
+        if niceness:
+            os.nice(niceness)  # where cores are shared, encoding goes first
+        pa.set_cpu_count(1)
+        self._config = config
+        self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
+        self._store: Store | None = None
+
+    def node(self) -> str:
+        """Where this process runs; returns once it has started."""
+        return node_id()
+
+    def plan(self, slide: Slide) -> SlidePlan | SlideFailure:
+        """Mask and grid of one slide."""
+        try:
+            return plan_slide(self._opened(slide), slide, self._config.tiling)
+        except SlideError as error:
+            return SlideFailure(slide.slide_id, error.problem)
+
+    def read(
+        self, slide: Slide, plan: SlidePlan, span: range
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | SlideFailure]:
+        """Pixels of the tiles of `span`, and their focus or what went wrong."""
+        try:
+            opened = self._opened(slide)
+            block = read_block(opened, plan.grid, plan.level_read, self._config.tile_px, span)
+        except SlideError as error:
+            return np.empty((0, 0, 0, 3), np.uint8), SlideFailure(slide.slide_id, error.problem)
+        return block.pixels, block.focus
+
+    def commit(
+        self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
+    ) -> int:
+        """Write one partition from vectors in the object store; returns its number of tiles."""
+        if self._store is None:
+            self._store = open_store(self._config.store)
+        key = PartitionKey(encoder.name, plan.tiling.fingerprint, plan.slide.slide_id)
+        receipt = self._store.commit(
+            key,
+            partition_facts(plan, encoder, run_id),
+            _rows(plan, pieces),
+            format=self._config.format,
+            replace=self._config.replace_changed,
+        )
+        return receipt.tile_count
+
+    def _opened(self, slide: Slide) -> OpenedSlide:
+        if slide.slide_id in self._open:
+            self._open.move_to_end(slide.slide_id)
+        else:
+            while len(self._open) >= OPEN_SLIDES:
+                self._open.popitem(last=False)[1].close()
+            self._open[slide.slide_id] = open_manifest_slide(slide, self._config.slide_mpp)
+        return self._open[slide.slide_id]
+
+
+def _rows(plan: SlidePlan, pieces: Sequence[Piece]) -> Iterator[TileRows]:
+    grid = plan.grid
+    for piece in sorted(pieces, key=lambda piece: piece.start):
+        vectors = ray.get(piece.ref)[piece.rows]
+        here = slice(piece.start, piece.start + len(vectors))
+        yield TileRows(grid.coords[here], grid.tissue[here], piece.focus, vectors)
+
+
+class EncoderWorker:
+    """All encoders of a run on one device, so that a batch of pixels is moved there once."""
+
+    def __init__(self, config: ExtractConfig, specs: Sequence[EncoderSpec], threads: int) -> None:
+        self._config = config
+        self._specs = specs
+        self._threads = threads
+        self._encoders: dict[str, Encoder] = {}
+
+    def load(self) -> list[EncoderFacts]:
+        """Load the encoders; what the receipts will say of them, in the order asked for.
+
+        Raises:
+            ConfigError: Weights that cannot be had, or a broken tile contract.
+        """
+        from histo_ray.encoders.torch_encoder import load_encoder
+
+        facts = []
+        for spec in self._specs:
+            encoder = load_encoder(
+                spec,
+                device=self._config.device,
+                precision=self._config.precision,
+                threads=self._threads,
+            )
+            about = encoder_facts(
+                encoder,
+                self._config,
+                self._config.dtype,
+                allow_contract_break=self._config.allow_contract_break,
+            )
+            self._encoders[about.name] = encoder
+            facts.append(about)
+        return facts
+
+    def node(self) -> str:
+        """Where this process runs."""
+        return node_id()
+
+    def encode(
+        self, names: Sequence[str], batch_size: int, *pixels: npt.NDArray[np.uint8]
+    ) -> tuple[Floats | list[npt.NDArray[np.bool_]], ...]:
+        """Encode blocks of tiles, of one slide or several, as one batch.
+
+        Args:
+            names: Which encoders.
+            batch_size: The fixed batch shape.
+            pixels: Blocks, (n, tile_px, tile_px, 3) uint8 each.
+
+        Returns:
+            For each encoder the (sum of n, D) vectors; last, for each encoder, the (sum of n,)
+            bool of vectors that are not finite.
+        """
+        if not self._encoders:
+            self.load()  # this process took the place of one that died
+        batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+        encoded = [
+            encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
+            for name in names
+        ]
+        return *(vectors for vectors, _ in encoded), [bad for _, bad in encoded]

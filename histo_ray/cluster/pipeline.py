@@ -1,0 +1,311 @@
+"""The driver's loop: slides in, receipts out, pixels never seen here.
+
+It moves references only. Memory is bounded by `Workers.blocks_in_flight`, whatever the slides'
+sizes. A process that dies costs the calls in flight on it; they are asked again elsewhere. A job
+under which processes keep dying is given one to itself, and fails its slide when that dies too.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import (
+    ActorUnavailableError,
+    ObjectLostError,
+    OwnerDiedError,
+    RayActorError,
+    RayTaskError,
+)
+
+from histo_ray.cluster.actors import Piece, SlideFailure
+from histo_ray.cluster.pool import Member, original_error
+from histo_ray.cluster.resources import Workers
+from histo_ray.cluster.work import Job, ReadyBlock, SlideWork, drop_stale, pack_batch
+from histo_ray.errors import HistoRayError
+from histo_ray.extract import nonfinite_problem
+from histo_ray.types import EncoderFacts
+
+DEATHS_ALONE = 2
+"""So many processes must die under a job that has them to itself before its slide is failed."""
+ENCODER_DEATHS = 5
+"""So many encoder deaths in a row, with no batch encoded between, end the run."""
+SLIDE_RESTARTS = 5
+"""So often a slide starts over because nodes took its vectors with them."""
+AHEAD = 2
+"""Slides planned beyond one a reader."""
+_LOST = (ObjectLostError, OwnerDiedError)
+
+
+@dataclass
+class Counts:
+    """How far a run is."""
+
+    slides: int
+    slides_done: int = 0
+    slides_planned: int = 0
+    slides_failed: int = 0
+    tiles_planned: int = 0
+    tiles_encoded: int = 0
+    deaths: int = 0
+    encode_began: float = 0.0
+    """time.monotonic() when the first batch went to an encoder; 0 before."""
+    encode_ended: float = 0.0
+    """The same when the last batch came back."""
+
+
+@dataclass
+class _Batch:
+    blocks: list[ReadyBlock]
+    names: tuple[str, ...]
+    vectors: Sequence[Any]
+
+
+class Pipeline:
+    """One run over some slides. `run` returns when every slide has an outcome."""
+
+    def __init__(
+        self,
+        readers: list[Member],
+        encoders: list[Member],
+        facts: dict[str, EncoderFacts],
+        workers: Workers,
+        run_id: str,
+        *,
+        plan_only: bool = False,
+    ) -> None:
+        self._plan_only = plan_only
+        self._readers = readers
+        self._encoders = encoders
+        self._facts = facts
+        self._workers = workers
+        self._run_id = run_id
+        self._waiting: deque[SlideWork] = deque()
+        self._active: list[SlideWork] = []
+        self._jobs: deque[Job] = deque()
+        self._ready: deque[ReadyBlock] = deque()
+        self._calls: dict[Any, tuple[Member, Job | _Batch, Any]] = {}
+        self._encoder_deaths = 0
+        self.counts = Counts(0)
+        self.report: Callable[[Counts], None] = lambda counts: None
+
+    def run(self, slides: Iterable[SlideWork], finish: Callable[[SlideWork], None]) -> None:
+        """Work until all slides have an outcome; `finish` is called with each.
+
+        Raises:
+            HistoRayError: Something that is not one slide's fate.
+        """
+        self._waiting.extend(slides)
+        self.counts.slides = len(self._waiting)
+        while self._waiting or self._active:
+            self._feed_readers()
+            self._feed_encoders()
+            self._collect()
+            for work in [work for work in self._active if work.finished]:
+                self._active.remove(work)
+                self.counts.slides_done += 1
+                self.counts.slides_failed += bool(work.problems)
+                finish(work)
+            self.report(self.counts)
+
+    def _feed_readers(self) -> None:
+        for member in sorted(self._readers, key=lambda member: len(member.calls)):
+            while member.has_room:
+                job = self._next_job(member)
+                if job is None:
+                    break
+                self._ask_reader(member, job)
+
+    def _next_job(self, member: Member) -> Job | None:
+        if self._jobs and (not self._jobs[0].alone or not member.calls):
+            return self._jobs.popleft()
+        blocks = len(self._ready) + sum(
+            len(what.blocks) if isinstance(what, _Batch) else what.kind == "read"
+            for _, what, _ in self._calls.values()
+        )
+        others = {other.slide_id for other in self._readers if other is not member}
+        readable: list[SlideWork] = []
+        if blocks < self._workers.blocks_in_flight:
+            readable = [work for work in self._active if work.has_unread()]
+        mine = [work for work in readable if work.slide.slide_id == member.slide_id]
+        free = [work for work in readable if work.slide.slide_id not in others]
+        may_plan = len(self._active) < len(self._readers) + AHEAD
+        if not mine and not free and self._waiting and may_plan:
+            work = self._waiting.popleft()
+            work.began = time.monotonic()
+            self._active.append(work)
+            return Job("plan", work, work.generation)
+        for work in (*mine, *free, *readable):
+            span = work.take_span(self._workers.batch_size)
+            return Job("read", work, work.generation, span)
+        return None
+
+    def _ask_reader(self, member: Member, job: Job) -> None:
+        work, actor = job.work, member.handle
+        if job.generation != work.generation or work.finished:
+            return
+        pixels = None
+        if job.kind == "plan":
+            answer = actor.plan.remote(work.slide)
+        elif job.kind == "read":
+            pixels, answer = actor.read.options(num_returns=2).remote(
+                work.slide, work.plan_ref, job.span
+            )
+        else:
+            pieces = list(work.pieces.get(job.encoder, {}).values())
+            facts = self._facts[job.encoder]
+            answer = actor.commit.remote(work.plan_ref, facts, pieces, self._run_id)
+        if job.kind != "commit":
+            member.slide_id = work.slide.slide_id
+        member.exclusive = job.alone
+        member.calls.add(answer)
+        self._calls[answer] = (member, job, pixels)
+
+    def _feed_encoders(self) -> None:
+        self._ready = drop_stale(self._ready)
+        reading = any(
+            isinstance(what, Job) and what.kind == "read" for _, what, _ in self._calls.values()
+        )
+        while self._ready:
+            room = [member for member in self._encoders if member.has_room]
+            if not room:
+                return
+            blocks = pack_batch(self._ready, self._workers.batch_size, flush=not reading)
+            if not blocks:
+                return
+            near = [member for member in room if member.node == blocks[0].node]
+            member = min(near or room, key=lambda member: len(member.calls))
+            for block in blocks:
+                self._ready.remove(block)
+            names = blocks[0].work.encoders_left
+            *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
+                names, self._workers.batch_size, *(block.pixels for block in blocks)
+            )
+            self.counts.encode_began = self.counts.encode_began or time.monotonic()
+            member.calls.add(answer)
+            self._calls[answer] = (member, _Batch(blocks, names, vectors), None)
+
+    def _collect(self) -> None:
+        if not self._calls:
+            if self._ready or self._jobs or any(w.has_unread() for w in self._active):
+                return
+            stuck = [work.slide.slide_id for work in self._active if not work.finished]
+            if stuck and not self._waiting:
+                raise HistoRayError(
+                    f"run: slides {stuck[:5]} wait for nothing; report this as a bug"
+                )
+            return
+        pending = list(self._calls)
+        done, rest = ray.wait(pending, num_returns=1, timeout=1.0, fetch_local=False)
+        if done and rest:
+            done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        for answer in done:
+            member, what, pixels = self._calls.pop(answer)
+            member.calls.discard(answer)
+            member.exclusive = False
+            try:
+                value = ray.get(answer)
+            except RayActorError as error:
+                self._mourn(member, what, available=not isinstance(error, ActorUnavailableError))
+            except _LOST:
+                self._start_over(what)
+            except RayTaskError as error:
+                if not isinstance(error.cause, _LOST):
+                    raise original_error(error) from None
+                self._start_over(what)
+            else:
+                if isinstance(what, _Batch):
+                    self._take_vectors(what, value)
+                else:
+                    self._take_answer(member, what, value, answer, pixels)
+
+    def _take_answer(self, member: Member, job: Job, value: Any, answer: Any, pixels: Any) -> None:
+        work = job.work
+        if job.generation != work.generation or work.finished:
+            return
+        if isinstance(value, SlideFailure):
+            work.fail(value.problem)
+        elif job.kind == "plan":
+            work.plan, work.plan_ref = value, answer
+            work.pieces = {name: {} for name in work.wanted}
+            self.counts.slides_planned += work.restarts == 0
+            self.counts.tiles_planned += work.tiles if work.restarts == 0 else 0
+            if self._plan_only:
+                work.committed = dict.fromkeys(work.wanted, work.tiles)
+            self._queue_commits(work)  # a slide without tiles has nothing to wait for
+        elif job.kind == "read":
+            block = ReadyBlock(
+                work, job.generation, job.span.start, len(job.span), pixels, value, member.node
+            )
+            self._ready.append(block)
+        else:
+            work.committed[job.encoder] = value
+            work.pieces.pop(job.encoder, None)
+
+    def _take_vectors(self, batch: _Batch, unusable: Sequence[Any]) -> None:
+        self._encoder_deaths = 0
+        self.counts.encode_ended = time.monotonic()
+        at = 0
+        for block in batch.blocks:
+            rows, work = slice(at, at + block.count), block.work
+            at = rows.stop
+            if block.generation != work.generation:
+                continue
+            self.counts.tiles_encoded += block.count
+            for name, vectors, bad in zip(batch.names, batch.vectors, unusable, strict=True):
+                if name not in work.encoders_left:
+                    continue
+                if bad[rows].any():
+                    tile_id = block.start + int(bad[rows].argmax())
+                    dtype = self._facts[name].dtype
+                    work.problems[name] = nonfinite_problem(name, tile_id, dtype)
+                    continue
+                work.pieces[name][block.start] = Piece(block.start, vectors, rows, block.focus)
+            self._queue_commits(work)
+
+    def _queue_commits(self, work: SlideWork) -> None:
+        for name in work.complete():
+            self._jobs.append(Job("commit", work, work.generation, encoder=name))
+
+    def _mourn(self, member: Member, what: Job | _Batch, *, available: bool) -> None:
+        """A process died with `what` in flight: ask again."""
+        self.counts.deaths += available
+        if isinstance(what, _Batch):
+            self._ready.extendleft(reversed(what.blocks))
+            self._encoder_deaths += available
+            if self._encoder_deaths >= ENCODER_DEATHS:
+                raise HistoRayError(
+                    f"encoder: its process died {ENCODER_DEATHS} times in a row without encoding a "
+                    "batch, probably out of memory; lower --batch-size, or look into Ray's logs"
+                )
+            return
+        if not available:
+            time.sleep(0.1)  # it is being started again
+        elif what.alone:
+            what.deaths += 1
+        if what.deaths >= DEATHS_ALONE:
+            what.work.fail(
+                f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
+                "memory, or the file crashes the decoder"
+            )
+            return
+        what.alone = available or what.alone
+        member.slide_id = ""
+        self._jobs.appendleft(what)
+
+    def _start_over(self, what: Job | _Batch) -> None:
+        """A node took pixels or vectors with it: their slides begin again."""
+        for work in (
+            {id(b.work): b.work for b in what.blocks}.values()
+            if isinstance(what, _Batch)
+            else [what.work]
+        ):
+            if work.finished:
+                continue
+            work.start_over()
+            if work.restarts > SLIDE_RESTARTS:
+                work.fail(f"nodes that held its vectors were lost {work.restarts} times")
+                continue
+            self._jobs.append(Job("plan", work, work.generation))

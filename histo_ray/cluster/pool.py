@@ -1,0 +1,72 @@
+"""Ray actors of the plain classes in `actors`, and what is in flight on each."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+
+from histo_ray.cluster.actors import EncoderWorker, Reader
+from histo_ray.cluster.resources import Workers
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.errors import ConfigError, HistoRayError
+
+QUEUE_PER_WORKER = 2
+"""Calls a worker holds: one runs while the next one's pixels arrive."""
+
+
+@dataclass(eq=False)
+class Member:
+    """One actor. Ray starts its process again when it dies; calls in flight are then lost."""
+
+    handle: Any
+    calls: set[Any] = field(default_factory=set)
+    """References of unfinished calls."""
+    node: str = ""
+    exclusive: bool = False
+    """Whether the one call in flight must stay alone."""
+    slide_id: str = ""
+    """Slide it read last and has open."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes another call."""
+        return len(self.calls) < QUEUE_PER_WORKER and not self.exclusive
+
+
+def start_readers(config: ExtractConfig, workers: Workers) -> list[Member]:
+    """Start the reader actors, spread over the nodes."""
+    actor = ray.remote(Reader).options(
+        num_cpus=workers.reader_cpus,
+        max_restarts=-1,
+        max_task_retries=0,
+        scheduling_strategy="SPREAD",
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}},
+    )
+    return [Member(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
+
+
+def start_encoders(
+    config: ExtractConfig, specs: list[EncoderSpec], workers: Workers
+) -> list[Member]:
+    """Start the encoder actors, spread over the nodes."""
+    actor = ray.remote(EncoderWorker).options(
+        num_cpus=workers.encoder_cpus,
+        num_gpus=workers.encoder_gpus,
+        max_restarts=-1,
+        max_task_retries=0,
+        scheduling_strategy="SPREAD",
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": str(workers.threads)}},
+    )
+    return [Member(actor.remote(config, specs, workers.threads)) for _ in range(workers.encoders)]
+
+
+def original_error(error: RayTaskError) -> Exception:
+    """What a remote call raised: ours as it was, a stranger with its remote traceback."""
+    cause = error.cause
+    if isinstance(cause, HistoRayError):
+        return cause
+    if type(cause).__name__ == "OutOfMemoryError":
+        return ConfigError(f"encoder: out of GPU memory ({cause}); lower --batch-size")
+    return error

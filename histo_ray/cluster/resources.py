@@ -1,0 +1,94 @@
+"""How many readers and encoder workers a cluster gets, and which share of it each. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from histo_ray.config import ExtractConfig
+from histo_ray.errors import ConfigError
+
+READER_NICENESS = 10
+"""Of readers that share their cores with an encoder: encoding goes first, reading fills gaps."""
+READERS_PER_GPU_NODE_SPARE_CORES = 1
+"""Cores of a GPU node left to the encoder process and Ray."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one machine of the cluster offers."""
+
+    cpus: float
+    gpus: float
+    object_store_bytes: int
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of one run."""
+
+    readers: int
+    reader_cpus: float
+    niceness: int
+    encoders: int
+    encoder_cpus: float
+    encoder_gpus: float
+    threads: int
+    """CPU threads of each encoder process."""
+    batch_size: int
+    blocks_in_flight: int
+    """Most blocks of pixels that exist at once."""
+
+
+def plan_workers(nodes: Sequence[Node], config: ExtractConfig) -> Workers:
+    """Share out a cluster.
+
+    With GPUs: one encoder worker a GPU, and a reader on every other core. Without: one encoder
+    worker a node, with a thread a core (one process with two threads beats two with one), and as
+    many readers as cores, which run at lower priority in the gaps.
+
+    Raises:
+        ConfigError: A GPU was asked for and there is none; or there is no CPU.
+    """
+    gpus = int(sum(node.gpus for node in nodes))
+    cpus = int(sum(node.cpus for node in nodes))
+    if cpus < 1:
+        raise ConfigError("the Ray cluster offers no CPU; start a node with --num-cpus 1 or more")
+    if config.device == "cuda" and not gpus:
+        raise ConfigError("--device cuda: the Ray cluster offers no GPU; use --device auto or cpu")
+    batch_size = config.batch_size or (128 if gpus and config.device != "cpu" else 32)
+    if gpus and config.device != "cpu":
+        encoders = config.encoder_workers or gpus
+        spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)
+        readers = config.readers or max(1, cpus - spare)
+        share = min(1.0, gpus / encoders)
+        threads = config.encoder_threads or 1
+        reader_cpus = min(1.0, max(0.01, (cpus - spare) / readers))
+        workers = Workers(
+            readers, _round(reader_cpus), 0, encoders, 0, share, threads, batch_size, 0
+        )
+    else:
+        working = [node for node in nodes if node.cpus >= 1]
+        encoders = config.encoder_workers or len(working)
+        readers = config.readers or cpus
+        smallest = int(min(node.cpus for node in working))
+        threads = config.encoder_threads or max(1, smallest * len(working) // encoders)
+        half = cpus / 2
+        workers = Workers(
+            readers,
+            _round(min(1.0, half / readers)),
+            READER_NICENESS,
+            encoders,
+            _round(min(float(threads), half / encoders)),
+            0,
+            threads,
+            batch_size,
+            0,
+        )
+    block_bytes = batch_size * config.tile_px**2 * 3
+    room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
+    wanted = 2 * workers.readers + 3 * workers.encoders
+    return Workers(**{**workers.__dict__, "blocks_in_flight": max(2, min(wanted, room))})
+
+
+def _round(share: float) -> float:
+    """Ray counts resources in ten-thousandths."""
+    return int(share * 1000) / 1000

@@ -1,0 +1,169 @@
+"""A whole extraction: manifest and encoders in, partitions and a run table out."""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from histo_ray.cluster.pipeline import Counts, Pipeline
+from histo_ray.cluster.pool import Member, original_error, start_encoders, start_readers
+from histo_ray.cluster.resources import Workers, plan_workers
+from histo_ray.cluster.resume import plan_agenda
+from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.work import SlideWork
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec, check_contract
+from histo_ray.encoders.registry import resolve
+from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract import stored_name
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.store.store import Store, open_store
+from histo_ray.types import EncoderFacts, RunRow
+
+SAVE_EVERY_S = 60.0
+"""The run table is written this often, so that a killed driver leaves most of it."""
+
+Report = Callable[[Counts], None]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What became of a run."""
+
+    run_id: str
+    rows: list[RunRow]
+    counts: Counts
+    seconds: float
+    interrupted: bool
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many slides and encoders ended how."""
+        return dict(Counter(row.outcome for row in self.rows))
+
+
+def resolve_encoders(config: ExtractConfig) -> list[EncoderSpec]:
+    """The encoders asked for; checks names and tile contracts before anything is started.
+
+    Raises:
+        ConfigError: Unknown, two under one name, or made for other tiles.
+    """
+    specs = [resolve(request, config.encoder_table) for request in config.encoder]
+    for name, times in Counter(spec.name for spec in specs).items():
+        if times > 1:
+            raise ConfigError(
+                f"encoder {name}: {times} requests share this name; give one another, as in "
+                f"'{specs[-1].request}{'&' if '?' in specs[-1].request else '?'}name={name}-b'"
+            )
+    for spec in specs:
+        check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break)
+    return specs
+
+
+def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> RunSummary:
+    """Bring every slide of the manifest, with every encoder, into the store.
+
+    Args:
+        config: What to do.
+        report: Called about once a second with how far the run is.
+
+    Returns:
+        One row a slide and encoder. Interrupted by Ctrl-C, it holds those that have an outcome.
+
+    Raises:
+        HistoRayError: The run could not start, or something that is not one slide's fate.
+    """
+    began = time.monotonic()
+    slides = read_manifest(config.manifest)
+    specs = resolve_encoders(config)
+    store = open_store(config.store, create=True)
+    run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + secrets.token_hex(3)
+    names = [stored_name(spec.name, config.dtype) for spec in specs]
+    agenda = plan_agenda(slides, names, store, config)
+    rows, counts, interrupted = agenda.rows, Counts(0), False
+    recorder = _Recorder(store, run_id, rows)
+    try:
+        if agenda.todo:
+            with ray_session(config.address) as nodes:
+                workers = plan_workers(nodes, config)
+                pipeline = start_pipeline(config, specs, workers, store, run_id)
+                pipeline.report = report
+                counts = pipeline.counts
+                pipeline.run(agenda.todo, recorder.add)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        recorder.save()
+    return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
+
+
+def start_pipeline(
+    config: ExtractConfig,
+    specs: Sequence[EncoderSpec],
+    workers: Workers,
+    store: Store,
+    run_id: str,
+) -> Pipeline:
+    """Start the actors and load the encoders.
+
+    Raises:
+        ConfigError: Weights that cannot be had, or that the store knows otherwise by that name.
+    """
+    readers = start_readers(config, workers)
+    encoders = start_encoders(config, list(specs), workers)
+    facts = load_encoders(encoders)
+    for about in facts:
+        store.check_encoder(about)
+    for member in (*readers, *encoders):
+        member.node = ray.get(member.handle.node.remote())
+    return Pipeline(readers, encoders, {about.name: about for about in facts}, workers, run_id)
+
+
+def load_encoders(encoders: Sequence[Member]) -> list[EncoderFacts]:
+    """Have every worker load its encoders; what they say of them.
+
+    Raises:
+        ConfigError: Weights that cannot be had, or workers that disagree on them.
+    """
+    try:
+        answers = ray.get([member.handle.load.remote() for member in encoders])
+    except RayTaskError as error:
+        raise original_error(error) from None
+    except RayActorError as error:
+        raise HistoRayError(
+            f"encoder: its process died while loading ({str(error).splitlines()[0]}); is there "
+            "enough memory? see Ray's logs"
+        ) from None
+    first: list[EncoderFacts] = answers[0]
+    for other in answers[1:]:
+        for a, b in zip(first, other, strict=True):
+            if a.weights_sha256 != b.weights_sha256:
+                raise ConfigError(
+                    f"encoder {a.name}: nodes hold different weights ({a.weights_sha256[:12]}, "
+                    f"{b.weights_sha256[:12]}); give all nodes the same file"
+                )
+    return first
+
+
+class _Recorder:
+    """Collects the rows of the run table and writes it now and then."""
+
+    def __init__(self, store: Store, run_id: str, rows: list[RunRow]) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._rows = rows
+        self._saved = time.monotonic()
+
+    def add(self, work: SlideWork) -> None:
+        self._rows.extend(work.rows())
+        if time.monotonic() - self._saved > SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        self._store.write_run(self._run_id, self._rows)
+        self._saved = time.monotonic()

@@ -1,0 +1,66 @@
+"""Starting, joining and leaving a Ray cluster."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from histo_ray.cluster.resources import Node
+from histo_ray.errors import ConfigError
+
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers run our interpreter as it is
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+
+
+@contextmanager
+def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
+    """Be connected to Ray; a cluster that this call started ends with it.
+
+    Args:
+        address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
+            `auto` joins a running one, `ray://host:port` goes through Ray Client.
+        cpus: CPUs of a local cluster; default all.
+
+    Yields:
+        The cluster's nodes.
+
+    Raises:
+        ConfigError: No cluster there.
+    """
+    if ray.is_initialized():
+        yield cluster_nodes()
+        return
+    if address == "local" and os.environ.get("RAY_ADDRESS"):
+        address = "auto"
+    settings = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == "local":
+            ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
+        else:
+            ray.init(address, **settings)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(
+            f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one with "
+            "`ray start --head`, or leave --address out to run on this machine"
+        ) from None
+    try:
+        yield cluster_nodes()
+    finally:
+        ray.shutdown()
+
+
+def cluster_nodes() -> list[Node]:
+    """The living nodes of the cluster that this process is connected to."""
+    return [
+        Node(
+            cpus=float(node["Resources"].get("CPU", 0)),
+            gpus=float(node["Resources"].get("GPU", 0)),
+            object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

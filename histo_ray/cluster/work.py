@@ -1,0 +1,164 @@
+"""The bookkeeping of a run: what each slide still needs, and which blocks share a batch. No Ray."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.extract import SlidePlan
+from histo_ray.types import Outcome, RunRow, Slide
+
+
+@dataclass(eq=False)
+class ReadyBlock:
+    """Tiles that were read and wait for an encoder."""
+
+    work: "SlideWork"
+    generation: int
+    start: int
+    """tile_id of the first tile."""
+    count: int
+    pixels: Any
+    """Reference to (count, tile_px, tile_px, 3) uint8."""
+    focus: npt.NDArray[np.float32]
+    node: str
+    """Where the pixels lie."""
+
+
+@dataclass(eq=False)
+class Job:
+    """Something for a reader to do."""
+
+    kind: Literal["plan", "read", "commit"]
+    work: "SlideWork"
+    generation: int
+    span: range = range(0)
+    encoder: str = ""
+    deaths: int = 0
+    """How often a process died under it while it ran there alone."""
+    alone: bool = False
+    """Whether it must have a process to itself, since one died while it was queued there."""
+
+
+@dataclass(eq=False)
+class SlideWork:
+    """One slide on its way through a run."""
+
+    slide: Slide
+    wanted: tuple[str, ...]
+    """Names of the encoders that the store lacks for it."""
+    generation: int = 0
+    """Raised when the slide starts over; answers to older questions are dropped."""
+    plan: SlidePlan | None = None
+    plan_ref: Any = None
+    next_start: int = 0
+    pieces: dict[str, dict[int, Any]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Encoders that failed on it, and why."""
+    committed: dict[str, int] = field(default_factory=dict)
+    """Encoders whose partition is in the store, and its tiles."""
+    commits_queued: set[str] = field(default_factory=set)
+    restarts: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the grid; 0 before it is planned."""
+        return len(self.plan.grid) if self.plan else 0
+
+    @property
+    def encoders_left(self) -> tuple[str, ...]:
+        """Encoders that still want this slide's pixels."""
+        return tuple(n for n in self.wanted if n not in self.problems and n not in self.committed)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every encoder has an outcome."""
+        return not self.encoders_left
+
+    def has_unread(self) -> bool:
+        """Whether a block of it can be read now."""
+        return self.plan is not None and not self.finished and self.next_start < self.tiles
+
+    def take_span(self, size: int) -> range:
+        """The next tiles to read, and note that they are being read."""
+        span = range(self.next_start, min(self.next_start + size, self.tiles))
+        self.next_start = span.stop
+        return span
+
+    def start_over(self) -> None:
+        """Forget everything but what is committed: what was in flight is lost."""
+        self.generation += 1
+        self.restarts += 1
+        self.plan = self.plan_ref = None
+        self.next_start = 0
+        self.pieces.clear()
+        self.commits_queued.clear()
+
+    def encoded_tiles(self, name: str) -> int:
+        """Tiles of which `name` has returned vectors."""
+        return sum(piece.rows.stop - piece.rows.start for piece in self.pieces[name].values())
+
+    def complete(self) -> list[str]:
+        """Encoders that have all vectors and are not being committed yet; notes that they are."""
+        names = [
+            name
+            for name in self.encoders_left
+            if name not in self.commits_queued and self.encoded_tiles(name) == self.tiles
+        ]
+        self.commits_queued.update(names)
+        return names
+
+    def fail(self, reason: str) -> None:
+        """The slide is lost for every encoder that has not committed it."""
+        for name in self.encoders_left:
+            self.problems[name] = reason
+        self.pieces.clear()
+
+    def rows(self) -> list[RunRow]:
+        """Its rows of the run table."""
+        seconds = time.monotonic() - self.began
+        empty = self.plan.empty_reason if self.plan else ""
+        rows = []
+        for name in self.wanted:
+            outcome: Outcome = "failed" if name in self.problems else "empty" if empty else "done"
+            reason = self.problems.get(name, empty)
+            tiles = self.committed.get(name, 0)
+            rows.append(RunRow(self.slide.slide_id, name, outcome, reason, tiles, seconds))
+        return rows
+
+
+def pack_batch(ready: Sequence[ReadyBlock], size: int, *, flush: bool) -> list[ReadyBlock]:
+    """Choose waiting blocks for one batch: those for the same encoders, oldest first.
+
+    Args:
+        ready: Blocks in order of arrival, each of at most `size` tiles.
+        size: Tiles of a batch.
+        flush: Whether to return a batch that is not full, because no more tiles are coming.
+
+    Returns:
+        Blocks of at most `size` tiles together; nothing if waiting may fill the batch better.
+    """
+    groups: dict[tuple[str, ...], tuple[int, list[ReadyBlock]]] = {}
+    for block in ready:
+        names = block.work.encoders_left
+        total, chosen = groups.get(names, (0, []))
+        if total + block.count <= size:
+            total, chosen = total + block.count, [*chosen, block]
+            groups[names] = total, chosen
+            if total == size:
+                return chosen
+        elif total >= size / 2:
+            return chosen
+    if not flush or not groups:
+        return []
+    return max(groups.values(), key=lambda group: group[0])[1]
+
+
+def drop_stale(ready: Iterable[ReadyBlock]) -> deque[ReadyBlock]:
+    """The blocks that somebody still wants."""
+    return deque(b for b in ready if b.generation == b.work.generation and not b.work.finished)

@@ -1,0 +1,234 @@
+"""One slide from file to partition, without Ray: open, mask, grid, batches, vectors, partition.
+
+`extract_slide` is the whole story in a few lines. The cluster runs the same pieces
+(`plan_slide`, `read_block`, `encode_block`, `partition_facts`) in other processes.
+"""
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.encoders.base import Encoder, check_contract, encode_fixed
+from histo_ray.errors import SlideError
+from histo_ray.slides.levels import choose_level
+from histo_ray.slides.reader import OpenedSlide, open_slide
+from histo_ray.store.partition import PartitionFacts
+from histo_ray.store.store import Store
+from histo_ray.tiles.grid import plan_tiles
+from histo_ray.tiles.pixels import locate_tissue, read_batch
+from histo_ray.tiles.quality import measure_focus
+from histo_ray.types import (
+    EncoderFacts,
+    Floats,
+    LevelRead,
+    PartitionKey,
+    Receipt,
+    Slide,
+    SlideFacts,
+    TileGrid,
+    TileRows,
+    TilingFacts,
+)
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """All that is known of a slide before its first tile is read."""
+
+    slide: SlideFacts
+    tiling: TilingFacts
+    grid: TileGrid
+    level_read: LevelRead
+    empty_reason: str
+    """Why the grid is empty, if it is; else empty."""
+
+
+@dataclass(frozen=True)
+class TileBlock:
+    """Pixels and focus of some consecutive tiles of one slide."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(n, tile_px, tile_px, 3) RGB."""
+    focus: npt.NDArray[np.float32]
+    """(n,) variance of the Laplacian."""
+
+
+def open_manifest_slide(slide: Slide, fallback_mpp: float | None) -> OpenedSlide:
+    """Open a manifest's slide with the mpp that the manifest or the flag gives."""
+    return open_slide(slide.path, slide_id=slide.slide_id, mpp=slide.mpp, fallback_mpp=fallback_mpp)
+
+
+def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SlidePlan:
+    """Find the tissue of an opened slide and lay its grid.
+
+    Raises:
+        SlideError: No mpp, too coarse, unreadable, or not bright-field.
+    """
+    pyramid = opened.pyramid
+    level_read = choose_level(pyramid, tiling.mpp, tiling.tile_px)
+    mask, reason, mask_digest = locate_tissue(opened, tiling)
+    grid = plan_tiles(pyramid, mask, tiling)
+    if not len(grid) and not reason:
+        reason = (
+            f"no tile of {tiling.tile_px} px at {tiling.mpp:g} mpp lies inside the slide and is "
+            f"at least {tiling.min_tissue:.0%} tissue"
+        )
+    level_mpp = [m * d for m, d in zip(pyramid.mpp, level_read.downsample, strict=True)]
+    realised = [m * e / tiling.tile_px for m, e in zip(level_mpp, level_read.extent, strict=True)]
+    facts = SlideFacts(
+        slide_id=slide.slide_id,
+        patient_id=slide.patient_id,
+        site=slide.site,
+        path=slide.path,
+        fingerprint=opened.fingerprint,
+        size_px=pyramid.size,
+        mpp=(pyramid.mpp.x, pyramid.mpp.y),
+        mpp_source=pyramid.mpp_source,
+        reader=opened.reader,
+        vendor=opened.vendor,
+    )
+    tiling_facts = TilingFacts(
+        fingerprint=tiling.fingerprint(),
+        settings=tiling.model_dump(),
+        level=level_read.level,
+        downsample=level_read.downsample,
+        side=grid.side,
+        realised_mpp=(realised[0], realised[1]),
+        tissue_method=tiling.tissue,
+        tissue_digest=mask_digest,
+    )
+    return SlidePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason)
+
+
+def read_block(
+    opened: OpenedSlide, grid: TileGrid, level_read: LevelRead, tile_px: int, span: range
+) -> TileBlock:
+    """Read the tiles of `span` (tile_ids) and measure their focus.
+
+    Raises:
+        SlideError: The file cannot be read there.
+    """
+    batch = read_batch(opened, grid, level_read, tile_px, span.start, span.stop)
+    return TileBlock(batch.pixels, measure_focus(batch.pixels))
+
+
+def encode_block(
+    encoder: Encoder, pixels: npt.NDArray[np.uint8], batch_size: int, dtype: str
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Vectors of some tiles in the store's precision, and which of them are not finite.
+
+    Args:
+        encoder: Loaded encoder.
+        pixels: (n, tile_px, tile_px, 3) uint8 RGB.
+        batch_size: Tiles in each call of the encoder; the last call is padded to it, so a vector
+            does not depend on its neighbours.
+        dtype: `float16` or `float32`.
+
+    Returns:
+        (n, D) vectors and (n,) bool, true where a value is not finite in `dtype`.
+    """
+    with np.errstate(over="ignore"):  # an overflow is reported, row by row, below
+        vectors = encode_fixed(encoder, pixels, batch_size).astype(dtype)
+    return vectors, ~np.isfinite(vectors).all(axis=1)
+
+
+def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
+    """The words for a slide that an encoder could not encode."""
+    return (
+        f"encoder {encoder}: not a finite {dtype} vector for tile {tile_id}; the slide is left "
+        "out of the store, try --precision float32 or --dtype float32"
+    )
+
+
+def encoder_facts(
+    encoder: Encoder, tiling: TilingConfig, config_dtype: str, *, allow_contract_break: bool
+) -> EncoderFacts:
+    """The receipt's part on a loaded encoder; checks its tile contract.
+
+    Raises:
+        ConfigError: The encoder was made for other tiles and the caller did not waive that.
+    """
+    spec = encoder.spec
+    return EncoderFacts(
+        name=stored_name(spec.name, config_dtype),
+        request=spec.request,
+        architecture=spec.architecture,
+        weights_sha256=encoder.weights_sha256,
+        dim=encoder.dim,
+        input_px=spec.input_px,
+        mean=spec.mean,
+        std=spec.std,
+        interpolation=spec.interpolation,
+        pool=spec.pool,
+        dtype="float32" if config_dtype == "float32" else "float16",
+        precision=encoder.precision,
+        device=f"{encoder.device} ({platform.machine()})",
+        batch_norm_folded=encoder.batch_norm_folded,
+        contract_broken=check_contract(spec, tiling.mpp, tiling.tile_px, allow_contract_break),
+    )
+
+
+def stored_name(encoder: str, dtype: str) -> str:
+    """The encoder's name in the store: float32 vectors are kept apart from float16 ones."""
+    return f"{encoder}-f32" if dtype == "float32" else encoder
+
+
+def partition_facts(plan: SlidePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
+    """What the receipt of one partition will say, but for what is counted while writing."""
+    return PartitionFacts(
+        slide=plan.slide,
+        tiling=plan.tiling,
+        encoder=encoder,
+        run_id=run_id,
+        empty_reason=plan.empty_reason,
+    )
+
+
+def extract_slide(
+    slide: Slide,
+    config: ExtractConfig,
+    encoders: Sequence[Encoder],
+    store: Store,
+    run_id: str = "local",
+) -> list[Receipt]:
+    """Extract one slide with some encoders, in this process; each encoder reads the slide anew.
+
+    Raises:
+        SlideError: The slide cannot be used; nothing of it is in the store.
+        ConfigError: The settings break an encoder's contract.
+    """
+    receipts = []
+    batch_size = config.batch_size or 32
+    with open_manifest_slide(slide, config.slide_mpp) as opened:
+        plan = plan_slide(opened, slide, config.tiling)
+        for encoder in encoders:
+            facts = encoder_facts(
+                encoder, config, config.dtype, allow_contract_break=config.allow_contract_break
+            )
+            key = PartitionKey(facts.name, plan.tiling.fingerprint, slide.slide_id)
+            rows = _encode_rows(opened, plan, encoder, facts, batch_size)
+            receipts.append(
+                store.commit(key, partition_facts(plan, facts, run_id), rows, format=config.format)
+            )
+    return receipts
+
+
+def _encode_rows(
+    opened: OpenedSlide, plan: SlidePlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
+) -> Iterator[TileRows]:
+    grid, tile_px = plan.grid, plan.tiling.settings["tile_px"]
+    for start in range(0, len(grid), batch_size):
+        span = range(start, min(start + batch_size, len(grid)))
+        block = read_block(opened, grid, plan.level_read, tile_px, span)
+        vectors, bad = encode_block(encoder, block.pixels, batch_size, facts.dtype)
+        if bad.any():
+            raise SlideError(
+                grid.slide_id,
+                nonfinite_problem(facts.name, start + int(bad.argmax()), facts.dtype),
+            )
+        rows = slice(span.start, span.stop)
+        yield TileRows(grid.coords[rows], grid.tissue[rows], block.focus, vectors)

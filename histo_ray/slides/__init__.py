@@ -1,0 +1,1 @@
+"""Opening and reading files: the manifest, the slides, their levels and fingerprints."""

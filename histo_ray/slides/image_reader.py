@@ -1,0 +1,126 @@
+"""Back end for plain images: PNG, JPEG and TIFFs that OpenSlide does not take."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+from histo_ray.errors import SlideError
+from histo_ray.slides.flatten import WHITE, flatten_alpha
+from histo_ray.slides.resolution import StatedMpp
+from histo_ray.types import Size
+
+MAX_PIXELS = 2**28
+"""Plain images are decoded whole, so bigger ones are refused before decoding (805 MB of RGB)."""
+
+Format = Literal["png", "jpeg", "tiff"]
+Pixels = npt.NDArray[np.uint8]
+
+_MAGIC: dict[bytes, Format] = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+}
+_EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
+
+class ImageError(Exception):
+    """Why a plain image cannot serve, as `<found>, <wanted>; <what to do>`."""
+
+
+def detect_image(path: str) -> Format | None:
+    """Which kind of plain image a local file is, by its first bytes; None if none."""
+    with Path(path).open("rb") as file:
+        head = file.read(8)
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+class ImageReader:
+    """One plain image, decoded whole; it has one level and states no mpp but a TIFF's tags.
+
+    An orientation flag is ignored: coordinates are those of the stored pixels.
+    """
+
+    name = "image"
+    background = WHITE
+
+    def __init__(self, path: str, slide_id: str) -> None:
+        kind = detect_image(path)
+        self.stated_mpp: tuple[StatedMpp, ...] = ()
+        try:
+            if kind is None:
+                raise ImageError("not a PNG, JPEG or TIFF, wanted one; leave the slide out")
+            if kind == "tiff":
+                from histo_ray.slides.tiff_image import read_tiff
+
+                self._pixels, tags = read_tiff(path)
+                self.stated_mpp = (tags,)
+            else:
+                self._pixels = _decode(path, kind)
+        except ImageError as error:
+            raise SlideError(slide_id, f"{path}: {error}") from error
+        self.vendor: str = kind
+        height, width = self._pixels.shape[:2]
+        self.level_sizes: tuple[Size, ...] = ((width, height),)
+
+    def read(self, corner: tuple[int, int], level: int, size: Size) -> Pixels:
+        """Read a region; what lies beyond the image is white."""
+        del level  # there is one only
+        (x, y), (width, height) = corner, size
+        region = np.full((height, width, 3), WHITE, np.uint8)
+        found = self._pixels[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        top, left = max(-y, 0), max(-x, 0)
+        region[top : top + found.shape[0], left : left + found.shape[1]] = found
+        return region
+
+    def close(self) -> None:
+        """Let the pixels go."""
+        self._pixels = np.empty((0, 0, 3), np.uint8)
+
+
+def check_pixel_count(width: int, height: int) -> None:
+    """Refuse an image that would be too big to decode whole.
+
+    Raises:
+        ImageError: More than `MAX_PIXELS`.
+    """
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"a plain image of {width} x {height} px, wanted at most {MAX_PIXELS} px; "
+            "convert it to a tiled pyramid, for example a pyramidal TIFF"
+        )
+
+
+def as_rgb(image: Image.Image) -> Pixels:
+    """8-bit RGB of a Pillow image of any 8-bit mode; transparency becomes white.
+
+    Raises:
+        ImageError: More than 8 bits a channel, or an unusual colour space.
+    """
+    if image.mode not in _EIGHT_BIT:
+        raise ImageError(
+            f"pixels of mode {image.mode}, wanted 8 bits a channel; convert it to 8-bit RGB"
+        )
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        return flatten_alpha(np.asarray(image.convert("RGBA")), WHITE)
+    return np.asarray(image.convert("RGB"))
+
+
+def _decode(path: str, kind: Format) -> Pixels:
+    # The plugin, not Image.open: that would judge size by a limit that is global and too low.
+    plugin = PngImagePlugin.PngImageFile if kind == "png" else JpegImagePlugin.JpegImageFile
+    try:
+        with plugin(path) as image:
+            check_pixel_count(*image.size)
+            return as_rgb(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise ImageError(
+            f"a damaged {kind.upper()} ({error}), wanted an intact one; copy the file again"
+        ) from error

@@ -1,0 +1,82 @@
+"""Back end for everything that OpenSlide opens. The only file that knows openslide."""
+
+import numpy as np
+import numpy.typing as npt
+import openslide
+
+from histo_ray.errors import SlideError
+from histo_ray.slides.flatten import WHITE, Rgb, flatten_alpha
+from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
+from histo_ray.types import Size
+
+
+def detect_vendor(path: str) -> str | None:
+    """OpenSlide's name for the format of a local file; None if it is not one of its own."""
+    vendor: str | None = openslide.OpenSlide.detect_format(path)
+    return vendor
+
+
+class OpenSlideReader:
+    """One slide opened by OpenSlide."""
+
+    name = "openslide"
+
+    def __init__(self, path: str, slide_id: str) -> None:
+        self._slide_id = slide_id
+        self._path = path
+        try:
+            self._slide = openslide.OpenSlide(path)
+        except openslide.OpenSlideError as error:
+            raise self._damaged(error) from error
+        properties = self._slide.properties
+        self.vendor: str = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+        self.level_sizes: tuple[Size, ...] = tuple(self._slide.level_dimensions)
+        self.background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
+        tags = mpp_from_tiff(
+            _number(properties.get("tiff.XResolution")),
+            _number(properties.get("tiff.YResolution")),
+            properties.get("tiff.ResolutionUnit", ""),
+        )
+        file = StatedMpp(
+            # OpenSlide itself derives these two from the tags of a TIFF of no vendor.
+            "tiff-tags" if self.vendor == "generic-tiff" else "file",
+            _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
+            _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+        )
+        self.stated_mpp = (file, tags)
+
+    def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
+        """Read a region; `corner` in level-0 px, `size` (width, height) in px of `level`."""
+        try:
+            image = self._slide.read_region(corner, level, size)
+        except openslide.OpenSlideError as error:
+            raise self._damaged(error) from error
+        return flatten_alpha(np.asarray(image), self.background)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._slide.close()
+
+    def _damaged(self, error: Exception) -> SlideError:
+        reason = " ".join(str(error).split()) or "no reason given"
+        return SlideError(
+            self._slide_id,
+            f"{self._path}: OpenSlide cannot read it ({reason}), wanted an intact slide; "
+            "copy the file again or leave the slide out",
+        )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _colour(text: str | None) -> Rgb:
+    """RGB of OpenSlide's six hex digits; white if the slide has no colour of its own."""
+    try:
+        red, green, blue = bytes.fromhex(text or "")
+    except ValueError:
+        return WHITE
+    return red, green, blue

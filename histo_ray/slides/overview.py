@@ -1,0 +1,68 @@
+"""The whole slide as one small image, area-averaged block by block in bounded memory."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.slides.area import axis_weights
+from histo_ray.slides.levels import finest_enough, nominal_downsample
+from histo_ray.types import Mpp, Size
+
+if TYPE_CHECKING:
+    from histo_ray.slides.reader import OpenedSlide
+
+BLOCK_PX = 1024
+"""Edge of the blocks read, in px of the level: about 20 MB of work memory each."""
+
+
+def shrink_slide(slide: "OpenedSlide", size: Size) -> npt.NDArray[np.uint8]:
+    """Average the whole slide down to `size`.
+
+    Reads the coarsest level that is still fine enough, in blocks, so memory does not grow with
+    the slide even where there is one level only.
+
+    Args:
+        slide: An opened slide.
+        size: (width, height) wanted, at most the slide's own.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        SlideError: A region cannot be read.
+    """
+    pyramid = slide.pyramid
+    (full_width, full_height), (width, height) = pyramid.size, size
+    wanted = Mpp(pyramid.mpp.x * full_width / width, pyramid.mpp.y * full_height / height)
+    level = finest_enough(pyramid, wanted)
+    level_width, level_height = pyramid.level_sizes[level]
+    across = axis_weights(level_width, width)
+    down = axis_weights(level_height, height)
+    scale_x, scale_y = nominal_downsample(pyramid, level)
+    image = np.empty((height, width, 3), np.uint8)
+    for top, bottom in _spans(height, level_height):
+        y0, y1 = _reach(down, top, bottom)
+        for left, right in _spans(width, level_width):
+            x0, x1 = _reach(across, left, right)
+            corner = (round(x0 * scale_x), round(y0 * scale_y))
+            block = slide.read(corner, level, (x1 - x0, y1 - y0)).astype(np.float32)
+            rows = down[top:bottom, y0:y1] @ block.reshape(y1 - y0, -1)
+            columns = rows.reshape(bottom - top, x1 - x0, 3).transpose(1, 0, 2)
+            means = across[left:right, x0:x1] @ columns.reshape(x1 - x0, -1)
+            part = means.reshape(right - left, bottom - top, 3).transpose(1, 0, 2)
+            image[top:bottom, left:right] = part + 0.5
+    return image
+
+
+def _spans(count: int, length: int) -> list[tuple[int, int]]:
+    """Output spans, each covering about `BLOCK_PX` input px."""
+    step = max(1, math.floor(BLOCK_PX * count / length))
+    return [(start, min(count, start + step)) for start in range(0, count, step)]
+
+
+def _reach(weights: Any, start: int, stop: int) -> tuple[int, int]:
+    """First and one past the last input px that outputs `start`..`stop` draw on."""
+    used = weights.indices[weights.indptr[start] : weights.indptr[stop]]
+    return int(used.min()), int(used.max()) + 1

@@ -1,0 +1,235 @@
+"""Opens a slide. Two back ends serve one protocol; callers see `OpenedSlide` only."""
+
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import ConfigError, SlideError
+from histo_ray.slides.fingerprint import fingerprint_file
+from histo_ray.slides.overview import shrink_slide
+from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
+from histo_ray.types import Mpp, MppSource, Pyramid, Size
+
+READERS = ("auto", "openslide", "image")
+
+
+class SlideReader(Protocol):
+    """What a back end offers; it raises SlideError for a file it cannot read."""
+
+    @property
+    def name(self) -> str:
+        """`openslide` or `image`."""
+
+    @property
+    def vendor(self) -> str:
+        """Maker of the format, or the kind of plain image."""
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]:
+        """(width, height) of each level, level 0 first."""
+
+    @property
+    def background(self) -> tuple[int, int, int]:
+        """RGB of what was not scanned."""
+
+    @property
+    def stated_mpp(self) -> tuple[StatedMpp, ...]:
+        """What the file says of its resolution, best source first."""
+
+    def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
+        """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class OpenedSlide:
+    """A slide open for reading. A context manager; see `open_slide`.
+
+    Threads may share one; processes may not.
+    """
+
+    def __init__(
+        self, back_end: SlideReader, pyramid: Pyramid, place: str, on_close: ExitStack
+    ) -> None:
+        self._back_end = back_end
+        self._place = place
+        self._on_close = on_close
+        self.pyramid = pyramid
+
+    @property
+    def slide_id(self) -> str:
+        """The slide's id."""
+        return self.pyramid.slide_id
+
+    @property
+    def size(self) -> Size:
+        """(width, height) of level 0."""
+        return self.pyramid.size
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]:
+        """(width, height) of each level in that level's px."""
+        return self.pyramid.level_sizes
+
+    @property
+    def mpp(self) -> Mpp:
+        """(x, y) microns per px of level 0."""
+        return self.pyramid.mpp
+
+    @property
+    def mpp_source(self) -> MppSource:
+        """Where the mpp came from; the order is that of `resolution.choose_mpp`."""
+        return self.pyramid.mpp_source
+
+    @property
+    def reader(self) -> str:
+        """Which back end serves: `openslide` or `image`."""
+        return self._back_end.name
+
+    @property
+    def vendor(self) -> str:
+        """Maker of the format as OpenSlide names it, or `png`, `jpeg`, `tiff`."""
+        return self._back_end.vendor
+
+    @property
+    def background(self) -> tuple[int, int, int]:
+        """RGB that missing and transparent regions are read as."""
+        return self._back_end.background
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the file's size and both ends: see `fingerprint_file`."""
+        return fingerprint_file(self._place)
+
+    def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
+        """Read a region.
+
+        Args:
+            corner: (x, y) of its top-left corner in level-0 px; may lie outside the slide.
+            level: Level to read.
+            size: (width, height) in px of that level.
+
+        Returns:
+            (height, width, 3) uint8 RGB; what is missing has the background colour.
+
+        Raises:
+            SlideError: The file is damaged there.
+        """
+        if not 0 <= level < len(self.level_sizes):
+            raise IndexError(f"level {level} of a slide with {len(self.level_sizes)} levels")
+        x, y = corner
+        return self._back_end.read((int(x), int(y)), level, size)
+
+    def thumbnail(self, max_px: int) -> npt.NDArray[np.uint8]:
+        """The whole slide, area-averaged, its longer side `max_px` (or the slide's, if shorter)."""
+        width, height = self.size
+        scale = min(1.0, max_px / max(width, height))
+        return shrink_slide(self, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+    def close(self) -> None:
+        """Release the file and what was copied for it."""
+        self._on_close.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_slide(
+    path: str,
+    *,
+    slide_id: str | None = None,
+    mpp: float | None = None,
+    fallback_mpp: float | None = None,
+    reader: str = "auto",
+) -> OpenedSlide:
+    """Open a slide: all that OpenSlide opens, and plain PNG, JPEG and TIFF images.
+
+    Args:
+        path: Local path or URI; a remote slide is copied to a temporary file while it is open.
+        slide_id: Name in errors and results (default: the file's name without extension).
+        mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
+        fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
+        reader: `auto`: OpenSlide if it knows the file, else a plain image; or one by name.
+
+    Raises:
+        SlideError: Not there, not a slide, damaged, or without a known resolution.
+        ConfigError: No such reader.
+    """
+    if reader not in READERS:
+        known = "not built in yet" if reader == "direct" else "unknown"
+        wanted = ", ".join(READERS)
+        raise ConfigError(f"reader {reader!r}: {known}, wanted one of {wanted}; choose one of them")
+    name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
+    with ExitStack() as stack:
+        place = _bring_here(str(path), name, stack)
+        back_end = _open_back_end(place, str(path), name, reader)
+        stack.callback(back_end.close)
+        chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
+        if chosen is None:
+            raise SlideError(name, _no_mpp(back_end.stated_mpp))
+        pyramid = Pyramid(name, *chosen, back_end.level_sizes)
+        return OpenedSlide(back_end, pyramid, place, stack.pop_all())
+    raise AssertionError  # an ExitStack without suppressing members never gets here
+
+
+def _bring_here(path: str, slide_id: str, stack: ExitStack) -> str:
+    """Local path of the slide; a remote one is copied for as long as `stack` is open."""
+    from histo_ray.slides.local_copy import bring_here
+
+    try:
+        place = bring_here(path, stack)
+        found = "an empty file" if place.is_file() and not place.stat().st_size else ""
+        found = "a folder" if place.is_dir() else found
+    except OSError as error:
+        found = f"cannot be read ({' '.join(str(error).split())})"
+    if found:
+        raise SlideError(
+            slide_id,
+            f"{path}: {found}, wanted a slide file; check the path and the access rights, "
+            "or copy the file again",
+        )
+    return str(place)
+
+
+def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideReader:
+    from histo_ray.slides.image_reader import ImageReader, detect_image
+    from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
+
+    if reader == "openslide" or (reader == "auto" and detect_vendor(place) is not None):
+        return OpenSlideReader(place, slide_id)
+    if reader == "image" or detect_image(place) is not None:
+        return ImageReader(place, slide_id)
+    raise SlideError(
+        slide_id,
+        f"{path}: not a slide that OpenSlide knows, nor a PNG, JPEG or TIFF, wanted one of these; "
+        "check that the file is whole, or convert it to a pyramidal TIFF",
+    )
+
+
+def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:
+    """The complaint about a slide of unknown resolution, with what was found."""
+    implausible = [
+        f"{statement.source} says {value:g}"
+        for statement in stated
+        for value in (statement.x, statement.y)
+        if value is not None
+    ]
+    found = f"no usable mpp ({', '.join(implausible)})" if implausible else "no mpp in the file"
+    return (
+        f"{found}, wanted {LEAST_MPP:g}..{GREATEST_MPP:g} microns per pixel; "
+        "give mpp in the manifest, or --slide-mpp"
+    )

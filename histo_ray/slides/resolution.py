@@ -1,0 +1,77 @@
+"""Which microns per pixel a slide gets, from what its sources state. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from histo_ray.types import Mpp, MppSource
+
+LEAST_MPP, GREATEST_MPP = 0.05, 20.0
+"""Anything outside is no microscope slide but a wrong unit, a screen's dpi, or a placeholder."""
+
+_MICRONS_PER_UNIT = {"centimeter": 10_000.0, "inch": 25_400.0}
+
+
+@dataclass(frozen=True)
+class StatedMpp:
+    """What one source inside a file states; None where it is silent."""
+
+    source: MppSource
+    x: float | None
+    y: float | None
+
+    @property
+    def plausible(self) -> Mpp | None:
+        """Both axes, each by itself; an axis left unsaid takes the other's."""
+        x = self.x if is_plausible(self.x) else None
+        y = self.y if is_plausible(self.y) else None
+        if x is None and y is None:
+            return None
+        return Mpp(x if x is not None else y, y if y is not None else x)  # type: ignore[arg-type]
+
+
+def is_plausible(mpp: float | None) -> bool:
+    """Whether `mpp` lies in 0.05..20 microns per pixel (NaN does not)."""
+    return mpp is not None and LEAST_MPP <= mpp <= GREATEST_MPP
+
+
+def choose_mpp(
+    manifest: float | None, stated: Sequence[StatedMpp], flag: float | None
+) -> tuple[Mpp, MppSource] | None:
+    """The first source that gives a plausible mpp, in this order.
+
+    1. `manifest`: the manifest's mpp column, for both axes.
+    2. `file`: the properties openslide.mpp-x and openslide.mpp-y, each axis by itself.
+    3. `tiff-tags`: the TIFF's resolution tags, if their unit is cm or inch.
+    4. `flag`: the run's --slide-mpp, for both axes.
+
+    Never from a magnification, and never from the dpi of a PNG or JPEG: both are guesses.
+
+    Args:
+        manifest: mpp of the manifest; what the caller says is taken as it is.
+        stated: What the file states, best source first.
+        flag: mpp for slides that state none.
+
+    Returns:
+        The mpp and where it came from, or None if nothing gives one.
+    """
+    if manifest is not None:
+        return Mpp(manifest, manifest), "manifest"
+    for statement in stated:
+        if (mpp := statement.plausible) is not None:
+            return mpp, statement.source
+    if flag is not None:
+        return Mpp(flag, flag), "flag"
+    return None
+
+
+def mpp_from_tiff(x: float | None, y: float | None, unit: str) -> StatedMpp:
+    """Microns per pixel from TIFF resolutions in px per `unit` ("centimeter", "inch" or other)."""
+    microns = _MICRONS_PER_UNIT.get(unit)
+
+    def invert(per_unit: float | None) -> float | None:
+        if microns is None or per_unit is None or not math.isfinite(per_unit) or per_unit <= 0:
+            return None
+        return microns / per_unit
+
+    return StatedMpp("tiff-tags", invert(x), invert(y))

@@ -1,0 +1,110 @@
+"""Reads the rows of a small CSV or Parquet table, each with its place in the file."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from histo_ray.errors import ConfigError
+from histo_ray.storage import locate
+
+Unit = Literal["line", "row"]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row."""
+
+    place: int
+    """Line in a CSV (the header is line 1), row in a Parquet file (the first is row 1)."""
+    values: dict[str, Any]
+    """Cell by column; a CSV's cells are text."""
+    problem: str = ""
+    """What is wrong with the row as a row; empty if nothing."""
+
+
+def read_table(uri: str) -> tuple[Unit, list[str], list[TableRow]]:
+    """Read all rows of a manifest.
+
+    Args:
+        uri: Local path or URI; a name ending in `.parquet` or `.pq` is Parquet, any other CSV.
+
+    Returns:
+        What `place` counts, the columns, and the rows that are not blank.
+
+    Raises:
+        ConfigError: Not there, or not such a table.
+    """
+    system, place = locate(uri)
+    try:
+        with system.open_input_file(place) as file:
+            data: bytes = file.read()
+    except OSError as error:
+        raise ConfigError(
+            f"manifest {uri}: cannot be read ({' '.join(str(error).split())}), wanted a CSV or "
+            "Parquet file; check the path"
+        ) from error
+    if uri.lower().endswith((".parquet", ".pq")):
+        return "row", *_parse_parquet(data, uri)
+    return "line", *_parse_csv(data, uri)
+
+
+def _parse_parquet(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(
+            f"manifest {uri}: not readable as Parquet ({' '.join(str(error).split())}), wanted "
+            "Parquet; write it again or give a CSV"
+        ) from error
+    _check_header(table.column_names, uri)
+    rows = [TableRow(place, values) for place, values in enumerate(table.to_pylist(), 1)]
+    return table.column_names, rows
+
+
+def _parse_csv(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"manifest {uri}: byte {error.start} is not UTF-8, wanted UTF-8 text; save it as UTF-8"
+        ) from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    rows = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = [cell.strip() for cell in cells]
+                _check_header(header, uri)
+                continue
+            values = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
+            extra = len(cells) > len(header)
+            problem = f"{len(cells)} cells, wanted {len(header)} as in the header" if extra else ""
+            rows.append(TableRow(reader.line_num, values, problem))
+    except csv.Error as error:
+        raise ConfigError(
+            f"manifest {uri}: line {reader.line_num}: not CSV ({error}), wanted comma-separated "
+            "values; correct the line"
+        ) from error
+    return header, rows
+
+
+def _check_header(names: list[str], uri: str) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(
+            f"manifest {uri}: column {', '.join(repeated)} more than once, wanted each once; "
+            "rename one"
+        )
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise ConfigError(
+                f"manifest {uri}: columns separated by {name}, wanted commas; save it as CSV with "
+                "commas"
+            )

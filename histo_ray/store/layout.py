@@ -1,0 +1,100 @@
+"""Where things lie in a store. Pure: names in, relative paths out, and back.
+
+Every name that becomes part of a path is checked here, so nothing can be written or read outside
+of the store.
+"""
+
+import re
+from typing import Literal
+
+from histo_ray.errors import StoreError
+from histo_ray.types import PartitionKey
+
+Form = Literal["parquet", "zarr"]
+FORMS: tuple[Form, ...] = ("parquet", "zarr")
+
+MARKER = "store.json"
+EMBEDDINGS = "embeddings"
+RUNS = "runs"
+CACHE = "cache"
+STAGING = ".staging"
+ROOMS = (EMBEDDINGS, RUNS, CACHE, STAGING, "models", "labels", "evaluations")
+"""Folders a store may hold at its top."""
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+_NAME_BYTES = 200  # most file systems stop at 255, and suffixes are added
+
+
+def check_slug(what: str, text: str) -> str:
+    """Give `text` back if it is a slug.
+
+    Raises:
+        StoreError: It is not, so it cannot be part of a path.
+    """
+    if not _SLUG.fullmatch(text):
+        raise StoreError(f"{what} {text!r}: not a slug, wanted [a-z0-9._-]; rename it")
+    return text
+
+
+def check_file_name(what: str, text: str) -> str:
+    """Give `text` back if it is safe as a file name on any file system.
+
+    Raises:
+        StoreError: It is not.
+    """
+    unsafe = not text or _UNSAFE.search(text) or text[0] == "." or text[-1] in " ."
+    if unsafe or len(text.encode("utf-8", "replace")) > _NAME_BYTES:
+        raise StoreError(
+            f"{what} {text!r}: not safe as a file name, wanted 1 to {_NAME_BYTES} bytes without "
+            "separators, control characters or a leading dot; rename it"
+        )
+    return text
+
+
+def folder_path(encoder: str, tiling: str) -> str:
+    """Folder of all partitions of one encoder and tiling."""
+    return (
+        f"{EMBEDDINGS}/encoder={check_slug('encoder', encoder)}"
+        f"/tiling={check_slug('tiling', tiling)}"
+    )
+
+
+def partition_path(key: PartitionKey, form: Form) -> str:
+    """Path of a partition, relative to the store."""
+    name = check_file_name("slide_id", key.slide_id)
+    return f"{folder_path(key.encoder, key.tiling)}/{name}.{form}"
+
+
+def parse_partition_path(path: str) -> tuple[PartitionKey, Form]:
+    """The partition that a relative path stands for: the inverse of `partition_path`.
+
+    Raises:
+        StoreError: The path is not one of a partition.
+    """
+    parts = path.split("/")
+    if len(parts) == 4:
+        name, _, suffix = parts[3].rpartition(".")
+        key = PartitionKey(
+            parts[1].removeprefix("encoder="), parts[2].removeprefix("tiling="), name
+        )
+        for form in FORMS:
+            if suffix == form and _is_named(key) and partition_path(key, form) == path:
+                return key, form
+    raise StoreError(
+        f"{path}: not a partition, wanted {EMBEDDINGS}/encoder=<slug>/tiling=<slug>/"
+        "<slide_id>.parquet or .zarr; move it out of the store"
+    )
+
+
+def run_path(run_id: str) -> str:
+    """Path of a run's table, relative to the store."""
+    return f"{RUNS}/{check_file_name('run_id', run_id)}.parquet"
+
+
+def _is_named(key: PartitionKey) -> bool:
+    try:
+        partition_path(key, "parquet")
+    except StoreError:
+        return False
+    return True

@@ -1,0 +1,277 @@
+"""Partitions as Parquet: what DuckDB, pandas, Polars and Arrow read without knowing of us.
+
+Vectors are PLAIN, uncompressed and one page a row group, so that a bag is read without decoding;
+a page that does not prove to be so is decoded by pyarrow, with the same result.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from histo_ray.errors import StoreError
+from histo_ray.schema import arrow_schema, column_names
+from histo_ray.store.layout import Form
+from histo_ray.store.pages import LAYOUT, LAYOUT_KEY, Chunk, is_single_page, locate_chunks
+from histo_ray.store.partition import (
+    RECEIPT_KEY,
+    VECTOR,
+    Conclude,
+    Shape,
+    Tally,
+    first_line,
+    regroup_rows,
+    unreadable,
+)
+from histo_ray.store.place import Place, Span, byte_view, read_spans
+from histo_ray.store.seal import BLANK, SEAL_KEY, find_seal
+from histo_ray.types import Floats, Receipt, TileRows
+
+_SCALARS = [name for name in column_names("embeddings") if name != VECTOR]
+
+
+class ParquetFormat:
+    """One file a partition; the receipt is in its footer."""
+
+    form: Form = "parquet"
+
+    def write(
+        self, target: Path, shape: Shape, rows: Iterable[TileRows], conclude: Conclude
+    ) -> Receipt:
+        """Write a whole partition; memory holds one row group."""
+        schema = arrow_schema("embeddings", shape.dim, shape.dtype)
+        tally = Tally()
+        with target.open("wb") as file:
+            sink = _HashedFile(file)
+            with pq.ParquetWriter(sink, schema, **_writer_options(schema)) as writer:
+                for block in regroup_rows(rows, shape, shape.block_rows):
+                    table = _make_table(block, schema, shape.slide_id, tally.count)
+                    writer.write_table(table, row_group_size=len(block))
+                    tally.add(block)
+                receipt = conclude(tally.totals())
+                writer.add_key_value_metadata(
+                    {
+                        RECEIPT_KEY: receipt.model_dump_json(),
+                        LAYOUT_KEY: LAYOUT,
+                        SEAL_KEY: BLANK,
+                    }
+                )
+        _seal_file(target, sink.digest.hexdigest())
+        return receipt
+
+    def read_receipt(self, place: Place) -> Receipt:
+        """The receipt, from the footer alone."""
+        try:
+            with place.open() as file:
+                return parse_receipt(pq.read_metadata(file).metadata, place.path)
+        except (OSError, pa.ArrowException) as error:
+            raise unreadable(place.path, error) from None
+
+    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+        """All coords (N, 2) and embeddings (N, D)."""
+        try:
+            with place.open() as file:
+                source = pq.ParquetFile(file)
+                axes = source.read(columns=["x", "y"], use_threads=False)
+                chunks = _find_chunks(source)
+                vectors = None if chunks is None else _read_straight(place, source, chunks)
+                if vectors is None:
+                    vectors = _decode(source, source.read(columns=[VECTOR]))
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise unreadable(place.path, error) from None
+        coords = np.stack([axes["x"].to_numpy(), axes["y"].to_numpy()], axis=1)
+        return coords.astype(np.int32, copy=False), vectors
+
+    def read_rows(self, place: Place) -> Iterator[TileRows]:
+        """All rows, a row group at a time."""
+        with place.open() as file:
+            source = pq.ParquetFile(file, page_checksum_verification=True)
+            chunks = _find_chunks(source)
+            for group in range(source.num_row_groups):
+                table = source.read_row_group(group, columns=["x", "y", "tissue", "focus"])
+                chunk = chunks[group : group + 1] if chunks else None
+                vectors = _read_straight(place, source, chunk) if chunk else None
+                if vectors is None:
+                    vectors = _decode(source, source.read_row_group(group, columns=[VECTOR]))
+                x, y, tissue, focus = (table[name].to_numpy() for name in table.column_names)
+                yield TileRows(np.stack([x, y], axis=1), tissue, focus, vectors)
+
+    def find_problems(self, place: Place) -> list[str]:
+        """Changed bytes, and columns or types other than a partition has."""
+        try:
+            problems = _check_seal(place)
+            with place.open() as file:
+                source = pq.ParquetFile(file)
+                problems += _compare_columns(source.schema_arrow)
+                ids = None if problems else source.read(columns=["slide_id", "tile_id"])
+                name = parse_receipt(source.metadata.metadata, place.path).slide.slide_id
+        except (OSError, pa.ArrowException, MemoryError) as error:
+            return [f"not readable as Parquet ({first_line(error)})"]
+        except StoreError as error:
+            return [*problems, str(error)]
+        if ids is not None and set(ids["slide_id"].unique().to_pylist()) - {name}:
+            problems.append(f"column slide_id: not {name!r} throughout")
+        if ids is not None and not np.array_equal(ids["tile_id"], np.arange(len(ids))):
+            problems.append("column tile_id: not 0, 1, 2, ...")
+        return problems
+
+
+class _HashedFile(io.RawIOBase):
+    """A file being written front to back, and the digest of its bytes."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return int(self._file.write(data))
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+def parse_receipt(metadata: dict[bytes, bytes] | None, path: str) -> Receipt:
+    """The receipt among a file's metadata.
+
+    Raises:
+        StoreError: There is none, or it cannot be read.
+    """
+    text = (metadata or {}).get(RECEIPT_KEY.encode())
+    if text is None:
+        raise StoreError(f"{path}: no receipt inside, wanted key {RECEIPT_KEY}; extract it again")
+    try:
+        return Receipt.model_validate_json(text)
+    except ValidationError as error:
+        raise unreadable(f"{path}: receipt", error) from None
+
+
+def _writer_options(schema: pa.Schema) -> dict[str, Any]:
+    return {
+        "compression": {**dict.fromkeys(_SCALARS, "ZSTD"), f"{VECTOR}.list.element": "NONE"},
+        "use_dictionary": ["slide_id"],
+        "write_statistics": _SCALARS,
+        "data_page_size": 1 << 30,
+        "data_page_version": "1.0",
+        "write_page_checksum": True,
+    }
+
+
+def _make_table(rows: TileRows, schema: pa.Schema, slide_id: str, first: int) -> pa.Table:
+    vectors = np.ascontiguousarray(rows.embeddings).reshape(-1)
+    columns = {
+        "slide_id": pa.repeat(slide_id, len(rows)),
+        "tile_id": pa.array(np.arange(first, first + len(rows), dtype=np.int32)),
+        "x": pa.array(rows.coords[:, 0].astype(np.int32)),
+        "y": pa.array(rows.coords[:, 1].astype(np.int32)),
+        "tissue": pa.array(rows.tissue.astype(np.float32)),
+        "focus": pa.array(rows.focus.astype(np.float32)),
+        VECTOR: pa.FixedSizeListArray.from_arrays(
+            pa.array(vectors), type=schema.field(VECTOR).type
+        ),
+    }
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _seal_file(path: Path, digest: str) -> None:
+    """Put the digest of the file, as it is with a blank seal, where the blank is."""
+    with path.open("r+b") as file:
+        start = _tail_start(file.seek(0, io.SEEK_END), file)
+        file.seek(start)
+        found = find_seal(file.read())
+        if found is None or found[1] != BLANK:
+            raise RuntimeError(f"{path}: the writer's footer holds no blank seal")
+        file.seek(start + found[0])
+        file.write(digest.encode())
+
+
+def _tail_start(size: int, file: Any) -> int:
+    """Where a Parquet file's footer begins; the start of the file if its end makes no sense."""
+    if size < 12:
+        return 0
+    file.seek(size - 8)
+    footer = int.from_bytes(file.read(4), "little")
+    return max(0, size - 8 - footer)
+
+
+def _check_seal(place: Place) -> list[str]:
+    with place.open() as file:
+        size = file.size()
+        start = _tail_start(size, file)
+        digest = hashlib.sha256()
+        file.seek(0)
+        left = start
+        while left:
+            block = file.read(min(left, 8 << 20))
+            if not block:
+                return ["truncated while it was read"]
+            digest.update(block)
+            left -= len(block)
+        tail = bytes(file.read(size - start))
+    found = find_seal(tail)
+    if found is None:
+        return ["no seal: written or changed by something else, or truncated"]
+    at, said = found
+    digest.update(tail[:at] + BLANK.encode() + tail[at + len(BLANK) :])
+    return [] if digest.hexdigest() == said else ["bytes differ from those that were written"]
+
+
+def _compare_columns(found: pa.Schema) -> list[str]:
+    """What a schema has, lacks or types differently from a partition's."""
+    kind = found.field(VECTOR).type if VECTOR in found.names else None
+    dim, dtype = 1, "float16"
+    if kind is not None and pa.types.is_fixed_size_list(kind):
+        dim = kind.list_size
+        dtype = "float32" if pa.types.is_float32(kind.value_type) else "float16"
+    wanted = arrow_schema("embeddings", dim, dtype)
+    problems = [f"column {name}: missing" for name in wanted.names if name not in found.names]
+    problems += [f"column {name}: unknown" for name in found.names if name not in wanted.names]
+    for field in wanted:
+        if field.name in found.names and found.field(field.name).type != field.type:
+            problems.append(
+                f"column {field.name}: {found.field(field.name).type}, wanted {field.type}"
+            )
+    return problems
+
+
+def _vector_kind(source: pq.ParquetFile) -> tuple[int, np.dtype[Any]]:
+    kind = source.schema_arrow.field(VECTOR).type
+    return int(kind.list_size), np.dtype(kind.value_type.to_pandas_dtype())
+
+
+def _find_chunks(source: pq.ParquetFile) -> list[Chunk] | None:
+    dim, dtype = _vector_kind(source)
+    return locate_chunks(source.metadata, dim, dtype.itemsize)
+
+
+def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) -> Floats | None:
+    """The vectors of consecutive chunks without decoding; None if a page is not as it should be."""
+    dim, dtype = _vector_kind(source)
+    vectors = np.empty((sum(chunk.rows for chunk in chunks), dim), dtype)
+    room = byte_view(vectors)
+    spans, at = [], 0
+    for chunk in chunks:
+        body = room[at : at + chunk.value_bytes]
+        spans.append(Span(chunk.offset, bytearray(chunk.head_bytes), body))
+        at += chunk.value_bytes
+    read_spans(place, spans)
+    proven = (is_single_page(bytes(span.head), len(span.body)) for span in spans)
+    return vectors if all(proven) else None
+
+
+def _decode(source: pq.ParquetFile, table: pa.Table) -> Floats:
+    dim, dtype = _vector_kind(source)
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[VECTOR].chunks]
+    flat = np.concatenate([np.empty(0, dtype), *parts])
+    return flat.reshape(-1, dim)

@@ -1,0 +1,230 @@
+"""What every form of a partition has in common: the protocol, the facts and the running tally."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import StoreError
+from histo_ray.store.layout import Form
+from histo_ray.store.place import Place
+from histo_ray.types import (
+    EncoderFacts,
+    Floats,
+    PartitionKey,
+    Receipt,
+    SlideFacts,
+    TileRows,
+    TilingFacts,
+)
+
+FORMAT_VERSION = 1
+"""Of stores and of receipts."""
+
+RECEIPT_KEY = "histo_ray"
+VECTOR = "embedding"
+
+BLOCK_BYTES = 4 << 20
+"""Vectors that are written, and read by predicate, in one piece."""
+
+
+@dataclass(frozen=True)
+class PartitionFacts:
+    """What a writer knows of a partition before its first row."""
+
+    slide: SlideFacts
+    tiling: TilingFacts
+    encoder: EncoderFacts
+    run_id: str
+    empty_reason: str = ""
+    """Why there will be no rows; empty where there will be some."""
+
+    @property
+    def key(self) -> PartitionKey:
+        """The partition's identity."""
+        return PartitionKey(self.encoder.name, self.tiling.fingerprint, self.slide.slide_id)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the rows of one partition look like."""
+
+    slide_id: str
+    dim: int
+    dtype: Literal["float16", "float32"]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one vector."""
+        return self.dim * np.dtype(self.dtype).itemsize
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a row group or chunk: a power of two, about `BLOCK_BYTES` of vectors."""
+        return int(min(8192, max(64, 1 << (BLOCK_BYTES // self.row_bytes).bit_length() - 1)))
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What was written, known only after the last row."""
+
+    tile_count: int
+    vectors_sha256: str
+    columns_sha256: str
+
+
+Conclude = Callable[[Totals], Receipt]
+"""Makes the receipt of what was written."""
+
+
+class PartitionFormat(Protocol):
+    """One form of a partition; `parquet` and `zarr` behave alike behind it."""
+
+    form: Form
+
+    def write(
+        self, target: Path, shape: Shape, rows: Iterable[TileRows], conclude: Conclude
+    ) -> Receipt:
+        """Write a whole partition at a local path that nobody reads yet."""
+        ...
+
+    def read_receipt(self, place: Place) -> Receipt:
+        """The receipt, without reading rows."""
+        ...
+
+    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+        """All coords (N, 2) and embeddings (N, D)."""
+        ...
+
+    def read_rows(self, place: Place) -> Iterator[TileRows]:
+        """All rows in blocks of bounded size."""
+        ...
+
+    def find_problems(self, place: Place) -> list[str]:
+        """What is wrong with the bytes, columns and types; rows are worth reading if nothing."""
+        ...
+
+
+class Tally:
+    """Counts and digests rows as they pass by; columns are kept (20 bytes a tile), vectors not."""
+
+    def __init__(self) -> None:
+        self._vectors = hashlib.sha256()
+        self._columns: list[tuple[npt.NDArray[np.generic], ...]] = []
+        self.count = 0
+
+    def add(self, rows: TileRows) -> None:
+        """Take the next rows."""
+        vectors = rows.embeddings
+        little = vectors.astype(vectors.dtype.newbyteorder("<"), copy=False)
+        self._vectors.update(np.ascontiguousarray(little).data)
+        self._columns.append((rows.coords[:, 0], rows.coords[:, 1], rows.tissue, rows.focus))
+        self.count += len(rows)
+
+    def column(self, index: int) -> npt.NDArray[np.generic]:
+        """All of x, y, tissue or focus (0 to 3) so far."""
+        parts = [columns[index] for columns in self._columns]
+        kind = "<i4" if index < 2 else "<f4"
+        return np.concatenate([np.empty(0, kind), *parts]).astype(kind, copy=False)
+
+    def totals(self) -> Totals:
+        """What has passed by."""
+        digest = hashlib.sha256(np.arange(self.count, dtype="<i4").tobytes())
+        for index in range(4):
+            digest.update(self.column(index).tobytes())
+        return Totals(self.count, self._vectors.hexdigest(), digest.hexdigest())
+
+
+def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[TileRows]:
+    """Cut any stream of rows into blocks of `size` rows; the last may be shorter.
+
+    Raises:
+        ValueError: Vectors of another length or type than `shape` says.
+    """
+    waiting: list[TileRows] = []
+    count = 0
+    for block in rows:
+        found = (block.embeddings.shape[1:], block.embeddings.dtype.name)
+        if found != ((shape.dim,), shape.dtype):
+            raise ValueError(f"rows: {found}, wanted vectors of {shape.dim} {shape.dtype}")
+        start = 0
+        while start < len(block):
+            stop = min(len(block), start + size - count)
+            waiting.append(slice_rows(block, start, stop))
+            count += stop - start
+            start = stop
+            if count == size:
+                yield join_rows(waiting)
+                waiting, count = [], 0
+    if count:
+        yield join_rows(waiting)
+
+
+def slice_rows(rows: TileRows, start: int, stop: int) -> TileRows:
+    """Rows from `start` up to `stop`."""
+    cut = slice(start, stop)
+    return TileRows(rows.coords[cut], rows.tissue[cut], rows.focus[cut], rows.embeddings[cut])
+
+
+def join_rows(blocks: list[TileRows]) -> TileRows:
+    """All rows of at least one block."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return TileRows(
+        np.concatenate([block.coords for block in blocks]),
+        np.concatenate([block.tissue for block in blocks]),
+        np.concatenate([block.focus for block in blocks]),
+        np.concatenate([block.embeddings for block in blocks]),
+    )
+
+
+def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
+    """The receipt of a partition that has just been written.
+
+    Raises:
+        ValueError: No rows and no reason why, or rows and a reason why there are none.
+    """
+    if bool(facts.empty_reason) == bool(totals.tile_count):
+        raise ValueError(
+            f"{facts.key}: {totals.tile_count} tiles and empty_reason {facts.empty_reason!r}"
+        )
+    return Receipt(
+        format_version=FORMAT_VERSION,
+        slide=facts.slide,
+        tiling=facts.tiling,
+        encoder=facts.encoder,
+        tile_count=totals.tile_count,
+        empty_reason=facts.empty_reason,
+        vectors_sha256=totals.vectors_sha256,
+        columns_sha256=totals.columns_sha256,
+        library_version=library_version(),
+        run_id=facts.run_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def library_version() -> str:
+    """Version of the installed package."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("histo-ray")
+    except PackageNotFoundError:  # a checkout on the path, not installed
+        return "0+unknown"
+
+
+def unreadable(path: str, error: Exception) -> StoreError:
+    """The error of a partition that cannot be read."""
+    return StoreError(
+        f"{path}: not readable ({first_line(error)}), wanted a partition; run store verify"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,135 @@
+"""Files and folders of a store, local or remote, and reading them."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pyarrow import fs
+
+from histo_ray.errors import StoreError
+from histo_ray.storage import is_local, locate
+
+THREADS = 16
+"""Requests in flight on an object store."""
+
+ROOT_FILE = "zarr.json"
+"""Of a partition that is a folder; it is sent last, and without it the partition is not there."""
+
+
+class Place(NamedTuple):
+    """A file or folder on some file system."""
+
+    system: fs.FileSystem
+    path: str
+
+    @property
+    def local(self) -> bool:
+        """Whether it is on this machine."""
+        return is_local(self.system)
+
+    def child(self, relative: str) -> "Place":
+        """The place `relative` below this one."""
+        return Place(self.system, f"{self.path}/{relative}")
+
+    def kind(self) -> str:
+        """`file`, `folder` or nothing."""
+        found = self.system.get_file_info([self.path])[0].type
+        return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(found, "")
+
+    def open(self) -> Any:
+        """The file for reading, with random access."""
+        return self.system.open_input_file(self.path)
+
+    def read_bytes(self) -> bytes:
+        """All of the file."""
+        with self.open() as file:
+            return bytes(file.readall())
+
+    def names(self) -> list[str]:
+        """Names in the folder, sorted; empty if it is not there. One listing, no look at each."""
+        if self.local:
+            try:
+                return sorted(os.listdir(self.path))  # noqa: PTH208 - 5 times faster
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return sorted(info.base_name for info in found)
+
+    def walk(self) -> list[Any]:
+        """All files below, as pyarrow's `FileInfo`."""
+        wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
+        return [info for info in self.system.get_file_info(wanted) if info.is_file]
+
+    def delete(self) -> None:
+        """Remove the file or folder; a folder's root file goes first, so it is gone at once."""
+        if self.kind() == "file":
+            self.system.delete_file(self.path)
+            return
+        root = self.child(ROOT_FILE)
+        if root.kind():
+            self.system.delete_file(root.path)
+        self.system.delete_dir(self.path)
+
+
+def place_at(uri: str) -> Place:
+    """The place a path or URI names."""
+    return Place(*locate(uri))
+
+
+def byte_view(array: npt.NDArray[Any]) -> memoryview:
+    """The bytes of a C-order array, to be read into."""
+    return memoryview(array.reshape(-1).view(np.uint8).data)
+
+
+class Span(NamedTuple):
+    """Consecutive bytes of a file to read into two buffers, one after the other."""
+
+    offset: int
+    head: bytearray
+    body: memoryview
+
+
+def read_spans(place: Place, spans: Sequence[Span]) -> None:
+    """Read all spans; local ones straight into their buffers, remote ones side by side.
+
+    Raises:
+        StoreError: The file ends before a span does.
+    """
+    if place.local:
+        file = os.open(place.path, os.O_RDONLY)
+        try:
+            for span in spans:
+                _read_local(place.path, file, span)
+        finally:
+            os.close(file)
+        return
+    with place.open() as remote, ThreadPoolExecutor(THREADS) as pool:
+        for span, data in zip(
+            spans, pool.map(lambda s: _read_remote(remote, s), spans), strict=True
+        ):
+            if len(data) != len(span.head) + len(span.body):
+                raise _truncated(place.path)
+            view = memoryview(data)
+            span.head[:] = view[: len(span.head)]
+            span.body[:] = view[len(span.head) :]
+
+
+def _read_remote(file: Any, span: Span) -> bytes:
+    return bytes(file.read_at(len(span.head) + len(span.body), span.offset))
+
+
+def _read_local(path: str, file: int, span: Span) -> None:
+    head, body, offset = memoryview(span.head), span.body, span.offset
+    while head or body:  # one call reads at most 2 GiB
+        got = os.preadv(file, [head, body], offset)
+        if not got:
+            raise _truncated(path)
+        offset += got
+        head, body = head[got:], body[max(0, got - len(head)) :]
+
+
+def _truncated(path: str) -> StoreError:
+    return StoreError(f"{path}: shorter than its footer says, wanted all; run store verify")

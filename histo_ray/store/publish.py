@@ -1,0 +1,142 @@
+"""Makes new files of a store appear whole or not at all.
+
+Local: built under `.staging/`, flushed to disk, renamed into place. Remote: built in a local
+temporary folder, then sent by one write call each. pyarrow closes, and so completes, an output
+stream even when an exception or the garbage collector ends it; handing over all bytes in one call
+leaves no moment at which half of them could be completed.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from histo_ray.errors import StoreError
+from histo_ray.store.layout import STAGING
+from histo_ray.store.place import ROOT_FILE, Place
+
+
+@contextmanager
+def stage(root: Place) -> Iterator[Path]:
+    """A fresh local folder to build in, on the store's own file system where that is local."""
+    folder: Path | None = None
+    if root.local:
+        folder = Path(root.path) / STAGING
+        folder.mkdir(parents=True, exist_ok=True)
+    built = Path(tempfile.mkdtemp(prefix="histo-ray-", dir=folder))
+    try:
+        yield built
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def publish(built: Path, target: Place, replace: bool = False) -> bool:
+    """Make what was built under `stage` appear at `target`, whole or not at all.
+
+    Args:
+        built: File or folder, complete; it may be gone afterwards.
+        target: Where it shall be.
+        replace: Put it there even if something is there already.
+
+    Returns:
+        Whether it is there now; False if something else was there first.
+    """
+    if not target.local:
+        if not replace and _is_there(target):
+            return False
+        _send(built, target)
+        return True
+    final = Path(target.path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _flush(built)
+    placed = (
+        _place_folder(built, final, replace)
+        if built.is_dir()
+        else _place_file(built, final, replace)
+    )
+    _flush_one(final.parent)
+    return placed
+
+
+def write_bytes(root: Place, relative: str, data: bytes, replace: bool = True) -> bool:
+    """Write a small file of the store, whole or not at all; False if it was there already."""
+    with stage(root) as folder:
+        built = folder / "file"
+        built.write_bytes(data)
+        return publish(built, root.child(relative), replace)
+
+
+def _place_file(built: Path, final: Path, replace: bool) -> bool:
+    if not replace:
+        try:
+            os.link(built, final)  # unlike a rename it fails if another run was faster
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if final.exists():
+                return False
+        else:
+            return True
+    built.replace(final)
+    return True
+
+
+def _place_folder(built: Path, final: Path, replace: bool) -> bool:
+    if replace and final.exists():  # a folder cannot be replaced in one step
+        final.rename(built.parent / "replaced")
+    try:
+        built.rename(final)
+    except OSError:
+        if final.exists():
+            return False
+        raise
+    return True
+
+
+def _is_there(target: Place) -> bool:
+    kind = target.kind()
+    return kind == "file" or (kind == "folder" and bool(target.child(ROOT_FILE).kind()))
+
+
+def _send(built: Path, target: Place) -> None:
+    """Upload a file, or a folder with its root file last."""
+    if built.is_file():
+        _upload(built, target)
+        return
+    if target.kind():  # being replaced, or left half-sent: nothing of it may stay
+        target.delete()
+    files = [file for file in built.rglob("*") if file.is_file() and file != built / ROOT_FILE]
+    for file in sorted(files):
+        _upload(file, target.child(file.relative_to(built).as_posix()))
+    _upload(built / ROOT_FILE, target.child(ROOT_FILE))
+
+
+def _upload(file: Path, target: Place) -> None:
+    size = file.stat().st_size
+    with pa.memory_map(str(file)) as source:
+        data = source.read_buffer(size)  # mapped, not read: memory stays bounded
+        stream = target.system.open_output_stream(target.path)
+        stream.write(data)
+        stream.close()
+    found = target.system.get_file_info([target.path])[0]
+    if found.size != size:
+        raise StoreError(
+            f"{target.path}: {found.size} bytes arrived, wanted {size}; run the command again"
+        )
+
+
+def _flush(built: Path) -> None:
+    for path in [built, *built.rglob("*")]:
+        _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

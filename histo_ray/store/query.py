@@ -1,0 +1,108 @@
+"""SQL over a store: DuckDB with one view a table. Rooms of the store that are empty are empty views."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from histo_ray.schema import arrow_schema, column_names
+from histo_ray.store.catalog import Partitions
+from histo_ray.store.layout import EMBEDDINGS, RUNS
+from histo_ray.store.place import Place
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+_log = logging.getLogger(__name__)
+
+_GLOB_CHARACTERS = re.compile(r"[*?\[\]]")
+
+
+def run_query(
+    root: Place,
+    partitions: Partitions,
+    read_slides: "Callable[[], pd.DataFrame]",
+    query: str,
+) -> "duckdb.DuckDBPyRelation":
+    """Run SQL over the views `embeddings`, `slides` and `runs`.
+
+    Args:
+        root: The store.
+        partitions: All of its partitions.
+        read_slides: Reads every receipt; called only if the query says `slides`.
+        query: One SQL statement.
+
+    Returns:
+        DuckDB's relation, evaluated as it is read.
+    """
+    import duckdb
+
+    connection = duckdb.connect()
+    base = root.path
+    if not root.local:
+        from fsspec.implementations.arrow import ArrowFSWrapper
+
+        system = ArrowFSWrapper(root.system)
+        connection.register_filesystem(system)
+        base = f"{system.protocol}://{root.path}"
+    _view_embeddings(connection, root, base, partitions)
+    _view_runs(connection, root, base)
+    if re.search(r"\bslides\b", query, re.IGNORECASE):
+        connection.register("slides", pa.Table.from_pandas(read_slides(), arrow_schema("slides")))
+    return connection.sql(query)
+
+
+def _view_embeddings(
+    connection: "duckdb.DuckDBPyConnection", root: Place, base: str, partitions: Partitions
+) -> None:
+    hidden = sum(form == "zarr" for form in partitions.values())
+    if hidden:
+        _log.warning(
+            "store %s: %d Zarr partitions are not visible to SQL; "
+            "convert them with histo-ray store export --to parquet",
+            root.path,
+            hidden,
+        )
+    if hidden == len(partitions):
+        names = [*column_names("embeddings"), "encoder", "tiling"]
+        fields = {name: pa.string() for name in names} | {
+            field.name: field.type for field in arrow_schema("embeddings", 1, "float32")
+        }
+        fields["embedding"] = pa.list_(pa.float32())
+        connection.register("embeddings", pa.schema(fields).empty_table())
+        return
+    source = _quote_files(root, base, f"{EMBEDDINGS}/*/*/*.parquet")
+    connection.execute(
+        f"CREATE VIEW embeddings AS SELECT * FROM read_parquet({source}, "  # noqa: S608 - quoted
+        "hive_partitioning = true, hive_types_autocast = false)"
+    )
+
+
+def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Place, base: str) -> None:
+    if not any(name.endswith(".parquet") for name in root.child(RUNS).names()):
+        fields = [pa.field("run_id", pa.string()), *arrow_schema("runs")]
+        connection.register("runs", pa.schema(fields).empty_table())
+        return
+    source = _quote_files(root, base, f"{RUNS}/*.parquet")
+    connection.execute(
+        "CREATE VIEW runs AS SELECT parse_filename(filename, true) AS run_id, "  # noqa: S608
+        f"* EXCLUDE (filename) FROM read_parquet({source}, filename = true)"
+    )
+
+
+def _quote_files(root: Place, base: str, pattern: str) -> str:
+    """SQL for the files of a pattern: the pattern itself, or a list where the root has wildcards."""
+    if not _GLOB_CHARACTERS.search(base):
+        return _quote(f"{base}/{pattern}")
+    folder = root.child(pattern.partition("/")[0])
+    depth = pattern.count("/")
+    paths = [info.path.removeprefix(root.path + "/") for info in folder.walk()]
+    fitting = [p for p in paths if p.endswith(".parquet") and p.count("/") == depth]
+    return "[" + ", ".join(_quote(f"{base}/{path}") for path in sorted(fitting)) + "]"
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,239 @@
+"""Partitions as Zarr v3 groups: the same columns as arrays, for dense access. The only zarr import.
+
+Vectors lie uncompressed in shards of whole blocks, a few objects a slide, and are read straight
+from the shards where their metadata and index prove the order; otherwise zarr reads them.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from histo_ray.errors import StoreError
+from histo_ray.schema import column_names
+from histo_ray.store.layout import Form
+from histo_ray.store.partition import (
+    RECEIPT_KEY,
+    VECTOR,
+    Conclude,
+    Shape,
+    Tally,
+    regroup_rows,
+    unreadable,
+)
+from histo_ray.store.place import ROOT_FILE, THREADS, Place, place_at
+from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
+from histo_ray.store.shards import describe_array, read_json, read_shards
+from histo_ray.types import Floats, Receipt, TileRows
+
+SHARD_BLOCKS = 8
+"""Blocks in a shard: 32 MiB, held in memory while it is written."""
+
+FILES_KEY = "histo_ray_files"
+COLUMNS = {"tile_id": "int32", "x": "int32", "y": "int32", "tissue": "float32", "focus": "float32"}
+
+
+class ZarrFormat:
+    """One folder a partition; the receipt is in the attributes of its root."""
+
+    form: Form = "zarr"
+
+    def write(
+        self, target: Path, shape: Shape, rows: Iterable[TileRows], conclude: Conclude
+    ) -> Receipt:
+        """Write a whole partition; memory holds one shard."""
+        import zarr
+
+        group = zarr.create_group(store=str(target), zarr_format=3)
+        tally = Tally()
+        vectors: Any = None
+        for shard in regroup_rows(rows, shape, shape.block_rows * SHARD_BLOCKS):
+            if vectors is None:
+                vectors = _create_vectors(group, shape, len(shard))
+            end = tally.count + len(shard)
+            vectors.resize((end, shape.dim))
+            vectors[tally.count : end] = shard.embeddings
+            tally.add(shard)
+        if vectors is None:
+            _create_vectors(group, shape, 0)
+        _write_column(group, "tile_id", np.arange(tally.count, dtype=np.int32))
+        for index, name in enumerate(["x", "y", "tissue", "focus"]):
+            _write_column(group, name, tally.column(index))
+        receipt = conclude(tally.totals())
+        group.attrs.update(
+            {
+                RECEIPT_KEY: receipt.model_dump(mode="json"),
+                FILES_KEY: _digest_files(place_at(str(target))),
+                SEAL_KEY: BLANK,
+            }
+        )
+        _seal_root(target / ROOT_FILE)
+        return receipt
+
+    def read_receipt(self, place: Place) -> Receipt:
+        """The receipt, from the root's attributes alone."""
+        root = read_json(place.child(ROOT_FILE))
+        try:
+            return Receipt.model_validate(_attributes(root)[RECEIPT_KEY])
+        except (KeyError, ValidationError) as error:
+            raise unreadable(f"{place.path}: receipt", error) from None
+
+    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+        """All coords (N, 2) and embeddings (N, D)."""
+        with ThreadPoolExecutor(3) as pool:
+            x, y, vectors = pool.map(lambda name: _read_array(place, name), ["x", "y", VECTOR])
+        return np.stack([x, y], axis=1).astype(np.int32, copy=False), vectors
+
+    def read_rows(self, place: Place) -> Iterator[TileRows]:
+        """All rows, a shard at a time."""
+        x, y, tissue, focus = (_read_array(place, n) for n in ["x", "y", "tissue", "focus"])
+        coords = np.stack([x, y], axis=1)
+        array = describe_array(place, VECTOR)
+        for start in range(0, array.rows, array.shard_rows):
+            cut = slice(start, min(array.rows, start + array.shard_rows))
+            vectors = _read_array(place, VECTOR, cut)
+            yield TileRows(coords[cut], tissue[cut], focus[cut], vectors)
+
+    def find_problems(self, place: Place) -> list[str]:
+        """Changed, missing or foreign files, and arrays or types other than a partition has."""
+        try:
+            text = place.child(ROOT_FILE).read_bytes()
+            root = json.loads(text)
+            problems = _check_root(text)
+            if not problems:
+                problems = _compare_files(_attributes(root)[FILES_KEY], _digest_files(place))
+            return problems or _compare_arrays(place)
+        except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
+            return [f"not readable as Zarr ({str(error).partition(chr(10))[0]})"]
+
+
+def _create_vectors(group: Any, shape: Shape, first_rows: int) -> Any:
+    """The vectors' array, still empty; a slide of less than a block gets a block of its size."""
+    block = min(shape.block_rows, max(1, first_rows))
+    shard = block * max(1, -(-first_rows // block))
+    return group.create_array(
+        VECTOR,
+        shape=(0, shape.dim),
+        chunks=(block, shape.dim),
+        shards=(shard, shape.dim),
+        dtype=shape.dtype,
+        compressors=None,
+        config={"write_empty_chunks": True},  # else rows of -0.0 or 0.0 would not be stored
+    )
+
+
+def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> None:
+    size = max(1, len(values))
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=(size,),
+        shards=(size,),
+        dtype=COLUMNS[name],
+        compressors=None,
+        config={"write_empty_chunks": True},
+    )
+    if len(values):
+        array[:] = values
+
+
+def _digest_files(place: Place) -> dict[str, str]:
+    """SHA-256 of every file of the folder but the root's, by relative path."""
+    names = [info.path.removeprefix(place.path + "/") for info in place.walk()]
+    wanted = sorted(name for name in names if name != ROOT_FILE)
+    with ThreadPoolExecutor(1 if place.local else THREADS) as pool:
+        digests = pool.map(lambda name: _digest_file(place.child(name)), wanted)
+        return dict(zip(wanted, digests, strict=True))
+
+
+def _digest_file(place: Place) -> str:
+    digest = hashlib.sha256()
+    with place.open() as file:
+        while block := file.read(8 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _seal_root(path: Path) -> None:
+    text = path.read_bytes()
+    found = find_seal(text)
+    if found is None or found[1] != BLANK:
+        raise RuntimeError(f"{path}: the writer's attributes hold no blank seal")
+    digest = hashlib.sha256(text).hexdigest().encode()
+    path.write_bytes(text[: found[0]] + digest + text[found[0] + len(BLANK) :])
+
+
+def _check_root(text: bytes) -> list[str]:
+    found = find_seal(text)
+    if found is None:
+        return ["no seal: written or changed by something else"]
+    return [] if digest_unsealed(text) == found[1] else [f"{ROOT_FILE}: bytes differ"]
+
+
+def _compare_files(written: dict[str, str], found: dict[str, str]) -> list[str]:
+    problems = [f"{name}: missing" for name in sorted(written.keys() - found.keys())]
+    problems += [f"{name}: stray file" for name in sorted(found.keys() - written.keys())]
+    changed = sorted(name for name in written.keys() & found.keys() if written[name] != found[name])
+    return problems + [f"{name}: bytes differ from those that were written" for name in changed]
+
+
+def _compare_arrays(place: Place) -> list[str]:
+    names = {name for name in place.names() if name != ROOT_FILE}
+    wanted = {name for name in column_names("embeddings") if name != "slide_id"}
+    problems = [f"column {name}: missing" for name in sorted(wanted - names)]
+    problems += [f"column {name}: unknown" for name in sorted(names - wanted)]
+    for name in sorted(wanted & names):
+        found = str(describe_array(place, name).dtype)
+        allowed = [COLUMNS[name]] if name in COLUMNS else ["float16", "float32"]
+        if found not in allowed:
+            problems.append(f"column {name}: {found}, wanted {' or '.join(allowed)}")
+    if not problems:
+        ids = _read_array(place, "tile_id")
+        if not np.array_equal(ids, np.arange(len(ids))):
+            problems.append("column tile_id: not 0, 1, 2, ...")
+    return problems
+
+
+def _attributes(root: Any) -> Any:
+    return root["attributes"] if isinstance(root, dict) else {}
+
+
+def _read_array(place: Place, name: str, cut: slice | None = None) -> Any:
+    """An array, or rows of it that begin with a shard; without zarr where the shards allow it."""
+    array = describe_array(place, name)
+    rows = cut or slice(0, array.rows)
+    if array.straight:
+        values = read_shards(place.child(name), array, rows)
+        if values is not None:
+            return values
+    import zarr
+
+    with _on_this_machine(place) as path:
+        opened: Any = zarr.open_group(str(path), mode="r", use_consolidated=False)[name]
+        return opened[rows]
+
+
+@contextmanager
+def _on_this_machine(place: Place) -> Iterator[Path]:
+    """The folder as a local one: a copy where it is not."""
+    if place.local:
+        yield Path(place.path)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="histo-ray-"))
+    try:
+        for info in place.walk():
+            target = folder / info.path.removeprefix(place.path + "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(Place(place.system, info.path).read_bytes())
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

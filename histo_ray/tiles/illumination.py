@@ -1,0 +1,72 @@
+"""The empty glass of a bright-field image: is there any, and what colour is it. Pure."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+Od = npt.NDArray[np.float32]
+
+_DARK_LUMINANCE = 50
+"""A median below this is a dark ground; tissue filling a bright-field image stays above 80."""
+_BLACK = 25
+"""Pixels whose every channel is below this are not lit at all."""
+_LIT_LUMINANCE = 140
+"""What is lit of a bright-field image with black borders is mostly this bright."""
+_LEAST_LIT = 0.02
+_GLASS_LUMINANCE = 180
+_GLASS_TINT, _GLASS_YELLOW = 14, 30
+"""Greatest max - min of the channels of glass; a yellow tint is common, pink is tissue."""
+_LEAST_GLASS = 0.005
+_USUAL_GLASS = 245.0
+
+
+def dark_ground(image: Image) -> float | None:
+    """The median luminance (0..255) of a dark-field image; None if the image is bright-field.
+
+    Args:
+        image: (h, w, 3) uint8 RGB. A black border around a lit part does not make it dark-field.
+    """
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    median = float(np.median(luminance))
+    if median >= _DARK_LUMINANCE:
+        return None
+    lit = luminance[image.max(axis=2) >= _BLACK]
+    if lit.size >= _LEAST_LIT * luminance.size and np.median(lit) >= _LIT_LUMINANCE:
+        return None
+    return median
+
+
+def optical_density(image: Image) -> Od:
+    """Optical density -log10(I / I0) of each channel against the image's own glass, at least 0.
+
+    Where hardly any glass is in sight, I0 is a usual white, so tissue is never taken for glass.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+
+    Returns:
+        (h, w, 3) float32.
+    """
+    glass = _glass_colour(image)
+    levels = np.maximum(np.arange(256, dtype=np.float32), 1)
+    od = np.empty(image.shape, np.float32)
+    for channel in range(3):
+        table = np.maximum(-np.log10(levels / glass[channel]), 0).astype(np.float32)
+        od[..., channel] = table[image[..., channel]]
+    return od
+
+
+def _glass_colour(image: Image) -> npt.NDArray[np.float64]:
+    """(3,) the commonest colour of bright, almost untinted pixels."""
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    tint = image.max(axis=2) - image.min(axis=2)
+    yellow = image[..., 2] == image.min(axis=2)
+    glassy = (tint <= _GLASS_TINT) | (yellow & (tint <= _GLASS_YELLOW))
+    glassy &= luminance >= _GLASS_LUMINANCE
+    if glassy.sum() < max(1, _LEAST_GLASS * glassy.size):
+        return np.full(3, _USUAL_GLASS)
+    counts = np.bincount(luminance[glassy], minlength=256)
+    commonest = int(np.convolve(counts, np.ones(5), "same").argmax())
+    near = glassy & (np.abs(luminance.astype(np.int16) - commonest) <= 4)
+    return np.maximum(np.median(image[near], axis=0), 1.0)

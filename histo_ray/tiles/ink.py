@@ -1,0 +1,55 @@
+"""Pen marks on the glass. Pure.
+
+Told by the balance of optical densities: no histological stain used in routine absorbs red so
+much more than green (blue and green ink), or green and blue so much more than red (red ink).
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Od = npt.NDArray[np.float32]
+
+LEAST_INK_UM2 = 40_000.0
+"""A stroke is at least this large; pigment and dust are smaller."""
+_RIM_UM = 32.0
+"""Ink fades out over this much."""
+
+
+def find_ink(od: Od, mpp: tuple[float, float]) -> Mask:
+    """Where the pen went, with the faded rim of its strokes.
+
+    Args:
+        od: (h, w, 3) optical densities of red, green and blue.
+        mpp: (x, y) microns per px.
+
+    Returns:
+        (h, w) bool.
+    """
+    red, green, blue = (np.ascontiguousarray(od[..., channel]) for channel in range(3))
+    chroma = od.max(axis=2) - od.min(axis=2)
+    found = np.zeros(red.shape, bool)
+    cool = red > 1.4 * green + 0.03
+    found |= _grow(cool & (red > 0.4), cool & (red > 0.06), mpp)
+    warm = (red < 0.3 * green) & (blue > 0.6 * green)
+    found |= _grow(warm & (green > 0.6), warm & (green > 0.1), mpp)
+    black = (od.min(axis=2) > 0.5) & (chroma < 0.18)
+    grey = (od.min(axis=2) > 0.1) & (chroma < 0.1)
+    found |= _grow(black, grey | black, mpp)
+    if not found.any():
+        return found
+    width, height = (2 * round(_RIM_UM / axis) + 1 for axis in mpp)
+    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height))
+    return np.asarray(cv2.dilate(found.astype(np.uint8), rim), bool)
+
+
+def _grow(core: Mask, faint: Mask, mpp: tuple[float, float]) -> Mask:
+    """The pieces of `faint` that hold at least a stroke's area of `core`."""
+    least = max(1.0, LEAST_INK_UM2 / (mpp[0] * mpp[1]))
+    if core.sum() < least:
+        return np.zeros(core.shape, bool)
+    _, labels = cv2.connectedComponents((core | faint).astype(np.uint8), connectivity=8)
+    strokes = np.bincount(labels[core], minlength=int(labels.max()) + 1) >= least
+    strokes[0] = False
+    return np.asarray(strokes[labels], bool)

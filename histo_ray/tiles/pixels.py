@@ -1,0 +1,149 @@
+"""Pixels of an opened slide: its overview, and its tiles in batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import TilingConfig, parse_settings
+from histo_ray.errors import ConfigError
+from histo_ray.slides.levels import choose_level
+from histo_ray.slides.overview import shrink_slide
+from histo_ray.slides.reader import OpenedSlide
+from histo_ray.tiles.grid import plan_tiles
+from histo_ray.tiles.masks import GEOJSON_SUFFIXES, IMAGE_SUFFIXES, read_mask
+from histo_ray.tiles.resample import resample_tiles
+from histo_ray.tiles.tissue import find_tissue
+from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
+
+PLACEHOLDER = "{slide_id}"
+
+
+def read_overview(
+    slide: OpenedSlide, mask_mpp: float
+) -> tuple[npt.NDArray[np.uint8], tuple[float, float]]:
+    """The whole slide, area-averaged to about `mask_mpp`; memory does not grow with the slide.
+
+    Args:
+        slide: An opened slide.
+        mask_mpp: Microns per px wanted; a coarser slide is taken as it is.
+
+    Returns:
+        (h, w, 3) uint8, and its (x, y) level-0 px per px.
+
+    Raises:
+        SlideError: A region cannot be read.
+    """
+    (width, height), mpp = slide.size, slide.mpp
+    w = min(width, max(1, round(width * mpp.x / mask_mpp)))
+    h = min(height, max(1, round(height * mpp.y / mask_mpp)))
+    return shrink_slide(slide, (w, h)), (width / w, height / h)
+
+
+def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask | None, str, str]:
+    """The slide's tissue by the method of `tiling.tissue`.
+
+    Args:
+        slide: An opened slide.
+        tiling: `tissue` is `otsu`, `none`, or a pattern with `{slide_id}` of mask files.
+
+    Returns:
+        The mask (None: every tile counts), why it holds no tissue (else empty), and the SHA-256
+        of a given mask's file (else empty).
+
+    Raises:
+        SlideError: Tissue cannot be told on this slide, or its mask is unusable.
+        ConfigError: `tiling.tissue` is neither a method nor such a pattern.
+    """
+    if tiling.tissue == "none":
+        return None, "", ""
+    if tiling.tissue == "otsu":
+        image, downsample = read_overview(slide, tiling.mask_mpp)
+        mpp = Mpp(slide.mpp.x * downsample[0], slide.mpp.y * downsample[1])
+        pixels, reason = find_tissue(image, mpp, tiling, slide.slide_id)
+        return TissueMask(pixels, downsample), reason, ""
+    check_tissue_pattern(tiling.tissue)
+    path = tiling.tissue.replace(PLACEHOLDER, slide.slide_id)
+    mask, digest = read_mask(path, slide.size, slide.slide_id)
+    reason = "" if mask.pixels.any() else f"no tissue: the mask {path} marks none"
+    return mask, reason, digest
+
+
+def check_tissue_pattern(tissue: str) -> None:
+    """Refuse a `--tissue` that is neither a method nor a pattern of mask files.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    suffixes = IMAGE_SUFFIXES + GEOJSON_SUFFIXES
+    if tissue in ("otsu", "none"):
+        return
+    if PLACEHOLDER not in tissue or not tissue.lower().endswith(suffixes):
+        raise ConfigError(
+            f"tissue {tissue!r}: not a method, wanted otsu, none, or a path with {PLACEHOLDER} "
+            f"ending in {', '.join(suffixes)}; correct --tissue"
+        )
+
+
+def read_batch(
+    slide: OpenedSlide,
+    grid: TileGrid,
+    level_read: LevelRead,
+    tile_px: int,
+    start: int,
+    stop: int,
+) -> TileBatch:
+    """Read and resample consecutive tiles.
+
+    Args:
+        slide: The opened slide.
+        grid: Its tiles.
+        level_read: From `choose_level` for the same tiling.
+        tile_px: Edge of a tile.
+        start: First tile.
+        stop: One past the last.
+
+    Raises:
+        SlideError: A tile cannot be read.
+    """
+    coords = grid.coords[start:stop]
+    tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8)
+    for target, (x, y) in zip(tiles, coords.tolist(), strict=True):
+        pixels = slide.read((x, y), level_read.level, level_read.read_size)
+        target[:] = resample_tiles(pixels[np.newaxis], level_read.extent, tile_px)[0]
+    return TileBatch(grid.slide_id, start, coords, tiles)
+
+
+def read_tiles(
+    slide: OpenedSlide,
+    mpp: float = 0.5,
+    tile_px: int = 224,
+    batch_size: int = 64,
+    tissue: str = "none",
+    **tiling: float | None,
+) -> Iterator[TileBatch]:
+    """All tiles of a slide, batch by batch, row-major.
+
+    Args:
+        slide: An opened slide.
+        mpp: Microns per px of the tiles.
+        tile_px: Edge of a tile.
+        batch_size: Tiles a batch; the last may be smaller.
+        tissue: `none` (every tile), `otsu`, or a pattern of mask files.
+        tiling: Further fields of `TilingConfig`, as `stride_px` or `min_tissue`.
+
+    Raises:
+        SlideError: The slide is too coarse or damaged.
+        ConfigError: Settings that make no tiling.
+    """
+    given = {"mpp": mpp, "tile_px": tile_px, "tissue": tissue, **tiling}
+    settings = parse_settings(TilingConfig, given, "read_tiles")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: {batch_size}, wanted at least 1; raise it")
+    mask, _, _ = locate_tissue(slide, settings)
+    grid = plan_tiles(slide.pyramid, mask, settings)
+    level_read = choose_level(slide.pyramid, mpp, tile_px)
+    return (
+        read_batch(slide, grid, level_read, tile_px, start, start + batch_size)
+        for start in range(0, len(grid), batch_size)
+    )

@@ -1,0 +1,129 @@
+"""Where tissue is on a bright-field slide. Pure: numpy in, numpy out.
+
+Tissue is what is coloured: the score of a pixel is the spread of its optical densities over red,
+green and blue, which a grey shadow, a vignette or dust does not have however dark it is. Otsu's
+threshold splits the scores, held between two bounds: below the lower one is noise, so an empty
+slide stays empty; above the upper one is stain, so a slide full of tissue is not split by how
+strongly it is stained.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import TilingConfig
+from histo_ray.errors import SlideError
+from histo_ray.tiles.illumination import dark_ground, optical_density
+from histo_ray.tiles.ink import find_ink
+
+Mask = npt.NDArray[np.bool_]
+
+LEAST_THRESHOLD, GREATEST_THRESHOLD = 0.025, 0.06
+"""Bounds of the threshold on the spread of optical density."""
+_SMOOTHING_UM = 8.0
+"""Standard deviation of the blur that takes out the noise of single px."""
+_HISTOGRAM_TOP = 0.5
+
+
+def find_tissue(
+    image: npt.NDArray[np.uint8],
+    mpp: float | tuple[float, float],
+    tiling: TilingConfig,
+    slide_id: str = "",
+) -> tuple[Mask, str]:
+    """Find tissue on an overview of a slide.
+
+    Args:
+        image: (h, w, 3) uint8 RGB of the whole slide.
+        mpp: Microns per px of `image`, both axes or (x, y).
+        tiling: Least area of a piece, greatest of a hole (um2), width of gaps to close (um).
+        slide_id: For messages.
+
+    Returns:
+        (h, w) bool, and why there is no tissue in plain words (empty if there is some).
+
+    Raises:
+        SlideError: The image is dark-field.
+    """
+    microns = (mpp, mpp) if isinstance(mpp, (int, float)) else (mpp[0], mpp[1])
+    image = np.ascontiguousarray(image)
+    darkness = dark_ground(image)
+    if darkness is not None:
+        raise SlideError(
+            slide_id,
+            f"dark background (median luminance {darkness:.0f} of 255): looks like fluorescence, "
+            "tissue detection needs bright-field; use --tissue none, or give a mask",
+        )
+    score = _colour_spread(_smooth(image, microns))
+    stained = score > _threshold(score)
+    ink = find_ink(optical_density(image), microns)
+    stained &= ~ink
+    closed = _close(stained, tiling.close_um, microns)
+    filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ink
+    pieces, largest_um2 = _drop_small(filled, tiling.min_area_um2, microns)
+    if pieces.any():
+        return pieces, ""
+    share = 100 * float(stained.mean())
+    inked = f", {100 * float(ink.mean()):.2g} % is pen ink" if ink.any() else ""
+    return pieces, (
+        f"no tissue: {share:.2g} % of the slide is stained{inked}, "
+        f"largest piece {largest_um2:.0f} um2, wanted {tiling.min_area_um2:.0f} um2"
+    )
+
+
+def _smooth(image: npt.NDArray[np.uint8], mpp: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    sigma_x, sigma_y = (max(0.5, _SMOOTHING_UM / axis) for axis in mpp)
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma_x, sigmaY=sigma_y)
+    return np.asarray(blurred, np.uint8)
+
+
+def _colour_spread(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    od = optical_density(image)
+    return np.asarray(od.max(axis=2) - od.min(axis=2), np.float32)
+
+
+def _threshold(score: npt.NDArray[np.float32]) -> float:
+    """Otsu's threshold within the bounds."""
+    levels = np.clip(score * (255 / _HISTOGRAM_TOP), 0, 255).astype(np.uint8)
+    otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return float(np.clip(otsu * _HISTOGRAM_TOP / 255, LEAST_THRESHOLD, GREATEST_THRESHOLD))
+
+
+def _close(mask: Mask, width_um: float, mpp: tuple[float, float]) -> Mask:
+    """Close gaps up to `width_um`; the image's border is no gap."""
+    reach_x, reach_y = (round(width_um / axis / 2) for axis in mpp)
+    if reach_x == 0 and reach_y == 0:
+        return mask
+    size = (2 * reach_x + 1, 2 * reach_y + 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size)
+    room = cv2.copyMakeBorder(
+        mask.astype(np.uint8), reach_y, reach_y, reach_x, reach_x, cv2.BORDER_REPLICATE
+    )
+    closed = cv2.morphologyEx(room, cv2.MORPH_CLOSE, disc)
+    height, width = mask.shape
+    return np.asarray(closed[reach_y : reach_y + height, reach_x : reach_x + width], bool)
+
+
+def _fill_holes(mask: Mask, max_um2: float, mpp: tuple[float, float]) -> Mask:
+    """Fill holes up to `max_um2`; what touches the border is not enclosed."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (~mask).astype(np.uint8), connectivity=4
+    )
+    height, width = mask.shape
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    enclosed = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    area_um2 = stats[:, cv2.CC_STAT_AREA] * (mpp[0] * mpp[1])
+    hole = enclosed & (area_um2 <= max_um2) & (np.arange(count) > 0)
+    return np.asarray(mask | hole[labels], bool)
+
+
+def _drop_small(mask: Mask, min_um2: float, mpp: tuple[float, float]) -> tuple[Mask, float]:
+    """Drop pieces below `min_um2`; also the area of the largest piece found."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    area_um2 = stats[:, cv2.CC_STAT_AREA] * (mpp[0] * mpp[1])
+    keep = (area_um2 >= min_um2) & (np.arange(count) > 0)
+    largest = float(area_um2[1:].max()) if count > 1 else 0.0
+    return np.asarray(keep[labels], bool), largest

@@ -1,0 +1,63 @@
+import pytest
+
+from histo_ray.cluster.resources import Node, Workers, plan_workers
+from histo_ray.config import ExtractConfig
+from histo_ray.errors import ConfigError
+
+GIB = 2**30
+
+
+def config(**settings: object) -> ExtractConfig:
+    return ExtractConfig.model_validate(
+        {"manifest": "m.csv", "store": "s", "encoder": ("imgnet2048",), **settings}
+    )
+
+
+def demand(workers: Workers) -> tuple[float, float]:
+    cpus = workers.readers * workers.reader_cpus + workers.encoders * workers.encoder_cpus
+    return cpus, workers.encoders * workers.encoder_gpus
+
+
+def test_a_laptop_gets_one_encoder_with_all_cores_and_readers_that_yield_to_it() -> None:
+    workers = plan_workers([Node(2, 0, 4 * GIB)], config())
+    assert (workers.encoders, workers.threads, workers.readers) == (1, 2, 2)
+    assert workers.niceness > 0
+    assert demand(workers)[0] <= 2
+
+
+def test_a_gpu_node_gets_an_encoder_a_gpu_and_readers_on_the_other_cores() -> None:
+    workers = plan_workers([Node(16, 2, 40 * GIB), Node(32, 0, 60 * GIB)], config())
+    assert (workers.encoders, workers.readers, workers.niceness) == (2, 47, 0)
+    assert workers.batch_size == 128
+    cpus, gpus = demand(workers)
+    assert cpus <= 48
+    assert gpus == 2
+
+
+def test_a_gpu_is_left_alone_on_request() -> None:
+    workers = plan_workers([Node(8, 1, 20 * GIB)], config(device="cpu"))
+    assert workers.encoder_gpus == 0
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4, 7, 64])
+@pytest.mark.parametrize("nodes", [1, 3])
+@pytest.mark.parametrize("settings", [{}, {"readers": 9}, {"encoder_workers": 5}])
+def test_what_is_asked_for_always_fits(cpus: int, nodes: int, settings: dict[str, int]) -> None:
+    workers = plan_workers([Node(cpus, 0, GIB)] * nodes, config(**settings))
+    assert demand(workers)[0] <= cpus * nodes
+    assert workers.reader_cpus > 0
+
+
+def test_pixels_in_flight_fit_a_small_object_store() -> None:
+    workers = plan_workers([Node(64, 0, 100 * 2**20)], config(batch_size=64))
+    assert workers.blocks_in_flight * 64 * 224 * 224 * 3 <= 100 * 2**20
+
+
+def test_a_gpu_that_is_not_there_is_told() -> None:
+    with pytest.raises(ConfigError, match="offers no GPU; use --device auto"):
+        plan_workers([Node(4, 0, GIB)], config(device="cuda"))
+
+
+def test_a_cluster_without_cpus_is_told() -> None:
+    with pytest.raises(ConfigError, match="offers no CPU"):
+        plan_workers([Node(0, 0, GIB)], config())

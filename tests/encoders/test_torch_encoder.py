@@ -1,0 +1,237 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from histo_ray.encoders.base import encode_fixed
+from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder, pool_features
+from histo_ray.errors import ConfigError
+
+Load = Callable[[str], TorchEncoder]
+MakeTiles = Callable[..., npt.NDArray[np.uint8]]
+Cosine = Callable[..., npt.NDArray[np.float64]]
+
+CONV = "random:resnet10t?px=64"
+DEPTHWISE = "random:mobilenetv2_100?px=64"
+VIT = "random:vit_tiny_patch16_224?px=64&img_size=64"
+SMALL = [CONV, DEPTHWISE, VIT]
+
+
+@pytest.mark.parametrize("request_text", SMALL)
+def test_a_vector_depends_on_its_tile_alone(
+    load: Load, tiles: MakeTiles, request_text: str
+) -> None:
+    encoder = load(request_text)
+    pixels = tiles(21, 64)
+    vectors = encode_fixed(encoder, pixels, 8)
+    order = np.random.default_rng(3).permutation(21)
+    assert np.array_equal(encode_fixed(encoder, pixels[order], 8), vectors[order])
+    strangers = tiles(10, 64, seed=9)
+    mixed = np.concatenate([strangers[:3], pixels[:2], strangers[3:], pixels[20:]])
+    found = encode_fixed(encoder, mixed, 8)
+    assert np.array_equal(found[3:5], vectors[:2])
+    assert np.array_equal(found[-1], vectors[20])
+    assert len(np.unique(vectors, axis=0)) == 21
+
+
+@pytest.mark.parametrize("request_text", [*SMALL, "random:legacy_xception?px=75"])
+def test_vectors_are_those_of_the_plain_network(
+    load: Load, tiles: MakeTiles, cosine: Cosine, request_text: str
+) -> None:
+    encoder = load(request_text)
+    spec = encoder.spec
+    kwargs: dict[str, Any] = dict(spec.timm_kwargs)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        plain = timm.create_model(spec.architecture, num_classes=0, **kwargs).eval()
+    pixels = tiles(4, spec.input_px)
+    mean, std = (np.array(v, np.float32) for v in (spec.mean, spec.std))
+    values = ((pixels.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = plain(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+    vectors = encoder.encode(pixels)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (4, encoder.dim)
+    assert cosine(vectors, expected).min() >= 0.9999
+    np.testing.assert_allclose(vectors, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_two_loads_of_random_weights_are_the_same_and_seeds_differ() -> None:
+    state = torch.get_rng_state()
+    first, again = (load_encoder(resolve(CONV), device="cpu") for _ in range(2))
+    other = load_encoder(resolve("random:resnet10t?px=64&seed=1"), device="cpu")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.weights_sha256 == again.weights_sha256 != other.weights_sha256
+    pixels = np.full((2, 64, 64, 3), 90, np.uint8)
+    assert np.array_equal(first.encode(pixels), again.encode(pixels))
+
+
+def test_a_loaded_spec_leaves_nothing_open(load: Load) -> None:
+    spec = load("random:resnet10t").spec
+    assert (spec.input_px, spec.dim, spec.interpolation) == (176, 512, "bicubic")
+    assert spec.mean == (0.485, 0.456, 0.406)
+
+
+def test_facts_for_the_receipt(load: Load) -> None:
+    conv, vit = load(CONV), load(VIT)
+    assert (conv.precision, conv.device, conv.batch_norm_folded) == ("float32", "cpu", True)
+    assert not vit.batch_norm_folded
+    assert len(conv.weights_sha256) == 64
+
+
+def test_read_only_and_strided_pixels_are_taken(load: Load, tiles: MakeTiles) -> None:
+    encoder = load(CONV)
+    pixels = tiles(3, 64)
+    expected = encoder.encode(pixels)
+    shared = pixels.copy()
+    shared.flags.writeable = False
+    assert np.array_equal(encoder.encode(shared), expected)
+    assert np.array_equal(encoder.encode(np.repeat(pixels, 2, axis=0)[::2]), expected)
+
+
+@pytest.mark.parametrize("side", [128, 40])
+def test_tiles_of_another_size_are_resized_as_pillow_does(
+    load: Load, tiles: MakeTiles, cosine: Cosine, side: int
+) -> None:
+    encoder = load(CONV)
+    pixels = tiles(3, side)
+    resized = [Image.fromarray(t).resize((64, 64), Image.Resampling.BICUBIC) for t in pixels]
+    expected = encoder.encode(np.stack([np.asarray(image) for image in resized]))
+    vectors = encoder.encode(pixels)
+    assert cosine(vectors, expected).min() > 0.999
+
+
+def test_tokens_are_pooled_without_registers() -> None:
+    features = torch.arange(2 * 7 * 3, dtype=torch.float32).reshape(2, 7, 3) ** 2
+    cls, patches = features[:, 0], features[:, 5:]
+    assert torch.equal(pool_features(features, "token", 5), cls)
+    assert torch.equal(pool_features(features, "avg", 5), patches.mean(1))
+    both = pool_features(features, "cls+mean", 5)
+    assert torch.equal(both, torch.cat([cls, patches.mean(1)], 1))
+
+
+def test_maps_are_pooled_over_their_own_axes() -> None:
+    features = torch.rand(2, 3, 4, 5)
+    assert torch.equal(pool_features(features, "avg", 0), features.mean((2, 3)))
+    moved = features.permute(0, 2, 3, 1)
+    torch.testing.assert_close(pool_features(moved, "avg", 0, True), features.mean((2, 3)))
+    with pytest.raises(RuntimeError, match="no class token"):
+        pool_features(features, "token", 0)
+
+
+def test_class_token_beside_the_mean_doubles_the_vector(load: Load, tiles: MakeTiles) -> None:
+    base = "random:vit_tiny_patch16_224?px=64&img_size=64&reg_tokens=4"
+    both, token = load(f"{base}&pool=cls+mean"), load(f"{base}&pool=token")
+    assert (both.dim, token.dim) == (384, 192)
+    pixels = tiles(2, 64)
+    assert np.array_equal(both.encode(pixels)[:, :192], token.encode(pixels))
+    assert np.array_equal(load(base).encode(pixels), token.encode(pixels))
+
+
+@pytest.mark.parametrize(
+    ("request_text", "says"),
+    [
+        ("random:vit_tiny_patch16_224?px=112", r"does not run on 112 px.*img_size=112"),
+        ("random:resnet10t?px=64&pool=token", r"no class token"),
+        ("random:resnet10t?px=64&reg_tokens=4", r"timm cannot build resnet10t.*reg_tokens"),
+        ("random:resnet18.nosuchtag", r"Invalid pretrained tag.*list_pretrained"),
+    ],
+)
+def test_what_a_network_cannot_do_is_said_in_one_line(request_text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_encoder(resolve(request_text), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dim_that_does_not_hold_is_refused() -> None:
+    spec = resolve(CONV).model_copy(update={"dim": 100})
+    with pytest.raises(ConfigError, match=r"vectors of shape \(512,\), \(100,\) wanted"):
+        load_encoder(spec, device="cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no GPU is visible.*--device cpu"):
+        load_encoder(resolve(CONV), device="cuda")
+
+
+def test_threads_are_set() -> None:
+    code = (
+        "import torch; from histo_ray.encoders.registry import resolve;"
+        "from histo_ray.encoders.torch_encoder import load_encoder;"
+        f"load_encoder(resolve({CONV!r}), device='cpu', threads=1); print(torch.get_num_threads())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "1"
+    assert shown.stderr == ""
+
+
+def test_bfloat16_on_a_cpu_stays_close(load: Load, tiles: MakeTiles, cosine: Cosine) -> None:
+    coarse = load_encoder(resolve(CONV), device="cpu", precision="bfloat16")
+    pixels = tiles(3, 64)
+    assert coarse.precision == "bfloat16"
+    assert cosine(coarse.encode(pixels), load(CONV).encode(pixels)).min() > 0.99
+
+
+def _real(name: str) -> Path:
+    root = os.environ.get("HISTO_RAY_TEST_DATA")
+    if not root:
+        pytest.skip("HISTO_RAY_TEST_DATA is not set: real weights and tiles are not at hand")
+    return Path(root) / name
+
+
+def _leave_one_out(vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """Part of tiles whose nearest other tile by cosine is of their class."""
+    unit = vectors - vectors.mean(0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    likeness = unit @ unit.T
+    np.fill_diagonal(likeness, -np.inf)
+    return float((labels[likeness.argmax(1)] == labels).mean())
+
+
+def test_real_weights_tell_tissues_apart_better_than_random_ones(load: Load) -> None:
+    folder = _real("tiles/nct9")
+    files = sorted(file for file in folder.glob("*/*") if file.is_file())
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    names = sorted({file.parent.name for file in files})
+    labels = np.array([names.index(file.parent.name) for file in files])
+    weights = _real("weights/mobilenetv2_100_imagenet_dequant.safetensors")
+    keys = "pad_type=same&mean=0.5&std=0.5"
+    real = load(f"{weights}?arch=mobilenetv2_100&{keys}")
+    random = load(f"random:mobilenetv2_100?{keys}")
+    assert (real.dim, real.batch_norm_folded, real.spec.input_px) == (1280, True, 224)
+    assert real.weights_sha256 != random.weights_sha256
+    vectors = encode_fixed(real, pixels, 16)
+    assert np.isfinite(vectors).all()
+    score = _leave_one_out(vectors, labels)
+    assert score > 0.75
+    assert score > _leave_one_out(encode_fixed(random, pixels, 16), labels) + 0.1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("request_text", SMALL)
+def test_half_precision_on_a_gpu_is_close_to_the_cpu(
+    load: Load, tiles: MakeTiles, cosine: Cosine, request_text: str
+) -> None:
+    gpu = load_encoder(resolve(request_text), device="cuda")
+    assert gpu.precision == "float16"
+    assert gpu.device.startswith("cuda (")
+    pixels = tiles(21, 64)
+    vectors = encode_fixed(gpu, pixels, 8)
+    assert cosine(vectors, encode_fixed(load(request_text), pixels, 8)).min() > 0.999
+    order = np.random.default_rng(3).permutation(21)
+    moved = encode_fixed(gpu, pixels[order], 8).astype(np.float16)
+    still = vectors[order].astype(np.float16)
+    step = np.spacing(np.maximum(np.abs(moved), np.abs(still)))
+    assert (np.abs(moved - still) <= step).all()

@@ -1,0 +1,35 @@
+import numpy as np
+
+from histo_ray.report.canvas import Picture
+from histo_ray.report.heatmap import colour_values, draw_tile_heatmap, value_range
+from histo_ray.types import TileGrid
+
+DOWNSAMPLE = (5.0, 4.0)
+
+
+def test_each_tile_takes_its_value_s_colour_and_what_is_not_finite_none(
+    overview: Picture, grid: TileGrid
+) -> None:
+    page = draw_tile_heatmap(overview, DOWNSAMPLE, grid, [0.0, np.nan, 1.0], "focus").astype(int)
+    left = 16
+    top = int(np.argmax((page[:, left] != 255).any(1)))
+    body = page[top : top + 500, left : left + 800]
+    assert body[50, 40, 2] > body[50, 40, 1]  # lowest: purple
+    assert body[450, 760, 1] > body[450, 760, 2]  # highest: yellow
+    assert len(set(body[50, 120].tolist())) == 1  # nan: grey
+    assert len(set(body[300, 400].tolist())) == 1  # no tile: grey
+
+
+def test_infinite_and_missing_values_do_not_set_the_scale() -> None:
+    low, high = value_range(np.array([np.inf, -np.inf, np.nan, 2.0, 4.0]))
+    assert 2 <= low < high <= 4
+    assert value_range(np.array([np.nan])) == (0, 1)
+    colours = colour_values(np.array([-np.inf, 2.0, 4.0, np.inf]), 2.0, 4.0)
+    assert colours[0].tolist() == colours[1].tolist() == [68, 1, 84]
+    assert colours[2].tolist() == colours[3].tolist()
+
+
+def test_equal_values_and_no_tiles_are_drawn_too(overview: Picture, grid: TileGrid) -> None:
+    none = TileGrid("S1", grid.coords[:0], grid.tissue[:0], grid.side)
+    drawn = draw_tile_heatmap(overview, DOWNSAMPLE, grid, [3, 3, 3], "a label " * 60)
+    assert draw_tile_heatmap(overview, DOWNSAMPLE, none, [], "x").shape[1] == drawn.shape[1]
