@@ -1,5 +1,6 @@
 """Fetches single files of a model hub, and says in one line why it cannot."""
 
+import logging
 import os
 import socket
 import urllib.request
@@ -32,6 +33,7 @@ def fetch_file(repository: str, filename: str, encoder: str) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line says it all
     repo, _, revision = repository.partition("@")
     asked: dict[str, Any] = {"repo_id": repo, "filename": filename, "revision": revision or None}
     try:

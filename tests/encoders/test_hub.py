@@ -21,11 +21,18 @@ from histo_ray.errors import ConfigError
 REVISION = "0" * 40
 
 
+def point_client(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Do what HF_ENDPOINT does in a new process."""
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty hub cache, and a hub nobody listens for."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    point_client(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -49,7 +56,7 @@ def answering(status: int, code: str) -> Iterator[str]:
     """A hub that gives every question the same answer."""
 
     class Answer(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:  # noqa: N802
+        def do_HEAD(self) -> None:
             self.send_response(status)
             self.send_header("X-Error-Code", code)
             self.send_header("Content-Length", "0")
@@ -106,7 +113,7 @@ def test_a_hub_that_refuses_is_reported_with_the_remedy(
     cache: Path, monkeypatch: pytest.MonkeyPatch, status: int, code: str, says: str
 ) -> None:
     with answering(status, code) as endpoint:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        point_client(monkeypatch, endpoint)
         with pytest.raises(ConfigError, match=says) as caught:
             fetch_file("lab/net", "model.safetensors", "net")
     assert "\n" not in str(caught.value)
@@ -140,7 +147,7 @@ def test_a_repository_of_pickles_only_is_refused(
     snapshot = fill_cache(cache, "lab/net", {"architecture": "resnet10t"})
     (snapshot / "pytorch_model.bin").write_bytes(b"not to be opened")
     with answering(404, "EntryNotFound") as endpoint:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        point_client(monkeypatch, endpoint)
         with pytest.raises(ConfigError, match=r"as safetensors wanted \(we load no pickle\)"):
             load_encoder(resolve("hf-hub:lab/net"), device="cpu")
 
