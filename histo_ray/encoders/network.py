@@ -49,7 +49,7 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
     defaults = _timm_defaults(spec)
     spec = _fill_in(spec, defaults | (facts.get("pretrained_cfg") or facts))
     path = _find_weights(spec, defaults)
-    network = _create(spec, kwargs | spec.timm_kwargs)
+    network = create_network(spec, kwargs | spec.timm_kwargs)
     if path is not None:
         try:
             fit_weights(network, read_weights(path, spec.name), spec.architecture)
@@ -59,8 +59,16 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
     return network.eval().requires_grad_(False), spec
 
 
-def _create(spec: EncoderSpec, kwargs: dict[str, Any]) -> nn.Module:
-    """The bare network; its random weights depend on the seed alone."""
+def create_network(spec: EncoderSpec, kwargs: dict[str, Any]) -> nn.Module:
+    """Build the bare network; its random weights depend on the seed alone.
+
+    Args:
+        spec: With a timm architecture.
+        kwargs: timm's construction arguments; layer types may be named.
+
+    Raises:
+        ConfigError: timm does not take them.
+    """
     arguments = {k: _LAYERS.get(v, v) if isinstance(v, str) else v for k, v in kwargs.items()}
     arguments.pop("num_classes", None)
     try:

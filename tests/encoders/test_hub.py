@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +33,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty hub cache, and a hub nobody listens for."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     point_client(monkeypatch, "http://127.0.0.1:9")
+    # no token of the developer's own goes to the test server
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -161,11 +163,3 @@ def test_a_repository_that_is_not_timms_is_refused(cache: Path) -> None:
 def test_weights_that_timm_has_only_as_a_pickle_are_refused(cache: Path) -> None:
     with pytest.raises(ConfigError, match=r"only as a pickle.*imgnet2048\?file="):
         load_encoder(resolve("imgnet2048"), device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def quiet_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """No token of the developer's own goes to the test server."""
-    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
-    return lambda: None

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from histo_ray.encoders.base import encode_fixed
-from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.network import create_network
+from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder, pool_features
 from histo_ray.errors import ConfigError
 
@@ -64,6 +65,23 @@ def test_vectors_are_those_of_the_plain_network(
     assert vectors.shape == (4, encoder.dim)
     assert cosine(vectors, expected).min() >= 0.9999
     np.testing.assert_allclose(vectors, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_every_table_entry_builds_with_its_own_arguments_and_gives_its_dim() -> None:
+    for spec in list_encoders():
+        if spec.architecture.startswith("hf-hub:"):
+            continue  # only its repository knows how to build it
+        with torch.device("meta"):  # shapes without numbers: the largest would fill the memory
+            network: Any = create_network(spec, spec.timm_kwargs).eval()
+        side = spec.input_px or 0
+        tile = torch.empty(2, 3, side, side, device="meta")
+        with torch.inference_mode():
+            if spec.pool == "timm":
+                vectors = network(tile)
+            else:
+                tokens = network.forward_features(tile)
+                vectors = pool_features(tokens, spec.pool, network.num_prefix_tokens)
+        assert vectors.shape == (2, spec.dim), spec.name
 
 
 def test_two_loads_of_random_weights_are_the_same_and_seeds_differ() -> None:
