@@ -71,8 +71,8 @@ def draw_nuclei(nuclei: Nuclei, irregular: float, window: Window) -> tuple[Field
     """
     stain = np.zeros((window.height, window.width), np.uint8)
     cover = np.zeros_like(stain)
-    outlines = _to_pixels(_outlines(nuclei, irregular, 1.0), window)
-    centres = _to_pixels(_outlines(nuclei, irregular, 0.66), window)
+    outlines = _to_pixels(_outlines(nuclei, irregular, 1.0, window.step), window)
+    centres = _to_pixels(_outlines(nuclei, irregular, 0.66, window.step), window)
     nucleoli = _to_pixels(_nucleoli(nuclei), window)
     rim = (110 + 145 * nuclei.stain).astype(int)
     middle = (rim * (1 - 0.55 * nuclei.vesicular)).astype(int)
@@ -206,14 +206,18 @@ def _vesicles(look: TissueLook, rng: np.random.Generator, count: int) -> Numbers
     return np.clip(look.vesicular + rng.normal(0, 0.18, count), 0, 1)
 
 
-def _outlines(nuclei: Nuclei, irregular: float, scale: float) -> Numbers:
-    """(n, corners, 2) outline of each nucleus, um."""
+def _outlines(nuclei: Nuclei, irregular: float, scale: float, mpp: float) -> Numbers:
+    """(n, corners, 2) outline of each nucleus, um.
+
+    OpenCV also fills the pixels that the outline passes through; half a pixel is taken off all
+    around, or nuclei would be larger at a coarser mpp.
+    """
     turn = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)[None, :]
     seed = nuclei.shape[:, None] * 2 * np.pi
     bumps = np.cos(3 * turn + 7 * seed) + 0.7 * np.cos(2 * turn + 13 * seed)
     radius = scale * (1 + 0.11 * irregular * bumps) / 2
-    u = np.cos(turn) * radius * nuclei.length[:, None]
-    v = np.sin(turn) * radius * nuclei.width[:, None]
+    u = np.cos(turn) * radius * np.maximum(nuclei.length - mpp, mpp)[:, None]
+    v = np.sin(turn) * radius * np.maximum(nuclei.width - mpp, mpp)[:, None]
     return _turned(nuclei, u, v)
 
 

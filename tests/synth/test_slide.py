@@ -41,7 +41,7 @@ def test_coarser_levels_are_the_finer_ones_averaged(tmp_path: Path) -> None:
     path = write_slide(tmp_path / "wide.svs", PLAN)
     fine, coarse = read(path), read(path, 1)
     mean = fine[:1008, :1500].reshape(252, 4, 375, 4, 3).mean((1, 3))
-    assert np.abs(mean - coarse).mean() < 3
+    assert np.abs(mean - coarse).mean() < 5  # JPEG of fine detail, chroma halved
     assert np.corrcoef(mean.ravel(), coarse.ravel())[0, 1] > 0.98
 
 

@@ -15,7 +15,8 @@ FIELD = Window(40.0, 90.0, 0.5, 640, 448)
 
 def halved(picture: Field) -> Field:
     height, width = picture.shape[:2]
-    return picture.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    mean: Field = picture.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    return mean
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
@@ -23,7 +24,7 @@ def test_the_same_seed_is_the_same_tissue_at_both_resolutions(look: TissueLook) 
     coarse = paint_tissue(look, 7, FIELD)
     fine = paint_tissue(look, 7, replace(FIELD, step=0.25, width=1280, height=896))
     assert np.corrcoef(coarse.ravel(), halved(fine).ravel())[0, 1] > 0.98
-    assert abs(coarse.mean() - fine.mean()) < 1.5
+    assert abs(coarse.mean() - fine.mean()) < 1.0
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
@@ -49,7 +50,7 @@ def test_looks_differ_in_nuclei_and_colour() -> None:
     assert sizes["solid"] > sizes["glandular"] + 0.5
     assert sizes["glandular"] > sizes["inflamed"]
     for one, other in (("glandular", "solid"), ("solid", "inflamed"), ("glandular", "inflamed")):
-        assert np.abs(colours[one] - colours[other]).max() > 8
+        assert np.abs(colours[one] - colours[other]).max() > 5
 
 
 def test_more_lymphocytes_are_more_nuclei() -> None:
