@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from histo_ray._version import __version__
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.layout import (
@@ -18,7 +19,7 @@ from histo_ray.store.layout import (
     partition_path,
 )
 from histo_ray.store.parquet import ParquetFormat
-from histo_ray.store.partition import FORMAT_VERSION, PartitionFormat, library_version
+from histo_ray.store.partition import FORMAT_VERSION, PartitionFormat
 from histo_ray.store.place import ROOT_FILE, THREADS, Place
 from histo_ray.store.publish import write_bytes
 from histo_ray.store.zarr import ZarrFormat
@@ -122,13 +123,16 @@ def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Rec
         return dict(zip(keys, pool.map(read, keys), strict=True))
 
 
-def tabulate_slides(partitions: Partitions, receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
+def tabulate_slides(
+    partitions: Partitions, receipts: dict[PartitionKey, Receipt]
+) -> "pd.DataFrame":
     """One row a slide, encoder and tiling: the columns of `schemas/slides.json`."""
     import pyarrow as pa
 
     rows = [_slide_row(key, partitions[key], receipt) for key, receipt in receipts.items()]
     columns = {name: [row[name] for row in rows] for name in column_names("slides")}
-    return pa.table(columns, schema=arrow_schema("slides")).to_pandas()
+    frame: pd.DataFrame = pa.table(columns, schema=arrow_schema("slides")).to_pandas()
+    return frame
 
 
 def name_some(names: Iterable[str]) -> str:
@@ -170,7 +174,7 @@ def _create_marker(root: Place) -> None:
         "format": "histo_ray feature store",
         "format_version": FORMAT_VERSION,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "library_version": library_version(),
+        "library_version": __version__,
     }
     write_bytes(root, MARKER, json.dumps(text, indent=2).encode() + b"\n", replace=False)
 

@@ -112,7 +112,9 @@ def _pool_groups(
     """Pool each group. Memory: some blocks of rows; for the median all tiles of one group."""
 
     def pool_group(keys: list[PartitionKey]) -> npt.NDArray[np.float32]:
-        places = [(partitions[key], root.child(partition_path(key, partitions[key]))) for key in keys]
+        places = [
+            (partitions[key], root.child(partition_path(key, partitions[key]))) for key in keys
+        ]
         if pool == "median":
             return pool_median([FORMATS[form].read_bag(place)[1] for form, place in places])
         blocks = (

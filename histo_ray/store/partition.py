@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray._version import __version__
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import Form
 from histo_ray.store.place import Place
@@ -202,20 +203,10 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
         empty_reason=facts.empty_reason,
         vectors_sha256=totals.vectors_sha256,
         columns_sha256=totals.columns_sha256,
-        library_version=library_version(),
+        library_version=__version__,
         run_id=facts.run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def library_version() -> str:
-    """Version of the installed package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("histo-ray")
-    except PackageNotFoundError:  # a checkout on the path, not installed
-        return "0+unknown"
 
 
 def unreadable(path: str, error: Exception) -> StoreError:

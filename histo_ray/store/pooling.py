@@ -39,9 +39,7 @@ def measure_block(vectors: Floats) -> Moments:
     """Moments of (N, D) vectors, N > 0."""
     exact = vectors.astype(np.float64)
     mean = exact.mean(axis=0)
-    return Moments(
-        len(vectors), mean, np.square(exact - mean).sum(axis=0), exact.max(axis=0)
-    )
+    return Moments(len(vectors), mean, np.square(exact - mean).sum(axis=0), exact.max(axis=0))
 
 
 def merge_moments(parts: Iterable[Moments]) -> Moments:

@@ -1,4 +1,4 @@
-"""SQL over a store: DuckDB with one view a table. Rooms of the store that are empty are empty views."""
+"""SQL over a store: DuckDB with one view a table; what holds nothing yet is an empty view."""
 
 import logging
 import re
@@ -94,7 +94,7 @@ def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Place, base: str) 
 
 
 def _quote_files(root: Place, base: str, pattern: str) -> str:
-    """SQL for the files of a pattern: the pattern itself, or a list where the root has wildcards."""
+    """SQL for the files of a pattern: the pattern, or a list where the root has wildcards."""
     if not _GLOB_CHARACTERS.search(base):
         return _quote(f"{base}/{pattern}")
     folder = root.child(pattern.partition("/")[0])

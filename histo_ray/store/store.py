@@ -1,0 +1,265 @@
+"""The store as its users see it: a thin face over the functions of this room."""
+
+import io
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from histo_ray.errors import StoreError
+from histo_ray.schema import arrow_schema, column_names
+from histo_ray.store.catalog import (
+    FORMATS,
+    Partitions,
+    find_form,
+    list_folders,
+    list_partitions,
+    name_some,
+    open_marker,
+    read_receipts,
+    tabulate_slides,
+)
+from histo_ray.store.layout import FORMS, Form, partition_path, run_path
+from histo_ray.store.matrix import By, pool_partitions
+from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
+from histo_ray.store.place import Place, place_at
+from histo_ray.store.pooling import Pool
+from histo_ray.store.publish import publish, stage, write_bytes
+from histo_ray.store.query import run_query
+from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
+from histo_ray.store.verify import describe_weights, verify_store
+from histo_ray.types import Bag, EncoderFacts, PartitionKey, Receipt, RunRow, TileRows
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+
+def open_store(uri: str, create: bool = False, missing_ok: bool = False) -> "Store":
+    """Open a feature store.
+
+    Args:
+        uri: Local folder, `s3://bucket/...` or `gs://bucket/...`.
+        create: Make an empty one if nothing is there.
+        missing_ok: Take a place where nothing is for an empty store, and make nothing.
+
+    Raises:
+        StoreError: Nothing there, something else there, or a newer store.
+        ConfigError: Not a place.
+    """
+    root = place_at(uri)
+    if not missing_ok or root.names():
+        open_marker(root, create)
+    return Store(root)
+
+
+class Store:
+    """A feature store: per slide, encoder and tiling one partition with its receipt inside."""
+
+    def __init__(self, root: Place) -> None:
+        self._root = root
+
+    def __repr__(self) -> str:
+        return f"Store({self._root.path!r})"
+
+    def exists(self, key: PartitionKey) -> bool:
+        """Whether a partition is there; what is there is whole."""
+        return find_form(self._root, key) is not None
+
+    def list_keys(self, encoder: str | None = None, tiling: str | None = None) -> set[PartitionKey]:
+        """All partitions, or those of one encoder or tiling; one listing each."""
+        return set(list_partitions(self._root, encoder, tiling))
+
+    def read_receipt(self, key: PartitionKey) -> Receipt:
+        """What a partition says of itself.
+
+        Raises:
+            StoreError: It is not there, or not readable.
+        """
+        form, place = self._find(key)
+        return FORMATS[form].read_receipt(place)
+
+    def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
+        """The receipts of some partitions, or of all, read side by side.
+
+        Raises:
+            StoreError: One is not there, or not readable.
+        """
+        if keys is None:
+            return read_receipts(self._root, list_partitions(self._root))
+        wanted, there = set(keys), Partitions()
+        for encoder, tiling in {(key.encoder, key.tiling) for key in wanted}:
+            there |= list_partitions(self._root, encoder, tiling)
+        missing = wanted - there.keys()
+        if missing:
+            lost = min(missing)
+            raise self._unknown(lost.slide_id, lost.encoder, lost.tiling)
+        return read_receipts(self._root, {key: there[key] for key in wanted})
+
+    def slides(self) -> "pd.DataFrame":
+        """One row a slide, encoder and tiling: the columns of `schemas/slides.json`."""
+        partitions = list_partitions(self._root)
+        return tabulate_slides(partitions, read_receipts(self._root, partitions))
+
+    def commit(
+        self,
+        key: PartitionKey,
+        facts: PartitionFacts,
+        rows: Iterable[TileRows],
+        format: Form = "parquet",
+        replace: bool = False,
+    ) -> Receipt:
+        """Write a partition, whole or not at all; memory holds a block of rows, not the slide.
+
+        Args:
+            key: Which; must be the one of `facts`.
+            facts: What its receipt shall say, but for what is counted and digested here.
+            rows: All rows in order, in blocks of any size.
+            format: Form of the partition.
+            replace: Overwrite one that is there.
+
+        Returns:
+            The receipt of what is in the store now: ours, or that of another run that was faster.
+
+        Raises:
+            ValueError: `rows` or `key` do not fit `facts`.
+        """
+        if key != facts.key:
+            raise ValueError(f"key {key}, wanted {facts.key} by the facts")
+        final = partition_path(key, format)
+        shape = Shape(key.slide_id, facts.encoder.dim, facts.encoder.dtype)
+        there = None if replace else find_form(self._root, key)
+        if there is not None:
+            return FORMATS[there].read_receipt(self._root.child(partition_path(key, there)))
+        with stage(self._root) as folder:
+            built = folder / f"partition.{format}"
+            receipt = FORMATS[format].write(
+                built, shape, rows, lambda totals: write_receipt(facts, totals)
+            )
+            placed = publish(built, self._root.child(final), replace)
+        if not placed:
+            return self.read_receipt(key)
+        if replace:
+            self._drop_other_form(key, format)
+        return receipt
+
+    def bag(self, slide_id: str, encoder: str, tiling: str | None = None) -> Bag:
+        """All coords and embeddings of one slide.
+
+        Raises:
+            StoreError: It is not there, or in several tilings and none is named; says what is.
+        """
+        found: Partitions = {}
+        tilings = [path.rpartition("tiling=")[2] for path in self._folders(encoder, tiling)]
+        for name in tilings:
+            key = PartitionKey(encoder, name, slide_id)
+            form = find_form(self._root, key)
+            if form is not None:
+                found[key] = form
+        if not found:
+            raise self._unknown(slide_id, encoder, tiling)
+        if len(found) > 1:
+            raise StoreError(
+                f"slide {slide_id!r} of {encoder}: in tilings {name_some(k.tiling for k in found)},"
+                " wanted one; name it with tiling="
+            )
+        ((key, form),) = found.items()
+        coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
+        return Bag(slide_id, coords, vectors)
+
+    def matrix(
+        self, encoder: str, pool: Pool = "mean", by: By = "slide", tiling: str | None = None
+    ) -> "pd.DataFrame":
+        """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
+
+        Raises:
+            StoreError: Nothing of this encoder, or several tilings and none is named.
+            ConfigError: Another `pool` or `by`.
+        """
+        partitions = list_partitions(self._root, encoder, tiling)
+        if not partitions:
+            raise self._unknown(None, encoder, tiling)
+        tilings = {key.tiling for key in partitions}
+        if len(tilings) > 1:
+            raise StoreError(
+                f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; "
+                "name it with tiling="
+            )
+        return pool_partitions(self._root, partitions, pool, by)
+
+    def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
+        """Run SQL over the views `embeddings`, `slides` and `runs`."""
+        return run_query(self._root, list_partitions(self._root), self.slides, query)
+
+    def check_encoder(self, facts: EncoderFacts) -> None:
+        """Refuse a name that the store knows for other weights or other preparation of tiles.
+
+        Raises:
+            StoreError: It does; names both and the remedy.
+        """
+        for folder in self._folders(facts.name, None):
+            keys = list_partitions(self._root, facts.name, folder.rpartition("tiling=")[2])
+            if not keys:
+                continue
+            known = describe_weights(self.read_receipt(min(keys)).encoder)
+            now = describe_weights(facts)
+            other = [
+                f"{what} {known[what]}, now {now[what]}" for what in now if now[what] != known[what]
+            ]
+            if other:
+                raise StoreError(
+                    f"encoder {facts.name}: stored with {'; '.join(other)}, wanted the same under "
+                    "one name; give the new one a name of its own (name=)"
+                )
+
+    def write_run(self, run_id: str, rows: list[RunRow]) -> None:
+        """Write, or write anew, the table of one run: one row a slide and encoder."""
+        columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
+        sink = io.BytesIO()
+        pq.write_table(pa.table(columns, schema=arrow_schema("runs")), sink)
+        write_bytes(self._root, run_path(run_id), sink.getvalue())
+
+    def verify(self) -> tuple[int, list[str]]:
+        """Read everything; how many partitions there are, and one line a problem."""
+        return verify_store(self._root)
+
+    def gc(self, older_than_s: float = DAY_S, dry_run: bool = False) -> list[str]:
+        """Remove what crashed runs left and cached tables, if older; what was removed."""
+        return collect_garbage(self._root, time.time() - older_than_s, dry_run)
+
+    def export(self, to: Form, target: Self | None = None) -> int:
+        """Convert all partitions, in place or into another store; how many were written."""
+        place = self._root if target is None else target._root
+        return convert_partitions(self._root, list_partitions(self._root), to, place)
+
+    def _folders(self, encoder: str, tiling: str | None) -> list[str]:
+        return list_folders(self._root, encoder, tiling)
+
+    def _find(self, key: PartitionKey) -> tuple[Form, Place]:
+        form = find_form(self._root, key)
+        if form is None:
+            raise self._unknown(key.slide_id, key.encoder, key.tiling)
+        return form, self._root.child(partition_path(key, form))
+
+    def _drop_other_form(self, key: PartitionKey, form: Form) -> None:
+        for other in FORMS:
+            place = self._root.child(partition_path(key, other))
+            if other != form and place.kind():
+                place.delete()
+
+    def _unknown(self, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
+        """The error of something that is not there; says what is."""
+        keys = list_partitions(self._root)
+        of_encoder = [key for key in keys if key.encoder == encoder]
+        wanted = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
+        if slide_id is not None:
+            wanted = f"slide {slide_id!r} of {wanted}"
+        if not of_encoder:
+            there = f"an encoder of {name_some(key.encoder for key in keys)}"
+        elif tiling and tiling not in {key.tiling for key in of_encoder}:
+            there = f"a tiling of {name_some(key.tiling for key in of_encoder)}"
+        else:
+            there = f"a slide of {name_some(key.slide_id for key in of_encoder)}"
+        return StoreError(f"{wanted}: not in the store, wanted {there}; extract it first")

@@ -1,0 +1,105 @@
+"""Keeping a store tidy: what crashed runs left, what can be made again, the other form."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import FORMATS, Partitions, list_folders
+from histo_ray.store.layout import CACHE, STAGING, Form, partition_path
+from histo_ray.store.partition import Shape, Totals
+from histo_ray.store.place import ROOT_FILE, Place
+from histo_ray.store.publish import publish, stage
+from histo_ray.types import PartitionKey, Receipt
+
+DAY_S = 24 * 3600.0
+"""Younger leftovers may be at work still."""
+
+
+def list_leftovers(root: Place, before_s: float) -> list[str]:
+    """Paths below the store that a crashed run left and nobody has touched since `before_s`.
+
+    Args:
+        root: The store.
+        before_s: Seconds since the epoch.
+    """
+    staged = (f"{STAGING}/{name}" for name in root.child(STAGING).names())
+    found = [path for path in staged if _last_touched(root.child(path)) <= before_s]
+    for folder in list_folders(root, None, None):
+        for name in root.child(folder).names():
+            place = root.child(f"{folder}/{name}")
+            half_sent = name.endswith(".zarr") and not place.child(ROOT_FILE).kind()
+            if half_sent and _last_touched(place) <= before_s:
+                found.append(f"{folder}/{name}")
+    return found
+
+
+def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
+    """Remove leftovers and cached tables older than `before_s`; what was, or would be, removed."""
+    found = list_leftovers(root, before_s)
+    for info in root.child(CACHE).walk():
+        if _mtime(info) <= before_s:
+            found.append(info.path.removeprefix(root.path + "/"))
+    if not dry_run:
+        for path in found:
+            root.child(path).delete()
+    return found
+
+
+def convert_partitions(root: Place, partitions: Partitions, to: Form, target: Place) -> int:
+    """Give partitions another form, in place or in another store; receipts stay as they are.
+
+    Args:
+        root: The store they are in.
+        partitions: Which, and the form each has.
+        to: Form wanted.
+        target: Store to write to; `root` itself replaces the old form by the new.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        StoreError: A partition's rows are not what its receipt says; it stays as it was.
+    """
+    in_place = target.path == root.path and target.system.equals(root.system)
+    wanted = {key: form for key, form in partitions.items() if not in_place or form != to}
+
+    def convert(item: tuple[PartitionKey, Form]) -> bool:
+        key, form = item
+        source, final = root.child(partition_path(key, form)), partition_path(key, to)
+        with stage(target) as folder:
+            built = folder / f"partition.{to}"
+            _copy_rows(source, form, built, to)
+            placed = publish(built, target.child(final))
+        if in_place:
+            source.delete()
+        return placed
+
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(convert, sorted(wanted.items())))
+
+
+def _copy_rows(source: Place, form: Form, built: Path, to: Form) -> None:
+    receipt = FORMATS[form].read_receipt(source)
+    shape = Shape(receipt.slide.slide_id, receipt.encoder.dim, receipt.encoder.dtype)
+
+    def conclude(totals: Totals) -> Receipt:
+        said = Totals(receipt.tile_count, receipt.vectors_sha256, receipt.columns_sha256)
+        if totals != said:
+            raise StoreError(
+                f"{source.path}: rows differ from the receipt, wanted the ones written; "
+                "run store verify and extract it again"
+            )
+        return receipt
+
+    FORMATS[to].write(built, shape, FORMATS[form].read_rows(source), conclude)
+
+
+def _last_touched(place: Place) -> float:
+    """Newest time of change of a file or of anything in a folder, in seconds since the epoch."""
+    own = place.system.get_file_info([place.path])[0]
+    return max([_mtime(own), *(_mtime(info) for info in place.walk())] if own.type else [0.0])
+
+
+def _mtime(info: object) -> float:
+    stamp = getattr(info, "mtime_ns", None)
+    return stamp / 1e9 if stamp else 0.0

@@ -1,0 +1,164 @@
+"""Reads a whole store and says what is wrong with it."""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import FORMATS, list_folders
+from histo_ray.store.layout import (
+    EMBEDDINGS,
+    MARKER,
+    ROOMS,
+    RUNS,
+    Form,
+    check_slug,
+    parse_partition_path,
+    partition_path,
+)
+from histo_ray.store.partition import Tally, Totals, first_line
+from histo_ray.store.place import THREADS, Place
+from histo_ray.store.upkeep import DAY_S, list_leftovers
+from histo_ray.types import EncoderFacts, PartitionKey, Receipt
+
+WEIGHING = ("weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim", "interpolation")
+"""What must not differ between vectors under one encoder's name."""
+
+Checked = tuple[list[str], Receipt | None]
+
+
+def verify_store(root: Place) -> tuple[int, list[str]]:
+    """Read every byte and check it against receipts, paths, schemas and siblings.
+
+    Returns:
+        Number of partitions looked at, and one line a problem: `<path>: <what is wrong>`.
+    """
+    problems = _find_strays(root)
+    partitions: list[tuple[PartitionKey, Form]] = []
+    for folder in list_folders(root, None, None):
+        for name in root.child(folder).names():
+            try:
+                partitions.append(parse_partition_path(f"{folder}/{name}"))
+            except StoreError as error:
+                problems.append(str(error))
+    with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
+        checked = list(pool.map(lambda item: check_partition(root, *item), partitions))
+    receipts: dict[str, Receipt] = {}
+    forms = Counter(key for key, _ in partitions)
+    for (key, form), (found, receipt) in zip(partitions, checked, strict=True):
+        path = partition_path(key, form)
+        if forms[key] > 1 and form == "zarr":
+            found = [*found, "is there as Parquet too; remove one"]
+        problems += [f"{path}: {problem}" for problem in found]
+        if receipt is not None:
+            receipts[path] = receipt
+    problems += _compare_siblings(receipts)
+    return len(partitions), sorted(problems)
+
+
+def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
+    """What is wrong with one partition, and its receipt as far as there is one."""
+    place = root.child(partition_path(key, form))
+    try:
+        problems = FORMATS[form].find_problems(place)
+    except OSError as error:
+        return [f"not readable ({first_line(error)})"], None
+    try:
+        receipt = FORMATS[form].read_receipt(place)
+    except StoreError as error:
+        return problems or [str(error).removeprefix(f"{place.path}: ")], None
+    problems += compare_key(receipt, key)
+    if not problems:
+        problems += _check_rows(place, form, receipt)
+    return problems, receipt
+
+
+def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
+    """Where a receipt disagrees with the path that it was found at."""
+    said = {
+        "slide_id": (receipt.slide.slide_id, key.slide_id),
+        "encoder": (receipt.encoder.name, key.encoder),
+        "tiling": (receipt.tiling.fingerprint, key.tiling),
+    }
+    return [
+        f"receipt says {name} {found!r}, its path {wanted!r}"
+        for name, (found, wanted) in said.items()
+        if found != wanted
+    ]
+
+
+def describe_weights(facts: EncoderFacts) -> dict[str, str]:
+    """What must be alike for all vectors under one name, as text."""
+    return {name: str(getattr(facts, name)) for name in WEIGHING}
+
+
+def _check_rows(place: Place, form: Form, receipt: Receipt) -> list[str]:
+    tally, bad, shapes = Tally(), 0, set()
+    try:
+        for rows in FORMATS[form].read_rows(place):
+            tally.add(rows)
+            bad += int((~np.isfinite(rows.embeddings).all(axis=1)).sum())
+            shapes.add((rows.embeddings.shape[1], rows.embeddings.dtype.name))
+    except (OSError, ValueError, KeyError, pa.ArrowException, StoreError) as error:
+        return [f"rows are not readable ({first_line(error)})"]
+    problems = [f"{bad} vectors are not finite"] if bad else []
+    if shapes - {(receipt.encoder.dim, receipt.encoder.dtype)}:
+        problems.append(f"vectors are {sorted(shapes)}, not what the receipt says")
+    return problems + _compare_totals(tally.totals(), receipt)
+
+
+def _compare_totals(found: Totals, receipt: Receipt) -> list[str]:
+    problems = []
+    if found.tile_count != receipt.tile_count:
+        problems.append(f"{found.tile_count} rows, {receipt.tile_count} by the receipt")
+    if found.vectors_sha256 != receipt.vectors_sha256:
+        problems.append("vectors differ from the receipt's digest")
+    if found.columns_sha256 != receipt.columns_sha256:
+        problems.append("tile_id, x, y, tissue or focus differ from the receipt's digest")
+    if bool(receipt.tile_count) == bool(receipt.empty_reason):
+        problems.append(f"{receipt.tile_count} tiles, with empty_reason {receipt.empty_reason!r}")
+    return problems
+
+
+def _compare_siblings(receipts: dict[str, Receipt]) -> list[str]:
+    """Partitions of other weights than most of the same name."""
+    problems = []
+    for encoder in sorted({receipt.encoder.name for receipt in receipts.values()}):
+        kin = {path: r for path, r in receipts.items() if r.encoder.name == encoder}
+        marks = {path: tuple(describe_weights(r.encoder).items()) for path, r in kin.items()}
+        usual = dict(Counter(marks.values()).most_common(1)[0][0])
+        for path, mark in marks.items():
+            other = [f"{n} {v}, not {usual[n]}" for n, v in mark if v != usual[n]]
+            if other:
+                problems.append(f"{path}: other than most of {encoder}: {'; '.join(other)}")
+    return problems
+
+
+def _find_strays(root: Place) -> list[str]:
+    found = [(name, "part of a store") for name in root.names() if name not in (*ROOMS, MARKER)]
+    runs = root.child(RUNS).names()
+    found += [(f"{RUNS}/{name}", "a run") for name in runs if not name.endswith(".parquet")]
+    known = list_folders(root, None, None)
+    for name in root.child(EMBEDDINGS).names():
+        room = f"{EMBEDDINGS}/{name}"
+        inside = [f"{room}/{below}" for below in root.child(room).names()]
+        if not name.startswith("encoder=") or not _is_slug(name):
+            found.append((room, "an encoder"))
+            continue
+        found += [(path, "a tiling") for path in inside if path not in known]
+    leftovers = list_leftovers(root, time.time() - DAY_S)
+    return [
+        *(f"{path}: stray, wanted {wanted}; move it out" for path, wanted in found),
+        *(f"{path}: left by a crashed run; remove it with store gc" for path in leftovers),
+    ]
+
+
+def _is_slug(folder: str) -> bool:
+    try:
+        check_slug("encoder", folder.removeprefix("encoder="))
+    except StoreError:
+        return False
+    return True
