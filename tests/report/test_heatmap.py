@@ -11,6 +11,8 @@ def test_each_tile_takes_its_value_s_colour_and_what_is_not_finite_none(
     overview: Picture, grid: TileGrid
 ) -> None:
     page = draw_tile_heatmap(overview, DOWNSAMPLE, grid, [0.0, np.nan, 1.0], "focus").astype(int)
+    infinite = draw_tile_heatmap(overview, DOWNSAMPLE, grid, [0.0, np.inf, 1.0], "focus")
+    np.testing.assert_array_equal(infinite, page)
     left = 16
     top = int(np.argmax((page[:, left] != 255).any(1)))
     body = page[top : top + 500, left : left + 800]

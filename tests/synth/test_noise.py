@@ -53,3 +53,9 @@ def test_hashes_are_uniform_and_in_range() -> None:
     assert draws.max() < 1
     counts, _ = np.histogram(draws, 10, (0, 1))
     np.testing.assert_allclose(counts / draws.size, 0.1, atol=0.01)
+
+
+def test_noise_runs_on_smoothly_between_and_across_lattice_points() -> None:
+    noise = smooth_noise(Window(0, 0, 0.1, 500, 300), 9.0, 5, 1)
+    assert np.abs(np.diff(noise, axis=0)).max() < 0.06
+    assert np.abs(np.diff(noise, axis=1)).max() < 0.06

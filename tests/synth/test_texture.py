@@ -6,7 +6,7 @@ import pytest
 from histo_ray.synth.anatomy import lay_anatomy
 from histo_ray.synth.looks import GLANDULAR, INFLAMED, LOOKS, SOLID, TissueLook
 from histo_ray.synth.noise import Field, Window
-from histo_ray.synth.nuclei import place_nuclei
+from histo_ray.synth.nuclei import draw_nuclei, place_nuclei
 from histo_ray.synth.stain import GLASS, mix_stains, stain_matrix
 from histo_ray.synth.texture import enlarge, paint_tissue
 
@@ -103,3 +103,13 @@ def test_enlarging_keeps_places_on_both_axes() -> None:
     target = Window(20.0, 8.0, 0.25, 200, 90)
     expected = np.add.outer(100 * target.ys(), target.xs())
     np.testing.assert_allclose(enlarge(ramp, source, target), expected, atol=7)
+
+
+def test_nuclei_cover_the_same_area_at_every_mpp() -> None:
+    nuclei = place_nuclei(SOLID, 5, lay_anatomy(SOLID, 5, Window(0, 0, 2.0, 160, 90)))
+    cover = [
+        draw_nuclei(nuclei, 0.3, Window(0, 0, mpp, round(320 / mpp), round(180 / mpp)))[1].mean()
+        for mpp in (0.125, 0.25, 0.5)
+    ]
+    assert cover[0] > 0.1
+    np.testing.assert_allclose(cover, cover[0], rtol=0.02)
