@@ -34,6 +34,9 @@ from histo_ray.store.place import Place, Span, byte_view, read_spans
 from histo_ray.store.seal import BLANK, SEAL_KEY, find_seal
 from histo_ray.types import Floats, Receipt, TileRows
 
+UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
+"""What pyarrow raises on damaged files."""
+
 _SCALARS = [name for name in column_names("embeddings") if name != VECTOR]
 
 
@@ -71,7 +74,7 @@ class ParquetFormat:
         try:
             with place.open() as file:
                 return parse_receipt(pq.read_metadata(file).metadata, place.path)
-        except (OSError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             raise unreadable(place.path, error) from None
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
@@ -84,7 +87,7 @@ class ParquetFormat:
                 vectors = None if chunks is None else _read_straight(place, source, chunks)
                 if vectors is None:
                     vectors = _decode(source, source.read(columns=[VECTOR]))
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except UNREADABLE as error:
             raise unreadable(place.path, error) from None
         coords = np.stack([axes["x"].to_numpy(), axes["y"].to_numpy()], axis=1)
         return coords.astype(np.int32, copy=False), vectors
@@ -112,7 +115,7 @@ class ParquetFormat:
                 problems += _compare_columns(source.schema_arrow)
                 ids = None if problems else source.read(columns=["slide_id", "tile_id"])
                 name = parse_receipt(source.metadata.metadata, place.path).slide.slide_id
-        except (OSError, pa.ArrowException, MemoryError) as error:
+        except UNREADABLE as error:
             return [f"not readable as Parquet ({first_line(error)})"]
         except StoreError as error:
             return [*problems, str(error)]

@@ -1,6 +1,6 @@
 """Many tiles into one vector, block by block. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -77,7 +77,7 @@ def pool_moments(moments: Moments, pool: Pool) -> npt.NDArray[np.float32]:
     return pooled.astype(np.float32)
 
 
-def pool_median(bags: list[Floats]) -> npt.NDArray[np.float32]:
+def pool_median(bags: Sequence[Floats]) -> npt.NDArray[np.float32]:
     """The median of all rows of some bags, (D,), a few columns at a time."""
     dim = bags[0].shape[1]
     pooled = np.empty(dim, np.float32)

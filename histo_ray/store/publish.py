@@ -117,11 +117,17 @@ def _send(built: Path, target: Place) -> None:
 
 def _upload(file: Path, target: Place) -> None:
     size = file.stat().st_size
-    with pa.memory_map(str(file)) as source:
-        data = source.read_buffer(size)  # mapped, not read: memory stays bounded
-        stream = target.system.open_output_stream(target.path)
-        stream.write(data)
-        stream.close()
+    try:
+        with pa.memory_map(str(file)) as source:
+            data = source.read_buffer(size)  # mapped, not read: memory stays bounded
+            stream = target.system.open_output_stream(target.path)
+            stream.write(data)
+            stream.close()
+    except OSError as error:
+        raise StoreError(
+            f"{target.path}: upload failed ({str(error).partition(chr(10))[0]}), wanted all "
+            f"{size} bytes there; run the command again"
+        ) from error
     found = target.system.get_file_info([target.path])[0]
     if found.size != size:
         raise StoreError(

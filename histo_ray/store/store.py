@@ -21,7 +21,7 @@ from histo_ray.store.catalog import (
     read_receipts,
     tabulate_slides,
 )
-from histo_ray.store.layout import FORMS, Form, partition_path, run_path
+from histo_ray.store.layout import FORMS, MARKER, Form, partition_path, run_path
 from histo_ray.store.matrix import By, pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.place import Place, place_at
@@ -37,22 +37,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def open_store(uri: str, create: bool = False, missing_ok: bool = False) -> "Store":
+def open_store(uri: str, create: bool = False) -> "Store":
     """Open a feature store.
 
     Args:
         uri: Local folder, `s3://bucket/...` or `gs://bucket/...`.
         create: Make an empty one if nothing is there.
-        missing_ok: Take a place where nothing is for an empty store, and make nothing.
 
     Raises:
         StoreError: Nothing there, something else there, or a newer store.
         ConfigError: Not a place.
     """
     root = place_at(uri)
-    if not missing_ok or root.names():
-        open_marker(root, create)
+    open_marker(root, create)
     return Store(root)
+
+
+def peek_store(uri: str) -> "Store | None":
+    """The store at `uri`, or None where nothing is yet; makes nothing.
+
+    Raises:
+        StoreError: Something else is there, or a newer store.
+    """
+    root = place_at(uri)
+    if not root.child(MARKER).kind() and not root.names():
+        return None
+    return open_store(uri)
 
 
 class Store:

@@ -5,7 +5,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pyarrow as pa
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import FORMATS, list_folders
@@ -19,6 +18,7 @@ from histo_ray.store.layout import (
     parse_partition_path,
     partition_path,
 )
+from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Tally, Totals, first_line
 from histo_ray.store.place import THREADS, Place
 from histo_ray.store.upkeep import DAY_S, list_leftovers
@@ -102,7 +102,7 @@ def _check_rows(place: Place, form: Form, receipt: Receipt) -> list[str]:
             tally.add(rows)
             bad += int((~np.isfinite(rows.embeddings).all(axis=1)).sum())
             shapes.add((rows.embeddings.shape[1], rows.embeddings.dtype.name))
-    except (OSError, ValueError, KeyError, pa.ArrowException, StoreError) as error:
+    except (*UNREADABLE, StoreError) as error:
         return [f"rows are not readable ({first_line(error)})"]
     problems = [f"{bad} vectors are not finite"] if bad else []
     if shapes - {(receipt.encoder.dim, receipt.encoder.dtype)}:

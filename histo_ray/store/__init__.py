@@ -1,0 +1,1 @@
+"""Feature stores: whole partitions with their receipts, and tables on top of them."""
