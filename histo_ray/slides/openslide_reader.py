@@ -80,3 +80,8 @@ def _colour(text: str | None) -> Rgb:
     except ValueError:
         return WHITE
     return red, green, blue
+
+
+def openslide_versions() -> str:
+    """Versions of OpenSlide and of its Python binding."""
+    return f"{openslide.__library_version__} (Python binding {openslide.__version__})"

@@ -60,11 +60,11 @@ def tissue_fraction(
     Returns:
         (N,) float32 in 0..1; what of a tile lies off the mask does not count.
     """
-    integral = cv2.integral(np.ascontiguousarray(mask.pixels, np.uint8))
+    integral = np.asarray(cv2.integral(np.ascontiguousarray(mask.pixels, np.uint8)), np.int32)
     height, width = mask.pixels.shape
-    low = coords / mask.downsample
-    high = np.minimum((coords + np.asarray(side)) / mask.downsample, [width, height])
-    low = np.clip(low, 0, [width, height])
+    far_corner = np.array([width, height], np.float64)
+    low = np.clip(coords / np.asarray(mask.downsample), 0, far_corner)
+    high = np.clip((coords + np.asarray(side)) / np.asarray(mask.downsample), 0, far_corner)
     (left, top), (right, bottom) = low.T, high.T
     tissue = (
         _at(integral, right, bottom)
@@ -73,14 +73,14 @@ def tissue_fraction(
         + _at(integral, left, top)
     )
     area = np.maximum((right - left) * (bottom - top), 1e-9)
-    return np.clip(tissue / area, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(tissue / area, 0, 1), np.float32)
 
 
 def _starts(length: int, side: float, stride: float) -> npt.NDArray[np.int32]:
     """Starts of all tiles that end at or before `length`."""
     count = max(0, int((length - side) // stride) + 2)
     starts = np.floor(np.arange(count) * stride + 0.5)
-    return starts[starts + side <= length].astype(np.int32)
+    return np.asarray(starts[starts + side <= length], np.int32)
 
 
 def _at(

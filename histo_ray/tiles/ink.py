@@ -1,7 +1,9 @@
 """Pen marks on the glass. Pure.
 
-Told by the balance of optical densities: no histological stain used in routine absorbs red so
-much more than green (blue and green ink), or green and blue so much more than red (red ink).
+Told by the balance of optical densities. Measured on real tissue, red against green is at most
+0.92 in H&E and 1.27 in 99 of 100 px of a blue immunostain's counterstain; blue, green and navy
+ink lie above. Red ink absorbs green and blue alike and next to no red, which blood does not. A
+trichrome's blue or green collagen would look like ink: give a mask for such slides.
 """
 
 import cv2
@@ -13,7 +15,7 @@ Od = npt.NDArray[np.float32]
 
 LEAST_INK_UM2 = 40_000.0
 """A stroke is at least this large; pigment and dust are smaller."""
-_RIM_UM = 32.0
+_RIM_UM = 56.0
 """Ink fades out over this much."""
 
 
@@ -30,10 +32,12 @@ def find_ink(od: Od, mpp: tuple[float, float]) -> Mask:
     red, green, blue = (np.ascontiguousarray(od[..., channel]) for channel in range(3))
     chroma = od.max(axis=2) - od.min(axis=2)
     found = np.zeros(red.shape, bool)
-    cool = red > 1.4 * green + 0.03
-    found |= _grow(cool & (red > 0.4), cool & (red > 0.06), mpp)
-    warm = (red < 0.3 * green) & (blue > 0.6 * green)
-    found |= _grow(warm & (green > 0.6), warm & (green > 0.1), mpp)
+    blue_ink = (red > 0.4) & (red > 1.27 * green)
+    navy_ink = (red > 0.75) & (red > 1.05 * green) & (blue < 0.6 * red)
+    cool = (red > 1.15 * green + 0.02) & (red > 0.06)
+    found |= _grow(blue_ink | navy_ink, cool, mpp)
+    warm = (red < 0.2 * green) & (blue > 0.6 * green)
+    found |= _grow(warm & (green > 0.75), warm & (green > 0.1), mpp)
     black = (od.min(axis=2) > 0.5) & (chroma < 0.18)
     grey = (od.min(axis=2) > 0.1) & (chroma < 0.1)
     found |= _grow(black, grey | black, mpp)

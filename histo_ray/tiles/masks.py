@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.storage import locate
 from histo_ray.tiles.polygons import fill_polygons, parse_geojson
@@ -97,3 +98,16 @@ def _decode(data: bytes) -> npt.NDArray[np.generic] | None:
     if image.shape[2] == alpha_channels:
         colour = np.where(image[..., 3] > 0, colour, 0)
     return np.asarray(colour)
+
+
+def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
+    """SHA-256 of the mask file given for a slide; empty where the mask is computed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if tiling.tissue in ("otsu", "none"):
+        return ""
+    filesystem, path = locate(tiling.tissue.format(slide_id=slide_id))
+    with filesystem.open_input_file(path) as file:
+        return hashlib.sha256(file.read()).hexdigest()

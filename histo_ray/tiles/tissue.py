@@ -1,7 +1,8 @@
 """Where tissue is on a bright-field slide. Pure: numpy in, numpy out.
 
-Tissue is what is coloured: the score of a pixel is the spread of its optical densities over red,
-green and blue, which a grey shadow, a vignette or dust does not have however dark it is. Otsu's
+A pixel's score is the spread of its optical densities over red, green and blue, which a grey
+shadow does not have however dark it is, and half of what its density exceeds its surroundings by,
+which finds pale pieces of mixed colour and leaves out what changes slowly, as a vignette. Otsu's
 threshold splits the scores, held between two bounds: below the lower one is noise, so an empty
 slide stays empty; above the upper one is stain, so a slide full of tissue is not split by how
 strongly it is stained.
@@ -13,15 +14,21 @@ import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.tiles.illumination import dark_ground, optical_density
+from histo_ray.tiles.illumination import Od, dark_ground, optical_density
 from histo_ray.tiles.ink import find_ink
 
 Mask = npt.NDArray[np.bool_]
 
-LEAST_THRESHOLD, GREATEST_THRESHOLD = 0.025, 0.06
-"""Bounds of the threshold on the spread of optical density."""
+LEAST_THRESHOLD, GREATEST_THRESHOLD = 0.02, 0.04
+"""Bounds of the threshold on the score, in optical density."""
 _SMOOTHING_UM = 8.0
 """Standard deviation of the blur that takes out the noise of single px."""
+_SURROUNDINGS_UM = 1000.0
+"""What is as dark over a square of this edge is light, not a pale piece."""
+_DENSITY_SHARE = 0.5
+_SURROUNDINGS_PX = 25
+"""The surroundings are judged on an image reduced to about this many px along that edge."""
+_GLASS_DENSITY = 0.02
 _HISTOGRAM_TOP = 0.5
 
 
@@ -54,9 +61,10 @@ def find_tissue(
             f"dark background (median luminance {darkness:.0f} of 255): looks like fluorescence, "
             "tissue detection needs bright-field; use --tissue none, or give a mask",
         )
-    score = _colour_spread(_smooth(image, microns))
+    od = optical_density(image)
+    score = _score(od, microns)
     stained = score > _threshold(score)
-    ink = find_ink(optical_density(image), microns)
+    ink = find_ink(od, microns)
     stained &= ~ink
     closed = _close(stained, tiling.close_um, microns)
     filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ink
@@ -71,18 +79,38 @@ def find_tissue(
     )
 
 
-def _smooth(image: npt.NDArray[np.uint8], mpp: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def _score(od: Od, mpp: tuple[float, float]) -> Od:
+    """How stained each px looks, (h, w), freed of what noise alone gives on glass."""
+    density = _smooth(od.mean(axis=2), mpp)
+    spread = _smooth(od.max(axis=2) - od.min(axis=2), mpp)
+    glass = spread[density < _GLASS_DENSITY]
+    noise = min(float(np.median(glass)), LEAST_THRESHOLD) if glass.size else 0.0
+    above = density - _surroundings(density, mpp)
+    return np.asarray(spread - noise + _DENSITY_SHARE * above, np.float32)
+
+
+def _smooth(values: Od, mpp: tuple[float, float]) -> Od:
     sigma_x, sigma_y = (max(0.5, _SMOOTHING_UM / axis) for axis in mpp)
-    blurred = cv2.GaussianBlur(image, (0, 0), sigma_x, sigmaY=sigma_y)
-    return np.asarray(blurred, np.uint8)
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_x, sigmaY=sigma_y), np.float32)
 
 
-def _colour_spread(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    od = optical_density(image)
-    return np.asarray(od.max(axis=2) - od.min(axis=2), np.float32)
+def _surroundings(density: Od, mpp: tuple[float, float]) -> Od:
+    """The density without all pieces narrower than `_SURROUNDINGS_UM`: its opening."""
+    height, width = density.shape
+    grain = _SURROUNDINGS_UM / _SURROUNDINGS_PX
+    size = (max(1, round(width * mpp[0] / grain)), max(1, round(height * mpp[1] / grain)))
+    coarse = cv2.resize(density, size, interpolation=cv2.INTER_AREA)
+    square = np.ones((_SURROUNDINGS_PX, _SURROUNDINGS_PX), np.uint8)
+    # Beyond the border the density goes on as it came, or a vignette would end in a false piece.
+    pad = min(_SURROUNDINGS_PX, *(length - 1 for length in coarse.shape))
+    beyond = np.pad(coarse, pad, mode="reflect", reflect_type="odd")
+    opened = cv2.morphologyEx(beyond, cv2.MORPH_OPEN, square)
+    opened = opened[pad : pad + size[1], pad : pad + size[0]]
+    level = cv2.resize(opened, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.minimum(np.asarray(level, np.float32), density)
 
 
-def _threshold(score: npt.NDArray[np.float32]) -> float:
+def _threshold(score: Od) -> float:
     """Otsu's threshold within the bounds."""
     levels = np.clip(score * (255 / _HISTOGRAM_TOP), 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
