@@ -22,20 +22,30 @@ class Settings(BaseModel):
 class TilingConfig(Settings):
     """Everything that changes which tiles there are and what is in them."""
 
-    mpp: float = Field(0.5, ge=0.05, le=20, description="microns per pixel of the tiles")
-    tile_px: int = Field(224, ge=16, le=4096, description="edge of a tile, in pixels at --mpp")
+    mpp: float = Field(default=0.5, ge=0.05, le=20, description="microns per pixel of the tiles")
+    tile_px: int = Field(
+        default=224, ge=16, le=4096, description="edge of a tile, in pixels at --mpp"
+    )
     stride_px: int | None = Field(
-        None, ge=1, description="step between tiles, in pixels at --mpp (default: tile_px)"
+        default=None, ge=1, description="step between tiles, in pixels at --mpp (default: tile_px)"
     )
     tissue: str = Field(
-        "otsu",
+        default="otsu",
         description="otsu | none | a pattern of mask or GeoJSON files, as in masks/{slide_id}.png",
     )
-    min_tissue: float = Field(0.25, ge=0, le=1, description="least tissue fraction of a kept tile")
-    mask_mpp: float = Field(8.0, ge=1, le=64, description="resolution of the tissue mask")
-    min_area_um2: float = Field(10_000.0, ge=0, description="smaller pieces of tissue are dropped")
-    max_hole_um2: float = Field(40_000.0, ge=0, description="smaller holes in tissue are filled")
-    close_um: float = Field(40.0, ge=0, description="gaps in tissue up to this width are closed")
+    min_tissue: float = Field(
+        default=0.25, ge=0, le=1, description="least tissue fraction of a kept tile"
+    )
+    mask_mpp: float = Field(default=8.0, ge=1, le=64, description="resolution of the tissue mask")
+    min_area_um2: float = Field(
+        default=10_000.0, ge=0, description="smaller pieces of tissue are dropped"
+    )
+    max_hole_um2: float = Field(
+        default=40_000.0, ge=0, description="smaller holes in tissue are filled"
+    )
+    close_um: float = Field(
+        default=40.0, ge=0, description="gaps in tissue up to this width are closed"
+    )
 
     @property
     def stride(self) -> int:
@@ -61,37 +71,53 @@ class ExtractConfig(TilingConfig):
         min_length=1, description="encoder to run; repeat it for several from one read"
     )
     encoder_table: tuple[str, ...] = Field(
-        (), description="TOML file with encoders of your own; may be repeated"
+        default=(), description="TOML file with encoders of your own; may be repeated"
     )
     slide_mpp: float | None = Field(
-        None, ge=0.05, le=20, description="mpp of slides that state none, in file or manifest"
+        default=None,
+        ge=0.05,
+        le=20,
+        description="mpp of slides that state none, in file or manifest",
     )
     allow_contract_break: bool = Field(
-        False, description="accept a tile size or mpp that an encoder was not made for; recorded"
+        default=False,
+        description="accept a tile size or mpp that an encoder was not made for; recorded",
     )
-    format: Literal["parquet", "zarr"] = Field("parquet", description="form of the partitions")
-    dtype: Literal["float16", "float32"] = Field("float16", description="of the stored vectors")
+    format: Literal["parquet", "zarr"] = Field(
+        default="parquet", description="form of the partitions"
+    )
+    dtype: Literal["float16", "float32"] = Field(
+        default="float16", description="of the stored vectors"
+    )
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="arithmetic of the encoder; auto: float32 on CPU, float16 on GPU"
+        default="auto",
+        description="arithmetic of the encoder; auto: float32 on CPU, float16 on GPU",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where encoders run")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where encoders run")
     batch_size: int | None = Field(
-        None, ge=1, le=4096, description="tiles encoded at once (default: 32 on CPU, 128 on GPU)"
+        default=None,
+        ge=1,
+        le=4096,
+        description="tiles encoded at once (default: 32 on CPU, 128 on GPU)",
     )
     readers: int | None = Field(
-        None, ge=1, description="reader processes (default: from the cluster's CPUs)"
+        default=None, ge=1, description="reader processes (default: from the cluster's CPUs)"
     )
     encoder_workers: int | None = Field(
-        None, ge=1, description="processes per encoder (default: one a GPU, or one on CPU)"
+        default=None, ge=1, description="processes per encoder (default: one a GPU, or one on CPU)"
     )
     encoder_threads: int | None = Field(
-        None, ge=1, description="CPU threads of an encoder process (default: all cores of a node)"
+        default=None,
+        ge=1,
+        description="CPU threads of an encoder process (default: all cores of a node)",
     )
     replace_changed: bool = Field(
-        False, description="extract again slides whose file has changed since they were stored"
+        default=False,
+        description="extract again slides whose file has changed since they were stored",
     )
     address: str = Field(
-        "local", description="Ray to run on: local, auto (a running one), or ray://host:port"
+        default="local",
+        description="Ray to run on: local, auto (a running one), or ray://host:port",
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.base import Encoder, check_contract, encode_fixed
-from histo_ray.errors import SlideError
+from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.store.partition import PartitionFacts
@@ -25,7 +25,6 @@ from histo_ray.types import (
     EncoderFacts,
     Floats,
     LevelRead,
-    PartitionKey,
     Receipt,
     Slide,
     SlideFacts,
@@ -153,6 +152,10 @@ def encoder_facts(
         ConfigError: The encoder was made for other tiles and the caller did not waive that.
     """
     spec = encoder.spec
+    if spec.mean is None or spec.std is None or spec.input_px is None:
+        raise ConfigError(
+            f"encoder {spec.name}: no input size, mean or std, wanted all; add px=, mean= and std="
+        )
     return EncoderFacts(
         name=stored_name(spec.name, config_dtype),
         request=spec.request,
@@ -162,7 +165,7 @@ def encoder_facts(
         input_px=spec.input_px,
         mean=spec.mean,
         std=spec.std,
-        interpolation=spec.interpolation,
+        interpolation=spec.interpolation or "none",
         pool=spec.pool,
         dtype="float32" if config_dtype == "float32" else "float16",
         precision=encoder.precision,
@@ -209,11 +212,9 @@ def extract_slide(
             facts = encoder_facts(
                 encoder, config, config.dtype, allow_contract_break=config.allow_contract_break
             )
-            key = PartitionKey(facts.name, plan.tiling.fingerprint, slide.slide_id)
+            partition = partition_facts(plan, facts, run_id)
             rows = _encode_rows(opened, plan, encoder, facts, batch_size)
-            receipts.append(
-                store.commit(key, partition_facts(plan, facts, run_id), rows, format=config.format)
-            )
+            receipts.append(store.commit(partition.key, partition, rows, format=config.format))
     return receipts
 
 

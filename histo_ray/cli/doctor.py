@@ -62,13 +62,13 @@ def _python() -> Finding:
 
 
 def _openslide() -> Finding:
-    from histo_ray.slides.reader import openslide_versions
+    from histo_ray.slides.openslide_reader import openslide_versions
 
     return Finding("openslide", "ok", openslide_versions())
 
 
 def _torch() -> Finding:
-    from histo_ray.encoders.torch_encoder import describe_devices
+    from histo_ray.encoders.probe import describe_devices
 
     found, has_gpu = describe_devices()
     if has_gpu:
@@ -127,7 +127,7 @@ def _ray(address: str) -> Finding:
 
 
 def _hub() -> Finding:
-    from histo_ray.encoders.torch_encoder import describe_hub
+    from histo_ray.encoders.probe import describe_hub
 
     found, reachable = describe_hub()
     if reachable:

@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
-        self._bar: tqdm[None] | None = None
+        self._bar: Any = None
         self._began = time.monotonic()
         self._next_line = self._began + LINE_EVERY_S
         self._terminal = sys.stderr.isatty()

@@ -73,8 +73,6 @@ def run_sql(args: argparse.Namespace) -> int:
 
     try:
         result = open_store(args.store).sql(args.query)
-        if result is None:
-            return 0
         if args.json:
             print(result.df().to_json(orient="records", indent=2))
         elif args.csv:

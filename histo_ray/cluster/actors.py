@@ -28,7 +28,7 @@ from histo_ray.extract import (
 )
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import EncoderFacts, Floats, PartitionKey, Slide, TileRows
+from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
 OPEN_SLIDES = 3
 """Slides a reader keeps open: file handles and decoder caches stay bounded."""
@@ -98,10 +98,10 @@ class Reader:
         """Write one partition from vectors in the object store; returns its number of tiles."""
         if self._store is None:
             self._store = open_store(self._config.store)
-        key = PartitionKey(encoder.name, plan.tiling.fingerprint, plan.slide.slide_id)
+        facts = partition_facts(plan, encoder, run_id)
         receipt = self._store.commit(
-            key,
-            partition_facts(plan, encoder, run_id),
+            facts.key,
+            facts,
             _rows(plan, pieces),
             format=self._config.format,
             replace=self._config.replace_changed,

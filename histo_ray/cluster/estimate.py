@@ -16,7 +16,7 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
-from histo_ray.store.store import open_store
+from histo_ray.store.store import peek_store
 from histo_ray.types import EncoderFacts
 
 BYTES_A_ROW = 24
@@ -69,8 +69,7 @@ def run_plan(
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
-    store = open_store(config.store, create=False, missing_ok=True)
-    agenda = plan_agenda(slides, names, store, config)
+    agenda = plan_agenda(slides, names, peek_store(config.store), config)
     rows: dict[str, PlanRow] = {}
     for row in agenda.rows:
         status = "stored" if row.outcome == "skipped" else row.outcome
@@ -133,7 +132,9 @@ def _estimate(
     span = range(min(workers.batch_size, widest.tiles))
     began = time.monotonic()
     pixels, answer = (
-        readers[0].handle.read.options(num_returns=2).remote(widest.slide, ray.put(widest.plan), span)
+        readers[0]
+        .handle.read.options(num_returns=2)
+        .remote(widest.slide, ray.put(widest.plan), span)
     )
     ray.get(answer)
     read_s = (time.monotonic() - began) / len(span)

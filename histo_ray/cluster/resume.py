@@ -25,7 +25,7 @@ class Agenda:
 
 
 def plan_agenda(
-    slides: Sequence[Slide], names: Sequence[str], store: Store, config: ExtractConfig
+    slides: Sequence[Slide], names: Sequence[str], store: Store | None, config: ExtractConfig
 ) -> Agenda:
     """Compare a manifest with a store.
 
@@ -36,19 +36,22 @@ def plan_agenda(
     Args:
         slides: The manifest.
         names: Encoders, by their names in the store.
-        store: Where partitions are.
+        store: Where partitions are; None if there is no store yet.
         config: The run.
     """
     tiling = config.tiling
     fingerprint = tiling.fingerprint()
-    there = {name: store.list_keys(encoder=name, tiling=fingerprint) for name in names}
+    there = {
+        name: store.list_keys(encoder=name, tiling=fingerprint) if store else set()
+        for name in names
+    }
     keys = [
         PartitionKey(name, fingerprint, slide.slide_id)
         for slide in slides
         for name in names
         if PartitionKey(name, fingerprint, slide.slide_id) in there[name]
     ]
-    receipts = store.receipts(keys)
+    receipts = store.receipts(keys) if store else {}
     known = {key.slide_id for key in keys}
     with ThreadPoolExecutor(LOOKUPS) as pool:
         stored = [slide for slide in slides if slide.slide_id in known]

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from histo_ray.cluster.resources import Node
 from histo_ray.errors import ConfigError
@@ -35,7 +36,7 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    settings = {"log_to_driver": False, "logging_level": logging.ERROR}
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address == "local":
             ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
@@ -61,6 +62,6 @@ def cluster_nodes() -> list[Node]:
             gpus=float(node["Resources"].get("GPU", 0)),
             object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
         )
-        for node in ray.nodes()
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
     ]

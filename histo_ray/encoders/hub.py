@@ -75,6 +75,15 @@ def unreachable(repo: str, encoder: str) -> str:
     )
 
 
+def is_reachable() -> bool:
+    """Whether the hub answers, or a proxy stands before it."""
+    try:
+        _check_reachable("the hub", "")
+    except ConfigError:
+        return False
+    return True
+
+
 def _check_reachable(repo: str, encoder: str) -> None:
     """Fail in seconds without a network: the hub's own client retries for half a minute."""
     from huggingface_hub import constants

@@ -67,12 +67,17 @@ def pool_partitions(root: Place, partitions: Partitions, pool: Pool, by: By) -> 
         name = receipt.slide.patient_id if by == "patient" else key.slide_id
         groups.setdefault(name, []).append(key)
     groups = dict(sorted(groups.items()))
+    empty = sorted(key.slide_id for key in receipts.keys() - full)
+    if not groups:
+        dim = max(receipt.encoder.dim for receipt in receipts.values())
+        width = dim * 2 if pool == "mean+std" else dim
+        return _to_frame(np.empty((0, width), np.float32), [], by, empty)
     cached = f"{CACHE}/matrix/{_digest_request(full, groups, pool, by)}.parquet"
     values = _read_cached(root.child(cached), list(groups))
     if values is None:
         values = _pool_groups(root, partitions, groups, pool)
         write_bytes(root, cached, _to_parquet(values, list(groups)))
-    return _to_frame(values, list(groups), by, sorted(k.slide_id for k in receipts.keys() - full))
+    return _to_frame(values, list(groups), by, empty)
 
 
 def _to_frame(
@@ -125,8 +130,6 @@ def _pool_groups(
         moments: Moments = merge_moments(blocks)
         return pool_moments(moments, pool)
 
-    if not groups:
-        return np.empty((0, 0), np.float32)
     with ThreadPoolExecutor(1 if pool == "median" else 4) as threads:
         return np.stack(list(threads.map(pool_group, groups.values())))
 
@@ -134,8 +137,6 @@ def _pool_groups(
 def _to_parquet(values: npt.NDArray[np.float32], names: list[str]) -> bytes:
     width = values.shape[1]
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
-    if not width:
-        vectors = pa.array([], pa.list_(pa.float32(), 0))
     sink = io.BytesIO()
     pq.write_table(pa.table({"name": pa.array(names, pa.string()), "vector": vectors}), sink)
     return sink.getvalue()
@@ -147,7 +148,7 @@ def _read_cached(place: Place, names: list[str]) -> npt.NDArray[np.float32] | No
         return None
     try:
         table = pq.read_table(io.BytesIO(place.read_bytes()), page_checksum_verification=True)
-        if table["name"].to_pylist() != names or not names:
+        if table["name"].to_pylist() != names:
             return None
         flat = table["vector"].combine_chunks().flatten().to_numpy()
     except (OSError, KeyError, pa.ArrowException):  # derived, so made again
