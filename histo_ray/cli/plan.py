@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.config import ExtractConfig
@@ -12,6 +13,9 @@ from histo_ray.config import ExtractConfig
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb: those of `extract`."""
     add_settings(parser, ExtractConfig)
+    parser.add_argument(
+        "--pictures", metavar="DIR", help="draw every slide's tissue and tiles into DIR"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.set_defaults(run=run)
 
@@ -24,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.cluster.estimate import run_plan
 
     with Progress("plan") as progress:
-        plan = run_plan(config, progress.report)
+        plan = run_plan(config, progress.report, Path(args.pictures) if args.pictures else None)
     failed = any(row.status == "failed" for row in plan.rows)
     if args.json:
         print(json.dumps(asdict(plan), indent=2))

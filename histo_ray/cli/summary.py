@@ -35,9 +35,10 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         )
         return code
     slides = len({row.slide_id for row in summary.rows})
+    encoders = len({row.encoder for row in summary.rows})
     parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.items())]
     tiles = sum(row.n_tiles for row in summary.rows if row.outcome == "done")
-    print(f"{slides} slides x encoders: {', '.join(parts) or 'nothing to do'}")
+    print(f"{slides} slides x {encoders} encoders: {', '.join(parts)}")
     span = summary.counts.encode_ended - summary.counts.encode_began
     if summary.counts.tiles_encoded and span > 0:
         rate = summary.counts.tiles_encoded / span

@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,18 @@ class Reader:
             return plan_slide(self._opened(slide), slide, self._config.tiling)
         except SlideError as error:
             return SlideFailure(slide.slide_id, error.problem)
+
+    def draw(self, slide: Slide, folder: str) -> str:
+        """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
+        from histo_ray.preview import picture_slide
+        from histo_ray.report.preview import write_png
+
+        try:
+            picture = picture_slide(slide, self._config.tiling, self._config.slide_mpp)
+        except SlideError as error:
+            return error.problem
+        write_png(Path(folder) / f"{slide.slide_id}.png", picture.page)
+        return ""
 
     def read(
         self, slide: Slide, plan: SlidePlan, span: range

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
+from ray.util import ActorPool
 
 from histo_ray.cluster.pipeline import Counts, Pipeline
 from histo_ray.cluster.pool import Member, start_encoders, start_readers
@@ -59,9 +61,16 @@ class PlanSummary:
 
 
 def run_plan(
-    config: ExtractConfig, report: Callable[[Counts], None] = lambda counts: None
+    config: ExtractConfig,
+    report: Callable[[Counts], None] = lambda counts: None,
+    pictures: Path | None = None,
 ) -> PlanSummary:
-    """Plan every slide that the store lacks, measure one batch, and write nothing.
+    """Plan every slide that the store lacks, measure one batch, and write nothing to the store.
+
+    Args:
+        config: The extraction.
+        report: Called with how far the planning is.
+        pictures: Folder for one PNG a slide: overview, tissue outline, tiles.
 
     Raises:
         HistoRayError: The extraction could not start.
@@ -87,6 +96,15 @@ def run_plan(
             pipeline = Pipeline(readers, [], {}, workers, "", plan_only=True)
             pipeline.report = report
             pipeline.run(agenda.todo, done.append)
+            if pictures:
+                pictures.mkdir(parents=True, exist_ok=True)
+                pool = ActorPool([member.handle for member in readers])
+                slides_planned = [work.slide for work in done if work.plan]
+                drawn = pool.map(
+                    lambda reader, slide: reader.draw.remote(slide, str(pictures.absolute())),
+                    slides_planned,
+                )
+                list(drawn)
             facts = load_encoders(encoders)
             seconds = _estimate(done, readers, encoders, workers, facts)
     for work in done:

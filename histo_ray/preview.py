@@ -1,0 +1,52 @@
+"""Pictures of slides as an extraction sees them: overview, tissue outline, tiles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import TilingConfig
+from histo_ray.extract import open_manifest_slide, plan_slide
+from histo_ray.report.preview import draw_overlay, draw_preview
+from histo_ray.tiles.pixels import locate_tissue, read_overview
+from histo_ray.types import Slide, TileGrid
+
+PICTURE_PX = 1600
+"""Longest side of the overview that is drawn on."""
+
+
+@dataclass(frozen=True)
+class SlidePicture:
+    """One slide, drawn."""
+
+    page: npt.NDArray[np.uint8]
+    """(height, width, 3) RGB with caption and scale bar."""
+    overlay: npt.NDArray[np.uint8]
+    """(height, width, 3) RGB, the overview with outline and tiles alone."""
+    grid: TileGrid
+    overview: npt.NDArray[np.uint8]
+    """(height, width, 3) RGB, nothing drawn on it."""
+    downsample: tuple[float, float]
+    """Level-0 px per px of the overview, (x, y)."""
+
+
+def picture_slide(slide: Slide, tiling: TilingConfig, fallback_mpp: float | None) -> SlidePicture:
+    """Draw what an extraction would take from a slide.
+
+    Raises:
+        SlideError: The slide cannot be used.
+    """
+    with open_manifest_slide(slide, fallback_mpp) as opened:
+        plan = plan_slide(opened, slide, tiling)
+        mask, _, _ = locate_tissue(opened, tiling)
+        pyramid = opened.pyramid
+        widest_um = max(n * mpp for n, mpp in zip(pyramid.size, pyramid.mpp, strict=True))
+        finest = max(pyramid.mpp)
+        image, downsample = read_overview(opened, max(finest, widest_um / PICTURE_PX))
+    return SlidePicture(
+        draw_preview(image, downsample, pyramid, mask, plan.grid, slide.slide_id),
+        draw_overlay(image, downsample, mask, plan.grid),
+        plan.grid,
+        image,
+        downsample,
+    )
