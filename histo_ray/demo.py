@@ -76,8 +76,8 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     print("\nPictures:")
     for path in pictures:
         print(f"  {path}")
-    _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself:")
-    print(f'  histo-ray store sql {config.store} "select * from slides"')
+    _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
+    print("  histo-ray store ls --slides", config.store)
     return 0
 
 

@@ -1,5 +1,6 @@
 """Decodes the one image of a plain TIFF: strips, odd tiles, any compression tifffile knows."""
 
+import logging
 import struct
 import zlib
 
@@ -10,6 +11,8 @@ from PIL import Image
 
 from histo_ray.slides.image_reader import ImageError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our one line says it all
 
 _DAMAGE = (
     tifffile.TiffFileError,
