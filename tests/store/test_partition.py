@@ -162,6 +162,16 @@ class TestParquet(PartitionContract):
         monkeypatch.delattr(parquet, "_decode")
         assert self.format.read_bag(place)[1].tobytes() == join_rows(rows).embeddings.tobytes()
 
+    def test_a_file_of_many_pages_that_claims_one_is_decoded(
+        self, write: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = parquet._writer_options
+        small = {"data_page_size": 10_000, "write_batch_size": 64}
+        monkeypatch.setattr(parquet, "_writer_options", lambda schema: options(schema) | small)
+        place, _, rows = write(3000, 70)
+        assert self.format.read_bag(place)[1].tobytes() == join_rows(rows).embeddings.tobytes()
+        assert self.format.find_problems(place) == []
+
     def test_scalar_columns_have_statistics_and_vectors_none(self, write: Any) -> None:
         place, _, _ = write()
         group = pq.read_metadata(place.path).row_group(0)
@@ -192,6 +202,22 @@ class TestZarr(PartitionContract):
         place, _, rows = write(3000, 700)
         monkeypatch.delattr(zarr, "_on_this_machine")
         assert self.format.read_bag(place)[1].tobytes() == join_rows(rows).embeddings.tobytes()
+
+    def test_zeros_are_stored_like_other_values(
+        self, tmp_path: Path, make_facts: MakeFacts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        n = 100
+        zeros = np.zeros(n, np.float32)
+        block = TileRows(np.zeros((n, 2), np.int32), zeros, zeros, np.zeros((n, 3), np.float16))
+        facts = make_facts(dim=3)
+        self.format.write(
+            tmp_path / "p",
+            Shape("S1", 3, "float16"),
+            [block],
+            lambda totals: write_receipt(facts, totals),
+        )
+        monkeypatch.delattr(zarr, "_on_this_machine")
+        assert not self.format.read_bag(place_at(str(tmp_path / "p")))[1].any()
 
     def test_zarr_itself_reads_it(self, write: Any) -> None:
         import zarr as library
