@@ -19,6 +19,7 @@ from histo_ray.config import ExtractConfig
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import peek_store
+from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts
 
 BYTES_A_ROW = 24
@@ -77,6 +78,7 @@ def run_plan(
     """
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
+    check_tissue_pattern(config.tissue)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, peek_store(config.store), config)
     rows: dict[str, PlanRow] = {}

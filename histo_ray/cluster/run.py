@@ -23,6 +23,7 @@ from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store
+from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts, RunRow
 
 SAVE_EVERY_S = 60.0
@@ -81,7 +82,9 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     began = time.monotonic()
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
+    check_tissue_pattern(config.tissue)
     store = open_store(config.store, create=True)
+    store.sweep()
     run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + secrets.token_hex(3)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)

@@ -39,6 +39,8 @@ def open_marker(root: Place, create: bool) -> None:
     Raises:
         StoreError: Nothing there, something else, or a newer store.
     """
+    if root.kind() == "file":
+        raise StoreError(f"store {root.path}: a file, wanted a folder; name another place")
     marker = root.child(MARKER)
     if not marker.kind():
         if not create:

@@ -7,17 +7,22 @@ leaves no moment at which half of them could be completed.
 """
 
 import os
+import pyarrow as pa
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
 
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import STAGING
 from histo_ray.store.place import ROOT_FILE, Place
+
+
+_STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
 @contextmanager
@@ -27,7 +32,7 @@ def stage(root: Place) -> Iterator[Path]:
     if root.local:
         folder = Path(root.path) / STAGING
         folder.mkdir(parents=True, exist_ok=True)
-    built = Path(tempfile.mkdtemp(prefix="histo-ray-", dir=folder))
+    built = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
     try:
         yield built
     finally:
@@ -146,3 +151,33 @@ def _flush_one(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sweep_staging(root: Place) -> list[str]:
+    """Remove what processes of this machine that are dead now left half-built; their names.
+
+    Other machines' leftovers are for `store gc`: from here nobody knows if they are at work.
+    """
+    if not root.local:
+        return []
+    swept = []
+    for name in root.child(STAGING).names():
+        found = _STAGED.fullmatch(name)
+        if found and found["host"] == socket.gethostname() and not _is_alive(int(found["pid"])):
+            shutil.rmtree(Path(root.path) / STAGING / name, ignore_errors=True)
+            swept.append(name)
+    return swept
+
+
+def _prefix() -> str:
+    return f"histo-ray-{socket.gethostname()}-{os.getpid()}-"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True

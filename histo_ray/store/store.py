@@ -26,7 +26,7 @@ from histo_ray.store.matrix import By, pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.pooling import Pool
-from histo_ray.store.publish import publish, stage, write_bytes
+from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
 from histo_ray.store.query import run_query
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
 from histo_ray.store.verify import describe_weights, verify_store
@@ -154,6 +154,10 @@ class Store:
         if replace:
             self._drop_other_form(key, format)
         return receipt
+
+    def sweep(self) -> list[str]:
+        """Remove what dead processes of this machine left half-built; called before a run."""
+        return sweep_staging(self._root)
 
     def bag(self, slide_id: str, encoder: str, tiling: str | None = None) -> Bag:
         """All coords and embeddings of one slide.

@@ -1,0 +1,23 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from histo_ray.store.place import place_at
+from histo_ray.store.publish import stage, sweep_staging
+
+
+def test_a_dead_process_of_this_machine_leaves_nothing_behind(tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    staging = tmp_path / ".staging"
+    (staging / f"histo-ray-{socket.gethostname()}-{int(dead.stdout)}-abc").mkdir(parents=True)
+    other = staging / f"histo-ray-another.host-{int(dead.stdout)}-abc"
+    other.mkdir()
+    root = place_at(str(tmp_path))
+    with stage(root) as mine:
+        assert f"-{os.getpid()}-" in mine.name
+        assert len(sweep_staging(root)) == 1
+        assert sorted(staging.iterdir()) == sorted([other, mine])
