@@ -7,7 +7,6 @@ leaves no moment at which half of them could be completed.
 """
 
 import os
-import pyarrow as pa
 import re
 import shutil
 import socket
@@ -16,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import STAGING
 from histo_ray.store.place import ROOT_FILE, Place
-
 
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
