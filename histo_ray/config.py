@@ -53,13 +53,13 @@ class TilingConfig(Settings):
         return self.stride_px or self.tile_px
 
     def fingerprint(self) -> str:
-        """12 hex digits: the `tiling=` of a partition's path."""
+        """t and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses."""
         tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
         if tissue != "otsu":  # these change a computed mask only
             for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
                 del settings[key]
-        return digest({"version": TILING_VERSION, **settings})[:12]
+        return "t" + digest({"version": TILING_VERSION, **settings})[:12]
 
 
 class ExtractConfig(TilingConfig):
