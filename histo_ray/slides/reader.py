@@ -16,6 +16,7 @@ from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choo
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
 READERS = ("auto", "openslide", "image")
+_SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
 class SlideReader(Protocol):
@@ -211,6 +212,14 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
 
     if reader == "openslide" or (reader == "auto" and detect_vendor(place) is not None):
         return OpenSlideReader(place, slide_id)
+    suffix = PurePosixPath(path).suffix.lower()
+    if reader == "auto" and suffix in _SCANNER_SUFFIXES:
+        # A whole one is OpenSlide's. Of a cut one, a first image may be left: not to be trusted.
+        raise SlideError(
+            slide_id,
+            f"{path}: OpenSlide does not know it, wanted an intact {suffix} slide; copy the file "
+            "again or leave the slide out",
+        )
     if reader == "image" or detect_image(place) is not None:
         return ImageReader(place, slide_id)
     raise SlideError(

@@ -26,6 +26,7 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+_TRUNCATED = "a truncated TIFF, wanted an intact one; copy the file again"
 _UNITS = {2: "inch", 3: "centimeter"}
 _AXES = ("YX", "YXS", "SYX")
 
@@ -44,6 +45,8 @@ def read_tiff(path: str) -> tuple[npt.NDArray[np.uint8], StatedMpp]:
     """
     try:
         with tifffile.TiffFile(path) as tiff:
+            if not tiff.series:
+                raise ImageError(_TRUNCATED)
             page = tiff.series[0].keyframe
             _check_layout(tiff, page)
             return _rgb(page), _stated_mpp(page)
@@ -66,7 +69,7 @@ def _check_layout(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
     check_pixel_count(page.imagewidth, page.imagelength)
     ends = (start + n for start, n in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends, default=0) > tiff.filehandle.size:
-        raise ImageError("a truncated TIFF, wanted an intact one; copy the file again")
+        raise ImageError(_TRUNCATED)
 
 
 def _rgb(page: tifffile.TiffPage) -> npt.NDArray[np.uint8]:

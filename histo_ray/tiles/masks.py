@@ -15,6 +15,7 @@ from histo_ray.types import Size, TissueMask
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".json")
 ASPECT_TOLERANCE = 0.02
+PLACEHOLDER = "{slide_id}"
 RASTER_PX = 4096
 """Longest side of the raster that polygons are drawn on."""
 
@@ -100,6 +101,11 @@ def _decode(data: bytes) -> npt.NDArray[np.generic] | None:
     return np.asarray(colour)
 
 
+def given_mask_path(pattern: str, slide_id: str) -> str:
+    """Where a slide's own mask lies, by the pattern given as --tissue."""
+    return pattern.replace(PLACEHOLDER, slide_id)
+
+
 def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
     """SHA-256 of the mask file given for a slide; empty where the mask is computed.
 
@@ -108,6 +114,6 @@ def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
     """
     if tiling.tissue in ("otsu", "none"):
         return ""
-    filesystem, path = locate(tiling.tissue.format(slide_id=slide_id))
+    filesystem, path = locate(given_mask_path(tiling.tissue, slide_id))
     with filesystem.open_input_file(path) as file:
         return hashlib.sha256(file.read()).hexdigest()

@@ -11,12 +11,16 @@ from histo_ray.slides.levels import choose_level
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.tiles.grid import plan_tiles
-from histo_ray.tiles.masks import GEOJSON_SUFFIXES, IMAGE_SUFFIXES, read_mask
+from histo_ray.tiles.masks import (
+    GEOJSON_SUFFIXES,
+    IMAGE_SUFFIXES,
+    PLACEHOLDER,
+    given_mask_path,
+    read_mask,
+)
 from histo_ray.tiles.resample import resample_tiles
 from histo_ray.tiles.tissue import find_tissue
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
-
-PLACEHOLDER = "{slide_id}"
 
 
 def read_overview(
@@ -63,7 +67,7 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask 
         pixels, reason = find_tissue(image, mpp, tiling, slide.slide_id)
         return TissueMask(pixels, downsample), reason, ""
     check_tissue_pattern(tiling.tissue)
-    path = tiling.tissue.replace(PLACEHOLDER, slide.slide_id)
+    path = given_mask_path(tiling.tissue, slide.slide_id)
     mask, digest = read_mask(path, slide.size, slide.slide_id)
     reason = "" if mask.pixels.any() else f"no tissue: the mask {path} marks none"
     return mask, reason, digest

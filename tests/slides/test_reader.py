@@ -1,0 +1,272 @@
+import pickle
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+from PIL import Image
+
+from histo_ray.errors import ConfigError, SlideError
+from histo_ray.slides import image_reader
+from histo_ray.slides.reader import open_slide
+
+Pixels = npt.NDArray[np.uint8]
+WHITE = [255, 255, 255]
+
+
+def refusal(path: Path, **options: Any) -> str:
+    with pytest.raises(SlideError) as caught:
+        open_slide(str(path), slide_id="S1", mpp=0.5, **options)
+    assert "\n" not in caught.value.problem
+    assert pickle.loads(pickle.dumps(caught.value)).problem == caught.value.problem
+    return caught.value.problem
+
+
+def read_everything(path: Path) -> None:
+    with open_slide(str(path), mpp=0.5) as slide:
+        for level, size in enumerate(slide.level_sizes):
+            slide.read((0, 0), level, size)
+
+
+@pytest.fixture(params=["openslide", "png", "tiff"])
+def slide_file(
+    request: pytest.FixtureRequest, tmp_path: Path, gradient: Pixels, tiled_tiff: Path
+) -> Path:
+    """The gradient as each back end reads it, lossless."""
+    if request.param == "openslide":
+        return tiled_tiff
+    path = tmp_path / f"plain.{request.param}"
+    if request.param == "png":
+        Image.fromarray(gradient).save(path, dpi=(50_800, 50_800))
+    else:
+        tifffile.imwrite(path, gradient, photometric="rgb", rowsperstrip=16)
+    return path
+
+
+class TestEveryBackEnd:
+    """What callers rely on, whichever back end serves."""
+
+    def test_a_region_is_rgb_at_its_level0_place(self, slide_file: Path, gradient: Pixels) -> None:
+        with open_slide(str(slide_file), mpp=0.5) as slide:
+            assert slide.size == (700, 420)
+            for x, y in ((0, 0), (333, 57), (640, 380)):
+                region = slide.read((x, y), 0, (60, 40))
+                assert region.shape == (40, 60, 3)
+                assert region.dtype == np.uint8
+                np.testing.assert_array_equal(region, gradient[y : y + 40, x : x + 60])
+
+    def test_what_lies_beyond_the_slide_is_background_not_black(
+        self, slide_file: Path, gradient: Pixels
+    ) -> None:
+        with open_slide(str(slide_file), mpp=0.5) as slide:
+            far = slide.read((690, 410), 0, (30, 20))
+            np.testing.assert_array_equal(far[:10, :10], gradient[-10:, -10:])
+            assert far[10:].reshape(-1, 3).tolist() == [WHITE] * 300
+            near = slide.read((-10, -5), 0, (30, 20))
+            np.testing.assert_array_equal(near[5:, 10:], gradient[:15, :20])
+            assert near[0, 0].tolist() == WHITE
+            assert (slide.read((5000, 5000), 0, (7, 3)) == 255).all()
+            assert (slide.read((-500, -500), 0, (7, 3)) == 255).all()
+
+    def test_a_level_that_is_not_there_is_a_bug(self, slide_file: Path) -> None:
+        with open_slide(str(slide_file), mpp=0.5) as slide, pytest.raises(IndexError):
+            slide.read((0, 0), 9, (10, 10))
+
+    def test_the_thumbnail_is_the_area_average(self, slide_file: Path, gradient: Pixels) -> None:
+        with open_slide(str(slide_file), mpp=0.5) as slide:
+            thumbnail = slide.thumbnail(350)
+        assert thumbnail.shape == (210, 350, 3)
+        means = gradient.reshape(210, 2, 350, 2, 3).mean((1, 3))
+        assert np.abs(thumbnail - means).max() <= 0.51
+
+    def test_the_manifest_overrides_and_the_id_defaults_to_the_name(self, slide_file: Path) -> None:
+        with open_slide(str(slide_file), mpp=0.7, fallback_mpp=0.1) as slide:
+            assert slide.mpp == (0.7, 0.7)
+            assert slide.mpp_source == "manifest"
+            assert slide.slide_id == slide_file.stem
+            assert len(slide.fingerprint) == 64
+
+
+def test_a_tiled_tiff_goes_through_openslide_with_its_own_resolution(tiled_tiff: Path) -> None:
+    with open_slide(str(tiled_tiff), fallback_mpp=9) as slide:
+        assert (slide.reader, slide.vendor) == ("openslide", "generic-tiff")
+        assert slide.mpp == pytest.approx((0.5, 0.25))
+        assert slide.mpp_source == "tiff-tags"
+        assert slide.level_sizes == ((700, 420), (175, 105))
+        assert slide.read((0, 0), 1, (175, 105)).shape == (105, 175, 3)
+
+
+def test_a_strip_tiff_states_its_resolution_and_a_png_does_not(
+    tmp_path: Path, gradient: Pixels
+) -> None:
+    resolution: dict[str, Any] = {
+        "resolution": (25_400 / 0.5, 25_400 / 0.25),
+        "resolutionunit": "INCH",
+    }
+    tifffile.imwrite(tmp_path / "a.tif", gradient, photometric="rgb", **resolution)
+    with open_slide(str(tmp_path / "a.tif")) as slide:
+        assert (slide.reader, slide.vendor, slide.mpp_source) == ("image", "tiff", "tiff-tags")
+        assert slide.mpp == pytest.approx((0.5, 0.25))
+    Image.fromarray(gradient).save(tmp_path / "a.png", dpi=(50_800, 50_800))
+    with pytest.raises(SlideError, match=r"no mpp.*give mpp in the manifest, or --slide-mpp"):
+        open_slide(str(tmp_path / "a.png"))
+    with open_slide(str(tmp_path / "a.png"), fallback_mpp=0.4) as slide:
+        assert (slide.mpp, slide.mpp_source) == ((0.4, 0.4), "flag")
+
+
+def test_screen_resolution_in_a_tiff_is_named_and_refused(tmp_path: Path, gradient: Pixels) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", gradient, photometric="rgb", resolution=(72, 72), resolutionunit="INCH"
+    )
+    with pytest.raises(SlideError, match=r"no usable mpp \(tiff-tags says 352\.778"):
+        open_slide(str(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK"])
+def test_plain_images_of_any_8_bit_mode_become_rgb(
+    tmp_path: Path, gradient: Pixels, mode: str
+) -> None:
+    image = Image.fromarray(gradient).convert(mode)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    image.save(path)
+    with open_slide(str(path), mpp=0.5) as slide:
+        region = slide.read((100, 50), 0, (64, 32))
+    wanted = np.asarray(image.convert("RGB"))[50:82, 100:164]
+    assert np.abs(region.astype(int) - wanted).max() <= (12 if mode == "CMYK" else 0)
+
+
+def test_transparency_becomes_white(tmp_path: Path, gradient: Pixels) -> None:
+    image = Image.fromarray(gradient).convert("RGBA")
+    image.putpixel((699, 419), (0, 0, 0, 0))
+    image.save(tmp_path / "a.png")
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.asarray(image), photometric="rgb", extrasamples=["unassalpha"]
+    )
+    for name in ("a.png", "a.tif"):
+        with open_slide(str(tmp_path / name), mpp=0.5) as slide:
+            assert slide.read((699, 419), 0, (1, 1)).tolist() == [[WHITE]]
+            assert slide.read((698, 419), 0, (1, 1)).tolist() == [[gradient[419, 698].tolist()]]
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_grey_palette_and_planar_tiffs_become_rgb(
+    tmp_path: Path, gradient: Pixels, planar: Literal["contig", "separate"]
+) -> None:
+    stored = gradient if planar == "contig" else np.moveaxis(gradient, -1, 0)
+    tifffile.imwrite(tmp_path / "rgb.tif", stored, photometric="rgb", planarconfig=planar)
+    tifffile.imwrite(tmp_path / "grey.tif", 255 - gradient[..., 0], photometric="miniswhite")
+    table = np.zeros((3, 256), np.uint16)
+    table[0] = np.arange(256) * 257
+    tifffile.imwrite(
+        tmp_path / "palette.tif", gradient[..., 0], photometric="palette", colormap=table
+    )
+    wanted = {
+        "rgb.tif": gradient[70, 600].tolist(),
+        "grey.tif": [int(gradient[70, 600, 0])] * 3,
+        "palette.tif": [int(gradient[70, 600, 0]), 0, 0],
+    }
+    for name, colour in wanted.items():
+        with open_slide(str(tmp_path / name), mpp=0.5) as slide:
+            assert slide.size == (700, 420)
+            assert slide.read((600, 70), 0, (1, 1)).tolist() == [[colour]]
+
+
+def test_images_that_are_not_8_bit_rgb_are_refused(tmp_path: Path, gradient: Pixels) -> None:
+    deep = gradient[..., 0].astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert "wanted 8 bits a channel" in refusal(tmp_path / "deep.png")
+    tifffile.imwrite(tmp_path / "deep.tif", np.stack([deep] * 3, -1), photometric="rgb")
+    assert "pixels of type uint16" in refusal(tmp_path / "deep.tif")
+    stack = np.zeros((5, 40, 60), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
+    assert "wanted one RGB image" in refusal(tmp_path / "stack.tif")
+
+
+def test_a_plain_image_too_big_is_refused_before_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = struct.pack(">IIBBBBB", 30_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    crc = zlib.crc32(chunk)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", crc)
+    png += struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    (tmp_path / "big.png").write_bytes(png)
+    text = refusal(tmp_path / "big.png")
+    assert "a plain image of 30000 x 20000 px" in text
+    assert "convert it to a tiled pyramid" in text
+    monkeypatch.setattr(image_reader, "MAX_PIXELS", 100)
+    tifffile.imwrite(tmp_path / "big.tif", np.zeros((11, 10, 3), np.uint8), photometric="rgb")
+    assert "a plain image of 10 x 11 px" in refusal(tmp_path / "big.tif")
+
+
+def test_files_that_are_no_slide_get_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_text("slide_id,path\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("slide_id,path\n", encoding="utf-8")
+    assert "OpenSlide does not know it, wanted an intact .svs" in refusal(tmp_path / "a.svs")
+    assert "nor a PNG, JPEG or TIFF" in refusal(tmp_path / "a.txt")
+    (tmp_path / "empty.svs").touch()
+    assert "an empty file" in refusal(tmp_path / "empty.svs")
+    assert "No such file" in refusal(tmp_path / "gone.svs")
+    (tmp_path / "folder.svs").mkdir()
+    assert "a folder, wanted a slide file" in refusal(tmp_path / "folder.svs")
+    assert "OpenSlide cannot read it" in refusal(tmp_path / "a.svs", reader="openslide")
+    assert "not a PNG, JPEG or TIFF" in refusal(tmp_path / "a.svs", reader="image")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif"])
+def test_an_image_cut_anywhere_is_refused_in_one_line(
+    tmp_path: Path, gradient: Pixels, kind: str
+) -> None:
+    whole = tmp_path / f"whole.{kind}"
+    Image.fromarray(gradient).save(whole)
+    data = whole.read_bytes()
+    for share in (0.02, 0.3, 0.6, 0.9):
+        cut = tmp_path / f"cut.{kind}"
+        cut.write_bytes(data[: int(len(data) * share)])
+        text = refusal(cut)
+        assert str(cut) in text
+        assert "wanted" in text
+
+
+def test_a_tiled_tiff_cut_anywhere_fails_when_opened_or_read(
+    tmp_path: Path, tiled_tiff: Path
+) -> None:
+    data = tiled_tiff.read_bytes()
+    for share in (0.01, 0.3, 0.6, 0.9):
+        cut = tmp_path / "cut.tif"
+        cut.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(SlideError, match=r"cut\.tif"):
+            read_everything(cut)
+
+
+def test_readers_are_chosen_by_name(tiled_tiff: Path) -> None:
+    with open_slide(str(tiled_tiff), reader="image") as slide:
+        assert slide.reader == "image"
+        assert slide.level_sizes == ((700, 420),)
+    with pytest.raises(ConfigError, match="reader 'direct': not built in yet"):
+        open_slide(str(tiled_tiff), reader="direct")
+    with pytest.raises(ConfigError, match="reader 'fast': unknown, wanted one of auto"):
+        open_slide(str(tiled_tiff), reader="fast")
+
+
+def test_real_slides_open_and_a_truncated_one_fails(real_data: Path, tmp_path: Path) -> None:
+    file = real_data / "slides" / "CMU-1-Small-Region.svs"
+    with open_slide(str(file)) as slide:
+        assert (slide.size, slide.mpp, slide.mpp_source) == ((2220, 2967), (0.499, 0.499), "file")
+        assert (slide.vendor, slide.reader) == ("aperio", "openslide")
+        corner = slide.read((2200, 2950), 0, (40, 30))
+        assert corner[-1, -1].tolist() == WHITE
+        assert corner[0, 0].tolist() != [0, 0, 0]
+    with open_slide(str(real_data / "slides" / "fluorescence-DAPI.ndpi")) as slide:
+        assert slide.mpp == pytest.approx((0.22818, 0.22818), abs=1e-5)
+        assert len(slide.level_sizes) == 7
+    data = file.read_bytes()
+    for share in (0.001, 0.2, 0.5, 0.8, 0.97):
+        cut = tmp_path / "cut.svs"
+        cut.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(SlideError):
+            read_everything(cut)

@@ -1,0 +1,93 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histo_ray.tiles.polygons import fill_polygons, parse_geojson
+
+OUTLINE = [[10, 20], [90, 20], [90, 60], [10, 60], [10, 20]]
+HOLE = [[30, 30], [50, 30], [50, 40], [30, 40], [30, 30]]
+POLYGON = {"type": "Polygon", "coordinates": [OUTLINE, HOLE]}
+
+
+def expected() -> Any:
+    mask = np.zeros((70, 120), bool)
+    mask[20:60, 10:90] = True
+    mask[30:40, 30:50] = False
+    return mask
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        POLYGON,
+        {"type": "MultiPolygon", "coordinates": [[OUTLINE, HOLE]]},
+        {"type": "Feature", "geometry": POLYGON, "properties": {"objectType": "annotation"}},
+        [{"type": "Feature", "geometry": POLYGON}],
+        {
+            "type": "FeatureCollection",
+            "features": [
+                {"type": "Feature", "geometry": POLYGON},
+                {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}},
+                {"type": "Feature", "geometry": None},
+            ],
+        },
+        {"type": "GeometryCollection", "geometries": [POLYGON]},
+    ],
+)
+def test_every_form_that_qupath_writes_is_drawn_with_its_holes(document: Any) -> None:
+    polygons = parse_geojson(json.dumps(document))
+    np.testing.assert_array_equal(fill_polygons(polygons, (120, 70), (1, 1)), expected())
+
+
+def test_axes_are_scaled_apart() -> None:
+    polygons = parse_geojson(json.dumps(POLYGON))
+    np.testing.assert_array_equal(fill_polygons(polygons, (60, 14), (2, 5)), expected()[2::5, ::2])
+
+
+def test_polygons_are_united_and_cut_at_the_border() -> None:
+    first = np.array([[-50.0, -50], [40, -50], [40, 30], [-50, 30]])
+    second = np.array([[20.0, 10], [500, 10], [500, 500], [20, 500]])
+    mask = fill_polygons([[first], [second]], (120, 70), (1, 1))
+    wanted = np.zeros((70, 120), bool)
+    wanted[:30, :40] = True
+    wanted[10:, 20:] = True
+    np.testing.assert_array_equal(mask, wanted)
+    outside = [np.array([[200.0, 5], [300, 5], [300, 9]])]
+    assert not fill_polygons([outside], (120, 70), (1, 1)).any()
+
+
+@given(st.lists(st.tuples(st.floats(-30, 150), st.floats(-30, 100)), min_size=3, max_size=9))
+def test_a_pixel_is_set_where_its_centre_is_inside(corners: list[tuple[float, float]]) -> None:
+    ring = np.array(corners)
+    mask = fill_polygons([[ring]], (120, 70), (1, 1))
+    x, y = np.meshgrid(np.arange(120) + 0.5, np.arange(70) + 0.5)
+    inside = np.zeros((70, 120), bool)
+    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        crosses = (y0 <= y) != (y1 <= y)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inside ^= crosses & (x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x)
+    assert (mask != inside).mean() < 0.001  # centres exactly on an edge may fall either way
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("3", "found int, wanted a GeoJSON object"),
+        ('{"type": "Circle"}', "type 'Circle', wanted Polygon"),
+        ('{"type": "Polygon"}', "without a list of coordinates"),
+        ('{"type": "FeatureCollection", "features": 3}', "without a list of features"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "2 corners"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, "a"], [4, 5]]]}', "pairs of numbers"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, NaN], [4, 5]]]}', "finite"),
+        ('{"type": "Polygon", "coordinates": [7]}', "pairs of numbers"),
+        ('{"type": "Polygon", "coordinates": []}', "without rings"),
+    ],
+)
+def test_bad_geojson_says_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_geojson(text)
