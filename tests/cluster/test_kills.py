@@ -1,0 +1,108 @@
+"""Processes are killed in mid-run; what is in the store afterwards is what it would have been."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from histo_ray.cluster.run import run_extract
+from histo_ray.config import ExtractConfig
+from histo_ray.store.store import open_store
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+SLOW_ENCODER = "random:resnet18?seed=0"
+"""Slow enough on small tiles that a process can be caught at work."""
+
+MakeConfig = Callable[..., ExtractConfig]
+ReadVectors = Callable[[Path | str], dict[Any, bytes]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    shared_ray: None,
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[Any, bytes]:
+    """Vectors of a run that nothing disturbed."""
+    config = make_config(tmp_path_factory.mktemp("calm") / "store", encoder=(SLOW_ENCODER,))
+    run_extract(config)
+    return read_vectors(config.store)
+
+
+def kill_one(titles: list[str], killed: list[int]) -> None:
+    """Kill the first process that is seen at one of these calls."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for process in psutil.process_iter(["cmdline"]):
+            if (process.info["cmdline"] or [""])[0] in titles:
+                process.kill()
+                killed.append(process.pid)
+                return
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [["ray::Reader.read", "ray::Reader.plan"], ["ray::EncoderWorker.encode"]],
+    ids=["reader", "encoder"],
+)
+def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
+    titles: list[str],
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+    undisturbed: dict[Any, bytes],
+) -> None:
+    killed: list[int] = []
+    watcher = threading.Thread(target=kill_one, args=(titles, killed))
+    watcher.start()
+    summary = run_extract(make_config(tmp_path / "store", encoder=(SLOW_ENCODER,)))
+    watcher.join()
+    assert killed
+    assert summary.counts.deaths >= 1
+    assert read_vectors(tmp_path / "store") == undisturbed
+    assert open_store(str(tmp_path / "store")).verify()[1] == []
+
+
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
+    kind: signal.Signals,
+    code: int,
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+    undisturbed: dict[Any, bytes],
+) -> None:
+    config = make_config(tmp_path / "store", encoder=(SLOW_ENCODER,))
+    run_file = tmp_path / "run.toml"
+    lines = [f"{name} = {value!r}" for name, value in config.model_dump(exclude_none=True).items()]
+    text = "\n".join(line for line in lines if not line.endswith(("True", "False", "()")))
+    run_file.write_text(text.replace("(", "[").replace(",)", "]"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "histo_ray", "extract", "--config", str(run_file)],
+        env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not list((tmp_path / "store").glob("embeddings/*/*/good*.parquet")):
+            assert process.poll() is None, "it ended before it was stopped"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(kind)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"Traceback" not in errors
+    summary = run_extract(config)
+    assert {row.outcome for row in summary.rows} <= {"done", "skipped", "empty", "failed"}
+    assert read_vectors(tmp_path / "store") == undisturbed
+    assert open_store(str(tmp_path / "store")).verify()[1] == []
