@@ -1,0 +1,110 @@
+"""Synthetic slides, settings and one local Ray for all tests that need a whole run.
+
+Slides are not square, a few hundred micrometres wide, and are written once a session.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from histo_ray.config import ExtractConfig
+from histo_ray.store.store import open_store
+from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
+from histo_ray.synth.scene import SlidePlan
+from histo_ray.synth.slide import write_slide
+from histo_ray.types import PartitionKey
+
+ENCODER = "random:resnet10t?seed=0&px=64"
+"""Encodes a tile in a few milliseconds."""
+TILE_PX = 64
+GOOD = ("good-a", "good-b", "good-c")
+
+MakeConfig = Callable[..., ExtractConfig]
+Vectors = dict[PartitionKey, bytes]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A folder of slides and its manifests."""
+
+    folder: Path
+    manifest: Path
+    """good-a, good-b, good-c, empty, truncated and dark."""
+    good: Path
+    """Only the good ones."""
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    folder = tmp_path_factory.mktemp("cohort")
+    good_a = SlidePlan((900, 620), 0.5, GLANDULAR, seed=1, tissue_share=0.55)
+    write_slide(folder / "good-a.svs", good_a)
+    write_slide(folder / "good-b.svs", SlidePlan((1300, 980), 0.25, SOLID, 2, tissue_share=0.6))
+    write_slide(folder / "good-c.svs", SlidePlan((700, 540), 0.5, INFLAMED, 3, tissue_share=0.6))
+    write_slide(folder / "empty.svs", SlidePlan((640, 500), 0.5, SOLID, 4, tissue_share=0.0))
+    whole = (folder / "good-a.svs").read_bytes()
+    (folder / "truncated.svs").write_bytes(whole[: len(whole) // 3])
+    night = np.zeros((500, 700, 3), np.uint8)
+    cv2.circle(night, (350, 250), 120, (200, 40, 40), -1)
+    cv2.imwrite(str(folder / "dark.png"), night)
+    rows = [(name, f"{name}.svs", "") for name in (*GOOD, "empty", "truncated")]
+    manifest = write_manifest(folder / "all.csv", [*rows, ("dark", "dark.png", "0.5")])
+    return Cohort(folder, manifest, write_manifest(folder / "good.csv", rows[: len(GOOD)]))
+
+
+def write_manifest(path: Path, rows: list[tuple[str, str, str]]) -> Path:
+    """A manifest of (slide_id, path, mpp)."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("slide_id", "path", "mpp"), *rows])
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_config(cohort: Cohort) -> MakeConfig:
+    """Settings of a run over the cohort into a store; keyword arguments change them."""
+
+    def make(store: Path, **changes: Any) -> ExtractConfig:
+        settings: dict[str, Any] = {
+            "manifest": str(cohort.manifest),
+            "encoder": (ENCODER,),
+            "tile_px": TILE_PX,
+            "batch_size": 16,
+            "device": "cpu",
+            "encoder_threads": 1,
+        }
+        return ExtractConfig(store=str(store), **(settings | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def read_vectors() -> Callable[[Path | str], Vectors]:
+    """Reads the bytes of all vectors of a store, by partition."""
+
+    def read(store: Path | str) -> Vectors:
+        opened = open_store(str(store))
+        return {
+            key: opened.bag(key.slide_id, key.encoder, key.tiling).embeddings.tobytes()
+            for key in opened.list_keys()
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[None]:
+    """One local Ray for the session; `ray_session` joins it."""
+    import histo_ray.cluster.session  # sets what Ray reads from the environment
+
+    assert histo_ray.cluster.session
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
