@@ -1,0 +1,243 @@
+"""Whole runs on a real local Ray, over real slide files."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from histo_ray.cluster.estimate import run_plan
+from histo_ray.cluster.run import RunSummary, resolve_encoders, run_extract
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.torch_encoder import load_encoder
+from histo_ray.errors import StoreError
+from histo_ray.extract import extract_slide
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.store.store import open_store
+
+pytestmark = pytest.mark.ray
+
+GOOD = {"good-a", "good-b", "good-c"}
+OTHER = "random:resnet10t?seed=1&px=64"
+
+MakeConfig = Callable[..., ExtractConfig]
+ReadVectors = Callable[[Path | str], dict[Any, bytes]]
+
+
+@pytest.fixture(scope="module")
+def first(
+    shared_ray: None, make_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ExtractConfig, RunSummary]:
+    """One run over the whole cohort; its store must not be changed, only copied."""
+    config = make_config(tmp_path_factory.mktemp("first") / "store")
+    return config, run_extract(config)
+
+
+@pytest.fixture
+def copied(first: tuple[ExtractConfig, RunSummary], tmp_path: Path) -> ExtractConfig:
+    """The same run with a copy of its store."""
+    config, _ = first
+    shutil.copytree(config.store, tmp_path / "store")
+    return config.model_copy(update={"store": str(tmp_path / "store")})
+
+
+def outcomes(summary: RunSummary) -> dict[str, str]:
+    return {row.slide_id: row.outcome for row in summary.rows}
+
+
+def partitions(store: str) -> list[Path]:
+    return sorted(Path(store).glob("embeddings/*/*/*"))
+
+
+def test_every_slide_ends_with_an_outcome_and_lost_ones_with_a_reason(
+    first: tuple[ExtractConfig, RunSummary],
+) -> None:
+    _, summary = first
+    assert outcomes(summary) == {
+        **dict.fromkeys(GOOD, "done"),
+        "empty": "empty",
+        "truncated": "failed",
+        "dark": "failed",
+    }
+    for row in summary.rows:
+        assert (row.n_tiles > 0) == (row.outcome == "done")
+        assert bool(row.reason) == (row.outcome != "done"), row
+
+
+def test_the_run_table_says_what_the_summary_says(
+    first: tuple[ExtractConfig, RunSummary],
+) -> None:
+    config, summary = first
+    (path,) = Path(config.store).glob("runs/*.parquet")
+    table = pd.read_parquet(path)
+    assert path.stem == summary.run_id
+    assert dict(zip(table["slide_id"], table["outcome"], strict=True)) == outcomes(summary)
+    assert set(table["reason"]) == {row.reason for row in summary.rows}
+
+
+def test_a_store_written_by_a_run_is_whole(first: tuple[ExtractConfig, RunSummary]) -> None:
+    config, _ = first
+    store = open_store(config.store)
+    checked, problems = store.verify()
+    assert (checked, problems) == (len(GOOD) + 1, [])
+    assert {key.slide_id for key in store.list_keys()} == GOOD | {"empty"}
+    assert not list(Path(config.store).glob(".staging/*"))
+
+
+def test_a_second_run_redoes_only_failures_and_what_was_removed(copied: ExtractConfig) -> None:
+    before = {path: path.stat().st_mtime_ns for path in partitions(copied.store)}
+    gone = next(path for path in before if path.stem == "good-b")
+    gone.unlink()
+    summary = run_extract(copied)
+    assert outcomes(summary) == {
+        "good-a": "skipped",
+        "good-b": "done",
+        "good-c": "skipped",
+        "empty": "empty",
+        "truncated": "failed",
+        "dark": "failed",
+    }
+    after = {path: path.stat().st_mtime_ns for path in partitions(copied.store)}
+    assert {path for path in after if after[path] != before[path]} == {gone}
+
+
+def test_a_complete_store_is_not_worked_on_and_starts_no_process(
+    copied: ExtractConfig, cohort: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(address: str) -> None:
+        raise AssertionError("Ray was asked for")
+
+    monkeypatch.setattr("histo_ray.cluster.run.ray_session", refuse)
+    rows = list(csv.reader(cohort.manifest.read_text().splitlines()))
+    manifest = cohort.folder / "complete.csv"
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream).writerows(row for row in rows if row[0] not in ("truncated", "dark"))
+    summary = run_extract(copied.model_copy(update={"manifest": str(manifest)}))
+    assert outcomes(summary) == {**dict.fromkeys(GOOD, "skipped"), "empty": "empty"}
+    assert next(row.reason for row in summary.rows if row.slide_id == "empty")
+
+
+def test_a_slide_alone_without_ray_gives_the_same_bits_as_the_run(
+    first: tuple[ExtractConfig, RunSummary], read_vectors: ReadVectors, tmp_path: Path
+) -> None:
+    config, _ = first
+    alone = config.model_copy(update={"store": str(tmp_path / "alone")})
+    store = open_store(alone.store, create=True)
+    (spec,) = resolve_encoders(alone)
+    encoder = load_encoder(spec, device="cpu", threads=1)
+    for slide in read_manifest(alone.manifest):
+        if slide.slide_id in GOOD | {"empty"}:
+            extract_slide(slide, alone, [encoder], store)
+    assert read_vectors(alone.store) == read_vectors(config.store)
+
+
+def test_two_encoders_from_one_read_equal_two_runs_bit_for_bit(
+    first: tuple[ExtractConfig, RunSummary],
+    make_config: MakeConfig,
+    cohort: Any,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+) -> None:
+    config, _ = first
+    good = {"manifest": str(cohort.good)}
+    both = make_config(tmp_path / "both", encoder=(*config.encoder, OTHER), **good)
+    other = make_config(tmp_path / "other", encoder=(OTHER,), **good)
+    summary = run_extract(both)
+    assert summary.outcomes == {"done": 2 * len(GOOD)}
+    run_extract(other)
+    apart = read_vectors(other.store) | {
+        key: bits for key, bits in read_vectors(config.store).items() if key.slide_id in GOOD
+    }
+    assert read_vectors(both.store) == apart
+    assert len(set(apart.values())) == 2 * len(GOOD)
+
+
+def test_a_changed_file_fails_with_the_remedy_and_is_replaced_on_request(
+    copied: ExtractConfig, cohort: Any, read_vectors: ReadVectors, tmp_path: Path
+) -> None:
+    for name in ("good-a", "good-c"):
+        shutil.copy(cohort.folder / f"{name}.svs", tmp_path)
+    shutil.copy(cohort.folder / "good-b.svs", tmp_path / "good-c.svs")  # another slide by that name
+    manifest = tmp_path / "changed.csv"
+    manifest.write_text("slide_id,path\ngood-a,good-a.svs\ngood-c,good-c.svs\n")
+    changed = copied.model_copy(update={"manifest": str(manifest)})
+    before = read_vectors(changed.store)
+    summary = run_extract(changed)
+    assert outcomes(summary) == {"good-a": "skipped", "good-c": "failed"}
+    reason = next(row.reason for row in summary.rows if row.slide_id == "good-c")
+    assert "changed" in reason
+    assert "--replace-changed" in reason
+    assert read_vectors(changed.store) == before
+    summary = run_extract(changed.model_copy(update={"replace_changed": True}))
+    assert outcomes(summary) == {"good-a": "skipped", "good-c": "done"}
+    after = {key.slide_id: bits for key, bits in read_vectors(changed.store).items()}
+    assert after["good-c"] == after["good-b"]
+    assert open_store(changed.store).verify() == (len(before), [])
+
+
+def test_a_name_is_not_given_to_other_weights(copied: ExtractConfig) -> None:
+    (name,) = {key.encoder for key in open_store(copied.store).list_keys()}
+    impostor = copied.model_copy(update={"encoder": (f"{OTHER}&name={name}",)})
+    with pytest.raises(StoreError, match="name="):
+        run_extract(impostor)
+
+
+def test_zarr_holds_the_same_vectors_as_parquet(
+    first: tuple[ExtractConfig, RunSummary],
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+) -> None:
+    config, _ = first
+    zarr = make_config(tmp_path / "zarr", format="zarr")
+    run_extract(zarr)
+    assert {path.suffix for path in partitions(zarr.store)} == {".zarr"}
+    assert read_vectors(zarr.store) == read_vectors(config.store)
+    assert open_store(zarr.store).verify()[1] == []
+
+
+def test_given_masks_and_no_mask_choose_the_tiles(
+    shared_ray: None, make_config: MakeConfig, cohort: Any, tmp_path: Path
+) -> None:
+    for slide in read_manifest(str(cohort.good)):
+        mask = np.zeros((62, 90), np.uint8)
+        mask[:, :45] = 255  # the left half
+        cv2.imwrite(str(tmp_path / f"{slide.slide_id}.png"), mask)
+    manifest = tmp_path / "one.csv"
+    manifest.write_text(f"slide_id,path\ngood-a,{cohort.folder / 'good-a.svs'}\n")
+    given = make_config(
+        tmp_path / "given",
+        manifest=str(manifest),
+        tissue=f"{tmp_path}/{{slide_id}}.png",
+        min_tissue=0.99,
+    )
+    free = make_config(tmp_path / "free", manifest=str(manifest), tissue="none")
+    halves, all_tiles = run_extract(given), run_extract(free)
+    columns, rows, left = 900 // 64, 620 // 64, 450 // 64
+    assert [row.n_tiles for row in halves.rows] == [left * rows]
+    assert [row.n_tiles for row in all_tiles.rows] == [columns * rows]
+    (receipt,) = open_store(given.store).receipts().values()
+    assert len(receipt.tiling.tissue_digest) == 64
+
+
+def test_a_plan_counts_the_tiles_of_the_run_and_writes_nothing(
+    first: tuple[ExtractConfig, RunSummary], tmp_path: Path
+) -> None:
+    config, summary = first
+    plan = run_plan(config.model_copy(update={"store": str(tmp_path / "store")}))
+    assert not (tmp_path / "store").exists()
+    assert {row.slide_id: row.n_tiles for row in plan.rows} == {
+        row.slide_id: row.n_tiles for row in summary.rows
+    }
+    assert plan.tiles == sum(row.n_tiles for row in summary.rows)
+    assert {row.slide_id: row.status for row in plan.rows} == {
+        slide_id: "todo" if outcome == "done" else outcome
+        for slide_id, outcome in outcomes(summary).items()
+    }
+    assert plan.seconds is not None
+    assert plan.seconds > 0
