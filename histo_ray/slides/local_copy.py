@@ -34,16 +34,27 @@ def bring_here(uri: str, stack: ExitStack) -> Path:
 
 
 def _copy(system: "fs.FileSystem", source: PurePosixPath, folder: Path) -> Path:
+    target = folder / source.name
+    _copy_file(system, str(source), target)
+    if source.suffix.lower() == ".mrxs":
+        _copy_folder(system, source.with_suffix(""), target.with_suffix(""))
+    elif source.suffix.lower() in (".dcm", ".dicom"):
+        _copy_folder(system, source.parent, folder)
+    return target
+
+
+def _copy_folder(system: "fs.FileSystem", source: PurePosixPath, folder: Path) -> None:
+    """Copy the files that lie directly in `source`, but for those that are here already."""
     from pyarrow import fs
 
-    if source.suffix.lower() in (".dcm", ".dicom"):
-        fs.copy_files(str(source.parent), str(folder), source_filesystem=system)
-        return folder / source.name
-    target = folder / source.name
-    with system.open_input_stream(str(source)) as stream, target.open("wb") as file:
+    folder.mkdir(exist_ok=True)
+    for entry in system.get_file_info(fs.FileSelector(str(source))):
+        target = folder / entry.base_name
+        if entry.is_file and not target.exists():
+            _copy_file(system, entry.path, target)
+
+
+def _copy_file(system: "fs.FileSystem", source: str, target: Path) -> None:
+    with system.open_input_stream(source) as stream, target.open("wb") as file:
         while chunk := stream.read(CHUNK_BYTES):
             file.write(chunk)
-    if source.suffix.lower() == ".mrxs":
-        beside = str(source.with_suffix(""))
-        fs.copy_files(beside, str(target.with_suffix("")), source_filesystem=system)
-    return target

@@ -101,9 +101,9 @@ def _surroundings(density: Od, mpp: tuple[float, float]) -> Od:
     size = (max(1, round(width * mpp[0] / grain)), max(1, round(height * mpp[1] / grain)))
     coarse = cv2.resize(density, size, interpolation=cv2.INTER_AREA)
     square = np.ones((_SURROUNDINGS_PX, _SURROUNDINGS_PX), np.uint8)
-    # Beyond the border the density goes on as it came, or a vignette would end in a false piece.
-    pad = min(_SURROUNDINGS_PX, *(length - 1 for length in coarse.shape))
-    beyond = np.pad(coarse, pad, mode="reflect", reflect_type="odd")
+    # Beyond the border the density stays as it is, or a vignette would end in a false piece.
+    pad = _SURROUNDINGS_PX
+    beyond = np.pad(coarse, pad, mode="edge")
     opened = cv2.morphologyEx(beyond, cv2.MORPH_OPEN, square)
     opened = opened[pad : pad + size[1], pad : pad + size[0]]
     level = cv2.resize(opened, (width, height), interpolation=cv2.INTER_LINEAR)

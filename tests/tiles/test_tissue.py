@@ -126,6 +126,14 @@ def test_pen_marks_are_not_tissue(pen: str) -> None:
     assert "% is pen ink" in reason
 
 
+def test_glass_between_two_strokes_is_not_closed_into_tissue() -> None:
+    values = plain(noise=1)
+    for y in (100, 134):
+        cv2.line(values, (40, y), (380, y), PENS["green"], 14)
+    mask, _ = find_tissue(as_image(values), MPP, TilingConfig(close_um=200, min_area_um2=0))
+    assert not mask.any()
+
+
 @pytest.mark.parametrize("pen", PENS)
 def test_tissue_beside_pen_marks_is_kept(pen: str) -> None:
     wanted = ellipse((250, 150))
