@@ -159,6 +159,8 @@ def parse_settings(kind: type[S], values: dict[str, Any], origin: str) -> S:
                 text = "missing"
             else:
                 text += f" (found {problem['input']!r})" if key else ""
+            if origin == "flags" and key:
+                key = "--" + key.replace("_", "-")
             problems.append(f"{key}: {text}" if key else text)
         raise ConfigError(f"{origin}: {'; '.join(problems)}") from None
 

@@ -77,7 +77,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     for path in pictures:
         print(f"  {path}")
     _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
-    print("  histo-ray store ls --slides", config.store)
+    print("  .venv/bin/histo-ray store ls --slides", config.store)
     return 0
 
 
@@ -152,8 +152,9 @@ def _nearest_tiles(
     for name in _names(store):
         bags = {slide.slide_id: store.bag(slide.slide_id, encoder=name) for slide in slides}
         unit = {}
+        centre = np.concatenate([bag.embeddings for bag in bags.values()]).mean(0, np.float32)
         for slide_id, bag in bags.items():
-            vectors = bag.embeddings.astype(np.float32)
+            vectors = bag.embeddings.astype(np.float32) - centre
             unit[slide_id] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         tile = len(unit[query.slide_id]) // 2
         found = [
@@ -171,7 +172,7 @@ def _nearest_tiles(
                 tuple(slide_id for _, slide_id, _ in best),
             )
         )
-    title = f"Nearest tiles on other slides (synthetic; query: {query.slide_id})"
+    title = f"Nearest tiles on other slides (synthetic; random weights, centred; query: {query.slide_id})"
     return draw_neighbours(pixels[query.slide_id][tile], answers, title)
 
 

@@ -48,6 +48,6 @@ def run(args: argparse.Namespace) -> int:
         f"{plan.bytes / 1e6:.1f} MB to write"
     )
     if plan.seconds is not None:
-        print(f"about {format_seconds(plan.seconds)}, measured on one batch here")
+        print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
     print("nothing was written", file=sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -62,6 +62,8 @@ def run_verify(args: argparse.Namespace) -> int:
         for problem in problems:
             print(problem)
         print(f"{checked} partitions checked, {len(problems)} problems")
+        if problems:
+            print("delete a damaged partition, and the same extract command makes it again")
     return 1 if problems else 0
 
 

@@ -38,6 +38,9 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     encoders = len({row.encoder for row in summary.rows})
     parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.items())]
     tiles = sum(row.n_tiles for row in summary.rows if row.outcome == "done")
+    if not summary.rows:
+        print("interrupted before a slide was finished; the same command starts again")
+        return code
     print(f"{slides} slides x {encoders} encoders: {', '.join(parts)}")
     span = summary.counts.encode_ended - summary.counts.encode_began
     if summary.counts.tiles_encoded and span > 0:

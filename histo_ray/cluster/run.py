@@ -168,5 +168,7 @@ class _Recorder:
             self.save()
 
     def save(self) -> None:
+        if not self._rows:  # a run that could not start leaves no table
+            return
         self._store.write_run(self._run_id, self._rows)
         self._saved = time.monotonic()

@@ -42,8 +42,13 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
         else:
             ray.init(address, **settings)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
         text = " ".join(str(error).split())
+        if address == "local":
+            raise ConfigError(
+                f"Ray did not start on this machine ({text[:300]}); if the machine is overloaded, "
+                "try again later; histo-ray doctor looks at memory and disk"
+            ) from None
         raise ConfigError(
             f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one with "
             "`ray start --head`, or leave --address out to run on this machine"
