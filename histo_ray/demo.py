@@ -172,7 +172,7 @@ def _nearest_tiles(
                 tuple(slide_id for _, slide_id, _ in best),
             )
         )
-    title = f"Nearest tiles on other slides (synthetic; random weights, centred; query: {query.slide_id})"
+    title = f"Nearest tiles (synthetic slides, random weights, centred): {query.slide_id}"
     return draw_neighbours(pixels[query.slide_id][tile], answers, title)
 
 
