@@ -38,7 +38,7 @@ class EncoderSpec(Settings):
     hub: str | None = None
     """Repository `org/name` or `org/name@revision` that holds the weights."""
     file: str | None = None
-    """Local .safetensors file; it takes the place of `hub` and of timm's own weights."""
+    """Local weights (.safetensors, .pth, .pt, .bin), in place of `hub` and of timm's own."""
     seed: int | None = Field(None, ge=0)
     """Of random weights."""
     dim: int | None = Field(None, ge=1)

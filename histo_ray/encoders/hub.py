@@ -1,16 +1,25 @@
 """Fetches single files of a model hub, and says in one line why it cannot."""
 
 import logging
-import os
-import socket
-import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from histo_ray.encoders.download import can_reach
 from histo_ray.errors import ConfigError
 
-CONNECT_TIMEOUT_S = 4.0
+WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What repositories call their weights; the first one that is there is taken."""
+
+
+def fetch_weights(repository: str, encoder: str) -> Path:
+    """Bring the weights of a repository onto this machine; else as `fetch_file`."""
+    return _fetch_first(
+        repository,
+        WEIGHTS_FILES,
+        encoder,
+        "choose another, or save them as safetensors and add ?file=PATH.safetensors (or .pth)",
+    )
 
 
 def fetch_file(repository: str, filename: str, encoder: str) -> Path:
@@ -30,31 +39,45 @@ def fetch_file(repository: str, filename: str, encoder: str) -> Path:
     Raises:
         ConfigError: No network, no access, no such repository or file.
     """
+    return _fetch_first(
+        repository, (filename,), encoder, "add ?arch=<timm name>, or choose another encoder"
+    )
+
+
+def _fetch_first(repository: str, filenames: Sequence[str], encoder: str, remedy: str) -> Path:
+    """The first of `filenames` that is in the cache, else the first that the hub has."""
     import huggingface_hub
     from huggingface_hub import errors
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line says it all
     repo, _, revision = repository.partition("@")
-    asked: dict[str, Any] = {"repo_id": repo, "filename": filename, "revision": revision or None}
+    asked: dict[str, Any] = {"repo_id": repo, "revision": revision or None}
     try:
-        cached = huggingface_hub.try_to_load_from_cache(**asked)
-        if isinstance(cached, str):
-            return Path(cached)
-        _check_reachable(repo, encoder)
-        return Path(huggingface_hub.hf_hub_download(**asked))
+        for filename in filenames:
+            cached = huggingface_hub.try_to_load_from_cache(filename=filename, **asked)
+            if isinstance(cached, str):
+                return Path(cached)
+        if not is_reachable():
+            raise ConfigError(unreachable(repo, encoder))
+        for filename in filenames[:-1]:
+            try:
+                return Path(huggingface_hub.hf_hub_download(filename=filename, **asked))
+            except errors.LocalEntryNotFoundError:  # no network, which says nothing of the file
+                raise
+            except errors.EntryNotFoundError:
+                continue
+        return Path(huggingface_hub.hf_hub_download(filename=filenames[-1], **asked))
     except (errors.GatedRepoError, errors.RepositoryNotFoundError):
         raise ConfigError(
             f"encoder {encoder!r}: no access to the weights in {repo}, access wanted; check the "
             "name, accept the licence on its page and set HF_TOKEN, or download them elsewhere "
-            "and add ?file=PATH.safetensors"
+            "and add ?file=PATH.safetensors (or .pth)"
         ) from None
     except errors.LocalEntryNotFoundError:
         raise ConfigError(unreachable(repo, encoder)) from None
     except errors.EntryNotFoundError:
         raise ConfigError(
-            f"encoder {encoder!r}: {repo} has no {filename}, weights as safetensors wanted (we "
-            "load no pickle); convert them once, with safetensors.torch.save_file(torch.load("
-            "path, weights_only=True), 'w.safetensors'), and add ?file=PATH.safetensors"
+            f"encoder {encoder!r}: {repo} has no {' and no '.join(filenames)}, one wanted; {remedy}"
         ) from None
     except errors.RevisionNotFoundError:
         raise ConfigError(
@@ -71,33 +94,15 @@ def unreachable(repo: str, encoder: str) -> str:
     return (
         f"encoder {encoder!r}: the hub cannot be reached and {repo} is not in the local cache, "
         "weights wanted; connect (HF_TOKEN for gated ones), or download them elsewhere and add "
-        "?file=PATH.safetensors"
+        "?file=PATH.safetensors (or .pth)"
     )
 
 
 def is_reachable() -> bool:
     """Whether the hub answers, or a proxy stands before it."""
-    try:
-        _check_reachable("the hub", "")
-    except ConfigError:
-        return False
-    return True
-
-
-def _check_reachable(repo: str, encoder: str) -> None:
-    """Fail in seconds without a network: the hub's own client retries for half a minute."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
-        raise ConfigError(unreachable(repo, encoder))
-    url = urlsplit(constants.ENDPOINT)
-    if urllib.request.getproxies().get(url.scheme) or os.environ.get("ALL_PROXY"):
-        return  # the proxy resolves names for us
-    address = (url.hostname or "", url.port or (80 if url.scheme == "http" else 443))
-    try:
-        socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
-    except OSError:
-        raise ConfigError(unreachable(repo, encoder)) from None
+    return can_reach(constants.ENDPOINT)
 
 
 def _transport_errors() -> tuple[type[BaseException], ...]:

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.encoders.hub import fetch_file
+from histo_ray.encoders.download import fetch_url
+from histo_ray.encoders.hub import fetch_file, fetch_weights
 from histo_ray.encoders.weights import fit_weights, read_weights
 from histo_ray.errors import ConfigError
 
 _timm: Any = timm
 _HUB = "hf-hub:"
-_WEIGHTS_FILE = "model.safetensors"
 _LAYERS = {
     "SwiGLUPacked": _timm.layers.SwiGLUPacked,
     "silu": nn.SiLU,
@@ -121,21 +121,16 @@ def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path | None:
     if spec.file is not None:
         return Path(spec.file).expanduser()
     if spec.source == "hub" and spec.hub:
-        return fetch_file(spec.hub, _WEIGHTS_FILE, spec.name)
+        return fetch_weights(spec.hub, spec.name)
     repository = defaults.get("hf_hub_id")
     if repository:
-        return fetch_file(repository, _WEIGHTS_FILE, spec.name)
+        return fetch_weights(repository, spec.name)
     url = defaults.get("url")
     if url:
-        raise ConfigError(
-            f"encoder {spec.name!r}: timm has {spec.architecture} only as a pickle ({url}), "
-            "safetensors wanted; download it, convert it once with safetensors.torch.save_file("
-            "torch.load(path, weights_only=True), 'w.safetensors'), and ask for "
-            f"{spec.request.partition('?')[0]}?file=w.safetensors"
-        )
+        return fetch_url(url, spec.name)
     raise ConfigError(
         f"encoder {spec.name!r}: timm has no weights for {spec.architecture}, some wanted; choose "
-        f"a tag, add ?file=PATH.safetensors, or ask for random:{spec.architecture}"
+        f"a tag, add ?file=PATH.safetensors (or .pth), or ask for random:{spec.architecture}"
     )
 
 

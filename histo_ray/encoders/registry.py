@@ -12,9 +12,9 @@ from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.request import (
     TIMM_KEYS,
     EncoderRequest,
+    check_suffix,
     parse_request,
     parse_value,
-    refuse_pickle,
     slugify,
 )
 from histo_ray.encoders.timm_names import has_timm_name, list_timm_names
@@ -31,7 +31,7 @@ def resolve(request: str, tables: Sequence[str] = ()) -> EncoderSpec:
 
     Args:
         request: As in `imgnet2048`, `resnet50.a1_in1k`, `hf-hub:org/name`,
-            `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50`.
+            `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50` (or .pth, .pt, .bin).
         tables: TOML files with encoders of the user's own.
 
     Returns:
@@ -122,11 +122,6 @@ def _own_values(parsed: EncoderRequest) -> dict[str, Any]:
             f"encoder {parsed.text!r}: random weights and a file, one wanted; drop random:"
         )
     if parsed.kind != "file" and "file" in keys:
-        if not keys["file"].endswith(".safetensors"):
-            raise ConfigError(
-                f"encoder {parsed.text!r}: file {keys['file']!r}, .safetensors wanted; "
-                "convert the weights"
-            )
         values["file"] = keys["file"]
         values["source"] = "file"
     if "arch" in keys and parsed.kind in ("named", "random"):
@@ -194,7 +189,7 @@ def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
         raise ConfigError(f"{origin}: key {unwanted[0]!r}, none such wanted in a table; drop it")
     values = entry | {"name": name, "request": name, "source": "timm"}
     if "file" in entry:
-        refuse_pickle(name, str(entry["file"]))
+        check_suffix(name, str(entry["file"]))
         values["file"] = str(path.parent / Path(str(entry["file"])).expanduser())
         values["source"] = "file"
     elif "hub" in entry:

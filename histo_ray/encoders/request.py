@@ -1,7 +1,7 @@
 """Reads a request for an encoder: `<source>?key=value&key=value`. Pure.
 
 A source is a name of the table, a timm name, `hf-hub:org/name`, `random:<timm name>`, or the path
-of a .safetensors file.
+of a weights file: .safetensors, or a torch pickle that holds tensors only.
 """
 
 import difflib
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.errors import ConfigError
 
 OWN_KEYS = frozenset({"seed", "px", "arch", "file", "name", "mean", "std", "pool", "interpolation"})
@@ -24,7 +25,10 @@ TIMM_KEYS = frozenset(
 """Keys handed to timm as construction arguments."""
 UNNAMED_KEYS = frozenset({"file", "arch", "name"})
 """Keys that say where weights are, not what vectors they give: no part of a name."""
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+"""Of the files we read weights from."""
+_OTHER_SUFFIXES = (".ckpt", ".pkl", ".tar", ".npz", ".h5")
+"""Of files that may hold weights too; a source that ends so is a path, not a name."""
 
 Kind = Literal["named", "hub", "random", "file"]
 
@@ -43,7 +47,7 @@ def parse_request(text: str) -> EncoderRequest:
     """Take a request apart.
 
     Raises:
-        ConfigError: Unknown or repeated key, key without value, pickled weights, no source.
+        ConfigError: Unknown or repeated key, key without value, a file we cannot read, no source.
     """
     source, _, query = text.strip().partition("?")
     keys: dict[str, str] = {}
@@ -57,11 +61,13 @@ def parse_request(text: str) -> EncoderRequest:
         if key in keys:
             raise ConfigError(f"encoder {text!r}: key {key!r} twice, once wanted; drop one")
         keys[key] = value
-    kind, name = _split_kind(source)
+    kind, name = _split_kind(source, "arch" in keys)
     if not name:
         raise ConfigError(f"encoder {text!r}: no source, a name wanted; see `histo-ray doctor`")
-    for path in (source, keys.get("file", "")):
-        refuse_pickle(text, path)
+    if kind == "named" and source.lower().endswith(_OTHER_SUFFIXES):
+        check_suffix(text, source)
+    if "file" in keys:
+        check_suffix(text, keys["file"])
     if "seed" in keys and kind != "random":
         raise ConfigError(
             f"encoder {text!r}: a seed with real weights, none wanted; "
@@ -70,12 +76,12 @@ def parse_request(text: str) -> EncoderRequest:
     return EncoderRequest(text.strip(), kind, name, keys)
 
 
-def refuse_pickle(text: str, path: str) -> None:
-    """Raise ConfigError if `path` names a pickle: loading one can run any code."""
-    if path.lower().endswith(PICKLES):
+def check_suffix(text: str, path: str) -> None:
+    """Raise ConfigError unless `path` names a file we read weights from."""
+    if not path.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(
-            f"encoder {text!r}: {path} is a pickle, .safetensors wanted; convert it once, with "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'w.safetensors')"
+            f"encoder {text!r}: file {path!r}, {', '.join(WEIGHTS_SUFFIXES)} wanted; convert it "
+            "once, with safetensors.torch.save_file(state_dict, 'w.safetensors')"
         )
 
 
@@ -97,7 +103,8 @@ def slugify(request: str) -> str:
     stem = parsed.source
     if parsed.kind in ("hub", "file"):
         stem = re.split(r"[/\\]", stem)[-1]
-    stem = stem.removesuffix(".safetensors")
+    if parsed.kind == "file":
+        stem = stem.rpartition(".")[0]
     keys = dict(parsed.keys)
     if parsed.kind == "random":
         stem = f"random-{stem}"
@@ -125,14 +132,14 @@ def suggest(found: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known))}"
 
 
-def _split_kind(source: str) -> tuple[Kind, str]:
+def _split_kind(source: str, has_arch: bool) -> tuple[Kind, str]:
     for prefix in ("hf-hub:", "hf_hub:"):
         if source.startswith(prefix):
             return "hub", source.removeprefix(prefix).strip("/")
     if source.startswith("random:"):
         return "random", source.removeprefix("random:")
-    if source.endswith(".safetensors"):
-        return "file", source
+    if source.lower().endswith(WEIGHTS_SUFFIXES) and (has_arch or not has_timm_name(source)):
+        return "file", source  # timm has a tag `pt`; only a file comes with an arch
     return "named", source
 
 

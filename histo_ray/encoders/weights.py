@@ -1,6 +1,13 @@
-"""Weights on disk and in a network: reading, fitting and telling them apart. Safetensors only."""
+"""Weights on disk and in a network: reading, fitting and telling them apart.
+
+A pickle can run any code when it is opened in full. We never do that: torch's restricted reader
+gives tensors or nothing.
+"""
 
 import hashlib
+import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,29 +19,29 @@ if TYPE_CHECKING:
 
 Weights = dict[str, "torch.Tensor"]
 _SHOWN = 3
+_WRAPPERS = ("state_dict", "model")
+"""Keys under which training programs put the weights, beside an optimizer and the like."""
+_DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What torch raises for bytes that are no torch file; UnpicklingError comes before them."""
 
 
 def read_weights(path: Path, encoder: str) -> Weights:
-    """Read a .safetensors file.
+    """Read a .safetensors file, or the tensors of a torch pickle (.pth, .pt, .bin).
 
     Raises:
-        ConfigError: Missing, unreadable or damaged.
+        ConfigError: Missing, unreadable or damaged, or a pickle that holds more than tensors.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not path.is_file():
         raise ConfigError(
             f"encoder {encoder!r}: no file {path}, weights wanted; check the path, which every "
             "node must see"
         )
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(
-            f"encoder {encoder!r}: {path} is damaged or no safetensors file "
-            f"({' '.join(str(error).split())[:120]}), weights wanted; fetch it again"
-        ) from None
+    if path.suffix.lower() == ".safetensors":
+        return _read_safetensors(path, encoder)
+    return _read_pickle(path, encoder)
 
 
 def fit_weights(network: "torch.nn.Module", weights: Weights, architecture: str) -> None:
@@ -56,7 +63,7 @@ def fit_weights(network: "torch.nn.Module", weights: Weights, architecture: str)
     heads = _heads(network)
     fitted = {k: v for k, v in fitted.items() if k in wanted or k.partition(".")[0] not in heads}
     problems = [
-        *_list("missing", wanted.keys() - fitted.keys()),
+        *_list("missing", {k for k in wanted.keys() - fitted.keys() if not _counts(k)}),
         *_list("left over", fitted.keys() - wanted.keys()),
         *_list("of another shape", _misshapen(wanted, fitted, weights)),
     ]
@@ -81,6 +88,66 @@ def digest_weights(weights: Mapping[str, "torch.Tensor"]) -> str:
     return total.hexdigest()
 
 
+def _read_safetensors(path: Path, encoder: str) -> Weights:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(
+            f"encoder {encoder!r}: {path} is damaged or no safetensors file "
+            f"({_one_line(error)}), weights wanted; fetch it again"
+        ) from None
+
+
+def _read_pickle(path: Path, encoder: str) -> Weights:
+    """Read tensors only; nothing in the file is run."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our one line says it all
+            content: object = torch.load(
+                path,
+                weights_only=True,
+                map_location="cpu",
+                mmap=zipfile.is_zipfile(path),  # files from before torch 1.6 are no archives
+            )
+    except pickle.UnpicklingError:
+        raise ConfigError(_refusal(path, encoder)) from None
+    except _DAMAGED as error:
+        raise ConfigError(
+            f"encoder {encoder!r}: {path} is damaged or no torch file ({_one_line(error)}), "
+            "weights wanted; delete it and fetch it again"
+        ) from None
+    weights = _unwrap(content)
+    if weights is None:
+        raise ConfigError(_refusal(path, encoder))
+    return weights
+
+
+def _unwrap(content: object) -> Weights | None:
+    """Find the one mapping of names to tensors; None if there is none."""
+    import torch
+
+    if not isinstance(content, Mapping):
+        return None
+    inner = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
+    if all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in inner.items()):
+        return dict(inner)
+    return None
+
+
+def _refusal(path: Path, encoder: str) -> str:
+    return (
+        f"encoder {encoder!r}: {path} is refused: a pickle that is damaged or holds more than "
+        "tensors can run any code, a plain state_dict wanted; if you trust its origin, open it "
+        "yourself, write its state_dict with safetensors.torch.save_file(state_dict, "
+        "'w.safetensors'), and give that file"
+    )
+
+
 def _filter(network: "torch.nn.Module", weights: Weights, architecture: str) -> Weights:
     import importlib
 
@@ -95,6 +162,14 @@ def _filter(network: "torch.nn.Module", weights: Weights, architecture: str) -> 
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         return weights  # not in a form timm knows: the comparison says what is wrong
     return filtered
+
+
+def _counts(key: str) -> bool:
+    """Whether `key` counts training steps: of no use here, and missing in files before torch 0.4.
+
+    torch sets it to 0 by itself.
+    """
+    return key.endswith(".num_batches_tracked")
 
 
 def _heads(network: "torch.nn.Module") -> set[str]:
@@ -123,3 +198,7 @@ def _list(problem: str, keys: set[str]) -> list[str]:
     shown = ", ".join(sorted(keys)[:_SHOWN])
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return [f"{len(keys)} {problem} ({shown}{more})"]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]

@@ -10,9 +10,11 @@ from typing import Any
 import huggingface_hub
 import pytest
 import timm
+import torch
+from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from histo_ray.encoders.hub import fetch_file
+from histo_ray.encoders.hub import fetch_file, fetch_weights
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.encoders.weights import digest_weights
@@ -106,7 +108,11 @@ def test_a_user_who_went_offline_is_told_the_same(
         (403, "GatedRepo", r"no access to the weights in lab/net.*set HF_TOKEN"),
         (401, "RepoNotFound", r"no access to the weights in lab/net.*check the name"),
         (401, "", r"lab/net"),
-        (404, "EntryNotFound", r"has no model\.safetensors.*no pickle.*weights_only=True"),
+        (
+            404,
+            "EntryNotFound",
+            r"lab/net has no model\.safetensors and no pytorch_model\.bin.*\?file=",
+        ),
         (404, "RevisionNotFound", r"no revision"),
         (404, "", r"lab/net"),
     ],
@@ -117,7 +123,7 @@ def test_a_hub_that_refuses_is_reported_with_the_remedy(
     with answering(status, code) as endpoint:
         point_client(monkeypatch, endpoint)
         with pytest.raises(ConfigError, match=says) as caught:
-            fetch_file("lab/net", "model.safetensors", "net")
+            fetch_weights("lab/net", "net")
     assert "\n" not in str(caught.value)
 
 
@@ -143,23 +149,54 @@ def test_a_cached_repository_loads_offline_with_its_own_configuration(cache: Pat
     assert encoder.weights_sha256 == digest_weights(network.state_dict())
 
 
-def test_a_repository_of_pickles_only_is_refused(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repository_of_pickled_tensors_loads_offline(cache: Path) -> None:
     snapshot = fill_cache(cache, "lab/net", {"architecture": "resnet10t"})
+    network = timm.create_model("resnet10t", pretrained=False, num_classes=0)
+    torch.save(network.state_dict(), snapshot / "pytorch_model.bin")
+    encoder = load_encoder(resolve("hf-hub:lab/net"), device="cpu")
+    assert encoder.weights_sha256 == digest_weights(network.state_dict())
+
+
+def test_safetensors_win_where_a_repository_has_both(cache: Path) -> None:
+    snapshot = fill_cache(cache, "lab/net", None)
     (snapshot / "pytorch_model.bin").write_bytes(b"not to be opened")
+    (snapshot / "model.safetensors").write_bytes(b"ours")
+    assert fetch_weights("lab/net", "net").name == "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("safetensors_error", "asked"),
+    [
+        (errors.RemoteEntryNotFoundError, ["model.safetensors", "pytorch_model.bin"]),
+        (errors.LocalEntryNotFoundError, ["model.safetensors"]),
+    ],
+)
+def test_the_pickle_is_asked_for_only_where_the_hub_says_there_is_no_other_file(
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    safetensors_error: type[Exception],
+    asked: list[str],
+) -> None:
+    found: list[str] = []
+
+    def download(repo_id: str, filename: str, revision: str | None) -> str:
+        found.append(filename)
+        if filename == "model.safetensors":
+            raise safetensors_error.__new__(safetensors_error)
+        return f"/cache/{filename}"
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     with answering(404, "EntryNotFound") as endpoint:
         point_client(monkeypatch, endpoint)
-        with pytest.raises(ConfigError, match=r"as safetensors wanted \(we load no pickle\)"):
-            load_encoder(resolve("hf-hub:lab/net"), device="cpu")
+        if len(asked) == 2:
+            assert fetch_weights("lab/net", "net") == Path("/cache/pytorch_model.bin")
+        else:
+            with pytest.raises(ConfigError, match="cannot be reached"):
+                fetch_weights("lab/net", "net")
+    assert found == asked
 
 
 def test_a_repository_that_is_not_timms_is_refused(cache: Path) -> None:
     fill_cache(cache, "lab/net", {"model_type": "dinov2"})
     with pytest.raises(ConfigError, match=r"lab/net names no timm architecture"):
         load_encoder(resolve("hf-hub:lab/net"), device="cpu")
-
-
-def test_weights_that_timm_has_only_as_a_pickle_are_refused(cache: Path) -> None:
-    with pytest.raises(ConfigError, match=r"only as a pickle.*imgnet2048\?file="):
-        load_encoder(resolve("imgnet2048"), device="cpu")

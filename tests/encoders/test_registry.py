@@ -90,18 +90,25 @@ def test_a_local_file_takes_the_place_of_the_weights_and_keeps_the_rest() -> Non
     assert (spec.pool, spec.dim) == ("cls+mean", 2560)
 
 
+def test_a_tag_is_no_file_and_a_file_is_no_tag() -> None:
+    assert resolve("beit3_base_patch16_224.pt").source == "timm"
+    assert resolve("resnet18.pt?arch=resnet18").file == "resnet18.pt"
+    assert resolve("/w/X.PTH?arch=resnet18").source == "file"
+
+
 @pytest.mark.parametrize(
     ("request_text", "says"),
     [
         ("imgnet2084", r"did you mean imgnet2048"),
         ("random:resnet188", r"did you mean .*resnet18"),
         ("zzzzzz", r"ours: imgnet2048, .*timm\.list_models"),
+        ("w.pth", r"without an architecture.*\?arch="),
         ("w.safetensors", r"without an architecture.*\?arch="),
         ("w.safetensors?arch=resnet188", r"did you mean"),
         ("hf-hub:justaname", r"org/name wanted"),
         ("random:resnet18?file=w.safetensors", r"drop random:"),
         ("resnet18?arch=resnet50", r"arch beside a name"),
-        ("imgnet2048?file=weights.h5", r"\.safetensors wanted"),
+        ("imgnet2048?file=weights.h5", r"\.safetensors, .* wanted"),
         ("resnet18?px=3", r"input_px"),
         ("resnet18?px=big", r"input_px"),
         ("resnet18?mean=0.5,0.5", r"mean"),
@@ -135,7 +142,7 @@ def test_a_users_table_adds_encoders_without_code(tmp_path: Path) -> None:
         ("[a]\ndim = 3\n", r"encoder 'a': architecture: missing"),
         ("[A]\narchitecture = 'resnet50'\n", r"encoder 'A': name"),
         ("[a]\narchitecture = 'resnet50'\nseed = 1\n", r"key 'seed'"),
-        ("[a]\narchitecture = 'resnet50'\nfile = 'w.pt'\n", r"is a pickle"),
+        ("[a]\narchitecture = 'resnet50'\nfile = 'w.pkl'\n", r"w\.pkl', \.safetensors, .* wanted"),
         ("a = 1\n", r"a section \[a\] wanted"),
         ("[a\n", r"a TOML table of encoders wanted"),
     ],

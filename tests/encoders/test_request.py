@@ -25,6 +25,11 @@ from histo_ray.errors import ConfigError
         ("/a/b/My Net.safetensors?arch=resnet18", "my-net"),
         ("w.safetensors?arch=resnet18&mean=0.5,0.6,0.7", "w-mean0.5-0.6-0.7"),
         ("w.safetensors?arch=resnet18&name=FTX2048", "ftx2048"),
+        ("/a/b/My Net.pth?arch=resnet18", "my-net"),
+        ("resnet18.pt?arch=resnet18", "resnet18"),
+        ("C:\\w\\pytorch_model.bin?arch=resnet18", "pytorch_model"),
+        ("imgnet2048?file=/weights/xception.pth", "imgnet2048"),
+        ("beit3_base_patch16_224.pt", "beit3_base_patch16_224.pt"),
         ("virchow?pool=cls+mean", "virchow-poolcls-mean"),
     ],
 )
@@ -49,8 +54,8 @@ def test_any_source_gives_a_safe_name(source: str) -> None:
         ("resnet18?px=1&px=2", r"key 'px' twice"),
         ("resnet18?seed=1", r"ask for random:resnet18"),
         ("hf-hub:?px=1", r"no source"),
-        ("/w/model.pth?arch=resnet18", r"is a pickle, \.safetensors wanted"),
-        ("imgnet2048?file=/w/pytorch_model.bin", r"is a pickle"),
+        ("/w/model.ckpt?arch=resnet18", r"model\.ckpt', \.safetensors, \.pth, \.pt, \.bin wanted"),
+        ("imgnet2048?file=/w/model.pth.tar", r"\.safetensors, \.pth.* wanted; convert it once"),
     ],
 )
 def test_a_bad_request_is_refused_in_one_line(request_text: str, says: str) -> None:
