@@ -53,7 +53,7 @@ class TilingConfig(Settings):
         return self.stride_px or self.tile_px
 
     def fingerprint(self) -> str:
-        """t and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses."""
+        """T and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses."""
         tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
         if tissue != "otsu":  # these change a computed mask only
