@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 from ray.exceptions import (
-    ActorUnavailableError,
     ObjectLostError,
     OwnerDiedError,
     RayActorError,
@@ -34,6 +33,8 @@ ENCODER_DEATHS = 5
 """So many encoder deaths in a row, with no batch encoded between, end the run."""
 SLIDE_RESTARTS = 5
 """So often a slide starts over because nodes took its vectors with them."""
+PING_S = 0.2
+"""Between questions whether a lost process is back."""
 AHEAD = 2
 """Slides planned beyond one a reader."""
 _LOST = (ObjectLostError, OwnerDiedError)
@@ -63,6 +64,11 @@ class _Batch:
     vectors: Sequence[Any]
 
 
+@dataclass
+class _Ping:
+    """Asks a process that was lost whether it is back."""
+
+
 class Pipeline:
     """One run over some slides. `run` returns when every slide has an outcome."""
 
@@ -86,7 +92,7 @@ class Pipeline:
         self._active: list[SlideWork] = []
         self._jobs: deque[Job] = deque()
         self._ready: deque[ReadyBlock] = deque()
-        self._calls: dict[Any, tuple[Member, Job | _Batch, Any]] = {}
+        self._calls: dict[Any, tuple[Member, Job | _Batch | _Ping, Any]] = {}
         self._encoder_deaths = 0
         self.counts = Counts(0)
         self.report: Callable[[Counts], None] = lambda counts: None
@@ -122,7 +128,9 @@ class Pipeline:
         if self._jobs and (not self._jobs[0].alone or not member.calls):
             return self._jobs.popleft()
         blocks = len(self._ready) + sum(
-            len(what.blocks) if isinstance(what, _Batch) else what.kind == "read"
+            len(what.blocks)
+            if isinstance(what, _Batch)
+            else isinstance(what, Job) and what.kind == "read"
             for _, what, _ in self._calls.values()
         )
         others = {other.slide_id for other in self._readers if other is not member}
@@ -207,8 +215,8 @@ class Pipeline:
             member.exclusive = False
             try:
                 value = ray.get(answer)
-            except RayActorError as error:
-                self._mourn(member, what, available=not isinstance(error, ActorUnavailableError))
+            except RayActorError:
+                self._mourn(member, what)
             except _LOST:
                 self._start_over(what)
             except RayTaskError as error:
@@ -216,7 +224,9 @@ class Pipeline:
                     raise original_error(error) from None
                 self._start_over(what)
             else:
-                if isinstance(what, _Batch):
+                if isinstance(what, _Ping):
+                    member.suspect, member.node = False, value
+                elif isinstance(what, _Batch):
                     self._take_vectors(what, value)
                 else:
                     self._take_answer(member, what, value, answer, pixels)
@@ -269,34 +279,40 @@ class Pipeline:
         for name in work.complete():
             self._jobs.append(Job("commit", work, work.generation, encoder=name))
 
-    def _mourn(self, member: Member, what: Job | _Batch, *, available: bool) -> None:
-        """A process died with `what` in flight: ask again."""
-        self.counts.deaths += available
+    def _mourn(self, member: Member, what: "Job | _Batch | _Ping") -> None:
+        """A process died with `what` in flight: ask again, once Ray has started it anew."""
+        first_word = not member.suspect
+        member.suspect, member.slide_id = True, ""
+        if first_word or isinstance(what, _Ping):
+            if isinstance(what, _Ping):
+                time.sleep(PING_S)
+            self._calls[member.handle.node.remote()] = (member, _Ping(), None)
+        if isinstance(what, _Ping):
+            return
+        self.counts.deaths += first_word
         if isinstance(what, _Batch):
             self._ready.extendleft(reversed(what.blocks))
-            self._encoder_deaths += available
+            self._encoder_deaths += first_word
             if self._encoder_deaths >= ENCODER_DEATHS:
                 raise HistoRayError(
                     f"encoder: its process died {ENCODER_DEATHS} times in a row without encoding a "
                     "batch, probably out of memory; lower --batch-size, or look into Ray's logs"
                 )
             return
-        if not available:
-            time.sleep(0.1)  # it is being started again
-        elif what.alone:
-            what.deaths += 1
+        what.deaths += what.alone
+        what.alone = True
         if what.deaths >= DEATHS_ALONE:
             what.work.fail(
                 f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
                 "memory, or the file crashes the decoder"
             )
             return
-        what.alone = available or what.alone
-        member.slide_id = ""
         self._jobs.appendleft(what)
 
-    def _start_over(self, what: Job | _Batch) -> None:
+    def _start_over(self, what: "Job | _Batch | _Ping") -> None:
         """A node took pixels or vectors with it: their slides begin again."""
+        if isinstance(what, _Ping):
+            return
         for work in (
             {id(b.work): b.work for b in what.blocks}.values()
             if isinstance(what, _Batch)

@@ -29,10 +29,13 @@ class Member:
     slide_id: str = ""
     """Slide it read last and has open."""
 
+    suspect: bool = False
+    """Whether a call on it was lost and it has not answered since: calls would fail at once."""
+
     @property
     def has_room(self) -> bool:
         """Whether it takes another call."""
-        return len(self.calls) < QUEUE_PER_WORKER and not self.exclusive
+        return len(self.calls) < QUEUE_PER_WORKER and not (self.exclusive or self.suspect)
 
 
 def start_readers(config: ExtractConfig, workers: Workers) -> list[Member]:

@@ -12,10 +12,15 @@ from typing import Any
 
 import psutil
 import pytest
+from ray import cloudpickle
 
+from histo_ray.cluster import pool
+from histo_ray.cluster.actors import Reader, SlideFailure
 from histo_ray.cluster.run import run_extract
 from histo_ray.config import ExtractConfig
+from histo_ray.extract import SlidePlan
 from histo_ray.store.store import open_store
+from histo_ray.types import Slide
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 SLOW_ENCODER = "random:resnet18?seed=0"
@@ -106,3 +111,24 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
     assert {row.outcome for row in summary.rows} <= {"done", "skipped", "empty", "failed"}
     assert read_vectors(tmp_path / "store") == undisturbed
     assert open_store(str(tmp_path / "store")).verify()[1] == []
+
+
+class PoisonedReader(Reader):
+    """A reader whose process dies on one slide, as a crashing decoder would have it."""
+
+    def plan(self, slide: Slide) -> SlidePlan | SlideFailure:
+        if slide.slide_id == "good-b":
+            os._exit(1)
+        return super().plan(slide)
+
+
+def test_a_slide_that_kills_its_readers_fails_and_the_others_are_done(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(pool, "Reader", PoisonedReader)
+    summary = run_extract(make_config(tmp_path / "store"))
+    rows = {row.slide_id: row for row in summary.rows}
+    assert rows["good-b"].outcome == "failed"
+    assert "the process that tried to plan it died 3 times" in rows["good-b"].reason
+    assert rows["good-a"].outcome == rows["good-c"].outcome == "done"
