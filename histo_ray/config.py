@@ -11,6 +11,9 @@ from histo_ray.errors import ConfigError
 
 TILING_VERSION = 1
 """Raised whenever the code changes a pixel or a tile for the same settings."""
+GIVEN_TILES = "x"
+"""First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
+which takes its columns from the first file does not expect labels everywhere."""
 
 
 class Settings(BaseModel):
@@ -47,6 +50,10 @@ class TilingConfig(Settings):
         default=40.0, ge=0, description="gaps in tissue up to this width are closed"
     )
 
+    stain: Literal["none", "macenko", "reinhard"] = Field(
+        default="none", description="stain normalisation, fitted once a slide on some of its tiles"
+    )
+
     @property
     def stride(self) -> int:
         """Step between tiles in px at `mpp`."""
@@ -56,28 +63,23 @@ class TilingConfig(Settings):
         """T and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses."""
         tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
+        if self.stain == "none":  # so that older fingerprints stay
+            del settings["stain"]
         if tissue != "otsu":  # these change a computed mask only
             for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
                 del settings[key]
         return "t" + digest({"version": TILING_VERSION, **settings})[:12]
 
 
-class ExtractConfig(TilingConfig):
-    """One extraction: slides of a manifest, encoders, and how to run them."""
+class EngineConfig(Settings):
+    """Which encoders run, where their vectors go, and what the work is done with."""
 
-    manifest: str = Field(description="CSV or Parquet, one row a slide: slide_id, path, ...")
     store: str = Field(description="folder or s3:// or gs:// URI of the feature store")
     encoder: tuple[str, ...] = Field(
         min_length=1, description="encoder to run; repeat it for several from one read"
     )
     encoder_table: tuple[str, ...] = Field(
         default=(), description="TOML file with encoders of your own; may be repeated"
-    )
-    slide_mpp: float | None = Field(
-        default=None,
-        ge=0.05,
-        le=20,
-        description="mpp of slides that state none, in file or manifest",
     )
     allow_contract_break: bool = Field(
         default=False,
@@ -98,7 +100,7 @@ class ExtractConfig(TilingConfig):
         default=None,
         ge=1,
         le=4096,
-        description="tiles encoded at once (default: 32 on CPU, 128 on GPU)",
+        description="tiles encoded at once (default: 16 a thread on CPU, 128 on GPU)",
     )
     readers: int | None = Field(
         default=None, ge=1, description="reader processes (default: from the cluster's CPUs)"
@@ -113,7 +115,7 @@ class ExtractConfig(TilingConfig):
     )
     replace_changed: bool = Field(
         default=False,
-        description="extract again slides whose file has changed since they were stored",
+        description="extract again what has changed since it was stored",
     )
     address: str = Field(
         default="local",
@@ -126,11 +128,47 @@ class ExtractConfig(TilingConfig):
             raise ValueError(f"encoder: the same one twice in {list(self.encoder)}")
         return self
 
+
+class ExtractConfig(EngineConfig, TilingConfig):
+    """One extraction: slides of a manifest, encoders, and how to run them."""
+
+    manifest: str = Field(description="CSV or Parquet, one row a slide: slide_id, path, ...")
+    slide_mpp: float | None = Field(
+        default=None,
+        ge=0.05,
+        le=20,
+        description="mpp of slides that state none, in file or manifest",
+    )
+
     @property
     def tiling(self) -> TilingConfig:
         """The part that changes pixels."""
         return TilingConfig(**{key: getattr(self, key) for key in TilingConfig.model_fields})
 
+
+class TileSetConfig(EngineConfig):
+    """One extraction of labelled tile sets, whose tiles are encoded as they are given."""
+
+    mpp: float | None = Field(
+        default=None, ge=0.05, le=20, description="microns per pixel of the tiles, where known"
+    )
+    tile_px: int = Field(
+        default=0, ge=0, le=4096, description="edge of the tiles; 0: what the tile sets have"
+    )
+
+    @property
+    def stain(self) -> str:
+        """Tiles are encoded as they are given."""
+        return "none"
+
+    def fingerprint(self) -> str:
+        """`GIVEN_TILES` and 12 hex digits, the `tiling=` of a path."""
+        settings = {"version": TILING_VERSION, "tiles": "as given", "tile_px": self.tile_px}
+        return GIVEN_TILES + digest(settings)[:12]
+
+
+RunSettings = ExtractConfig | TileSetConfig
+"""What the processes of a run are told."""
 
 S = TypeVar("S", bound=Settings)
 

@@ -25,19 +25,22 @@ def load_definition(name: str) -> dict[str, Any]:
 
 
 @cache
-def arrow_schema(name: str, dim: int = 0, vectors: VectorType = "float16") -> pa.Schema:
+def arrow_schema(
+    name: str, dim: int = 0, vectors: VectorType = "float16", optional: tuple[str, ...] = ()
+) -> pa.Schema:
     """The Arrow schema of table `name`; unit and meaning are kept in each field's metadata.
 
     Args:
         name: `embeddings`, `runs`, `slides`, ...: the stem of a file in `schemas/`.
         dim: Length of a vector, for tables with a field of type `embedding`.
         vectors: Element type of that field.
+        optional: Which of the optional fields it has.
 
     Returns:
-        All fields required (not nullable), in the order of the file.
+        All fields required (not nullable), in the order of the file, the vectors last.
     """
     fields = []
-    for entry in load_definition(name)["fields"]:
+    for entry in _entries(name, optional):
         if entry["type"] == "embedding":
             kind = pa.list_(pa.field("element", pa.type_for_alias(vectors), nullable=False), dim)
         else:
@@ -47,6 +50,19 @@ def arrow_schema(name: str, dim: int = 0, vectors: VectorType = "float16") -> pa
     return pa.schema(fields)
 
 
-def column_names(name: str) -> list[str]:
-    """The columns of table `name`, in order."""
-    return [entry["name"] for entry in load_definition(name)["fields"]]
+def column_names(name: str, optional: tuple[str, ...] = ()) -> list[str]:
+    """The columns of table `name`, in order, with some of the optional ones."""
+    return [entry["name"] for entry in _entries(name, optional)]
+
+
+def optional_names(name: str) -> tuple[str, ...]:
+    """The columns that a table `name` may have."""
+    return tuple(entry["name"] for entry in load_definition(name).get("optional_fields", []))
+
+
+def _entries(name: str, optional: tuple[str, ...]) -> list[dict[str, Any]]:
+    definition = load_definition(name)
+    fields = list(definition["fields"])
+    chosen = [e for e in definition.get("optional_fields", []) if e["name"] in optional]
+    at = len(fields) - 1 if chosen and fields[-1]["type"] == "embedding" else len(fields)
+    return [*fields[:at], *chosen, *fields[at:]]

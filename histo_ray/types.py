@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 Floats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Size = tuple[int, int]
 """(width, height)."""
-MppSource = Literal["manifest", "file", "tiff-tags", "flag"]
+MppSource = Literal["manifest", "file", "tiff-tags", "flag", "unknown"]
 Outcome = Literal["done", "skipped", "empty", "failed"]
 
 
@@ -132,6 +132,8 @@ class TileRows:
     """(n,) variance of the Laplacian of luminance (0..255) at the tile's own mpp."""
     embeddings: Floats
     """(n, D)."""
+    texts: Mapping[str, npt.NDArray[np.str_]] = field(default_factory=dict)
+    """(n,) of each optional column that the partition has: `label`, `group`."""
 
     def __len__(self) -> int:
         return len(self.coords)
@@ -149,6 +151,16 @@ class Bag:
 
     def __len__(self) -> int:
         return len(self.coords)
+
+
+@dataclass(frozen=True)
+class LabelledBag(Bag):
+    """All embeddings of one labelled tile set."""
+
+    labels: tuple[str, ...]
+    """(N,) class of each tile."""
+    groups: tuple[str, ...] | None
+    """(N,) patient of each tile; None where unknown."""
 
 
 class PartitionKey(NamedTuple):
@@ -170,11 +182,11 @@ class SlideFacts(BaseModel):
     site: str
     path: str
     fingerprint: str
-    """SHA-256 over the file's size and its first and last 64 KiB."""
+    """SHA-256 over the file's size and its first and last 64 KiB; of a tile set, its digest."""
     size_px: Size
-    """(width, height) of level 0."""
+    """(width, height) of level 0; 0 for a tile set."""
     mpp: tuple[float, float]
-    """(x, y) of level 0."""
+    """(x, y) of level 0; 0 where unknown."""
     mpp_source: MppSource
     reader: str
     """Which reader served: `openslide`, `image`, ..."""
@@ -200,6 +212,8 @@ class TilingFacts(BaseModel):
     tissue_method: str
     tissue_digest: str
     """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
+    stain_fit: dict[str, Any] | None = None
+    """Fields of the slide's `MacenkoFit` or `ReinhardFit`; None without stain normalisation."""
 
 
 class EncoderFacts(BaseModel):
@@ -249,6 +263,10 @@ class Receipt(BaseModel):
     run_id: str
     created_at: str
     """UTC, ISO 8601."""
+    text_columns: tuple[str, ...] = ()
+    """Optional columns that it has: `label`, `group`."""
+    texts_sha256: str = ""
+    """Over these columns in canonical JSON; empty without any."""
 
 
 @dataclass(frozen=True)
