@@ -160,6 +160,8 @@ def _slide_row(key: PartitionKey, form: Form, receipt: Receipt) -> dict[str, Any
         "mpp_x": slide.mpp[0],
         "mpp_y": slide.mpp[1],
         "mpp_source": slide.mpp_source,
+        "tile_px": receipt.tiling.settings.get("tile_px", 0),
+        "tile_mpp": receipt.tiling.settings.get("mpp", 0.0),
         "empty_reason": receipt.empty_reason,
         "path": slide.path,
     }

@@ -7,6 +7,7 @@ of the store.
 import re
 from typing import Literal
 
+from histo_ray.config import GIVEN_TILES
 from histo_ray.errors import StoreError
 from histo_ray.types import PartitionKey
 
@@ -85,6 +86,11 @@ def parse_partition_path(path: str) -> tuple[PartitionKey, Form]:
         f"{path}: not a partition, wanted {EMBEDDINGS}/encoder=<slug>/tiling=<slug>/"
         "<slide_id>.parquet or .zarr; move it out of the store"
     )
+
+
+def is_given(tiling: str) -> bool:
+    """Whether a tiling is that of tile sets, whose partitions may have labels."""
+    return tiling.startswith(GIVEN_TILES)
 
 
 def run_path(run_id: str) -> str:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema, column_names
+from histo_ray.schema import arrow_schema, column_names, optional_names
 from histo_ray.store.layout import Form
 from histo_ray.store.pages import LAYOUT, LAYOUT_KEY, Chunk, is_single_page, locate_chunks
 from histo_ray.store.partition import (
@@ -37,7 +37,9 @@ from histo_ray.types import Floats, Receipt, TileRows
 UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
 """What pyarrow raises on damaged files."""
 
-_SCALARS = [name for name in column_names("embeddings") if name != VECTOR]
+_OPTIONAL = optional_names("embeddings")
+_SCALARS = [name for name in column_names("embeddings", _OPTIONAL) if name != VECTOR]
+_NUMBERS = ["x", "y", "tissue", "focus"]
 
 
 class ParquetFormat:
@@ -49,7 +51,7 @@ class ParquetFormat:
         self, target: Path, shape: Shape, rows: Iterable[TileRows], conclude: Conclude
     ) -> Receipt:
         """Write a whole partition; memory holds one row group."""
-        schema = arrow_schema("embeddings", shape.dim, shape.dtype)
+        schema = arrow_schema("embeddings", shape.dim, shape.dtype, shape.text_columns)
         tally = Tally()
         with target.open("wb") as file:
             sink = _HashedFile(file)
@@ -97,14 +99,27 @@ class ParquetFormat:
         with place.open() as file:
             source = pq.ParquetFile(file, page_checksum_verification=True)
             chunks = _find_chunks(source)
+            names = [name for name in _OPTIONAL if name in source.schema_arrow.names]
             for group in range(source.num_row_groups):
-                table = source.read_row_group(group, columns=["x", "y", "tissue", "focus"])
+                table = source.read_row_group(group, columns=[*_NUMBERS, *names])
                 chunk = chunks[group : group + 1] if chunks else None
                 vectors = _read_straight(place, source, chunk) if chunk else None
                 if vectors is None:
                     vectors = _decode(source, source.read_row_group(group, columns=[VECTOR]))
-                x, y, tissue, focus = (table[name].to_numpy() for name in table.column_names)
-                yield TileRows(np.stack([x, y], axis=1), tissue, focus, vectors)
+                x, y, tissue, focus = (table[name].to_numpy() for name in _NUMBERS)
+                texts = {name: _as_text(table[name]) for name in names}
+                yield TileRows(np.stack([x, y], axis=1), tissue, focus, vectors, texts)
+
+    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+        """(N,) of each optional column that it has."""
+        try:
+            with place.open() as file:
+                source = pq.ParquetFile(file)
+                names = [name for name in _OPTIONAL if name in source.schema_arrow.names]
+                table = source.read(columns=names)
+        except UNREADABLE as error:
+            raise unreadable(place.path, error) from None
+        return {name: _as_text(table[name]) for name in names}
 
     def find_problems(self, place: Place) -> list[str]:
         """Changed bytes, and columns or types other than a partition has."""
@@ -112,13 +127,17 @@ class ParquetFormat:
             problems = _check_seal(place)
             with place.open() as file:
                 source = pq.ParquetFile(file)
-                problems += _compare_columns(source.schema_arrow)
+                texts = tuple(name for name in _OPTIONAL if name in source.schema_arrow.names)
+                problems += _compare_columns(source.schema_arrow, texts)
                 ids = None if problems else source.read(columns=["slide_id", "tile_id"])
-                name = parse_receipt(source.metadata.metadata, place.path).slide.slide_id
+                receipt = parse_receipt(source.metadata.metadata, place.path)
+                name = receipt.slide.slide_id
         except UNREADABLE as error:
             return [f"not readable as Parquet ({first_line(error)})"]
         except StoreError as error:
             return [*problems, str(error)]
+        if texts != receipt.text_columns:
+            problems.append(f"optional columns {texts}, {receipt.text_columns} by the receipt")
         if ids is not None and set(ids["slide_id"].unique().to_pylist()) - {name}:
             problems.append(f"column slide_id: not {name!r} throughout")
         if ids is not None and not np.array_equal(ids["tile_id"], np.arange(len(ids))):
@@ -161,10 +180,12 @@ def parse_receipt(metadata: dict[bytes, bytes] | None, path: str) -> Receipt:
 
 
 def _writer_options(schema: pa.Schema) -> dict[str, Any]:
+    scalars = [name for name in _SCALARS if name in schema.names]
+    texts = [name for name in ("slide_id", *_OPTIONAL) if name in schema.names]
     return {
-        "compression": {**dict.fromkeys(_SCALARS, "ZSTD"), f"{VECTOR}.list.element": "NONE"},
-        "use_dictionary": ["slide_id"],
-        "write_statistics": _SCALARS,
+        "compression": {**dict.fromkeys(scalars, "ZSTD"), f"{VECTOR}.list.element": "NONE"},
+        "use_dictionary": texts,
+        "write_statistics": scalars,
         "data_page_size": 1 << 30,
         "data_page_version": "1.0",
         "write_page_checksum": True,
@@ -183,6 +204,7 @@ def _make_table(rows: TileRows, schema: pa.Schema, slide_id: str, first: int) ->
         VECTOR: pa.FixedSizeListArray.from_arrays(
             pa.array(vectors), type=schema.field(VECTOR).type
         ),
+        **{name: pa.array(values.tolist(), pa.string()) for name, values in rows.texts.items()},
     }
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
@@ -230,14 +252,14 @@ def _check_seal(place: Place) -> list[str]:
     return [] if digest.hexdigest() == said else ["bytes differ from those that were written"]
 
 
-def _compare_columns(found: pa.Schema) -> list[str]:
+def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[str]:
     """What a schema has, lacks or types differently from a partition's."""
     kind = found.field(VECTOR).type if VECTOR in found.names else None
     dim, dtype = 1, "float16"
     if kind is not None and pa.types.is_fixed_size_list(kind):
         dim = kind.list_size
         dtype = "float32" if pa.types.is_float32(kind.value_type) else "float16"
-    wanted = arrow_schema("embeddings", dim, dtype)
+    wanted = arrow_schema("embeddings", dim, dtype, text_columns)
     problems = [f"column {name}: missing" for name in wanted.names if name not in found.names]
     problems += [f"column {name}: unknown" for name in found.names if name not in wanted.names]
     for field in wanted:
@@ -271,6 +293,10 @@ def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) ->
     read_spans(place, spans)
     proven = (is_single_page(bytes(span.head), len(span.body)) for span in spans)
     return vectors if all(proven) else None
+
+
+def _as_text(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
+    return np.array(column.to_pylist(), np.str_)
 
 
 def _decode(source: pq.ParquetFile, table: pa.Table) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray._version import __version__
+from histo_ray.config import digest as config_digest
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import Form
 from histo_ray.store.place import Place
@@ -44,6 +45,8 @@ class PartitionFacts:
     run_id: str
     empty_reason: str = ""
     """Why there will be no rows; empty where there will be some."""
+    text_columns: tuple[str, ...] = ()
+    """Optional columns that every row will have."""
 
     @property
     def key(self) -> PartitionKey:
@@ -58,6 +61,7 @@ class Shape:
     slide_id: str
     dim: int
     dtype: Literal["float16", "float32"]
+    text_columns: tuple[str, ...] = ()
 
     @property
     def row_bytes(self) -> int:
@@ -77,6 +81,7 @@ class Totals:
     tile_count: int
     vectors_sha256: str
     columns_sha256: str
+    texts_sha256: str = ""
 
 
 Conclude = Callable[[Totals], Receipt]
@@ -106,6 +111,10 @@ class PartitionFormat(Protocol):
         """All rows in blocks of bounded size."""
         ...
 
+    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+        """(N,) of each optional column that it has."""
+        ...
+
     def find_problems(self, place: Place) -> list[str]:
         """What is wrong with the bytes, columns and types; rows are worth reading if nothing."""
         ...
@@ -117,6 +126,7 @@ class Tally:
     def __init__(self) -> None:
         self._vectors = hashlib.sha256()
         self._columns: list[tuple[npt.NDArray[np.generic], ...]] = []
+        self.texts: dict[str, list[str]] = {}
         self.count = 0
 
     def add(self, rows: TileRows) -> None:
@@ -125,6 +135,8 @@ class Tally:
         little = vectors.astype(vectors.dtype.newbyteorder("<"), copy=False)
         self._vectors.update(np.ascontiguousarray(little).data)
         self._columns.append((rows.coords[:, 0], rows.coords[:, 1], rows.tissue, rows.focus))
+        for name, values in rows.texts.items():
+            self.texts.setdefault(name, []).extend(values.tolist())
         self.count += len(rows)
 
     def column(self, index: int) -> npt.NDArray[np.generic]:
@@ -138,14 +150,15 @@ class Tally:
         digest = hashlib.sha256(np.arange(self.count, dtype="<i4").tobytes())
         for index in range(4):
             digest.update(self.column(index).tobytes())
-        return Totals(self.count, self._vectors.hexdigest(), digest.hexdigest())
+        texts = config_digest(self.texts) if self.texts else ""
+        return Totals(self.count, self._vectors.hexdigest(), digest.hexdigest(), texts)
 
 
 def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[TileRows]:
     """Cut any stream of rows into blocks of `size` rows; the last may be shorter.
 
     Raises:
-        ValueError: Vectors of another length or type than `shape` says.
+        ValueError: Vectors of another length or type, or other columns, than `shape` says.
     """
     waiting: list[TileRows] = []
     count = 0
@@ -153,6 +166,8 @@ def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[
         found = (block.embeddings.shape[1:], block.embeddings.dtype.name)
         if found != ((shape.dim,), shape.dtype):
             raise ValueError(f"rows: {found}, wanted vectors of {shape.dim} {shape.dtype}")
+        if set(block.texts) != set(shape.text_columns):
+            raise ValueError(f"rows: with {sorted(block.texts)}, wanted {shape.text_columns}")
         start = 0
         while start < len(block):
             stop = min(len(block), start + size - count)
@@ -169,7 +184,10 @@ def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[
 def slice_rows(rows: TileRows, start: int, stop: int) -> TileRows:
     """Rows from `start` up to `stop`."""
     cut = slice(start, stop)
-    return TileRows(rows.coords[cut], rows.tissue[cut], rows.focus[cut], rows.embeddings[cut])
+    texts = {name: values[cut] for name, values in rows.texts.items()}
+    return TileRows(
+        rows.coords[cut], rows.tissue[cut], rows.focus[cut], rows.embeddings[cut], texts
+    )
 
 
 def join_rows(blocks: list[TileRows]) -> TileRows:
@@ -181,6 +199,7 @@ def join_rows(blocks: list[TileRows]) -> TileRows:
         np.concatenate([block.tissue for block in blocks]),
         np.concatenate([block.focus for block in blocks]),
         np.concatenate([block.embeddings for block in blocks]),
+        {n: np.concatenate([block.texts[n] for block in blocks]) for n in blocks[0].texts},
     )
 
 
@@ -203,6 +222,8 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
         empty_reason=facts.empty_reason,
         vectors_sha256=totals.vectors_sha256,
         columns_sha256=totals.columns_sha256,
+        text_columns=facts.text_columns,
+        texts_sha256=totals.texts_sha256,
         library_version=__version__,
         run_id=facts.run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

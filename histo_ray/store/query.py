@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.catalog import Partitions
-from histo_ray.store.layout import EMBEDDINGS, RUNS
+from histo_ray.store.layout import EMBEDDINGS, RUNS, is_given
 from histo_ray.store.place import Place
 
 if TYPE_CHECKING:
@@ -75,9 +75,11 @@ def _view_embeddings(
         connection.register("embeddings", pa.schema(fields).empty_table())
         return
     source = _quote_files(root, base, f"{EMBEDDINGS}/*/*/*.parquet")
+    # Columns are those of the first file unless all files are asked, which takes a look at each.
+    mixed = "true" if any(is_given(key.tiling) for key in partitions) else "false"
     connection.execute(
         f"CREATE VIEW embeddings AS SELECT * FROM read_parquet({source}, "  # noqa: S608 - quoted
-        "hive_partitioning = true, hive_types_autocast = false)"
+        f"hive_partitioning = true, hive_types_autocast = false, union_by_name = {mixed})"
     )
 
 

@@ -21,7 +21,7 @@ from histo_ray.store.catalog import (
     read_receipts,
     tabulate_slides,
 )
-from histo_ray.store.layout import FORMS, MARKER, Form, partition_path, run_path
+from histo_ray.store.layout import FORMS, MARKER, Form, is_given, partition_path, run_path
 from histo_ray.store.matrix import By, pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.place import Place, place_at
@@ -30,7 +30,15 @@ from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
 from histo_ray.store.query import run_query
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
 from histo_ray.store.verify import describe_weights, verify_store
-from histo_ray.types import Bag, EncoderFacts, PartitionKey, Receipt, RunRow, TileRows
+from histo_ray.types import (
+    Bag,
+    EncoderFacts,
+    LabelledBag,
+    PartitionKey,
+    Receipt,
+    RunRow,
+    TileRows,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,7 +147,8 @@ class Store:
         if key != facts.key:
             raise ValueError(f"key {key}, wanted {facts.key} by the facts")
         final = partition_path(key, format)
-        shape = Shape(key.slide_id, facts.encoder.dim, facts.encoder.dtype)
+        encoder = facts.encoder
+        shape = Shape(key.slide_id, encoder.dim, encoder.dtype, facts.text_columns)
         there = None if replace else find_form(self._root, key)
         if there is not None:
             return FORMATS[there].read_receipt(self._root.child(partition_path(key, there)))
@@ -183,16 +192,50 @@ class Store:
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
 
+    def labelled(self, name: str, encoder: str) -> LabelledBag:
+        """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
+
+        Raises:
+            StoreError: It is not there; says what is.
+        """
+        keys = [
+            key
+            for key in list_partitions(self._root, encoder)
+            if key.slide_id == name and is_given(key.tiling)
+        ]
+        if not keys:
+            there = name_some(k.slide_id for k in list_partitions(self._root) if is_given(k.tiling))
+            raise StoreError(
+                f"tile set {name!r} of encoder {encoder}: not in the store, wanted one of tile "
+                f"sets {there}; extract it first"
+            )
+        if len(keys) > 1:
+            raise StoreError(
+                f"tile set {name!r} of encoder {encoder}: stored with tiles of several sizes, "
+                "wanted one; remove the others' partitions, or extract it under another name"
+            )
+        form, place = self._find(keys[0])
+        coords, vectors = FORMATS[form].read_bag(place)
+        texts = FORMATS[form].read_texts(place)
+        groups = tuple(texts["group"].tolist()) if "group" in texts else None
+        return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
+
     def matrix(
         self, encoder: str, pool: Pool = "mean", by: By = "slide", tiling: str | None = None
     ) -> "pd.DataFrame":
         """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
 
+        Labelled tile sets are no slides and are left out.
+
         Raises:
             StoreError: Nothing of this encoder, or several tilings and none is named.
             ConfigError: Another `pool` or `by`.
         """
-        partitions = list_partitions(self._root, encoder, tiling)
+        partitions = {
+            key: form
+            for key, form in list_partitions(self._root, encoder, tiling).items()
+            if not is_given(key.tiling)
+        }
         if not partitions:
             raise self._unknown(None, encoder, tiling)
         tilings = {key.tiling for key in partitions}

@@ -80,10 +80,16 @@ def convert_partitions(root: Place, partitions: Partitions, to: Form, target: Pl
 
 def _copy_rows(source: Place, form: Form, built: Path, to: Form) -> None:
     receipt = FORMATS[form].read_receipt(source)
-    shape = Shape(receipt.slide.slide_id, receipt.encoder.dim, receipt.encoder.dtype)
+    encoder = receipt.encoder
+    shape = Shape(receipt.slide.slide_id, encoder.dim, encoder.dtype, receipt.text_columns)
 
     def conclude(totals: Totals) -> Receipt:
-        said = Totals(receipt.tile_count, receipt.vectors_sha256, receipt.columns_sha256)
+        said = Totals(
+            receipt.tile_count,
+            receipt.vectors_sha256,
+            receipt.columns_sha256,
+            receipt.texts_sha256,
+        )
         if totals != said:
             raise StoreError(
                 f"{source.path}: rows differ from the receipt, wanted the ones written; "

@@ -5,6 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import FORMATS, list_folders
@@ -56,6 +57,7 @@ def verify_store(root: Place) -> tuple[int, list[str]]:
         if receipt is not None:
             receipts[path] = receipt
     problems += _compare_siblings(receipts)
+    problems += _find_vanished(root, {(key.slide_id, key.encoder) for key, _ in partitions})
     return len(partitions), sorted(problems)
 
 
@@ -118,6 +120,8 @@ def _compare_totals(found: Totals, receipt: Receipt) -> list[str]:
         problems.append("vectors differ from the receipt's digest")
     if found.columns_sha256 != receipt.columns_sha256:
         problems.append("tile_id, x, y, tissue or focus differ from the receipt's digest")
+    if found.texts_sha256 != receipt.texts_sha256:
+        problems.append("label or group differ from the receipt's digest")
     if bool(receipt.tile_count) == bool(receipt.empty_reason):
         problems.append(f"{receipt.tile_count} tiles, with empty_reason {receipt.empty_reason!r}")
     return problems
@@ -135,6 +139,27 @@ def _compare_siblings(receipts: dict[str, Receipt]) -> list[str]:
             if other:
                 problems.append(f"{path}: other than most of {encoder}: {'; '.join(other)}")
     return problems
+
+
+def _find_vanished(root: Place, there: set[tuple[str, str]]) -> list[str]:
+    """Slides that a run table calls stored and that are in no partition."""
+    problems, said = [], {}
+    runs = root.child(RUNS)
+    for name in sorted(name for name in runs.names() if name.endswith(".parquet")):
+        try:
+            with runs.child(name).open() as file:
+                table = pq.read_table(file, columns=["slide_id", "encoder", "outcome"])
+        except UNREADABLE as error:
+            problems.append(f"{RUNS}/{name}: not readable ({first_line(error)})")
+            continue
+        for row in table.to_pylist():
+            said[row["slide_id"], row["encoder"]] = (name, row["outcome"])
+    return problems + [
+        f"{RUNS}/{name}: says {slide_id} of {encoder} is {outcome}, its partition is gone; "
+        "the same extract command makes it again"
+        for (slide_id, encoder), (name, outcome) in said.items()
+        if outcome != "failed" and (slide_id, encoder) not in there
+    ]
 
 
 def _find_strays(root: Place) -> list[str]:

@@ -39,6 +39,8 @@ SHARD_BLOCKS = 8
 """Blocks in a shard: 32 MiB, held in memory while it is written."""
 
 FILES_KEY = "histo_ray_files"
+NAMES_KEY = "names"
+"""Attribute of a column of text: what its integers stand for."""
 COLUMNS = {"tile_id": "int32", "x": "int32", "y": "int32", "tissue": "float32", "focus": "float32"}
 
 
@@ -68,6 +70,10 @@ class ZarrFormat:
         _write_column(group, "tile_id", np.arange(tally.count, dtype=np.int32))
         for index, name in enumerate(["x", "y", "tissue", "focus"]):
             _write_column(group, name, tally.column(index))
+        for name, values in tally.texts.items():
+            names, codes = np.unique(np.array(values, np.str_), return_inverse=True)
+            _write_column(group, name, codes.astype(np.int32))
+            group[name].attrs[NAMES_KEY] = names.tolist()
         receipt = conclude(tally.totals())
         group.attrs.update(
             {
@@ -97,11 +103,17 @@ class ZarrFormat:
         """All rows, a shard at a time."""
         x, y, tissue, focus = (_read_array(place, n) for n in ["x", "y", "tissue", "focus"])
         coords = np.stack([x, y], axis=1)
+        texts = self.read_texts(place)
         array = describe_array(place, VECTOR)
         for start in range(0, array.rows, array.shard_rows):
             cut = slice(start, min(array.rows, start + array.shard_rows))
             vectors = _read_array(place, VECTOR, cut)
-            yield TileRows(coords[cut], tissue[cut], focus[cut], vectors)
+            here = {name: values[cut] for name, values in texts.items()}
+            yield TileRows(coords[cut], tissue[cut], focus[cut], vectors, here)
+
+    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+        """(N,) of each optional column that it has."""
+        return {name: _read_text(place, name) for name in self.read_receipt(place).text_columns}
 
     def find_problems(self, place: Place) -> list[str]:
         """Changed, missing or foreign files, and arrays or types other than a partition has."""
@@ -111,7 +123,7 @@ class ZarrFormat:
             problems = _check_root(text)
             if not problems:
                 problems = _compare_files(_attributes(root)[FILES_KEY], _digest_files(place))
-            return problems or _compare_arrays(place)
+            return problems or _compare_arrays(place, self.read_receipt(place).text_columns)
         except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
             return [f"not readable as Zarr ({str(error).partition(chr(10))[0]})"]
 
@@ -138,7 +150,7 @@ def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> Non
         shape=values.shape,
         chunks=(size,),
         shards=(size,),
-        dtype=COLUMNS[name],
+        dtype=COLUMNS.get(name, "int32"),
         compressors=None,
         config={"write_empty_chunks": True},
     )
@@ -186,14 +198,14 @@ def _compare_files(written: dict[str, str], found: dict[str, str]) -> list[str]:
     return problems + [f"{name}: bytes differ from those that were written" for name in changed]
 
 
-def _compare_arrays(place: Place) -> list[str]:
+def _compare_arrays(place: Place, text_columns: tuple[str, ...]) -> list[str]:
     names = {name for name in place.names() if name != ROOT_FILE}
-    wanted = {name for name in column_names("embeddings") if name != "slide_id"}
+    wanted = {name for name in column_names("embeddings", text_columns) if name != "slide_id"}
     problems = [f"column {name}: missing" for name in sorted(wanted - names)]
     problems += [f"column {name}: unknown" for name in sorted(names - wanted)]
     for name in sorted(wanted & names):
         found = str(describe_array(place, name).dtype)
-        allowed = [COLUMNS[name]] if name in COLUMNS else ["float16", "float32"]
+        allowed = ["float16", "float32"] if name == VECTOR else [COLUMNS.get(name, "int32")]
         if found not in allowed:
             problems.append(f"column {name}: {found}, wanted {' or '.join(allowed)}")
     if not problems:
@@ -201,6 +213,18 @@ def _compare_arrays(place: Place) -> list[str]:
         if not np.array_equal(ids, np.arange(len(ids))):
             problems.append("column tile_id: not 0, 1, 2, ...")
     return problems
+
+
+def _read_text(place: Place, name: str) -> npt.NDArray[np.str_]:
+    """A column of text: integers and the names they stand for."""
+    names = _attributes(read_json(place.child(f"{name}/{ROOT_FILE}"))).get(NAMES_KEY, [])
+    codes = _read_array(place, name)
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
+        raise StoreError(
+            f"{place.path}/{name}: numbers without names, wanted one each; run store verify"
+        )
+    text: npt.NDArray[np.str_] = np.array(names, np.str_)[codes]
+    return text
 
 
 def _attributes(root: Any) -> Any:
