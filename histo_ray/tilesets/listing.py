@@ -1,0 +1,156 @@
+"""Which files a labelled tile set names: a folder with one folder a class, or a table."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from histo_ray.errors import ConfigError
+from histo_ray.slides.table import TableRow, read_table
+from histo_ray.storage import is_local, locate
+from histo_ray.tilesets.image import SUFFIXES
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One tile as it is named; not opened yet."""
+
+    label: str
+    path: str
+    """Absolute local path or URI."""
+    group: str = ""
+
+
+@dataclass
+class Listing:
+    """What a source names."""
+
+    entries: list[Entry] = field(default_factory=list)
+    """Sorted by label, then path."""
+    problems: list[str] = field(default_factory=list)
+    has_groups: bool = False
+    base: str = ""
+    """Folder that paths are shown from."""
+
+
+def list_source(source: str) -> Listing:
+    """The tiles that a folder or a table names.
+
+    Args:
+        source: A folder with one folder a class, or a `.csv`, `.parquet` or `.pq` table with the
+            columns `path` (relative ones start at the table's folder), `label` and, if patients
+            are known, `group`. Local or URI.
+
+    Raises:
+        ConfigError: Not there, neither of the two, or a table without its columns.
+    """
+    if source.lower().endswith(TABLE_SUFFIXES):
+        return _list_table(source)
+    return _list_folder(source)
+
+
+def _list_folder(source: str) -> Listing:
+    from pyarrow import fs
+
+    system, root = locate(source)
+    try:
+        kind = system.get_file_info([root])[0].type
+        infos = (
+            system.get_file_info(fs.FileSelector(root, recursive=True))
+            if kind == fs.FileType.Directory
+            else []
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"tiles {source}: cannot be reached ({' '.join(str(error).split())}), wanted a folder "
+            "or table; check the path"
+        ) from None
+    if kind != fs.FileType.Directory:
+        found = "no such folder" if kind == fs.FileType.NotFound else "a file"
+        raise ConfigError(
+            f"tiles {source}: {found}, wanted a folder with one folder a class, or a table that "
+            f"ends in {', '.join(TABLE_SUFFIXES)}; check the path"
+        )
+    prefix = "" if is_local(system) else source.partition("://")[0] + "://"
+    listing, classes = Listing(base=prefix + root), Counter[str]()
+    for info in infos:
+        parts = PurePosixPath(info.path.removeprefix(root).strip("/")).parts
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            continue
+        where = "/".join(parts)
+        is_file = info.type == fs.FileType.File
+        is_image = parts[-1].lower().endswith(SUFFIXES)
+        if not is_file:
+            if len(parts) == 1:
+                classes[parts[0]] += 0
+            else:
+                listing.problems.append(f"{where}: a folder in a class, wanted images alone")
+        elif len(parts) == 1:
+            if is_image:  # a licence or a table beside the classes does no harm
+                listing.problems.append(f"{where}: an image in no class, wanted a folder a class")
+        elif len(parts) == 2:
+            if is_image:
+                classes[parts[0]] += 1
+                listing.entries.append(Entry(parts[0], prefix + info.path))
+            else:
+                listing.problems.append(f"{where}: not an image, wanted {', '.join(SUFFIXES)} only")
+    empty = sorted(name for name, count in classes.items() if not count)
+    listing.problems += [f"{name}: an empty class, wanted images in it" for name in empty]
+    listing.entries.sort()
+    listing.problems.sort()
+    return listing
+
+
+def _list_table(source: str) -> Listing:
+    unit, columns, rows = read_table(source, "tiles")
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        raise ConfigError(
+            f"tiles {source}: no column {' and no column '.join(missing)} (found: "
+            f"{', '.join(columns) or 'none'}), wanted path, label and, if known, group; "
+            "add it to the header"
+        )
+    listing = Listing(has_groups="group" in columns, base=resolve_path("", source))
+    places: dict[str, int] = {}
+    for row in rows:
+        path, label, group = (_text(row, name) for name in ("path", "label", "group"))
+        wanted = {"path": path, "label": label} | ({"group": group} if listing.has_groups else {})
+        found = [f"{name}: empty" for name, value in wanted.items() if not value]
+        found += [row.problem] if row.problem else []
+        entry = Entry(label, resolve_path(path, source), group)
+        if path and entry.path in places:
+            found.append(f"path {path!r}: the same as in {unit} {places[entry.path]}")
+        listing.problems += [f"{unit} {row.place}: {text}" for text in found]
+        if not found:
+            places[entry.path] = row.place
+            listing.entries.append(entry)
+    listing.entries.sort()
+    return listing
+
+
+def resolve_path(path: str, table: str) -> str:
+    """`path` seen from the folder of `table`."""
+    if "://" in path:
+        return path
+    if path.startswith(("/", "~")):
+        return str(Path(path).expanduser())
+    if "://" in table:
+        return f"{table.rsplit('/', 1)[0]}/{path.removeprefix('./')}"
+    return str(Path(table).expanduser().absolute().parent / path)
+
+
+def find_thin_classes(labels: Iterable[str]) -> list[str]:
+    """What is wrong with the classes as a whole: none or one; empty if nothing."""
+    names = sorted(set(labels))
+    if len(names) >= 2:
+        return []
+    found = f"one class ({names[0]})" if names else "no tile at all"
+    return [f"{found}, wanted at least two classes"]
+
+
+def _text(row: TableRow, column: str) -> str:
+    value: Any = row.values.get(column)
+    return "" if value is None else str(value).strip()

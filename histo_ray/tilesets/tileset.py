@@ -1,0 +1,154 @@
+"""What a labelled tile set is, and reading its pixels."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import digest
+from histo_ray.errors import ConfigError
+from histo_ray.storage import locate
+from histo_ray.tilesets.image import Pixels, TileError, decode_tile
+
+LOADERS = 4
+"""Most threads that decode tiles together, where the caller does not say."""
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Some labelled tiles of one size; pixels stay in their files."""
+
+    name: str
+    """Slug; the slide_id of its embeddings in a store."""
+    classes: tuple[str, ...]
+    """Sorted."""
+    paths: tuple[str, ...]
+    """(N,) absolute local path or URI; sorted by class, then by file."""
+    labels: npt.NDArray[np.int32]
+    """(N,) index into `classes`."""
+    groups: tuple[str, ...] | None
+    """(N,) patient of each tile; None where unknown, so leakage cannot be excluded."""
+    digests: tuple[str, ...]
+    """(N,) SHA-256, in hex, of each file's decoded pixels."""
+    tile_px: int
+    """Edge of every tile in px."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all that a model can learn from it: pixels, labels, groups, order."""
+        return digest(
+            {
+                "classes": list(self.classes),
+                "labels": self.labels.tolist(),
+                "groups": self.groups and list(self.groups),
+                "pixels": list(self.digests),
+            }
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Tiles of each class."""
+        numbers = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return dict(zip(self.classes, numbers, strict=True))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """(N,) class of each tile, by name."""
+        return tuple(self.classes[label] for label in self.labels.tolist())
+
+
+def load_tiles(
+    tileset: TileSet,
+    rows: "Sequence[int] | npt.NDArray[np.integer[Any]]",
+    *,
+    threads: int | None = None,
+    check: bool = False,
+) -> Pixels:
+    """Decode some tiles.
+
+    Args:
+        tileset: The set.
+        rows: Which, in any order; repeats are decoded again.
+        threads: That decode side by side (default: a core each, at most `LOADERS`).
+        check: Refuse files whose pixels are not those that the set was read with.
+
+    Returns:
+        (n, tile_px, tile_px, 3) uint8 RGB, in the order of `rows`.
+
+    Raises:
+        ConfigError: A file has gone or changed since the set was read.
+    """
+    wanted = [int(row) for row in rows]
+    px = tileset.tile_px
+    tiles = np.empty((len(wanted), px, px, 3), np.uint8)
+
+    def load(place: int) -> None:
+        row = wanted[place]
+        pixels = _load_one(tileset, row)
+        if check and digest_pixels(pixels) != tileset.digests[row]:
+            raise _changed(tileset, row, "other pixels than when the set was read")
+        tiles[place] = pixels
+
+    count = min(threads or min(LOADERS, os.cpu_count() or 1), len(wanted))
+    if count <= 1:
+        for place in range(len(wanted)):
+            load(place)
+    else:
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(load, range(len(wanted))))
+    return tiles
+
+
+def digest_pixels(pixels: Pixels) -> str:
+    """SHA-256, in hex, of the C-order bytes of decoded pixels."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def read_bytes(path: str) -> bytes:
+    """All bytes of a local path or URI.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    scheme, mark, rest = path.partition("://")
+    if not mark:
+        return Path(path).read_bytes()
+    if scheme == "file":
+        return Path(locate(path)[1]).read_bytes()
+    with _bucket(f"{scheme}://{rest.partition('/')[0]}").open_input_file(rest) as file:
+        return bytes(file.readall())
+
+
+@lru_cache(maxsize=16)
+def _bucket(root: str) -> Any:
+    """The file system of a bucket: opened once, not once a tile."""
+    return locate(root)[0]
+
+
+def _load_one(tileset: TileSet, row: int) -> Pixels:
+    try:
+        pixels = decode_tile(read_bytes(tileset.paths[row]))
+    except TileError as error:
+        raise _changed(tileset, row, str(error)) from None
+    except OSError as error:
+        raise _changed(tileset, row, f"cannot be read ({error.strerror or error})") from None
+    if pixels.shape[:2] != (tileset.tile_px, tileset.tile_px):
+        raise _changed(tileset, row, f"{pixels.shape[1]} x {pixels.shape[0]} px now")
+    return pixels
+
+
+def _changed(tileset: TileSet, row: int, found: str) -> ConfigError:
+    return ConfigError(
+        f"tiles {tileset.name}: {tileset.paths[row]}: {found}, wanted the file as it was read; "
+        "restore it, or run again so that the set is read anew"
+    )
