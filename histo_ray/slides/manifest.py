@@ -77,8 +77,8 @@ def _slide(row: TableRow, uri: str, problems: list[_Problem]) -> Slide:
         problems.append(
             _Problem(
                 row.place,
-                f"slide_id {shown!r}: not safe as a file name, wanted at most 200 of letters, "
-                "digits, . _ - and no dot in front",
+                f"slide_id {shown!r}: not safe as a file name, wanted at most 200 of ASCII "
+                "letters, digits, . _ - and no dot in front",
             )
         )
     if not path:

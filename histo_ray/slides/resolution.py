@@ -23,11 +23,10 @@ class StatedMpp:
     @property
     def plausible(self) -> Mpp | None:
         """Both axes, each by itself; an axis left unsaid takes the other's."""
-        x = self.x if is_plausible(self.x) else None
-        y = self.y if is_plausible(self.y) else None
-        if x is None and y is None:
+        found = [mpp for mpp in (self.x, self.y) if mpp is not None and is_plausible(mpp)]
+        if not found:
             return None
-        return Mpp(x if x is not None else y, y if y is not None else x)  # type: ignore[arg-type]
+        return Mpp(found[0], found[-1])
 
 
 def is_plausible(mpp: float | None) -> bool:

@@ -23,11 +23,12 @@ class TableRow:
     """What is wrong with the row as a row; empty if nothing."""
 
 
-def read_table(uri: str) -> tuple[Unit, list[str], list[TableRow]]:
-    """Read all rows of a manifest.
+def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[TableRow]]:
+    """Read all rows of a manifest or another small table.
 
     Args:
         uri: Local path or URI; a name ending in `.parquet` or `.pq` is Parquet, any other CSV.
+        what: What the table is, for messages.
 
     Returns:
         What `place` counts, the columns, and the rows that are not blank.
@@ -41,15 +42,15 @@ def read_table(uri: str) -> tuple[Unit, list[str], list[TableRow]]:
             data: bytes = file.read()
     except OSError as error:
         raise ConfigError(
-            f"manifest {uri}: cannot be read ({' '.join(str(error).split())}), wanted a CSV or "
+            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted a CSV or "
             "Parquet file; check the path"
         ) from error
     if uri.lower().endswith((".parquet", ".pq")):
-        return "row", *_parse_parquet(data, uri)
-    return "line", *_parse_csv(data, uri)
+        return "row", *_parse_parquet(data, uri, what)
+    return "line", *_parse_csv(data, uri, what)
 
 
-def _parse_parquet(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
+def _parse_parquet(data: bytes, uri: str, what: str) -> tuple[list[str], list[TableRow]]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -57,20 +58,20 @@ def _parse_parquet(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
         table = parquet.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(
-            f"manifest {uri}: not readable as Parquet ({' '.join(str(error).split())}), wanted "
+            f"{what} {uri}: not readable as Parquet ({' '.join(str(error).split())}), wanted "
             "Parquet; write it again or give a CSV"
         ) from error
-    _check_header(table.column_names, uri)
+    _check_header(table.column_names, uri, what)
     rows = [TableRow(place, values) for place, values in enumerate(table.to_pylist(), 1)]
     return table.column_names, rows
 
 
-def _parse_csv(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
+def _parse_csv(data: bytes, uri: str, what: str) -> tuple[list[str], list[TableRow]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"manifest {uri}: byte {error.start} is not UTF-8, wanted UTF-8 text; save it as UTF-8"
+            f"{what} {uri}: byte {error.start} is not UTF-8, wanted UTF-8 text; save it as UTF-8"
         ) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
@@ -81,7 +82,7 @@ def _parse_csv(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
-                _check_header(header, uri)
+                _check_header(header, uri, what)
                 continue
             values = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
             extra = len(cells) > len(header)
@@ -89,22 +90,22 @@ def _parse_csv(data: bytes, uri: str) -> tuple[list[str], list[TableRow]]:
             rows.append(TableRow(reader.line_num, values, problem))
     except csv.Error as error:
         raise ConfigError(
-            f"manifest {uri}: line {reader.line_num}: not CSV ({error}), wanted comma-separated "
+            f"{what} {uri}: line {reader.line_num}: not CSV ({error}), wanted comma-separated "
             "values; correct the line"
         ) from error
     return header, rows
 
 
-def _check_header(names: list[str], uri: str) -> None:
+def _check_header(names: list[str], uri: str, what: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(
-            f"manifest {uri}: column {', '.join(repeated)} more than once, wanted each once; "
+            f"{what} {uri}: column {', '.join(repeated)} more than once, wanted each once; "
             "rename one"
         )
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and mark in names[0]:
             raise ConfigError(
-                f"manifest {uri}: columns separated by {name}, wanted commas; save it as CSV with "
+                f"{what} {uri}: columns separated by {name}, wanted commas; save it as CSV with "
                 "commas"
             )

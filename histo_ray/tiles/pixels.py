@@ -1,6 +1,7 @@
 """Pixels of an opened slide: its overview, and its tiles in batches."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from histo_ray.tiles.masks import (
     read_mask,
 )
 from histo_ray.tiles.resample import resample_tiles
+from histo_ray.tiles.stain import StainFit, fit_stain, normalise
 from histo_ray.tiles.tissue import find_tissue
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
 
@@ -89,6 +91,28 @@ def check_tissue_pattern(tissue: str) -> None:
         )
 
 
+STAIN_TILES = 32
+"""Tiles of a slide, evenly spread over its grid, that its stain is fitted on."""
+
+
+def fit_slide_stain(
+    slide: OpenedSlide, grid: TileGrid, level_read: LevelRead, tiling: TilingConfig
+) -> StainFit | None:
+    """Fit the stain of a slide; None if `tiling` asks for none or there are no tiles.
+
+    Raises:
+        SlideError: A tile cannot be read.
+    """
+    if tiling.stain == "none" or not len(grid):
+        return None
+    chosen = np.linspace(0, len(grid) - 1, min(STAIN_TILES, len(grid))).round().astype(int)
+    tiles = [
+        read_batch(slide, grid, level_read, tiling.tile_px, tile, tile + 1).pixels
+        for tile in chosen.tolist()
+    ]
+    return fit_stain(np.concatenate(tiles), tiling.stain)
+
+
 def read_batch(
     slide: OpenedSlide,
     grid: TileGrid,
@@ -124,9 +148,10 @@ def read_tiles(
     tile_px: int = 224,
     batch_size: int = 64,
     tissue: str = "none",
+    stain: str = "none",
     **tiling: float | None,
 ) -> Iterator[TileBatch]:
-    """All tiles of a slide, batch by batch, row-major.
+    """All tiles of a slide, batch by batch, row-major; none if a tile is larger than the slide.
 
     Args:
         slide: An opened slide.
@@ -134,20 +159,25 @@ def read_tiles(
         tile_px: Edge of a tile.
         batch_size: Tiles a batch; the last may be smaller.
         tissue: `none` (every tile), `otsu`, or a pattern of mask files.
+        stain: `none`, `macenko` or `reinhard`.
         tiling: Further fields of `TilingConfig`, as `stride_px` or `min_tissue`.
 
     Raises:
         SlideError: The slide is too coarse or damaged.
         ConfigError: Settings that make no tiling.
     """
-    given = {"mpp": mpp, "tile_px": tile_px, "tissue": tissue, **tiling}
+    given = {"mpp": mpp, "tile_px": tile_px, "tissue": tissue, "stain": stain, **tiling}
     settings = parse_settings(TilingConfig, given, "read_tiles")
     if batch_size < 1:
         raise ConfigError(f"batch_size: {batch_size}, wanted at least 1; raise it")
     mask, _, _ = locate_tissue(slide, settings)
     grid = plan_tiles(slide.pyramid, mask, settings)
     level_read = choose_level(slide.pyramid, mpp, tile_px)
-    return (
+    fit = fit_slide_stain(slide, grid, level_read, settings)
+    batches = (
         read_batch(slide, grid, level_read, tile_px, start, start + batch_size)
         for start in range(0, len(grid), batch_size)
     )
+    if fit is None:
+        return batches
+    return (replace(batch, pixels=normalise(batch.pixels, fit)) for batch in batches)
