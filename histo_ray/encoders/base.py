@@ -31,14 +31,20 @@ class EncoderSpec(Settings):
     """Slug: the `encoder=` of a partition's path."""
     request: str
     """What the user asked for, in full."""
-    source: Literal["timm", "hub", "file", "random"]
-    """Where weights come from: timm's own, a hub repository, a local file, or nowhere."""
+    source: Literal["timm", "hub", "file", "random", "store"]
+    """Where weights come from: timm's own, a hub repository, a local file, nowhere, or a store."""
     architecture: str
     """timm name; `hf-hub:org/name` while only the repository knows it."""
     hub: str | None = None
     """Repository `org/name` or `org/name@revision` that holds the weights."""
     file: str | None = None
     """Local weights (.safetensors, .pth, .pt, .bin), in place of `hub` and of timm's own."""
+    published: str | None = None
+    """Store that holds the weights, published by fine-tuning."""
+    published_name: str | None = None
+    """Name of the weights in that store."""
+    weights_sha256: str | None = None
+    """What the weights must be; None: whatever is there."""
     seed: int | None = Field(None, ge=0)
     """Of random weights."""
     dim: int | None = Field(None, ge=1)
@@ -48,6 +54,8 @@ class EncoderSpec(Settings):
     """Tile contract: edge of a tile in px; None accepts any."""
     mpp: float | None = Field(None, gt=0)
     """Tile contract: microns per pixel of a tile; None accepts any."""
+    stain: Literal["none", "macenko", "reinhard"] | None = None
+    """Tile contract: how tiles' stain is normalised; None accepts any."""
     mean: Rgb | None = None
     """Per channel, of pixels scaled to 0..1."""
     std: Rgb | None = None
@@ -90,18 +98,25 @@ class Encoder(Protocol):
     def batch_norm_folded(self) -> bool:
         """Whether batch norms were folded into convolutions."""
 
+    @property
+    def fixed_tiles(self) -> int | None:
+        """Tiles in each call of the network, whatever `encode` is given; None: as many as that."""
+
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Encode (B, height, width, 3) uint8 RGB into (B, dim) float32."""
 
 
-def check_contract(spec: EncoderSpec, mpp: float, tile_px: int, allow: bool) -> str:
+def check_contract(
+    spec: EncoderSpec, mpp: float | None, tile_px: int, allow: bool, stain: str = "none"
+) -> str:
     """Hold a tiling against what the encoder was made for.
 
     Args:
         spec: The encoder.
-        mpp: Microns per pixel of the tiles.
+        mpp: Microns per pixel of the tiles; None where unknown, which breaches nothing.
         tile_px: Edge of the tiles in px.
         allow: Accept a breach; it is then returned, to be recorded.
+        stain: How their stain is normalised.
 
     Returns:
         What is breached, as "mpp 1 instead of 0.5"; empty if nothing is.
@@ -110,10 +125,16 @@ def check_contract(spec: EncoderSpec, mpp: float, tile_px: int, allow: bool) -> 
         ConfigError: The contract is breached and `allow` is False.
     """
     broken = []
-    if spec.mpp is not None and not math.isclose(mpp, spec.mpp, rel_tol=MPP_TOLERANCE):
+    if (
+        mpp is not None
+        and spec.mpp is not None
+        and not math.isclose(mpp, spec.mpp, rel_tol=MPP_TOLERANCE)
+    ):
         broken.append(("mpp", f"{mpp:g}", f"{spec.mpp:g}"))
     if spec.tile_px is not None and tile_px != spec.tile_px:
         broken.append(("tile_px", str(tile_px), str(spec.tile_px)))
+    if spec.stain is not None and stain != spec.stain:
+        broken.append(("stain", stain, spec.stain))
     if broken and not allow:
         found = " and ".join(f"{key} {value}" for key, value, _ in broken)
         wanted = " and ".join(f"{key} {value}" for key, _, value in broken)
@@ -132,16 +153,18 @@ def encode_fixed(
 
     Kernels are chosen by shape, so a vector could depend on how many tiles came with it. Here
     the network never sees another shape than `batch_size` tiles: the last batch is filled up
-    with black tiles, whose vectors are dropped.
+    with black tiles, whose vectors are dropped. An encoder with `fixed_tiles` sees to that itself.
 
     Args:
         encoder: The encoder.
         pixels: (N, height, width, 3) RGB.
-        batch_size: Tiles a batch.
+        batch_size: Tiles a batch, where the encoder has no fixed number of its own.
 
     Returns:
         (N, dim), in the order of `pixels`.
     """
+    if encoder.fixed_tiles is not None:
+        return encoder.encode(pixels)
     vectors = np.empty((len(pixels), encoder.dim), np.float32)
     for start in range(0, len(pixels), batch_size):
         batch = pixels[start : start + batch_size]

@@ -11,7 +11,8 @@ from torch import nn
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.download import fetch_url
 from histo_ray.encoders.hub import fetch_file, fetch_weights
-from histo_ray.encoders.weights import fit_weights, read_weights
+from histo_ray.encoders.published import read_published
+from histo_ray.encoders.weights import Weights, digest_weights, fit_weights, read_weights
 from histo_ray.errors import ConfigError
 
 _timm: Any = timm
@@ -48,14 +49,15 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         spec = spec.model_copy(update={"architecture": facts["architecture"]})
     defaults = _timm_defaults(spec)
     spec = _fill_in(spec, defaults | (facts.get("pretrained_cfg") or facts))
-    path = _find_weights(spec, defaults)
+    weights = _read_weights(spec, defaults)
     network = create_network(spec, kwargs | spec.timm_kwargs)
-    if path is not None:
+    if weights is not None:
         try:
-            fit_weights(network, read_weights(path, spec.name), spec.architecture)
+            fit_weights(network, weights, spec.architecture)
         except ConfigError as error:
             prefix = f"encoder {spec.name!r}: "
             raise ConfigError(prefix + str(error).removeprefix(prefix)) from None
+    _check_digest(spec, network)
     return network.eval().requires_grad_(False), spec
 
 
@@ -114,10 +116,28 @@ def _fill_in(spec: EncoderSpec, facts: dict[str, Any]) -> EncoderSpec:
     return spec.model_copy(update=update)
 
 
-def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path | None:
-    """Where the weights lie on this machine; None for random ones."""
+def _check_digest(spec: EncoderSpec, network: nn.Module) -> None:
+    if spec.weights_sha256 is None:
+        return
+    found = digest_weights(network.state_dict())
+    if found != spec.weights_sha256:
+        raise ConfigError(
+            f"encoder {spec.name!r}: weights with SHA-256 {found[:12]}, {spec.weights_sha256[:12]} "
+            "wanted; restore the file"
+        )
+
+
+def _read_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Weights | None:
+    """The weights from wherever they are; None for random ones."""
     if spec.source == "random":
         return None
+    if spec.published is not None:
+        return read_published(spec.published, spec.published_name or spec.name)
+    return read_weights(_find_weights(spec, defaults), spec.name)
+
+
+def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path:
+    """Where the weights lie on this machine."""
     if spec.file is not None:
         return Path(spec.file).expanduser()
     if spec.source == "hub" and spec.hub:

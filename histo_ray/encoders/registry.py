@@ -9,6 +9,7 @@ from typing import Any
 
 from histo_ray.config import parse_settings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.published import find_published, list_published
 from histo_ray.encoders.request import (
     TIMM_KEYS,
     EncoderRequest,
@@ -21,18 +22,19 @@ from histo_ray.encoders.timm_names import has_timm_name, list_timm_names
 from histo_ray.errors import ConfigError
 
 BUILT_IN = Path(__file__).parent / "encoders.toml"
-_NOT_IN_TABLES = {"name", "request", "source", "seed"}
+_NOT_IN_TABLES = {"name", "request", "source", "seed", "published", "published_name"}
 
 Table = dict[str, EncoderSpec]
 
 
-def resolve(request: str, tables: Sequence[str] = ()) -> EncoderSpec:
-    """Find what a request means. Quick, offline: weights are not looked at.
+def resolve(request: str, tables: Sequence[str] = (), store: str | None = None) -> EncoderSpec:
+    """Find what a request means. Quick: weights are not looked at, and only `store` is asked.
 
     Args:
         request: As in `imgnet2048`, `resnet50.a1_in1k`, `hf-hub:org/name`,
             `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50` (or .pth, .pt, .bin).
         tables: TOML files with encoders of the user's own.
+        store: A feature store whose published encoders are known by their names.
 
     Returns:
         The spec; for names that only timm knows, timm fills in the rest when it is loaded.
@@ -41,7 +43,11 @@ def resolve(request: str, tables: Sequence[str] = ()) -> EncoderSpec:
         ConfigError: The request or a table cannot be understood.
     """
     parsed = parse_request(request)
-    values = _source_values(parsed, _merge_tables(tables))
+    table = _merge_tables(tables)
+    if store is not None and parsed.kind == "named" and parsed.source not in table:
+        published = find_published(store, parsed.source)
+        table |= {} if published is None else {parsed.source: published}
+    values = _source_values(parsed, table)
     values |= _own_values(parsed)
     kwargs = {key: parse_value(text) for key, text in parsed.keys.items() if key in TIMM_KEYS}
     values["timm_kwargs"] = values.get("timm_kwargs", {}) | kwargs
@@ -49,9 +55,10 @@ def resolve(request: str, tables: Sequence[str] = ()) -> EncoderSpec:
     return parse_settings(EncoderSpec, values, f"encoder {request!r}")
 
 
-def list_encoders(tables: Sequence[str] = ()) -> list[EncoderSpec]:
-    """All encoders known by name, the built-in ones first."""
-    return list(_merge_tables(tables).values())
+def list_encoders(tables: Sequence[str] = (), store: str | None = None) -> list[EncoderSpec]:
+    """All encoders known by name: the built-in ones, users' own, those published into `store`."""
+    published = [] if store is None else list_published(store)
+    return [*_merge_tables(tables).values(), *published]
 
 
 def _source_values(parsed: EncoderRequest, table: Table) -> dict[str, Any]:
@@ -135,7 +142,8 @@ def _own_values(parsed: EncoderRequest) -> dict[str, Any]:
 def _check_timm_name(text: str, name: str, table: Table) -> None:
     if has_timm_name(name):
         return
-    near = difflib.get_close_matches(name.partition(".")[0], [*table, *list_timm_names()], n=3)
+    known = dict.fromkeys([*table, *list_timm_names()])
+    near = difflib.get_close_matches(name.partition(".")[0], list(known), n=3)
     if near:
         remedy = f"did you mean {' or '.join(near)}?"
     else:

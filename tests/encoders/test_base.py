@@ -23,6 +23,7 @@ class PositionEncoder:
     dim = 3
     weights_sha256 = precision = device = ""
     batch_norm_folded = False
+    fixed_tiles = None
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         place = np.arange(len(pixels))
@@ -88,3 +89,14 @@ def test_nonfinite_vectors_are_counted_as_they_would_be_stored() -> None:
 def test_a_name_that_is_no_slug_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         spec(name=name)
+
+
+def test_tiles_of_another_stain_are_refused_where_the_encoder_learned_from_normalised_ones() -> (
+    None
+):
+    made_for = spec(stain="macenko")
+    assert check_contract(made_for, 0.5, 224, allow=False, stain="macenko") == ""
+    with pytest.raises(ConfigError, match=r"stain none, made for stain macenko; ask for --stain m"):
+        check_contract(made_for, 0.5, 224, allow=False)
+    broken = check_contract(made_for, 0.5, 224, allow=True)
+    assert broken == "stain none instead of macenko"

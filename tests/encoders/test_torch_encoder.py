@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,15 +181,22 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         load_encoder(resolve(CONV), device="cuda")
 
 
-def test_threads_are_set() -> None:
-    code = (
-        "import torch; from histo_ray.encoders.registry import resolve;"
-        "from histo_ray.encoders.torch_encoder import load_encoder;"
-        f"load_encoder(resolve({CONV!r}), device='cpu', threads=1); print(torch.get_num_threads())"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "1"
-    assert shown.stderr == ""
+@pytest.mark.parametrize("request_text", SMALL)
+def test_vectors_do_not_depend_on_threads_or_batch_size(
+    load: Load, tiles: MakeTiles, request_text: str
+) -> None:
+    pixels = tiles(75, 64)
+    alone, many = (load_encoder(resolve(request_text), device="cpu", threads=n) for n in (1, 3))
+    vectors = alone.encode(pixels)
+    assert np.array_equal(many.encode(pixels), vectors)
+    for size in (1, 5, 64):
+        assert np.array_equal(encode_fixed(many, pixels, size), vectors)
+    assert many.encode(pixels[:0]).shape == (0, many.dim)
+
+
+def test_a_thread_takes_few_large_tiles_and_many_small_ones(load: Load) -> None:
+    sizes = {px: load(f"random:resnet10t?px={px}").fixed_tiles for px in (32, 224, 448)}
+    assert sizes == {32: 16, 224: 8, 448: 2}
 
 
 def test_bfloat16_on_a_cpu_stays_close(load: Load, tiles: MakeTiles, cosine: Cosine) -> None:
