@@ -1,0 +1,1 @@
+"""Who is compared with whom: folds now; patients and labels join here."""
