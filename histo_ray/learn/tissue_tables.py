@@ -1,0 +1,192 @@
+"""Predictions of a tissue evaluation as tables, and what is said of them. Pure."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histo_ray.learn.metrics import ClassScores, score_classes
+from histo_ray.learn.statistics import (
+    adjust_p,
+    bootstrap_difference,
+    corrected_t_test,
+    plain_t_test,
+)
+from histo_ray.schema import arrow_schema, column_names
+
+Ints = npt.NDArray[np.int32]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the tiles that were judged."""
+
+    classes: tuple[str, ...]
+    labels: Ints
+    """(N,) index into `classes`."""
+    groups: tuple[str, ...] | None
+
+
+@dataclass
+class Tally:
+    """What one encoder got right of one split, over all repeats."""
+
+    scores: list[Row]
+    recalls: list[Row]
+    right: npt.NDArray[np.float64]
+    """(N,) share of the repeats in which a tile was right."""
+    confusion: npt.NDArray[np.int64]
+    """(K, K) over all repeats; true class by predicted class."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Means over folds, and the confusion over all repeats."""
+        return {
+            "accuracy": float(np.mean([row["accuracy"] for row in self.scores])),
+            "balanced_accuracy": float(np.mean([row["balanced_accuracy"] for row in self.scores])),
+            "recalls": ClassScores(self.confusion).recalls.tolist(),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def tabulate_predictions(
+    where: Mapping[str, Any],
+    truth: Truth,
+    folds: Ints,
+    predicted: Ints,
+    confidence: npt.NDArray[np.float32],
+    choices: npt.NDArray[np.float64],
+) -> pa.Table:
+    """One repeat of one encoder as rows of `schemas/tissue_predictions.json`.
+
+    Args:
+        where: split, encoder and repeat.
+        truth: Of the N tiles.
+        folds: (N,) fold in which each was judged.
+        predicted: (N,) class.
+        confidence: (N,) score of that class.
+        choices: (N,) what the head of its fold had chosen.
+    """
+    count = len(predicted)
+    names = pa.array(truth.classes, pa.string())
+    columns = {key: pa.array([value] * count) for key, value in where.items()} | {
+        "fold": folds,
+        "tile_id": np.arange(count, dtype=np.int32),
+        "label": names.take(pa.array(truth.labels)),
+        "predicted": names.take(pa.array(predicted)),
+        "confidence": confidence,
+        "choice": choices,
+    }
+    schema = arrow_schema("tissue_predictions")
+    return pa.table([pa.array(columns[f.name]).cast(f.type) for f in schema], schema)
+
+
+def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) -> Tally:
+    """Score every fold of some repeats.
+
+    Args:
+        tables: From `tabulate_predictions`, of one encoder and split.
+        truth: Of the tiles in them.
+        n_trained: Tiles trained on for the test set; those of --tiles.
+    """
+    count, n_classes = len(truth.labels), len(truth.classes)
+    tally = Tally([], [], np.zeros(count), np.zeros((n_classes, n_classes), np.int64))
+    for table in tables:
+        codes = pc.index_in(table["predicted"], value_set=pa.array(truth.classes))
+        predicted = codes.to_numpy().astype(np.int32)
+        tally.right += (predicted == truth.labels) / len(tables)
+        fold_of, choices = table["fold"].to_numpy(), table["choice"].to_numpy()
+        first = table.slice(0, 1).to_pylist()[0]
+        for fold in np.unique(fold_of):
+            rows = np.flatnonzero(fold_of == fold)
+            found = score_classes(truth.labels[rows], predicted[rows], n_classes)
+            tally.confusion += found.confusion
+            key = {name: first[name] for name in ("split", "encoder", "repeat")}
+            key["fold"] = int(fold)
+            trained = n_trained if first["split"] == "test" else count - len(rows)
+            tally.scores.append(
+                key
+                | {"n_train": trained, "n_test": len(rows), "choice": float(choices[rows[0]])}
+                | {"accuracy": found.accuracy, "balanced_accuracy": found.balanced_accuracy}
+            )
+            tally.recalls += [
+                key | {"label": name, "n_test": int(judged), "recall": float(recall)}
+                for name, judged, recall in zip(
+                    truth.classes, found.confusion.sum(1), found.recalls, strict=True
+                )
+            ]
+    return tally
+
+
+def compare_encoders(
+    split: str, tallies: Mapping[str, Tally], truth: Truth, resamples: int, seed: int
+) -> list[Row]:
+    """Every pair of encoders in their order, by every score: rows of `tissue_comparisons.json`."""
+    rows = []
+    for (a, one), (b, other) in itertools.combinations(tallies.items(), 2):
+        kinds = [("accuracy", ""), ("balanced_accuracy", "")]
+        for metric, label in kinds + [
+            ("recall", truth.classes[k]) for k in np.unique(truth.labels)
+        ]:
+            row = {"split": split, "encoder_a": a, "encoder_b": b, "metric": metric, "label": label}
+            row |= _bootstrap(one, other, truth, metric, label, resamples, seed)
+            row |= _test_folds(one, other, metric, label) if split == "cv" else _NOT_TESTED
+            rows.append(row)
+    for metric in {row["metric"] for row in rows}:
+        chosen = [row for row in rows if row["metric"] == metric]
+        adjusted = adjust_p([row["p_corrected"] for row in chosen])
+        for row, q in zip(chosen, adjusted, strict=True):
+            row["q_corrected"] = float(q)
+    return rows
+
+
+def to_table(name: str, rows: Sequence[Row]) -> pa.Table:
+    """Rows as the table `name` of `schemas/`."""
+    columns = {column: [row[column] for row in rows] for column in column_names(name)}
+    return pa.table(columns, arrow_schema(name))
+
+
+_NOT_TESTED = dict.fromkeys(("p_corrected", "t_low", "t_high", "p_plain"), float("nan"))
+
+
+def _bootstrap(
+    one: Tally, other: Tally, truth: Truth, metric: str, label: str, resamples: int, seed: int
+) -> Row:
+    rows = np.arange(len(truth.labels))
+    if label:
+        rows = np.flatnonzero(truth.labels == truth.classes.index(label))
+    groups = None if truth.groups is None else np.asarray(truth.groups)[rows]
+    classes = truth.labels if metric == "balanced_accuracy" else None
+    better = other.right[rows] - one.right[rows]
+    found = bootstrap_difference(better, classes, groups, resamples, seed)
+    drawn = "tile" if groups is None else "group"
+    return {"difference": found.estimate, "low": found.low, "high": found.high, "drawn": drawn}
+
+
+def _test_folds(one: Tally, other: Tally, metric: str, label: str) -> Row:
+    differences = _by_fold(other, metric, label) - _by_fold(one, metric, label)
+    differences = differences[~np.isnan(differences)]  # folds without a tile of the class
+    if len(differences) < 2:
+        return dict(_NOT_TESTED)
+    n_train = float(np.mean([row["n_train"] for row in one.scores]))
+    n_test = float(np.mean([row["n_test"] for row in one.scores]))
+    corrected = corrected_t_test(differences, n_train, n_test)
+    return {
+        "difference": float(corrected.difference),
+        "p_corrected": float(corrected.p),
+        "t_low": float(corrected.low),
+        "t_high": float(corrected.high),
+        "p_plain": float(plain_t_test(differences).p),
+    }
+
+
+def _by_fold(tally: Tally, metric: str, label: str) -> npt.NDArray[np.float64]:
+    if label:
+        return np.array([row["recall"] for row in tally.recalls if row["label"] == label])
+    return np.array([row[metric] for row in tally.scores])
