@@ -1,0 +1,77 @@
+"""An encoder's network with a classifying head on its pooled features."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from histo_ray.encoders.base import EncoderSpec, Pool
+from histo_ray.encoders.network import build_network
+from histo_ray.encoders.torch_encoder import pool_features
+
+
+class Classifier(nn.Module):
+    """Pixels to logits. `network` is what is published as an encoder."""
+
+    def __init__(self, network: nn.Module, pool: Pool, dim: int, classes: int) -> None:
+        """Take over `network`; the head is all zeros until step 1 has fitted it."""
+        super().__init__()
+        self.network: Any = network
+        self.head = nn.Linear(dim, classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self._pool: Pool = pool
+
+    def features(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised pixels to (B, dim): the encoder's vectors."""
+        if self._pool == "timm":
+            vectors: torch.Tensor = self.network(values)
+            return vectors
+        prefix = int(getattr(self.network, "num_prefix_tokens", 0))
+        channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+        features = self.network.forward_features(values)
+        return pool_features(features, self._pool, prefix, channels_last)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised pixels to (B, classes) logits."""
+        logits: torch.Tensor = self.head(self.features(values))
+        return logits
+
+
+class Normaliser:
+    """Pixels of 0..255 to what the encoder's network sees, as the encoder itself does it."""
+
+    def __init__(self, spec: EncoderSpec, device: torch.device) -> None:
+        mean = torch.tensor(spec.mean, dtype=torch.float32).reshape(1, 3, 1, 1)
+        std = torch.tensor(spec.std, dtype=torch.float32).reshape(1, 3, 1, 1)
+        self._scale = (1 / (255 * std)).to(device)
+        self._bias = (-mean / std).to(device)
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) of 0..255 to the same shape, in channels-last memory."""
+        return torch.addcmul(self._bias, values, self._scale).contiguous(
+            memory_format=torch.channels_last
+        )
+
+
+def build_classifier(spec: EncoderSpec, classes: Sequence[str]) -> tuple[Classifier, EncoderSpec]:
+    """Load an encoder and put an empty head on it.
+
+    Args:
+        spec: From `resolve`.
+        classes: Names of what the head shall tell apart.
+
+    Returns:
+        The classifier on CPU, and the spec with nothing left open.
+
+    Raises:
+        ConfigError: The weights cannot be had or do not fit.
+    """
+    network, complete = build_network(spec)
+    probe = Classifier(network, complete.pool, 1, 1)
+    side = complete.input_px or 224
+    with torch.inference_mode():
+        dim = probe.features(torch.zeros(1, 3, side, side)).shape[1]
+    complete = complete.model_copy(update={"dim": int(dim)})
+    return Classifier(network, complete.pool, int(dim), len(classes)), complete

@@ -1,0 +1,156 @@
+"""Fine-tuning from the first tile to the last weight. Plain torch: no Ray, no store.
+
+Every random number follows from the seed and the position (epoch, batch), so a run that was
+killed and goes on from its checkpoint ends with the weights of one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.finetune.checkpoint import Checkpoint, Keeper, Position, Weights
+from histo_ray.finetune.classifier import Classifier, Normaliser
+from histo_ray.finetune.compute import Compute
+from histo_ray.finetune.curves import CurveRow
+from histo_ray.finetune.epochs import Epochs
+from histo_ray.finetune.head import augmented_look, encode_part, fit_head, plain_look
+from histo_ray.finetune.job import Job, Progress, Report
+from histo_ray.finetune.judge import Scores, judge
+from histo_ray.finetune.norms import recalibrate
+from histo_ray.finetune.schedule import batch_rows
+from histo_ray.finetune.team import Solo, Team
+
+RECALIBRATION_TILES = 256
+
+
+class Outcome(NamedTuple):
+    """What training ended with."""
+
+    weights: Weights
+    """Of the classifier: the one judged and to be published."""
+    scores: Scores
+    """On the held-out tiles; nan without any."""
+    curves: list[CurveRow]
+    epoch: int
+    """Of step 2 from which the weights are."""
+
+
+def train(
+    job: Job,
+    classifier: Classifier,
+    compute: Compute,
+    keeper: Keeper,
+    report: Report = lambda progress: None,
+    team: Team | None = None,
+) -> Outcome:
+    """Run both steps, or what a checkpoint has left of them.
+
+    Args:
+        job: What to do.
+        classifier: The base with an empty head; changed in place.
+        compute: Where.
+        keeper: Keeps the checkpoint.
+        report: Called after each batch.
+        team: The workers that share each batch; None: this one alone.
+
+    Returns:
+        The same on all workers.
+
+    Raises:
+        ConfigError: The checkpoint is damaged or of another job.
+    """
+    team = team or Solo()
+    classifier.to(compute.device).to(memory_format=torch.channels_last)
+    normalise = Normaliser(job.spec, compute.device)
+    checkpoint = keeper.load(job.fingerprint(team.size))
+    if checkpoint is None:
+        checkpoint = _first_step(job, classifier, normalise, compute, team, report)
+        if team.rank == 0:
+            keeper.save(checkpoint)
+    epochs = Epochs(job, classifier, normalise, compute, keeper, team, checkpoint)
+    epochs.run(report)
+    final = epochs.checkpoint
+    classifier.load_state_dict(final.outcome)
+    scores = judge(job, classifier, normalise, compute, team)
+    return Outcome(
+        weights={name: value.cpu() for name, value in final.outcome.items()},
+        scores=scores,
+        curves=final.curves,
+        epoch=final.position.best_epoch or final.position.epoch,
+    )
+
+
+def _first_step(
+    job: Job,
+    classifier: Classifier,
+    normalise: Normaliser,
+    compute: Compute,
+    team: Team,
+    report: Report,
+) -> Checkpoint:
+    """Fit the head, and make the network ready for step 2."""
+    began = time.monotonic()
+    classifier.eval()
+    settings, views = job.recipe.head, []
+    for view in range(settings.views):
+        look = _plain(job)
+        if view:
+            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
+        views.append(
+            encode_part(classifier, normalise, job.train, compute, team, look, job.loaders)
+        )
+        rate = len(job.train) * (view + 1) / (time.monotonic() - began)
+        left = len(job.train) * (settings.views - view - 1) / rate
+        report(Progress("head", 1, 1, view + 1, settings.views, np.nan, np.nan, np.nan, rate, left))
+    labels, head = job.train.labels, classifier.head
+    weight, bias = fit_head(
+        np.concatenate(views),
+        np.tile(labels, settings.views),
+        head.out_features,
+        settings.inverse_penalty,
+    )
+    accuracy = float(((views[0] @ weight.T + bias).argmax(1) == labels).mean())
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(bias))
+    seconds = time.monotonic() - began
+    scores = judge(job, classifier, normalise, compute, team)
+    row = CurveRow(
+        "head", 1, np.nan, np.nan, accuracy, scores.loss, scores.accuracy,
+        len(job.train) * settings.views / seconds, seconds,
+    )  # fmt: skip
+    report(
+        Progress(
+            "head", 1, 1, settings.views, settings.views, np.nan, accuracy, scores.accuracy,
+            row.images_per_s, 0.0,
+        )
+    )  # fmt: skip
+    if job.recipe.network.batch_norm == "recalibrate":
+        compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
+    team.copy_first(list(classifier.state_dict().values()))
+    weights = {name: value.clone() for name, value in classifier.state_dict().items()}
+    return Checkpoint(job.fingerprint(team.size), Position(), weights, curves=[row])
+
+
+def _recalibrate(job: Job, classifier: Classifier, normalise: Normaliser, compute: Compute) -> None:
+    """Measure on some training tiles, as training will see them but for augmentation."""
+    rows = batch_rows(len(job.train), RECALIBRATION_TILES, job.seed, 0, 0)
+    look = plain_look(job.train_px, job.interpolation)
+    batches = (
+        normalise(look(torch.from_numpy(job.train.read(some)).to(compute.device), 0))
+        for some in np.array_split(rows, max(1, len(rows) // 32))
+    )
+    recalibrate(classifier.network, batches)
+
+
+def _plain(job: Job) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    return plain_look(job.input_px, job.interpolation)
+
+
+def base_digest(classifier: Classifier) -> str:
+    """SHA-256 of the encoder's weights, as receipts state it."""
+    return digest_weights(classifier.network.state_dict())

@@ -1,0 +1,200 @@
+"""Puts a fine-tuned encoder into a store: whole, or not at all, and never over another."""
+
+import hashlib
+import math
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import timm
+import torch
+
+from histo_ray._version import __version__
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.published import (
+    CARD,
+    HEAD_PREFIX,
+    MODELS,
+    WEIGHTS_FILE,
+    Base,
+    Data,
+    Metrics,
+    ModelCard,
+    read_card,
+)
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.errors import ConfigError
+from histo_ray.finetune.curves import write_curves
+from histo_ray.finetune.job import Job
+from histo_ray.finetune.judge import Scores
+from histo_ray.finetune.loop import Outcome
+from histo_ray.finetune.tiles import Part
+from histo_ray.store.place import Place, place_at
+from histo_ray.store.publish import publish, stage, write_bytes
+
+CURVES_FILE = "curves.parquet"
+NETWORK_PREFIX = "network."
+HEAD = "head."
+
+
+def check_name(store: str, name: str, fingerprint: str) -> ModelCard | None:
+    """Whether `name` is free for the result of a job.
+
+    Returns:
+        The card of this very job's result, if it is there already; None if nothing is.
+
+    Raises:
+        ConfigError: The name is in use by something else.
+    """
+    card = read_card(store, name)
+    if card is not None and card.fingerprint != fingerprint:
+        raise ConfigError(
+            f"name {name!r}: in use in {store} by weights {card.weights_sha256[:12]} of "
+            f"{card.created[:10]}, made of other tiles, settings or weights, a new name wanted; "
+            "choose another --name"
+        )
+    return card
+
+
+def publish_model(
+    store: str, name: str, job: Job, outcome: Outcome, workers: int, device: str, source: str
+) -> ModelCard:
+    """Write `models/<name>/`: weights and curves, then the card.
+
+    Args:
+        store: Path or URI of the store; it must be there.
+        name: Of the new encoder.
+        job: What was done.
+        outcome: What came of it.
+        workers: That shared each batch.
+        device: Where it was done, in words.
+        source: What is held out of what, in words.
+
+    Returns:
+        The card that is in the store now.
+
+    Raises:
+        ConfigError: The name is in use by something else.
+    """
+    network = _below(outcome.weights, NETWORK_PREFIX)
+    head = _below(outcome.weights, HEAD)
+    content = network | {HEAD_PREFIX + key: value for key, value in head.items()}
+    data = safetensors.torch.save({k: v.contiguous() for k, v in content.items()})
+    card = ModelCard(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=job.fingerprint(workers),
+        weights_sha256=digest_weights(network),
+        file_sha256=hashlib.sha256(data).hexdigest(),
+        encoder=_describe_encoder(job, name),
+        base=Base(
+            name=job.spec.name, request=job.spec.request, weights_sha256=job.base_sha256,
+            licence=job.spec.licence,
+        ),
+        classes=job.train.tiles.classes,
+        data=_describe_data(job, source),
+        recipe=job.recipe.model_dump(),
+        seed=job.seed,
+        workers=workers,
+        epoch=outcome.epoch,
+        metrics=_describe_scores(outcome.scores, job.train.tiles.classes),
+        device=device,
+        versions=library_versions(),
+    )  # fmt: skip
+    text = card.model_dump_json(indent=2).encode()
+    files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
+    if not _write(place_at(store), f"{MODELS}/{name}", files):
+        there = check_name(store, name, card.fingerprint)
+        return there or card
+    return card
+
+
+def library_versions() -> dict[str, str]:
+    """Of what can change the weights."""
+    return {
+        "histo_ray": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+    }
+
+
+def _write(root: Place, folder: str, files: dict[str, bytes]) -> bool:
+    """Write all files, the last one last; False if the folder was there first."""
+    if not root.local:
+        *_, last = files
+        if root.child(f"{folder}/{last}").kind():
+            return False
+        return all(
+            write_bytes(root, f"{folder}/{name}", data, replace=name != last)
+            for name, data in files.items()
+        )
+    with stage(root) as staged:
+        built = staged / "model"
+        built.mkdir()
+        for name, data in files.items():
+            (built / name).write_bytes(data)
+        return publish(built, root.child(folder))
+
+
+def _describe_encoder(job: Job, name: str) -> EncoderSpec:
+    """The base's spec under a new name, its weights in a store; it wants the stain it learned."""
+    spec = job.spec
+    return spec.model_copy(
+        update={
+            "name": name,
+            "request": name,
+            "source": "store",
+            "hub": None,
+            "file": None,
+            "seed": None,
+            "published": None,
+            "published_name": None,
+            "weights_sha256": None,
+            "gated": False,
+            "stain": "macenko" if job.recipe.macenko else spec.stain,
+            "about": f"{spec.name}, fine-tuned",
+        }
+    )
+
+
+def _describe_data(job: Job, source: str) -> Data:
+    held = job.held_out
+    return Data(
+        name=job.train.name,
+        digest=job.train.tiles.digest,
+        train=_count(job.train),
+        held_out={} if held is None else _count(held),
+        held_out_from=source,
+    )
+
+
+def _count(part: Part) -> dict[str, int]:
+    names: Sequence[str] = part.tiles.classes
+    numbers: list[Any] = np.bincount(part.labels, minlength=len(names)).tolist()
+    return dict(zip(names, numbers, strict=True))
+
+
+def _describe_scores(scores: Scores, classes: Sequence[str]) -> Metrics:
+    if math.isnan(scores.accuracy):
+        return Metrics()
+    recall = {
+        name: None if math.isnan(value) else value
+        for name, value in zip(classes, scores.recall, strict=True)
+    }
+    return Metrics(
+        accuracy=scores.accuracy,
+        balanced_accuracy=scores.balanced_accuracy,
+        loss=scores.loss,
+        recall=recall,
+    )
+
+
+def _below(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

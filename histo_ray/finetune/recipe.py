@@ -1,0 +1,161 @@
+"""How an encoder is fine-tuned: typed recipes, a few of them known by name. No torch.
+
+Every value is our choice, made on the data named in recipes.toml; the paper states none.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from histo_ray.config import Settings, digest, parse_settings
+from histo_ray.errors import ConfigError
+
+NAMED = Path(__file__).parent / "recipes.toml"
+DEFAULT = "default"
+BatchNorm = Literal["frozen", "train", "recalibrate"]
+
+
+class AugmentConfig(Settings):
+    """What a tile may look like in training. Every draw is new in every epoch."""
+
+    flips: bool = True
+    rotations: bool = True
+    """Quarter turns."""
+    crop: float = Field(1.0, gt=0, le=1)
+    """Least share of a tile's area that a random crop keeps; 1: no crops."""
+    stain: float = Field(0.2, ge=0, le=1)
+    """Half-width of the uniform factor on each stain's optical density; 0: no jitter."""
+    stain_shift: float = Field(0.05, ge=0, le=1)
+    """Half-width of the uniform offset added to each stain's optical density."""
+
+
+class HeadConfig(Settings):
+    """Step 1: a head on the frozen encoder, whose features are computed once."""
+
+    views: int = Field(1, ge=1, le=64)
+    """Looks at each tile: the tile as it is, then augmented ones."""
+    inverse_penalty: float = Field(0.01, gt=0)
+    """C of the logistic regression on standardised features."""
+
+
+class NetworkConfig(Settings):
+    """Step 2: the head and the upper part, or all, of the network."""
+
+    epochs: int = Field(10, ge=0, le=10_000)
+    """0: step 1 only."""
+    rate: float = Field(3e-4, gt=0)
+    """Learning rate (AdamW) of the head and the topmost layers."""
+    layer_decay: float = Field(0.9, gt=0, le=1)
+    """Factor on the rate from each of timm's layers to the one below it."""
+    stages: int | None = Field(None, ge=1)
+    """How many of the topmost stages (timm's coarse groups) are trained; None: all."""
+    batch_norm: BatchNorm = "frozen"
+    """`frozen`: eval mode; `train`: batch statistics; `recalibrate`: running statistics are
+    measured first, with the output kept, then as `train` - for weights with folded batch norms."""
+    weight_decay: float = Field(0.05, ge=0)
+    warm_up: float = Field(0.1, ge=0, le=1)
+    """Share of all steps in which the rate rises; then it falls along a cosine."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    clip: float = Field(5.0, gt=0)
+    """Largest norm of a gradient; a longer one is shortened."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay a step of the moving average of all weights, which is then what is judged and
+    published; 0: none."""
+    patience: int | None = Field(None, ge=1)
+    """Epochs without a better held-out accuracy after which training stops, and the best epoch is
+    taken; None: all epochs are run and the last one is taken."""
+
+
+class Recipe(Settings):
+    """One way to fine-tune."""
+
+    train_px: int | None = Field(None, ge=16, le=4096)
+    """Edge of what the network sees in step 2; None: the encoder's own input."""
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Tiles a step, over all workers."""
+    held_out: float = Field(0.1, ge=0, lt=1)
+    """Share of the tiles that is held out, where no validation tiles are given; 0: none."""
+    macenko: bool = False
+    """Normalise each tile's stain first. Slides to be extracted need the same."""
+    augment: AugmentConfig = Field(default_factory=lambda: AugmentConfig.model_validate({}))
+    head: HeadConfig = Field(default_factory=lambda: HeadConfig.model_validate({}))
+    network: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, over all values."""
+        return digest(self.model_dump())
+
+
+def read_recipe(source: str = DEFAULT, changes: Sequence[str] = ()) -> Recipe:
+    """Find a recipe by name or in a TOML file.
+
+    Args:
+        source: A name of `list_recipes`, or the path of a TOML file.
+        changes: `KEY=VALUE` on top, as in `network.epochs=5`.
+
+    Raises:
+        ConfigError: No such recipe or file, unknown keys, or values that are none.
+    """
+    if source in list_recipes():
+        values = _named()[source]
+    elif source.endswith(".toml"):
+        values = _read_file(Path(source).expanduser())
+    else:
+        raise ConfigError(
+            f"recipe {source!r}: unknown, one of {', '.join(list_recipes())} or a .toml file "
+            "wanted; mend --recipe"
+        )
+    for change in changes:
+        values = _merge(values, _parse_change(change))
+    return parse_settings(Recipe, values, f"recipe {source!r}")
+
+
+def list_recipes() -> list[str]:
+    """The recipes known by name."""
+    return list(_named())
+
+
+@cache
+def _named() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(NAMED.read_text(encoding="utf-8"))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"recipe {str(path)!r}: cannot be read ({error.strerror}), a TOML file wanted; "
+            "check --recipe"
+        ) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"recipe {str(path)!r}: {error}, a TOML file wanted; mend the file"
+        ) from None
+
+
+def _parse_change(change: str) -> dict[str, Any]:
+    """`network.epochs=5` as nested tables."""
+    try:
+        return tomllib.loads(change)
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(
+            f"--set {change!r}: not KEY=VALUE in TOML, as in network.epochs=5 or "
+            "network.batch_norm='train' wanted; mend it"
+        ) from None
+
+
+def _merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged, anything else is replaced."""
+    merged = dict(values)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,194 @@
+"""A whole fine-tuning in one process: settings in, a published encoder out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.published import ModelCard
+from histo_ray.encoders.registry import list_encoders, resolve
+from histo_ray.encoders.timm_names import has_timm_name
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.errors import ConfigError
+from histo_ray.finetune.checkpoint import FileKeeper
+from histo_ray.finetune.classifier import Classifier, build_classifier
+from histo_ray.finetune.compute import Compute
+from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.job import Job, Report
+from histo_ray.finetune.loop import Outcome, train
+from histo_ray.finetune.publish import check_name, publish_model
+from histo_ray.finetune.recipe import Recipe
+from histo_ray.finetune.team import Team
+from histo_ray.finetune.tiles import LoadedTiles, Part, Pixels, Rows
+from histo_ray.store.layout import CACHE
+from histo_ray.store.place import place_at
+from histo_ray.store.store import open_store
+from histo_ray.tilesets.read import read_tileset
+from histo_ray.tilesets.split import check_disjoint, hold_out
+from histo_ray.tilesets.tileset import TileSet, load_tiles
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Checked settings and tiles: all that a worker needs."""
+
+    config: FinetuneConfig
+    recipe: Recipe
+    spec: EncoderSpec
+    """Of the base, as `resolve` gives it."""
+    tileset: TileSet
+    train_rows: Rows
+    held_out: TileSet | None
+    held_out_rows: Rows
+    source: str
+    """What is held out of what, in words."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a fine-tuning."""
+
+    card: ModelCard
+    was_there: bool
+    """The same job had been published before; nothing was done."""
+
+
+def plan_finetune(config: FinetuneConfig) -> Plan:
+    """Check everything that can be checked before work begins.
+
+    Raises:
+        ConfigError: Recipe, base, name or tiles cannot be used.
+        StoreError: The store is none.
+    """
+    recipe = config.read_recipe()
+    spec = resolve(config.encoder, config.encoder_table, config.store)
+    known = {entry.name for entry in list_encoders(config.encoder_table)}
+    if config.name in known or has_timm_name(config.name):
+        raise ConfigError(
+            f"name {config.name!r}: an encoder that is known already, a new name wanted; "
+            "choose another --name"
+        )
+    open_store(config.store, create=True)
+    tileset = read_tileset(config.tiles)
+    every, none = np.arange(len(tileset)), np.empty(0, np.int64)
+    if config.validation is not None:
+        other = read_tileset(config.validation)
+        check_disjoint(tileset, other)
+        return Plan(
+            config, recipe, spec, tileset, every, other, np.arange(len(other)),
+            f"another set, {other.name}",
+        )  # fmt: skip
+    if recipe.held_out == 0:
+        return Plan(config, recipe, spec, tileset, every, None, none, "")
+    train_rows, held_rows = hold_out(tileset, recipe.held_out, config.seed)
+    source = "the same tiles, by group"
+    if tileset.groups is None:
+        source = "the same tiles, groups unknown: leakage cannot be excluded"
+    return Plan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
+
+
+def make_job(plan: Plan) -> tuple[Job, Classifier]:
+    """Load the base, and say what is to be done with it.
+
+    Raises:
+        ConfigError: Its weights cannot be had or do not fit.
+    """
+    config, tileset = plan.config, plan.tileset
+    classifier, spec = build_classifier(plan.spec, tileset.classes)
+    train_part = Part(_open(tileset, plan), plan.train_rows, tileset.name)
+    held: Part | None = None
+    if plan.held_out is not None:
+        same = plan.held_out is tileset
+        tiles = train_part.tiles if same else _open(plan.held_out, plan)
+        held = Part(tiles, plan.held_out_rows, plan.held_out.name)
+    job = Job(
+        spec=spec,
+        base_sha256=digest_weights(classifier.network.state_dict()),
+        train=train_part,
+        held_out=held,
+        recipe=plan.recipe,
+        seed=config.seed,
+        save_every_s=config.save_every_s,
+        loaders=config.loaders,
+    )
+    return job, classifier
+
+
+def work(
+    plan: Plan,
+    job: Job,
+    classifier: Classifier,
+    compute: Compute,
+    report: Report,
+    team: Team | None = None,
+) -> Outcome:
+    """Train, or go on training, with the checkpoint kept in the store.
+
+    Raises:
+        ConfigError: The checkpoint is damaged or of another job.
+    """
+    return train(job, classifier, compute, open_keeper(plan.config), report, team)
+
+
+def open_keeper(config: FinetuneConfig) -> FileKeeper:
+    """The checkpoint of a run: in the store, so that any node can go on."""
+    return FileKeeper(place_at(config.store), f"{CACHE}/finetune/{config.name}.pt")
+
+
+def finetune(
+    config: FinetuneConfig,
+    report: Report = lambda progress: None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Fine-tune in this process, and publish.
+
+    Args:
+        config: What to do.
+        report: Called after each batch.
+        tell: Called with a line on what begins.
+
+    Raises:
+        ConfigError: Settings, tiles, base or name cannot be used.
+        StoreError: The store is none.
+    """
+    tell(f"reading {config.tiles}")
+    plan = plan_finetune(config)
+    job, classifier = make_job(plan)
+    card = check_name(config.store, config.name, job.fingerprint(1))
+    if card is not None:
+        return Result(card, was_there=True)
+    compute = Compute(config.device, config.threads, config.precision)
+    tell(
+        f"{len(job.train)} tiles of {len(plan.tileset.classes)} classes to learn from, "
+        f"{len(plan.held_out_rows)} to judge on; {compute.describe()}"
+    )
+    outcome = work(plan, job, classifier, compute, report)
+    return Result(conclude(plan, job, outcome, 1, compute.describe()), was_there=False)
+
+
+def conclude(plan: Plan, job: Job, outcome: Outcome, workers: int, device: str) -> ModelCard:
+    """Publish, and drop the checkpoint."""
+    config = plan.config
+    card = publish_model(config.store, config.name, job, outcome, workers, device, plan.source)
+    open_keeper(config).delete()
+    return card
+
+
+def _open(tileset: TileSet, plan: Plan) -> LoadedTiles:
+    def load(rows: Rows) -> Pixels:
+        pixels = load_tiles(tileset, rows, threads=1)
+        if plan.recipe.macenko:  # a tile is all that is known of its slide
+            from histo_ray.tiles.stain import fit_macenko, normalise
+
+            return np.stack([normalise(tile, fit_macenko(tile)) for tile in pixels])
+        return pixels
+
+    return LoadedTiles(
+        load=load,
+        labels=tileset.labels,
+        classes=tileset.classes,
+        digest=tileset.digest,
+        tile_px=tileset.tile_px,
+        memory_bytes=int(plan.config.memory_gb * 1e9),
+    )

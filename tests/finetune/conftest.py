@@ -1,0 +1,124 @@
+"""Small labelled tiles that a small network can learn in seconds."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.finetune.classifier import Classifier, build_classifier
+from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.job import Job
+from histo_ray.finetune.recipe import read_recipe
+from histo_ray.finetune.tiles import ArrayTiles, Part
+
+CLASSES = ("dots", "plain", "stripes")
+PX = 48
+BASE = "random:resnet10t?px=48&seed=1"
+
+Pixels = npt.NDArray[np.uint8]
+MakeJob = Callable[..., tuple[Job, Classifier]]
+
+
+def draw_tiles(count: int, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int32]]:
+    """(count, 48, 48, 3) tissue-coloured tiles with dots, nothing or stripes, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(count) % len(CLASSES)).astype(np.int32)
+    colour = rng.uniform((170, 90, 140), (230, 150, 200), (count, 3))[:, None, None]
+    tiles = colour + rng.normal(0, 8, (count, PX, PX, 3))
+    rows = np.arange(PX)
+    for tile, label in zip(tiles, labels, strict=True):
+        phase = rng.integers(8)
+        if CLASSES[label] == "stripes":
+            tile[(rows + phase) % 8 < 3] -= 60
+        if CLASSES[label] == "dots":
+            on = (rows + phase) % 8 < 3
+            tile[np.outer(on, on)] -= 80
+    return np.clip(tiles, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def make_job() -> MakeJob:
+    """A job on 60 training and 21 held-out tiles, and its classifier; keywords change it."""
+
+    def make(*changes: str, seed: int = 0, base: str = BASE, **fields: Any) -> tuple[Job, Any]:
+        pixels, labels = draw_tiles(81)
+        tiles = ArrayTiles(pixels, labels, CLASSES, "digest")
+        classifier, spec = build_classifier(resolve(base), CLASSES)
+        recipe = read_recipe("default", ["network.epochs=2", "batch_size=16", *changes])
+        job = Job(
+            spec, digest_weights(classifier.network.state_dict()), Part(tiles, np.arange(60)),
+            Part(tiles, np.arange(60, 81)), recipe, seed, **fields,
+        )  # fmt: skip
+        return job, classifier
+
+    return make
+
+
+def _write_tiles(folder: Path, count: int, seed: int) -> Path:
+    pixels, labels = draw_tiles(count, seed)
+    for number, (tile, label) in enumerate(zip(pixels, labels, strict=True)):
+        place = folder / CLASSES[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tile).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_tiles() -> Callable[[Path, int, int], Path]:
+    """Writes so many PNG tiles of a seed into a folder, one folder a class."""
+    return _write_tiles
+
+
+@pytest.fixture(scope="session")
+def tile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 PNG tiles, one folder a class."""
+    return _write_tiles(tmp_path_factory.mktemp("labelled") / "tiles", 90, 3)
+
+
+@pytest.fixture
+def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """`s3://bucket`, empty, on an S3-speaking server."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "dummy")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    system = fs.S3FileSystem(
+        scheme="http", endpoint_override=f"{host}:{port}", allow_bucket_creation=True
+    )
+    system.create_dir("bucket")
+    yield "s3://bucket"
+    server.stop()
+
+
+@pytest.fixture
+def make_config(tile_folder: Path, tmp_path: Path) -> Callable[..., FinetuneConfig]:
+    """Settings of a short run over the folder; keywords change them."""
+
+    def make(**changes: Any) -> FinetuneConfig:
+        settings: dict[str, Any] = {
+            "tiles": str(tile_folder),
+            "encoder": BASE,
+            "name": "tuned",
+            "store": str(tmp_path / "store"),
+            "set": ("network.epochs=2", "batch_size=16"),
+            "device": "cpu",
+            "threads": 2,
+        }
+        return FinetuneConfig(**(settings | changes))
+
+    return make

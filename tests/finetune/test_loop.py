@@ -1,0 +1,192 @@
+"""The loop learns, repeats itself to the bit, and goes on as if never stopped."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from histo_ray.encoders.torch_encoder import TorchEncoder
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.errors import ConfigError
+from histo_ray.finetune.checkpoint import Checkpoint, FileKeeper, NoKeeper
+from histo_ray.finetune.compute import Compute, read_ahead
+from histo_ray.finetune.head import fit_head
+from histo_ray.finetune.job import Progress
+from histo_ray.finetune.judge import score
+from histo_ray.finetune.loop import Outcome, train
+from histo_ray.store.place import place_at
+
+MakeJob = Callable[..., tuple[Any, Any]]
+ALL = (
+    "network.batch_norm='recalibrate'", "network.ema=0.9", "network.patience=5",
+    "augment.crop=0.5", "head.views=2", "network.epochs=3",
+)  # fmt: skip
+
+
+class StoppedError(Exception):
+    """Raised in the middle of training."""
+
+
+def run(make_job: MakeJob, *changes: str, keeper: Any = None, **options: Any) -> Outcome:
+    report = options.pop("report", lambda progress: None)
+    job, classifier = make_job(*changes, **options)
+    return train(job, classifier, Compute("cpu", 2), keeper or NoKeeper(), report)
+
+
+def test_both_steps_learn_and_leave_their_figures(make_job: MakeJob) -> None:
+    seen: list[Progress] = []
+    outcome = run(make_job, "network.epochs=4", report=seen.append)
+    assert [(row.step, row.epoch) for row in outcome.curves] == [
+        ("head", 1), ("network", 1), ("network", 2), ("network", 3), ("network", 4),
+    ]  # fmt: skip
+    losses = [row.loss for row in outcome.curves]
+    assert math.isnan(losses[0])
+    assert losses[4] < losses[1]
+    assert outcome.scores.accuracy >= 0.9
+    assert outcome.scores.accuracy == outcome.curves[-1].held_out_accuracy
+    assert seen[-1].seconds_left == 0
+    assert (seen[-1].batch, seen[-1].batches) == (3, 3)
+
+
+@pytest.mark.parametrize("changes", [(), ALL], ids=["plain", "everything"])
+def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
+    make_job: MakeJob, tmp_path: Path, changes: tuple[str, ...]
+) -> None:
+    whole = run(make_job, *changes)
+    keeper = FileKeeper(place_at(str(tmp_path)), "cache/run.pt")
+    for stop_at in (2, 1, 2):
+        count = 0
+
+        def stop(progress: Progress, stop_at: int = stop_at) -> None:
+            nonlocal count
+            count += progress.step == "network"
+            if count == stop_at:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            run(make_job, *changes, keeper=keeper, report=stop, save_every_s=0.0)
+    resumed = run(make_job, *changes, keeper=keeper)
+    assert digest_weights(resumed.weights) == digest_weights(whole.weights)
+    assert [row[:7] for row in resumed.curves[1:]] == [row[:7] for row in whole.curves[1:]]
+    assert resumed.scores == whole.scores
+
+
+def test_another_seed_ends_with_other_weights(make_job: MakeJob) -> None:
+    first, second = run(make_job, seed=0), run(make_job, seed=1)
+    assert digest_weights(first.weights) != digest_weights(second.weights)
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    keeper = FileKeeper(place_at(str(tmp_path)), "run.pt")
+    run(make_job, keeper=keeper)
+    with pytest.raises(ConfigError, match=r"run\.pt: a checkpoint of other tiles.*delete it"):
+        run(make_job, keeper=keeper, seed=1)
+    (tmp_path / "run.pt").write_bytes((tmp_path / "run.pt").read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"run\.pt: damaged.*delete it"):
+        run(make_job, keeper=keeper)
+
+
+def test_patience_stops_early_and_takes_the_best_epoch(make_job: MakeJob) -> None:
+    worse = ("network.epochs=9", "network.patience=2", "network.rate=0.3", "network.warm_up=0.0")
+    outcome = run(make_job, *worse)
+    accuracies = [row.held_out_accuracy for row in outcome.curves[1:]]
+    assert len(accuracies) < 9
+    assert outcome.epoch == 1 + int(np.argmax(accuracies))
+    assert outcome.scores.accuracy == max(accuracies)
+
+
+def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob) -> None:
+    job, classifier = make_job("network.epochs=0")
+    outcome = train(job, classifier, Compute("cpu", 1), NoKeeper())
+    assert digest_weights(classifier.network.state_dict()) == job.base_sha256
+    assert outcome.epoch == 0
+    assert outcome.scores.accuracy > 0.5
+
+
+def test_step_one_sees_the_very_vectors_of_the_encoder(make_job: MakeJob) -> None:
+    job, classifier = make_job()
+    from histo_ray.finetune.classifier import Normaliser
+    from histo_ray.finetune.head import encode_part, plain_look
+    from histo_ray.finetune.team import Solo
+
+    compute = Compute("cpu", 2)
+    look = plain_look(32, "bicubic")
+    classifier.eval()
+    normalise = Normaliser(job.spec, compute.device)
+    features = encode_part(classifier, normalise, job.train, compute, Solo(), look, 2)
+    spec = job.spec.model_copy(update={"input_px": 32})
+    encoder = TorchEncoder(spec, classifier.network, "cpu", "float32", 1)
+    np.testing.assert_allclose(
+        features, encoder.encode(job.train.read(slice(None))), atol=1e-4, rtol=1e-3
+    )
+
+
+def test_parts_of_a_batch_on_several_threads_give_the_gradient_of_the_whole(
+    make_job: MakeJob,
+) -> None:
+    outcomes = []
+    for threads in (1, 2):
+        job, classifier = make_job("network.epochs=1", "batch_size=32", "augment.crop=0.6")
+        outcomes.append(train(job, classifier, Compute("cpu", threads), NoKeeper()))
+    one, two = outcomes
+    assert one.curves[1].loss == pytest.approx(two.curves[1].loss, rel=1e-4)
+    for name, value in one.weights.items():
+        torch.testing.assert_close(value, two.weights[name], atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_head_decides_as_the_regression_on_standardised_features(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(120) % classes).astype(np.int32)
+    features = rng.normal(3, 2, (120, 7)).astype(np.float32)
+    features[:, 2] += 3 * labels
+    weight, bias = fit_head(features, labels, classes, 0.5)
+    assert (weight.shape, bias.shape) == ((classes, 7), (classes,))
+    logits = features @ weight.T + bias
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(features, labels)
+    np.testing.assert_allclose(chances, model.predict_proba(features), atol=1e-3)
+
+
+def test_scores_are_those_of_scikit_learn_by_hand() -> None:
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3]], np.float32))
+    scores = score(logits, np.array([0, 1, 1], np.int32), 3)
+    assert scores.accuracy == pytest.approx(2 / 3)
+    assert scores.balanced_accuracy == pytest.approx(0.75)
+    assert scores.loss == pytest.approx(-np.log([0.7, 0.3, 0.5]).mean(), rel=1e-5)
+    assert scores.recall[:2] == (1.0, 0.5)
+    assert math.isnan(scores.recall[2])
+
+
+def test_reading_ahead_keeps_the_order_and_passes_errors_on() -> None:
+    assert list(read_ahead(lambda i: i * i, range(3, 40), 3)) == [i * i for i in range(3, 40)]
+
+    def fail(i: int) -> int:
+        if i == 5:
+            raise StoppedError
+        return i
+
+    with pytest.raises(StoppedError):
+        list(read_ahead(fail, range(9), 2))
+
+
+def test_a_checkpoint_judged_is_the_best_then_the_average_then_the_last() -> None:
+    from histo_ray.finetune.checkpoint import Position
+
+    names = ("weights", "average", "best")
+    tensors = {name: {"w": torch.tensor(float(i))} for i, name in enumerate(names)}
+    full = Checkpoint("f", Position(), **tensors)  # type: ignore[arg-type]
+    assert full.outcome is tensors["best"]
+    full.best = {}
+    assert full.outcome is tensors["average"]
+    full.average = {}
+    assert full.outcome is tensors["weights"]

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from histo_ray.errors import ConfigError
+from histo_ray.finetune.recipe import list_recipes, read_recipe
+
+
+def test_every_recipe_by_name_is_one() -> None:
+    assert {"default", "xception"} <= set(list_recipes())
+    fingerprints = {read_recipe(name).fingerprint() for name in list_recipes()}
+    assert len(fingerprints) == len(list_recipes())
+
+
+def test_changes_go_on_top_of_a_file_and_leave_its_other_keys(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("batch_size = 8\n[network]\nepochs = 3\nrate = 0.5\n")
+    recipe = read_recipe(str(path), ["network.epochs=7", "augment.flips=false"])
+    assert (recipe.batch_size, recipe.network.epochs, recipe.network.rate) == (8, 7, 0.5)
+    assert not recipe.augment.flips
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("epochs = 3", r"mine.toml': epochs: unknown key"),
+        ("[network]\nepoch = 3", r"network.epoch: unknown key"),
+        ("[network]\nbatch_norm = 'off'", r"network.batch_norm: .*'frozen', 'train'"),
+        ("batch_size = 0\nheld_out = 2", r"batch_size: .*; held_out: "),
+        ("[network", r"mine.toml': .* a TOML file wanted"),
+    ],
+)
+def test_what_is_no_recipe_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told) as caught:
+        read_recipe(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "told"),
+    [
+        ("exception", [], "unknown, one of default"),
+        ("no.toml", [], "cannot be read"),
+        ("default", ["network.epochs"], "not KEY=VALUE"),
+        ("default", ["network.batch_norm=train"], "not KEY=VALUE"),
+    ],
+)
+def test_unknown_recipes_and_changes_are_refused(
+    source: str, changes: list[str], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_recipe(source, changes)
