@@ -5,13 +5,13 @@
 """
 
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.config import ExtractConfig, TileSetConfig, TilingConfig
 from histo_ray.encoders.base import Encoder, check_contract, encode_fixed
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
@@ -19,8 +19,9 @@ from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store
 from histo_ray.tiles.grid import plan_tiles
-from histo_ray.tiles.pixels import locate_tissue, read_batch
+from histo_ray.tiles.pixels import fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
+from histo_ray.tiles.stain import StainFit, normalise
 from histo_ray.types import (
     EncoderFacts,
     Floats,
@@ -44,6 +45,10 @@ class SlidePlan:
     level_read: LevelRead
     empty_reason: str
     """Why the grid is empty, if it is; else empty."""
+    stain: StainFit | None = None
+    """How its tiles' stain is normalised, if at all."""
+    texts: Mapping[str, npt.NDArray[np.str_]] = field(default_factory=dict)
+    """(N,) of each optional column that its partitions have: `label`, `group`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
             f"no tile of {tiling.tile_px} px at {tiling.mpp:g} mpp lies inside the slide and is "
             f"at least {tiling.min_tissue:.0%} tissue"
         )
+    stain = fit_slide_stain(opened, grid, level_read, tiling)
     level_mpp = [m * d for m, d in zip(pyramid.mpp, level_read.downsample, strict=True)]
     realised = [m * e / tiling.tile_px for m, e in zip(level_mpp, level_read.extent, strict=True)]
     facts = SlideFacts(
@@ -99,20 +105,21 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         realised_mpp=(realised[0], realised[1]),
         tissue_method=tiling.tissue,
         tissue_digest=mask_digest,
+        stain_fit=None if stain is None else asdict(stain),
     )
-    return SlidePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason)
+    return SlidePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 
 
-def read_block(
-    opened: OpenedSlide, grid: TileGrid, level_read: LevelRead, tile_px: int, span: range
-) -> TileBlock:
-    """Read the tiles of `span` (tile_ids) and measure their focus.
+def read_block(opened: OpenedSlide, plan: SlidePlan, tile_px: int, span: range) -> TileBlock:
+    """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
 
     Raises:
         SlideError: The file cannot be read there.
     """
-    batch = read_batch(opened, grid, level_read, tile_px, span.start, span.stop)
-    return TileBlock(batch.pixels, measure_focus(batch.pixels))
+    batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop)
+    focus = measure_focus(batch.pixels)
+    pixels = batch.pixels if plan.stain is None else normalise(batch.pixels, plan.stain)
+    return TileBlock(pixels, focus)
 
 
 def encode_block(
@@ -144,7 +151,11 @@ def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
 
 
 def encoder_facts(
-    encoder: Encoder, tiling: TilingConfig, config_dtype: str, *, allow_contract_break: bool
+    encoder: Encoder,
+    tiling: TilingConfig | TileSetConfig,
+    config_dtype: str,
+    *,
+    allow_contract_break: bool,
 ) -> EncoderFacts:
     """The receipt's part on a loaded encoder; checks its tile contract.
 
@@ -171,7 +182,9 @@ def encoder_facts(
         precision=encoder.precision,
         device=f"{encoder.device} ({platform.machine()})",
         batch_norm_folded=encoder.batch_norm_folded,
-        contract_broken=check_contract(spec, tiling.mpp, tiling.tile_px, allow_contract_break),
+        contract_broken=check_contract(
+            spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
+        ),
     )
 
 
@@ -188,6 +201,7 @@ def partition_facts(plan: SlidePlan, encoder: EncoderFacts, run_id: str) -> Part
         encoder=encoder,
         run_id=run_id,
         empty_reason=plan.empty_reason,
+        text_columns=tuple(plan.texts),
     )
 
 
@@ -224,7 +238,7 @@ def _encode_rows(
     grid, tile_px = plan.grid, plan.tiling.settings["tile_px"]
     for start in range(0, len(grid), batch_size):
         span = range(start, min(start + batch_size, len(grid)))
-        block = read_block(opened, grid, plan.level_read, tile_px, span)
+        block = read_block(opened, plan, tile_px, span)
         vectors, bad = encode_block(encoder, block.pixels, batch_size, facts.dtype)
         if bad.any():
             raise SlideError(

@@ -9,10 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a shipped folder is not installed
 
-from histo_ray.cli import main
+from histo_ray.cli import run_job
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments and not arguments[0].startswith("-"):
-        arguments.insert(0, "--config")
-    sys.exit(main(["extract", *arguments]))
+    sys.exit(run_job("extract"))

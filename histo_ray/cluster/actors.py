@@ -5,6 +5,7 @@ answer (`SlideFailure`), anything else ends the run.
 """
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import ray
 
-from histo_ray.config import ExtractConfig
+from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import Encoder, EncoderSpec
 from histo_ray.errors import SlideError
 from histo_ray.extract import (
@@ -60,20 +61,44 @@ def node_id() -> str:
     return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
 
 
-class Reader:
-    """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
+class Writer:
+    """Writes partitions on one CPU. The part of a reader that does not ask what it reads."""
 
-    def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
+    def __init__(self, settings: RunSettings, niceness: int = 0) -> None:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
         pa.set_cpu_count(1)
-        self._config = config
-        self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
+        self._settings = settings
         self._store: Store | None = None
 
     def node(self) -> str:
         """Where this process runs; returns once it has started."""
         return node_id()
+
+    def commit(
+        self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
+    ) -> int:
+        """Write one partition from vectors in the object store; returns its number of tiles."""
+        if self._store is None:
+            self._store = open_store(self._settings.store)
+        facts = partition_facts(plan, encoder, run_id)
+        receipt = self._store.commit(
+            facts.key,
+            facts,
+            _rows(plan, pieces),
+            format=self._settings.format,
+            replace=self._settings.replace_changed,
+        )
+        return receipt.tile_count
+
+
+class Reader(Writer):
+    """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
+
+    def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
+        super().__init__(config, niceness)
+        self._config = config
+        self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
 
     def plan(self, slide: Slide) -> SlidePlan | SlideFailure:
         """Mask and grid of one slide."""
@@ -100,26 +125,10 @@ class Reader:
         """Pixels of the tiles of `span`, and their focus or what went wrong."""
         try:
             opened = self._opened(slide)
-            block = read_block(opened, plan.grid, plan.level_read, self._config.tile_px, span)
+            block = read_block(opened, plan, self._config.tile_px, span)
         except SlideError as error:
             return np.empty((0, 0, 0, 3), np.uint8), SlideFailure(slide.slide_id, error.problem)
         return block.pixels, block.focus
-
-    def commit(
-        self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
-    ) -> int:
-        """Write one partition from vectors in the object store; returns its number of tiles."""
-        if self._store is None:
-            self._store = open_store(self._config.store)
-        facts = partition_facts(plan, encoder, run_id)
-        receipt = self._store.commit(
-            facts.key,
-            facts,
-            _rows(plan, pieces),
-            format=self._config.format,
-            replace=self._config.replace_changed,
-        )
-        return receipt.tile_count
 
     def _opened(self, slide: Slide) -> OpenedSlide:
         if slide.slide_id in self._open:
@@ -136,17 +145,19 @@ def _rows(plan: SlidePlan, pieces: Sequence[Piece]) -> Iterator[TileRows]:
     for piece in sorted(pieces, key=lambda piece: piece.start):
         vectors = ray.get(piece.ref)[piece.rows]
         here = slice(piece.start, piece.start + len(vectors))
-        yield TileRows(grid.coords[here], grid.tissue[here], piece.focus, vectors)
+        texts = {name: values[here] for name, values in plan.texts.items()}
+        yield TileRows(grid.coords[here], grid.tissue[here], piece.focus, vectors, texts)
 
 
 class EncoderWorker:
     """All encoders of a run on one device, so that a batch of pixels is moved there once."""
 
-    def __init__(self, config: ExtractConfig, specs: Sequence[EncoderSpec], threads: int) -> None:
+    def __init__(self, config: RunSettings, specs: Sequence[EncoderSpec], threads: int) -> None:
         self._config = config
         self._specs = specs
         self._threads = threads
         self._encoders: dict[str, Encoder] = {}
+        self._loading = threading.Lock()
 
     def load(self) -> list[EncoderFacts]:
         """Load the encoders; what the receipts will say of them, in the order asked for.
@@ -192,8 +203,9 @@ class EncoderWorker:
             For each encoder the (sum of n, D) vectors; last, for each encoder, the (sum of n,)
             bool of vectors that are not finite.
         """
-        if not self._encoders:
-            self.load()  # this process took the place of one that died
+        with self._loading:
+            if not self._encoders:
+                self.load()  # this process took the place of one that died
         batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
         encoded = [
             encode_block(self._encoders[name], batch, batch_size, self._config.dtype)

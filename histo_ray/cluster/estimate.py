@@ -59,6 +59,8 @@ class PlanSummary:
     """To be written."""
     seconds: float | None
     """Estimated from one batch read and encoded here; None if there was nothing to measure."""
+    undrawn: dict[str, str]
+    """Slides without a picture, where pictures were asked for, and why."""
 
 
 def run_plan(
@@ -89,6 +91,7 @@ def run_plan(
         )
     done: list[SlideWork] = []
     seconds = None
+    undrawn: dict[str, str] = {}
     facts: list[EncoderFacts] = []
     if agenda.todo:
         with ray_session(config.address) as nodes:
@@ -102,15 +105,19 @@ def run_plan(
                 pictures.mkdir(parents=True, exist_ok=True)
                 pool = ActorPool([member.handle for member in readers])
                 slides_planned = [work.slide for work in done if work.plan]
-                drawn = pool.map(
+                answers = pool.map(
                     lambda reader, slide: reader.draw.remote(slide, str(pictures.absolute())),
                     slides_planned,
                 )
-                list(drawn)
+                for slide, problem in zip(slides_planned, answers, strict=True):
+                    if problem:
+                        undrawn[slide.slide_id] = problem
             facts = load_encoders(encoders)
             seconds = _estimate(done, readers, encoders, workers, facts)
-    for work in done:
-        rows[work.slide.slide_id] = _row(work)
+    for planned in map(_row, done):
+        rows[planned.slide_id] = planned
+        if pictures and planned.status == "failed":
+            undrawn[planned.slide_id] = "it cannot be opened or planned, see above"
     tiles = sum(work.tiles for work in done)
     size = {
         about.name: about.dim * (2 if about.dtype == "float16" else 4) + BYTES_A_ROW
@@ -122,6 +129,7 @@ def run_plan(
         vectors=sum(work.tiles * len(work.wanted) for work in done),
         bytes=sum(work.tiles * size[name] for work in done for name in work.wanted),
         seconds=seconds,
+        undrawn=undrawn,
     )
 
 

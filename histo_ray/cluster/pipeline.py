@@ -156,10 +156,10 @@ class Pipeline:
             return
         pixels = None
         if job.kind == "plan":
-            answer = actor.plan.remote(work.slide)
+            answer = actor.plan.remote(work.subject)
         elif job.kind == "read":
             pixels, answer = actor.read.options(num_returns=2).remote(
-                work.slide, work.plan_ref, job.span
+                work.subject, work.plan_ref, job.span
             )
         else:
             pieces = list(work.pieces.get(job.encoder, {}).values())

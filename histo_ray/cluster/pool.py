@@ -6,14 +6,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from histo_ray.cluster.actors import EncoderWorker, Reader
+from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
 from histo_ray.cluster.resources import Workers
-from histo_ray.config import ExtractConfig
+from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.errors import ConfigError, HistoRayError
 
+BATCHES_AT_ONCE = 2
+"""On CPU: threads that are done with one batch start on the next while others still work."""
 QUEUE_PER_WORKER = 2
-"""Calls a worker holds: one runs while the next one's pixels arrive."""
+"""Calls a reader, or an encoder on a GPU, holds: one runs, the next one's pixels arrive."""
 
 
 @dataclass(eq=False)
@@ -24,6 +26,8 @@ class Member:
     calls: set[Any] = field(default_factory=set)
     """References of unfinished calls."""
     node: str = ""
+    queue: int = QUEUE_PER_WORKER
+    """Calls it holds."""
     exclusive: bool = False
     """Whether the one call in flight must stay alone."""
     slide_id: str = ""
@@ -35,12 +39,20 @@ class Member:
     @property
     def has_room(self) -> bool:
         """Whether it takes another call."""
-        return len(self.calls) < QUEUE_PER_WORKER and not (self.exclusive or self.suspect)
+        return len(self.calls) < self.queue and not (self.exclusive or self.suspect)
 
 
-def start_readers(config: ExtractConfig, workers: Workers) -> list[Member]:
-    """Start the reader actors, spread over the nodes."""
-    actor = ray.remote(Reader).options(
+def start_readers(
+    config: RunSettings, workers: Workers, kind: type[Writer] | None = None
+) -> list[Member]:
+    """Start the reader actors, spread over the nodes.
+
+    Args:
+        config: The run.
+        workers: How many, and which share of the cluster each has.
+        kind: Their class; None: readers of slides.
+    """
+    actor = ray.remote(kind or Reader).options(
         num_cpus=workers.reader_cpus,
         max_restarts=-1,
         max_task_retries=0,
@@ -50,19 +62,20 @@ def start_readers(config: ExtractConfig, workers: Workers) -> list[Member]:
     return [Member(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
 
 
-def start_encoders(
-    config: ExtractConfig, specs: list[EncoderSpec], workers: Workers
-) -> list[Member]:
+def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Workers) -> list[Member]:
     """Start the encoder actors, spread over the nodes."""
     actor = ray.remote(EncoderWorker).options(
         num_cpus=workers.encoder_cpus,
         num_gpus=workers.encoder_gpus,
+        max_concurrency=1 if workers.encoder_gpus else BATCHES_AT_ONCE,
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
         runtime_env={"env_vars": {"OMP_NUM_THREADS": str(workers.threads)}},
     )
-    return [Member(actor.remote(config, specs, workers.threads)) for _ in range(workers.encoders)]
+    queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
+    handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
+    return [Member(handle, queue=queue) for handle in handles]
 
 
 def original_error(error: RayTaskError) -> Exception:

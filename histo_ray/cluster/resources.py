@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from histo_ray.config import ExtractConfig
+from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
 
 READER_NICENESS = 10
 """Of readers that share their cores with an encoder: encoding goes first, reading fills gaps."""
+BATCH_GPU = 128
+BATCH_A_THREAD = 16
+"""Tiles of a batch on CPU, a thread: two groups of usual size, so that threads end together."""
 READERS_PER_GPU_NODE_SPARE_CORES = 1
 """Cores of a GPU node left to the encoder process and Ray."""
 
@@ -19,6 +22,8 @@ class Node:
     cpus: float
     gpus: float
     object_store_bytes: int
+    memory_bytes: int = 0
+    """For heaps of tasks and actors."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,12 @@ class Workers:
     """Most blocks of pixels that exist at once."""
 
 
-def plan_workers(nodes: Sequence[Node], config: ExtractConfig) -> Workers:
+def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
     """Share out a cluster.
 
     With GPUs: one encoder worker a GPU, and a reader on every other core. Without: one encoder
-    worker a node, with a thread a core (one process with two threads beats two with one), and as
-    many readers as cores, which run at lower priority in the gaps.
+    worker a node (one copy of the weights), with a thread a core, and as many readers as cores,
+    which run at lower priority in the gaps.
 
     Raises:
         ConfigError: A GPU was asked for and there is none; or there is no CPU.
@@ -54,13 +59,13 @@ def plan_workers(nodes: Sequence[Node], config: ExtractConfig) -> Workers:
         raise ConfigError("the Ray cluster offers no CPU; start a node with --num-cpus 1 or more")
     if config.device == "cuda" and not gpus:
         raise ConfigError("--device cuda: the Ray cluster offers no GPU; use --device auto or cpu")
-    batch_size = config.batch_size or (128 if gpus and config.device != "cpu" else 32)
     if gpus and config.device != "cpu":
         encoders = config.encoder_workers or gpus
         spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)
         readers = config.readers or max(1, cpus - spare)
         share = min(1.0, gpus / encoders)
         threads = config.encoder_threads or 1
+        batch_size = config.batch_size or BATCH_GPU
         reader_cpus = min(1.0, max(0.01, (cpus - spare) / readers))
         workers = Workers(
             readers, _round(reader_cpus), 0, encoders, 0, share, threads, batch_size, 0
@@ -71,6 +76,7 @@ def plan_workers(nodes: Sequence[Node], config: ExtractConfig) -> Workers:
         readers = config.readers or cpus
         smallest = int(min(node.cpus for node in working))
         threads = config.encoder_threads or max(1, smallest * len(working) // encoders)
+        batch_size = config.batch_size or BATCH_A_THREAD * threads
         half = cpus / 2
         workers = Workers(
             readers,
@@ -85,7 +91,7 @@ def plan_workers(nodes: Sequence[Node], config: ExtractConfig) -> Workers:
         )
     block_bytes = batch_size * config.tile_px**2 * 3
     room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
-    wanted = 2 * workers.readers + 3 * workers.encoders
+    wanted = 2 * workers.readers + 4 * workers.encoders
     return Workers(**{**workers.__dict__, "blocks_in_flight": max(2, min(wanted, room))})
 
 

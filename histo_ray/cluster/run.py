@@ -1,22 +1,25 @@
 """A whole extraction: manifest and encoders in, partitions and a run table out."""
 
+import logging
+import os
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from histo_ray.cluster.pipeline import Counts, Pipeline
+from histo_ray.cluster.pipeline import PING_S, Counts, Pipeline
 from histo_ray.cluster.pool import Member, original_error, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.resume import plan_agenda
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.work import SlideWork
-from histo_ray.config import ExtractConfig
+from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError, HistoRayError
@@ -28,6 +31,15 @@ from histo_ray.types import EncoderFacts, RunRow
 
 SAVE_EVERY_S = 60.0
 """The run table is written this often, so that a killed driver leaves most of it."""
+
+LOAD_TRIES = 3
+"""So often a worker's process may die while loading."""
+RETURN_S = 120
+"""Most seconds that Ray gets to start a dead worker's process anew."""
+PATIENCE_S = 120
+"""Between words on encoders that are still not loaded."""
+
+_log = logging.getLogger(__name__)
 
 Report = Callable[[Counts], None]
 
@@ -48,13 +60,13 @@ class RunSummary:
         return dict(Counter(row.outcome for row in self.rows))
 
 
-def resolve_encoders(config: ExtractConfig) -> list[EncoderSpec]:
+def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
     """The encoders asked for; checks names and tile contracts before anything is started.
 
     Raises:
         ConfigError: Unknown, two under one name, or made for other tiles.
     """
-    specs = [resolve(request, config.encoder_table) for request in config.encoder]
+    specs = [resolve(request, config.encoder_table, config.store) for request in config.encoder]
     for name, times in Counter(spec.name for spec in specs).items():
         if times > 1:
             raise ConfigError(
@@ -62,7 +74,12 @@ def resolve_encoders(config: ExtractConfig) -> list[EncoderSpec]:
                 f"'{specs[-1].request}{'&' if '?' in specs[-1].request else '?'}name={name}-b'"
             )
     for spec in specs:
-        check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break)
+        check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break, config.stain)
+        here = config.address == "local" and "RAY_ADDRESS" not in os.environ
+        if here and spec.file and not Path(spec.file).expanduser().is_file():
+            raise ConfigError(
+                f"encoder {spec.name!r}: no file {spec.file}, weights wanted; check the path"
+            )
     return specs
 
 
@@ -85,16 +102,17 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     check_tissue_pattern(config.tissue)
     store = open_store(config.store, create=True)
     store.sweep()
-    run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + secrets.token_hex(3)
+    run_id = name_run()
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)
     rows, counts, interrupted = agenda.rows, Counts(0), False
-    recorder = _Recorder(store, run_id, rows)
+    recorder = Recorder(store, run_id, rows)
     try:
         if agenda.todo:
             with ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
-                pipeline = start_pipeline(config, specs, workers, store, run_id)
+                readers = start_readers(config, workers)
+                pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
                 pipeline.report = report
                 counts = pipeline.counts
                 pipeline.run(agenda.todo, recorder.add)
@@ -105,19 +123,24 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
 
 
+def name_run() -> str:
+    """A run's name: when it began, and a few random digits."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + secrets.token_hex(3)
+
+
 def start_pipeline(
-    config: ExtractConfig,
+    config: RunSettings,
     specs: Sequence[EncoderSpec],
     workers: Workers,
     store: Store,
     run_id: str,
+    readers: list[Member],
 ) -> Pipeline:
-    """Start the actors and load the encoders.
+    """Start the encoders beside `readers`, and load them.
 
     Raises:
         ConfigError: Weights that cannot be had, or that the store knows otherwise by that name.
     """
-    readers = start_readers(config, workers)
     encoders = start_encoders(config, list(specs), workers)
     facts = load_encoders(encoders)
     for about in facts:
@@ -132,17 +155,10 @@ def load_encoders(encoders: Sequence[Member]) -> list[EncoderFacts]:
 
     Raises:
         ConfigError: Weights that cannot be had, or workers that disagree on them.
+        HistoRayError: A worker's process dies whenever it loads them.
     """
-    try:
-        answers = ray.get([member.handle.load.remote() for member in encoders])
-    except RayTaskError as error:
-        raise original_error(error) from None
-    except RayActorError as error:
-        raise HistoRayError(
-            f"encoder: its process died while loading ({str(error).splitlines()[0]}); is there "
-            "enough memory? see Ray's logs"
-        ) from None
-    first: list[EncoderFacts] = answers[0]
+    answers = _load_all(encoders)
+    first = answers[0]
     for other in answers[1:]:
         for a, b in zip(first, other, strict=True):
             if a.weights_sha256 != b.weights_sha256:
@@ -153,7 +169,51 @@ def load_encoders(encoders: Sequence[Member]) -> list[EncoderFacts]:
     return first
 
 
-class _Recorder:
+def _load_all(encoders: Sequence[Member]) -> list[list[EncoderFacts]]:
+    """The answers, in the order of the workers; one whose process died is asked again."""
+    answers: dict[Member, list[EncoderFacts]] = {}
+    calls = {member.handle.load.remote(): (member, 1) for member in encoders}
+    began, told = time.monotonic(), 0
+    while calls:
+        done, _ = ray.wait(list(calls), timeout=PATIENCE_S)
+        for call in done:
+            member, tries = calls.pop(call)
+            try:
+                answers[member] = ray.get(call)
+            except RayTaskError as error:
+                raise original_error(error) from None
+            except RayActorError as error:
+                if tries >= LOAD_TRIES:
+                    raise HistoRayError(
+                        f"encoder: its process died {tries} times while loading "
+                        f"({str(error).splitlines()[0]}); is there enough memory? see Ray's logs"
+                    ) from None
+                _await_return(member)
+                calls[member.handle.load.remote()] = member, tries + 1
+        waited = int(time.monotonic() - began)
+        if calls and waited >= told + PATIENCE_S:
+            told = waited
+            _log.warning(
+                "encoders: not all loaded after %d s; weights are being fetched, or the cluster "
+                "has no room for them (ray status tells)",
+                waited,
+            )
+    return [answers[member] for member in encoders]
+
+
+def _await_return(member: Member) -> None:
+    """Wait until a worker whose process died is there again, or has had time enough."""
+    deadline = time.monotonic() + RETURN_S
+    while time.monotonic() < deadline:
+        try:
+            ray.get(member.handle.node.remote())
+        except RayActorError:
+            time.sleep(PING_S)
+        else:
+            return
+
+
+class Recorder:
     """Collects the rows of the run table and writes it now and then."""
 
     def __init__(self, store: Store, run_id: str, rows: list[RunRow]) -> None:
@@ -163,11 +223,13 @@ class _Recorder:
         self._saved = time.monotonic()
 
     def add(self, work: SlideWork) -> None:
+        """Take the rows of a slide that is finished."""
         self._rows.extend(work.rows())
         if time.monotonic() - self._saved > SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
+        """Write the table as far as it is known."""
         if not self._rows:  # a run that could not start leaves no table
             return
         self._store.write_run(self._run_id, self._rows)

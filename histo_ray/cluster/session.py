@@ -66,6 +66,7 @@ def cluster_nodes() -> list[Node]:
             cpus=float(node["Resources"].get("CPU", 0)),
             gpus=float(node["Resources"].get("GPU", 0)),
             object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
+            memory_bytes=int(node["Resources"].get("memory", 0)),
         )
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]

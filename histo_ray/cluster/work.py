@@ -64,6 +64,12 @@ class SlideWork:
     commits_queued: set[str] = field(default_factory=set)
     restarts: int = 0
     began: float = field(default_factory=time.monotonic)
+    subject: Any = None
+    """What readers are asked for; the slide, unless a run has other readers."""
+
+    def __post_init__(self) -> None:
+        """Fill in the subject."""
+        self.subject = self.subject or self.slide
 
     @property
     def tiles(self) -> int:

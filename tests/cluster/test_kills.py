@@ -1,5 +1,6 @@
 """Processes are killed in mid-run; what is in the store afterwards is what it would have been."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,6 +56,25 @@ def kill_one(titles: list[str], killed: list[int]) -> None:
         time.sleep(0.005)
 
 
+def hear_interrupts() -> None:
+    """In a child of a test run in the background: Ctrl-C is not ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def has_partition(store: Path, driver: int) -> bool:
+    """Whether a slide is in the store: others are on their way."""
+    return bool(list(store.glob("embeddings/*/*/good*.parquet")))
+
+
+def has_encoder(store: Path, driver: int) -> bool:
+    """Whether the driver has an encoder's process: the run has begun, and has seconds to go."""
+    for process in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if (process.cmdline() or [""])[0].startswith("ray::EncoderWorker"):
+                return True
+    return False
+
+
 @pytest.mark.parametrize(
     "titles",
     [["ray::Reader.read", "ray::Reader.plan"], ["ray::EncoderWorker.encode"]],
@@ -78,10 +98,15 @@ def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
     assert open_store(str(tmp_path / "store")).verify()[1] == []
 
 
-@pytest.mark.parametrize(("kind", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("kind", "code", "is_time"),
+    [(signal.SIGKILL, -9, has_partition), (signal.SIGINT, 130, has_encoder)],
+    ids=["killed", "interrupted"],
+)
 def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
     kind: signal.Signals,
     code: int,
+    is_time: Callable[[Path, int], bool],
     make_config: MakeConfig,
     read_vectors: ReadVectors,
     tmp_path: Path,
@@ -97,9 +122,10 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
         env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        preexec_fn=hear_interrupts,
     ) as process:
         deadline = time.monotonic() + 200
-        while not list((tmp_path / "store").glob("embeddings/*/*/good*.parquet")):
+        while not is_time(tmp_path / "store", process.pid):
             assert process.poll() is None, "it ended before it was stopped"
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -132,3 +158,19 @@ def test_a_slide_that_kills_its_readers_fails_and_the_others_are_done(
     assert rows["good-b"].outcome == "failed"
     assert "the process that tried to plan it died 3 times" in rows["good-b"].reason
     assert rows["good-a"].outcome == rows["good-c"].outcome == "done"
+
+
+@pytest.mark.slow
+def test_an_encoder_that_is_killed_while_it_loads_is_loaded_again(
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+    undisturbed: dict[Any, bytes],
+) -> None:
+    killed: list[int] = []
+    watcher = threading.Thread(target=kill_one, args=(["ray::EncoderWorker.load"], killed))
+    watcher.start()
+    run_extract(make_config(tmp_path / "store", encoder=(SLOW_ENCODER,)))
+    watcher.join()
+    assert killed
+    assert read_vectors(tmp_path / "store") == undisturbed

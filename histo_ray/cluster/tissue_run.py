@@ -1,0 +1,282 @@
+"""A whole tissue evaluation: tile sets and encoders in, tables and a note of what was run out."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from histo_ray._version import __version__
+from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.run import Report as ReportCounts
+from histo_ray.cluster.run import resolve_encoders
+from histo_ray.cluster.tileset_run import extract_tilesets
+from histo_ray.cohort.fold_table import parse_folds
+from histo_ray.cohort.folds import Folds, draw_folds
+from histo_ray.config import digest
+from histo_ray.encoders.published import read_card
+from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract import stored_name
+from histo_ray.learn.config import TissueConfig
+from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
+from histo_ray.learn.tissue_tables import Truth
+from histo_ray.storage import locate
+from histo_ray.store.layout import is_given
+from histo_ray.store.store import Store, open_store
+from histo_ray.store.tables import TableFolder, open_evaluation
+from histo_ray.tilesets.read import read_tileset
+from histo_ray.tilesets.split import check_disjoint
+from histo_ray.tilesets.tileset import TileSet
+
+EVALUATION_VERSION = 1
+"""Raised whenever the code changes a prediction for the same settings and data."""
+TRIED_ROWS = 2000
+"""Rows of the fit that is timed beforehand."""
+NO_GROUPS = (
+    "no groups (patients) are known, so tiles of one patient may be in several folds: "
+    "leakage cannot be excluded, and every score may be too high"
+)
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation and where it lies."""
+
+    folder: TableFolder
+    note: dict[str, Any]
+    """What `run.json` says."""
+
+
+def run_tissue(
+    config: TissueConfig,
+    report_tiles: ReportCounts = lambda counts: None,
+    say: Say = lambda text: None,
+    report: Progress = lambda done, total: None,
+) -> Evaluation:
+    """Compare encoders on labelled tiles; what is in the store already is not done again.
+
+    Args:
+        config: What to do.
+        report_tiles: Called while tiles are brought into the store.
+        say: Called with lines worth knowing before the work: the cost, and what is doubtful.
+        report: Called with (repeats done, repeats in all).
+
+    Raises:
+        HistoRayError: The run could not start, or tiles could not be extracted.
+    """
+    tiles = read_tileset(config.tiles)
+    test = read_tileset(config.test_tiles) if config.test_tiles else None
+    if test is not None:
+        check_disjoint(tiles, test)
+    truth = _truth_of(tiles)
+    folds = plan_folds(config, tiles)
+    names = _bring_in(config, [tiles] if test is None else [tiles, test], report_tiles)
+    store = open_store(config.store)
+    judged = _load(store, tiles, truth, names)
+    tested = None if test is None else _load(store, test, _truth_of(test), names)
+    dim = max(vectors.shape[1] for vectors in judged.vectors.values())
+    rows = len(tiles) * (folds.n_folds - 1) // folds.n_folds
+    fits = folds.n_folds * folds.repeats
+    head = choose_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
+    settings = HeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
+    about = _describe(config, settings, folds, store, names, tiles, test)
+    folder = open_evaluation(config.store, "tissue", f"{tiles.name}-{digest(about)[:12]}")
+    done = folder.read_note("run")
+    if done is not None:
+        say(f"run {done['run_id']} is done already; nothing was computed")
+        return Evaluation(folder, done)
+    warnings = find_seen(config, [tiles] if test is None else [tiles, test])
+    warnings += [] if tiles.groups is not None else [NO_GROUPS]
+    for warning in warnings:
+        say(warning)
+    say(describe_cost(judged, folds, settings, config))
+    began = time.monotonic()
+    outcome = run_evaluation(
+        folder,
+        judged,
+        folds,
+        settings,
+        tested,
+        address=config.address,
+        resamples=config.resamples,
+        seed=config.seed,
+        report=report,
+    )
+    note = _write_note(folder, about, outcome, truth, warnings, began)
+    folder.delete(PIECES)
+    return Evaluation(folder, note)
+
+
+def find_seen(config: TissueConfig, sets: list[TileSet]) -> list[str]:
+    """Which encoders were fine-tuned on the very tiles that they are to be judged on, in words."""
+    found = []
+    for spec in resolve_encoders(config):
+        if spec.published is None or spec.published_name is None:
+            continue
+        card = read_card(spec.published, spec.published_name)
+        found += [
+            f"{spec.name} was fine-tuned on the tiles of {tiles.name}, labels included: its score "
+            "on them flatters; judge it on tiles of other patients"
+            for tiles in sets
+            if card is not None and card.data.digest == tiles.digest
+        ]
+    return found
+
+
+def plan_folds(config: TissueConfig, tiles: TileSet) -> Folds:
+    """The folds given, or drawn.
+
+    Raises:
+        ConfigError: They do not fit the tiles, or the tiles do not suffice for them.
+    """
+    if config.fold_file is None:
+        return draw_folds(
+            tiles.label_names, config.folds, config.repeats, config.seed, tiles.groups
+        )
+    try:
+        system, path = locate(config.fold_file)
+        with system.open_input_file(path) as file:
+            table = pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        text = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"--fold-file {config.fold_file}: cannot be read ({text}), wanted Parquet; check it"
+        ) from None
+    items = [str(row) for row in range(len(tiles))]
+    return parse_folds(table, items, tiles.label_names, tiles.groups, config.fold_file)
+
+
+def describe_cost(
+    tiles: JudgedSet, folds: Folds, settings: HeadSettings, config: TissueConfig
+) -> str:
+    """What the run will cost, from one fit of at most `TRIED_ROWS` tiles on this machine."""
+    name, vectors = max(tiles.vectors.items(), key=lambda item: item[1].shape[1])
+    rows = np.arange(0, len(vectors), max(1, len(vectors) // TRIED_ROWS))
+    labels = tiles.truth.labels[rows]
+    small = TissueTiles(np.asarray(vectors[rows]), labels, len(tiles.truth.classes))
+    began = time.monotonic()
+    judge_fold(small, folds.parts[0][rows], int(folds.parts[0][rows[0]]), settings)
+    seconds = time.monotonic() - began
+    growth = len(vectors) / len(rows)
+    fits = folds.n_folds * folds.repeats * len(tiles.vectors)
+    total = fits * seconds * growth ** (2 if settings.head == "knn" else 1)
+    text = (
+        f"{fits} fits of {settings.head} on {len(vectors)} x {vectors.shape[1]} ({name}): about "
+        f"{total / 60:.1f} CPU minutes; one of {len(rows)} tiles took {seconds:.2f} s here"
+    )
+    if settings.head == "least-squares" and config.solver == "auto":
+        text += "; logistic regression would cost many times that (--solver exact)"
+    elif settings.head == "logistic" and total > 1800:
+        text += "; --solver fast takes least squares in its place"
+    return text
+
+
+def _bring_in(config: TissueConfig, sets: list[TileSet], report: ReportCounts) -> list[str]:
+    """Extract what the store lacks; the encoders' names there."""
+    summary = extract_tilesets(config, sets, report)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    lost = [row for row in summary.rows if row.outcome == "failed"]
+    if lost:
+        told = "; ".join(f"{row.slide_id} [{row.encoder}]: {row.reason}" for row in lost)
+        raise HistoRayError(f"tiles: {told}")
+    return [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
+
+
+def _truth_of(tiles: TileSet) -> Truth:
+    return Truth(tiles.classes, tiles.labels, tiles.groups)
+
+
+def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str]) -> JudgedSet:
+    bags = {name: store.labelled(tiles.name, name) for name in names}
+    for name, bag in bags.items():
+        if bag.labels != tiles.label_names:
+            raise ConfigError(
+                f"tile set {tiles.name} of {name}: stored with other labels than the files have, "
+                "wanted the same; --replace-changed extracts it again"
+            )
+    return JudgedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
+
+
+def _describe(
+    config: TissueConfig,
+    settings: HeadSettings,
+    folds: Folds,
+    store: Store,
+    names: list[str],
+    tiles: TileSet,
+    test: TileSet | None,
+) -> dict[str, Any]:
+    """All that decides the tables, and by whose digest the run is called."""
+    sets = {"tiles": tiles} if test is None else {"tiles": tiles, "test_tiles": test}
+    return {
+        "evaluation_version": EVALUATION_VERSION,
+        "task": "tissue",
+        "head": settings.head,
+        "inner_parts": settings.inner_parts,
+        "folds": {
+            "n_folds": folds.n_folds,
+            "repeats": folds.repeats,
+            "seeds": list(folds.seeds),
+            "sha256": hashlib.sha256(folds.parts.tobytes()).hexdigest(),
+        },
+        "bootstrap": {"resamples": config.resamples, "seed": config.seed},
+        "sets": {
+            key: {"name": s.name, "sha256": s.digest, "classes": s.counts, "tiles": len(s)}
+            for key, s in sets.items()
+        },
+        "encoders": {
+            name: {s.name: _snapshot(store, name, s.name) for s in sets.values()} for name in names
+        },
+    }
+
+
+def _snapshot(store: Store, encoder: str, name: str) -> dict[str, str]:
+    """Digests of the partition that was judged, and of the weights that made it."""
+    keys = [k for k in store.list_keys(encoder) if k.slide_id == name and is_given(k.tiling)]
+    (receipt,) = store.receipts(keys).values()
+    return {
+        "vectors_sha256": receipt.vectors_sha256,
+        "weights_sha256": receipt.encoder.weights_sha256,
+        "request": receipt.encoder.request,
+    }
+
+
+def _write_note(
+    folder: TableFolder,
+    about: dict[str, Any],
+    outcome: Outcome,
+    truth: Truth,
+    warnings: list[str],
+    began: float,
+) -> dict[str, Any]:
+    packages = ("numpy", "scipy", "scikit-learn", "pyarrow", "ray")
+    note = about | {
+        "run_id": folder.folder.rpartition("/")[2],
+        "classes": list(truth.classes),
+        "summary": {
+            split: {name: tally.summary for name, tally in by_name.items()}
+            for split, by_name in outcome.tallies.items()
+        },
+        "comparisons": [
+            {key: None if value != value else value for key, value in row.items()}
+            for row in outcome.comparisons
+        ],
+        "warnings": warnings,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 1),
+        "versions": {"histo_ray": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in packages},
+    }
+    folder.write_note("run", note)
+    return note

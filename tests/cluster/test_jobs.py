@@ -1,0 +1,142 @@
+"""`ray job submit` of the job files, to a cluster of its own with token authentication."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from histo_ray.config import ExtractConfig
+from histo_ray.store.store import open_store
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+RAY = str(BIN / "ray")
+START_S = 180
+
+MakeConfig = Callable[..., ExtractConfig]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running head node, and how to reach it."""
+
+    dashboard: str
+    environment: dict[str, str]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """`ray start --head` on loopback with a token, as the README says."""
+    folder = tmp_path_factory.mktemp("head")
+    token = folder / "token"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    }
+    token.write_text("0123456789abcdef" * 4)
+    port, dashboard, agent = free_port(), free_port(), free_port()
+    command: list[str] = [
+        *(RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1"),
+        *(f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
+        f"--dashboard-agent-listen-port={agent}",  # the usual one is that of other tests' Ray
+        *("--num-cpus=2", "--include-dashboard=true", "--object-store-memory=200000000"),
+    ]
+    log = folder / "head.log"
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        ) as head,
+    ):
+        address = f"http://127.0.0.1:{dashboard}"
+        try:
+            deadline = time.monotonic() + START_S
+            trial = [RAY, "job", "submit", "--address", address, "--", "true"]
+            while subprocess.run(trial, env=environment, capture_output=True).returncode:
+                assert head.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.5)
+            yield Cluster(address, environment)
+        finally:
+            os.killpg(head.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                head.wait(5)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+
+
+def submit(
+    cluster: Cluster, folder: Path, *entrypoint: str, **changes: str
+) -> "subprocess.CompletedProcess[str]":
+    command = [RAY, "job", "submit", "--address", cluster.dashboard]
+    return subprocess.run(
+        [*command, "--working-dir", str(folder), "--", *entrypoint],
+        env=cluster.environment | changes,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """What a user ships: the code, without an installation, and nothing else."""
+    folder = tmp_path / "shipped"
+    for name in ("histo_ray", "jobs", "schemas"):
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    return folder
+
+
+def test_a_submitted_extraction_fills_the_store_and_its_log_and_exit_code_come_back(
+    cluster: Cluster, shipped: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path / "store")
+    (shipped / "run.toml").write_text(
+        f'manifest = "{config.manifest}"\nstore = "{config.store}"\n'
+        f'encoder = ["{config.encoder[0]}"]\ntile_px = {config.tile_px}\nbatch_size = 16\n'
+    )
+    answer = submit(cluster, shipped, "python", "jobs/extract.py", "run.toml")
+    told = answer.stdout + answer.stderr
+    assert "6 slides x 1 encoders: 3 done, 1 empty, 2 failed" in told, told
+    assert answer.returncode == 1, told  # two slides are broken on purpose
+    assert open_store(config.store).verify() == (4, [])
+
+
+def test_a_job_that_cannot_start_says_why_in_one_line(cluster: Cluster, shipped: Path) -> None:
+    (shipped / "run.toml").write_text('manifest = "no.csv"\nstore = "s"\nencoder = ["resnet50"]\n')
+    answer = submit(cluster, shipped, "python", "jobs/extract.py", "run.toml")
+    told = answer.stdout + answer.stderr
+    assert answer.returncode == 1, told
+    assert "no.csv: cannot be read" in told
+    assert "histo_ray/cli/main.py" not in told  # no traceback of ours
+
+
+def test_without_the_token_nothing_is_run(cluster: Cluster, shipped: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other-token"
+    other.write_text("f" * 64)
+    marker = tmp_path / "was-run"
+    answer = submit(cluster, shipped, "touch", str(marker), RAY_AUTH_TOKEN_PATH=str(other))
+    assert answer.returncode != 0
+    assert not marker.exists()
