@@ -43,8 +43,12 @@ def picture_slide(slide: Slide, tiling: TilingConfig, fallback_mpp: float | None
         widest_um = max(n * mpp for n, mpp in zip(pyramid.size, pyramid.mpp, strict=True))
         finest = max(pyramid.mpp)
         image, downsample = read_overview(opened, max(finest, widest_um / PICTURE_PX))
+    note = (
+        f"tiles of {tiling.tile_px} px at {tiling.mpp:g} um/px  ·  "
+        "green line: tissue  ·  blue boxes: tiles kept"
+    )
     return SlidePicture(
-        draw_preview(image, downsample, pyramid, mask, plan.grid, slide.slide_id),
+        draw_preview(image, downsample, pyramid, mask, plan.grid, slide.slide_id, note),
         draw_overlay(image, downsample, mask, plan.grid),
         plan.grid,
         image,

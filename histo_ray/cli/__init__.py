@@ -1,5 +1,5 @@
 """The program `histo-ray`: parse, call, print."""
 
-from histo_ray.cli.main import main
+from histo_ray.cli.main import main, run_job
 
-__all__ = ["main"]
+__all__ = ["main", "run_job"]

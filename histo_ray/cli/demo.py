@@ -14,6 +14,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make synthetic slides, extract them with two encoders, ask the store, draw pictures."""
-    from histo_ray.demo import run_demo
+    from histo_ray.demo.run import run_demo
 
     return run_demo(Path(args.out), small=args.small, seed=args.seed)

@@ -7,6 +7,7 @@ import json
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
+    parser.add_argument("--store", help="list the encoders published into this store too")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -15,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """List the encoders that have an entry."""
     from histo_ray.encoders.registry import list_encoders
 
-    specs = list_encoders(args.encoder_table)
+    specs = list_encoders(args.encoder_table, args.store)
     if args.json:
         print(json.dumps([spec.model_dump() for spec in specs], indent=2))
         return 0
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         gated = "yes" if spec.gated else "no"
         print(f"{spec.name:<22} {spec.dim or '':>5}  {px:>7}  {mpp:>5}  {gated:<5}  {spec.licence}")
     print(
-        "\nalso: any timm name, hf-hub:ORG/NAME, PATH.safetensors?arch=NAME, random:NAME?seed=0, "
-        "and entries of your own (--encoder-table FILE.toml)"
+        "\nalso: any timm name, hf-hub:ORG/NAME, PATH?arch=NAME (.safetensors, .pth, .pt or .bin), "
+        "random:NAME?seed=0, and entries of your own (--encoder-table FILE.toml)"
     )
     return 0

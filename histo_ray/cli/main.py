@@ -13,6 +13,8 @@ VERBS = {
     "demo": "the main job on embedded synthetic slides, offline, on this machine",
     "plan": "dry run of an extraction: tiles, lost slides and why, bytes, time",
     "extract": "manifest + encoders -> feature store",
+    "finetune": "labelled tiles -> a new encoder, published into the store",
+    "evaluate": "tissue: cross-validation of encoders on labelled tiles, with honest statistics",
     "encoders": "list the encoders that have an entry, with their tile contracts",
     "store": "ls | verify | sql | export | gc",
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
@@ -52,3 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     return code
+
+
+def run_job(*verbs: str) -> int:
+    """Run a verb as a job file does: the first argument may be the run file.
+
+    Returns:
+        The verb's exit code.
+    """
+    arguments = sys.argv[1:]
+    if arguments and not arguments[0].startswith("-"):
+        arguments.insert(0, "--config")
+    return main([*verbs, *arguments])

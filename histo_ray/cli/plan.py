@@ -49,5 +49,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if plan.seconds is not None:
         print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
-    print("nothing was written", file=sys.stderr)
+    if args.pictures:
+        print(f"pictures of slides that the store lacks: {args.pictures}")
+        for slide_id, problem in plan.undrawn.items():
+            print(f"  no picture of {slide_id}: {problem}")
+    print("nothing was written into the store", file=sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -37,8 +37,8 @@ def run_ls(args: argparse.Namespace) -> int:
 
     slides = open_store(args.store).slides()
     if not args.slides:
-        groups = ["encoder", "tiling", "dim", "format"]
-        slides = slides.groupby(groups, as_index=False).agg(
+        groups = ["encoder", "dim", "tile_px", "tile_mpp", "tiling", "format"]
+        slides = slides.groupby(groups, as_index=False, dropna=False).agg(
             slides=("slide_id", "nunique"),
             patients=("patient_id", "nunique"),
             tiles=("n_tiles", "sum"),

@@ -38,6 +38,7 @@ def draw_preview(
     mask: TissueMask | None = None,
     grid: TileGrid | None = None,
     title: str = "",
+    note: str = "",
 ) -> Picture:
     """Draw a slide's overview with caption, scale bar, tissue outline and tiles.
 
@@ -48,6 +49,7 @@ def draw_preview(
         mask: Tissue to outline; None draws none.
         grid: Tiles to draw; None draws none.
         title: First line; the slide's id if empty.
+        note: Added to the caption.
 
     Returns:
         (height, width, 3) RGB, at least 392 px wide.
@@ -57,7 +59,7 @@ def draw_preview(
     scale = downsample[0] * pyramid.mpp.x
     height, width = overlay.shape[:2]
     draw_scale_bar(overlay, scale, (0, 0, width, height))
-    caption = describe(pyramid, grid)
+    caption = "  ·  ".join(filter(None, [describe(pyramid, grid), note]))
     return framed(overlay, title or pyramid.slide_id, caption)
 
 

@@ -31,6 +31,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*EXTRACT, *RANDOM, "--mpp", "0"], "mpp: .* greater than or equal to 0.05"),
         ([*EXTRACT, *RANDOM, "--tissue", "x"], "tissue 'x': not a method"),
         ([*EXTRACT, "--encoder", "virchow", "--mpp", "1"], "--allow-contract-break"),
+        ([*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"], "no file .*no.safetensors"),
         ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),
         ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),
         ([*EXTRACT, *RANDOM, "--config", "typo.toml"], "tile_pixels: unknown key"),
@@ -88,3 +89,17 @@ def test_encoders_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["encoders", "--json"]) == 0
     names = {entry["name"] for entry in json.loads(capsys.readouterr().out)}
     assert {"imgnet2048", "uni", "uni2-h", "virchow2", "h-optimus-0", "prov-gigapath"} <= names
+
+
+@pytest.mark.ray
+def test_doctor_says_what_is_there_and_what_is_bad(
+    shared_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json", *RANDOM]) == 0
+    findings = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert {"python", "openslide", "gpu", "memory", "disk", "ray", "weights"} <= findings.keys()
+    assert "512 features" in findings["encoder"]["found"]
+    assert all(entry["state"] != "bad" for entry in findings.values())
+    assert main(["doctor", "--encoder", "no.safetensors?arch=resnet18"]) == 2
+    told = capsys.readouterr().out
+    assert re.search(r"^bad +encoder .*no file", told, re.MULTILINE)

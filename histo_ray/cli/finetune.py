@@ -1,0 +1,98 @@
+"""`histo-ray finetune`."""
+
+import argparse
+import math
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from histo_ray.cli.flags import add_settings, read_settings
+
+if TYPE_CHECKING:
+    from histo_ray.finetune.job import Progress
+    from histo_ray.finetune.run import Result
+
+LINE_EVERY_S = 15.0
+"""Between lines within an epoch."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    from histo_ray.finetune.config import FinetuneConfig
+
+    add_settings(parser, FinetuneConfig)
+    parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fine-tune, publish, and say what came of it."""
+    from histo_ray.finetune.config import FinetuneConfig
+
+    config = read_settings(args, FinetuneConfig)
+    from histo_ray.cluster.training import run_finetune
+
+    result = run_finetune(config, Lines().report, tell)
+    if args.json:
+        print(result.card.model_dump_json(indent=2))
+    else:
+        print_result(result, config.store)
+    return 0
+
+
+class Lines:
+    """Progress on stderr, a line now and then and one an epoch."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def report(self, progress: "Progress") -> None:
+        """Show how far training is."""
+        if progress.batch == progress.batches or time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINE_EVERY_S
+            tell(describe(progress))
+
+
+def tell(text: str) -> None:
+    """A line on stderr."""
+    print(f"finetune: {text}", file=sys.stderr, flush=True)
+
+
+def describe(progress: "Progress") -> str:
+    """Step, loss, accuracy, images/s and time left, in words. Pure."""
+    from histo_ray.cli.progress import format_seconds
+
+    parts = [f"step 1, view {progress.batch}/{progress.batches}"]
+    if progress.step == "network":
+        parts = [
+            f"step 2, epoch {progress.epoch}/{progress.epochs}, "
+            f"batch {progress.batch}/{progress.batches}"
+        ]
+    figures = {
+        "loss {:.3f}": progress.loss,
+        "accuracy {:.3f}": progress.accuracy,
+        "held out {:.3f}": progress.held_out_accuracy,
+        "{:.1f} images/s": progress.images_per_s,
+    }
+    parts += [text.format(value) for text, value in figures.items() if not math.isnan(value)]
+    if progress.seconds_left > 0:
+        parts.append(f"about {format_seconds(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def print_result(result: "Result", store: str) -> None:
+    """Say what is in the store now."""
+    card = result.card
+    if result.was_there:
+        tell("published before by the same run; nothing to do")
+    judged = "not judged: nothing was held out"
+    if card.metrics.accuracy is not None:
+        judged = (
+            f"accuracy {card.metrics.accuracy:.3f}, balanced "
+            f"{card.metrics.balanced_accuracy:.3f} on {sum(card.data.held_out.values())} tiles "
+            f"({card.data.held_out_from})"
+        )
+    print(f"{card.name}: {card.base.name}, fine-tuned on {sum(card.data.train.values())} tiles")
+    print(f"  head: {judged}")
+    print(f"  weights {card.weights_sha256[:12]} in {store}/models/{card.name}")
+    print(f"  next: histo-ray extract --store {store} --encoder {card.name} ...")

@@ -1,0 +1,1 @@
+"""`histo-ray demo`: the whole job on synthetic data."""

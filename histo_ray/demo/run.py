@@ -1,0 +1,109 @@
+"""The main job on an embedded synthetic cohort: a fine-tuned encoder, slides, features, answers."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from histo_ray.cluster.run import RunSummary, run_extract
+from histo_ray.cluster.session import ray_session
+from histo_ray.config import ExtractConfig
+from histo_ray.demo.pictures import draw_pictures
+from histo_ray.demo.tissue import BASE, TUNED, compare_encoders, fine_tune
+from histo_ray.errors import ConfigError
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.store.store import Store, open_store
+from histo_ray.synth.cohort import write_demo_cohort
+from histo_ray.synth.tiles import write_demo_tiles
+from histo_ray.types import Slide
+
+ENCODERS = (BASE, TUNED)
+TILES_A_CLASS = 60
+SEEN_PX = 64
+"""What the demo's network sees of a tile: 224 px at 0.5 mpp are shrunk to it."""
+SEEN_MPP = 0.5 * 224 / SEEN_PX
+COUNTS_SQL = """select slide_id, encoder, count(*) as tiles, round(avg(tissue), 2) as tissue
+from embeddings where slide_id <> 'tiles' group by all order by all"""
+ALIKE_SQL = """with means as (
+  select encoder, slide_id, place, avg(value) as value
+  from (select encoder, slide_id, unnest(embedding::FLOAT[]) as value,
+               generate_subscripts(embedding, 1) as place
+        from embeddings where slide_id <> 'tiles')
+  group by all),
+vectors as (
+  select encoder, slide_id, list(value order by place) as mean from means group by all)
+select a.encoder, a.slide_id, arg_max(b.slide_id, s) as most_alike, round(max(s), 4) as cosine
+from (select a, b, list_cosine_similarity(a.mean, b.mean) as s
+      from vectors a join vectors b on a.encoder = b.encoder and a.slide_id <> b.slide_id)
+group by all order by all"""
+
+
+def run_demo(out: Path, *, small: bool, seed: int) -> int:
+    """Run the demo in folder `out`.
+
+    Returns:
+        0; the two slides that are meant to be lost do not count against it.
+
+    Raises:
+        ConfigError: `out` holds something else.
+    """
+    began = time.monotonic()
+    _clear(out)
+    store_folder = str(out / "store")
+    _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
+    manifest = write_demo_cohort(out / "slides", seed=seed, size="small" if small else "normal")
+    count = TILES_A_CLASS // (2 if small else 1)
+    learned, judged = (
+        write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP)
+        for number, part in enumerate(("learned", "judged"))
+    )
+    with ray_session("local"):
+        fine_tune(learned, store_folder, epochs=1 if small else 4, say=_say)
+        config = ExtractConfig(
+            manifest=str(manifest), store=store_folder, encoder=ENCODERS, batch_size=16
+        )
+        _say("demo: extracting slides with both encoders from one read of each slide")
+        _say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
+        _say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
+        summary = run_extract(config)
+        slides = read_manifest(str(manifest))
+        _tell_outcomes(slides, summary)
+        compare_encoders(judged, store_folder, repeats=2 if small else 10, say=_say)
+    store = open_store(config.store)
+    checked, problems = store.verify()
+    print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")
+    _ask(store, config.store)
+    pictures = draw_pictures(out / "pictures", slides, config, summary, store, _say)
+    print("\nPictures:")
+    for path in pictures:
+        print(f"  {path}")
+    _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
+    print("  .venv/bin/histo-ray store ls --slides", config.store)
+    return 0
+
+
+def _tell_outcomes(slides: list[Slide], summary: RunSummary) -> None:
+    print("What became of every slide (synthetic; one broken and one empty on purpose):")
+    for slide in slides:
+        row = next(row for row in summary.rows if row.slide_id == slide.slide_id)
+        print(f"  {row.outcome:<7} {row.slide_id}  {row.n_tiles:>4} tiles  {row.reason}".rstrip())
+
+
+def _ask(store: Store, folder: str) -> None:
+    for title, query in (("How many tiles?", COUNTS_SQL), ("Which slides look alike?", ALIKE_SQL)):
+        one_line = " ".join(query.split())
+        print(f'\n{title}\n.venv/bin/histo-ray store sql {folder} "{one_line}"')
+        print(store.sql(query).df().to_string(index=False))
+
+
+def _clear(out: Path) -> None:
+    """Make room for the demo, but never in somebody's folder."""
+    if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
+        raise ConfigError(f"--out {out}: holds something else than a demo; name another folder")
+    for part in ("slides", "tiles-learned", "tiles-judged", "store", "pictures"):
+        shutil.rmtree(out / part, ignore_errors=True)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

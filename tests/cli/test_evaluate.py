@@ -1,0 +1,121 @@
+"""`histo-ray evaluate tissue` from tile files to printed sentences, on a real local Ray."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from histo_ray.cli import main
+from histo_ray.report.words import format_p
+
+COLOURS = {"ADI": (230, 215, 225), "LYM": (120, 80, 150), "TUM": (180, 100, 160)}
+ENCODERS = ["random:resnet10t?seed=0&px=64", "random:resnet10t?seed=1&px=64"]
+NAMES = ["random-resnet10t-px64-seed0", "random-resnet10t-px64-seed1"]
+SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu"]
+
+
+def draw_tiles(folder: Path, count: int, seed: int) -> Path:
+    """Noisy tiles of three colours, 32 px, so near to each other that heads err."""
+    rng = np.random.default_rng(seed)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            shade = np.asarray(colour) + rng.normal(0, 45, 3)
+            pixels = np.clip(shade + rng.normal(0, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def arguments(store: Path, tiles: Path, *more: str) -> list[str]:
+    chosen = [flag for encoder in ENCODERS for flag in ("--encoder", encoder)]
+    return ["evaluate", "tissue", "--store", str(store), "--tiles", str(tiles), *chosen, *SMALL,
+            *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_tiles(tmp_path_factory.mktemp("tiles") / "train", 20, seed=0)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
+def test_encoders_are_compared_and_a_second_run_computes_nothing(
+    tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, test = tmp_path / "store", draw_tiles(tmp_path / "test", 8, seed=1)
+    command = arguments(store, tiles, "--test-tiles", str(test))
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "train: 60 tiles, 2 x 3-fold cross-validation, head logistic" in told.out
+    assert "test: 24 tiles, external test set" in told.out
+    assert re.search(r"Accuracy was [\d.]+ % with random-resnet10t", told.out)
+    assert "corrected resampled t-test P = " in told.out
+    assert "leakage cannot be excluded" in told.out
+    assert re.search(r"12 fits of logistic on 60 x 512 .* CPU minutes", told.err)
+    (run,) = (store / "evaluations" / "tissue").iterdir()
+    names = {path.name for path in run.iterdir()}
+    tables = ("scores", "recalls", "predictions", "comparisons", "folds")
+    assert names == {*(f"{name}.parquet" for name in tables), "run.json"}
+    assert len(pd.read_parquet(run / "predictions.parquet")) == 2 * (2 * 60 + 24)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    assert main([*command, "--json"]) == 0
+    again = capsys.readouterr()
+    assert "nothing was computed" in again.err
+    note = json.loads(again.out)
+    assert list(note["encoders"]) == NAMES
+    assert len(note["encoders"][NAMES[0]]["train"]["vectors_sha256"]) == 64
+    after = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    assert {path: after[path] for path in before} == {
+        path: time for path, time in before.items() if path in after
+    }
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("shared_ray")
+def test_groups_and_a_given_fold_file_are_kept(
+    tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = sorted(tiles.rglob("*.png"))
+    table = tmp_path / "tiles.csv"
+    lines = [f"{path},{path.parent.name},p{k % 6}" for k, path in enumerate(paths)]
+    table.write_text("\n".join(["path,label,group", *lines]) + "\n")
+    assert main(arguments(tmp_path / "store", table)) == 0
+    told = capsys.readouterr().out
+    assert "leakage" not in told
+    assert "95 % bootstrap interval over groups" in told
+    (run,) = (tmp_path / "store" / "evaluations" / "tissue").iterdir()
+    folds = run / "folds.parquet"
+    assert (pd.read_parquet(folds).groupby(["repeat", "group"])["fold"].nunique() == 1).all()
+    given = arguments(tmp_path / "store", table, "--fold-file", str(folds))
+    assert main(given) == 0
+    assert "nothing was computed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--folds", "1"], "folds: .*greater than or equal to 2"),
+        (["--folds", "40"], "too few items of ADI in 20, LYM in 20, TUM in 20, wanted 40"),
+        (["--fold-file", "no.parquet"], "--fold-file no.parquet: cannot be read"),
+        (["--test-tiles", "nowhere"], "nowhere"),
+        (["--inner-parts", "3"], "inner_parts: 3, wanted fewer than --folds"),
+        (["--tile-px", "64"], "one size"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    flags: list[str], told: str, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments(tmp_path / "store", tiles), *flags]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "starting" not in line]
+    assert len(errors) == 1
+    assert re.search(told, errors[0])
+
+
+def test_a_p_value_is_never_printed_as_zero() -> None:
+    assert [format_p(p) for p in (0.0, 2.2e-6, 0.04321, 1.0)] == [
+        "< 1e-15", "2.2e-06", "0.043", "1",
+    ]  # fmt: skip
