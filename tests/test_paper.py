@@ -1,0 +1,23 @@
+"""The run files of the paper's own job are settings that their verbs take."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from histo_ray.config import ExtractConfig, Settings, parse_settings
+from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.learn.config import TissueConfig
+
+FOLDER = Path(__file__).resolve().parents[1] / "infra" / "paper"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("finetune", FinetuneConfig), ("evaluate", TissueConfig), ("extract", ExtractConfig)],
+)
+def test_a_run_file_is_complete_and_has_no_unknown_key(name: str, kind: type[Settings]) -> None:
+    path = FOLDER / f"{name}.toml"
+    settings = parse_settings(kind, tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    if isinstance(settings, FinetuneConfig):
+        assert settings.read_recipe().network.epochs > 0
