@@ -22,7 +22,7 @@ def main() -> None:
         cpu, began = time.process_time(), time.perf_counter()
         for start in range(0, tiles, 32):
             span = range(start, min(tiles, start + 32))
-            read_block(opened, plan.grid, plan.level_read, tiling.tile_px, span)
+            read_block(opened, plan, tiling.tile_px, span)
         print(
             json.dumps(
                 {

@@ -86,7 +86,7 @@ def measure_scale(options: Options) -> Result:
             cosines, drift = [], []
             for rows in pairs[::step]:
                 blocks = [
-                    read_block(o, p.grid, p.level_read, tiling.tile_px, range(r, r + 1)).pixels
+                    read_block(o, p, tiling.tile_px, range(r, r + 1)).pixels
                     for o, p, r in zip(slides, plans, rows, strict=True)
                 ]
                 a, b = (
