@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from histo_ray.cohort.folds import GIVEN, Folds, check_training, name_some
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
+from histo_ray.storage import locate
 
 
 def tabulate_folds(folds: Folds, items: Sequence[str]) -> pa.Table:
@@ -27,6 +29,23 @@ def tabulate_folds(folds: Folds, items: Sequence[str]) -> pa.Table:
         "seed": np.repeat(np.asarray(folds.seeds, np.int64), len(items)),
     }
     return pa.table({name: columns[name] for name in column_names("folds")}, arrow_schema("folds"))
+
+
+def read_fold_file(uri: str) -> pa.Table:
+    """The table that `--fold-file` names, local or in an object store.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        system, path = locate(uri)
+        with system.open_input_file(path) as file:
+            return pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        text = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"--fold-file {uri}: cannot be read ({text}), wanted Parquet; check it"
+        ) from None
 
 
 def parse_folds(

@@ -1,0 +1,71 @@
+"""Settings of label tables: what is known of patients, and how it is read."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from histo_ray.config import Settings
+
+LayoutName = Literal["auto", "patients-in-rows", "genes-in-rows", "long", "maf"]
+Transform = Literal["none", "log2", "rank", "clip"]
+
+_BOUND = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(sd)?")
+
+
+class LabelSettings(Settings):
+    """A table of labels, which of it is used, and how."""
+
+    labels: str = Field(
+        description="CSV, TSV or Parquet with the patients' expression or mutations; may be .gz"
+    )
+    labels_layout: LayoutName = Field(
+        default="auto",
+        description="of --labels; auto: found from its columns and the patients' ids, and told",
+    )
+    id_column: str | None = Field(
+        default=None,
+        description="column of --labels with patients or samples (default: patient_id and the "
+        "names that GDC and cBioPortal use)",
+    )
+    genes: str = Field(
+        default="",
+        description="immune (a built-in list), or a file with one gene a line or a column `gene` "
+        "(default: all genes of the table)",
+    )
+    sequenced: str | None = Field(
+        default=None,
+        description="file with one sequenced patient or sample a line: those without a call in "
+        "a MAF are 0 (default: all that occur in the MAF)",
+    )
+    transform: Transform = Field(
+        default="rank",
+        description="of expression: none, log2 (log2(x + 1)), rank (rank-normal, Blom), clip",
+    )
+    clip_at: str = Field(
+        default="5sd",
+        description="of --transform clip: 5sd (about the median; sd from the quartiles), or a "
+        "value, as in 10 for -10..10",
+    )
+    max_missing: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="genes with a larger share of missing values are left out",
+    )
+
+    @field_validator("clip_at")
+    @classmethod
+    def _a_bound(cls, text: str) -> str:
+        found = _BOUND.fullmatch(text)
+        if found is None or not float(found[1]):
+            raise ValueError("wanted a positive number, or one with sd behind it, as in 5sd")
+        return text
+
+    @model_validator(mode="after")
+    def _options_of_a_layout(self) -> Self:
+        if self.id_column is not None and self.labels_layout == "genes-in-rows":
+            raise ValueError("id_column: there is none where genes are in rows")
+        if self.sequenced is not None and self.labels_layout not in ("auto", "maf"):
+            raise ValueError(f"sequenced: of a MAF only, not of layout {self.labels_layout}")
+        return self

@@ -1,0 +1,223 @@
+"""Reads a table of labels, whatever its form: CSV, TSV or Parquet, wide or long, also gzipped."""
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from histo_ray.cohort.cells import MISSING
+from histo_ray.errors import ConfigError
+from histo_ray.storage import locate
+
+SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+_INDEX = re.compile(r"__index_level_[0-9]+__")
+_LARGEST_BLOCK = 2**30
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A table that has been opened; columns are known by their place, so names may repeat."""
+
+    origin: str
+    digest: str
+    """SHA-256 of the file's bytes."""
+    columns: tuple[str, ...]
+    """Names; empty where there is none."""
+    load: Callable[[Sequence[int]], list[pa.Array]]
+    """Reads some columns, in that order; cells of text tables are text, or null if in `MISSING`."""
+
+    def texts(self, at: int) -> list[str]:
+        """A column as text without blanks around it; empty where it is missing."""
+        (column,) = self.load([at])
+        trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        return [text or "" for text in trimmed.to_pylist()]
+
+
+def open_labels(uri: str, what: str = "labels") -> LabelFile:
+    """Open a table of labels.
+
+    A name that ends in `.parquet` or `.pq` is Parquet; any other file is text, whose separator
+    (tab, comma or semicolon) is the commonest of its header. Lines that start with # before the
+    header are passed over, and a header that lacks the name of its first column (as R writes it)
+    is completed.
+
+    Args:
+        uri: Local path or URI; gzip is recognised by its first bytes.
+        what: What the table is, for messages.
+
+    Raises:
+        ConfigError: Not there, empty, or not such a table.
+    """
+    raw = read_bytes(uri, what)
+    digest = hashlib.sha256(raw).hexdigest()
+    data = unzip(raw, uri, what)
+    name = uri.lower().removesuffix(".gz")
+    try:
+        if name.endswith((".parquet", ".pq")):
+            columns, load = _open_parquet(data)
+        else:
+            columns, load = _open_text(data, uri, what)
+        rows = len(load([0])[0])
+    except (pa.ArrowException, csv.Error) as error:
+        raise ConfigError(
+            f"{what} {uri}: cannot be read as a table ({' '.join(str(error).split())}), wanted "
+            "CSV, TSV or Parquet with as many cells in each row as in the header; correct it"
+        ) from None
+    if not rows:
+        raise ConfigError(f"{what} {uri}: no rows under the header, wanted some; check the file")
+    return LabelFile(uri, digest, columns, _explain(load, uri, what))
+
+
+def read_bytes(uri: str, what: str) -> bytes:
+    """All of a file that must not be empty.
+
+    Raises:
+        ConfigError: It cannot be read, or is empty.
+    """
+    system, place = locate(uri)
+    try:
+        with system.open_input_file(place) as file:
+            data: bytes = file.read()
+    except OSError as error:
+        raise ConfigError(
+            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted a file; "
+            "check the path"
+        ) from None
+    if not data:
+        raise ConfigError(f"{what} {uri}: empty, wanted a table; check the file")
+    return data
+
+
+def unzip(data: bytes, uri: str, what: str) -> bytes:
+    """The content of a gzipped file; others as they are.
+
+    Raises:
+        ConfigError: Damaged.
+    """
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(
+            f"{what} {uri}: damaged gzip ({error}), wanted a whole file; copy it again"
+        ) from None
+
+
+def split_header(data: bytes, uri: str, what: str) -> tuple[str, int, str]:
+    """The header of a text table: the first line that is neither blank nor a comment.
+
+    Returns:
+        The line, where the next one starts, and the separator; empty if it has only one column.
+
+    Raises:
+        ConfigError: No such line, or not UTF-8.
+    """
+    start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    for found in _LINE.finditer(data, start):
+        line = found[0].strip(b"\r\n")
+        if not line.strip() or line.startswith(b"#"):
+            continue
+        try:
+            header = line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(
+                f"{what} {uri}: not UTF-8 text, wanted CSV, TSV or Parquet; save it as one of them"
+            ) from None
+        separator = max(SEPARATORS, key=header.count)
+        return header, found.end(), separator if separator in header else ""
+    raise ConfigError(f"{what} {uri}: no line but comments, wanted a header; check the file")
+
+
+def _open_text(
+    data: bytes, uri: str, what: str
+) -> tuple[tuple[str, ...], Callable[[Sequence[int]], list[pa.Array]]]:
+    header, end, separator = split_header(data, uri, what)
+    if not separator:
+        raise ConfigError(
+            f"{what} {uri}: a header without tab, comma or semicolon ({header[:60]!r}), wanted a "
+            "table of several columns; save it as CSV, TSV or Parquet"
+        )
+    quoted = separator != "\t" or '"' in header  # free text in a MAF may hold a single quote
+    names = _split(header, separator, quoted)
+    first = _LINE.match(data, end)
+    text = first[0].decode("utf-8", "replace").rstrip("\r\n") if first else ""
+    if len(_split(text, separator, quoted)) == len(names) + 1:
+        names = ["", *names]
+    body = memoryview(data)[end:]
+    labels = [str(place) for place in range(len(names))]
+    reading = pyarrow.csv.ReadOptions(
+        column_names=labels,
+        use_threads=False,  # then messages name the row
+        block_size=min(max(len(body), 1) + 1, _LARGEST_BLOCK),
+    )
+    parsing = pyarrow.csv.ParseOptions(
+        delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=quoted
+    )
+
+    def load(places: Sequence[int]) -> list[pa.Array]:
+        chosen = [labels[place] for place in places]
+        converting = pyarrow.csv.ConvertOptions(
+            include_columns=chosen,
+            column_types=dict.fromkeys(chosen, pa.string()),
+            null_values=list(MISSING),
+            strings_can_be_null=True,
+        )
+        if not len(body):
+            return [pa.array([], pa.string()) for _ in chosen]
+        table = pyarrow.csv.read_csv(pa.py_buffer(body), reading, parsing, converting)
+        return [column.combine_chunks() for column in table.columns]
+
+    return tuple(names), load
+
+
+def _open_parquet(
+    data: bytes,
+) -> tuple[tuple[str, ...], Callable[[Sequence[int]], list[pa.Array]]]:
+    table = pq.read_table(io.BytesIO(data))
+    names = table.column_names
+    order = sorted(range(len(names)), key=lambda at: _INDEX.fullmatch(names[at]) is None)
+
+    def load(places: Sequence[int]) -> list[pa.Array]:
+        columns = (table.column(order[place]).combine_chunks() for place in places)
+        return [
+            column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            for column in columns
+        ]
+
+    return tuple("" if _INDEX.fullmatch(names[at]) else names[at] for at in order), load
+
+
+def _split(line: str, separator: str, quoted: bool) -> list[str]:
+    if not quoted:
+        return [cell.strip() for cell in line.split(separator)]
+    (cells,) = csv.reader([line], delimiter=separator) if line else ([],)
+    return [cell.strip() for cell in cells]
+
+
+def _explain(
+    load: Callable[[Sequence[int]], list[pa.Array]], uri: str, what: str
+) -> Callable[[Sequence[int]], list[pa.Array]]:
+    """The same, with a message that names the file."""
+
+    def load_or_tell(places: Sequence[int]) -> list[pa.Array]:
+        try:
+            return load(places)
+        except pa.ArrowException as error:
+            raise ConfigError(
+                f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted UTF-8 "
+                "text in even rows; correct it"
+            ) from None
+
+    return load_or_tell

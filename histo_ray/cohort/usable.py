@@ -1,0 +1,115 @@
+"""Which targets can be judged at all, among the patients that are used. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.cohort.config import LabelSettings
+from histo_ray.cohort.expression import transform_expression
+from histo_ray.cohort.folds import name_some
+from histo_ray.cohort.labels import LabelTable, Task, count
+from histo_ray.errors import ConfigError
+
+
+def prepare_labels(
+    labels: LabelTable,
+    task: Task,
+    n_folds: int,
+    settings: LabelSettings,
+    groups: Sequence[str] | None = None,
+) -> LabelTable:
+    """Labels of the patients that are used, as a head is trained on them.
+
+    Expression is transformed; targets that cannot be judged are left out (see `keep_usable`).
+
+    Args:
+        labels: Of the patients that are used.
+        task: expression or mutation.
+        n_folds: Of the cross-validation.
+        settings: Transform, and share of missing values.
+        groups: (P,) what stays in one fold together.
+
+    Raises:
+        ConfigError: A transform that the values do not bear, or no target left.
+    """
+    if task == "expression":
+        labels = transform_expression(labels, settings.transform, settings.clip_at)
+    return keep_usable(labels, task, n_folds, settings.max_missing, groups)
+
+
+def keep_usable(
+    labels: LabelTable,
+    task: Task,
+    n_folds: int,
+    max_missing: float = 0.2,
+    groups: Sequence[str] | None = None,
+) -> LabelTable:
+    """Leave out targets that some fold could not judge, or be trained without.
+
+    Those with too many missing values; expression that is the same in all patients, or in all
+    but fewer than `n_folds`; mutations with fewer positives or negatives than folds.
+
+    Args:
+        labels: Of the patients that are used.
+        task: expression or mutation.
+        n_folds: Of the cross-validation.
+        max_missing: Largest share of missing values.
+        groups: (P,) what stays in one fold together: then groups are counted.
+
+    Returns:
+        The others; those left out are in `dropped`, with the reason.
+
+    Raises:
+        ConfigError: None is left.
+    """
+    units = None
+    if groups is not None and len(set(groups)) < len(groups):
+        units = np.unique(np.asarray(groups, str), return_inverse=True)[1]
+    reasons = [_find_fault(column, task, n_folds, max_missing, units) for column in labels.values.T]
+    kept = labels.keep(reasons)
+    if not kept.targets:
+        told = [f"{drop.target}: {drop.reason}" for drop in kept.dropped]
+        raise ConfigError(
+            f"labels {labels.origin}: no target of {len(told)} can be judged by {n_folds} folds of "
+            f"{len(labels.patients)} patients ({'; '.join(told[:5])}{', ...' if told[5:] else ''})"
+            ", wanted one; use fewer --folds or other genes"
+        )
+    left = [drop.target for drop in kept.dropped[len(labels.dropped) :]]
+    return kept.note(f"{count(len(left), 'gene')} left out ({name_some(left)})") if left else kept
+
+
+def _find_fault(
+    values: npt.NDArray[np.float64],
+    task: Task,
+    n_folds: int,
+    max_missing: float,
+    units: npt.NDArray[np.intp] | None,
+) -> str:
+    """Why a target is left out; empty if it is not."""
+    there = ~np.isnan(values)
+    missing = (~there).mean()
+    if not there.any():
+        return "no value"
+    if missing > max_missing:
+        return f"{missing:.1%} missing, wanted at most {max_missing:.0%}"
+    wanted = f"wanted {n_folds}, one a fold"
+    among = "" if units is None else " (groups)"
+    if task == "mutation":
+        for state, name in ((1, "positives"), (0, "negatives")):
+            found = _count(values == state, units)
+            if found < n_folds:
+                return f"{found} {name}{among} among {int(there.sum())} patients, {wanted}"
+        return ""
+    levels, counts = np.unique(values[there], return_counts=True)
+    if len(levels) == 1:
+        return "no variance"
+    found = _count(there & (values != levels[counts.argmax()]), units)
+    if found >= n_folds:
+        return ""
+    return f"{count(found, 'patient')}{among} off the commonest value, {wanted}"
+
+
+def _count(flags: npt.NDArray[np.bool_], units: npt.NDArray[np.intp] | None) -> int:
+    """Patients, or groups of them, that are flagged."""
+    return int(flags.sum()) if units is None else len(np.unique(units[flags]))

@@ -1,0 +1,113 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from histo_ray.cohort.config import LabelSettings
+from histo_ray.cohort.labels import Task
+from histo_ray.cohort.layout import Layout, find_layout
+from histo_ray.config import parse_settings
+from histo_ray.errors import ConfigError
+
+BARCODES = ("TCGA-05-4249-01A", "TCGA-44-2655-01A", "TCGA-44-2656-11A")
+
+
+def find(
+    columns: Sequence[str],
+    first: Sequence[str],
+    task: Task = "expression",
+    known: Sequence[str] = (),
+    **settings: Any,
+) -> Layout:
+    """The layout of a table whose columns all hold the cells of `first`."""
+    given = LabelSettings(labels="t.csv", **settings)
+    return find_layout(columns, lambda at: first, task, given, known)
+
+
+def test_patients_in_rows_by_barcodes_or_by_what_the_store_knows() -> None:
+    for columns, ids, known in (
+        (["patient_id", "A", "B"], BARCODES, []),
+        (["", "A", "B"], BARCODES, []),
+        (["who", "A", "B"], ["p1", "p2"], ["p2", "p9"]),
+    ):
+        layout = find(columns, ids, known=known)
+        assert (layout.kind, layout.ids, layout.genes, layout.values) == (
+            "patients-in-rows", 0, None, (1, 2),
+        )  # fmt: skip
+    assert layout.notes[0] == (
+        "layout patients-in-rows: 1 of 2 cells of column who are patients or barcodes"
+    )
+
+
+def test_genes_in_rows_by_barcodes_in_the_header_whatever_the_first_column_is_called() -> None:
+    for first in ("Hugo_Symbol", "sample", "", "xyz"):
+        layout = find([first, "Entrez_Gene_Id", *BARCODES], ["TP53", "KRAS"])
+        assert (layout.kind, layout.ids, layout.genes, layout.values) == (
+            "genes-in-rows", None, 0, (2, 3, 4),
+        )  # fmt: skip
+    assert "3 of 4 names of columns are patients or barcodes" in layout.notes[0]
+    assert "columns left out as no labels: Entrez_Gene_Id" in layout.notes
+
+
+def test_names_decide_where_no_id_is_known() -> None:
+    assert find(["Hugo_Symbol", "s1", "s2"], ["TP53", "KRAS"]).kind == "genes-in-rows"
+    assert find(["case_id", "TP53", "KRAS"], ["a", "b"]).kind == "patients-in-rows"
+    chosen = find(["x", "mine", "TP53"], ["a", "b"], id_column="mine")
+    assert (chosen.kind, chosen.ids, chosen.values) == ("patients-in-rows", 1, (0, 2))
+
+
+def test_a_long_table_and_a_maf_are_known_by_their_columns() -> None:
+    layout = find(["sampleId", "patientId", "hugoGeneSymbol", "value"], BARCODES)
+    assert (layout.kind, layout.ids, layout.samples, layout.genes, layout.values) == (
+        "long", 1, 0, 2, (3,),
+    )  # fmt: skip
+    maf = ["Hugo_Symbol", "Chromosome", "Variant_Classification", "Tumor_Sample_Barcode"]
+    layout = find(maf, BARCODES, "mutation")
+    assert (layout.kind, layout.ids, layout.genes, layout.values) == ("maf", 3, 0, (2,))
+    layout = find(["case_id", "gene", "log_cpm"], ["a"])
+    assert layout.values == (2,)
+    assert "values from column log_cpm" in layout.notes
+
+
+def test_the_caller_decides_against_the_evidence() -> None:
+    layout = find(["a", *BARCODES], ["TP53"], labels_layout="patients-in-rows")
+    assert (layout.kind, layout.ids, layout.values) == ("patients-in-rows", 0, (1, 2, 3))
+    assert layout.notes[0] == "layout patients-in-rows: as told"
+
+
+@pytest.mark.parametrize(
+    ("columns", "first", "options", "told"),
+    [
+        (["x", *BARCODES], BARCODES, {}, "3 of 3 cells of column x and 3 of 3 .*--labels-lay"),
+        (["x", "y"], ["a", "b"], {}, "none of them a known name .*--id-column, or .*--labels-lay"),
+        (["x", "y"], BARCODES, {"id_column": "z"}, r"no column z \(found: x, y\), wanted"),
+        (["x", "y"], ["a"], {"labels_layout": "long"}, "wanted columns of patients and genes"),
+        (["id", "gene", "tpm", "fpkm"], ["a"], {"id_column": "id"}, "wanted one column `value`"),
+        (["patient_id", "site"], ["a"], {}, "wanted columns of labels beside it"),
+        (
+            ["gene", "sample", "Variant_Classification"], ["a"], {},
+            r"mutation calls \(a MAF\), wanted expression",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_be_read_in_two_ways_or_none_is_refused(
+    columns: list[str], first: list[str], options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        find(columns, first, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"clip_at": "0"}, "--clip-at: wanted a positive number, or one with sd behind it"),
+        ({"clip_at": "5 sd"}, "--clip-at"),
+        ({"transform": "sqrt"}, "--transform"),
+        ({"max_missing": 1.0}, "--max-missing"),
+        ({"labels_layout": "genes-in-rows", "id_column": "x"}, "id_column: there is none where"),
+        ({"labels_layout": "long", "sequenced": "x"}, "sequenced: of a MAF only"),
+    ],
+)
+def test_settings_that_cannot_be_are_told(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse_settings(LabelSettings, {"labels": "a.csv"} | options, "flags")

@@ -1,0 +1,129 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from histo_ray.cohort.config import LabelSettings
+from histo_ray.cohort.labels import Dropped, LabelTable
+from histo_ray.cohort.mutation import parse_calls, read_mutations
+from histo_ray.errors import ConfigError
+
+NAN = np.nan
+MAF = """#version 2.4
+Hugo_Symbol\tEntrez_Gene_Id\tVariant_Classification\tTumor_Sample_Barcode\tHGVSp
+TP53\t7157\tMissense_Mutation\tTCGA-05-4249-01A-11D\tp.R175H
+TP53\t7157\tNonsense_Mutation\tTCGA-05-4249-01A-11D\tp.R213*
+TP53\t7157\tSilent\tTCGA-44-2655-01A-11D\tit's "one
+KRAS\t3845\tIn_Frame_Ins\tTCGA-44-2655-06A-11D\tx
+KRAS\t3845\tmissense_mutation\tTCGA-44-2656-01A-11D\tp.G12C
+MUC4\t1\tIntron\tTCGA-44-2657-01A-11D\t
+EGFR\t1956\t3'UTR\tTCGA-44-2656-01A-11D\t
+\t0\tSilent\tTCGA-44-2656-01A-11D\t
+"""
+
+
+def read(path: Path, text: str, **settings: Any) -> LabelTable:
+    path.write_text(text)
+    return read_mutations(LabelSettings(labels=str(path), **settings))
+
+
+def test_only_calls_that_change_the_protein_count(tmp_path: Path) -> None:
+    labels = read(tmp_path / "a.maf", MAF)
+    assert labels.patients == ("TCGA-05-4249", "TCGA-44-2655", "TCGA-44-2656", "TCGA-44-2657")
+    assert labels.targets == ("KRAS", "TP53")
+    np.testing.assert_array_equal(labels.values, [[0, 1], [0, 0], [1, 0], [0, 0]])
+    assert labels.dropped == (Dropped("EGFR", "no such call"), Dropped("MUC4", "no such call"))
+    notes = "\n".join(labels.notes)
+    assert "4 of 8 calls count" in notes
+    assert "Silent 2, Intron 1, 3'UTR 1" in notes
+    assert "sequenced: the 4 patients with any call" in notes
+    assert "1 sample of recurrent or metastatic" in notes
+
+
+def test_classes_that_change_the_protein_are_those_of_maftools() -> None:
+    changing = [
+        "Frame_Shift_Del", "Frame_Shift_Ins", "Splice_Site", "Translation_Start_Site",
+        "Nonsense_Mutation", "Nonstop_Mutation", "In_Frame_Del", "In_Frame_Ins",
+        "Missense_Mutation",
+    ]  # fmt: skip
+    other = ["Silent", "Intron", "RNA", "5'Flank", "3'UTR", "IGR", "Splice_Region", "", None]
+    values, bad = parse_calls(pa.array([*changing, *other]))
+    np.testing.assert_array_equal(values, [1] * 9 + [0] * 9)
+    assert not bad.any()
+
+
+def test_the_sequenced_are_those_listed_where_there_is_a_list(tmp_path: Path) -> None:
+    listed = tmp_path / "cases_sequenced.txt"
+    listed.write_text("case_list_ids: TCGA-44-2656-01\tTCGA-05-4249-01\tTCGA-99-0001-01\n")
+    labels = read(tmp_path / "a.maf", MAF, sequenced=str(listed))
+    assert labels.patients == ("TCGA-05-4249", "TCGA-44-2656", "TCGA-99-0001")
+    np.testing.assert_array_equal(labels.values, [[0, 1], [1, 0], [0, 0]])
+    assert "of whom 1 have no call" in labels.notes[-2]
+    assert labels.notes[-1].startswith("2 patients with calls but not in it left out (TCGA-44-2655")
+    listed.write_text("p1\np2\n")
+    with pytest.raises(ConfigError, match=r"--sequenced .*: p1, p2, none of them among"):
+        read(tmp_path / "a.maf", MAF, sequenced=str(listed))
+    with pytest.raises(ConfigError, match="layout patients-in-rows, wanted a MAF; leave it out"):
+        read(tmp_path / "a.csv", "patient_id,TP53\np1,1\n", sequenced=str(listed))
+
+
+def test_asking_for_genes_does_not_change_who_was_sequenced(tmp_path: Path) -> None:
+    (tmp_path / "genes.txt").write_text("KRAS\nBRAF\n")
+    labels = read(tmp_path / "a.maf", MAF, genes=str(tmp_path / "genes.txt"))
+    assert len(labels.patients) == 4
+    assert labels.targets == ("KRAS",)
+    assert labels.dropped == (Dropped("BRAF", "not in the table"),)
+
+
+def test_a_maf_of_silent_calls_is_refused(tmp_path: Path) -> None:
+    text = "gene,patient_id,Variant_Classification\nTP53,p1,Silent\nTP53,p2,Intron\n"
+    with pytest.raises(ConfigError, match=r"calls of Silent 1, Intron 1, none of which changes"):
+        read(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patient_id,TP53,KRAS\np1,1,0\np2,NA,1\n",
+        "patient_id,TP53,KRAS\np1,MUT,WT\np2,NS,mut\n",
+        "patient_id,TP53,KRAS\np1,True,FALSE\np2,,true\n",
+        "patient_id,TP53,KRAS\np1,1.0,0.0\np2,nan,1.0\n",
+        "gene,p1,p2\nTP53,1,\nKRAS,0,1\n",
+        "patient_id,gene,value\np1,TP53,1\np2,KRAS,MUT\np1,KRAS,0\np1,TP53,0\n",
+    ],
+)
+def test_states_are_read_however_they_are_written(tmp_path: Path, text: str) -> None:
+    labels = read(tmp_path / "a.csv", text)
+    assert labels.patients == ("p1", "p2")
+    order = [labels.targets.index(gene) for gene in ("TP53", "KRAS")]
+    np.testing.assert_array_equal(labels.values[:, order], [[1, 0], [NAN, 1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("patient_id,TP53,KRAS\np1,1,0\np2,0,G12C\n", "column KRAS, row p2: 'G12C', wanted 0, 1,"),
+        ("patient_id,TP53,age\np1,1,67\n", "column age, row p1: '67', wanted .*--genes"),
+        ("patient_id,TP53,site\np1,1,a\np2,2,b\n", "column TP53, row p2: '2', wanted 0, 1"),
+        ("gene,p1,p2\nTP53,1,inf\n", "column p2, row TP53: 'inf'"),
+        ("patient_id,gene,value\np1,TP53,1\np2,KRAS,-1\n", "column KRAS, row p2: '-1', wanted"),
+        ("patient_id,gene\np1,TP53\n", "wanted one column `value` .or Variant_Classification"),
+    ],
+)
+def test_other_values_are_refused_with_column_and_value(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read(tmp_path / "a.csv", text)
+
+
+def test_a_patient_in_two_rows_that_differ_is_refused(tmp_path: Path) -> None:
+    text = "patient_id,TP53\np1,1\np2,0\np1,0\n"
+    with pytest.raises(ConfigError, match=r"1 id more than once .*\(p1\)"):
+        read(tmp_path / "a.csv", text)
+    labels = read(tmp_path / "a.csv", text.replace("p1,0", "p1,1\n,1"))
+    assert labels.patients == ("p1", "p2")
+    assert "1 row without a patient left out" in labels.notes
+    assert "1 id more than once, with the same values" in labels.notes
