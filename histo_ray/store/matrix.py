@@ -1,98 +1,104 @@
 """One vector a slide or patient, from the tiles of a store; cached as a table in the store."""
 
-import io
 import logging
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.store.catalog import FORMATS, Partitions, name_some, read_receipts
-from histo_ray.store.layout import CACHE, partition_path
-from histo_ray.store.place import Place
-from histo_ray.store.pooling import (
-    Moments,
-    Pool,
-    check_pool,
-    measure_block,
-    merge_moments,
-    pool_median,
-    pool_moments,
+from histo_ray.store.catalog import Partitions, name_some, read_receipts
+from histo_ray.store.classes import ClassSource, find_class_source
+from histo_ray.store.gather import Pooled, Weigher, pool_group
+from histo_ray.store.heads import read_head
+from histo_ray.store.pieces import Member
+from histo_ray.store.place import THREADS, Place
+from histo_ray.store.pooled import (
+    By,
+    PooledTable,
+    PoolFacts,
+    PoolReceipt,
+    digest_snapshot,
+    read_pooled,
+    write_pooled,
 )
-from histo_ray.store.publish import write_bytes
+from histo_ray.store.pooling import Pool, Way, parse_pool
+from histo_ray.store.weighing import choose_classes
 from histo_ray.types import PartitionKey, Receipt
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CACHE_VERSION = 1
-"""Raised whenever the same vectors are pooled to other numbers."""
-
-By = Literal["slide", "patient"]
-Groups = dict[str, list[PartitionKey]]
+Receipts = dict[PartitionKey, Receipt]
+Groups = dict[str, list[tuple[PartitionKey, Receipt]]]
 
 _log = logging.getLogger(__name__)
 
 
-def pool_partitions(root: Place, partitions: Partitions, pool: Pool, by: By) -> "pd.DataFrame":
+def pool_partitions(
+    root: Place,
+    partitions: Partitions,
+    pool: Pool,
+    by: By,
+    class_encoder: str | None = None,
+) -> "pd.DataFrame":
     """Pool the tiles of each slide, or of all slides of each patient together.
+
+    Memory holds the result and some blocks of rows; for `median` and `quantiles` also all tiles of
+    one slide or patient, as they are stored.
 
     Args:
         root: The store.
-        partitions: Those of one encoder and tiling.
-        pool: `mean`, `std` (of the tiles, ddof 0), `mean+std` (side by side), `max`, `median`.
+        partitions: Those of one encoder and tiling; at least one.
+        pool: As for `parse_pool`.
         by: `slide` or `patient`.
+        class_encoder: Published encoder whose head gives the class probabilities, from its own
+            embeddings of the same tiles; None: the pooled encoder. Of no concern to other pools.
 
     Returns:
-        float32, index slide_id or patient_id in sorted order. Slides without tiles are left out
-        and named in `attrs["empty_slides"]`.
+        float32, index slide_id or patient_id in sorted order. In its `attrs`:
+        `empty_slides`: without tiles, so left out;
+        `left_out`: slides or patients with tiles, but none of any weight: no tissue, or less than
+        half a tile (`LEAST_CLASS_TILES`) of the classes asked for;
+        `absent_classes`, for `classes`: by class, slides or patients with less than half a tile of
+        it, for which the mean of all their tiles stands in its place;
+        `slides_without_classes`: not there for `class_encoder`, so left out;
+        `receipt`: what was pooled, as `PoolFacts`.
 
     Raises:
-        ConfigError: Another `pool` or `by`.
+        ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         StoreError: The partitions do not go together, or cannot be read.
     """
-    check_pool(pool)
-    if by not in ("slide", "patient"):
+    way = parse_pool(pool)
+    if by not in get_args(By):
         raise ConfigError(f"by: {by!r}, wanted slide or patient; choose one")
     receipts = read_receipts(root, partitions)
     _check_alike(root, receipts)
-    full = {key: receipt for key, receipt in receipts.items() if receipt.tile_count}
-    groups: Groups = {}
-    for key, receipt in full.items():
-        name = receipt.slide.patient_id if by == "patient" else key.slide_id
-        groups.setdefault(name, []).append(key)
-    groups = dict(sorted(groups.items()))
-    empty = sorted(key.slide_id for key in receipts.keys() - full)
-    if not groups:
-        dim = max(receipt.encoder.dim for receipt in receipts.values())
-        width = dim * 2 if pool == "mean+std" else dim
-        return _to_frame(np.empty((0, width), np.float32), [], by, empty)
-    cached = f"{CACHE}/matrix/{_digest_request(full, groups, pool, by)}.parquet"
-    values = _read_cached(root.child(cached), list(groups))
-    if values is None:
-        values = _pool_groups(root, partitions, groups, pool)
-        write_bytes(root, cached, _to_parquet(values, list(groups)))
-    return _to_frame(values, list(groups), by, empty)
+    source = find_class_source(root, receipts, class_encoder) if way.needs_head else None
+    if source is not None and way.kind == "class":
+        choose_classes(way.classes, source.card.classes, source.encoder)
+    full = {k: r for k, r in receipts.items() if r.tile_count}
+    weighed = full if source is None else {k: full[k] for k in full if k.slide_id in source.members}
+    groups = _group(weighed, by)
+    facts = _state_facts(receipts, groups, way, by, source)
+    table = read_pooled(root, facts, groups)
+    if table is None:
+        table = _pool_groups(root, partitions, groups, facts, source)
+        write_pooled(root, table, groups)
+    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
+    lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)
+    return _to_frame(table, by, empty, unweighed, sorted(lost))
 
 
-def _to_frame(
-    values: npt.NDArray[np.float32], names: list[str], by: By, empty: list[str]
-) -> "pd.DataFrame":
-    import pandas as pd
+def _check_alike(root: Place, receipts: Receipts) -> None:
+    """Refuse partitions of several weights under one name.
 
-    if empty:
-        _log.warning("matrix: slides without tiles are left out: %s", name_some(empty))
-    frame = pd.DataFrame(values, index=pd.Index(names, name=f"{by}_id", dtype="str"))
-    frame.attrs["empty_slides"] = empty
-    return frame
-
-
-def _check_alike(root: Place, receipts: dict[PartitionKey, Receipt]) -> None:
+    Raises:
+        StoreError: They are.
+    """
     weights = {(r.encoder.weights_sha256, r.encoder.dim) for r in receipts.values()}
     if len(weights) > 1:
         found = " and ".join(sorted(f"{sha[:12]} ({dim})" for sha, dim in weights))
@@ -102,56 +108,106 @@ def _check_alike(root: Place, receipts: dict[PartitionKey, Receipt]) -> None:
         )
 
 
-def _digest_request(full: dict[PartitionKey, Receipt], groups: Groups, pool: Pool, by: By) -> str:
-    used = [
-        [name, *key, full[key].vectors_sha256, full[key].tile_count]
-        for name, keys in groups.items()
-        for key in keys
-    ]
-    return digest({"version": CACHE_VERSION, "pool": pool, "by": by, "partitions": used})
+def _group(receipts: Receipts, by: By) -> Groups:
+    """Partitions by slide or patient, in sorted order."""
+    groups: Groups = defaultdict(list)
+    for key, receipt in receipts.items():
+        name = receipt.slide.patient_id if by == "patient" else key.slide_id
+        groups[name].append((key, receipt))
+    return dict(sorted(groups.items()))
+
+
+def _state_facts(
+    receipts: Receipts, groups: Groups, way: Way, by: By, source: ClassSource | None
+) -> PoolFacts:
+    key, receipt = next(iter(receipts.items()))
+    facts = PoolFacts(
+        encoder=key.encoder,
+        weights_sha256=receipt.encoder.weights_sha256,
+        dim=receipt.encoder.dim,
+        tiling=key.tiling,
+        pool=str(way),
+        by=by,
+        partitions=len(receipts),
+        tiles=sum(receipt.tile_count for receipt in receipts.values()),
+        snapshot_sha256=digest_snapshot(receipts.items()),
+        groups_sha256=digest([[name, *(k.slide_id for k, _ in g)] for name, g in groups.items()]),
+    )
+    if source is None:
+        return facts
+    return facts.model_copy(
+        update={
+            "class_encoder": source.encoder,
+            "class_tiling": source.tiling,
+            "class_file_sha256": source.card.file_sha256,
+            "class_snapshot_sha256": source.snapshot_sha256,
+        }
+    )
 
 
 def _pool_groups(
-    root: Place, partitions: Partitions, groups: Groups, pool: Pool
-) -> npt.NDArray[np.float32]:
-    """Pool each group. Memory: some blocks of rows; for the median all tiles of one group."""
+    root: Place,
+    partitions: Partitions,
+    groups: Groups,
+    facts: PoolFacts,
+    source: ClassSource | None,
+) -> PooledTable:
+    """Pool each group: several at once, or the columns of one at once where it is held whole."""
+    way = parse_pool(facts.pool)
+    weigher = None if source is None else Weigher(source, read_head(root, source.card))
+    threads = THREADS if not root.local else 4
+    with ThreadPoolExecutor(threads) as outer, ThreadPoolExecutor(threads) as inner:
 
-    def pool_group(keys: list[PartitionKey]) -> npt.NDArray[np.float32]:
-        places = [
-            (partitions[key], root.child(partition_path(key, partitions[key]))) for key in keys
-        ]
-        if pool == "median":
-            return pool_median([FORMATS[form].read_bag(place)[1] for form, place in places])
-        blocks = (
-            measure_block(rows.embeddings)
-            for form, place in places
-            for rows in FORMATS[form].read_rows(place)
-        )
-        moments: Moments = merge_moments(blocks)
-        return pool_moments(moments, pool)
+        def pool_one(name: str) -> Pooled:
+            members = [Member(k, partitions[k], r.tile_count) for k, r in groups[name]]
+            return pool_group(root, members, way, weigher, inner.map)
 
-    with ThreadPoolExecutor(1 if pool == "median" else 4) as threads:
-        return np.stack(list(threads.map(pool_group, groups.values())))
-
-
-def _to_parquet(values: npt.NDArray[np.float32], names: list[str]) -> bytes:
-    width = values.shape[1]
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
-    sink = io.BytesIO()
-    pq.write_table(pa.table({"name": pa.array(names, pa.string()), "vector": vectors}), sink)
-    return sink.getvalue()
+        spread = map if way.needs_all_tiles else outer.map
+        found = dict(zip(groups, spread(pool_one, groups), strict=True))
+    kept = {name: pooled.vector for name, pooled in found.items() if pooled.vector is not None}
+    absent: dict[str, list[str]] = defaultdict(list)
+    for name, pooled in found.items():
+        for label in pooled.absent:
+            absent[label].append(name)
+    width = way.width(facts.dim, 0 if source is None else len(source.card.classes))
+    values = np.empty((len(kept), width), np.float32)
+    for row, vector in zip(values, kept.values(), strict=True):
+        row[:] = vector
+    receipt = PoolReceipt(
+        facts=facts,
+        left_out=tuple(name for name in found if name not in kept),
+        absent_classes={label: tuple(names) for label, names in sorted(absent.items())},
+    )
+    return PooledTable(list(kept), values, receipt)
 
 
-def _read_cached(place: Place, names: list[str]) -> npt.NDArray[np.float32] | None:
-    """A cached matrix; None if there is none, or it is not what it should be."""
-    if not place.kind():
-        return None
-    try:
-        table = pq.read_table(io.BytesIO(place.read_bytes()), page_checksum_verification=True)
-        if table["name"].to_pylist() != names:
-            return None
-        flat = table["vector"].combine_chunks().flatten().to_numpy()
-    except (OSError, KeyError, pa.ArrowException):  # derived, so made again
-        return None
-    values: npt.NDArray[np.float32] = flat.reshape(len(names), -1)
-    return values
+def _to_frame(
+    table: PooledTable, by: By, empty: list[str], unweighed: list[str], left_out: list[str]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    absent = {label: list(names) for label, names in table.receipt.absent_classes.items()}
+    infinite = [
+        name
+        for name, row in zip(table.names, table.values, strict=True)
+        if not np.isfinite(row).all()
+    ]
+    for found, names in {
+        "slides without tiles are left out": empty,
+        "slides without class probabilities are left out": unweighed,
+        f"{by}s without any weight are left out": left_out,
+        f"not finite, so store verify will tell why: {by}s": infinite,
+        **{
+            f"no tile of class {label}, so the mean of all tiles in its place": names
+            for label, names in absent.items()
+        },
+    }.items():
+        if names:
+            _log.warning("matrix: %s: %s", found, name_some(names))
+    frame = pd.DataFrame(table.values, index=pd.Index(table.names, name=f"{by}_id", dtype="str"))
+    frame.attrs["empty_slides"] = empty
+    frame.attrs["left_out"] = left_out
+    frame.attrs["absent_classes"] = absent
+    frame.attrs["slides_without_classes"] = unweighed
+    frame.attrs["receipt"] = table.receipt.facts.model_dump()
+    return frame

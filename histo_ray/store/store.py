@@ -22,9 +22,12 @@ from histo_ray.store.catalog import (
     tabulate_slides,
 )
 from histo_ray.store.layout import FORMS, MARKER, Form, is_given, partition_path, run_path
-from histo_ray.store.matrix import By, pool_partitions
+from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
+from histo_ray.store.patients import read_patient_bag, tabulate_patients
+from histo_ray.store.pieces import Member
 from histo_ray.store.place import Place, place_at
+from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
 from histo_ray.store.query import run_query
@@ -33,6 +36,7 @@ from histo_ray.store.verify import describe_weights, verify_store
 from histo_ray.types import (
     Bag,
     EncoderFacts,
+    Floats,
     LabelledBag,
     PartitionKey,
     Receipt,
@@ -43,6 +47,9 @@ from histo_ray.types import (
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+
+FEW_SLIDES = 16
+"""Of so many, a look at each is quicker than a listing of all."""
 
 
 def open_store(uri: str, create: bool = False) -> "Store":
@@ -221,30 +228,78 @@ class Store:
         return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
 
     def matrix(
-        self, encoder: str, pool: Pool = "mean", by: By = "slide", tiling: str | None = None
+        self,
+        encoder: str,
+        pool: Pool = "mean",
+        by: By = "slide",
+        tiling: str | None = None,
+        class_encoder: str | None = None,
+        slide_ids: Iterable[str] | None = None,
     ) -> "pd.DataFrame":
         """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
 
         Labelled tile sets are no slides and are left out.
 
+        Args:
+            encoder: Whose embeddings are pooled.
+            pool: `mean`, `std`, `mean+std`, `max`, `median`, `quantiles`, `tissue`, `class:TUM`,
+                `class:TUM,STR`, `classes`; see `parse_pool`.
+            by: `slide` or `patient`.
+            tiling: Where the encoder has several.
+            class_encoder: Published encoder whose head weighs the tiles for `class:` and
+                `classes`; None: `encoder` itself.
+            slide_ids: The slides that are pooled; None: all.
+
+        Raises:
+            StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+            ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
+        """
+        partitions = self._choose_slides(encoder, tiling, slide_ids)
+        return pool_partitions(self._root, partitions, pool, by, class_encoder)
+
+    def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
+        """One row a patient: patient_id, slides, tiles, sites, slide_ids; see `tabulate_patients`.
+
         Raises:
             StoreError: Nothing of this encoder, or several tilings and none is named.
-            ConfigError: Another `pool` or `by`.
         """
-        partitions = {
-            key: form
-            for key, form in list_partitions(self._root, encoder, tiling).items()
-            if not is_given(key.tiling)
-        }
-        if not partitions:
-            raise self._unknown(None, encoder, tiling)
-        tilings = {key.tiling for key in partitions}
-        if len(tilings) > 1:
+        partitions = self._choose_slides(encoder, tiling)
+        return tabulate_patients(read_receipts(self._root, partitions))
+
+    def patient_bag(
+        self,
+        patient_id: str,
+        encoder: str,
+        tiling: str | None = None,
+        most: int | None = None,
+        seed: int = 0,
+        slide_ids: Iterable[str] | None = None,
+    ) -> Floats:
+        """All embeddings of all slides of a patient, (N, D) as stored; see `read_patient_bag`.
+
+        Args:
+            patient_id: Who.
+            encoder: Whose embeddings.
+            tiling: Where the encoder has several.
+            most: Draw so many tiles at random where there are more.
+            seed: Of the draw.
+            slide_ids: Only of these; where `tiling` is given too, no other slide is looked at.
+
+        Raises:
+            StoreError: No tiles of this patient, or several tilings and none is named.
+        """
+        partitions = self._choose_slides(encoder, tiling, slide_ids)
+        members = [
+            Member(key, partitions[key], receipt.tile_count)
+            for key, receipt in read_receipts(self._root, partitions).items()
+            if receipt.slide.patient_id == patient_id and receipt.tile_count
+        ]
+        if not members:
             raise StoreError(
-                f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; "
-                "name it with tiling="
+                f"patient {patient_id!r} of encoder {encoder}: no tiles in the store, wanted "
+                "some; extract the slides, or leave the patient out"
             )
-        return pool_partitions(self._root, partitions, pool, by)
+        return read_patient_bag(self._root, members, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
         """Run SQL over the views `embeddings`, `slides` and `runs`."""
@@ -290,6 +345,34 @@ class Store:
         """Convert all partitions, in place or into another store; how many were written."""
         place = self._root if target is None else target._root
         return convert_partitions(self._root, list_partitions(self._root), to, place)
+
+    def _choose_slides(
+        self, encoder: str, tiling: str | None, slide_ids: Iterable[str] | None = None
+    ) -> Partitions:
+        """All slides, or some, of an encoder in one tiling."""
+        wanted = None if slide_ids is None else set(slide_ids)
+        if wanted and len(wanted) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
+            keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(wanted)]
+            return {key: self._find(key)[0] for key in keys}
+        partitions = {
+            key: form
+            for key, form in list_partitions(self._root, encoder, tiling).items()
+            if not is_given(key.tiling)
+        }
+        if wanted is not None:
+            partitions = {key: f for key, f in partitions.items() if key.slide_id in wanted}
+            missing = wanted - {key.slide_id for key in partitions}
+            if missing:
+                raise self._unknown(min(missing), encoder, tiling)
+        if not partitions:
+            raise self._unknown(None, encoder, tiling)
+        tilings = {key.tiling for key in partitions}
+        if len(tilings) > 1:
+            raise StoreError(
+                f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; "
+                "name it with tiling="
+            )
+        return partitions
 
     def _folders(self, encoder: str, tiling: str | None) -> list[str]:
         return list_folders(self._root, encoder, tiling)

@@ -215,7 +215,7 @@ def test_a_store_of_empty_slides_has_an_empty_matrix(store: Store, make_facts: M
 
 def test_other_ways_of_pooling_are_refused(filled: Store) -> None:
     with pytest.raises(ConfigError, match="pool: 'sum'"):
-        filled.matrix("e", pool="sum")  # type: ignore[arg-type]
+        filled.matrix("e", pool="sum")
     with pytest.raises(ConfigError, match="by: 'site', wanted slide or patient"):
         filled.matrix("e", by="site")  # type: ignore[arg-type]
 

@@ -1,0 +1,87 @@
+"""What a store holds of each patient: slides, tiles, sites, and all tiles as one bag."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.store.pieces import Member, read_vectors
+from histo_ray.store.place import Place
+from histo_ray.types import Floats, PartitionKey, Receipt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
+    """One row a patient.
+
+    Args:
+        receipts: Of partitions of one encoder and tiling.
+
+    Returns:
+        patient_id (sorted), slides (number of those with tiles), tiles, sites (tuple, sorted,
+        without unknown ones), slide_ids (tuple of those with tiles, sorted). Patients whose slides
+        all are without tiles have 0 slides.
+    """
+    import pandas as pd
+
+    known: dict[str, list[Receipt]] = {}
+    for _, receipt in sorted(receipts.items()):
+        known.setdefault(receipt.slide.patient_id, []).append(receipt)
+    rows = []
+    for patient, of_patient in sorted(known.items()):
+        full = [receipt for receipt in of_patient if receipt.tile_count]
+        rows.append(
+            {
+                "patient_id": patient,
+                "slides": len(full),
+                "tiles": sum(receipt.tile_count for receipt in full),
+                "sites": tuple(sorted({r.slide.site for r in of_patient} - {""})),
+                "slide_ids": tuple(receipt.slide.slide_id for receipt in full),
+            }
+        )
+    return pd.DataFrame(rows, columns=["patient_id", "slides", "tiles", "sites", "slide_ids"])
+
+
+def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, seed: int) -> Floats:
+    """All tiles of some slides, or some drawn from them at random.
+
+    Memory holds the result and one slide.
+
+    Args:
+        root: The store.
+        members: The slides in order; at least one tile in all.
+        most: Draw so many where there are more; None: take all.
+        seed: Of the draw; with the same slides and counts the same tiles, whichever the encoder.
+
+    Returns:
+        (n, D) in the order of slides and tiles, as stored.
+
+    Raises:
+        StoreError: A partition cannot be read.
+    """
+    total = sum(member.tiles for member in members)
+    count = total if most is None else min(most, total)
+    drawn: npt.NDArray[np.int64] | None = None
+    if count < total:
+        random = np.random.default_rng(seed)
+        drawn = np.sort(random.choice(total, count, replace=False))
+    bag: Floats | None = None
+    start = filled = 0
+    for member in members:
+        inside = None if drawn is None else drawn[(drawn >= start) & (drawn < start + member.tiles)]
+        if inside is None or len(inside):
+            vectors = read_vectors(root, member)
+            rows = vectors if inside is None else vectors[inside - start]
+            if len(rows) == count:
+                return rows
+            if bag is None:
+                bag = np.empty((count, rows.shape[1]), rows.dtype)
+            bag[filled : filled + len(rows)] = rows
+            filled += len(rows)
+        start += member.tiles
+    if bag is None:
+        raise ValueError("members: no tiles to take, wanted at least one")
+    return bag
