@@ -10,6 +10,7 @@ from histo_ray.learn.statistics import (
     bootstrap_difference,
     corrected_t_test,
     plain_t_test,
+    score_pearson,
 )
 
 RNG = np.random.default_rng(7)
@@ -49,6 +50,61 @@ def test_constant_differences_have_p_of_one_or_zero(value: float, p: float) -> N
     for found in (corrected_t_test([value] * 10, 8, 2), plain_t_test([value] * 10)):
         assert found.p == p
         assert found.low == found.high == pytest.approx(value)
+
+
+def test_a_one_sided_test_is_scipys_and_asks_for_above_zero() -> None:
+    differences = RNG.normal(0.1, 1, (3, 25))
+    ours = plain_t_test(differences, alternative="greater")
+    theirs = stats.ttest_1samp(differences, 0, axis=-1, alternative="greater")
+    np.testing.assert_allclose(ours.p, theirs.pvalue)
+    corrected = corrected_t_test([0.0, 0.04, 0.01, 0.03], 80, 20, alternative="greater")
+    assert corrected.p == pytest.approx(stats.t.sf(0.02 * np.sqrt(6000), 3))
+    assert corrected_t_test([-0.1] * 4, 8, 2, alternative="greater").p == 1.0
+    assert corrected_t_test([0.0] * 4, 8, 2, alternative="greater").p == 1.0
+    assert corrected_t_test([0.1] * 4, 8, 2, alternative="greater").p == 0.0
+
+
+def test_the_correlation_under_chance_widens_by_the_number_of_pairs() -> None:
+    # five folds: c = 2 * 0.8 * 0.2 = 0.32, and c / (1 - c) = 8 / 17 in place of 1 / 4
+    differences = RNG.normal(0.02, 0.05, 250)
+    chance = corrected_t_test(differences, 800, 200, correlation="chance")
+    plain = plain_t_test(differences)
+    assert plain.statistic / chance.statistic == pytest.approx(np.sqrt((1 / 250 + 8 / 17) * 250))
+
+
+def test_of_chance_alone_only_that_correlation_holds_the_level() -> None:
+    # the limit of ridge regression: label x kernel x label over pairs of judged and trained rows
+    rng = np.random.default_rng(2)
+    labels = rng.normal(size=(100, 1500))
+    features = rng.normal(size=(100, 12))
+    scores = []
+    for _ in range(12):
+        parts = rng.permutation(np.arange(100) % 5)
+        for fold in range(5):
+            train, judged = parts != fold, parts == fold
+            predicted = features[judged] @ (features[train].T @ labels[train])
+            scores.append(score_pearson(labels[judged], predicted))
+    folds = np.stack(scores, axis=1)
+    theirs, ours = (
+        corrected_t_test(folds, 80, 20, alternative="greater", correlation=name).p
+        for name in ("training", "chance")
+    )
+    assert (ours < 0.05).mean() == pytest.approx(0.05, abs=0.015)
+    assert (theirs < 0.05).mean() > 0.08
+
+
+def test_folds_without_a_score_do_not_count() -> None:
+    whole = RNG.normal(0.1, 1, (4, 7))
+    holes = np.full((4, 10), np.nan)
+    holes[:, [0, 2, 3, 5, 6, 8, 9]] = whole
+    holes[3, 1:] = np.nan  # one score alone says nothing
+    train, test = np.array([8.0, 9, 10, 11]), np.array([2.0, 3, 4, 5])
+    found = corrected_t_test(holes, train, test)
+    for row in range(3):
+        alone = corrected_t_test(whole[row], train[row], test[row])
+        assert found.p[row] == pytest.approx(float(alone.p))
+        assert found.low[row] == pytest.approx(float(alone.low))
+    assert np.isnan([found.p[3], found.difference[3], found.high[3]]).all()
 
 
 def test_too_few_folds_or_rows_are_refused() -> None:

@@ -1,0 +1,82 @@
+"""What goes into a head for patients' outcomes and what comes out. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+OutcomeHeadName = Literal["ridge", "pls", "elastic-net", "logistic"]
+
+
+class FoldAnswer(NamedTuple):
+    """What a head says of one fold."""
+
+    predicted: Floats
+    """(m, T) of the judged rows: value, or probability of 1; nan where there is no label."""
+    choice: Floats
+    """(T,) what was chosen inside the training part; nan where nothing could be."""
+    inner_score: Floats
+    """(T,) score inside the training part by which it was chosen, higher is better.
+
+    The same for all heads of a task: expression 1 - SSE / SST of held-out rows, SST about the mean
+    of the training part; mutation the mean AUROC of the inner folds.
+    """
+
+
+class RepeatAnswer(NamedTuple):
+    """What a head says of one repeat."""
+
+    predicted: Floats
+    """(P, T) each row as judged in its fold; nan where it is in none, or has no label."""
+    choice: Floats
+    """(F, T)."""
+    inner_score: Floats
+    """(F, T)."""
+
+
+@dataclass(frozen=True)
+class OutcomeSettings:
+    """Which head is trained, and what it chooses from."""
+
+    head: OutcomeHeadName = "ridge"
+    choices: tuple[float, ...] = ()
+    """Penalties, or components of pls; of equals the first is chosen; empty: the head's own."""
+    inner_folds: int = 5
+    """Of the training part, to choose on; ridge leaves out one patient at a time instead."""
+
+    def __post_init__(self) -> None:
+        if self.inner_folds < 2:
+            raise ConfigError(f"inner_folds: {self.inner_folds}, wanted 2 or more")
+        if not all(0 < choice < float("inf") for choice in self.choices):
+            raise ConfigError(f"choices: {self.choices}, wanted numbers above 0")
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """One fold as a head gets it: nothing in it tells the labels of the judged rows."""
+
+    train: Floats
+    """(n, D) standardised."""
+    targets: Floats
+    """(n, T) finite."""
+    judged: Floats
+    """(m, D) standardised by `train`."""
+    names: tuple[str, ...]
+    """(T,) of the targets, for messages."""
+    groups: npt.NDArray[np.intp] | None
+    """(n,) what stays together in inner folds too, as a site; None: each row is on its own."""
+    seed: int
+    """Of the inner folds."""
+    choices: tuple[float, ...]
+    inner_folds: int
+
+
+def standardise_by(train: Floats, judged: Floats) -> tuple[Floats, Floats]:
+    """Both with the mean and sd of `train`; a feature that is constant there becomes 0."""
+    mean, sd = train.mean(0), train.std(0)
+    scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
+    return (train - mean) * scale, (judged - mean) * scale

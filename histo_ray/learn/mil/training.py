@@ -1,0 +1,162 @@
+"""Training of an attention head, stopped by bags of the training part that it does not learn from.
+
+Plain torch: no Ray, no disk. On CPU with one thread the same seed gives the same weights.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from histo_ray.errors import ConfigError
+from histo_ray.learn.mil.bags import Bags
+from histo_ray.learn.mil.draw import TileDraw
+from histo_ray.learn.mil.head import MilHead
+from histo_ray.learn.mil.network import AttentionNetwork
+from histo_ray.learn.mil.optimizer import AdamW
+from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.targets import (
+    Scale,
+    Split,
+    check_labels,
+    mean_scores,
+    scale_labels,
+    score_targets,
+    split_rows,
+)
+
+Floats = npt.NDArray[np.float64]
+Report = Callable[[int, float], bool]
+"""(epochs done, score of the held-out bags, higher is better) -> whether to go on."""
+
+
+def keep_going(epoch: int, score: float) -> bool:
+    """A report to nobody."""
+    return True
+
+
+def train_mil(
+    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report = keep_going
+) -> MilHead:
+    """Train each member until the loss of its held-out bags has not fallen for `patience` epochs.
+
+    Args:
+        bags: n of them, the whole training part.
+        labels: (n, T); mutation: 0 and 1, T is 1; expression: nan where there is none.
+        settings: Of the head.
+        seed: Of weights, held-out bags, order, drawn tiles and dropout.
+        report: Called after each epoch with the score that the head would have if it ended here:
+            mean AUROC, or R2, of held-out bags; minus their loss where their labels do not differ.
+
+    Returns:
+        The head whose members are each of the epoch with the lowest held-out loss.
+
+    Raises:
+        ConfigError: Labels that nothing can be learnt from, or no GPU where one was asked for.
+    """
+    check_labels(labels, settings)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: no GPU is visible, one wanted; use device cpu")
+    devices = [torch.cuda.current_device()] if settings.device == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        return _train(bags, labels, settings, seed, report)
+
+
+def _train(bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report) -> MilHead:
+    random = np.random.default_rng(seed)
+    draw = TileDraw(bags.vectors, settings, random)
+    scaled, scale = scale_labels(labels, settings)
+    moments = bags.moments()
+    members = []
+    for split in split_rows(labels, settings, seed, bags.groups):
+        network = AttentionNetwork(settings, *moments, labels.shape[1])
+        with torch.no_grad():
+            network.answer.bias.copy_(torch.from_numpy(scale.start))
+        members.append(_Member(network, split, draw, scaled, scale, settings))
+    for epoch in range(1, settings.epochs + 1):
+        for member in members:
+            if member.runs(epoch):
+                member.advance(epoch, random)
+        go_on = report(epoch, _summarise(members))
+        if not go_on or not any(member.runs(epoch + 1) for member in members):
+            break
+    return MilHead(
+        networks=tuple(member.finish() for member in members),
+        settings=settings,
+        shift=scale.shift,
+        spread=scale.spread,
+        epochs=tuple(member.best_epoch for member in members),
+        inner_score=mean_scores([member.scores for member in members]),
+    )
+
+
+class _Member:
+    """One network and the bags that stop it."""
+
+    def __init__(
+        self, network: AttentionNetwork, split: Split, draw: TileDraw, labels: Floats,
+        scale: Scale, settings: MilSettings,
+    ) -> None:  # fmt: skip
+        self._network = network.to(settings.device)
+        self._split, self._draw, self._settings = split, draw, settings
+        self._labels = torch.from_numpy(labels.astype(np.float32)).to(settings.device)
+        self._stop_labels = labels[split.stop]  # scaled, float64
+        self._positive_weight = torch.tensor(scale.positive_weight, device=settings.device)
+        self._optimizer = AdamW(network.parameters(), settings)
+        self._best = _copy(network)
+        self.best_epoch, self.best_loss = 0, np.inf
+        self.scores = np.full(labels.shape[1], np.nan)
+        """(T,) of the best epoch."""
+
+    def runs(self, epoch: int) -> bool:
+        """Whether this epoch is still worth it."""
+        return epoch - self.best_epoch <= self._settings.patience
+
+    def advance(self, epoch: int, random: np.random.Generator) -> None:
+        """Learn once from every bag, then judge the held-out ones."""
+        self._network.train()
+        order = random.permutation(self._split.learn)
+        for rows in np.array_split(order, max(1, round(len(order) / self._settings.batch))):
+            self._optimizer.step(self._loss(self._network(*self._draw(rows)), rows))
+        self._network.eval()
+        with torch.inference_mode():
+            stop = self._split.stop
+            answers = torch.stack([self._network.judge(self._draw.vectors[row])[0] for row in stop])
+            loss_now = float(self._loss(answers, stop))
+        if loss_now < self.best_loss or not self.best_epoch:
+            self._best, self.best_epoch, self.best_loss = _copy(self._network), epoch, loss_now
+            values = answers.double().cpu().numpy()
+            self.scores = score_targets(self._stop_labels, values, self._settings)
+
+    def finish(self) -> AttentionNetwork:
+        """The network of the best epoch."""
+        self._network.load_state_dict(self._best)
+        return self._network.eval()
+
+    def _loss(self, answers: torch.Tensor, rows: npt.NDArray[np.intp]) -> torch.Tensor:
+        """Mean over the labels that there are."""
+        labels = self._labels[torch.from_numpy(rows)]
+        there = torch.isfinite(labels)
+        labels = torch.where(there, labels, 0)
+        if self._settings.task == "expression":
+            losses = (answers - labels) ** 2
+        else:
+            losses = functional.binary_cross_entropy_with_logits(
+                answers, labels, reduction="none", pos_weight=self._positive_weight
+            )
+        return (losses * there).sum() / there.sum().clamp(min=1)
+
+
+def _summarise(members: list[_Member]) -> float:
+    """Mean score of the targets; minus the mean loss where there is none."""
+    scores = mean_scores([member.scores for member in members])
+    if np.isfinite(scores).any():
+        return float(np.nanmean(scores))
+    return -float(np.mean([member.best_loss for member in members]))
+
+
+def _copy(network: AttentionNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
