@@ -1,31 +1,14 @@
-"""What may be said of the difference between two encoders. Pure: numpy in, numpy out.
-
-Folds of repeated cross-validation share most of their training data, so their scores are not
-independent; a plain t-test over them is far too sure (`python -m benchmarks.null_comparisons`).
-"""
+"""How far a mean difference of tiles could be another: the bootstrap over rows or groups. Pure."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
 _CELLS = 1 << 22
 """Counts held at once while bootstrapping; bounds memory, not the answer."""
-
-
-@dataclass(frozen=True)
-class TTest:
-    """Two-sided test of a mean difference against zero; every field has the same shape."""
-
-    difference: Floats
-    statistic: Floats
-    p: Floats
-    low: Floats
-    """Lower end of the interval that belongs to the test."""
-    high: Floats
 
 
 @dataclass(frozen=True)
@@ -35,55 +18,6 @@ class Interval:
     estimate: float
     low: float
     high: float
-
-
-def corrected_t_test(
-    differences: npt.ArrayLike, n_train: float, n_test: float, level: float = 0.95
-) -> TTest:
-    """Corrected resampled t-test over the folds of repeated cross-validation.
-
-    t = mean / sqrt((1/J + n_test/n_train) * var), var with J - 1, t-distributed with J - 1 degrees
-    of freedom: Nadeau and Bengio 2003, Machine Learning 52:239, doi 10.1023/A:1024068626366.
-
-    Args:
-        differences: (..., J) score of one minus score of the other, a fold each, same folds.
-        n_train: Rows trained on in a fold.
-        n_test: Rows judged in a fold.
-        level: Of the interval.
-
-    Returns:
-        Fields of shape (...). Without any variance p is 1 for a zero difference, else 0.
-
-    Raises:
-        ValueError: Fewer than two folds, or no rows.
-    """
-    if not (n_train > 0 and n_test > 0):
-        raise ValueError(f"n_train {n_train}, n_test {n_test}: wanted both above 0")
-    return _t_test(np.asarray(differences, np.float64), n_test / n_train, level)
-
-
-def plain_t_test(differences: npt.ArrayLike, level: float = 0.95) -> TTest:
-    """Student's one-sample t-test as if folds were independent, which they are not.
-
-    It stands beside the corrected one for comparison with publications that used it; see
-    `corrected_t_test` for arguments and results (`scipy.stats.ttest_1samp` is the same).
-    """
-    return _t_test(np.asarray(differences, np.float64), 0.0, level)
-
-
-def _t_test(differences: Floats, overlap: float, level: float) -> TTest:
-    folds = differences.shape[-1] if differences.ndim else 0
-    if folds < 2:
-        raise ValueError(f"differences: {folds} folds, wanted 2 or more")
-    mean = differences.mean(-1)
-    spread = differences.var(-1, ddof=1)
-    constant = np.ptp(differences, axis=-1) == 0  # rounding leaves a variance where there is none
-    error = np.sqrt(np.where(constant, 0.0, spread) * (1 / folds + overlap))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where((mean == 0) & (error == 0), 0.0, mean / error)
-    p = 2 * stats.t.sf(np.abs(statistic), folds - 1)
-    reach = stats.t.ppf((1 + level) / 2, folds - 1) * error
-    return TTest(mean, statistic, np.asarray(p), mean - reach, mean + reach)
 
 
 def bootstrap_difference(
@@ -151,22 +85,3 @@ def _mean_of_classes(sums: Floats, rows: Floats) -> Floats:
 
 def _number(names: npt.ArrayLike) -> npt.NDArray[np.intp]:
     return np.unique(np.asarray(names), return_inverse=True)[1]
-
-
-def adjust_p(p: npt.ArrayLike) -> Floats:
-    """q-values that control the false discovery rate over all of `p`.
-
-    Benjamini and Hochberg 1995, J R Stat Soc B 57:289, by `scipy.stats.false_discovery_control`.
-
-    Args:
-        p: (M,) P values; nan where a test could not be made.
-
-    Returns:
-        (M,) q; nan stays nan and does not count as a test.
-    """
-    found = np.asarray(p, np.float64)
-    there = ~np.isnan(found)
-    q = np.full(found.shape, np.nan)
-    if there.any():
-        q[there] = stats.false_discovery_control(found[there])
-    return q

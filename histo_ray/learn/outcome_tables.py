@@ -1,0 +1,177 @@
+"""Predictions of expression or mutation as tables of scores, targets and comparisons. Pure.
+
+tabulate_scores(truth, configuration, judged)                      # of each configuration
+scores = {name: score_encoder(truth, predicted, 1000, seed, null)} # of each encoder
+tabulate_targets(truth, scores); compare_encoders(truth, scores)
+"""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.outcome_scores import EncoderScores
+from histo_ray.learn.outcome_truth import (
+    METRICS,
+    Floats,
+    OutcomeTruth,
+    Predictions,
+    Score,
+    score_folds,
+    score_r2_folds,
+)
+from histo_ray.learn.statistics import (
+    adjust_p,
+    corrected_t_test,
+    delong_test,
+    plain_t_test,
+    score_auprc,
+    score_auroc,
+    score_pearson,
+    score_spearman,
+)
+from histo_ray.schema import arrow_schema
+
+
+class Judged(NamedTuple):
+    """What one configuration answered in all repeats and folds."""
+
+    predicted: Predictions
+    """(R, P, T); nan: not judged."""
+    choice: Predictions
+    """(R, F, T)."""
+    inner_score: Predictions
+    """(R, F, T)."""
+    selected: npt.NDArray[np.bool_]
+    """(R, F, T) whether it was chosen among the encoder's configurations."""
+
+
+def tabulate_scores(truth: OutcomeTruth, configuration: Configuration, judged: Judged) -> pa.Table:
+    """One configuration as rows of `schemas/outcome_scores.json`: target, repeat, fold.
+
+    Args:
+        truth: What is known.
+        configuration: Which it is.
+        judged: What it answered.
+    """
+    counts = truth.counts
+    repeats, n_folds, count = counts.n_test.shape
+    nothing = np.full((repeats, n_folds, count), np.nan)
+    mutation = truth.task == "mutation"
+
+    def score(metric: Score) -> Floats:
+        return score_folds(truth, judged.predicted, metric)
+
+    columns = {
+        "task": truth.task,
+        "target": np.arange(count, dtype=np.int32),
+        "encoder": configuration.encoder,
+        "pooling": configuration.pooling,
+        "head": configuration.head,
+        "repeat": np.arange(repeats, dtype=np.int32)[:, None, None],
+        "fold": np.arange(n_folds, dtype=np.int32)[:, None],
+        "selected": judged.selected,
+        "n_train": counts.n_train.astype(np.int64),
+        "n_test": counts.n_test.astype(np.int64),
+        "positives": counts.positives.astype(np.int64),
+        "choice": judged.choice,
+        "inner_score": judged.inner_score,
+        "pearson": nothing if mutation else score(score_pearson),
+        "spearman": nothing if mutation else score(score_spearman),
+        "r2": nothing if mutation else score_r2_folds(truth, judged.predicted),
+        "auroc": score(score_auroc) if mutation else nothing,
+        "auprc": score(score_auprc) if mutation else nothing,
+    }
+    return _tabulate("outcome_scores", columns, truth.targets, (repeats, n_folds, count))
+
+
+def tabulate_targets(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
+    """Every encoder and target as rows of `schemas/outcome_targets.json`."""
+    labelled = ~np.isnan(truth.values)
+    positive = labelled & (truth.values > 0) & (truth.task == "mutation")
+    tables = []
+    for encoder, found in scores.items():
+        low, high = found.resampled.interval()
+        columns = {
+            "task": truth.task,
+            "target": np.arange(len(truth.targets), dtype=np.int32),
+            "encoder": encoder,
+            "metric": METRICS[truth.task],
+            "n_patients": labelled.sum(0),
+            "positives": positive.sum(0),
+            "score": found.resampled.score,
+            "low": low,
+            "high": high,
+            "spearman": found.spearman,
+            "r2": found.r2,
+            "auprc": found.auprc,
+            "p_chance": found.p_chance,
+            "q_chance": found.q_chance,
+            "p_paper": found.p_paper,
+        }
+        tables.append(_tabulate("outcome_targets", columns, truth.targets, (len(truth.targets),)))
+    return pa.concat_tables(tables)
+
+
+def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
+    """Every pair of encoders in their order: rows of `schemas/outcome_comparisons.json`.
+
+    q is over the targets of a pair. Intervals pair the encoders' resamples, so all must come from
+    the same `resamples` and `seed`.
+    """
+    tables = [arrow_schema("outcome_comparisons").empty_table()]
+    count = len(truth.targets)
+    for (a, one), (b, other) in itertools.combinations(scores.items(), 2):
+        difference = other.resampled.minus(one.resampled)
+        low, high = difference.interval()
+        folds = (other.by_fold - one.by_fold).reshape(-1, count).T
+        p = corrected_t_test(folds, *truth.counts.sizes, correlation="chance").p
+        columns = {
+            "task": truth.task,
+            "target": np.arange(count, dtype=np.int32),
+            "encoder_a": a,
+            "encoder_b": b,
+            "metric": METRICS[truth.task],
+            "score_a": one.resampled.score,
+            "score_b": other.resampled.score,
+            "difference": difference.score,
+            "low": low,
+            "high": high,
+            "p_corrected": p,
+            "q_corrected": adjust_p(p),
+            "p_plain": plain_t_test(folds).p,
+            "p_delong": _test_areas(one, other, count),
+        }
+        tables.append(_tabulate("outcome_comparisons", columns, truth.targets, (count,)))
+    return pa.concat_tables(tables)
+
+
+def _test_areas(one: EncoderScores, other: EncoderScores, count: int) -> Floats:
+    """(T,) P of DeLong's test; nan where there is none, or other patients were judged."""
+    p = np.full(count, np.nan)
+    for target, (a, b) in enumerate(zip(one.placements, other.placements, strict=True)):
+        if a is not None and b is not None and a.positives.shape == b.positives.shape:
+            p[target] = delong_test(b, a).p
+    return p
+
+
+def _tabulate(
+    name: str, columns: Mapping[str, Any], targets: tuple[str, ...], shape: tuple[int, ...]
+) -> pa.Table:
+    """Columns that are one text, or broadcast to `shape`; targets are numbers into their names."""
+    schema = arrow_schema(name)
+    names = pa.array(targets, pa.string())
+    size = int(np.prod(shape))
+    arrays = []
+    for field in schema:
+        value = columns[field.name]
+        if isinstance(value, str):
+            arrays.append(pa.repeat(pa.scalar(value, field.type), size))
+            continue
+        flat = pa.array(np.ascontiguousarray(np.broadcast_to(value, shape)).reshape(-1))
+        arrays.append(names.take(flat) if field.name == "target" else flat.cast(field.type))
+    return pa.table(arrays, schema)

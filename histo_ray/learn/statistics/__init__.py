@@ -1,0 +1,63 @@
+"""What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
+
+from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.chance import chance_statistic, permute_targets
+from histo_ray.learn.statistics.correlation import (
+    correlate_within,
+    score_pearson,
+    score_r2,
+    score_spearman,
+)
+from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation, score_repeats
+from histo_ray.learn.statistics.discovery import (
+    CorrectedCount,
+    PaperCount,
+    adjust_p,
+    count_as_paper,
+    count_corrected,
+)
+from histo_ray.learn.statistics.draws import Resampled, draw_weights
+from histo_ray.learn.statistics.permutation import permutation_p, smooth_permutation_p
+from histo_ray.learn.statistics.ranking import (
+    AreaTest,
+    Placements,
+    delong_test,
+    place_classes,
+    score_auprc,
+    score_auroc,
+)
+from histo_ray.learn.statistics.ranking_bootstrap import bootstrap_auprc, bootstrap_auroc
+from histo_ray.learn.statistics.resampled import TTest, corrected_t_test, plain_t_test
+
+__all__ = [
+    "AreaTest",
+    "CorrectedCount",
+    "Interval",
+    "PaperCount",
+    "Placements",
+    "Resampled",
+    "TTest",
+    "adjust_p",
+    "bootstrap_auprc",
+    "bootstrap_auroc",
+    "bootstrap_correlation",
+    "bootstrap_difference",
+    "chance_statistic",
+    "corrected_t_test",
+    "correlate_within",
+    "count_as_paper",
+    "count_corrected",
+    "delong_test",
+    "draw_weights",
+    "permutation_p",
+    "permute_targets",
+    "place_classes",
+    "plain_t_test",
+    "score_auprc",
+    "score_auroc",
+    "score_pearson",
+    "score_r2",
+    "score_repeats",
+    "score_spearman",
+    "smooth_permutation_p",
+]

@@ -1,0 +1,110 @@
+"""Tests over the folds of repeated cross-validation. Pure; any shape of leading axes at once.
+
+Folds of repeated cross-validation share most of their training data, so their scores are not
+independent; a plain t-test over them is far too sure (`python -m benchmarks.null_comparisons`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+Alternative = Literal["two-sided", "greater"]
+Correlation = Literal["training", "chance"]
+
+
+@dataclass(frozen=True)
+class TTest:
+    """Test of a mean difference against zero; every field has the same shape."""
+
+    difference: Floats
+    statistic: Floats
+    p: Floats
+    low: Floats
+    """Lower end of the two-sided interval that belongs to the test."""
+    high: Floats
+
+
+def corrected_t_test(
+    differences: npt.ArrayLike,
+    n_train: npt.ArrayLike,
+    n_test: npt.ArrayLike,
+    level: float = 0.95,
+    alternative: Alternative = "two-sided",
+    correlation: Correlation = "training",
+) -> TTest:
+    """Corrected resampled t-test over the folds of repeated cross-validation.
+
+    t = mean / sqrt((1/J + c / (1 - c)) * var), var with J - 1, t-distributed with J - 1 degrees of
+    freedom, where c is the correlation of two folds' scores: Nadeau and Bengio 2003, Machine
+    Learning 52:239, doi 10.1023/A:1024068626366. They take c = n_test / n of n rows, as folds share
+    training rows (so c / (1 - c) is n_test / n_train). Where features say nothing of labels, folds
+    have more in common: a pair of rows that are alike by chance raises both the fold that judges
+    the one and trains on the other, and the fold that does it the other way round. For a head
+    linear in the labels, as ridge, scores are then sums of label x kernel x label over such pairs,
+    and counting pairs gives c = 2 n_train n_test / n^2 over many repeats (our derivation;
+    `python -m benchmarks.truth` shows both). With `greater` and AUROC - 0.5 in place of
+    differences it asks for better than chance.
+
+    Args:
+        differences: (..., J) score of one minus score of the other, a fold each, same folds; nan
+            where a fold has no score: it does not count among the J.
+        n_train: Rows trained on in a fold; or (...).
+        n_test: Rows judged in a fold; or (...).
+        level: Of the interval.
+        alternative: `greater` gives the one-sided P of a mean above 0.
+        correlation: `training`: theirs; `chance`: larger, for scores that may be chance alone.
+
+    Returns:
+        Fields of shape (...); nan where fewer than two folds have a score. Without any variance p
+        is 0 for a difference (`greater`: above 0), else 1.
+
+    Raises:
+        ValueError: Fewer than two folds, or no rows.
+    """
+    train, test = np.asarray(n_train, np.float64), np.asarray(n_test, np.float64)
+    if not ((train > 0).all() and (test > 0).all()):
+        raise ValueError(f"n_train {train}, n_test {test}: wanted both above 0")
+    share = test / (train + test)
+    shared = share if correlation == "training" else 2 * share * (1 - share)
+    overlap = shared / (1 - shared)
+    return _t_test(np.asarray(differences, np.float64), overlap, level, alternative)
+
+
+def plain_t_test(
+    differences: npt.ArrayLike, level: float = 0.95, alternative: Alternative = "two-sided"
+) -> TTest:
+    """Student's one-sample t-test as if folds were independent, which they are not.
+
+    It stands beside the corrected one for comparison with publications that used it; see
+    `corrected_t_test` for arguments and results (`scipy.stats.ttest_1samp` is the same).
+    """
+    return _t_test(np.asarray(differences, np.float64), np.zeros(()), level, alternative)
+
+
+def _t_test(differences: Floats, overlap: Floats, level: float, alternative: Alternative) -> TTest:
+    given = differences.shape[-1] if differences.ndim else 0
+    if given < 2:
+        raise ValueError(f"differences: {given} folds, wanted 2 or more")
+    there = ~np.isnan(differences)
+    folds = there.sum(-1)
+    some = np.where(there, differences, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = some.sum(-1) / folds
+        spread = (np.where(there, differences - mean[..., None], 0.0) ** 2).sum(-1) / (folds - 1)
+        highest = np.where(there, differences, -np.inf).max(-1)
+        lowest = np.where(there, differences, np.inf).min(-1)
+        # rounding leaves a variance, and a mean beside the value, where there is none
+        mean = np.where(highest == lowest, highest, mean)
+        error = np.sqrt(np.where(highest == lowest, 0.0, spread) * (1 / folds + overlap))
+        statistic = np.where((mean == 0) & (error == 0), 0.0, mean / error)
+    if alternative == "greater":
+        p = np.where((mean == 0) & (error == 0), 1.0, stats.t.sf(statistic, folds - 1))
+    else:
+        p = 2 * stats.t.sf(np.abs(statistic), folds - 1)
+    reach = stats.t.ppf((1 + level) / 2, folds - 1) * error
+    answer = (mean, statistic, np.asarray(p), mean - reach, mean + reach)
+    return TTest(*(np.where(folds >= 2, field, np.nan) for field in answer))
