@@ -107,7 +107,8 @@ def lay_anatomy(look: TissueLook, seed: int, window: Window) -> Anatomy:
             lumen = np.where(own > depth, 0, lumen)
         depth = np.maximum(depth, own)
     outside = np.clip(-depth / 4, 0, 1).astype(np.float32)
-    lymph = _share(smooth_noise(window, 110.0, seed, _LYMPH), look.lymphocyte_fraction, 0.25)
+    crowds = smooth_noise(window, look.lymphocyte_patch_um, seed, _LYMPH)
+    lymph = _share(crowds, look.lymphocyte_fraction, 0.25)
     fat = _fat_cells(look, seed, window) * np.clip(-(depth + 10) / 6, 0, 1).astype(np.float32)
     slope = smooth_noise(window, 260.0, seed, _FIBRE) * 120
     fibre = slope + smooth_noise(window, 45.0, seed, _FIBRE + 20) * 16 + y.astype(np.float32) * 0.35
@@ -164,24 +165,32 @@ def _gland(look: TissueLook, seed: int, ix: int, iy: int) -> Gland | None:
 
 def _fat_cells(look: TissueLook, seed: int, window: Window) -> Field:
     """0..1: inside a fat cell; the walls between two, and places without fat, are 0."""
+    none = np.zeros((window.height, window.width), np.float32)
     if look.adipose_fraction <= 0:
-        return np.zeros((window.height, window.width), np.float32)
+        return none
     xs, ys = window.xs()[None, :] / FAT_CELL_UM, window.ys()[:, None] / FAT_CELL_UM
     ix, iy = np.floor(xs).astype(np.int64), np.floor(ys).astype(np.int64)
     left, top = int(ix.min()) - 1, int(iy.min()) - 1
     columns, rows = int(ix.max()) - left + 2, int(iy.max()) - top + 2
     cells = Window(left * FAT_CELL_UM, top * FAT_CELL_UM, FAT_CELL_UM, columns, rows)
     fatty = _share(smooth_noise(cells, 170.0, seed, _FAT), look.adipose_fraction, 1e-6)
+    if not fatty.any():
+        return none
+    columns_of, rows_of = np.arange(left, left + columns), np.arange(top, top + rows)
+    jitter_x, jitter_y = (
+        hash_uniform(columns_of[None, :], rows_of[:, None], seed, _FAT * 100 + k) for k in range(2)
+    )
     nearest = np.full((window.height, window.width), 9.0)
     second = nearest.copy()
-    cell_is_fat = np.zeros(nearest.shape, np.float32)
+    cell_is_fat = none.copy()
     for oy in (-1, 0, 1):
         for ox in (-1, 0, 1):
             cx, cy = ix + ox, iy + oy
-            px = cx + 0.15 + 0.7 * hash_uniform(cx, cy, seed, _FAT * 100)
-            py = cy + 0.15 + 0.7 * hash_uniform(cx, cy, seed, _FAT * 100 + 1)
+            place = cy - top, cx - left
+            px = cx + 0.15 + 0.7 * jitter_x[place]
+            py = cy + 0.15 + 0.7 * jitter_y[place]
             distance = np.hypot(xs - px, ys - py)
-            cell_is_fat = np.where(distance < nearest, fatty[cy - top, cx - left], cell_is_fat)
+            cell_is_fat = np.where(distance < nearest, fatty[place], cell_is_fat)
             second = np.minimum(second, np.maximum(nearest, distance))
             nearest = np.minimum(nearest, distance)
     wall = (second - nearest) * FAT_CELL_UM

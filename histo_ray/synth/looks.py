@@ -28,6 +28,8 @@ class TissueLook:
     """0..1: pale centre and nucleolus of epithelial nuclei."""
     lymphocyte_fraction: float = 0.1
     """Share of the stroma that is full of lymphocytes."""
+    lymphocyte_patch_um: float = 110.0
+    """About half the width of one crowd of them."""
     adipose_fraction: float = 0.05
     """Share of the stroma that is fat."""
     fibrosis: float = 0.5
