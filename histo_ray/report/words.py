@@ -68,3 +68,44 @@ def format_p(p: float) -> str:
     if p < 1e-15:
         return "< 1e-15"
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"
+
+
+def write_single_sentence(encoder: str, split: str, note: dict[str, Any]) -> str:
+    """What can be said of an encoder that is compared with none. Pure."""
+    folds, found = note["folds"], note["summary"][split][encoder]
+    how = f"{folds['repeats']} x {folds['n_folds']}-fold cross-validation"
+    return (
+        f"Accuracy was {100 * found['accuracy']:.1f} % with {encoder}, balanced accuracy "
+        f"{100 * found['balanced_accuracy']:.1f} % "
+        f"({how if split == 'cv' else 'external test set'})."
+    )
+
+
+def format_score(score: float, signed: bool = False) -> str:
+    """A score or a difference with three digits; a dash where there is none. Pure."""
+    if score != score:
+        return "–"
+    return f"{score:+.3f}" if signed else f"{score:.3f}"
+
+
+def format_interval(low: float, high: float, signed: bool = False) -> str:
+    """An interval as it is printed. Pure."""
+    if low != low or high != high:
+        return "–"
+    return f"{format_score(low, signed)} to {format_score(high, signed)}"
+
+
+def format_maybe_p(p: float | None) -> str:
+    """A P value, or a dash where there is none. Pure."""
+    return "–" if p is None or p != p else format_p(p)
+
+
+def count_of(count: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 gene`, `1,555 genes`. Pure."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def name_first(names: list[str], most: int = 8) -> str:
+    """The first of some names, and how many more there are. Pure."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

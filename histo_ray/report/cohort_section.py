@@ -1,0 +1,99 @@
+"""The cohort on the page: who came in, who was judged, and who was lost on the way."""
+
+import pandas as pd
+
+from histo_ray.report.lost import Extraction
+from histo_ray.report.runs import OutcomeRun
+from histo_ray.report.view import Block, Column, Flow, Section, Step, Table, Text, Title
+from histo_ray.report.words import count_of
+
+LISTED = 2000
+"""Rows of a table of lost slides or patients; the Parquet tables have all."""
+
+
+def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | None:
+    """The flow of each run, lost slides and patients; None without any of them."""
+    section = Section("cohort", "Cohort")
+    same = len({run.note.cohort.model_dump_json() for run in runs}) == 1
+    for run in runs:
+        if same and run is not runs[0]:
+            continue
+        tasks = ", ".join(one.note.task for one in runs) if same else run.note.task
+        section.blocks += [Title(tasks.capitalize()), Flow(flow_steps(run))]
+        aside = _describe_labels(run)
+        section.blocks += [Text(aside)] if aside else []
+    if len(extraction.lost):
+        section.blocks.append(_tabulate_slides(extraction.lost))
+    for run in runs:
+        lost = run.cohort[~run.cohort["used"]]
+        if len(lost) and not (same and run is not runs[0]):
+            section.blocks += _tabulate_patients(run, lost)
+    return section if section.blocks else None
+
+
+def flow_steps(run: OutcomeRun) -> list[Step]:
+    """From slides to the patients that are judged."""
+    cohort = run.note.cohort
+    with_tiles = cohort.slides - cohort.slides_without_tiles
+    both = cohort.patients_with_features - cohort.features_only
+    lacking = [
+        f"{count_of(count, 'patient')} without features of {name}"
+        for name, count in cohort.lost.items()
+        if count
+    ]
+    other = both - cohort.patients_used
+    left = f"{other:,} left out" if other > 0 else ""
+    return [
+        Step(
+            cohort.slides,
+            "slides in",
+            f"{cohort.slides_without_tiles:,} without tiles" if cohort.slides_without_tiles else "",
+        ),
+        Step(with_tiles, "slides with tiles", "; ".join(lacking)),
+        Step(
+            cohort.patients_with_features,
+            "patients with features",
+            f"{cohort.features_only:,} without labels" if cohort.features_only else "",
+        ),
+        Step(both, "patients with features and labels", left),
+        Step(cohort.patients_used, "patients judged"),
+    ]
+
+
+def _describe_labels(run: OutcomeRun) -> str:
+    cohort = run.note.cohort
+    if not cohort.labels_only:
+        return ""
+    return (
+        f"The label table has {count_of(cohort.patients_with_labels, 'patient')}, "
+        f"{cohort.labels_only:,} without features."
+    )
+
+
+def _tabulate_slides(lost: pd.DataFrame) -> Table:
+    columns = [Column(h, number=False) for h in ("slide", "outcome", "why", "encoders")]
+    rows = lost.head(LISTED).astype(str).to_numpy().tolist()
+    title = f"{count_of(lost['slide_id'].nunique(), 'slide')} lost in extraction, and why"
+    return Table("lost-slides", title, columns, rows, folded=title, note=_cut(len(lost)))
+
+
+def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
+    task = run.note.task
+    counts = lost["reason"].value_counts()
+    told = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
+    columns = [
+        *(Column(head, number=False) for head in ("patient", "site")),
+        Column("slides with tiles"),
+        Column("why", number=False),
+    ]
+    rows = lost.sort_values("patient_id")[["patient_id", "site", "slides", "reason"]]
+    title = f"{count_of(len(lost), 'patient')} not judged ({task}), and why"
+    cells = rows.head(LISTED).astype(str).to_numpy().tolist()
+    table = Table(
+        f"lost-patients-{run.run_id}", title, columns, cells, folded=title, note=_cut(len(lost))
+    )
+    return [Text(f"Not judged: {told}."), table]
+
+
+def _cut(count: int) -> str:
+    return f"The first {LISTED:,} of {count:,}." if count > LISTED else ""

@@ -1,0 +1,77 @@
+"""How many targets: as publications count them, and corrected. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+LEVEL = 0.05
+"""Of P and q."""
+
+
+@dataclass(frozen=True)
+class Won:
+    """Some targets, and for how many of them b scores higher."""
+
+    targets: int
+    b_higher: int
+
+
+@dataclass(frozen=True)
+class PairCount:
+    """Two encoders on the targets that both were judged on."""
+
+    encoder_a: str
+    encoder_b: str
+    by_paper: Won
+    """Of the targets with P < 0.05 with either, uncorrected, on the scores that are compared: the
+    count of Li et al. 2022."""
+    by_q: Won
+    """Of the targets with q < 0.05 of better than chance with either: still chosen on the scores
+    that are compared."""
+    everything: Won
+    """Of all targets: nothing is chosen."""
+    b_better: int
+    """Targets with q < 0.05 of the paired comparison, b higher."""
+    a_better: int
+    p_plain: int
+    """Targets with P < 0.05 of the plain t-test over folds."""
+
+
+def count_pair(
+    targets: pd.DataFrame, comparisons: pd.DataFrame, encoder_a: str, encoder_b: str
+) -> PairCount:
+    """Count the targets of two encoders.
+
+    Args:
+        targets: As `schemas/outcome_targets.json`.
+        comparisons: As `schemas/outcome_comparisons.json`.
+        encoder_a: The one.
+        encoder_b: The other.
+    """
+    is_pair = (comparisons["encoder_a"] == encoder_a) & (comparisons["encoder_b"] == encoder_b)
+    pair = comparisons[is_pair].dropna(subset=["difference"]).set_index("target")
+    both = targets[targets["encoder"].isin([encoder_a, encoder_b])]
+    least = both.groupby("target")[["p_paper", "q_chance"]].min().reindex(pair.index)
+    higher = (pair["difference"] > 0).to_numpy()
+    sure = (pair["q_corrected"] < LEVEL).to_numpy()
+
+    def won(rows: np.ndarray) -> Won:
+        return Won(int(rows.sum()), int((rows & higher).sum()))
+
+    return PairCount(
+        encoder_a,
+        encoder_b,
+        by_paper=won((least["p_paper"] < LEVEL).to_numpy()),
+        by_q=won((least["q_chance"] < LEVEL).to_numpy()),
+        everything=won(np.ones(len(pair), bool)),
+        b_better=int((sure & higher).sum()),
+        a_better=int((sure & (pair["difference"] < 0).to_numpy()).sum()),
+        p_plain=int((pair["p_plain"] < LEVEL).sum()),
+    )
+
+
+def count_found(targets: pd.DataFrame, encoder: str) -> tuple[int, int, int]:
+    """Targets of an encoder: with a score, with P < 0.05 as publications count, with q < 0.05."""
+    rows = targets[(targets["encoder"] == encoder) & targets["score"].notna()]
+    return len(rows), int((rows["p_paper"] < LEVEL).sum()), int((rows["q_chance"] < LEVEL).sum())

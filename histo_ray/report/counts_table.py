@@ -1,0 +1,50 @@
+"""The count of targets on the page: as publications count, and corrected beside it. Pure."""
+
+from collections.abc import Sequence
+
+from histo_ray.report.counts import PairCount, Won
+from histo_ray.report.view import Column, Table, Text
+
+_COLUMNS = (
+    Column("b against a", number=False),
+    Column("genes", "as publications count", "With P < 0.05 with either encoder, uncorrected"),
+    Column("b higher", "as publications count", "Of these; whatever the size of the gap"),
+    Column("genes", "chosen by q", "Better than chance with q < 0.05 with either encoder"),
+    Column("b higher", "chosen by q", "Of these"),
+    Column("genes", "nothing chosen", "All"),
+    Column("b higher", "nothing chosen", "Of all"),
+    Column("b better", "difference has q < 0.05", "Paired, corrected resampled t-test"),
+    Column("a better", "difference has q < 0.05", "The same"),
+    Column("P < 0.05", "plain t-test", "Takes folds for independent: far too sure"),
+)
+
+
+def explain_counts(counts: Sequence[PairCount]) -> Text:
+    """Why there are several counts."""
+    whom = "b"
+    if len(counts) == 1:
+        whom = f"{counts[0].encoder_b} (b) than with {counts[0].encoder_a} (a)"
+    return Text(
+        f"How many genes are better with {whom}? Publications take genes with P < 0.05, "
+        "uncorrected, and count on the same scores that chose them: of many genes some pass by "
+        "chance, and choosing favours whichever encoder is noisier. Beside it, the count after "
+        "correction for the number of genes, the count over all genes, and the genes whose "
+        "difference itself is sure."
+    )
+
+
+def tabulate_counts(counts: Sequence[PairCount], name: str) -> Table:
+    """A row a pair of encoders."""
+    return Table(name, "Counting genes", _COLUMNS, [_count_row(count) for count in counts])
+
+
+def _count_row(count: PairCount) -> list[str]:
+    cells = [f"{count.encoder_b} against {count.encoder_a}"]
+    for won in (count.by_paper, count.by_q, count.everything):
+        cells += [f"{won.targets:,}", _share(won)]
+    return [*cells, f"{count.b_better:,}", f"{count.a_better:,}", f"{count.p_plain:,}"]
+
+
+def _share(won: Won) -> str:
+    percent = f" ({100 * won.b_higher / won.targets:.0f} %)" if won.targets else ""
+    return f"{won.b_higher:,}{percent}"

@@ -1,0 +1,69 @@
+"""What a reader should know before believing the numbers. Pure."""
+
+from collections.abc import Sequence
+
+from histo_ray.report.runs import OutcomeRun, Run
+from histo_ray.report.words import count_of, name_first
+
+FEW_POSITIVES = 20
+"""Fewer positives than this are called few: a fold of five then judges on three or less."""
+SYNTHETIC = "SYNTHETIC"
+
+
+def is_synthetic(run: Run) -> bool:
+    """Whether a run says that nobody's tissue was judged."""
+    return SYNTHETIC in run.note.remark or any(SYNTHETIC in text for text in run.note.warnings)
+
+
+def list_doubts(run: Run) -> list[str]:
+    """A run's own warnings, and those that its tables give reason for and it does not state."""
+    said = list(run.note.warnings)
+    if isinstance(run, OutcomeRun):
+        for keyword, doubt in (
+            ("site", _doubt_sites(run)),
+            ("positive", _doubt_positives(run)),
+            ("slides", _doubt_lost(run)),
+        ):
+            if doubt and not any(keyword in text for text in said):
+                said.append(doubt)
+    return said
+
+
+def _doubt_sites(run: OutcomeRun) -> str:
+    sites = run.cohort.loc[run.cohort["used"] & (run.cohort["site"] != ""), "site"].nunique()
+    if sites < 2 or run.note.folds.kept_together == "site":
+        return ""
+    return (
+        f"patients come from {sites} sites and folds do not keep sites together: embeddings know "
+        "the site, so a label that differs between sites may be predicted from it (leakage)"
+    )
+
+
+def _doubt_positives(run: OutcomeRun) -> str:
+    if run.note.task != "mutation":
+        return ""
+    counts = run.targets.groupby("target")["positives"].max()
+    few = counts[counts < FEW_POSITIVES].sort_values()
+    names = [f"{name} ({count})" for name, count in few.items()]
+    if not names:
+        return ""
+    return (
+        f"few positives (fewer than {FEW_POSITIVES}): {name_first(names)}; "
+        "their AUROC rests on a handful of patients, so read the interval, not the dot"
+    )
+
+
+def _doubt_lost(run: OutcomeRun) -> str:
+    lacking = [
+        f"{name} lacks {count_of(count, 'patient')}"
+        for name, count in run.note.cohort.lost.items()
+        if count
+    ]
+    if not lacking:
+        return ""
+    return f"encoders have different slides ({', '.join(lacking)}): compared on the common set"
+
+
+def tell_problems(problems: Sequence[str]) -> list[str]:
+    """Of runs and tables that could not be read."""
+    return [f"left out, because it cannot be read: {problem}" for problem in problems]

@@ -1,0 +1,211 @@
+"""The expression and mutation tasks on the page."""
+
+from collections import Counter
+
+import numpy as np
+
+from histo_ray.errors import StoreError
+from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.counts import LEVEL, count_found, count_pair
+from histo_ray.report.counts_table import explain_counts, tabulate_counts
+from histo_ray.report.gene_table import (
+    CHANCE,
+    METRIC_WORDS,
+    Scores,
+    rank_targets,
+    tabulate_targets,
+)
+from histo_ray.report.looks import Look
+from histo_ray.report.roc import mean_roc
+from histo_ray.report.runs import OutcomeRun, read_batches, read_rows
+from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.view import legend_of as legend
+from histo_ray.report.words import count_of, format_score
+
+WHISKERS = {"expression": 15, "mutation": 40}
+"""Targets drawn at most; the table has all."""
+CURVES = 12
+"""Targets whose ROC curves are drawn at most."""
+_TITLES = {"expression": "Gene expression", "mutation": "Mutation"}
+_READ = ("target", "encoder", "repeat", "truth", "predicted")
+
+
+def write_outcome(run: OutcomeRun, looks: dict[str, Look], name: str) -> Section:
+    """Sentences, charts, counts and the table of all genes."""
+    note, task = run.note, run.note.task
+    scores = rank_targets(run.targets, run.comparisons, list(note.encoders))
+    section = Section(name, _TITLES[task])
+    section.blocks += [Text(sentence, "sentence") for sentence in outcome_sentences(run)]
+    folds = note.folds
+    kept = f", each {folds.kept_together} whole in one fold" if folds.kept_together else ""
+    genes = count_of(len(scores.targets), "gene")
+    patients = count_of(note.cohort.patients_used, "patient")
+    same = "; all encoders on the same patients and folds" if len(scores.encoders) > 1 else ""
+    test = f" Better than chance is judged by a {note.chance_test}." if note.chance_test else ""
+    section.blocks.append(
+        Text(
+            f"{genes}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
+            f"the training part of each fold.{test}"
+        )
+    )
+    if not scores.scored:
+        section.blocks.append(Text("No gene could be scored.", "empty"))
+        section.blocks += _write_rest(run, name)
+        return section
+    section.blocks.append(_tabulate_encoders(run, scores, name))
+    section.blocks += _draw_all(scores, task, looks, name)
+    if task == "mutation":
+        section.blocks += _draw_curves(run, scores, looks, name)
+    if scores.pairs:
+        counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
+        section.blocks += [explain_counts(counts), tabulate_counts(counts, f"{name}-counts")]
+    section.blocks.append(tabulate_targets(scores, task, f"{name}-genes"))
+    section.blocks += _write_rest(run, name)
+    return section
+
+
+def outcome_sentences(run: OutcomeRun) -> list[str]:
+    """What the run says, or what can be said of it where it says nothing."""
+    if run.note.sentences:
+        return list(run.note.sentences)
+    said = []
+    for encoder in dict.fromkeys(run.targets["encoder"]):
+        count, _, sure = count_found(run.targets, encoder)
+        mean = run.targets.loc[run.targets["encoder"] == encoder, "score"].mean()
+        metric = "AUROC" if run.note.task == "mutation" else "correlation"
+        said.append(
+            f"With {encoder}, {sure:,} of {count_of(count, 'gene')} were predicted better than "
+            f"chance (q < {LEVEL}); mean {metric} {format_score(mean)}."
+        )
+    return said
+
+
+def main_sentence(run: OutcomeRun) -> str:
+    """The one that compares encoders, if there are several; the pairs' sentences come last."""
+    said = outcome_sentences(run)
+    pairs = len(set(zip(run.comparisons["encoder_a"], run.comparisons["encoder_b"], strict=True)))
+    return said[max(0, len(said) - pairs) if pairs else 0] if said else "Nothing could be judged."
+
+
+def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
+    metric = METRIC_WORDS[scores.metric]
+    columns = [
+        Column("encoder", number=False),
+        Column("genes", about="With a score"),
+        Column(f"mean {metric}"),
+        Column(f"median {metric}"),
+        Column("best", about="Highest score"),
+        Column("best gene", number=False),
+        Column("q < 0.05", "genes better than chance", "After Benjamini-Hochberg over genes"),
+        Column("P < 0.05", "genes better than chance", "Uncorrected, as publications count"),
+    ]
+    rows = []
+    for encoder, frame in scores.by_encoder.items():
+        count, by_paper, sure = count_found(run.targets, encoder)
+        best = str(frame["score"].idxmax()) if count else ""
+        top = [frame["score"].mean(), frame["score"].median(), frame["score"].max()]
+        rows.append(
+            [encoder, f"{count:,}", *map(format_score, top), best, f"{sure:,}", f"{by_paper:,}"]
+        )
+    return Table(f"{name}-encoders", "Encoders", columns, rows)
+
+
+def _draw_all(scores: Scores, task: str, looks: dict[str, Look], name: str) -> list[Block]:
+    metric, shown = METRIC_WORDS[scores.metric], scores.scored[: WHISKERS[task]]
+    series = {
+        encoder: [Whisker(*row) for row in frame.loc[shown, ["score", "low", "high"]].to_numpy()]
+        for encoder, frame in scores.by_encoder.items()
+    }
+    chart = draw_whiskers(shown, series, metric, looks, f"{name}-whiskers", CHANCE[scores.metric])
+    of = (
+        f"The {len(shown)} best of {len(scores.scored):,} genes"
+        if len(shown) < len(scores.scored)
+        else "All genes, best first"
+    )
+    caption = f"{of}. Lines are 95 % bootstrap intervals over patients; dotted: a guess."
+    figures = [
+        Figure(
+            draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
+            "A point is a gene; above the line it is predicted better with "
+            f"{pair[1]}. Coloured: the difference has q < 0.05 (▲ higher with {pair[1]}, "
+            f"▼ with {pair[0]}); grey: it has not.",
+            f"{pair[1]} against {pair[0]}",
+        )
+        for number, pair in enumerate(scores.first_pairs if scores.pairs else [])
+    ]
+    whiskers = Figure(chart, caption, f"{metric} with interval")
+    keys = legend(looks, scores.encoders)
+    return [Figures([*figures, whiskers], keys, about=f"{name}-genes")]
+
+
+def _pair_up(scores: Scores, pair: tuple[str, str]) -> Pair:
+    frame = scores.by_pair[pair]
+    return Pair(
+        scores.targets,
+        frame["score_a"].to_numpy(np.float64),
+        frame["score_b"].to_numpy(np.float64),
+        (frame["q_corrected"] < LEVEL).to_numpy(bool),
+    )
+
+
+def _draw_curves(run: OutcomeRun, scores: Scores, looks: dict[str, Look], name: str) -> list[Block]:
+    """Of the best targets; where predictions cannot be read, that is said in their place."""
+    shown = scores.scored[:CURVES]
+    try:
+        frame = read_rows(run.folder, "predictions", _READ, shown)
+    except StoreError as error:
+        return [Text(f"There are no ROC curves: {error}.", "empty")]
+    figures = []
+    for number, target in enumerate(shown):
+        rows = frame[frame["target"] == target]
+        curves = {}
+        for encoder in scores.encoders:
+            some = rows[rows["encoder"] == encoder]
+            curve = mean_roc(some["truth"], some["predicted"], some["repeat"])
+            if not np.isnan(curve).any():
+                curves[encoder] = curve
+        positives = [frame["positives"][target] for frame in scores.by_encoder.values()]
+        caption = count_of(int(np.nanmax(positives)), "positive")
+        chart = draw_roc(target, curves, looks, f"{name}-roc-{number}")
+        figures.append(Figure(chart, caption, target))
+    title = "ROC curves, mean over repeats" + (
+        f": the {len(shown)} best genes" if len(shown) < len(scores.scored) else ""
+    )
+    return [Title(title), Figures(figures, legend(looks, scores.encoders), small=True)]
+
+
+def _write_rest(run: OutcomeRun, name: str) -> list[Block]:
+    """Which configuration was selected how often, and which genes were left out."""
+    blocks: list[Block] = []
+    if len(run.note.configurations) > len(run.note.encoders):
+        blocks.append(_tabulate_selected(run, name))
+    dropped = run.note.labels.dropped
+    if dropped:
+        rows = [[row.get("target", ""), row.get("reason", "")] for row in dropped]
+        columns = [Column("gene", number=False), Column("why", number=False)]
+        title = f"{count_of(len(rows), 'gene')} left out"
+        blocks.append(Table(f"{name}-dropped", title, columns, rows, folded=title))
+    return blocks
+
+
+def _tabulate_selected(run: OutcomeRun, name: str) -> Block:
+    keys = ["encoder", "pooling", "head"]
+    counts: Counter[tuple[str, ...]] = Counter()
+    try:
+        for batch in read_batches(run.folder, "scores", [*keys, "selected"]):
+            chosen = batch.loc[batch["selected"], keys]
+            counts.update(chosen.itertuples(index=False, name=None))
+    except StoreError as error:
+        return Text(f"It is not known which pooling and head were selected: {error}.", "empty")
+    total = Counter[str]()
+    for (encoder, *_), count in counts.items():
+        total[encoder] += count
+    rows = [
+        [*key, f"{count:,}", f"{100 * count / total[key[0]]:.1f} %"]
+        for key, count in sorted(counts.items())
+    ]
+    columns = [*(Column(key, number=False) for key in keys), Column("selected"), Column("share")]
+    title = "Which pooling and head were selected"
+    note = "Counted over genes, repeats and folds; selected by the score inside the training part."
+    return Table(f"{name}-selected", title, columns, rows, folded=title, note=note)

@@ -1,0 +1,155 @@
+"""The report: one HTML file that needs nothing beside it."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from histo_ray._version import __version__
+from histo_ray.errors import ConfigError
+from histo_ray.report.cohort_section import write_cohort
+from histo_ray.report.doubts import is_synthetic, list_doubts, tell_problems
+from histo_ray.report.looks import look_of
+from histo_ray.report.lost import read_extraction
+from histo_ray.report.outcome_section import main_sentence, write_outcome
+from histo_ray.report.provenance import write_provenance
+from histo_ray.report.runs import Chosen, OutcomeRun, Run, TissueRun, choose_runs
+from histo_ray.report.svg import replace_unprintable
+from histo_ray.report.tissue_section import tissue_sentences, write_tissue
+from histo_ray.report.view import Section
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Finding(NamedTuple):
+    """What a task comes to."""
+
+    task: str
+    run_id: str
+    sentence: str
+    synthetic: bool
+    name: str = ""
+    """Of its section in the page."""
+
+
+def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
+    """Write the page of a store's evaluations.
+
+    Args:
+        store: Local folder or URI of the store.
+        out: Where to write it; replaced if it is there, folders are made.
+        runs: Ids of evaluations; without any, the newest of each task.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        StoreError: No store, no evaluation in it, or not those that are named.
+        ConfigError: It cannot be written there.
+    """
+    target = Path(out)
+    if target.is_dir():
+        raise ConfigError(f"--out {target}: a folder, wanted a file; name one in it")
+    text = render_page(store, choose_runs(store, runs), datetime.now(UTC))
+    try:
+        _write_whole(target, text)
+    except OSError as error:
+        raise ConfigError(
+            f"--out {target}: cannot be written ({error.strerror}), wanted a file; name another"
+        ) from None
+    return target
+
+
+def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
+    """The main sentence of each task, in the order of the page.
+
+    Raises:
+        StoreError: As `write_report`.
+    """
+    return _sum_up(choose_runs(store, runs).runs)
+
+
+def render_page(store: str, chosen: Chosen, now: datetime) -> str:
+    """The page as text; the same for the same store and time."""
+    encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.note.encoders))
+    looks = look_of(encoders)
+    findings = _sum_up(chosen.runs)
+    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
+    extraction = read_extraction(store, encoders)
+    cohort = write_cohort(outcomes, extraction)
+    sections: list[Section] = [] if cohort is None else [cohort]
+    for finding, run in zip(findings, chosen.runs, strict=True):
+        if isinstance(run, TissueRun):
+            sections.append(write_tissue(run, looks, finding.name))
+        else:
+            sections.append(write_outcome(run, looks, finding.name))
+    doubts: dict[str, list[str]] = {}
+    for run in chosen.runs:
+        for text in list_doubts(run):
+            doubts.setdefault(text, []).append(run.note.task)
+    for text in tell_problems([*chosen.problems, *extraction.problems]):
+        doubts[text] = ["store"]
+    synthetic = [finding.task for finding in findings if finding.synthetic]
+    remarks = dict.fromkeys(run.note.remark for run in chosen.runs if run.note.remark)
+    script = (_TEMPLATES / "tables.js").read_text(encoding="utf-8")
+    return _environment().get_template("page.html.j2").render(
+        store=store, now=now, version=__version__, findings=findings, doubts=doubts,
+        synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
+        all_synthetic=len(synthetic) == len(findings),
+        remarks=list(remarks), sections=[write_provenance(store, chosen.runs), *sections],
+        script=Markup(script),  # noqa: S704 - ours
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+    )  # fmt: skip
+
+
+def _sum_up(runs: Sequence[Run]) -> list[Finding]:
+    findings = []
+    for number, run in enumerate(runs):
+        if isinstance(run, TissueRun):
+            sentence = next(iter(tissue_sentences(run)), "Nothing could be judged.")
+        else:
+            sentence = main_sentence(run)
+        name = f"{run.note.task}-{number}"
+        findings.append(Finding(run.note.task, run.run_id, sentence, is_synthetic(run), name))
+    return findings
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=_mend,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _mend(value: object) -> object:
+    """Replace what no page can hold: control characters, and halves of characters."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return replace_unprintable(value, "\ufffd")
+
+
+def _write_whole(target: Path, text: str) -> None:
+    """Write beside `target`, then move there: a reader never sees half a page."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        beside.chmod(0o644)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,171 @@
+"""What was run, in plain words."""
+
+import json
+from typing import Any
+
+from pyarrow import ArrowException
+
+from histo_ray.errors import StoreError
+from histo_ray.report.runs import OutcomeRun, Run, TissueRun
+from histo_ray.report.view import Card, Cards, Column, Section, Table
+from histo_ray.report.words import count_of
+from histo_ray.store.place import place_at
+from histo_ray.store.store import open_store
+
+_SHORT = 16
+"""Digits of a digest in a table; the folded listing has all."""
+_MODELS, _CARD = "models", "model.json"
+
+
+def write_provenance(store: str, runs: list[Run]) -> Section:
+    """Runs, encoders, labels, folds, seeds and versions."""
+    section = Section("what", "What was run")
+    cards = []
+    for run in runs:
+        facts = _tissue_facts(run) if isinstance(run, TissueRun) else _outcome_facts(run)
+        said = [(name, text) for name, text in [*facts, *_common_facts(run)] if text]
+        title = f"{run.note.task.capitalize()}: {run.run_id}"
+        cards.append(Card(title, said, _list_settings(run)))
+    section.blocks += [_tabulate_encoders(store, runs), Cards(cards)]
+    return section
+
+
+def read_card(store: str, encoder: str) -> dict[str, Any] | None:
+    """`models/<encoder>/model.json`; None where there is none that can be read."""
+    place = place_at(store).child(f"{_MODELS}/{encoder}/{_CARD}")
+    try:
+        card = json.loads(place.read_bytes()) if place.kind() else None
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def describe_origin(card: dict[str, Any] | None, request: str) -> str:
+    """Where an encoder's weights come from, in words. Pure."""
+    if card is None:
+        return "random weights, never trained" if request.startswith("random:") else "off the shelf"
+    base, data, metrics = (card.get(key) or {} for key in ("base", "data", "metrics"))
+    learned = sum((data.get("train") or {}).values())
+    text = f"{base.get('name', 'a network')}, fine-tuned on {data.get('name', 'tiles')}"
+    text += f" ({count_of(learned, 'tile')}, {len(card.get('classes', ()))} classes)"
+    text += f", {str(card.get('created', ''))[:10]}"
+    accuracy = metrics.get("accuracy")
+    return text + (f"; accuracy {accuracy:.3f} on held-out tiles" if accuracy is not None else "")
+
+
+def _tabulate_encoders(store: str, runs: list[Run]) -> Table:
+    seen: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        for row in _encoder_rows(store, run):
+            tasks = seen.setdefault((row[0], row[3]), [*row, ""])
+            tasks[-1] = ", ".join(filter(None, [tasks[-1], run.note.task]))
+            for at, cell in enumerate(row):
+                tasks[at] = tasks[at] or cell
+    columns = [
+        Column(head, number=False, about=about)
+        for head, about in (
+            ("encoder", "Its name in the store"),
+            ("asked for as", ""),
+            ("origin", "From the card of a published encoder"),
+            ("weights (SHA-256)", f"First {_SHORT} digits; the settings below have all"),
+            ("vector", "Length of an embedding"),
+            ("tiles of slides", "Edge and resolution asked for, and the tiling's fingerprint"),
+            ("partitions", "Slides in the snapshot"),
+            ("tasks", ""),
+        )
+    ]
+    return Table("encoders", "Encoders", columns, list(seen.values()))
+
+
+def _encoder_rows(store: str, run: Run) -> list[list[str]]:
+    rows = []
+    if isinstance(run, TissueRun):
+        for name, by_set in run.note.encoders.items():
+            tissue = next(iter(by_set.values()))
+            origin = describe_origin(read_card(store, name), tissue.request)
+            weights = tissue.weights_sha256[:_SHORT]
+            rows.append([name, tissue.request, origin, weights, "", "", ""])
+        return rows
+    for name, found in run.note.encoders.items():
+        origin = describe_origin(read_card(store, name), found.request)
+        tiling = f"{_describe_tiling(store, name, found.tiling)}{found.tiling}"
+        dim = f"{found.dim:,}" if found.dim else ""
+        count = f"{found.partitions:,}" if found.partitions else ""
+        weights = found.weights_sha256[:_SHORT]
+        rows.append([name, found.request, origin, weights, dim, tiling, count])
+    return rows
+
+
+def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
+    """`224 px at 0.5 mpp, tissue otsu: `, from one receipt; empty if none can be read."""
+    if not tiling:
+        return ""
+    try:
+        opened = open_store(store)
+        keys = opened.list_keys(encoder, tiling)
+        facts = opened.read_receipt(min(keys)).tiling.settings if keys else {}
+    except (StoreError, OSError, ArrowException):
+        return ""
+    if not {"tile_px", "mpp", "tissue"} <= facts.keys():
+        return ""
+    stain = facts.get("stain", "none")
+    stained = "" if stain == "none" else f", {stain}"
+    return f"{facts['tile_px']} px at {facts['mpp']:g} mpp, tissue {facts['tissue']}{stained}; "
+
+
+def _tissue_facts(run: TissueRun) -> list[tuple[str, str]]:
+    sets = run.note.sets
+    return [
+        ("tiles" if key == "tiles" else "external tiles", _describe_set(found))
+        for key, found in sets.items()
+    ] + [("head", run.note.head)]
+
+
+def _describe_set(found: Any) -> str:
+    text = f"{found.name}, {count_of(found.tiles, 'tile')}, {len(found.classes)} classes"
+    return f"{text}{_digest(found.sha256)}"
+
+
+def _digest(sha256: str) -> str:
+    return f" (SHA-256 {sha256[:_SHORT]}…)" if sha256 else ""
+
+
+def _outcome_facts(run: OutcomeRun) -> list[tuple[str, str]]:
+    labels = run.note.labels
+    chosen = [
+        " / ".join(str(value) for value in configuration.values() if value)
+        for configuration in run.note.configurations
+    ]
+    size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, 'gene')}"
+    return [
+        ("labels", f"{labels.path}, {size}{_digest(labels.sha256)}" if labels.path else ""),
+        ("transform", labels.transform),
+        ("noted", "; ".join(labels.notes)),
+        ("tried", "; ".join(chosen[:20]) + (" …" if len(chosen) > 20 else "")),
+    ]
+
+
+def _common_facts(run: Run) -> list[tuple[str, str]]:
+    note = run.note
+    folds = note.folds
+    kept = f", a {folds.kept_together} is never split" if folds.kept_together else ""
+    seeds = [str(seed) for seed in folds.seeds]
+    if len(seeds) > 6:
+        seeds = [*seeds[:3], "…", seeds[-1]]
+    minutes = f"{note.seconds / 60:.1f} minutes" if note.seconds >= 90 else f"{note.seconds:g} s"
+    when = f"{note.created:%Y-%m-%d %H:%M} {note.created.tzname()}" if note.created_at else ""
+    return [
+        ("folds", f"{folds.repeats} repeats of {folds.n_folds} folds{kept}{_digest(folds.sha256)}"),
+        ("seeds", ", ".join(seeds)),
+        ("when", f"{when}, took {minutes}" if when else ""),
+        ("versions", ", ".join(f"{name} {number}" for name, number in note.versions.items())),
+        ("remark", note.remark),
+    ]
+
+
+def _list_settings(run: Run) -> str:
+    """Encoders with full digests, and all settings, as they stand in run.json."""
+    kept = {"labels", "folds", "encoders", "settings", "configurations", "head", "sets", "versions"}
+    exclude = {"labels": {"dropped"}}
+    said = run.note.model_dump(mode="json", include=kept, exclude=exclude)
+    return json.dumps(said, indent=1, ensure_ascii=False)

@@ -1,0 +1,138 @@
+"""What a page is made of: the template knows how each piece looks. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import ClassVar, NamedTuple
+
+from markupsafe import Markup
+
+from histo_ray.report.looks import Look
+
+
+class Column(NamedTuple):
+    """Of a table."""
+
+    head: str
+    group: str = ""
+    """Written once above neighbours that share it."""
+    about: str = ""
+    """What it means."""
+    number: bool = True
+    """Set to the right, and sorted as numbers."""
+    sort: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are printed; the first column names the row."""
+
+    kind: ClassVar = "table"
+    name: str
+    """Unique in the page."""
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    marked: frozenset[int] = frozenset()
+    """Rows that a reader may want alone."""
+    mark: str = ""
+    """What they have in common; a box to tick says so."""
+    searchable: str = ""
+    """What is searched for in the first column, as `genes`; empty without a search."""
+    folded: str = ""
+    """Title under which it is folded away; empty if it is open."""
+    note: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """(group, columns) from left to right; empty if no column has one."""
+        if not any(column.group for column in self.columns):
+            return []
+        return [(name, len([*some])) for name, some in groupby(self.columns, lambda c: c.group)]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `sentence` is one that a paper would print."""
+
+    kind: ClassVar = "text"
+    text: str
+    role: str = "plain"
+
+
+@dataclass(frozen=True)
+class Title:
+    """Of a part of a section."""
+
+    kind: ClassVar = "title"
+    text: str
+
+
+class Figure(NamedTuple):
+    """A chart and what is written below it."""
+
+    svg: Markup
+    caption: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Charts beside each other where there is room."""
+
+    kind: ClassVar = "figures"
+    figures: Sequence[Figure]
+    legend: Sequence[tuple[Look, str]] = ()
+    small: bool = False
+    about: str = ""
+    """Name of the table whose search a click on a point fills."""
+
+
+class Card(NamedTuple):
+    """Names and what is said of them; below, text that is set as it is, folded away."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    listing: str
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Beside each other where there is room."""
+
+    kind: ClassVar = "cards"
+    cards: Sequence[Card]
+
+
+class Step(NamedTuple):
+    """One of a flow."""
+
+    number: int
+    what: str
+    lost: str = ""
+    """Who is not in the next one."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Who was there, step by step."""
+
+    kind: ClassVar = "flow"
+    steps: Sequence[Step]
+
+
+Block = Table | Text | Title | Figures | Cards | Flow
+
+
+@dataclass
+class Section:
+    """A part of the page with a heading of its own."""
+
+    name: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def legend_of(looks: dict[str, Look], encoders: Sequence[str]) -> list[tuple[Look, str]]:
+    """The legend of some encoders."""
+    return [(looks[name], name) for name in encoders]
