@@ -1,14 +1,23 @@
-"""`histo-ray evaluate tissue`."""
+"""`histo-ray evaluate tissue | expression | mutation`."""
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from histo_ray.cli.flags import add_settings, read_settings
 
+if TYPE_CHECKING:
+    from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+
 LINE_EVERY_S = 15.0
 """Between lines of progress."""
+OUTCOMES = {
+    "expression": "which encoder predicts the expression of genes best: heads on patients' vectors",
+    "mutation": "which encoder predicts mutated genes best: heads on patients' vectors or bags",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(tissue, TissueConfig)
     tissue.add_argument("--json", action="store_true", help="print run.json")
     tissue.set_defaults(run=run_tissue)
+    for task, text in OUTCOMES.items():
+        sub = tasks.add_parser(task, help=text, description=text)
+        add_settings(sub, _outcome_config(task))
+        sub.add_argument("--json", action="store_true", help="print run.json")
+        sub.set_defaults(run=run_outcome)
 
 
 def run_tissue(args: argparse.Namespace) -> int:
@@ -34,12 +48,19 @@ def run_tissue(args: argparse.Namespace) -> int:
 
     with Progress("extract") as progress:
         found = tissue_run.run_tissue(config, progress.report, tell, Lines().report)
-    if args.json:
-        print(json.dumps(found.note, indent=1))
-        return 0
-    for line in describe_run(found.note):
-        print(line)
-    print(f"tables: {config.store.rstrip('/')}/{found.folder.folder}")
+    _print(args, found.note, describe_run(found.note), config.store, found.folder.folder)
+    return 0
+
+
+def run_outcome(args: argparse.Namespace) -> int:
+    """Evaluate, and say what can be predicted and how the encoders compare."""
+    kind = _outcome_config(args.task)
+    config: ExpressionConfig | MutationConfig = read_settings(args, kind)
+    from histo_ray.cluster import outcome_run
+    from histo_ray.report.outcome_words import describe_outcome
+
+    found = outcome_run.run_outcome(config, tell, Lines().report)
+    _print(args, found.note, describe_outcome(found.note), config.store, found.folder.folder)
     return 0
 
 
@@ -59,3 +80,20 @@ class Lines:
 def tell(text: str) -> None:
     """A line on stderr."""
     print(f"evaluate: {text}", file=sys.stderr, flush=True)
+
+
+def _outcome_config(task: str) -> "type[ExpressionConfig] | type[MutationConfig]":
+    from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+
+    return ExpressionConfig if task == "expression" else MutationConfig
+
+
+def _print(
+    args: argparse.Namespace, note: dict[str, Any], lines: Sequence[str], store: str, folder: str
+) -> None:
+    if args.json:
+        print(json.dumps(note, indent=1))
+        return
+    for line in lines:
+        print(line)
+    print(f"tables: {store.rstrip('/')}/{folder}")

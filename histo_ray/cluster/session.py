@@ -15,6 +15,9 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 
+STARTS = 3
+"""How often Ray is started here before that counts as failed."""
+
 
 @contextmanager
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
@@ -36,27 +39,40 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address == "local":
-            ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
-        else:
-            ray.init(address, **settings)
-    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
-        text = " ".join(str(error).split())
-        if address == "local":
-            raise ConfigError(
-                f"Ray did not start on this machine ({text[:300]}); if the machine is overloaded, "
-                "try again later; histo-ray doctor looks at memory and disk"
-            ) from None
-        raise ConfigError(
-            f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one with "
-            "`ray start --head`, or leave --address out to run on this machine"
-        ) from None
+    _connect(address, cpus)
     try:
         yield cluster_nodes()
     finally:
         ray.shutdown()
+
+
+def _connect(address: str, cpus: int | None) -> None:
+    """Start Ray here, or join a cluster.
+
+    Ray gives its own processes 30 s to start, which a busy machine may not keep: it tries again.
+    """
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    for left in reversed(range(STARTS if address == "local" else 1)):
+        try:
+            if address == "local":
+                ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
+            else:
+                ray.init(address, **settings)
+            return
+        except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
+            text = " ".join(str(error).split())
+            ray.shutdown()
+            if left:
+                continue
+            if address == "local":
+                raise ConfigError(
+                    f"Ray did not start on this machine ({text[:300]}); if the machine is "
+                    "overloaded, try again later; histo-ray doctor looks at memory and disk"
+                ) from None
+            raise ConfigError(
+                f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one "
+                "with `ray start --head`, or leave --address out to run on this machine"
+            ) from None
 
 
 def cluster_nodes() -> list[Node]:

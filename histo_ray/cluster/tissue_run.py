@@ -10,15 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from histo_ray._version import __version__
 from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
 from histo_ray.cluster.run import Report as ReportCounts
 from histo_ray.cluster.run import resolve_encoders
 from histo_ray.cluster.tileset_run import extract_tilesets
-from histo_ray.cohort.fold_table import parse_folds
+from histo_ray.cohort.fold_table import parse_folds, read_fold_file
 from histo_ray.cohort.folds import Folds, draw_folds
 from histo_ray.config import digest
 from histo_ray.encoders.published import read_card
@@ -27,7 +25,6 @@ from histo_ray.extract import stored_name
 from histo_ray.learn.config import TissueConfig
 from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
 from histo_ray.learn.tissue_tables import Truth
-from histo_ray.storage import locate
 from histo_ray.store.layout import is_given
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
@@ -143,15 +140,7 @@ def plan_folds(config: TissueConfig, tiles: TileSet) -> Folds:
         return draw_folds(
             tiles.label_names, config.folds, config.repeats, config.seed, tiles.groups
         )
-    try:
-        system, path = locate(config.fold_file)
-        with system.open_input_file(path) as file:
-            table = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        text = str(error).partition("\n")[0]
-        raise ConfigError(
-            f"--fold-file {config.fold_file}: cannot be read ({text}), wanted Parquet; check it"
-        ) from None
+    table = read_fold_file(config.fold_file)
     items = [str(row) for row in range(len(tiles))]
     return parse_folds(table, items, tiles.label_names, tiles.groups, config.fold_file)
 

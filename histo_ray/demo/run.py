@@ -1,4 +1,4 @@
-"""The main job on an embedded synthetic cohort: a fine-tuned encoder, slides, features, answers."""
+"""The whole paper on an embedded synthetic cohort: from slides to three answered questions."""
 
 import shutil
 import sys
@@ -8,27 +8,32 @@ from pathlib import Path
 from histo_ray.cluster.run import RunSummary, run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
+from histo_ray.demo.outcomes import evaluate_outcomes, extract_patients
 from histo_ray.demo.pictures import draw_pictures
 from histo_ray.demo.tissue import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
+from histo_ray.report.page import summarise, write_report
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store
-from histo_ray.synth.cohort import write_demo_cohort
+from histo_ray.synth.cohort import CohortSize, write_demo_cohort
+from histo_ray.synth.patients import write_demo_patients
 from histo_ray.synth.tiles import write_demo_tiles
 from histo_ray.types import Slide
 
 ENCODERS = (BASE, TUNED)
 TILES_A_CLASS = 60
+PATIENTS = 36
+PATIENTS_SMALL = 15
 SEEN_PX = 64
 """What the demo's network sees of a tile: 224 px at 0.5 mpp are shrunk to it."""
 SEEN_MPP = 0.5 * 224 / SEEN_PX
 COUNTS_SQL = """select slide_id, encoder, count(*) as tiles, round(avg(tissue), 2) as tissue
-from embeddings where slide_id <> 'tiles' group by all order by all"""
+from embeddings where slide_id like 'SYN-0%' group by all order by all"""
 ALIKE_SQL = """with means as (
   select encoder, slide_id, place, avg(value) as value
   from (select encoder, slide_id, unnest(embedding::FLOAT[]) as value,
                generate_subscripts(embedding, 1) as place
-        from embeddings where slide_id <> 'tiles')
+        from embeddings where slide_id like 'SYN-0%')
   group by all),
 vectors as (
   select encoder, slide_id, list(value order by place) as mean from means group by all)
@@ -51,7 +56,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     _clear(out)
     store_folder = str(out / "store")
     _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
-    manifest = write_demo_cohort(out / "slides", seed=seed, size="small" if small else "normal")
+    size: CohortSize = "small" if small else "normal"
+    manifest = write_demo_cohort(out / "slides", seed=seed, size=size)
+    files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
     count = TILES_A_CLASS // (2 if small else 1)
     learned, judged = (
         write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP)
@@ -69,6 +76,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         slides = read_manifest(str(manifest))
         _tell_outcomes(slides, summary)
         compare_encoders(judged, store_folder, repeats=2 if small else 10, say=_say)
+        counts = extract_patients(files, store_folder, ENCODERS, _say)
+        _say("  " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+        evaluate_outcomes(files, store_folder, ENCODERS, _say, small=small)
     store = open_store(config.store)
     checked, problems = store.verify()
     print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")
@@ -77,8 +87,12 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     print("\nPictures:")
     for path in pictures:
         print(f"  {path}")
+    report = write_report(config.store, out / "report.html")
     _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
-    print("  .venv/bin/histo-ray store ls --slides", config.store)
+    _say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
+    print(f"\nReport (SYNTHETIC data throughout): {report}")
+    for finding in summarise(config.store):
+        print(f"  {finding.task}: {finding.sentence}")
     return 0
 
 
@@ -100,8 +114,9 @@ def _clear(out: Path) -> None:
     """Make room for the demo, but never in somebody's folder."""
     if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
         raise ConfigError(f"--out {out}: holds something else than a demo; name another folder")
-    for part in ("slides", "tiles-learned", "tiles-judged", "store", "pictures"):
+    for part in ("slides", "patients", "tiles-learned", "tiles-judged", "store", "pictures"):
         shutil.rmtree(out / part, ignore_errors=True)
+    (out / "report.html").unlink(missing_ok=True)
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,232 @@
+"""From a store and a table of labels to patients, features and folds, the same for each encoder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.cohort.expression import read_expression
+from histo_ray.cohort.fold_table import read_fold_file
+from histo_ray.cohort.folds import name_some
+from histo_ray.cohort.join import Cohort, join_cohort
+from histo_ray.cohort.labels import LabelTable, Task
+from histo_ray.cohort.mutation import read_mutations
+from histo_ray.cohort.outcome_folds import (
+    OutcomeFolds,
+    draw_shared_folds,
+    draw_target_folds,
+    read_given_folds,
+)
+from histo_ray.cohort.usable import prepare_labels
+from histo_ray.config import digest
+from histo_ray.encoders.registry import resolve
+from histo_ray.errors import ConfigError
+from histo_ray.learn.mil.bags import Bags, measure_bags
+from histo_ray.learn.outcome_config import MutationConfig, OutcomeConfig
+from histo_ray.store.layout import is_given
+from histo_ray.store.store import Store
+from histo_ray.types import PartitionKey, Receipt
+
+BAGS = "bags"
+"""Pooling of a configuration that sees tiles."""
+
+
+@dataclass(frozen=True)
+class StoredSlides:
+    """Slides of one encoder and tiling."""
+
+    encoder: str
+    tiling: str
+    receipts: Mapping[str, Receipt]
+    """By slide_id."""
+
+    @property
+    def full(self) -> dict[str, Receipt]:
+        """Those with tiles."""
+        return {name: receipt for name, receipt in self.receipts.items() if receipt.tile_count}
+
+    def describe(self) -> dict[str, object]:
+        """What `run.json` says of an encoder: the snapshot that was judged."""
+        first = next(iter(self.receipts.values()))
+        vectors = {name: receipt.vectors_sha256 for name, receipt in self.receipts.items()}
+        return {
+            "request": first.encoder.request,
+            "weights_sha256": first.encoder.weights_sha256,
+            "dim": first.encoder.dim,
+            "tiling": self.tiling,
+            "partitions": len(self.receipts),
+            "snapshot_sha256": digest(vectors),
+        }
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Who is judged, on what."""
+
+    cohort: Cohort
+    labels: LabelTable
+    """Of the patients that are used, as heads are trained on them."""
+    groups: tuple[str, ...]
+    """(P,) what stays in one fold."""
+    slides: tuple[str, ...]
+    """Slides with tiles of every encoder: the ones that are pooled."""
+    notes: tuple[str, ...]
+    """What a reader must know."""
+
+
+def find_slides(store: Store, config: OutcomeConfig) -> list[StoredSlides]:
+    """The slides of each encoder that is asked for.
+
+    Raises:
+        StoreError: Nothing of an encoder.
+        ConfigError: Several tilings, and none is named.
+    """
+    keys = [key for key in store.list_keys() if not is_given(key.tiling)]
+    return [_find_encoder(store, keys, name, config) for name in config.encoder]
+
+
+def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patients:
+    """Join slides and labels.
+
+    Raises:
+        ConfigError: Labels cannot be read or do not fit, or no patient is left.
+    """
+    task = task_of(config)
+    some = {name: r for slides in found for name, r in slides.full.items()}
+    common = set.intersection(*(set(slides.full) for slides in found))
+    patients = {name: receipt.slide.patient_id for name, receipt in some.items()}
+    known = set(patients.values())
+    read = read_mutations if task == "mutation" else read_expression
+    labels = read(config, known)
+    sites: dict[str, set[str]] = {}
+    counts: dict[str, int] = {}
+    for name, patient in patients.items():
+        counts[patient] = counts.get(patient, 0) + (name in common)
+        if some[name].slide.site:
+            sites.setdefault(patient, set()).add(some[name].slide.site)
+    have = {slides.encoder: {patients[name] for name in slides.full} for slides in found}
+    apart = {p for p in set.intersection(*have.values()) if not counts[p]}  # no slide in common
+    features = {encoder: people - apart for encoder, people in have.items()}
+    cohort = join_cohort(features, counts, sites, labels)
+    groups = cohort.groups(config.keep_together)
+    usable = prepare_labels(cohort.labels, task, config.folds, config, groups)
+    return Patients(
+        cohort, usable, groups, tuple(sorted(common)), _compare_slides(found, common, patients)
+    )
+
+
+def task_of(config: OutcomeConfig) -> Task:
+    """Which task the settings are of."""
+    return "mutation" if isinstance(config, MutationConfig) else "expression"
+
+
+def draw_outcome_folds(patients: Patients, config: OutcomeConfig) -> OutcomeFolds:
+    """Folds as asked for: given, shared by all genes, or each gene's own.
+
+    Raises:
+        ConfigError: They do not fit, or the patients do not suffice for them.
+    """
+    labels, people = patients.labels, patients.cohort.patients
+    if config.fold_file is not None:
+        return read_given_folds(
+            read_fold_file(config.fold_file),
+            people,
+            labels.values,
+            labels.targets,
+            patients.groups,
+            config.fold_file,
+            classes=task_of(config) == "mutation",
+        )
+    if task_of(config) == "expression":
+        return draw_shared_folds(
+            labels.values, config.folds, config.repeats, config.seed, patients.groups
+        )
+    return draw_target_folds(
+        labels.values, labels.targets, config.folds, config.repeats, config.seed, patients.groups
+    )
+
+
+def load_features(
+    store: Store, found: list[StoredSlides], patients: Patients, config: OutcomeConfig
+) -> dict[tuple[str, str], npt.NDArray[np.float32]]:
+    """(P, D) float32 of each encoder and pooling, patients in one order.
+
+    Raises:
+        ConfigError: An unknown pooling, or a pooling that leaves patients out.
+    """
+    features = {}
+    for slides in found:
+        for pooling in config.pooling:
+            frame = store.matrix(
+                slides.encoder,
+                pooling,
+                by="patient",
+                tiling=slides.tiling,
+                class_encoder=config.class_encoder,
+                slide_ids=patients.slides,
+            )
+            lost = sorted(set(patients.cohort.patients) - set(frame.index))
+            if lost:
+                raise ConfigError(
+                    f"pooling {pooling} of {slides.encoder}: {len(lost)} patients without a "
+                    f"vector ({name_some(lost)}), wanted one each; leave this pooling out, or "
+                    "these patients out of the labels"
+                )
+            features[slides.encoder, pooling] = frame.loc[list(patients.cohort.patients)].to_numpy()
+    return features
+
+
+def load_bags(
+    store: Store, found: list[StoredSlides], patients: Patients, most: int, seed: int
+) -> dict[str, Bags]:
+    """All tiles, or `most` drawn ones, of each patient in the eyes of each encoder."""
+    wanted = set(patients.slides)
+    bags = {}
+    for slides in found:
+        own: dict[str, list[str]] = {}
+        for name in sorted(wanted):
+            own.setdefault(slides.receipts[name].slide.patient_id, []).append(name)
+        vectors = [
+            store.patient_bag(p, slides.encoder, slides.tiling, most, seed, own[p])
+            for p in patients.cohort.patients
+        ]
+        bags[slides.encoder] = measure_bags(vectors)
+    return bags
+
+
+def _find_encoder(
+    store: Store, keys: list[PartitionKey], asked: str, config: OutcomeConfig
+) -> StoredSlides:
+    names = {key.encoder for key in keys}
+    name = asked if asked in names else resolve(asked, (), config.store).name
+    own = [key for key in keys if key.encoder == name and config.tiling in (None, key.tiling)]
+    tilings = sorted({key.tiling for key in own})
+    if len(tilings) != 1:
+        told = f"tilings {name_some(tilings)}" if tilings else "no slides"
+        if not tilings and config.tiling:
+            told += f" in tiling {config.tiling}"
+        raise ConfigError(
+            f"encoder {asked}: {told} in {config.store} (encoders there: "
+            f"{name_some(sorted(names)) or 'none'}), wanted one tiling with slides; "
+            + ("name it with --tiling" if tilings else "extract them first, or check --encoder")
+        )
+    receipts = store.receipts(own)
+    by_slide = {key.slide_id: receipts[key] for key in sorted(own)}
+    return StoredSlides(name, tilings[0], by_slide)
+
+
+def _compare_slides(
+    found: list[StoredSlides], common: set[str], patients: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What is to be said where encoders do not have the same slides."""
+    notes = []
+    for slides in found:
+        lost = sorted(patients.keys() - slides.full.keys())
+        if lost:
+            notes.append(
+                f"{slides.encoder} lacks {len(lost)} slides that another encoder has "
+                f"({name_some(lost)}): encoders are compared on the {len(common)} slides common "
+                "to all"
+            )
+    return tuple(notes)

@@ -1,0 +1,149 @@
+"""Ray Tune as it is used here: a grid of trials, quiet, stopped only by scores from inside.
+
+Tune's own notes go into a folder that goes away: what a trial finds it writes into the store, so
+that a run that was killed goes on from there, on other machines too.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+
+from histo_ray.cluster.pool import original_error
+from histo_ray.errors import HistoRayError
+
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is ours
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+
+MAX_FAILURES = 3
+"""How often a trial's process may be lost."""
+FEWEST_EPOCHS = 10
+"""Epochs that every trial may run before it can be stopped."""
+REDUCTION = 3
+"""One of so many trials goes on at each rung of ASHA."""
+INNER_SCORE = "inner_score"
+EPOCH = "epoch"
+
+logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors are raised by `run_trials`
+
+
+class FoldwiseAsha(FIFOScheduler):
+    """ASHA (Li et al. 2020, MLSys, arXiv 1810.05934) for each fold by itself.
+
+    Trials of one fold compete with each other and with no others. If they were ranked over all
+    folds, a patient's label would bear, through the training parts of other folds, on which
+    configuration judges him.
+    """
+
+    def __init__(self, fold_of: Callable[[dict[str, Any]], Hashable], epochs: int) -> None:
+        """Make a scheduler.
+
+        Args:
+            fold_of: From a trial's config to the fold (and target, repeat, encoder) it is of.
+            epochs: Most that a trial runs.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._fold_of, self._epochs = fold_of, epochs
+        self._folds: dict[Hashable, AsyncHyperBandScheduler] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Let it compete within its fold."""
+        self._of(trial).on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether it goes on."""
+        decision: str = self._of(trial).on_trial_result(tune_controller, trial, result)
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Its last score counts for the others of its fold."""
+        self._of(trial).on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """It is gone."""
+        self._of(trial).on_trial_remove(tune_controller, trial)
+
+    def _of(self, trial: Any) -> AsyncHyperBandScheduler:
+        key = self._fold_of(trial.config)
+        if key not in self._folds:
+            self._folds[key] = AsyncHyperBandScheduler(
+                time_attr=EPOCH,
+                metric=INNER_SCORE,
+                mode="max",
+                max_t=self._epochs,
+                grace_period=min(FEWEST_EPOCHS, self._epochs),
+                reduction_factor=REDUCTION,
+            )
+        return self._folds[key]
+
+
+def run_trials(
+    trainable: Callable[..., None],
+    shared: Any,
+    grid: Sequence[int],
+    resources: Mapping[str, float],
+    on_result: Callable[[], None],
+    scheduler: FIFOScheduler | None = None,
+) -> None:
+    """Run `trainable({"number": n}, job=shared)` for each n of `grid`.
+
+    Args:
+        trainable: A plain function; what it finds it writes into the store.
+        shared: Put into the object store once; holds references, not data.
+        grid: Numbers of the trials, begun in this order.
+        resources: Of one trial, as Ray names them.
+        on_result: Called when a trial reports or ends.
+        scheduler: Which stops trials; None: none is stopped.
+
+    Raises:
+        HistoRayError: A trial refused its data, or its processes kept dying.
+    """
+
+    class Heard(tune.Callback):
+        def on_trial_result(self, *_: Any, **__: Any) -> None:
+            on_result()
+
+        def on_trial_complete(self, *_: Any, **__: Any) -> None:
+            on_result()
+
+    with tempfile.TemporaryDirectory(prefix="histo-ray-tune-") as folder:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(trainable, job=shared), dict(resources)),
+            param_space={"number": tune.grid_search(list(grid))},
+            tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name="evaluate",
+                storage_path=folder,
+                verbose=0,
+                callbacks=[Heard()],
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        )
+        results = tuner.fit()
+    for error in results.errors:
+        raise explain_failure(error) from None
+
+
+def explain_failure(error: BaseException) -> BaseException:
+    """The error of ours inside Ray's, or one line of Ray's."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, HistoRayError):
+            return seen
+        if isinstance(seen, WorkerCrashedError | OutOfMemoryError):
+            break
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    if isinstance(error, RayTaskError) and seen is None:
+        return original_error(error)
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return HistoRayError(
+        f"evaluation: processes keep dying ({lines[-1].strip()[:200]}), wanted memory for a "
+        "repeat; what is done stays done, so run again, with --memory-gb if memory is short"
+    )
