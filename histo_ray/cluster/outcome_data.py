@@ -110,6 +110,12 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     features = {encoder: people - apart for encoder, people in have.items()}
     cohort = join_cohort(features, counts, sites, labels)
     groups = cohort.groups(config.keep_together)
+    if len(set(groups)) < config.folds:
+        word = "sites" if config.keep_together == "site" else "patients"
+        raise ConfigError(
+            f"{word}: {len(set(groups))} to put into {config.folds} folds, wanted one a fold or "
+            "more; use fewer --folds"
+        )
     usable = prepare_labels(cohort.labels, task, config.folds, config, groups)
     return Patients(
         cohort, usable, groups, tuple(sorted(common)), _compare_slides(found, common, patients)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,13 @@ class Evaluation:
     folder: TableFolder
     note: dict[str, Any]
     """What `run.json` says."""
+
+
+class Said(NamedTuple):
+    """What a reader must know."""
+
+    warnings: list[str]
+    remark: str
 
 
 def run_tissue(
@@ -109,7 +116,8 @@ def run_tissue(
         seed=config.seed,
         report=report,
     )
-    note = _write_note(folder, about, outcome, truth, warnings, began)
+    said = Said(warnings, config.remark)
+    note = _write_note(folder, about, outcome, truth, said, began)
     folder.delete(PIECES)
     return Evaluation(folder, note)
 
@@ -246,7 +254,7 @@ def _write_note(
     about: dict[str, Any],
     outcome: Outcome,
     truth: Truth,
-    warnings: list[str],
+    said: Said,
     began: float,
 ) -> dict[str, Any]:
     packages = ("numpy", "scipy", "scikit-learn", "pyarrow", "ray")
@@ -261,7 +269,8 @@ def _write_note(
             {key: None if value != value else value for key, value in row.items()}
             for row in outcome.comparisons
         ],
-        "warnings": warnings,
+        "warnings": said.warnings,
+        "remark": said.remark,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began, 1),
         "versions": {"histo_ray": __version__, "python": platform.python_version()}

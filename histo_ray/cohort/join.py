@@ -110,6 +110,12 @@ def join_cohort(
     labelled = {patient for patient in some & place.keys() if not empty[place[patient]]}
     used = sorted(every & labelled)
     if not used:
+        if place and not labelled:
+            raise ConfigError(
+                f"labels {labels.origin}: {len(place)} patients are in the store too, but all of "
+                f"their labels ({name_some(labels.targets, 3)}) are missing, wanted some; check "
+                "its columns, or name the genes with --genes"
+            )
         _refuse(features, labels, labelled)
     persons = tuple(cut_barcode(patient) for patient in used)
     found = {patient: _find_sites(patient, sites) for patient in some | slides.keys()}

@@ -38,7 +38,12 @@ def compare_encoders(table: Path, store: str, repeats: int, say: Say) -> None:
     say(f"  histo-ray evaluate tissue --tiles {table} --store {store} \\")
     say(f"    --encoder '{BASE}' --encoder {TUNED} --repeats {repeats}")
     config = TissueConfig(
-        tiles=str(table), store=store, encoder=(BASE, TUNED), repeats=repeats, batch_size=32
+        tiles=str(table),
+        store=store,
+        encoder=(BASE, TUNED),
+        repeats=repeats,
+        batch_size=32,
+        remark="SYNTHETIC tiles: drawn tissue; no figure says anything of medicine",
     )
     print("\nTissue classification (synthetic tiles):")
     for line in describe_run(run_tissue(config).note):

@@ -6,7 +6,7 @@ from typing import Any
 def describe_run(note: dict[str, Any]) -> list[str]:
     """What `run.json` says, as lines for a person. Pure."""
     folds, classes = note["folds"], note["classes"]
-    lines = []
+    lines = [note["remark"], ""] if note.get("remark") else []
     for split, by_name in note["summary"].items():
         tiles = note["sets"]["tiles" if split == "cv" else "test_tiles"]
         how = f"{folds['repeats']} x {folds['n_folds']}-fold cross-validation"

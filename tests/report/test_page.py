@@ -188,7 +188,7 @@ def test_synthetic_data_is_said_in_large_letters(
     assert "<title>SYNTHETIC: " in text
     assert "Everything here was computed on invented data" in Page(text).text
     evaluations.add_outcome(store, "mutation", ENCODERS[:1], GENES[:1])
-    assert "Expression was computed on invented data" in Page(render(store)).text
+    assert "Part of this (expression) was computed on invented data" in Page(render(store)).text
     assert [f.synthetic for f in summarise(str(store))] == [True, False]
 
 

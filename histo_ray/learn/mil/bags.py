@@ -97,7 +97,7 @@ def _measure(bag: Vectors) -> tuple[Floats, Floats]:
     """Mean, and sum of squared distances to it, of each column."""
     rows = max(1, _VALUES // bag.shape[1])
     blocks = range(0, len(bag), rows)
-    mean = sum(bag[at : at + rows].sum(0, dtype=np.float64) for at in blocks) / len(bag)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # the caller looks for nan
+        mean = sum(bag[at : at + rows].sum(0, dtype=np.float64) for at in blocks) / len(bag)
         squares = sum(((bag[at : at + rows] - mean) ** 2).sum(0) for at in blocks)
     return np.asarray(mean), np.asarray(squares)

@@ -32,7 +32,7 @@ class MilHead:
     spread: Floats
     """(T,) that answers are multiplied by."""
     epochs: tuple[int, ...]
-    """From which the weights of each member are, 1 the first."""
+    """From which the weights of each member are, 1 the first; 0: untrained, for all gave nan."""
     inner_score: Floats
     """(T,) mean over members of their held-out bags' AUROC, or R2; nan where no labels differ."""
 

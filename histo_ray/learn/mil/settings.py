@@ -16,13 +16,16 @@ class MilSettings(Settings):
     hidden: int = Field(default=64, ge=1, le=4096, description="width a tile is projected to")
     attention: int = Field(default=32, ge=1, le=4096, description="width of the gated attention")
     dropout: float = Field(
-        default=0.25, ge=0, lt=1, description="share of projected values dropped in training"
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="share of projected values dropped in training, the same of all tiles of a bag",
     )
-    rate: float = Field(default=1e-3, gt=0, le=1, description="learning rate of AdamW")
+    rate: float = Field(default=3e-3, gt=0, le=1, description="learning rate of AdamW")
     weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW, decoupled")
     epochs: int = Field(default=100, ge=1, le=10_000, description="passes over the bags at most")
     patience: int = Field(
-        default=15, ge=1, description="epochs without a lower held-out loss before it stops"
+        default=20, ge=1, description="epochs without a lower held-out loss before it stops"
     )
     tiles_per_bag: int = Field(
         default=512,

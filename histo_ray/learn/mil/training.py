@@ -126,7 +126,7 @@ class _Member:
             stop = self._split.stop
             answers = torch.stack([self._network.judge(self._draw.vectors[row])[0] for row in stop])
             loss_now = float(self._loss(answers, stop))
-        if loss_now < self.best_loss or not self.best_epoch:
+        if loss_now < self.best_loss:  # never so where weights have run away to nan
             self._best, self.best_epoch, self.best_loss = _copy(self._network), epoch, loss_now
             values = answers.double().cpu().numpy()
             self.scores = score_targets(self._stop_labels, values, self._settings)
