@@ -77,7 +77,7 @@ class FoldwiseAsha(FIFOScheduler):
                 time_attr=EPOCH,
                 metric=INNER_SCORE,
                 mode="max",
-                max_t=self._epochs,
+                max_t=self._epochs + 1,  # who reaches it is stopped before he has answered
                 grace_period=min(FEWEST_EPOCHS, self._epochs),
                 reduction_factor=REDUCTION,
             )
