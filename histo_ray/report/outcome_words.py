@@ -34,6 +34,7 @@ def summarise_pair(
     a, b = rows[0]["encoder_a"], rows[0]["encoder_b"]
     paper = {t["target"] for t in targets if t["encoder"] in (a, b) and t["p_paper"] < Q}
     counted = [row for row in rows if row["target"] in paper]
+    known = [row["difference"] for row in rows if row["difference"] == row["difference"]]
     return {
         "encoder_a": a,
         "encoder_b": b,
@@ -42,7 +43,7 @@ def summarise_pair(
         "b_higher": sum(row["difference"] > 0 for row in rows),
         "b_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0],
         "a_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0],
-        "mean_difference": sum(row["difference"] for row in rows) / len(rows),
+        "mean_difference": sum(known) / len(known) if known else 0.0,
         "paper_counted": len(counted),
         "paper_b_higher": sum(row["difference"] > 0 for row in counted),
     }
