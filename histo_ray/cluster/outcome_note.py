@@ -17,6 +17,7 @@ from histo_ray.cohort.outcome_folds import OutcomeFolds
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+from histo_ray.learn.statistics import count_as_paper
 from histo_ray.report.outcome_words import (
     list_best,
     summarise_encoder,
@@ -163,6 +164,19 @@ def summarise(
     return {
         "chance_test": test,
         "summary": {name: summarise_encoder(rows) for name, rows in by_encoder.items()},
-        "pairs": [summarise_pair(rows, targets) for rows in by_pair.values()],
+        "pairs": [_summarise_pair(rows, targets) for rows in by_pair.values()],
         "shown": list_best(targets, comparisons, SHOWN),
     }
+
+
+def _summarise_pair(rows: list[dict[str, Any]], targets: list[dict[str, Any]]) -> dict[str, Any]:
+    found = {(row["encoder"], row["target"]): row for row in targets}
+    p, score = (
+        [
+            np.array([found[rows[0][side], row["target"]][column] for row in rows])
+            for side in ("encoder_a", "encoder_b")
+        ]
+        for column in ("p_paper", "score")
+    )
+    paper = count_as_paper(*p, *score)
+    return summarise_pair(rows, paper.found, paper.b_higher)

@@ -23,29 +23,27 @@ def summarise_encoder(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def summarise_pair(
-    rows: Sequence[Mapping[str, Any]], targets: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]], paper_counted: int, paper_b_higher: int
 ) -> dict[str, Any]:
     """What `run.json` says of one pair of encoders.
 
     Args:
         rows: Its rows of `outcome_comparisons`.
-        targets: Rows of `outcome_targets` of all encoders.
+        paper_counted: Targets that a publication would count, P < 0.05 with either encoder.
+        paper_b_higher: Of those, the ones with the higher score of b.
     """
-    a, b = rows[0]["encoder_a"], rows[0]["encoder_b"]
-    paper = {t["target"] for t in targets if t["encoder"] in (a, b) and t["p_paper"] < Q}
-    counted = [row for row in rows if row["target"] in paper]
     known = [row["difference"] for row in rows if row["difference"] == row["difference"]]
     return {
-        "encoder_a": a,
-        "encoder_b": b,
+        "encoder_a": rows[0]["encoder_a"],
+        "encoder_b": rows[0]["encoder_b"],
         "metric": rows[0]["metric"],
         "targets": len(rows),
         "b_higher": sum(row["difference"] > 0 for row in rows),
         "b_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0],
         "a_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0],
         "mean_difference": sum(known) / len(known) if known else 0.0,
-        "paper_counted": len(counted),
-        "paper_b_higher": sum(row["difference"] > 0 for row in counted),
+        "paper_counted": paper_counted,
+        "paper_b_higher": paper_b_higher,
     }
 
 

@@ -43,9 +43,9 @@ def count_as_paper(
     """Choose targets by uncorrected P on the scores that are then compared.
 
     The counting of Li et al. 2022, J Pathol Inform 13:100115 (171 genes with P < 0.05, 139 of them
-    better), as far as it is stated. It stands beside `count_corrected` for comparison: targets are
-    correlated, so even with two encoders that are worth the same, the share with b higher is
-    rarely near one half (`python -m benchmarks.truth`).
+    better), as far as it is stated. It stands beside `count_corrected` for comparison: genes
+    without signal are among those found, and scoring higher by however little counts as better
+    (`python -m benchmarks.truth` shows it for two encoders that are worth the same).
 
     Args:
         p_a: (T,) of a relation with a; nan: none could be computed.
