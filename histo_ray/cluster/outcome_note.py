@@ -171,12 +171,14 @@ def summarise(
 
 def _summarise_pair(rows: list[dict[str, Any]], targets: list[dict[str, Any]]) -> dict[str, Any]:
     found = {(row["encoder"], row["target"]): row for row in targets}
-    p, score = (
-        [
-            np.array([found[rows[0][side], row["target"]][column] for row in rows])
+
+    def column(name: str) -> list[Any]:
+        """Of both encoders, in the order of the rows."""
+        return [
+            np.array([found[rows[0][side], row["target"]][name] for row in rows])
             for side in ("encoder_a", "encoder_b")
         ]
-        for column in ("p_paper", "score")
-    )
-    paper = count_as_paper(*p, *score)
+
+    p, score = column("p_paper"), column("score")
+    paper = count_as_paper(p[0], p[1], score[0], score[1])
     return summarise_pair(rows, paper.found, paper.b_higher)

@@ -123,7 +123,10 @@ def _draw_all(scores: Scores, task: str, looks: dict[str, Look], name: str) -> l
         if len(shown) < len(scores.scored)
         else "All genes, best first"
     )
-    caption = f"{of}. Lines are 95 % bootstrap intervals over patients; dotted: a guess."
+    caption = (
+        f"{of}. Lines are 95 % bootstrap intervals over patients with the same trained heads: "
+        "other training patients would add to them, so judge by q. Dotted: a guess."
+    )
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
