@@ -23,7 +23,8 @@ from histo_ray.store.store import open_store
 from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
 from histo_ray.synth.scene import SlidePlan
 from histo_ray.synth.slide import write_slide
-from histo_ray.types import EncoderFacts, PartitionKey, SlideFacts, TileRows, TilingFacts
+from histo_ray.types import PartitionKey, TileRows
+from tests.made_up import facts_of, rows_of
 
 ENCODER = "random:resnet10t?seed=0&px=64"
 """Encodes a tile in a few milliseconds."""
@@ -144,71 +145,6 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("HISTO_RAY_TEST_DATA is unset: real slides are not at hand")
     return Path(folder)
-
-
-def facts_of(
-    slide_id: str = "S1",
-    encoder: str = "e",
-    tiling: str = "abc123",
-    dim: int = 5,
-    dtype: Any = "float16",
-    **changes: Any,
-) -> PartitionFacts:
-    slide = SlideFacts(
-        slide_id=slide_id,
-        patient_id=changes.pop("patient_id", f"P-{slide_id}"),
-        site=changes.pop("site", ""),
-        path=f"/slides/{slide_id}.svs",
-        fingerprint="f" * 64,
-        size_px=(1200, 700),
-        mpp=(0.25, 0.26),
-        mpp_source="file",
-        reader="openslide",
-        vendor="aperio",
-    )
-    grid = TilingFacts(
-        fingerprint=tiling,
-        settings={"mpp": 0.5},
-        level=0,
-        downsample=(1.0, 1.0),
-        side=(448.0, 431.0),
-        realised_mpp=(0.5, 0.5),
-        tissue_method="otsu",
-        tissue_digest="",
-    )
-    about = EncoderFacts(
-        name=encoder,
-        request=encoder,
-        architecture="made up",
-        weights_sha256=changes.pop("weights", "a" * 64),
-        dim=dim,
-        input_px=changes.pop("input_px", 224),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        interpolation="bicubic",
-        pool="avg",
-        dtype=dtype,
-        precision="float32",
-        device="cpu",
-        batch_norm_folded=True,
-        contract_broken="",
-    )
-    return PartitionFacts(slide, grid, about, changes.pop("run_id", "run1"), **changes)
-
-
-def rows_of(
-    count: int, dim: int = 5, dtype: str = "float16", seed: int = 0, block: int = 37
-) -> Iterator[TileRows]:
-    """Rows whose coords reach both far edges of a 1200 x 700 slide."""
-    random = np.random.default_rng(seed)
-    for start in range(0, count, block):
-        n = min(block, count - start)
-        coords = random.integers(0, [1200, 700], (n, 2)).astype(np.int32)
-        coords[-1] = 1199, 699
-        vectors = random.standard_normal((n, dim)).astype(dtype)
-        vectors[0, 0] = -0.0
-        tissue, focus = random.random(n, dtype=np.float32), random.random(n, dtype=np.float32)
-        yield TileRows(coords, tissue, focus * 900, vectors)
 
 
 @pytest.fixture(scope="session")

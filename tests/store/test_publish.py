@@ -43,7 +43,7 @@ for number in itertools.count():
 
 def start_writer(root: str, form: Form, die_after: int) -> "subprocess.Popen[bytes]":
     """A process that commits slide after slide; kills itself after some blocks of the first."""
-    made = str(Path(__file__).with_name("conftest.py"))
+    made = str(Path(__file__).parents[1] / "made_up.py")
     command = [sys.executable, "-c", WRITER, made, root, form, str(die_after)]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
@@ -163,7 +163,7 @@ for name, count in (("warm", 40_000), ("large", 110_000)):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_memory_does_not_grow_with_the_slide(form: Form, tmp_path: Path) -> None:
-    made = str(Path(__file__).with_name("conftest.py"))
+    made = str(Path(__file__).parents[1] / "made_up.py")
     command = [sys.executable, "-c", MEASURE, made, str(tmp_path / "s"), form]
     environment = os.environ | {"MALLOC_ARENA_MAX": "2"}  # else each thread keeps its own spare
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

@@ -198,7 +198,7 @@ def test_an_upload_whose_process_is_killed_leaves_nothing(
     remote: Store, proxied: Callable[..., Proxy], form: Form, tmp_path: Path
 ) -> None:
     proxy = proxied(stop_after=14 << 20)
-    made = str(Path(__file__).with_name("conftest.py"))
+    made = str(Path(__file__).parents[1] / "made_up.py")
     command = [sys.executable, "-c", WRITER, made, f"s3://{remote._root.path}", form]
     environment = os.environ | {"TMPDIR": str(tmp_path)}  # what it leaves goes with the test
     with subprocess.Popen(command, env=environment) as writer:
