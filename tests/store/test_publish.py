@@ -22,10 +22,11 @@ MakeRows = Callable[..., Iterator[TileRows]]
 
 WRITER = """
 import importlib.util, itertools, os, signal, sys
+from histo_ray.store.store import open_store
 spec = importlib.util.spec_from_file_location("made", sys.argv[1])
 made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(made)
-store = made.open_store(sys.argv[2])
+store = open_store(sys.argv[2])
 form, after = sys.argv[3], int(sys.argv[4])
 
 def rows(seed):
@@ -150,10 +151,11 @@ def test_staging_is_on_the_stores_own_disk(tmp_path: Path) -> None:
 
 MEASURE = """
 import importlib.util, resource, sys
+from histo_ray.store.store import open_store
 spec = importlib.util.spec_from_file_location("made", sys.argv[1])
 made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(made)
-store = made.open_store(sys.argv[2], create=True)
+store = open_store(sys.argv[2], create=True)
 for name, count in (("warm", 40_000), ("large", 110_000)):
     facts = made.facts_of(name, dim=768)
     store.commit(facts.key, facts, made.rows_of(count, 768, block=512), format=sys.argv[3])

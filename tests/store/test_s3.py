@@ -184,10 +184,11 @@ def test_an_upload_with_a_lost_part_is_never_completed(
 
 WRITER = """
 import importlib.util, sys
+from histo_ray.store.store import open_store
 spec = importlib.util.spec_from_file_location("made", sys.argv[1])
 made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(made)
-store = made.open_store(sys.argv[2])
+store = open_store(sys.argv[2])
 facts = made.facts_of(dim=2048)
 store.commit(facts.key, facts, made.rows_of(6200, 2048, block=800), format=sys.argv[3])
 """
