@@ -211,8 +211,9 @@ def compare_logistic(design: Design) -> dict[str, Any]:
         labels, width = data.targets[:, 0], data.features.shape[1]
         mine = judge_outcome_fold(data, parts, 0, design.head, (SEED, 0))
         seed = int(np.random.SeedSequence([SEED, 0, 0]).generate_state(1)[0])
-        scaler = StandardScaler().fit(data.features[rows].astype(np.float64))
-        train, held = (scaler.transform(data.features[some]) for some in (rows, judged))
+        features = data.features.astype(np.float64)
+        scaler = StandardScaler().fit(features[rows])
+        train, held = scaler.transform(features[rows]), scaler.transform(features[judged])
         search = GridSearchCV(
             LogisticRegression(max_iter=20_000),
             {"C": [1 / (penalty * width) for penalty in LOGISTIC_PENALTIES]},

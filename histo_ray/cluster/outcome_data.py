@@ -186,7 +186,10 @@ def load_features(
 def load_bags(
     store: Store, found: list[StoredSlides], patients: Patients, most: int, seed: int
 ) -> dict[str, Bags]:
-    """All tiles, or `most` drawn ones, of each patient in the eyes of each encoder."""
+    """All tiles, or `most` drawn ones, of each patient in the eyes of each encoder.
+
+    What stays in one fold stays together inside training parts too.
+    """
     wanted = set(patients.slides)
     bags = {}
     for slides in found:
@@ -197,7 +200,7 @@ def load_bags(
             store.patient_bag(p, slides.encoder, slides.tiling, most, seed, own[p])
             for p in patients.cohort.patients
         ]
-        bags[slides.encoder] = measure_bags(vectors)
+        bags[slides.encoder] = measure_bags(vectors, patients.groups)
     return bags
 
 

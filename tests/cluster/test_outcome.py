@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from histo_ray.cluster.outcome_data import find_slides, gather_patients, load_bags
 from histo_ray.cluster.outcome_run import PIECES, run_outcome
 from histo_ray.cluster.tissue_run import Evaluation
 from histo_ray.errors import ConfigError
@@ -256,6 +257,17 @@ def test_mutations_are_judged_by_logistic_regression_and_by_attention(place: Pat
     row = frames(evaluation)["targets"].query("encoder == 'sharp'").iloc[0]
     assert row["score"] > 0.6
     assert row["n_patients"] == COUNT
+
+
+def test_attention_keeps_sites_whole_inside_training_parts_where_folds_do(place: Path) -> None:
+    config = mutation(place, genes=str(_genes(place, "TP53")), keep_together="site", folds=3)
+    store = open_store(config.store)
+    found = find_slides(store, config)
+    patients = gather_patients(found, config)
+    for bags in load_bags(store, found, patients, most=5, seed=0).values():
+        assert bags.groups is not None
+        assert len(set(bags.groups.tolist())) == len(set(patients.groups)) == 7
+        assert {len(vectors) for vectors in bags.vectors} == {5}
 
 
 def test_genes_without_positives_are_refused_with_the_count(place: Path) -> None:

@@ -6,12 +6,13 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.mil.bags import measure_bags
+from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.fold import judge_mil_fold
+from histo_ray.learn.mil.head import MilHead
 from histo_ray.learn.mil.network import AttentionNetwork
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.mil.targets import scale_labels
-from histo_ray.learn.mil.training import train_mil
+from histo_ray.learn.mil.training import Report, train_mil
 from tests.learn.mil_bags import SMALL, Floats, Notes, make_bags, small_head
 
 
@@ -90,6 +91,33 @@ def test_labels_of_judged_patients_change_nothing() -> None:
     assert seen[0].scores == seen[1].scores
     other_fold = judge_mil_fold(measured, labels, parts, 3, SMALL, 9)
     assert not np.array_equal(other_fold.predicted, clean.predicted)
+
+
+def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bags, labels = make_bags(45, shift=3)
+    parts = np.arange(45) // 3 % 5
+    heads: list[MilHead] = []
+    seeds: list[int] = []
+
+    def note(
+        bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report
+    ) -> MilHead:
+        heads.append(train_mil(bags, labels, settings, seed, report))
+        seeds.append(seed)
+        return heads[-1]
+
+    monkeypatch.setattr("histo_ray.learn.mil.fold.train_mil", note)
+    for fold, seed in ((2, 9), (3, 9), (2, 10)):
+        judge_mil_fold(measure_bags(bags), labels, parts, fold, SMALL, seed)
+        tiles = np.concatenate([bags[k].astype(np.float64) for k in np.flatnonzero(parts != fold)])
+        (network,) = heads[-1].networks
+        np.testing.assert_allclose(network.mean, tiles.mean(0), rtol=1e-5)
+        varies = tiles.std(0) > 1e-9
+        np.testing.assert_allclose(network.scale[varies], 1 / tiles.std(0)[varies], rtol=1e-4)
+        assert (network.scale[~varies] == 0).all()
+    assert len(set(seeds)) == 3
 
 
 def test_tiles_of_judged_patients_change_only_their_own_prediction() -> None:

@@ -41,12 +41,13 @@ def test_a_bag_is_the_same_padded_or_alone_or_in_blocks(monkeypatch: pytest.Monk
     rows = np.array([4, 0, 3])
     tiles, missing = TileDraw(bags, settings, np.random.default_rng(0))(rows)
     assert missing is not None
-    together = network(tiles, missing)
+    with torch.inference_mode():
+        together = network(tiles, missing)
     alone = torch.stack([network.judge(bags[row])[0] for row in rows])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-4)
     monkeypatch.setattr("histo_ray.learn.mil.network.BLOCK_VALUES", 3 * DIM)
     blocks = torch.stack([network.judge(bags[row])[0] for row in rows])
-    torch.testing.assert_close(blocks, alone, atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(blocks, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_the_network_is_the_formula_of_its_source() -> None:
@@ -80,21 +81,19 @@ def test_every_weight_has_a_gradient_and_padding_has_none() -> None:
         assert weight.grad.abs().sum() > 0, name
 
 
-def test_the_optimizer_is_adamw() -> None:
-    torch.manual_seed(0)
-    one, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    other.load_state_dict(one.state_dict())
-    settings = MilSettings(rate=0.1, weight_decay=0.5)
-    ours = AdamW(one.parameters(), settings)
-    theirs = torch.optim.AdamW(other.parameters(), lr=0.1, weight_decay=0.5, foreach=False)
-    for step in range(3):
-        values = torch.arange(12.0).reshape(4, 3).cos() + step
-        ours.step((one(values) ** 2).sum())
-        theirs.zero_grad()
-        (other(values) ** 2).sum().backward()
-        theirs.step()
-    assert torch.equal(one.weight, other.weight)
-    assert torch.equal(one.bias, other.bias)
+def test_the_optimizer_is_adamw_of_its_source() -> None:
+    own = torch.nn.Parameter(torch.tensor([[1.0, -2.0, 0.5]]))
+    optimizer = AdamW([own], MilSettings(rate=0.1, weight_decay=0.5))
+    plain = own.detach().double().numpy().copy()
+    average, square = np.zeros_like(plain), np.zeros_like(plain)
+    for step in range(1, 4):
+        optimizer.step(((own * step - 1) ** 2).sum())
+        gradient = 2 * step * (plain * step - 1)
+        average = 0.9 * average + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        move = average / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        plain -= 0.1 * (move + 0.5 * plain)
+        np.testing.assert_allclose(own.detach().numpy(), plain, rtol=1e-5)
 
 
 def test_a_head_survives_as_bytes() -> None:
@@ -122,6 +121,7 @@ def test_tiles_are_drawn_without_putting_back_and_anew() -> None:
     few = bag[:4] + 100
     bag.flags.writeable = few.flags.writeable = False  # as Ray's object store gives them
     draw = TileDraw([bag, few], SMALL, np.random.default_rng(0))
+    draw(np.array([0, 1]))  # leaves other tiles behind
     seen = set()
     for _ in range(30):
         tiles, missing = draw(np.array([1, 0]))
