@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import ray
+from threadpoolctl import threadpool_limits
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import Encoder, EncoderSpec
@@ -68,6 +69,7 @@ class Writer:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
         pa.set_cpu_count(1)
+        threadpool_limits(1)
         self._settings = settings
         self._store: Store | None = None
 

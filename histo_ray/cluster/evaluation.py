@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import ray
 from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from threadpoolctl import threadpool_limits
 
 from histo_ray.cluster.pool import original_error
 from histo_ray.cluster.session import cluster_nodes, ray_session
@@ -186,7 +187,6 @@ def _run_tasks(
     task: Any = ray.remote(_write_piece).options(
         num_cpus=1,
         max_retries=3,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}},
         **_memory(tiles),
     )
     waiting, running = list(reversed(todo)), dict[Any, Unit]()
@@ -219,7 +219,8 @@ def _write_piece(
     settings: HeadSettings,
     test: tuple[Truth, Vectors] | None,
 ) -> None:
-    table = judge_unit(unit, truth, vectors, parts[unit.repeat], settings, test)
+    with threadpool_limits(1):  # its one CPU
+        table = judge_unit(unit, truth, vectors, parts[unit.repeat], settings, test)
     pieces.write(unit.piece, [table], table.schema)
 
 

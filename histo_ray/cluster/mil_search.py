@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from histo_ray.cluster.outcome_search import Answers, Report, piece_name, write_answer
+from histo_ray.cluster.outcome_repeat import Answers, piece_name, write_answer
+from histo_ray.cluster.outcome_search import Report
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, run_trials
 from histo_ray.config import parse_settings

@@ -19,7 +19,8 @@ from histo_ray.cluster.outcome_data import (
     task_of,
 )
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
-from histo_ray.cluster.outcome_search import Answers, Resources, search_configurations
+from histo_ray.cluster.outcome_repeat import Answers
+from histo_ray.cluster.outcome_search import Resources, search_configurations
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
 from histo_ray.cluster.tissue_run import Evaluation
 from histo_ray.config import digest

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.cluster.outcome_data import Patients
-from histo_ray.cluster.outcome_search import Answers, read_answer
+from histo_ray.cluster.outcome_repeat import Answers, read_answer
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.outcome_folds import OutcomeFolds, tabulate_outcome_folds
 from histo_ray.learn.configurations import (

@@ -57,7 +57,6 @@ def start_readers(
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}},
     )
     return [Member(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
 
@@ -71,7 +70,6 @@ def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Worke
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": str(workers.threads)}},
     )
     queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from histo_ray.cluster.outcome_run import run_outcome
-from histo_ray.cluster.run import run_extract
-from histo_ray.config import ExtractConfig
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
 from histo_ray.report.outcome_words import describe_outcome
 from histo_ray.synth.patients import PatientFiles
@@ -13,22 +11,6 @@ from histo_ray.synth.patients import PatientFiles
 REMARK = "SYNTHETIC patients: drawn slides, simulated genes; no figure says anything of medicine"
 
 Say = Callable[[str], None]
-
-
-def extract_patients(
-    files: PatientFiles, store: str, encoders: tuple[str, ...], say: Say
-) -> dict[str, int]:
-    """Features of all patients' slides; how many slides ended in which outcome."""
-    config = ExtractConfig(
-        manifest=str(files.manifest), store=store, encoder=encoders, batch_size=16
-    )
-    say("demo: extracting the slides of SYNTHETIC patients with both encoders")
-    say(f"  histo-ray extract --manifest {files.manifest} --store {store} \\")
-    say("    " + " ".join(f"--encoder '{request}'" for request in encoders))
-    counts: dict[str, int] = {}
-    for row in run_extract(config).rows:
-        counts[row.outcome] = counts.get(row.outcome, 0) + 1
-    return counts
 
 
 def evaluate_outcomes(

@@ -3,12 +3,15 @@
 import shutil
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+
+import pandas as pd
 
 from histo_ray.cluster.run import RunSummary, run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
-from histo_ray.demo.outcomes import evaluate_outcomes, extract_patients
+from histo_ray.demo.outcomes import evaluate_outcomes
 from histo_ray.demo.pictures import draw_pictures
 from histo_ray.demo.tissue import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
@@ -57,8 +60,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     store_folder = str(out / "store")
     _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
     size: CohortSize = "small" if small else "normal"
-    manifest = write_demo_cohort(out / "slides", seed=seed, size=size)
+    shown = write_demo_cohort(out / "slides", seed=seed, size=size)
     files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
+    manifest = _join_manifests(out / "slides.csv", shown, files.manifest)
     count = TILES_A_CLASS // (2 if small else 1)
     learned, judged = (
         write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP)
@@ -73,11 +77,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         _say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
         _say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
         summary = run_extract(config)
-        slides = read_manifest(str(manifest))
+        slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
         compare_encoders(judged, store_folder, repeats=2 if small else 10, say=_say)
-        counts = extract_patients(files, store_folder, ENCODERS, _say)
-        _say("  " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
         evaluate_outcomes(files, store_folder, ENCODERS, _say, small=small)
     store = open_store(config.store)
     checked, problems = store.verify()
@@ -96,11 +98,24 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     return 0
 
 
+def _join_manifests(joint: Path, *manifests: Path) -> Path:
+    """One manifest beside the folders of several."""
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in manifests]
+    for table, path in zip(tables, manifests, strict=True):
+        table["path"] = f"{path.parent.name}/" + table["path"]
+    pd.concat(tables).fillna("").to_csv(joint, index=False)
+    return joint
+
+
 def _tell_outcomes(slides: list[Slide], summary: RunSummary) -> None:
     print("What became of every slide (synthetic; one broken and one empty on purpose):")
+    rows = {row.slide_id: row for row in summary.rows}
     for slide in slides:
-        row = next(row for row in summary.rows if row.slide_id == slide.slide_id)
+        row = rows.pop(slide.slide_id)
         print(f"  {row.outcome:<7} {row.slide_id}  {row.n_tiles:>4} tiles  {row.reason}".rstrip())
+    for outcome, count in Counter(row.outcome for row in rows.values()).items():
+        tiles = sum(row.n_tiles for row in rows.values() if row.outcome == outcome)
+        print(f"  {outcome:<7} {count} slides of synthetic patients, {tiles} tiles")
 
 
 def _ask(store: Store, folder: str) -> None:
@@ -116,7 +131,8 @@ def _clear(out: Path) -> None:
         raise ConfigError(f"--out {out}: holds something else than a demo; name another folder")
     for part in ("slides", "patients", "tiles-learned", "tiles-judged", "store", "pictures"):
         shutil.rmtree(out / part, ignore_errors=True)
-    (out / "report.html").unlink(missing_ok=True)
+    for name in ("slides.csv", "report.html"):
+        (out / name).unlink(missing_ok=True)
 
 
 def _say(text: str) -> None:

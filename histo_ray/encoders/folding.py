@@ -3,10 +3,11 @@
 from collections import Counter
 from typing import Any
 
-import timm.layers
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from histo_ray.encoders.lean_timm import timm
 
 _timm: Any = timm.layers
 _CONVOLUTIONS = (nn.Conv2d, _timm.Conv2dSame)

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.download import fetch_url
 from histo_ray.encoders.hub import fetch_file, fetch_weights
+from histo_ray.encoders.lean_timm import timm
 from histo_ray.encoders.published import read_published
 from histo_ray.encoders.weights import Weights, digest_weights, fit_weights, read_weights
 from histo_ray.errors import ConfigError

@@ -151,7 +151,7 @@ def _refusal(path: Path, encoder: str) -> str:
 def _filter(network: "torch.nn.Module", weights: Weights, architecture: str) -> Weights:
     import importlib
 
-    import timm
+    from histo_ray.encoders.lean_timm import timm
 
     entry = timm.models.model_entrypoint(architecture)
     run: Any = getattr(importlib.import_module(entry.__module__), "checkpoint_filter_fn", None)

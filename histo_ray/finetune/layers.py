@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import timm.models
-import timm.optim
-
+from histo_ray.encoders.lean_timm import timm
 from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.recipe import NetworkConfig
 
 _models: Any = timm.models
-_optim: Any = timm.optim
 
 
 def choose_layers(classifier: Classifier, stages: int | None) -> int:
@@ -45,9 +42,12 @@ def group_layers(classifier: Classifier, config: NetworkConfig) -> list[dict[str
     Returns:
         Dicts with `params`, `lr_scale`, `lr` and `weight_decay`; the head's come last.
     """
+    import timm.optim  # loads torch's compiler, as training does
+
+    optim: Any = timm.optim
     network = classifier.network
     skipped = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
-    groups: list[dict[str, Any]] = _optim.param_groups_layer_decay(
+    groups: list[dict[str, Any]] = optim.param_groups_layer_decay(
         network,
         weight_decay=config.weight_decay,
         no_weight_decay_list=skipped,

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.torch
-import timm
 import torch
 
 from histo_ray._version import __version__
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.lean_timm import timm
 from histo_ray.encoders.published import (
     CARD,
     HEAD_PREFIX,

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.config import ExtractConfig
 from histo_ray.store.store import open_store
+from tests.cluster.patients import write_labels, write_store
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,31 @@ def test_a_submitted_extraction_fills_the_store_and_its_log_and_exit_code_come_b
     assert "6 slides x 1 encoders: 3 done, 1 empty, 2 failed" in told, told
     assert answer.returncode == 1, told  # two slides are broken on purpose
     assert open_store(config.store).verify() == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "flags"),
+    [
+        ("expression", "expression.csv", ("--permutations", "100")),
+        ("mutation", "mutations.csv", ("--genes", "driven.txt")),
+    ],
+)
+def test_a_submitted_evaluation_prints_the_sentence_and_writes_its_tables(
+    cluster: Cluster, shipped: Path, tmp_path: Path, task: str, labels: str, flags: tuple[str, ...]
+) -> None:
+    store = write_store(tmp_path)
+    write_labels(tmp_path)
+    (shipped / "driven.txt").write_text("TP53\n")
+    (shipped / "run.toml").write_text(
+        f'store = "{store}"\nlabels = "{tmp_path / labels}"\nencoder = ["dull", "sharp"]\n'
+        "repeats = 2\nresamples = 200\n"
+    )
+    answer = submit(cluster, shipped, "python", f"jobs/evaluate_{task}.py", "run.toml", *flags)
+    told = answer.stdout + answer.stderr
+    assert answer.returncode == 0, told
+    assert "2 x 5-fold cross-validation" in told, told
+    (scores,) = Path(store).glob(f"evaluations/{task}/*/scores.parquet")
+    assert pq.read_metadata(scores).num_rows
 
 
 def test_a_job_that_cannot_start_says_why_in_one_line(cluster: Cluster, shipped: Path) -> None:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,68 +18,18 @@ from histo_ray.cluster.tissue_run import Evaluation
 from histo_ray.errors import ConfigError
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
 from histo_ray.schema import arrow_schema
-from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import open_store
-from histo_ray.types import TileRows
+from tests.cluster.patients import COUNT, PATIENTS, write_labels, write_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 
-MakeFacts = Callable[..., PartitionFacts]
-COUNT, TILES, DIM = 60, 9, 11
-PATIENTS = [f"TCGA-{number % 7:02d}-{4000 + number}" for number in range(COUNT)]
 TABLES = ("scores", "predictions", "folds", "targets", "comparisons", "cohort")
 
 
-def write_store(folder: Path, make_facts: MakeFacts) -> str:
-    """Patients with a hidden state; encoder `sharp` sees it better than `dull`."""
-    store = open_store(str(folder / "store"), create=True)
-    rng = np.random.default_rng(0)
-    state = rng.normal(size=COUNT)
-    direction = np.ones(DIM) / np.sqrt(DIM)
-    for name, signal in (("dull", 0.4), ("sharp", 1.2)):
-        for number, patient in enumerate(PATIENTS):
-            slides = 2 if number % 10 == 0 else 1
-            for section in range(slides):
-                if name == "dull" and (number, section) in ((10, 1), (30, 1)):
-                    continue  # the dull encoder lacks a slide of two patients
-                noise = rng.normal(size=(TILES, DIM)) + rng.normal(size=DIM) * 0.8
-                vectors = (signal * state[number] * direction + noise).astype(np.float16)
-                facts = make_facts(
-                    f"{patient}-01Z-00-DX{section + 1}", name, "t0", DIM, patient_id=patient,
-                    site=patient.split("-")[1],
-                )  # fmt: skip
-                coords = np.arange(2 * TILES, dtype=np.int32).reshape(TILES, 2)
-                ones = np.ones(TILES, np.float32)
-                store.commit(facts.key, facts, [TileRows(coords, ones, ones, vectors)])
-    np.save(folder / "state.npy", state)
-    return str(folder / "store")
-
-
-def write_labels(folder: Path) -> None:
-    """Genes G0 and G1 follow the state, the others nothing; two patients have no slides."""
-    state = np.load(folder / "state.npy")
-    rng = np.random.default_rng(1)
-    genes = rng.normal(size=(COUNT, 8))
-    genes[:, 0] = state + 0.3 * genes[:, 0]
-    genes[:, 1] = -state + 0.5 * genes[:, 1]
-    names = [f"G{number}" for number in range(8)]
-    frame = pd.DataFrame(genes, columns=names)
-    frame["FLAT"] = 1.0
-    frame.loc[5, "G2"] = np.nan
-    frame.insert(0, "patient_id", PATIENTS)
-    extra = pd.DataFrame({"patient_id": ["TCGA-99-0001", "TCGA-99-0002"], "G0": [0.0, 1.0]})
-    pd.concat([frame.iloc[3:], extra]).to_csv(folder / "expression.csv", index=False)
-    mutated = (np.column_stack([state, rng.normal(size=(COUNT, 2))]) > 0.4).astype(int)
-    table = pd.DataFrame(mutated, columns=["TP53", "KRAS", "EGFR"])
-    table["NONE"] = 0
-    table.insert(0, "patient_id", PATIENTS)
-    table.to_csv(folder / "mutations.csv", index=False)
-
-
 @pytest.fixture(scope="module")
-def place(make_facts: MakeFacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outcome")
-    write_store(folder, make_facts)
+    write_store(folder)
     write_labels(folder)
     return folder
 
@@ -154,7 +103,8 @@ def test_each_patient_is_predicted_once_a_repeat_by_each_encoder_on_the_same_fol
     joined = rows.merge(folds, on=["patient_id", "repeat"])
     assert len(joined) == len(rows)
     assert (joined["fold"] == joined["given"]).all()
-    assert not len(tables["predictions"].query("target == 'G2' and patient_id == @PATIENTS[5]"))
+    unknown = tables["predictions"].query("target == 'G2'")["patient_id"] == PATIENTS[5]
+    assert not unknown.any()
 
 
 def test_one_pooling_is_selected_for_each_gene_and_fold_by_its_inner_score(
@@ -287,23 +237,16 @@ def test_an_encoder_that_the_store_lacks_is_named_beside_those_that_it_has(place
         run_outcome(mutation(place, encoder=("resnet50",)))
 
 
-DRIVER = """
-import sys
-from pathlib import Path
-sys.path[:0] = sys.argv[2:]
-from test_outcome import expression
-from histo_ray.cluster.outcome_run import run_outcome
-run_outcome(expression(Path(sys.argv[1]), repeats=50, permutations=300, seed=3))
-"""
-
-
 def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(
-    place: Path, make_facts: MakeFacts, tmp_path: Path
+    place: Path, tmp_path: Path
 ) -> None:
-    write_store(tmp_path, make_facts)
+    write_store(tmp_path)
     write_labels(tmp_path)
-    here = Path(__file__).parent
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path), str(here)])
+    flags = {"store": tmp_path / "store", "labels": tmp_path / "expression.csv", "repeats": 50}
+    flags |= {"permutations": 300, "resamples": 200, "seed": 3}
+    command = [sys.executable, "-m", "histo_ray", "evaluate", "expression"]
+    command += [text for key, value in flags.items() for text in (f"--{key}", str(value))]
+    driver = subprocess.Popen([*command, "--encoder", "dull", "--encoder", "sharp"])
     pattern = f"store/evaluations/expression/*/{PIECES}/*.parquet"
     deadline = time.monotonic() + 200
     while len(list(tmp_path.glob(pattern))) < 8 and time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.job import Job
 from histo_ray.finetune.recipe import read_recipe
 from histo_ray.finetune.tiles import ArrayTiles, Part
+from tests.finetune.short import BASE, short_config
 
 CLASSES = ("dots", "plain", "stripes")
 PX = 48
-BASE = "random:resnet10t?px=48&seed=1"
 
 Pixels = npt.NDArray[np.uint8]
 MakeJob = Callable[..., tuple[Job, Classifier]]
@@ -108,17 +109,4 @@ def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def make_config(tile_folder: Path, tmp_path: Path) -> Callable[..., FinetuneConfig]:
     """Settings of a short run over the folder; keywords change them."""
-
-    def make(**changes: Any) -> FinetuneConfig:
-        settings: dict[str, Any] = {
-            "tiles": str(tile_folder),
-            "encoder": BASE,
-            "name": "tuned",
-            "store": str(tmp_path / "store"),
-            "set": ("network.epochs=2", "batch_size=16"),
-            "device": "cpu",
-            "threads": 2,
-        }
-        return FinetuneConfig(**(settings | changes))
-
-    return make
+    return partial(short_config, tile_folder, tmp_path / "store")

@@ -1,6 +1,7 @@
 """A fine-tuned encoder in a store: found by its name, checked by its digest, never overwritten."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,14 +23,28 @@ from histo_ray.errors import ConfigError
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.curves import read_curves
 from histo_ray.finetune.run import Result, finetune
+from tests.finetune.short import short_config
 
 MakeConfig = Callable[..., FinetuneConfig]
 
 
-@pytest.fixture
-def published(make_config: MakeConfig) -> tuple[FinetuneConfig, Result]:
-    config = make_config()
+@pytest.fixture(scope="module")
+def finished(
+    tile_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FinetuneConfig, Result]:
+    store = tmp_path_factory.mktemp("finished") / "store"
+    config = short_config(tile_folder, store)
     return config, finetune(config)
+
+
+@pytest.fixture
+def published(
+    finished: tuple[FinetuneConfig, Result], make_config: MakeConfig
+) -> tuple[FinetuneConfig, Result]:
+    """A copy of the finished store for one test."""
+    config = make_config()
+    shutil.copytree(finished[0].store, config.store)
+    return config, finished[1]
 
 
 def test_what_is_published_is_an_encoder_with_a_head_that_judges_as_its_card_says(

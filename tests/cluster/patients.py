@@ -1,0 +1,59 @@
+"""A store of patients whose hidden state two encoders see, and label files that follow it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from histo_ray.store.store import open_store
+from histo_ray.types import TileRows
+from tests.made_up import facts_of
+
+COUNT, TILES, DIM = 60, 9, 11
+PATIENTS = [f"TCGA-{number % 7:02d}-{4000 + number}" for number in range(COUNT)]
+
+
+def write_store(folder: Path) -> str:
+    """Patients with a hidden state; encoder `sharp` sees it better than `dull`."""
+    store = open_store(str(folder / "store"), create=True)
+    rng = np.random.default_rng(0)
+    state = rng.normal(size=COUNT)
+    direction = np.ones(DIM) / np.sqrt(DIM)
+    for name, signal in (("dull", 0.4), ("sharp", 1.2)):
+        for number, patient in enumerate(PATIENTS):
+            slides = 2 if number % 10 == 0 else 1
+            for section in range(slides):
+                if name == "dull" and (number, section) in ((10, 1), (30, 1)):
+                    continue  # the dull encoder lacks a slide of two patients
+                noise = rng.normal(size=(TILES, DIM)) + rng.normal(size=DIM) * 0.8
+                vectors = (signal * state[number] * direction + noise).astype(np.float16)
+                facts = facts_of(
+                    f"{patient}-01Z-00-DX{section + 1}", name, "t0", DIM, patient_id=patient,
+                    site=patient.split("-")[1],
+                )  # fmt: skip
+                coords = np.arange(2 * TILES, dtype=np.int32).reshape(TILES, 2)
+                ones = np.ones(TILES, np.float32)
+                store.commit(facts.key, facts, [TileRows(coords, ones, ones, vectors)])
+    np.save(folder / "state.npy", state)
+    return str(folder / "store")
+
+
+def write_labels(folder: Path) -> None:
+    """Genes G0 and G1 follow the state, the others nothing; two patients have no slides."""
+    state = np.load(folder / "state.npy")
+    rng = np.random.default_rng(1)
+    genes = rng.normal(size=(COUNT, 8))
+    genes[:, 0] = state + 0.3 * genes[:, 0]
+    genes[:, 1] = -state + 0.5 * genes[:, 1]
+    names = [f"G{number}" for number in range(8)]
+    frame = pd.DataFrame(genes, columns=names)
+    frame["FLAT"] = 1.0
+    frame.loc[5, "G2"] = np.nan
+    frame.insert(0, "patient_id", PATIENTS)
+    extra = pd.DataFrame({"patient_id": ["TCGA-99-0001", "TCGA-99-0002"], "G0": [0.0, 1.0]})
+    pd.concat([frame.iloc[3:], extra]).to_csv(folder / "expression.csv", index=False)
+    mutated = (np.column_stack([state, rng.normal(size=(COUNT, 2))]) > 0.4).astype(int)
+    table = pd.DataFrame(mutated, columns=["TP53", "KRAS", "EGFR"])
+    table["NONE"] = 0
+    table.insert(0, "patient_id", PATIENTS)
+    table.to_csv(folder / "mutations.csv", index=False)
