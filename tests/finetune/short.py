@@ -8,7 +8,7 @@ from histo_ray.finetune.config import FinetuneConfig
 BASE = "random:resnet10t?px=48&seed=1"
 
 
-def short_config(tiles: Path, store: Path, **changes: Any) -> FinetuneConfig:
+def short_config(tiles: Path, store: Path, /, **changes: Any) -> FinetuneConfig:
     """Two epochs of a small network; keywords change the settings."""
     settings: dict[str, Any] = {
         "tiles": str(tiles),
