@@ -1,10 +1,10 @@
-"""Opens a slide. Two back ends serve one protocol; callers see `OpenedSlide` only."""
+"""Opens a slide. Three back ends serve one protocol; callers see `OpenedSlide` only."""
 
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
-READERS = ("auto", "openslide", "image")
+if TYPE_CHECKING:
+    from histo_ray.slides.openslide_reader import OpenSlideReader
+
+READERS = ("auto", "direct", "openslide", "image")
 _SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
@@ -24,7 +27,7 @@ class SlideReader(Protocol):
 
     @property
     def name(self) -> str:
-        """`openslide` or `image`."""
+        """`direct`, `openslide` or `image`."""
 
     @property
     def vendor(self) -> str:
@@ -90,7 +93,7 @@ class OpenedSlide:
 
     @property
     def reader(self) -> str:
-        """Which back end serves: `openslide` or `image`."""
+        """Which back end serves: `direct`, `openslide` or `image`."""
         return self._back_end.name
 
     @property
@@ -164,16 +167,16 @@ def open_slide(
         slide_id: Name in errors and results (default: the file's name without extension).
         mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
         fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
-        reader: `auto`: OpenSlide if it knows the file, else a plain image; or one by name.
+        reader: `auto`: direct if the file is a tiled JPEG TIFF or SVS that is understood
+            completely, else OpenSlide if it knows the file, else a plain image; or one by name.
 
     Raises:
         SlideError: Not there, not a slide, damaged, or without a known resolution.
         ConfigError: No such reader.
     """
     if reader not in READERS:
-        known = "not built in yet" if reader == "direct" else "unknown"
         wanted = ", ".join(READERS)
-        raise ConfigError(f"reader {reader!r}: {known}, wanted one of {wanted}; choose one of them")
+        raise ConfigError(f"reader {reader!r}: unknown, wanted one of {wanted}; choose one of them")
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
         place = _bring_here(str(path), name, stack)
@@ -210,8 +213,9 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
     from histo_ray.slides.image_reader import ImageReader, detect_image
     from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
 
-    if reader == "openslide" or (reader == "auto" and detect_vendor(place) is not None):
-        return OpenSlideReader(place, slide_id)
+    if reader in ("openslide", "direct") or (reader == "auto" and detect_vendor(place) is not None):
+        known = OpenSlideReader(place, slide_id)
+        return known if reader == "openslide" else _read_directly(known, place, path, reader)
     suffix = PurePosixPath(path).suffix.lower()
     if reader == "auto" and suffix in _SCANNER_SUFFIXES:
         # A whole one is OpenSlide's. Of a cut one, a first image may be left: not to be trusted.
@@ -227,6 +231,26 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
         f"{path}: not a slide that OpenSlide knows, nor a PNG, JPEG or TIFF, wanted one of these; "
         "check that the file is whole, or convert it to a pyramidal TIFF",
     )
+
+
+def _read_directly(
+    known: "OpenSlideReader", place: str, path: str, reader: str
+) -> SlideReader:
+    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if it cannot be."""
+    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.reader import DirectReader
+
+    try:
+        return DirectReader(place, known)
+    except UnrecognisedError as error:
+        if reader == "auto":
+            return known
+        known.close()
+        raise SlideError(
+            known.slide_id,
+            f"{path}: {error}, wanted a tiled TIFF or SVS of 8-bit JPEG for the direct reader; "
+            "leave the reader at auto, or ask for openslide",
+        ) from error
 
 
 def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:

@@ -1,0 +1,37 @@
+"""Bytes of a slide's file, from any thread."""
+
+import os
+from typing import Protocol
+
+
+class ByteSource(Protocol):
+    """Anything that gives byte ranges; threads may share one."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer at the end of the file.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class LocalFile:
+    """A file on this machine, held open."""
+
+    def __init__(self, path: str) -> None:
+        self._handle: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """See `ByteSource`; has no position of its own, so threads do not disturb each other."""
+        if self._handle is None:
+            raise OSError("the file has been closed")
+        return os.pread(self._handle, size, offset)
+
+    def close(self) -> None:
+        """Release the file; a second time does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
