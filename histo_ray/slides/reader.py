@@ -48,6 +48,11 @@ class SlideReader(Protocol):
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
 
+    def read_into(
+        self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int
+    ) -> None:
+        """The same into `region`, (h, w, 3), whose size is the size read."""
+
     def close(self) -> None:
         """Release the file."""
 
@@ -125,10 +130,30 @@ class OpenedSlide:
         Raises:
             SlideError: The file is damaged there.
         """
-        if not 0 <= level < len(self.level_sizes):
-            raise IndexError(f"level {level} of a slide with {len(self.level_sizes)} levels")
+        self._check_level(level)
         x, y = corner
         return self._back_end.read((int(x), int(y)), level, size)
+
+    def read_into(
+        self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int
+    ) -> None:
+        """Read a region into memory that is there; see `read`.
+
+        Args:
+            region: (height, width, 3) uint8, overwritten; its size is the size read.
+            corner: (x, y) of its top-left corner in level-0 px; may lie outside the slide.
+            level: Level to read.
+
+        Raises:
+            SlideError: The file is damaged there.
+        """
+        self._check_level(level)
+        x, y = corner
+        self._back_end.read_into(region, (int(x), int(y)), level)
+
+    def _check_level(self, level: int) -> None:
+        if not 0 <= level < len(self.level_sizes):
+            raise IndexError(f"level {level} of a slide with {len(self.level_sizes)} levels")
 
     def thumbnail(self, max_px: int) -> npt.NDArray[np.uint8]:
         """The whole slide, area-averaged, its longer side `max_px` (or the slide's, if shorter)."""

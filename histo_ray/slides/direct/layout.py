@@ -8,6 +8,7 @@ import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
@@ -62,6 +63,16 @@ class Level:
     """(rows, columns) of tiles: bytes of each; 0 if it is missing."""
 
     @property
+    def columns(self) -> int:
+        """Tiles across."""
+        return self.counts.shape[1]
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a decoded tile."""
+        return self.tile[0] * self.tile[1] * 3
+
+    @cached_property
     def complete(self) -> bool:
         """Whether no tile is missing."""
         return bool(self.counts.all())

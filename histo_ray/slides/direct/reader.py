@@ -1,24 +1,21 @@
 """Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from histo_ray.slides.direct.cache import TileCache, shared_cache
+from histo_ray.slides.direct.cache import Key, TileCache, shared_cache
 from histo_ray.slides.direct.jpeg import UnusualJpegError, decode_tile, restate_tile
 from histo_ray.slides.direct.layout import Level, read_layout
-from histo_ray.slides.direct.region import (
-    Pixels,
-    Place,
-    leaves_margin,
-    paste_tile,
-    place_region,
-    tiles_of,
-    touched,
-)
+from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.types import Size
+
+Pixels = npt.NDArray[np.uint8]
+_OWNERS = count()  # next() is atomic
 
 
 class DirectReader:
@@ -51,7 +48,8 @@ class DirectReader:
         self._cache = shared_cache() if cache is None else cache
         self._source: ByteSource = LocalFile(path)
         self._background = np.array(known.background, np.uint8)
-        self._itself = object()  # what its tiles in the cache are known by
+        self._owner = next(_OWNERS)
+        self._need = 0
         self.vendor = known.vendor
         self.level_sizes = known.level_sizes
         self.background = known.background
@@ -59,53 +57,69 @@ class DirectReader:
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> Pixels:
         """Read a region; `corner` in level-0 px, `size` (width, height) in px of `level`."""
+        region = np.empty((size[1], size[0], 3), np.uint8)
+        self.read_into(region, corner, level)
+        return region
+
+    def read_into(self, region: Pixels, corner: tuple[int, int], level: int) -> None:
+        """Read the region at `corner` (level-0 px) that fills `region`, (h, w, 3) px of `level`."""
+        size = (region.shape[1], region.shape[0])
         place = None
         if self._usable[level]:
             place = place_region(corner, self._known.downsamples[level], size)
         if place is not None:
             try:
-                return self._assemble(place, level, size)
+                self._assemble(region, place, level)
+                return
             except UnusualJpegError:
                 pass  # OpenSlide has the last word on it
-        return self._known.read(corner, level, size)
+        self._known.read_into(region, corner, level)
 
     def close(self) -> None:
         """Release the file and the decoded tiles."""
         self._source.close()
-        self._cache.forget(self._itself)
+        self._cache.forget(self._owner)
         self._known.close()
 
-    def _assemble(self, corner: Place, level: int, size: Size) -> Pixels:
+    def _assemble(self, region: Pixels, place: Place, level: int) -> None:
         about = self._levels[level]
-        width, height = about.tile
-        columns = tiles_of(corner[0], size[0], about.size[0], width)
-        rows = tiles_of(corner[1], size[1], about.size[1], height)
-        region = np.empty((size[1], size[0], 3), np.uint8)
-        if leaves_margin(corner, size, about.size) or not about.complete:
+        height, width = region.shape[:2]
+        columns = cut_axis(place[0], width, about.size[0], about.tile[0])
+        rows = cut_axis(place[1], height, about.size[1], about.tile[1])
+        self._provide(about, len(rows))
+        if (covered(columns), covered(rows)) != (width, height) or not about.complete:
             region[:] = self._background
-        for column, row in touched(columns, rows):
-            tile = self._tile(level, column, row)
-            if tile is not None:
-                paste_tile(region, corner, tile, (column * width, row * height), about.size)
-        return region
+        for row in rows:
+            for column in columns:
+                tile = self._tile(level, column.index, row.index)
+                if tile is not None:
+                    region[row.region, column.region] = tile[row.tile, column.tile]
+
+    def _provide(self, about: Level, rows: int) -> None:
+        """Have room for the rows of tiles that a walk along such regions comes back to."""
+        need = (rows + 1) * about.columns * about.tile_bytes
+        if need > self._need:
+            self._need = need
+            self._cache.need(self._owner, need)
 
     def _tile(self, level: int, column: int, row: int) -> Pixels | None:
         """A decoded tile; None if it is missing."""
-        about = self._levels[level]
-        count = int(about.counts[row, column])
-        if not count:
-            return None
-        key = (self._itself, level, column, row)
+        key = Key(self._owner, level, column, row)
         tile = self._cache.get(key)
         if tile is None:
-            data = self._fetch(int(about.offsets[row, column]), count)
-            tile = decode_tile(restate_tile(data, about.tables, about.tile, rgb=about.rgb), about.tile)
+            about = self._levels[level]
+            length = int(about.counts[row, column])
+            if not length:
+                return None
+            data = self._fetch(int(about.offsets[row, column]), length)
+            whole = restate_tile(data, about.tables, about.tile, rgb=about.rgb)
+            tile = decode_tile(whole, about.tile)
             self._cache.put(key, tile)
         return tile
 
-    def _fetch(self, offset: int, count: int) -> bytes:
+    def _fetch(self, offset: int, length: int) -> bytes:
         try:
-            return self._source.read_at(offset, count)
+            return self._source.read_at(offset, length)
         except OSError as error:
             raise self._known.damaged(error) from error
 

@@ -1,17 +1,24 @@
 """Which tiles a region is made of, and how OpenSlide places it. Pure."""
 
-from collections.abc import Iterator
-
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from histo_ray.types import Size
 
-Pixels = npt.NDArray[np.uint8]
 Place = tuple[int, int]
 
 OPENSLIDE_BLOCK_PX = 4096
 """OpenSlide paints larger regions block by block and places each block anew."""
+
+
+class Cut(NamedTuple):
+    """What one tile has of a region, along one axis."""
+
+    index: int
+    """Column or row of the tile."""
+    region: slice
+    """Where it goes."""
+    tile: slice
+    """Which part of the tile it is."""
 
 
 def place_region(corner: Place, downsample: float, size: Size) -> Place | None:
@@ -41,46 +48,29 @@ def _place_axis(start: int, downsample: float) -> int | None:
     return int(place) if place.is_integer() else None
 
 
-def tiles_of(start: int, length: int, end: int, tile: int) -> range:
-    """Tiles along one axis that a region touches.
+def cut_axis(start: int, length: int, end: int, tile: int) -> list[Cut]:
+    """Cut a region into tiles along one axis.
 
     Args:
-        start: Where the region begins.
+        start: Where the region begins, in px of the level.
         length: Its length.
-        end: Where the level ends; it begins at 0.
+        end: Where the level ends; it begins at 0, and what a tile has beyond is padding.
         tile: Edge of a tile.
+
+    Returns:
+        Tiles that have some of the region, in order.
     """
-    first, last = max(start, 0), min(start + length, end)
-    return range(first // tile, -(-last // tile)) if first < last else range(0)
+    first, stop = max(start, 0), min(start + length, end)
+    if first >= stop:
+        return []
+    cuts = []
+    for index in range(first // tile, -(-stop // tile)):
+        origin = index * tile
+        low, high = max(first, origin), min(stop, origin + tile)
+        cuts.append(Cut(index, slice(low - start, high - start), slice(low - origin, high - origin)))
+    return cuts
 
 
-def paste_tile(region: Pixels, corner: Place, tile: Pixels, tile_corner: Place, end: Size) -> None:
-    """Copy what a tile has of a region into it.
-
-    Args:
-        region: (h, w, 3), changed.
-        corner: (x, y) of the region in px of the level.
-        tile: (th, tw, 3).
-        tile_corner: (x, y) of the tile in px of the level.
-        end: (width, height) of the level; what a tile has beyond is padding.
-    """
-    (x, y), (tile_x, tile_y) = corner, tile_corner
-    left, top = max(x, tile_x), max(y, tile_y)
-    right = min(x + region.shape[1], tile_x + tile.shape[1], end[0])
-    bottom = min(y + region.shape[0], tile_y + tile.shape[0], end[1])
-    region[top - y : bottom - y, left - x : right - x] = tile[
-        top - tile_y : bottom - tile_y, left - tile_x : right - tile_x
-    ]
-
-
-def leaves_margin(corner: Place, size: Size, end: Size) -> bool:
-    """Whether a part of the region lies beyond the level."""
-    return any(
-        start < 0 or start + length > limit
-        for start, length, limit in zip(corner, size, end, strict=True)
-    )
-
-
-def touched(columns: range, rows: range) -> Iterator[Place]:
-    """(column, row) of tiles, row by row."""
-    return ((column, row) for row in rows for column in columns)
+def covered(cuts: list[Cut]) -> int:
+    """Length of a region, along one axis, that lies within the level."""
+    return cuts[-1].region.stop - cuts[0].region.start if cuts else 0
