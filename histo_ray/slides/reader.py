@@ -238,9 +238,13 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
     from histo_ray.slides.image_reader import ImageReader, detect_image
     from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
 
-    if reader in ("openslide", "direct") or (reader == "auto" and detect_vendor(place) is not None):
-        known = OpenSlideReader(place, slide_id)
-        return known if reader == "openslide" else _read_directly(known, place, path, reader)
+    vendor = detect_vendor(place)
+    if reader == "direct" and vendor is None:
+        raise _not_direct(slide_id, path, "not a format that OpenSlide knows")
+    if vendor is not None and reader in ("auto", "direct"):
+        return _open_directly(OpenSlideReader(place, slide_id), place, path, reader)
+    if reader == "openslide":
+        return OpenSlideReader(place, slide_id)
     suffix = PurePosixPath(path).suffix.lower()
     if reader == "auto" and suffix in _SCANNER_SUFFIXES:
         # A whole one is OpenSlide's. Of a cut one, a first image may be left: not to be trusted.
@@ -258,10 +262,8 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
     )
 
 
-def _read_directly(
-    known: "OpenSlideReader", place: str, path: str, reader: str
-) -> SlideReader:
-    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if it cannot be."""
+def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> SlideReader:
+    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
     from histo_ray.slides.direct.layout import UnrecognisedError
     from histo_ray.slides.direct.reader import DirectReader
 
@@ -271,11 +273,15 @@ def _read_directly(
         if reader == "auto":
             return known
         known.close()
-        raise SlideError(
-            known.slide_id,
-            f"{path}: {error}, wanted a tiled TIFF or SVS of 8-bit JPEG for the direct reader; "
-            "leave the reader at auto, or ask for openslide",
-        ) from error
+        raise _not_direct(known.slide_id, path, str(error)) from error
+
+
+def _not_direct(slide_id: str, path: str, found: str) -> SlideError:
+    return SlideError(
+        slide_id,
+        f"{path}: {found}, wanted a tiled TIFF or SVS of 8-bit RGB or YCbCr JPEG for the direct "
+        "reader; leave the reader at auto",
+    )
 
 
 def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:
