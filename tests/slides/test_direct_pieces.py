@@ -17,7 +17,7 @@ from histo_ray.slides.direct.jpeg import (
     UnusualJpegError,
     decode_tile,
     join_tables,
-    restate_tile,
+    read_header,
 )
 from histo_ray.slides.direct.layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.region import covered, cut_axis, place_region
@@ -36,6 +36,12 @@ def encode(colours: str = "RGB", **options: Any) -> bytes:
     )
 
 
+def restate_tile(data: bytes, tables: bytes, size: tuple[int, int], *, rgb: bool) -> bytes:
+    whole = read_header(data, tables, size, rgb=rgb).restate(data)
+    assert whole is not None
+    return whole
+
+
 def without(jpeg: bytes, *markers: int) -> bytes:
     return b"\xff\xd8" + b"".join(data for m, data in segments(jpeg) if m not in markers)
 
@@ -52,6 +58,15 @@ def test_a_tile_has_the_colours_that_the_tiff_says_whatever_it_says_itself(
     tile = restate_tile(b"\xff\xd8" + start + bare[2:], b"", (48, 32), rgb=rgb)
     wanted = imagecodecs.jpeg8_decode(right, colorspace="RGB" if rgb else "YCBCR", outcolorspace="RGB")
     np.testing.assert_array_equal(decode_tile(tile, (48, 32)), wanted)
+
+
+def test_a_header_serves_the_tiles_that_share_it_and_no_others() -> None:
+    first, second = (encode("YCBCR", subsampling=samples) for samples in ((1, 1), (2, 2)))
+    header = read_header(first, b"", (48, 32), rgb=False)
+    assert header.stated.endswith(b"\xff\xda")
+    assert header.restate(second) is None
+    assert header.restate(header.stated) == header.restated
+    assert header.restate(header.stated[:-1]) is None
 
 
 def test_shared_tables_are_joined_to_the_tile() -> None:

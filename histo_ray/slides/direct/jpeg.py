@@ -6,6 +6,7 @@ decoder gives the colours that OpenSlide's gives.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,26 @@ def join_tables(tables: bytes) -> bytes:
     return b"".join(kept)
 
 
-def restate_tile(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> bytes:
-    """A tile that says by itself what the TIFF says of it.
+class Header(NamedTuple):
+    """The header of a tile, and what is to be put in its place. Most tiles of a page share one."""
+
+    stated: bytes
+    """All before the scan, as the file has it."""
+    restated: bytes
+    """The same with tables, and saying by itself what the TIFF says of the colours."""
+
+    def restate(self, data: bytes) -> bytes | None:
+        """A tile that has this header as a JPEG that stands alone; None if it has another."""
+        if not data.startswith(self.stated):
+            return None
+        return self.restated + data[len(self.stated) :]
+
+
+NO_HEADER = Header(b"no tile begins so", b"")
+
+
+def read_header(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> Header:
+    """The header of a tile.
 
     Args:
         data: The tile as the file has it.
@@ -59,14 +78,15 @@ def restate_tile(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> bytes:
         rgb: Whether its channels are RGB; else YCbCr.
 
     Returns:
-        A JPEG of exactly that size with tables and an Adobe marker.
+        A header that makes the tile a JPEG of exactly that size with tables and an Adobe marker.
 
     Raises:
         UnusualJpegError: Damaged, of another size, or not three channels of 8 bits.
     """
     pieces = [_START, _ADOBE, b"\0" if rgb else b"\1", tables]
-    frames = 0
+    frames, length = 0, len(_START)
     for marker, segment in _segments(data):
+        length += len(segment)
         if marker in _HUFFMAN_FRAMES:
             frames += 1
             _check_frame(segment, size)
@@ -76,14 +96,14 @@ def restate_tile(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> bytes:
             pieces.append(segment)
     if frames != 1 or marker != _SOS:
         raise UnusualJpegError("a JPEG without an image")
-    return b"".join(pieces)
+    return Header(data[:length], b"".join(pieces))
 
 
 def decode_tile(data: bytes, size: Size) -> Pixels:
     """Decode a restated tile as OpenSlide does: the slow, exact DCT, warnings are errors.
 
     Args:
-        data: From `restate_tile`, which has checked the size: so nothing large is allocated.
+        data: From `Header.restate`. The size in it is checked, so nothing large is allocated.
         size: (width, height).
 
     Returns:
@@ -109,7 +129,7 @@ def _check_frame(segment: bytes, size: Size) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and bytes of each segment, up to the end or the scan, which is taken with the rest."""
+    """Marker and bytes of each segment, up to the end or the scan, of which only the marker."""
     if data[:2] != _START:
         raise UnusualJpegError("no JPEG")
     at = 2
@@ -121,7 +141,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if len(head) < 4 or head[0] != 0xFF or not 0xC0 <= head[1] <= 0xFE or 0xD0 <= head[1] < _SOS:
             raise UnusualJpegError(f"a JPEG with {head.hex()} where a segment begins")
         if head[1] == _SOS:
-            yield _SOS, data[at:]
+            yield _SOS, data[at : at + 2]
             return
         end = at + 2 + (head[2] << 8 | head[3])
         if end < at + 4 or end > len(data):

@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.slides.direct.cache import Key, TileCache, shared_cache
-from histo_ray.slides.direct.jpeg import UnusualJpegError, decode_tile, restate_tile
+from histo_ray.slides.direct.jpeg import (
+    NO_HEADER,
+    UnusualJpegError,
+    decode_tile,
+    read_header,
+)
 from histo_ray.slides.direct.layout import Level, read_layout
 from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile
@@ -50,6 +55,7 @@ class DirectReader:
         self._background = np.array(known.background, np.uint8)
         self._owner = next(_OWNERS)
         self._need = 0
+        self._headers = [NO_HEADER] * len(levels)
         self.vendor = known.vendor
         self.level_sizes = known.level_sizes
         self.background = known.background
@@ -112,10 +118,19 @@ class DirectReader:
             if not length:
                 return None
             data = self._fetch(int(about.offsets[row, column]), length)
-            whole = restate_tile(data, about.tables, about.tile, rgb=about.rgb)
-            tile = decode_tile(whole, about.tile)
+            tile = decode_tile(self._restate(data, level), about.tile)
             self._cache.put(key, tile)
         return tile
+
+    def _restate(self, data: bytes, level: int) -> bytes:
+        """A tile as a JPEG that stands alone; the last header is tried first."""
+        whole = self._headers[level].restate(data)
+        if whole is None:
+            about = self._levels[level]
+            header = read_header(data, about.tables, about.tile, rgb=about.rgb)
+            self._headers[level] = header
+            whole = header.restated + data[len(header.stated) :]
+        return whole
 
     def _fetch(self, offset: int, length: int) -> bytes:
         try:
