@@ -57,9 +57,7 @@ class OpenSlideReader:
             raise self.damaged(error) from error
         return flatten_alpha(np.asarray(image), self.background)
 
-    def read_into(
-        self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int
-    ) -> None:
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
         """Read the region at `corner` (level-0 px) that fills `region`, (h, w, 3) px of `level`."""
         region[:] = self.read(corner, level, (region.shape[1], region.shape[0]))
 

@@ -48,9 +48,7 @@ class SlideReader(Protocol):
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
 
-    def read_into(
-        self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int
-    ) -> None:
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
         """The same into `region`, (h, w, 3), whose size is the size read."""
 
     def close(self) -> None:
@@ -134,9 +132,7 @@ class OpenedSlide:
         x, y = corner
         return self._back_end.read((int(x), int(y)), level, size)
 
-    def read_into(
-        self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int
-    ) -> None:
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
         """Read a region into memory that is there; see `read`.
 
         Args:
@@ -188,7 +184,8 @@ def open_slide(
     """Open a slide: all that OpenSlide opens, and plain PNG, JPEG and TIFF images.
 
     Args:
-        path: Local path or URI; a remote slide is copied to a temporary file while it is open.
+        path: Local path or URI. A remote slide that the direct reader takes is read by ranges;
+            any other is copied to a temporary file while it is open.
         slide_id: Name in errors and results (default: the file's name without extension).
         mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
         fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
@@ -204,14 +201,44 @@ def open_slide(
         raise ConfigError(f"reader {reader!r}: unknown, wanted one of {wanted}; choose one of them")
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
-        place = _bring_here(str(path), name, stack)
-        back_end = _open_back_end(place, str(path), name, reader)
+        place = str(path)
+        back_end = _open_remotely(place, name, stack) if reader in ("auto", "direct") else None
+        if back_end is None:
+            place = _bring_here(str(path), name, stack)
+            back_end = _open_back_end(place, str(path), name, reader)
         stack.callback(back_end.close)
         chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
         if chosen is None:
             raise SlideError(name, _no_mpp(back_end.stated_mpp))
         pyramid = Pyramid(name, *chosen, back_end.level_sizes)
         return OpenedSlide(back_end, pyramid, place, stack.pop_all())
+    raise AssertionError  # an ExitStack without suppressing members never gets here
+
+
+def _open_remotely(path: str, slide_id: str, stack: ExitStack) -> SlideReader | None:
+    """The direct reader of a slide in an object store; None if the slide has to be here."""
+    if "://" not in path:
+        return None
+    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.reader import DirectReader
+    from histo_ray.slides.direct.remote import stand_in
+    from histo_ray.slides.openslide_reader import OpenSlideReader
+
+    with ExitStack() as folder, ExitStack() as undo:
+        try:
+            remote = stand_in(path, folder)
+            if remote is None:
+                return None
+            undo.callback(remote[0].close)
+            place = str(remote[1].path)
+            known = OpenSlideReader(place, slide_id)
+            undo.callback(known.close)
+            back_end = DirectReader(place, known, remote=remote)
+        except (UnrecognisedError, SlideError, OSError):
+            return None  # a copy will be opened, or say what is wrong
+        undo.pop_all()  # the reader closes these itself
+        stack.push(folder.pop_all())
+        return back_end
     raise AssertionError  # an ExitStack without suppressing members never gets here
 
 

@@ -102,9 +102,11 @@ def write_jpeg_slide(path: Path, kind: Kind) -> Path:
             )
             if kind.aperio and not level:  # the second image of an SVS is a thumbnail in strips
                 tiff.write(image[::8, ::8], photometric="rgb", rowsperstrip=16, metadata=None)
-    with tifffile.TiffFile(path, mode="r+b") as written:
+    with tifffile.TiffFile(path, mode="r+") as written:
         for page in written.pages:
-            if page.is_tiled:  # tifffile calls every JPEG YCbCr
+            if (
+                isinstance(page, tifffile.TiffPage) and page.is_tiled
+            ):  # tifffile calls every JPEG YCbCr
                 page.tags["PhotometricInterpretation"].overwrite(photometric)
     return path
 

@@ -56,7 +56,9 @@ def test_a_tile_has_the_colours_that_the_tiff_says_whatever_it_says_itself(
     adobe = next(data for m, data in segments(encode("RGB")) if m == 0xEE)  # claims RGB
     start = {"none": b"", "adobe": adobe, "jfif": JFIF, "both": JFIF + adobe}[marker]
     tile = restate_tile(b"\xff\xd8" + start + bare[2:], b"", (48, 32), rgb=rgb)
-    wanted = imagecodecs.jpeg8_decode(right, colorspace="RGB" if rgb else "YCBCR", outcolorspace="RGB")
+    wanted = imagecodecs.jpeg8_decode(
+        right, colorspace="RGB" if rgb else "YCBCR", outcolorspace="RGB"
+    )
     np.testing.assert_array_equal(decode_tile(tile, (48, 32)), wanted)
 
 
@@ -82,7 +84,13 @@ def test_shared_tables_are_joined_to_the_tile() -> None:
 
 @pytest.mark.parametrize(
     "tables",
-    [b"\0", b"\xff\xd8", b"\xff\xd8\xff\xdb\xff\xff\0", b"\xff\xd8\xff\xdd\0\4\0\1\xff\xd9", encode()],
+    [
+        b"\0",
+        b"\xff\xd8",
+        b"\xff\xd8\xff\xdb\xff\xff\0",
+        b"\xff\xd8\xff\xdd\0\4\0\1\xff\xd9",
+        encode(),
+    ],
     ids=["no JPEG", "no end", "cut", "a restart interval", "an image"],
 )
 def test_tables_that_are_more_or_less_than_tables_are_refused(tables: bytes) -> None:
@@ -134,7 +142,7 @@ def test_cuts_cover_what_lies_within_and_nothing_else(
     region = np.zeros(length, int)
     cuts = cut_axis(start, length, end, tile)
     for cut in cuts:
-        region[cut.region] = level[cut.index * tile : (cut.index + 1) * tile][cut.tile]
+        region[cut.region] = level[cut.number * tile : (cut.number + 1) * tile][cut.tile]
     places = np.arange(start, start + length)
     wanted = np.where((places >= 0) & (places < end), places + 1, 0)
     np.testing.assert_array_equal(region, wanted)
@@ -210,7 +218,7 @@ def test_a_page_that_is_not_as_known_is_not_recognised(
     tmp_path: Path, tag: str, value: int, complaint: str
 ) -> None:
     path = write_jpeg_slide(tmp_path / "a.svs", RGB)
-    with tifffile.TiffFile(path, mode="r+b") as tiff:
+    with tifffile.TiffFile(path, mode="r+") as tiff:
         tiff.pages.first.tags[tag].overwrite(value)
     with pytest.raises(UnrecognisedError, match=complaint):
         layout_of(path)

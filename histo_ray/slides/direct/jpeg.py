@@ -138,7 +138,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if len(head) >= 2 and head[0] == 0xFF and head[1] == _EOI:
             yield _EOI, data[at : at + 2]
             return
-        if len(head) < 4 or head[0] != 0xFF or not 0xC0 <= head[1] <= 0xFE or 0xD0 <= head[1] < _SOS:
+        if (
+            len(head) < 4
+            or head[0] != 0xFF
+            or not 0xC0 <= head[1] <= 0xFE
+            or 0xD0 <= head[1] < _SOS
+        ):
             raise UnusualJpegError(f"a JPEG with {head.hex()} where a segment begins")
         if head[1] == _SOS:
             yield _SOS, data[at : at + 2]

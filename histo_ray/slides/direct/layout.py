@@ -26,7 +26,7 @@ MAX_TILE_PX = 2048
 MAX_TILE_BYTES = 32 * 2**20
 """A tile that takes more in the file is left to OpenSlide."""
 
-_DAMAGE = (
+DAMAGE = (
     tifffile.TiffFileError,
     OSError,
     ValueError,
@@ -40,6 +40,7 @@ _DAMAGE = (
     ZeroDivisionError,
     struct.error,
 )
+"""What tifffile raises for a file that is not as it should be."""
 
 
 class UnrecognisedError(Exception):
@@ -65,7 +66,7 @@ class Level:
     @property
     def columns(self) -> int:
         """Tiles across."""
-        return self.counts.shape[1]
+        return int(self.counts.shape[1])
 
     @property
     def tile_bytes(self) -> int:
@@ -99,7 +100,7 @@ def read_layout(
             pages = _level_pages(tiff, vendor)
             end = tiff.filehandle.size
             levels = tuple(_read_level(page, end) for page in pages)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UnrecognisedError(f"TIFF that cannot be parsed: {error}") from error
     found = [level.size for level in levels]
     if found != list(sizes) or [level.tile for level in levels] != list(tiles):

@@ -1,5 +1,6 @@
 """Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
 
+import math
 from itertools import count
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from histo_ray.slides.direct.jpeg import (
     decode_tile,
     read_header,
 )
-from histo_ray.slides.direct.layout import Level, read_layout
+from histo_ray.slides.direct.layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
-from histo_ray.slides.direct.source import ByteSource, LocalFile
+from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.types import Size
 
@@ -34,13 +35,20 @@ class DirectReader:
 
     name = "direct"
 
-    def __init__(self, path: str, known: OpenSlideReader, cache: TileCache | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        known: OpenSlideReader,
+        cache: TileCache | None = None,
+        remote: tuple[ByteSource, StandIn] | None = None,
+    ) -> None:
         """Take over a slide that OpenSlide has opened.
 
         Args:
             path: Local file.
             known: The same slide; closed with this reader, not if this raises.
             cache: Where decoded tiles are kept (default: one that the process shares).
+            remote: Where the tiles are if `path` is a stand-in, and that stand-in; closed alike.
 
         Raises:
             UnrecognisedError: The slide is not understood completely.
@@ -48,10 +56,16 @@ class DirectReader:
         with Path(path).open("rb") as file:
             levels = read_layout(file, known.vendor, known.level_sizes, known.tile_sizes)
         self._known = known
+        self._stand_in: StandIn | None = None
         self._levels = levels
         self._usable = [_usable(x, at, levels, known.vendor) for at, x in enumerate(levels)]
         self._cache = shared_cache() if cache is None else cache
-        self._source: ByteSource = LocalFile(path)
+        if remote is None:
+            self._source: ByteSource = LocalFile(path)
+        elif all(self._usable):
+            self._source, self._stand_in = remote
+        else:
+            raise UnrecognisedError("missing tiles")
         self._background = np.array(known.background, np.uint8)
         self._owner = next(_OWNERS)
         self._need = 0
@@ -79,6 +93,8 @@ class DirectReader:
                 return
             except UnusualJpegError:
                 pass  # OpenSlide has the last word on it
+        if self._stand_in is not None:
+            self._fill(self._stand_in, corner, level, size)
         self._known.read_into(region, corner, level)
 
     def close(self) -> None:
@@ -86,6 +102,21 @@ class DirectReader:
         self._source.close()
         self._cache.forget(self._owner)
         self._known.close()
+
+    def _fill(self, local: StandIn, corner: Place, level: int, size: Size) -> None:
+        """Bring here what OpenSlide will read of a remote slide: the tiles, and one px around."""
+        about, downsample = self._levels[level], self._known.downsamples[level]
+        columns, rows = (
+            cut_axis(math.floor(max(start, 0) / downsample) - 1, length + 3, end, tile)
+            for start, length, end, tile in zip(corner, size, about.size, about.tile, strict=True)
+        )
+        for row in rows:
+            for column in columns:
+                place = row.number, column.number
+                try:
+                    local.fill(int(about.offsets[place]), int(about.counts[place]))
+                except OSError as error:
+                    raise self._known.damaged(error) from error
 
     def _assemble(self, region: Pixels, place: Place, level: int) -> None:
         about = self._levels[level]
@@ -97,7 +128,7 @@ class DirectReader:
             region[:] = self._background
         for row in rows:
             for column in columns:
-                tile = self._tile(level, column.index, row.index)
+                tile = self._tile(level, column.number, row.number)
                 if tile is not None:
                     region[row.region, column.region] = tile[row.tile, column.tile]
 

@@ -13,7 +13,7 @@ OPENSLIDE_BLOCK_PX = 4096
 class Cut(NamedTuple):
     """What one tile has of a region, along one axis."""
 
-    index: int
+    number: int
     """Column or row of the tile."""
     region: slice
     """Where it goes."""
@@ -64,10 +64,12 @@ def cut_axis(start: int, length: int, end: int, tile: int) -> list[Cut]:
     if first >= stop:
         return []
     cuts = []
-    for index in range(first // tile, -(-stop // tile)):
-        origin = index * tile
+    for number in range(first // tile, -(-stop // tile)):
+        origin = number * tile
         low, high = max(first, origin), min(stop, origin + tile)
-        cuts.append(Cut(index, slice(low - start, high - start), slice(low - origin, high - origin)))
+        cuts.append(
+            Cut(number, slice(low - start, high - start), slice(low - origin, high - origin))
+        )
     return cuts
 
 

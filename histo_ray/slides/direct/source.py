@@ -1,6 +1,7 @@
 """Bytes of a slide's file, from any thread."""
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 
@@ -35,3 +36,24 @@ class LocalFile:
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
+
+
+class StandIn:
+    """A sparse local file in place of a remote one; it holds what it has been filled with."""
+
+    def __init__(self, source: ByteSource, size: int, path: Path) -> None:
+        self._source = source
+        self.path = path
+        with path.open("wb") as file:
+            file.truncate(size)
+
+    def fill(self, offset: int, size: int) -> None:
+        """Copy a range here.
+
+        Raises:
+            OSError: It cannot be read, or not be written.
+        """
+        data = self._source.read_at(offset, size)
+        with self.path.open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
