@@ -296,7 +296,7 @@ def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str)
 
     try:
         return DirectReader(place, known)
-    except UnrecognisedError as error:
+    except (UnrecognisedError, OSError) as error:
         if reader == "auto":
             return known
         known.close()

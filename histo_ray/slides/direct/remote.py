@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**20
 """What is fetched at once: some tens of tiles that follow each other. So far it reads ahead."""
-BLOCKS_HELD = 48
-"""Blocks kept in memory: those of the rows of tiles that a walk comes back to."""
+BLOCKS_HELD = 16
+"""Blocks kept in memory: a walk along a row of tiles reads from a few places in turn."""
 
 
 class RemoteFile:
