@@ -51,7 +51,7 @@ def open_both(path: Path) -> tuple[OpenedSlide, OpenedSlide]:
     return tuple(open_slide(str(path), mpp=0.5, reader=name) for name in ("direct", "openslide"))  # type: ignore[return-value]
 
 
-def regions(slide: OpenedSlide, tile: tuple[int, int], count: int = 25) -> Iterator[Region]:
+def regions(slide: OpenedSlide, tile: tuple[int, int], count: int = 15) -> Iterator[Region]:
     """All tiles of the file, tiles of another size from edge to edge, and regions anywhere."""
     rng = np.random.default_rng(5)
     for level, (width, height) in enumerate(slide.level_sizes):

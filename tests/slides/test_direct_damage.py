@@ -130,7 +130,7 @@ def test_a_slide_cut_while_it_is_open_fails(slide_file: Path) -> None:
             slide.read((0, 0), 0, (301, 203))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_bytes_in_tiles_never_give_other_pixels_than_openslide(
     slide_file: Path, seed: int
 ) -> None:
@@ -148,7 +148,7 @@ def test_random_bytes_in_tiles_never_give_other_pixels_than_openslide(
     assert 0 < read < 40
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_headers_never_give_other_pixels_than_openslide(slide_file: Path, seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
     data = slide_file.read_bytes()
