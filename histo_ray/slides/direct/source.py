@@ -44,16 +44,20 @@ class StandIn:
     def __init__(self, source: ByteSource, size: int, path: Path) -> None:
         self._source = source
         self.path = path
+        self._filled: set[tuple[int, int]] = set()
         with path.open("wb") as file:
             file.truncate(size)
 
     def fill(self, offset: int, size: int) -> None:
-        """Copy a range here.
+        """Copy a range here, unless it is.
 
         Raises:
             OSError: It cannot be read, or not be written.
         """
+        if (offset, size) in self._filled:
+            return
         data = self._source.read_at(offset, size)
         with self.path.open("r+b") as file:
             file.seek(offset)
             file.write(data)
+        self._filled.add((offset, size))
