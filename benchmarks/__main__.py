@@ -15,6 +15,7 @@ import psutil
 from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
 from benchmarks.memory import measure_memory
+from benchmarks.reading import measure_reading
 from benchmarks.scale import measure_scale
 from benchmarks.throughput import measure_throughput
 from benchmarks.two_encoders import measure_two_encoders
@@ -33,6 +34,7 @@ def measure_bag(options: Options) -> Result:
 
 
 BENCHMARKS: dict[str, Benchmark] = {
+    "reading": measure_reading,
     "throughput": measure_throughput,
     "two_encoders": measure_two_encoders,
     "memory": measure_memory,

@@ -139,6 +139,11 @@ class ExtractConfig(EngineConfig, TilingConfig):
         le=20,
         description="mpp of slides that state none, in file or manifest",
     )
+    slide_reader: Literal["auto", "direct", "openslide"] = Field(
+        default="auto",
+        description="what reads slides, to the same pixels; auto: direct where it can, else the "
+        "others; direct and openslide: that one or the slide fails",
+    )
 
     @property
     def tiling(self) -> TilingConfig:

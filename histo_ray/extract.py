@@ -61,9 +61,17 @@ class TileBlock:
     """(n,) variance of the Laplacian."""
 
 
-def open_manifest_slide(slide: Slide, fallback_mpp: float | None) -> OpenedSlide:
+def open_manifest_slide(
+    slide: Slide, fallback_mpp: float | None, reader: str = "auto"
+) -> OpenedSlide:
     """Open a manifest's slide with the mpp that the manifest or the flag gives."""
-    return open_slide(slide.path, slide_id=slide.slide_id, mpp=slide.mpp, fallback_mpp=fallback_mpp)
+    return open_slide(
+        slide.path,
+        slide_id=slide.slide_id,
+        mpp=slide.mpp,
+        fallback_mpp=fallback_mpp,
+        reader=reader,
+    )
 
 
 def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SlidePlan:
@@ -220,7 +228,7 @@ def extract_slide(
     """
     receipts = []
     batch_size = config.batch_size or 32
-    with open_manifest_slide(slide, config.slide_mpp) as opened:
+    with open_manifest_slide(slide, config.slide_mpp, config.slide_reader) as opened:
         plan = plan_slide(opened, slide, config.tiling)
         for encoder in encoders:
             facts = encoder_facts(

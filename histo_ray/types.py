@@ -189,7 +189,7 @@ class SlideFacts(BaseModel):
     """(x, y) of level 0; 0 where unknown."""
     mpp_source: MppSource
     reader: str
-    """Which reader served: `openslide`, `image`, ..."""
+    """Which reader served: `direct`, `openslide`, `image`, ..."""
     vendor: str
 
 

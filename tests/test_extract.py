@@ -54,6 +54,24 @@ def test_a_receipt_tells_everything_that_the_vectors_depend_on(
     assert (row["tile_px"], row["tile_mpp"], row["n_tiles"]) == (64, 0.5, receipt.tile_count)
 
 
+def test_vectors_do_not_depend_on_the_reader(
+    slides: dict[str, Slide], make_config: MakeConfig, encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    found = []
+    for reader in ("direct", "openslide", "auto"):
+        config = make_config(tmp_path / reader, slide_reader=reader, dtype="float32")
+        receipt = extract(slides["good-b"], config, encoder)
+        bag = open_store(config.store).bag("good-b", receipt.encoder.name)
+        found.append((bag.embeddings.tobytes(), bag.coords.tobytes(), receipt))
+    assert [receipt.slide.reader for _, _, receipt in found] == ["direct", "openslide", "direct"]
+    assert found[0][0] == found[1][0] == found[2][0]
+    assert found[0][1] == found[1][1]
+    ours, theirs = found[0][2], found[1][2]
+    assert ours.vectors_sha256 == theirs.vectors_sha256
+    assert ours.slide == theirs.slide.model_copy(update={"reader": "direct"})
+    assert ours.tiling == theirs.tiling
+
+
 def test_a_slide_without_tissue_is_a_partition_with_the_reason(
     slides: dict[str, Slide], make_config: MakeConfig, encoder: TorchEncoder, tmp_path: Path
 ) -> None:

@@ -138,7 +138,9 @@ class Reader(Writer):
         else:
             while len(self._open) >= OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
-            self._open[slide.slide_id] = open_manifest_slide(slide, self._config.slide_mpp)
+            self._open[slide.slide_id] = open_manifest_slide(
+                slide, self._config.slide_mpp, self._config.slide_reader
+            )
         return self._open[slide.slide_id]
 
 

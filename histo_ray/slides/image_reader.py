@@ -72,13 +72,18 @@ class ImageReader:
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> Pixels:
         """Read a region; what lies beyond the image is white."""
+        region = np.empty((size[1], size[0], 3), np.uint8)
+        self.read_into(region, corner, level)
+        return region
+
+    def read_into(self, region: Pixels, corner: tuple[int, int], level: int) -> None:
+        """Read the region at `corner` that fills `region`."""
         del level  # there is one only
-        (x, y), (width, height) = corner, size
-        region = np.full((height, width, 3), WHITE, np.uint8)
+        (x, y), (height, width) = corner, region.shape[:2]
+        region[:] = WHITE
         found = self._pixels[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         top, left = max(-y, 0), max(-x, 0)
         region[top : top + found.shape[0], left : left + found.shape[1]] = found
-        return region
 
     def close(self) -> None:
         """Let the pixels go."""

@@ -1,5 +1,7 @@
 """Back end for everything that OpenSlide opens. The only file that knows openslide."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import openslide
@@ -22,15 +24,17 @@ class OpenSlideReader:
     name = "openslide"
 
     def __init__(self, path: str, slide_id: str) -> None:
-        self._slide_id = slide_id
+        self.slide_id = slide_id
         self._path = path
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
-            raise self._damaged(error) from error
+            raise self.damaged(error) from error
         properties = self._slide.properties
         self.vendor: str = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
         self.level_sizes: tuple[Size, ...] = tuple(self._slide.level_dimensions)
+        self.downsamples: tuple[float, ...] = tuple(self._slide.level_downsamples)
+        self.tile_sizes = tuple(_tile_size(properties, at) for at in range(len(self.level_sizes)))
         self.background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
         tags = mpp_from_tiff(
             _number(properties.get("tiff.XResolution")),
@@ -50,20 +54,34 @@ class OpenSlideReader:
         try:
             image = self._slide.read_region(corner, level, size)
         except openslide.OpenSlideError as error:
-            raise self._damaged(error) from error
+            raise self.damaged(error) from error
         return flatten_alpha(np.asarray(image), self.background)
+
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
+        """Read the region at `corner` (level-0 px) that fills `region`, (h, w, 3) px of `level`."""
+        region[:] = self.read(corner, level, (region.shape[1], region.shape[0]))
 
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
 
-    def _damaged(self, error: Exception) -> SlideError:
+    def damaged(self, error: Exception) -> SlideError:
+        """What to raise for an error that reading this slide met."""
         reason = " ".join(str(error).split()) or "no reason given"
         return SlideError(
-            self._slide_id,
+            self.slide_id,
             f"{self._path}: OpenSlide cannot read it ({reason}), wanted an intact slide; "
             "copy the file again or leave the slide out",
         )
+
+
+def _tile_size(properties: Mapping[str, str], level: int) -> Size:
+    """(width, height) of a level's tiles in the file; zeros if it is not tiled."""
+    width, height = (
+        int(properties.get(f"openslide.level[{level}].tile-{edge}", "0"))
+        for edge in ("width", "height")
+    )
+    return width, height
 
 
 def _number(text: str | None) -> float | None:

@@ -1,10 +1,10 @@
-"""Opens a slide. Two back ends serve one protocol; callers see `OpenedSlide` only."""
+"""Opens a slide. Three back ends serve one protocol; callers see `OpenedSlide` only."""
 
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
-READERS = ("auto", "openslide", "image")
+if TYPE_CHECKING:
+    from histo_ray.slides.openslide_reader import OpenSlideReader
+
+READERS = ("auto", "direct", "openslide", "image")
 _SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
@@ -24,7 +27,7 @@ class SlideReader(Protocol):
 
     @property
     def name(self) -> str:
-        """`openslide` or `image`."""
+        """`direct`, `openslide` or `image`."""
 
     @property
     def vendor(self) -> str:
@@ -44,6 +47,9 @@ class SlideReader(Protocol):
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
+
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
+        """The same into `region`, (h, w, 3), whose size is the size read."""
 
     def close(self) -> None:
         """Release the file."""
@@ -90,7 +96,7 @@ class OpenedSlide:
 
     @property
     def reader(self) -> str:
-        """Which back end serves: `openslide` or `image`."""
+        """Which back end serves: `direct`, `openslide` or `image`."""
         return self._back_end.name
 
     @property
@@ -122,10 +128,28 @@ class OpenedSlide:
         Raises:
             SlideError: The file is damaged there.
         """
-        if not 0 <= level < len(self.level_sizes):
-            raise IndexError(f"level {level} of a slide with {len(self.level_sizes)} levels")
+        self._check_level(level)
         x, y = corner
         return self._back_end.read((int(x), int(y)), level, size)
+
+    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
+        """Read a region into memory that is there; see `read`.
+
+        Args:
+            region: (height, width, 3) uint8, overwritten; its size is the size read.
+            corner: (x, y) of its top-left corner in level-0 px; may lie outside the slide.
+            level: Level to read.
+
+        Raises:
+            SlideError: The file is damaged there.
+        """
+        self._check_level(level)
+        x, y = corner
+        self._back_end.read_into(region, (int(x), int(y)), level)
+
+    def _check_level(self, level: int) -> None:
+        if not 0 <= level < len(self.level_sizes):
+            raise IndexError(f"level {level} of a slide with {len(self.level_sizes)} levels")
 
     def thumbnail(self, max_px: int) -> npt.NDArray[np.uint8]:
         """The whole slide, area-averaged, its longer side `max_px` (or the slide's, if shorter)."""
@@ -160,30 +184,61 @@ def open_slide(
     """Open a slide: all that OpenSlide opens, and plain PNG, JPEG and TIFF images.
 
     Args:
-        path: Local path or URI; a remote slide is copied to a temporary file while it is open.
+        path: Local path or URI. A remote slide that the direct reader takes is read by ranges;
+            any other is copied to a temporary file while it is open.
         slide_id: Name in errors and results (default: the file's name without extension).
         mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
         fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
-        reader: `auto`: OpenSlide if it knows the file, else a plain image; or one by name.
+        reader: `auto`: direct if the file is a tiled JPEG TIFF or SVS that is understood
+            completely, else OpenSlide if it knows the file, else a plain image; or one by name.
 
     Raises:
         SlideError: Not there, not a slide, damaged, or without a known resolution.
         ConfigError: No such reader.
     """
     if reader not in READERS:
-        known = "not built in yet" if reader == "direct" else "unknown"
         wanted = ", ".join(READERS)
-        raise ConfigError(f"reader {reader!r}: {known}, wanted one of {wanted}; choose one of them")
+        raise ConfigError(f"reader {reader!r}: unknown, wanted one of {wanted}; choose one of them")
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
-        place = _bring_here(str(path), name, stack)
-        back_end = _open_back_end(place, str(path), name, reader)
+        place = str(path)
+        back_end = _open_remotely(place, name, stack) if reader in ("auto", "direct") else None
+        if back_end is None:
+            place = _bring_here(str(path), name, stack)
+            back_end = _open_back_end(place, str(path), name, reader)
         stack.callback(back_end.close)
         chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
         if chosen is None:
             raise SlideError(name, _no_mpp(back_end.stated_mpp))
         pyramid = Pyramid(name, *chosen, back_end.level_sizes)
         return OpenedSlide(back_end, pyramid, place, stack.pop_all())
+    raise AssertionError  # an ExitStack without suppressing members never gets here
+
+
+def _open_remotely(path: str, slide_id: str, stack: ExitStack) -> SlideReader | None:
+    """The direct reader of a slide in an object store; None if the slide has to be here."""
+    if "://" not in path:
+        return None
+    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.reader import DirectReader
+    from histo_ray.slides.direct.remote import stand_in
+    from histo_ray.slides.openslide_reader import OpenSlideReader
+
+    with ExitStack() as folder, ExitStack() as undo:
+        try:
+            remote = stand_in(path, folder)
+            if remote is None:
+                return None
+            undo.callback(remote[0].close)
+            place = str(remote[1].path)
+            known = OpenSlideReader(place, slide_id)
+            undo.callback(known.close)
+            back_end = DirectReader(place, known, remote=remote)
+        except (UnrecognisedError, SlideError, OSError):
+            return None  # a copy will be opened, or say what is wrong
+        undo.pop_all()  # the reader closes these itself
+        stack.push(folder.pop_all())
+        return back_end
     raise AssertionError  # an ExitStack without suppressing members never gets here
 
 
@@ -210,7 +265,12 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
     from histo_ray.slides.image_reader import ImageReader, detect_image
     from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
 
-    if reader == "openslide" or (reader == "auto" and detect_vendor(place) is not None):
+    vendor = detect_vendor(place)
+    if reader == "direct" and vendor is None:
+        raise _not_direct(slide_id, path, "not a format that OpenSlide knows")
+    if vendor is not None and reader in ("auto", "direct"):
+        return _open_directly(OpenSlideReader(place, slide_id), place, path, reader)
+    if reader == "openslide":
         return OpenSlideReader(place, slide_id)
     suffix = PurePosixPath(path).suffix.lower()
     if reader == "auto" and suffix in _SCANNER_SUFFIXES:
@@ -226,6 +286,28 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
         slide_id,
         f"{path}: not a slide that OpenSlide knows, nor a PNG, JPEG or TIFF, wanted one of these; "
         "check that the file is whole, or convert it to a pyramidal TIFF",
+    )
+
+
+def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> SlideReader:
+    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
+    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.reader import DirectReader
+
+    try:
+        return DirectReader(place, known)
+    except (UnrecognisedError, OSError) as error:
+        if reader == "auto":
+            return known
+        known.close()
+        raise _not_direct(known.slide_id, path, str(error)) from error
+
+
+def _not_direct(slide_id: str, path: str, found: str) -> SlideError:
+    return SlideError(
+        slide_id,
+        f"{path}: {found}, wanted a tiled TIFF or SVS of 8-bit RGB or YCbCr JPEG for the direct "
+        "reader; leave the reader at auto",
     )
 
 

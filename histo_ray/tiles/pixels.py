@@ -19,7 +19,7 @@ from histo_ray.tiles.masks import (
     given_mask_path,
     read_mask,
 )
-from histo_ray.tiles.resample import resample_tiles
+from histo_ray.tiles.resample import needs_no_resampling, resample_tile
 from histo_ray.tiles.stain import StainFit, fit_stain, normalise
 from histo_ray.tiles.tissue import find_tissue
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
@@ -136,9 +136,13 @@ def read_batch(
     """
     coords = grid.coords[start:stop]
     tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8)
+    as_read = needs_no_resampling(level_read.extent, tile_px)
+    width, height = level_read.read_size
+    region = np.empty((height, width, 3), np.uint8)
     for target, (x, y) in zip(tiles, coords.tolist(), strict=True):
-        pixels = slide.read((x, y), level_read.level, level_read.read_size)
-        target[:] = resample_tiles(pixels[np.newaxis], level_read.extent, tile_px)[0]
+        slide.read_into(target if as_read else region, (x, y), level_read.level)
+        if not as_read:
+            resample_tile(region, level_read.extent, target)
     return TileBatch(grid.slide_id, start, coords, tiles)
 
 

@@ -24,19 +24,34 @@ def resample_tiles(pixels: Pixels, extent: tuple[float, float], tile_px: int) ->
     Returns:
         (B, tile_px, tile_px, 3) uint8; the very input values where `extent` is the output's size.
     """
-    width, height = extent
-    if width == height == tile_px:
+    if needs_no_resampling(extent, tile_px):
         return pixels[:, :tile_px, :tile_px]
     out = np.empty((len(pixels), tile_px, tile_px, 3), np.uint8)
-    if _is_multiple(width, tile_px) and _is_multiple(height, tile_px):
-        columns, rows = round(width), round(height)
-        for tile, target in zip(pixels, out, strict=True):
-            source = tile[:rows, :columns]
-            cv2.resize(source, (tile_px, tile_px), dst=target, interpolation=cv2.INTER_AREA)
-        return out
     for tile, target in zip(pixels, out, strict=True):
-        target[:] = _resample(tile, extent, tile_px)
+        resample_tile(tile, extent, target)
     return out
+
+
+def needs_no_resampling(extent: tuple[float, float], tile_px: int) -> bool:
+    """Whether a tile is used as it is read."""
+    return extent == (tile_px, tile_px)
+
+
+def resample_tile(pixels: Pixels, extent: tuple[float, float], target: Pixels) -> None:
+    """Resample one tile into memory that is there; see `resample_tiles`.
+
+    Args:
+        pixels: (h, w, 3) uint8 as read.
+        extent: (width, height) that the tile covers.
+        target: (tile_px, tile_px, 3) uint8, contiguous, overwritten.
+    """
+    width, height = extent
+    tile_px = len(target)
+    if _is_multiple(width, tile_px) and _is_multiple(height, tile_px):
+        source = pixels[: round(height), : round(width)]
+        cv2.resize(source, (tile_px, tile_px), dst=target, interpolation=cv2.INTER_AREA)
+    else:
+        target[:] = _resample(pixels, extent, tile_px)
 
 
 def _is_multiple(length: float, unit: int) -> bool:

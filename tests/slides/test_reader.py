@@ -13,6 +13,7 @@ from PIL import Image
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides import image_reader
 from histo_ray.slides.reader import open_slide
+from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
 
 Pixels = npt.NDArray[np.uint8]
 WHITE = [255, 255, 255]
@@ -98,6 +99,18 @@ def test_a_tiled_tiff_goes_through_openslide_with_its_own_resolution(tiled_tiff:
         assert slide.mpp_source == "tiff-tags"
         assert slide.level_sizes == ((700, 420), (175, 105))
         assert slide.read((0, 0), 1, (175, 105)).shape == (105, 175, 3)
+
+
+def test_every_back_end_reads_into_memory_that_is_there(tmp_path: Path, slide_file: Path) -> None:
+    jpeg = write_jpeg_slide(tmp_path / "a.svs", KINDS["aperio, YCbCr 4:2:0"])
+    for path in (slide_file, jpeg):
+        with open_slide(str(path), mpp=0.5) as slide:
+            batch = np.full((3, 33, 55, 3), 7, np.uint8)
+            slide.read_into(batch[1], (660, 400), 0)
+            np.testing.assert_array_equal(batch[1], slide.read((660, 400), 0, (55, 33)))
+            assert (batch[[0, 2]] == 7).all()
+            with pytest.raises(IndexError):
+                slide.read_into(batch[1], (0, 0), 9)
 
 
 def test_a_strip_tiff_states_its_resolution_and_a_png_does_not(
@@ -247,8 +260,8 @@ def test_readers_are_chosen_by_name(tiled_tiff: Path) -> None:
     with open_slide(str(tiled_tiff), reader="image") as slide:
         assert slide.reader == "image"
         assert slide.level_sizes == ((700, 420),)
-    with pytest.raises(ConfigError, match="reader 'direct': not built in yet"):
-        open_slide(str(tiled_tiff), reader="direct")
+    with open_slide(str(tiled_tiff), reader="openslide") as slide:
+        assert slide.reader == "openslide"
     with pytest.raises(ConfigError, match="reader 'fast': unknown, wanted one of auto"):
         open_slide(str(tiled_tiff), reader="fast")
 
@@ -257,7 +270,7 @@ def test_real_slides_open_and_a_truncated_one_fails(real_data: Path, tmp_path: P
     file = real_data / "slides" / "CMU-1-Small-Region.svs"
     with open_slide(str(file)) as slide:
         assert (slide.size, slide.mpp, slide.mpp_source) == ((2220, 2967), (0.499, 0.499), "file")
-        assert (slide.vendor, slide.reader) == ("aperio", "openslide")
+        assert (slide.vendor, slide.reader) == ("aperio", "direct")
         corner = slide.read((2200, 2950), 0, (40, 30))
         assert corner[-1, -1].tolist() == WHITE
         assert corner[0, 0].tolist() != [0, 0, 0]
