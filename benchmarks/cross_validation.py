@@ -177,6 +177,13 @@ def time_call(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, found
 
 
+def hold(features: Any, rows: Any, judged: Any) -> Floats:
+    """Features of the judged patients within the range of those trained on, as ours are held."""
+    trained = features[rows].astype(np.float64)
+    held = np.clip(features[judged].astype(np.float64), trained.min(0), trained.max(0))
+    return np.asarray(held)
+
+
 def compare_ridge(design: Design) -> dict[str, Any]:
     """The first fold by RidgeCV, all genes and a few one by one."""
     data, parts = next(_split_targets(design, 0, 0))
@@ -187,7 +194,7 @@ def compare_ridge(design: Design) -> dict[str, Any]:
     def fit(columns: slice) -> tuple[Floats, Floats]:
         plain = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
         plain.fit(data.features[rows].astype(np.float64), data.targets[rows, columns])
-        predicted = plain.predict(data.features[judged].astype(np.float64))
+        predicted = plain.predict(hold(data.features, rows, judged))
         return predicted, np.asarray(plain[-1].alpha_)
 
     together, (predicted, chosen) = time_call(lambda: fit(slice(None)))
@@ -211,9 +218,10 @@ def compare_logistic(design: Design) -> dict[str, Any]:
         labels, width = data.targets[:, 0], data.features.shape[1]
         mine = judge_outcome_fold(data, parts, 0, design.head, (SEED, 0))
         seed = int(np.random.SeedSequence([SEED, 0, 0]).generate_state(1)[0])
-        features = data.features.astype(np.float64)
-        scaler = StandardScaler().fit(features[rows])
-        train, held = scaler.transform(features[rows]), scaler.transform(features[judged])
+        features = data.features[rows].astype(np.float64)
+        scaler = StandardScaler().fit(features)
+        train = scaler.transform(features)
+        held = scaler.transform(hold(data.features, rows, judged))
         search = GridSearchCV(
             LogisticRegression(max_iter=20_000),
             {"C": [1 / (penalty * width) for penalty in LOGISTIC_PENALTIES]},

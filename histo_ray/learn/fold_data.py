@@ -76,7 +76,13 @@ class FoldData:
 
 
 def standardise_by(train: Floats, judged: Floats) -> tuple[Floats, Floats]:
-    """Both with the mean and sd of `train`; a feature that is constant there becomes 0."""
+    """Both with the mean and sd of `train`; a feature that is constant there becomes 0.
+
+    What is judged is held within the range of `train` first: a feature that hardly varies among
+    those trained on, as a channel that is nearly always 0, would else lie hundreds of sd away in
+    a patient who has it, and decide his prediction alone.
+    """
     mean, sd = train.mean(0), train.std(0)
     scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
-    return (train - mean) * scale, (judged - mean) * scale
+    held = np.clip(judged, train.min(0), train.max(0))
+    return (train - mean) * scale, (held - mean) * scale

@@ -35,7 +35,7 @@ class EncoderScores:
     """What one encoder's selected predictions are worth; (T,) where nothing else is said."""
 
     resampled: Resampled
-    """Of the metric that decides."""
+    """Of the mean over repeats and folds of the metric that decides."""
     spearman: Floats
     r2: Floats
     auprc: Floats
@@ -76,7 +76,7 @@ def score_encoder(
     if truth.task == "mutation":
         by_fold = score_folds(truth, predicted, score_auroc)
         return EncoderScores(
-            resampled=bootstrap_auroc(truth.values, predicted, resamples, seed),
+            resampled=bootstrap_auroc(truth.values, predicted, resamples, seed, truth.parts),
             spearman=nothing,
             r2=nothing,
             auprc=mean_defined(np.stack([score_auprc(truth.values, one) for one in predicted])),
@@ -87,8 +87,10 @@ def score_encoder(
         )
     by_fold = score_folds(truth, predicted, score_pearson)
     return EncoderScores(
-        resampled=bootstrap_correlation(truth.values, predicted, resamples, seed),
-        spearman=mean_defined(np.stack([score_spearman(truth.values, one) for one in predicted])),
+        resampled=bootstrap_correlation(
+            truth.values, predicted, resamples, seed, parts=truth.parts
+        ),
+        spearman=_mean_folds(score_folds(truth, predicted, score_spearman)),
         r2=_score_r2(truth, predicted),
         auprc=nothing,
         p_chance=_test_folds(truth, by_fold) if null is None else _permute(truth, predicted, null),
@@ -96,6 +98,11 @@ def score_encoder(
         by_fold=by_fold,
         placements=(),
     )
+
+
+def _mean_folds(by_fold: Floats) -> Floats:
+    """(T,) mean of (R, F, T) where it is defined."""
+    return mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))
 
 
 def _permute(truth: OutcomeTruth, predicted: Predictions, null: Floats) -> Floats:

@@ -10,10 +10,9 @@ from histo_ray.learn.statistics import (
     draw_weights,
     score_pearson,
     score_r2,
-    score_repeats,
     score_spearman,
 )
-from histo_ray.learn.statistics.correlation import rank_columns
+from histo_ray.learn.statistics.correlation import mean_defined, rank_columns
 
 RNG = np.random.default_rng(11)
 P, T, R = 47, 9, 3
@@ -120,23 +119,50 @@ def test_the_score_is_the_mean_over_repeats_that_have_one() -> None:
     truth, predicted = table()
     predicted[2][:, 4] = 1.0
     predicted[:, :, 5] = 1.0
-    found = score_repeats(truth, predicted)
+    found = bootstrap_correlation(truth, predicted, resamples=3).score
     assert found[4] == pytest.approx(
         score_pearson(truth, predicted[0])[4] / 2 + score_pearson(truth, predicted[1])[4] / 2
     )
     assert np.isnan(found).tolist() == [False] * 5 + [True] + [False] * 3
 
 
+def score_plainly(truth: np.ndarray, predicted: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Mean over repeats and folds of `score_pearson` within a fold."""
+    return mean_defined(
+        np.stack(
+            [
+                score_pearson(truth[own == fold], repeat[own == fold])
+                for repeat, own in zip(predicted, parts, strict=True)
+                for fold in range(parts.max() + 1)
+            ]
+        )
+    )
+
+
 @pytest.mark.parametrize("holes", [False, True])
-def test_a_resample_is_the_score_of_the_patients_drawn(holes: bool) -> None:
+@pytest.mark.parametrize("n_folds", [1, 3])
+def test_a_resample_is_the_score_of_the_patients_drawn(holes: bool, n_folds: int) -> None:
     truth, predicted = table(holes)
-    found = bootstrap_correlation(truth, predicted.astype(np.float32), resamples=40, seed=5)
-    np.testing.assert_allclose(found.score, score_repeats(truth, predicted), atol=1e-6)
+    parts = np.random.default_rng(6).integers(0, n_folds, (len(predicted), P))
+    parts[0, 1] = -1
+    given = predicted.astype(np.float32)
+    found = bootstrap_correlation(truth, given, resamples=40, seed=5, parts=parts)
+    np.testing.assert_allclose(found.score, score_plainly(truth, predicted, parts), atol=1e-6)
     weights = draw_weights(P, 40, seed=5)
     for number in range(40):
         rows = np.repeat(np.arange(P), weights[number].astype(int))
-        plain = score_repeats(truth[rows], predicted[:, rows])
+        plain = score_plainly(truth[rows], predicted[:, rows], parts[:, rows])
         np.testing.assert_allclose(found.draws[number], plain, atol=2e-5)
+
+
+def test_a_guess_scores_zero_on_average_within_folds_and_less_over_all_of_them() -> None:
+    rng = np.random.default_rng(0)
+    truth, parts = rng.normal(size=(40, 300)), rng.permutation(np.arange(40) % 5)[None]
+    means = np.stack([truth[parts[0] != fold].mean(0) for fold in range(5)])
+    guess = means[parts] + rng.normal(size=(1, 40, 300)) * 0.05
+    within = bootstrap_correlation(truth, guess, resamples=2, parts=parts).score
+    assert abs(within.mean()) < 4 * within.std() / np.sqrt(300)
+    assert bootstrap_correlation(truth, guess, resamples=2).score.mean() < -0.2
 
 
 def test_blocks_of_targets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,8 +139,25 @@ def test_the_whole_fold_is_that_of_a_plain_pipeline() -> None:
         scaler.transform(data.features[rows]), data.targets[rows]
     )
     answer = judge_outcome_fold(data, PARTS, 2, SETTINGS["ridge"])
-    expected = plain.predict(scaler.transform(data.features[judged]))
+    trained = data.features[rows]
+    held = np.clip(data.features[judged], trained.min(0), trained.max(0))
+    expected = plain.predict(scaler.transform(held))
     np.testing.assert_allclose(answer.predicted, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_a_channel_that_is_nearly_always_zero_decides_no_prediction(head: OutcomeHeadName) -> None:
+    data = data_for(head)
+    features = data.features.copy()
+    features[:, 0] = 0
+    features[np.flatnonzero(PARTS != 2)[0], 0] = 1e-3
+    calm = judge_outcome_fold(replace(data, features=features), PARTS, 2, SETTINGS[head]).predicted
+    features[np.flatnonzero(PARTS == 2)[0], 0] = 5.0
+    wild = judge_outcome_fold(replace(data, features=features), PARTS, 2, SETTINGS[head]).predicted
+    values = data.targets[PARTS != 2]
+    assert not np.array_equal(wild[0], calm[0])
+    reach = np.ptp(values, axis=0)
+    assert (np.abs(wild - np.nanmean(values, axis=0)) < 2 * reach).all()
 
 
 def test_a_feature_constant_in_training_is_zero_even_where_it_is_not_in_the_judged() -> None:

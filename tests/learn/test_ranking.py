@@ -131,6 +131,37 @@ def test_a_resample_is_the_score_of_the_patients_drawn(
             assert found.draws[number, target] == pytest.approx(np.mean(plain), abs=1e-5)
 
 
+@pytest.mark.parametrize("own_folds", [False, True])
+def test_within_folds_a_resample_is_the_mean_of_their_areas(own_folds: bool) -> None:
+    truth, predicted = table()
+    rng = np.random.default_rng(2)
+    shape = (T, *predicted.shape[:2]) if own_folds else predicted.shape[:2]
+    parts = rng.integers(-1, 3, shape)
+    found = bootstrap_auroc(truth, predicted, resamples=20, seed=4, parts=parts)
+
+    def score(rows: np.ndarray, target: int) -> float:
+        areas = []
+        for repeat, own in zip(predicted, parts[target] if own_folds else parts, strict=True):
+            for fold in range(3):
+                inside = rows[own[rows] == fold]
+                areas.append(score_auroc(truth[inside, target, None], repeat[inside, target, None]))
+        return float(np.nanmean(areas))
+
+    for target in range(T):
+        kept = np.flatnonzero(~np.isnan(truth[:, target]))
+        assert found.score[target] == pytest.approx(score(kept, target))
+        positive = truth[kept, target] > 0
+        drawn = _draw_classes(positive, 20, 4)
+        for number in range(20):
+            rows = np.concatenate(
+                [
+                    np.repeat(kept[positive == side], weights[number].astype(int))
+                    for side, weights in zip((True, False), drawn, strict=True)
+                ]
+            )
+            assert found.draws[number, target] == pytest.approx(score(rows, target), abs=1e-5)
+
+
 def test_the_interval_is_about_as_wide_as_delongs() -> None:
     truth, predicted = table()
     low, high = bootstrap_auroc(truth, predicted, resamples=4000).interval()

@@ -8,7 +8,7 @@ from histo_ray.learn.statistics.correlation import (
     score_r2,
     score_spearman,
 )
-from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation, score_repeats
+from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation
 from histo_ray.learn.statistics.discovery import (
     CorrectedCount,
     PaperCount,
@@ -57,7 +57,6 @@ __all__ = [
     "score_auroc",
     "score_pearson",
     "score_r2",
-    "score_repeats",
     "score_spearman",
     "smooth_permutation_p",
 ]

@@ -1,6 +1,6 @@
-"""How far correlations could be others with other patients. Pure; a matrix product a repeat."""
+"""How far correlations could be others with other patients. Pure; matrix products a fold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,27 +16,15 @@ _FLAT = 1e-5
 """Variance in a resample, as a share of that of all patients, below which it counts as none."""
 
 
-def score_repeats(truth: Floats, predicted: npt.NDArray[np.floating]) -> Floats:
-    """Mean over repeats of the correlation over all out-of-fold predictions of a repeat.
-
-    Args:
-        truth: (P, T); nan: no label.
-        predicted: (R, P, T); nan: not judged.
-
-    Returns:
-        (T,); repeats in which it is undefined do not count.
-    """
-    return mean_defined(np.stack([score_pearson(truth, repeat) for repeat in predicted]))
-
-
 def bootstrap_correlation(
     truth: Floats,
     predicted: npt.NDArray[np.floating],
     resamples: int = 1000,
     seed: int = 0,
     groups: Sequence[str] | None = None,
+    parts: npt.NDArray[np.integer] | None = None,
 ) -> Resampled:
-    """`score_repeats`, and the same in resamples of patients.
+    """Mean over repeats and folds of the correlation within a fold, and in resamples of patients.
 
     All repeats of a patient are drawn together. Speaks of other patients under the same trained
     heads, not of other training data. Correlations in resamples are computed in float32 about the
@@ -48,52 +36,72 @@ def bootstrap_correlation(
         resamples: How many, B.
         seed: Of the draws; the same for encoders that are to be compared.
         groups: (P,) drawn whole in place of patients.
+        parts: (R, P) fold of each patient, below 0: in none; None: a repeat is one fold.
+
+    Returns:
+        (T,) scores; folds in which the correlation is undefined do not count.
     """
+    folds = list(_list_folds(predicted.shape[:2], parts))
     weights = draw_weights(len(truth), resamples, seed, groups)
     draws = np.empty((resamples, truth.shape[1]), np.float32)
     step = max(1, _CELLS // resamples)
     for start in range(0, truth.shape[1], step):
         some = slice(start, start + step)
-        draws[:, some] = _resample(weights, truth[:, some], predicted[:, :, some])
-    return Resampled(score_repeats(truth, predicted), draws)
+        draws[:, some] = _resample(weights, truth[:, some], predicted[:, :, some], folds)
+    scores = [score_pearson(truth[rows], predicted[repeat, rows]) for repeat, rows in folds]
+    return Resampled(mean_defined(np.stack(scores)), draws)
 
 
-def _resample(weights: Weights, truth: Floats, predicted: npt.NDArray[np.floating]) -> Weights:
-    """(B, T) mean over repeats of the weighted correlation."""
+def _list_folds(
+    shape: tuple[int, ...], parts: npt.NDArray[np.integer] | None
+) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Repeat and patients of each fold."""
+    repeats, count = shape
+    for repeat in range(repeats):
+        if parts is None:
+            yield repeat, np.arange(count)
+            continue
+        for fold in range(int(parts.max()) + 1):
+            yield repeat, np.flatnonzero(parts[repeat] == fold)
+
+
+def _resample(
+    weights: Weights,
+    truth: Floats,
+    predicted: npt.NDArray[np.floating],
+    folds: Sequence[tuple[int, npt.NDArray[np.intp]]],
+) -> Weights:
+    """(B, T) mean over folds of the weighted correlation."""
     shape = (len(weights), truth.shape[1])
     total, defined = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    known: npt.NDArray[np.bool_] | None = None
-    for repeat in predicted:
-        there = ~(np.isnan(truth) | np.isnan(repeat))
-        if known is None or not np.array_equal(there, known):
-            known = there
-            x = _standardise(truth, there)
-            count = (
-                weights @ there.astype(np.float32) if not there.all() else weights.sum(1)[:, None]
-            )
-            inverse = np.divide(1, count, out=np.zeros_like(count), where=count > 0)
-            mean_x = weights @ x
-            spread_x = weights @ (x * x) - mean_x * mean_x * inverse
-            spread_x[spread_x < _FLAT * count] = 0
-        y = _standardise(repeat, there)
-        mean_y = weights @ y
-        products = weights @ (x * y)
-        spread_y = weights @ (y * y)
-        products -= mean_x * mean_y * inverse
-        mean_y *= mean_y
-        mean_y *= inverse
-        spread_y -= mean_y
-        spread_y[spread_y < _FLAT * count] = 0
-        spread_y *= spread_x
-        varies = spread_y > 0
-        np.sqrt(spread_y, out=spread_y)
-        products /= np.where(varies, spread_y, np.float32(np.inf))
+    for repeat, rows in folds:
+        one, other, drawn = truth[rows], predicted[repeat, rows], weights[:, rows]
+        there = ~(np.isnan(one) | np.isnan(other))
+        x, y = _standardise(one, there), _standardise(other, there)
+        count = drawn.sum(1)[:, None] if there.all() else drawn @ there.astype(np.float32)
+        inverse = np.divide(1, count, out=np.zeros_like(count), where=count > 0)
+        mean_x, mean_y = drawn @ x, drawn @ y
+        products = drawn @ (x * y) - mean_x * mean_y * inverse
+        spread = _spread(drawn, x, mean_x, count, inverse)
+        spread *= _spread(drawn, y, mean_y, count, inverse)
+        varies = spread > 0
+        np.sqrt(spread, out=spread)
+        products /= np.where(varies, spread, np.float32(np.inf))
         total += products
         defined += varies
     total[defined == 0] = np.nan
     defined[defined == 0] = 1
     mean: Weights = total / defined
     return mean
+
+
+def _spread(
+    drawn: Weights, values: Weights, mean: Weights, count: Weights, inverse: Weights
+) -> Weights:
+    """(B, T) sum of squares about the resample's mean; 0 where it is next to nothing."""
+    spread: Weights = drawn @ (values * values) - mean * mean * inverse
+    spread[spread < _FLAT * count] = 0
+    return spread
 
 
 def _standardise(values: npt.NDArray[np.floating], there: npt.NDArray[np.bool_]) -> Weights:

@@ -12,49 +12,91 @@ import numpy.typing as npt
 
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.statistics.draws import Floats, Resampled, draw_weights
-from histo_ray.learn.statistics.ranking import score_auprc, score_auroc
+from histo_ray.learn.statistics.ranking import score_auprc
 
 Values = npt.NDArray[np.floating]
 Weights = npt.NDArray[np.float32]
 
 
 def bootstrap_auroc(
-    truth: Values, predicted: Values, resamples: int = 1000, seed: int = 0
+    truth: Values,
+    predicted: Values,
+    resamples: int = 1000,
+    seed: int = 0,
+    parts: npt.NDArray[np.integer] | None = None,
 ) -> Resampled:
-    """Mean over repeats of the AUROC over a repeat's out-of-fold predictions, and in resamples.
+    """Mean over repeats and folds of the AUROC within a fold, and in resamples of patients.
 
-    Averaged over repeats, who lies above whom is one matrix a target, of positives by negatives;
-    a resample weighs its rows and columns. All repeats of a patient are drawn together.
+    All repeats of a patient are drawn together.
 
     Args:
         truth: (P, T) 0 or 1; nan: no label.
         predicted: (R, P, T); a patient who is nan in any repeat is left out of resamples.
         resamples: How many, B.
         seed: Of the draws; the same for encoders that are to be compared.
+        parts: (R, P), or (T, R, P) where targets have their own, fold of each patient; below 0: in
+            none. None: a repeat is one fold.
 
     Returns:
-        nan for a target without positives or negatives.
+        nan for a target without a fold of positives and negatives; folds that lack one, as drawn,
+        do not count.
     """
-    score = mean_defined(np.stack([score_auroc(truth, repeat) for repeat in predicted]))
+    score = np.full(truth.shape[1], np.nan)
     draws = np.full((resamples, truth.shape[1]), np.nan, np.float32)
-    for target, positive, scores in _targets(truth, predicted):
-        above = np.zeros((int(positive.sum()), int((~positive).sum())), np.float32)
-        for one, other in zip(scores[:, positive], scores[:, ~positive], strict=True):
-            above += one[:, None] > other
-            above += 0.5 * (one[:, None] == other)
-        above /= len(scores) * above.size
-        of_positives, of_negatives = _draw_classes(positive, resamples, seed)
-        draws[:, target] = np.einsum("bn,bn->b", of_positives @ above, of_negatives)
+    for target, kept, positive, scores in _targets(truth, predicted):
+        weights = np.empty((resamples, len(positive)), np.float32)
+        weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
+        own = np.zeros(scores.shape, int)
+        if parts is not None:
+            own = (parts[target] if parts.ndim == 3 else parts)[:, kept]
+        rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
+        areas = _mean_areas(rows, positive, scores, own)
+        score[target], draws[:, target] = areas[0], areas[1:]
     return Resampled(score, draws)
+
+
+def _mean_areas(
+    weights: Weights,
+    positive: npt.NDArray[np.bool_],
+    scores: Values,
+    parts: npt.NDArray[np.integer],
+) -> Floats:
+    """(B,) mean over repeats and folds of the AUROC with each patient counted `weights` times.
+
+    Args:
+        weights: (B, N).
+        positive: (N,).
+        scores: (R, N).
+        parts: (R, N).
+    """
+    total, defined = np.zeros(len(weights)), np.zeros(len(weights))
+    for repeat, own in zip(scores, parts, strict=True):
+        for fold in range(int(own.max()) + 1):
+            above, below = (np.flatnonzero((own == fold) & side) for side in (positive, ~positive))
+            if not len(above) or not len(below):
+                continue
+            one, other = repeat[above][:, None], repeat[below]
+            wins = (one > other).astype(np.float32) + np.float32(0.5) * (one == other)
+            of_above, of_below = weights[:, above], weights[:, below]
+            pairs = of_above.sum(1, dtype=np.float64) * of_below.sum(1, dtype=np.float64)
+            found = np.einsum("bn,bn->b", of_above @ wins, of_below)
+            total += np.divide(found, pairs, out=np.zeros_like(pairs), where=pairs > 0)
+            defined += pairs > 0
+    mean = np.divide(total, defined, out=np.full(len(total), np.nan), where=defined > 0)
+    return np.asarray(mean)
 
 
 def bootstrap_auprc(
     truth: Values, predicted: Values, resamples: int = 1000, seed: int = 0
 ) -> Resampled:
-    """The same for average precision; see `bootstrap_auroc`."""
+    """Mean over repeats of average precision over all predictions of a repeat, and in resamples.
+
+    Arguments and result as of `bootstrap_auroc`. Not within folds: with one positive in a fold,
+    precision there says more of the fold's size than of the scores.
+    """
     score = mean_defined(np.stack([score_auprc(truth, repeat) for repeat in predicted]))
     draws = np.full((resamples, truth.shape[1]), np.nan, np.float32)
-    for target, positive, scores in _targets(truth, predicted):
+    for target, _, positive, scores in _targets(truth, predicted):
         weights = np.empty((resamples, len(positive)), np.float32)
         weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
         total = np.zeros(resamples)
@@ -66,14 +108,14 @@ def bootstrap_auprc(
 
 def _targets(
     truth: Values, predicted: Values
-) -> Iterator[tuple[int, npt.NDArray[np.bool_], Values]]:
-    """(target, (N,) whether positive, (R, N) predictions) of those with both classes."""
+) -> Iterator[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.bool_], Values]]:
+    """(target, (P,) who counts, (N,) whether positive, (R, N) predictions); both classes there."""
     for target in range(truth.shape[1]):
         labels, scores = truth[:, target], predicted[:, :, target]
         kept = ~np.isnan(labels) & ~np.isnan(scores).any(0)
         positive = labels[kept] > 0
         if positive.any() and not positive.all():
-            yield target, positive, scores[:, kept]
+            yield target, kept, positive, scores[:, kept]
 
 
 def _draw_classes(
