@@ -80,19 +80,24 @@ def wait_for_nodes(nodes: int, cpus: int, gpus: int, wait_s: float) -> bool:
 
 
 def run_job(command: list[str]) -> int:
-    """Run a command, hand on SIGINT and SIGTERM to it, and return its exit code."""
+    """Run a command and return its exit code, which it also has when it is stopped.
+
+    Who stops a job tells its whole process group (a terminal, `ray job stop`, SLURM): the command
+    has been told then, and this process only waits for it.
+    """
+    stops = (signal.SIGINT, signal.SIGTERM)
     with subprocess.Popen(command) as job:
-
-        def hand_on(number: int, _frame: FrameType | None) -> None:
-            job.send_signal(number)
-
-        before = {n: signal.signal(n, hand_on) for n in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, _wait_on) for number in stops}
         try:
             code = job.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
     return 128 - code if code < 0 else code
+
+
+def _wait_on(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN, which the command would inherit."""
 
 
 def tell(text: str) -> None:

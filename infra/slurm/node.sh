@@ -3,6 +3,9 @@
 # Usage: node.sh GROUP SUFFIX; SUFFIX of this component's variables, empty in a plain job.
 set -euo pipefail
 group=$1 suffix=$2
+stopped='' ray_pid='' scratch=''
+trap 'stopped=1; [ -z "$ray_pid" ] || kill -TERM "$ray_pid" 2>/dev/null || true' TERM INT
+trap '[ -z "$scratch" ] || rm -rf -- "$scratch"' EXIT
 # shellcheck source=infra/slurm/address.sh
 . infra/slurm/address.sh
 address=$(node_address)
@@ -24,7 +27,7 @@ if [ -z "$memory_mib" ] && [ -n "$per_cpu_mib" ]; then memory_mib=$((per_cpu_mib
 # Sockets lie in here and their paths may have 107 characters: a short folder, and ours alone.
 scratch=$(mktemp -d "${HISTO_RAY_TMP:-/tmp}/hr-$SLURM_JOB_ID.XXXXXX")
 
-# Every other port is the system's choice, so that two jobs on a node never meet.
+# Ports are the system's choice, so that two jobs on a node never meet.
 options=(--block --disable-usage-stats --node-ip-address="$address" --temp-dir="$scratch/ray")
 options+=(--num-cpus="$cpus" --num-gpus="$gpus")
 options+=(--min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0)
@@ -40,18 +43,17 @@ fi
 if [ "$group" -eq 0 ] && [ "${SLURM_PROCID:-0}" -eq 0 ]; then
   options+=(--head --port="${RAY_ADDRESS##*:}" --include-dashboard=true)
   options+=(--dashboard-host=127.0.0.1 --dashboard-port="$HISTO_RAY_DASHBOARD_PORT")
+  options+=(--ray-client-server-port="$HISTO_RAY_CLIENT_PORT")
 else
   options+=(--address="$RAY_ADDRESS")
 fi
 
-stopped=''
-ray_pid=''
-trap 'stopped=1; [ -z "$ray_pid" ] || kill -TERM "$ray_pid" 2>/dev/null || true' TERM INT
-trap 'rm -rf -- "$scratch"' EXIT
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 # told to end, nothing is left to be drained
 unset RAY_ADDRESS # `ray start` takes its own from the options
+[ -z "$stopped" ] || exit 0
 "$(dirname "$HISTO_RAY_PYTHON")/ray" start "${options[@]}" >"$scratch/start.log" 2>&1 &
 ray_pid=$!
+if [ -n "$stopped" ]; then kill -TERM "$ray_pid"; fi
 code=0
 wait "$ray_pid" || code=$?
 while kill -0 "$ray_pid" 2>/dev/null; do wait "$ray_pid" || code=$?; done

@@ -29,7 +29,7 @@ echo "   NodeAddr=127.0.0.1 NodeHostName=$3 Version=22.05"
 """,
 }
 PYTHON = """
-if [ "$1" = - ]; then echo "40001 40002"; exit 0; fi
+if [ "$1" = - ]; then echo "40001 40002 40003"; exit 0; fi
 trap 'exit 130' INT
 echo "$*" >"$FAKE/noted.job"
 if [ "${FAKE_EXIT:-wait}" != wait ]; then

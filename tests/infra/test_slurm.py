@@ -53,9 +53,9 @@ def test_the_first_node_is_a_head_whose_dashboard_is_on_loopback(done: Slurm) ->
 def test_ports_are_the_systems_choice_so_that_two_jobs_on_a_node_never_meet(done: Slurm) -> None:
     (ray,) = done.lines("ray")
     ports = [word.split("=") for word in ray.split() if "-port=" in word]
-    chosen = {"--port", "--dashboard-port"}
+    chosen = {"--port", "--dashboard-port", "--ray-client-server-port"}
     assert {value for name, value in ports if name not in chosen} == {"0"}
-    assert len(ports) == 10
+    assert len(ports) == 11
 
 
 def test_ray_gets_the_memory_that_slurm_granted(done: Slurm) -> None:

@@ -1,12 +1,15 @@
 """Asking for nodes and waiting for them, on a Ray that is made up."""
 
+import os
 import signal
+import subprocess
 import sys
 from typing import Any
 
 import pytest
 
 from infra import with_nodes
+from tests.infra.files import ROOT
 
 
 class MadeUpRay:
@@ -77,3 +80,17 @@ def test_the_jobs_exit_code_is_handed_on(program: str, code: int) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert with_nodes.run_job([sys.executable, "-c", program]) == code
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_stopped_with_its_group_it_waits_for_the_job_and_hands_on_its_exit_code() -> None:
+    job = "import signal, time\ntry: print('up', flush=True); time.sleep(60)\n"
+    job += "except KeyboardInterrupt: raise SystemExit(130)"
+    runner = f"import sys; from infra.with_nodes import run_job; job = {job!r}; "
+    runner += "sys.exit(run_job([sys.executable, '-c', job]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", runner], stdout=subprocess.PIPE, start_new_session=True, cwd=ROOT
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
