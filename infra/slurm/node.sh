@@ -50,16 +50,21 @@ fi
 
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 # told to end, nothing is left to be drained
 unset RAY_ADDRESS # `ray start` takes its own from the options
-[ -z "$stopped" ] || exit 0
-"$(dirname "$HISTO_RAY_PYTHON")/ray" start "${options[@]}" >"$scratch/start.log" 2>&1 &
-ray_pid=$!
-if [ -n "$stopped" ]; then kill -TERM "$ray_pid"; fi
+
+# A busy node may take longer than Ray waits, and a worker may be here before its head: again, then.
 code=0
-wait "$ray_pid" || code=$?
-while kill -0 "$ray_pid" 2>/dev/null; do wait "$ray_pid" || code=$?; done
-if [ -n "$stopped" ]; then
+while [ -z "$stopped" ]; do
   code=0
-else
+  "$(dirname "$HISTO_RAY_PYTHON")/ray" start "${options[@]}" >"$scratch/start.log" 2>&1 &
+  ray_pid=$!
+  if [ -n "$stopped" ]; then kill -TERM "$ray_pid"; fi
+  wait "$ray_pid" || code=$?
+  while kill -0 "$ray_pid" 2>/dev/null; do wait "$ray_pid" || code=$?; done
+  if [ -n "$stopped" ]; then exit 0; fi
+  if [ "$SECONDS" -ge "${HISTO_RAY_START_S:-300}" ]; then break; fi
+  sleep 1
+done
+if [ -z "$stopped" ]; then
   echo "node $(hostname -s): Ray ended by itself (exit code $code); its last lines:" >&2
   tail -n 20 "$scratch/start.log" >&2
 fi

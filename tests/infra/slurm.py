@@ -41,6 +41,7 @@ for _ in $(seq 1500); do sleep 0.02; done
 RAY = """
 echo "$*" >>"$FAKE/noted.ray"
 stat --format=%a "$RAY_AUTH_TOKEN_PATH" "$(dirname "$RAY_AUTH_TOKEN_PATH")" >"$FAKE/noted.modes"
+if [ "$(wc --lines <"$FAKE/noted.ray")" -le "${FAKE_FAILURES:-0}" ]; then exit 1; fi
 wc --bytes <"$RAY_AUTH_TOKEN_PATH" >"$FAKE/noted.length"
 exec sleep 60
 """

@@ -79,6 +79,19 @@ def test_the_jobs_exit_code_is_the_scripts_and_nothing_is_left(slurm: Slurm, cod
     assert slurm.lines("requeued") == []
 
 
+def test_ray_that_does_not_start_is_tried_again(slurm: Slurm) -> None:
+    code, output = ended(slurm.start(*JOB, FAKE_EXIT="0", FAKE_FAILURES="1"))
+    assert code == 0, output
+    assert len(slurm.lines("ray")) == 2
+
+
+def test_ray_that_never_starts_is_told(slurm: Slurm) -> None:
+    process = slurm.start(*JOB, FAKE_FAILURES="99", HISTO_RAY_START_S="0")
+    assert process.stdout
+    assert any("Ray ended by itself (exit code 1)" in line for line in process.stdout)
+    ended(process, signal.SIGUSR1)
+
+
 def test_a_heterogeneous_job_has_one_head_and_its_gpus(slurm: Slurm) -> None:
     components = {
         "SLURM_HET_SIZE": "2",
