@@ -60,11 +60,12 @@ def test_variables_of_the_page_are_those_of_the_script() -> None:
 
 def test_the_arithmetic_of_the_page_is_right() -> None:
     tiles = 1000 * 10_000
-    assert round(tiles / 89 / 3600) == 31
+    assert round(tiles / 440 / 3600, 1) == 6.3
     assert round(tiles / 55.9 / 3600) == 50
     assert round(tiles / 14.6 / 3600) == 190
-    assert 890 / 89 == 10
-    for sentence in ("31 core hours", "50 and 190 hours of two cores", "10 cores feed that GPU"):
+    assert 880 / 440 == 2
+    assert -(-880 // 130) == 7
+    for sentence in ("6.3 core hours", "50 and 190 hours of two cores", "2 cores feed that GPU"):
         assert sentence in PAGE.replace("\n", " ")
 
 
