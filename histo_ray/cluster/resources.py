@@ -67,6 +67,7 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         threads = config.encoder_threads or 1
         batch_size = config.batch_size or BATCH_GPU
         reader_cpus = min(1.0, max(0.01, (cpus - spare) / readers))
+        reader_cpus *= _fit(nodes, readers * reader_cpus, reader_cpus)
         workers = Workers(
             readers, _round(reader_cpus), 0, encoders, 0, share, threads, batch_size, 0
         )
@@ -78,12 +79,15 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         threads = config.encoder_threads or max(1, smallest * len(working) // encoders)
         batch_size = config.batch_size or BATCH_A_THREAD * threads
         half = cpus / 2
+        reader_cpus, encoder_cpus = min(1.0, half / readers), min(float(threads), half / encoders)
+        total = readers * reader_cpus + encoders * encoder_cpus
+        factor = _fit(nodes, total, max(reader_cpus, encoder_cpus))
         workers = Workers(
             readers,
-            _round(min(1.0, half / readers)),
+            _round(reader_cpus * factor),
             READER_NICENESS,
             encoders,
-            _round(min(float(threads), half / encoders)),
+            _round(encoder_cpus * factor),
             0,
             threads,
             batch_size,
@@ -93,6 +97,16 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
     room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
     wanted = 2 * workers.readers + 4 * workers.encoders
     return Workers(**{**workers.__dict__, "blocks_in_flight": max(2, min(wanted, room))})
+
+
+def _fit(nodes: Sequence[Node], total: float, largest: float) -> float:
+    """Factor on all shares with which every process finds a node, wherever Ray puts the others.
+
+    A process of share s has no place only if less than s is free on each of n nodes, so more than
+    C - n s of all C is taken: that cannot be while total + (n - 1) s <= C.
+    """
+    working = [node.cpus for node in nodes if node.cpus > 0]
+    return min(1.0, sum(working) / (total + (len(working) - 1) * largest))
 
 
 def _round(share: float) -> float:

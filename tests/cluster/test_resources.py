@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from histo_ray.cluster.resources import Node, Workers, plan_workers
 from histo_ray.config import ExtractConfig
@@ -46,6 +49,27 @@ def test_what_is_asked_for_always_fits(cpus: int, nodes: int, settings: dict[str
     workers = plan_workers([Node(cpus, 0, GIB)] * nodes, config(**settings))
     assert demand(workers)[0] <= cpus * nodes
     assert workers.reader_cpus > 0
+
+
+@given(
+    cpus=st.lists(st.sampled_from([1.0, 2.0, 3.0, 7.5, 16.0]), min_size=1, max_size=5),
+    gpus=st.booleans(),
+    settings=st.sampled_from([{}, {"readers": 5}, {"encoder_workers": 3}]),
+    seed=st.integers(0, 99),
+)
+def test_every_process_finds_a_node_wherever_the_others_are_put(
+    cpus: list[float], gpus: bool, settings: dict[str, int], seed: int
+) -> None:
+    nodes = [Node(count, float(gpus), GIB) for count in cpus]
+    workers = plan_workers(nodes, config(**settings))
+    assert workers.reader_cpus > 0
+    shares = [workers.reader_cpus] * workers.readers + [workers.encoder_cpus] * workers.encoders
+    rng = np.random.default_rng(seed)
+    free = np.array(cpus)
+    for share in rng.permutation(shares):
+        fitting = np.flatnonzero(free >= share - 1e-9)
+        assert len(fitting)
+        free[rng.choice(fitting)] -= share
 
 
 def test_pixels_in_flight_fit_a_small_object_store() -> None:
