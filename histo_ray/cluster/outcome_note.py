@@ -18,6 +18,7 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
 from histo_ray.learn.statistics import count_as_paper
+from histo_ray.report.doubts import tell_synthetic
 from histo_ray.report.outcome_words import (
     list_best,
     summarise_encoder,
@@ -64,6 +65,9 @@ def tell_cohort(patients: Patients) -> Iterator[str]:
 def find_doubts(plan: OutcomePlan) -> Iterator[str]:
     """What a reader must know before he believes a figure."""
     config, patients = plan.config, plan.patients
+    marked = sum(name in patients.manifested.synthetic for name in patients.slides)
+    if marked:
+        yield tell_synthetic(marked, len(patients.slides), "slide", "manifest")
     yield from patients.notes
     sites = {site for some in patients.cohort.sites for site in some}
     if config.keep_together == "patient" and len(sites) > 1:
@@ -127,8 +131,10 @@ def write_note(
         },
         "cohort": {
             "slides": len(slides),
+            "slides_failed": len(plan.patients.manifested.failed),
             "slides_without_tiles": len(slides) - len({n for f in plan.found for n in f.full}),
             "slides_used": len(plan.patients.slides),
+            "patients_lost": len(plan.patients.manifested.lost),
             "patients_with_features": cohort.with_features,
             "patients_with_labels": cohort.with_labels,
             "patients_used": len(cohort.patients),

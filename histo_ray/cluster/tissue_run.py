@@ -99,7 +99,8 @@ def run_tissue(
     if done is not None:
         say(f"run {done['run_id']} is done already; nothing was computed")
         return Evaluation(folder, done)
-    warnings = find_seen(config, [tiles] if test is None else [tiles, test])
+    sets = [tiles] if test is None else [tiles, test]
+    warnings = find_marked(sets) + find_seen(config, sets)
     warnings += [] if tiles.groups is not None else [NO_GROUPS]
     for warning in warnings:
         say(warning)
@@ -120,6 +121,16 @@ def run_tissue(
     note = _write_note(folder, about, outcome, truth, said, began)
     folder.delete(PIECES)
     return Evaluation(folder, note)
+
+
+def find_marked(sets: list[TileSet]) -> list[str]:
+    """Which tile sets are nobody's tissue by their own tables, in words."""
+    return [
+        f"SYNTHETIC data: the table of {tiles.name} marks its tiles so; no figure here says "
+        "anything of patients"
+        for tiles in sets
+        if tiles.synthetic
+    ]
 
 
 def find_seen(config: TissueConfig, sets: list[TileSet]) -> list[str]:

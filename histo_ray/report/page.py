@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -73,16 +73,17 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
     Raises:
         StoreError: As `write_report`.
     """
-    return _sum_up(choose_runs(store, runs).runs)
+    chosen = choose_runs(store, runs).runs
+    return _sum_up(chosen, read_extraction(store, ()).synthetic)
 
 
 def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     """The page as text; the same for the same store and time."""
     encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.note.encoders))
     looks = look_of(encoders)
-    findings = _sum_up(chosen.runs)
-    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
     extraction = read_extraction(store, encoders)
+    findings = _sum_up(chosen.runs, extraction.synthetic)
+    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
     cohort = write_cohort(outcomes, extraction)
     sections: list[Section] = [] if cohort is None else [cohort]
     for finding, run in zip(findings, chosen.runs, strict=True):
@@ -102,6 +103,7 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     return _environment().get_template("page.html.j2").render(
         store=store, now=now, version=__version__, findings=findings, doubts=doubts,
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
+        unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
         remarks=list(remarks), sections=[write_provenance(store, chosen.runs), *sections],
         script=Markup(script),  # noqa: S704 - ours
@@ -110,7 +112,8 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     )  # fmt: skip
 
 
-def _sum_up(runs: Sequence[Run]) -> list[Finding]:
+def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
+    """What each run comes to; `marked` are patients whom a manifest calls synthetic."""
     findings = []
     for number, run in enumerate(runs):
         if isinstance(run, TissueRun):
@@ -118,7 +121,8 @@ def _sum_up(runs: Sequence[Run]) -> list[Finding]:
         else:
             sentence = main_sentence(run)
         name = f"{run.note.task}-{number}"
-        findings.append(Finding(run.note.task, run.run_id, sentence, is_synthetic(run), name))
+        synthetic = is_synthetic(run, marked)
+        findings.append(Finding(run.note.task, run.run_id, sentence, synthetic, name))
     return findings
 
 

@@ -1,5 +1,6 @@
 """The page as a whole: what stands in it, that it needs nothing beside it, and that it is safe."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from histo_ray.cli import main
 from histo_ray.errors import ConfigError
 from histo_ray.report.page import render_page, summarise, write_report
 from histo_ray.report.runs import choose_runs
+from histo_ray.store.store import open_store
+from histo_ray.types import RunRow
 
 ENCODERS = ["imgnet2048", "ftx2048"]
 GENES = ["TP53", "KRAS", "EGFR", "STK11", "NF1"]
@@ -77,7 +80,8 @@ def test_all_of_it_is_there(whole: str) -> None:
                         "Gene expression", "Mutation"]  # fmt: skip
     for told in (
         "Accuracy was", "A paper would print this of mutation.", "weights (SHA-256)",
-        "3 repeats of 5 folds, a patient is never split", "log2(x + 1)", "70 slides in",
+        "3 repeats of 5 folds, a patient is never split", "log2(x + 1)",
+        "71 slides in 1 failed; 2 without tiles",
         "2 slides lost in extraction, and why", "cannot be opened: <truncated>",
         "no label (2); no features of ftx2048 (1)", "Difference in recall, ftx2048",
         "External test set: crc-7k, 90 tiles", "as publications count", "FLAT1 no variance",
@@ -186,10 +190,39 @@ def test_synthetic_data_is_said_in_large_letters(
     text = render(store)
     assert "<strong>SYNTHETIC DATA</strong>" in text
     assert "<title>SYNTHETIC: " in text
-    assert "Everything here was computed on invented data" in Page(text).text
+    assert "Everything here is marked as invented" in Page(text).text
     evaluations.add_outcome(store, "mutation", ENCODERS[:1], GENES[:1])
-    assert "Part of this (expression) was computed on invented data" in Page(render(store)).text
+    told = Page(render(store)).text
+    assert "Part of this (expression) is marked as invented" in told
+    assert "Of the rest (mutation) nothing is known" in told
+    assert told.count("synthetic data") == 1
     assert [f.synthetic for f in summarise(str(store))] == [True, False]
+
+
+def test_slides_that_a_manifest_marks_make_a_run_synthetic_whatever_it_says(
+    tmp_path: Path, evaluations: SimpleNamespace
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    evaluations.add_outcome(store, "expression", ENCODERS[:1], GENES)
+    mark = RunRow("S", ENCODERS[0], "done", "", 9, 1.0, "TCGA-05-0000", synthetic=True)
+    open_store(str(store)).write_run("20261103T000000-cccccc", [mark])
+    assert "<strong>SYNTHETIC DATA</strong>" in render(store)
+    assert [finding.synthetic for finding in summarise(str(store))] == [True]
+    taken_back = dataclasses.replace(mark, synthetic=False)
+    open_store(str(store)).write_run("20261104T000000-dddddd", [taken_back])
+    assert [finding.synthetic for finding in summarise(str(store))] == [False]
+
+
+def test_every_slide_of_the_manifest_and_every_lost_patient_is_in_the_flow(
+    tmp_path: Path, evaluations: SimpleNamespace
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    evaluations.add_outcome(
+        store, "expression", ENCODERS[:1], GENES,
+        cohort={"slides": 48, "slides_without_tiles": 1, "slides_failed": 1, "patients_lost": 2},
+    )  # fmt: skip
+    told = Page(render(store)).text
+    assert "49 slides in 1 failed; 1 without tiles; with them 2 patients 47 slides with" in told
 
 
 def test_damage_is_told_on_the_page(tmp_path: Path, evaluations: SimpleNamespace) -> None:
