@@ -69,11 +69,15 @@ class Lines:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._told = (-1, -1)
 
     def report(self, done: int, total: int) -> None:
         """Show how many repeats are done."""
+        if (done, total) == self._told:
+            return
         if done == total or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
+            self._told = done, total
             tell(f"{done}/{total} repeats judged")
 
 

@@ -25,6 +25,7 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.outcome_config import MutationConfig, OutcomeConfig
+from histo_ray.report.words import count_of
 from histo_ray.store.layout import is_given
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, Receipt
@@ -245,8 +246,8 @@ def _compare_slides(
         lost = sorted(patients.keys() - slides.full.keys())
         if lost:
             notes.append(
-                f"{slides.encoder} lacks {len(lost)} slides that another encoder has "
-                f"({name_some(lost)}): encoders are compared on the {len(common)} slides common "
-                "to all"
+                f"{slides.encoder} lacks {count_of(len(lost), 'slide')} that another encoder has "
+                f"({name_some(lost)}): encoders are compared on the "
+                f"{count_of(len(common), 'slide')} common to all"
             )
     return tuple(notes)

@@ -54,7 +54,7 @@ def run_outcome(
 
     Args:
         config: What to do.
-        say: Called with lines worth knowing before the work: who is judged, and what is doubtful.
+        say: Called with lines worth knowing before the work: who is judged.
         report: Called with (repeats done, repeats in all); of attention heads: folds.
 
     Raises:
@@ -79,8 +79,6 @@ def run_outcome(
     for line in tell_cohort(patients):
         say(line)
     warnings = list(find_doubts(plan))
-    for warning in warnings:
-        say(warning)
     began = time.monotonic()
     answers = _set_answers(plan)
     _search(store, folder.child(PIECES), plan, features, answers, report)

@@ -72,7 +72,7 @@ def run_tissue(
     Args:
         config: What to do.
         report_tiles: Called while tiles are brought into the store.
-        say: Called with lines worth knowing before the work: the cost, and what is doubtful.
+        say: Called with lines worth knowing before the work: the cost.
         report: Called with (repeats done, repeats in all).
 
     Raises:
@@ -102,8 +102,6 @@ def run_tissue(
     sets = [tiles] if test is None else [tiles, test]
     warnings = find_marked(sets) + find_seen(config, sets)
     warnings += [] if tiles.groups is not None else [NO_GROUPS]
-    for warning in warnings:
-        say(warning)
     say(describe_cost(judged, folds, settings, config))
     began = time.monotonic()
     outcome = run_evaluation(

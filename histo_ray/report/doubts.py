@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from histo_ray.report.outcome_words import tell_far_off
 from histo_ray.report.runs import OutcomeRun, Run
 from histo_ray.report.words import count_of, name_first
 
@@ -47,9 +48,10 @@ def list_doubts(run: Run) -> list[str]:
         for keyword, doubt in (
             ("site", _doubt_sites(run)),
             ("positive", _doubt_positives(run)),
-            ("slides", _doubt_lost(run)),
+            ("encoders", _doubt_lost(run)),
+            *(("labels' range", doubt) for doubt in _doubt_ranges(run)),
         ):
-            if doubt and not any(keyword in text for text in said):
+            if doubt and not any(keyword in text for text in run.note.warnings):
                 said.append(doubt)
     return said
 
@@ -76,6 +78,11 @@ def _doubt_positives(run: OutcomeRun) -> str:
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(names)}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"
     )
+
+
+def _doubt_ranges(run: OutcomeRun) -> list[str]:
+    by_encoder = run.targets.groupby("encoder", sort=False)["r2"]
+    return [told for name, r2 in by_encoder if (told := tell_far_off(str(name), r2.tolist()))]
 
 
 def _doubt_lost(run: OutcomeRun) -> str:
