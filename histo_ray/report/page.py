@@ -105,7 +105,8 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
         unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
-        remarks=list(remarks), sections=[write_provenance(store, chosen.runs), *sections],
+        remarks=list(remarks),
+        sections=[write_provenance(store, chosen.runs, chosen.others), *sections],
         script=Markup(script),  # noqa: S704 - ours
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours

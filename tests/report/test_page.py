@@ -225,6 +225,25 @@ def test_every_slide_of_the_manifest_and_every_lost_patient_is_in_the_flow(
     assert "49 slides in 1 failed; 1 without tiles; with them 2 patients 47 slides with" in told
 
 
+def test_runs_that_are_not_shown_are_listed_with_how_to_show_them(
+    tmp_path: Path, evaluations: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    for run_id, hour in (("mutation-a", 8), ("mutation-b", 9), ("mutation-c", 7)):
+        evaluations.add_outcome(
+            store, "mutation", ENCODERS, GENES[:1], run_id,
+            created_at=f"2026-11-24T{hour:02d}:00:00+00:00",
+        )  # fmt: skip
+    told = Page(render(store)).text
+    assert "2 other runs in this store, not shown" in told
+    assert "mutation-a mutation 2026-11-24 08:00 imgnet2048, ftx2048 3 5 mutation-c" in told
+    assert f"histo-ray report {store} --run mutation-a" in told
+    assert "1 other run in" in Page(render(store, "mutation-a", "mutation-b")).text
+    assert "not shown" not in Page(render(store, "mutation-a", "mutation-b", "mutation-c")).text
+    assert main(["report", str(store), "--out", str(tmp_path / "r.html")]) == 0
+    assert "report: 2 other runs are not shown" in capsys.readouterr().err
+
+
 def test_damage_is_told_on_the_page(tmp_path: Path, evaluations: SimpleNamespace) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "mutation", ENCODERS, GENES)

@@ -1,6 +1,8 @@
-"""Slides that no receipt tells of, and slides that are nobody's tissue: no Ray, a store on disk."""
+"""What is said of an evaluation before it runs: no Ray, a store on disk."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from histo_ray.cluster.outcome_data import (
     find_slides,
     gather_patients,
 )
-from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts
+from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, summarise
 from histo_ray.cluster.work import row_of
 from histo_ray.learn.outcome_config import ExpressionConfig
 from histo_ray.store.store import open_store
@@ -92,3 +94,46 @@ def test_slides_that_a_manifest_marks_are_called_synthetic(
     warnings = [text for text in find_doubts(plan(place)) if "SYNTHETIC" in text]
     assert len(warnings) == bool(told)
     assert not told or told in warnings[0]
+
+
+def test_the_permutation_test_says_that_it_pools_and_extrapolates() -> None:
+    told = summarise([], [], 1000)["chance_test"]
+    assert told == ("permutation test, 1,000 permuted genes refitted and pooled, tail extrapolated")
+    assert summarise([], [], 0)["chance_test"] == "corrected resampled t-test"
+
+
+@pytest.mark.parametrize(
+    ("changes", "doubted"),
+    [({"transform": "none"}, True), ({"transform": "none", "permutations": 0}, False), ({}, False)],
+)
+def test_pooling_genes_that_are_not_rank_normal_is_doubted(
+    place: Path, changes: dict[str, object], doubted: bool
+) -> None:
+    doubts = [text for text in find_doubts(plan(place, **changes)) if "pools" in text]
+    assert len(doubts) == doubted
+    assert not doubted or "--transform none it may not" in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("sites", "folds", "told"),
+    [
+        ([("A",), ("B",), ("C",), ("D",)], 5, r"\(4 sites\).*--keep-together site --folds 4 shows"),
+        ([("A",), ("B",), ("C",), ("D",)], 4, r"--keep-together site shows"),
+        ([("A",), ()], 5, r"of one.*--keep-together site is impossible"),
+        ([()], 5, r"no site of any patient is known"),
+        ([("A", "B"), ("B",)], 5, r"tie all together, so no fold can be without"),
+    ],
+)
+def test_the_remedy_against_sites_is_one_that_works(
+    place: Path, sites: list[tuple[str, ...]], folds: int, told: str
+) -> None:
+    made = plan(place)
+    config = made.config.model_copy(update={"folds": folds})
+    count = len(made.patients.cohort.patients)
+    given = tuple(sites[at % len(sites)] for at in range(count))
+    cohort = replace(made.patients.cohort, sites=given)
+    if () in sites and len(sites) > 1:  # one patient without a site beside those of one site
+        cohort = replace(cohort, sites=(*given[:1] * (count - 1), ()))
+    patients = replace(made.patients, cohort=cohort)
+    doubts = list(find_doubts(replace(made, config=config, patients=patients)))
+    assert sum(bool(re.search(told, text)) for text in doubts) == 1
