@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histo_ray.cluster.mil_search import MilPlan, parse_variants, search_heads
+from histo_ray.cluster.finished import Evaluation
+from histo_ray.cluster.mil_variants import parse_variants
 from histo_ray.cluster.outcome_data import (
     BAGS,
     draw_outcome_folds,
@@ -20,9 +21,7 @@ from histo_ray.cluster.outcome_data import (
 )
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
 from histo_ray.cluster.outcome_repeat import Answers
-from histo_ray.cluster.outcome_search import Resources, search_configurations
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
-from histo_ray.cluster.tissue_run import Evaluation
 from histo_ray.config import digest
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
@@ -146,7 +145,10 @@ def _search(
     answers: Answers,
     report: Progress,
 ) -> None:
-    """Judge every configuration."""
+    """Judge every configuration. Only here Ray is wanted, and its import takes seconds."""
+    from histo_ray.cluster.mil_search import MilPlan, search_heads
+    from histo_ray.cluster.outcome_search import Resources, search_configurations
+
     config = plan.config
     if features:
         search_configurations(

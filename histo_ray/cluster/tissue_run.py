@@ -4,7 +4,6 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 
 from histo_ray._version import __version__
 from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.finished import Evaluation
 from histo_ray.cluster.run import Report as ReportCounts
 from histo_ray.cluster.run import resolve_encoders
 from histo_ray.cluster.tileset_run import extract_tilesets
@@ -43,15 +43,6 @@ NO_GROUPS = (
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation and where it lies."""
-
-    folder: TableFolder
-    note: dict[str, Any]
-    """What `run.json` says."""
 
 
 class Said(NamedTuple):
