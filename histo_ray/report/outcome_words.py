@@ -209,13 +209,11 @@ def _tabulate(note: Mapping[str, Any]) -> list[str]:
     left = note["labels"]["targets"] - len(shown)
     lines += [f"... and {left:,} more in targets.parquet"] if left > 0 else []
     metric = {"pearson": "Pearson's r", "auroc": "AUROC"}[shown[0]["metric"]]
-    lines.append(
-        f"{metric}: mean of the folds, with 95 % interval; q chance: better than chance "
-        f"({note['chance_test']})"
-        + ("; q difference: corrected resampled t-test" if pairs else "")
-        + "; q is P after Benjamini-Hochberg over genes"
-    )
-    return lines
+    lines += [
+        f"{metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over genes",
+        f"q chance: better than chance ({note['chance_test']})",
+    ]
+    return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])
 
 
 def _score_cell(found: Mapping[str, Any]) -> str:

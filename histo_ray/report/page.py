@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
@@ -25,6 +26,7 @@ from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
 from histo_ray.report.view import Section
 
+_FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -128,7 +130,7 @@ def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         finalize=_mend,
@@ -136,6 +138,14 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["flags"] = _keep_flags
+    return environment
+
+
+def _keep_flags(text: str) -> Markup:
+    """Set `--flags` as code, so that no line ends inside of one."""
+    marked = _FLAG.sub(r"<code>\g<0></code>", str(escape(_mend(text))))
+    return Markup(marked)  # noqa: S704 - escaped before
 
 
 def _mend(value: object) -> object:

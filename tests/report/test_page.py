@@ -238,6 +238,7 @@ def test_runs_that_are_not_shown_are_listed_with_how_to_show_them(
     assert "2 other runs in this store, not shown" in told
     assert "mutation-a mutation 2026-11-24 08:00 imgnet2048, ftx2048 3 5 mutation-c" in told
     assert f"histo-ray report {store} --run mutation-a" in told
+    assert "<code>--run</code> mutation-a" in render(store)
     assert "1 other run in" in Page(render(store, "mutation-a", "mutation-b")).text
     assert "not shown" not in Page(render(store, "mutation-a", "mutation-b", "mutation-c")).text
     assert main(["report", str(store), "--out", str(tmp_path / "r.html")]) == 0
