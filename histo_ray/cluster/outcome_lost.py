@@ -68,7 +68,7 @@ def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:
         reason = by_person.get(person, "") if row.reason == NO_SLIDES else ""
         rows.append(row._replace(reason=reason) if reason else row)
     rows += [
-        CohortRow(patient, _site_of(patient), 0, False, f"{reason}; no label")
+        CohortRow(patient, _site_of(patient), 0, False, f"{reason}, no label")
         for patient, reason in lost.items()
         if cut_barcode(patient) not in seen
     ]

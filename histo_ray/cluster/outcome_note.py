@@ -53,8 +53,10 @@ class OutcomePlan:
 def tell_cohort(patients: Patients) -> Iterator[str]:
     """Who is judged, and who is not, before anything runs."""
     cohort, labels = patients.cohort, patients.labels
+    judged = len(cohort.patients)
     yield (
-        f"{count_of(len(cohort.patients), 'patient')} judged: {cohort.with_features} have slides, "
+        f"{count_of(judged, 'patient')} {'is' if judged == 1 else 'are'} judged: "
+        f"{cohort.with_features} have slides, "
         f"{cohort.with_labels} a label, {cohort.features_only} slides but no label, "
         f"{cohort.labels_only} a label but no slides"
     )

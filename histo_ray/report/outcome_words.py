@@ -87,14 +87,15 @@ def _or_none(value: float) -> float | None:
 
 def write_sentences(note: Mapping[str, Any]) -> list[str]:
     """The sentences that a paper would print: one an encoder's chance, one a pair."""
-    word = "genes" if note["task"] == "expression" else "mutated genes"
+    word = "gene" if note["task"] == "expression" else "mutated gene"
     score = "correlation" if note["task"] == "expression" else "AUROC"
     sentences = []
     for name, found in note["summary"].items():
         mean = found["mean_score"]
         told = "" if mean is None else f"; mean {score} {mean:.3f}"
         sentences.append(
-            f"With {name}, {found['n_better_than_chance']} of {found['targets']} {word} were "
+            f"With {name}, {found['n_better_than_chance']:,} of "
+            f"{count_of(found['targets'], word)} {'was' if found['targets'] == 1 else 'were'} "
             f"predicted better than chance ({note['chance_test']}, q < {Q:g}){told}."
         )
     return sentences + [_write_pair(pair, word, score) for pair in note["pairs"]]
@@ -104,7 +105,7 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
     better, worse = len(pair["b_better"]), len(pair["a_better"])
     text = (
         f"{score[0].upper()}{score[1:]} was higher with {pair['encoder_b']} than with "
-        f"{pair['encoder_a']} for {pair['b_higher']} of {pair['targets']} {word} (mean "
+        f"{pair['encoder_a']} for {pair['b_higher']:,} of {count_of(pair['targets'], word)} (mean "
         f"difference {pair['mean_difference']:+.3f}), significantly so for {better} and "
         f"significantly lower for {worse} (corrected resampled t-test, q < {Q:g})"
     )
@@ -112,7 +113,7 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
         return f"{text}."
     share = pair["paper_b_higher"] / pair["paper_counted"]
     return (
-        f"{text}; counted as publications do, among the {pair['paper_counted']} {word} with plain "
+        f"{text}; counted as publications do, among the {count_of(pair['paper_counted'], word)} with plain "
         f"P < {Q:g} for either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
         f"({share:.0%}), which corrects for nothing."
     )

@@ -74,7 +74,7 @@ def test_slides_that_failed_are_counted_and_their_patients_named_with_the_reason
     reasons = {row.patient_id: row.reason for row in patients.cohort.rows}
     assert reasons["TCGA-97-0001"] == "every slide failed in extraction"
     assert reasons["TCGA-97-0002"] == "every slide is without tiles"
-    assert reasons["TCGA-97-9"] == "every slide failed in extraction; no label"
+    assert reasons["TCGA-97-9"] == "every slide failed in extraction, no label"
     assert reasons[PATIENTS[4]] == ""
 
 

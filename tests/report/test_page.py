@@ -176,6 +176,21 @@ def test_one_encoder_and_three(
     assert ("all encoders on the same" in page.text) == bool(pairs)
 
 
+def test_the_two_counts_of_an_encoder_are_labelled_as_two_tests(whole: str) -> None:
+    table = re.findall(r'<table id="expression-1-encoders".*?</table>', whole, re.S)
+    heads = re.findall(r"<th scope=\"col\"[^>]*>([^<]+)</th>", table[0])
+    assert heads[-2:] == [
+        "better than chance, q &lt; 0.05", "as publications count, P &lt; 0.05",
+    ]  # fmt: skip
+
+
+def test_the_footer_says_how_chance_and_scores_are_had(whole: str) -> None:
+    told = Page(whole).text
+    for words in ("means of the folds", "pooled over genes", "tail is taken for exponential",
+                  "correlations about the means of folds"):  # fmt: skip
+        assert words in told
+
+
 def test_nothing_scored_is_said(tmp_path: Path, evaluations: SimpleNamespace) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "expression", ENCODERS, [])
@@ -372,6 +387,6 @@ def test_a_browser_sorts_and_searches(large: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     (told,) = re.findall(r"<title>(.*?)</title>", done.stdout)[:1]
     assert told == (
-        '["1101101101","GENE0000 of 1555","GENE1554 of 1555",true,"–",'
+        '["11011110111101","GENE0000 of 1555","GENE1554 of 1555",true,"–",'
         '"GENE0012 of 2","2 of 1,555 genes",1,true]'
     )
