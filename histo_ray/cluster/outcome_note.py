@@ -27,7 +27,7 @@ from histo_ray.report.outcome_words import (
     tell_far_off,
     write_sentences,
 )
-from histo_ray.report.words import count_of
+from histo_ray.report.words import count_of, name_first
 from histo_ray.store.tables import TableFolder
 
 FEW_POSITIVES = 20
@@ -82,12 +82,12 @@ def find_doubts(plan: OutcomePlan) -> Iterator[str]:
     if task_of(config) == "mutation":
         positives = np.nansum(patients.labels.values, axis=0)
         few = [
-            f"{gene}: {count_of(int(number), 'positive')}"
+            f"{gene} {int(number)}"
             for gene, number in zip(patients.labels.targets, positives, strict=True)
             if number < FEW_POSITIVES
         ]
         if few:
-            yield f"few positives ({', '.join(few)}): AUROC is uncertain there"
+            yield f"few positives ({name_first(few)}): AUROC is uncertain there"
     elif not plan.permutations:
         yield "better than chance is judged by a corrected t-test, not by permuted labels"
     elif isinstance(config, ExpressionConfig) and config.transform != "rank":

@@ -112,9 +112,9 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
     if not pair["paper_counted"]:
         return f"{text}."
     share = pair["paper_b_higher"] / pair["paper_counted"]
+    counted = count_of(pair["paper_counted"], word)
     return (
-        f"{text}; counted as publications do, among the {count_of(pair['paper_counted'], word)} with plain "
-        f"P < {Q:g} for either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
+        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
         f"({share:.0%}), which corrects for nothing."
     )
 
@@ -156,8 +156,8 @@ def describe_outcome(note: Mapping[str, Any]) -> list[str]:
 
 def _tell_slides(flow: Mapping[str, Any]) -> list[str]:
     """Slides that were lost before anything was predicted, if any were."""
-    failed, empty = flow.get("slides_failed", 0), flow.get("slides_without_tiles", 0)
-    if not failed and not empty:
+    failed, empty = flow.get("slides_failed"), flow.get("slides_without_tiles", 0)
+    if failed is None or not failed + empty:  # None: a run of before they were counted
         return []
     told = f"slides: {flow['slides'] + failed} in, {failed} failed in extraction, {empty} "
     gone = flow.get("patients_lost", 0)
