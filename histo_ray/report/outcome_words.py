@@ -114,7 +114,8 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
     share = pair["paper_b_higher"] / pair["paper_counted"]
     counted = count_of(pair["paper_counted"], word)
     return (
-        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
+        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for "
+        f"either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
         f"({share:.0%}), which corrects for nothing."
     )
 
