@@ -99,10 +99,11 @@ def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
         Column(f"median {metric}"),
         Column("best", about="Highest score"),
         Column("best gene", number=False),
-        Column("better than chance, q < 0.05", about=f"{test} After Benjamini-Hochberg over genes"),
+        Column("q < 0.05", "better than chance", f"{test} After Benjamini-Hochberg over genes"),
         Column(
-            "as publications count, P < 0.05",
-            about="Another test, uncorrected: of the mean prediction as if it knew nothing of the "
+            "P < 0.05",
+            "as publications count",
+            "Another test, uncorrected: of the mean prediction as if it knew nothing of the "
             "labels. Not to be compared with the column before",
         ),
     ]
