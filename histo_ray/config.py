@@ -199,7 +199,9 @@ def parse_settings(kind: type[S], values: dict[str, Any], origin: str) -> S:
             if problem["type"] == "extra_forbidden":
                 text = "unknown key"
             elif problem["type"] == "missing":
-                text = "missing"
+                flag = "--" + key.replace("_", "-")
+                where = "give it" if origin == "flags" else f"add it to the file or give {flag}"
+                text = f"missing; {where} (--help says what it is)"
             else:
                 text += f" (found {problem['input']!r})" if key else ""
             if origin == "flags" and key:

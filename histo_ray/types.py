@@ -26,6 +26,15 @@ class Mpp(NamedTuple):
     y: float
 
 
+MARKS = frozenset({"true", "yes", "y", "1", "1.0"})
+"""Cells of a column that say yes, in lower case."""
+
+
+def is_marked(cell: Any) -> bool:
+    """Whether a cell of a table says yes."""
+    return str(cell).strip().lower() in MARKS
+
+
 @dataclass(frozen=True)
 class Slide:
     """One row of a manifest."""
@@ -41,6 +50,11 @@ class Slide:
     """Microns per pixel from the manifest; overrides the file."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's further columns."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the manifest's column `synthetic` marks it as nobody's tissue."""
+        return is_marked(self.extra.get("synthetic"))
 
 
 @dataclass(frozen=True)
@@ -280,3 +294,7 @@ class RunRow:
     n_tiles: int
     seconds: float
     """From the slide's first work to its commit."""
+    patient_id: str = ""
+    """Of a slide; empty of a tile set."""
+    synthetic: bool = False
+    """Whether its manifest or tile table marks it as nobody's tissue."""

@@ -19,6 +19,9 @@ OUTCOMES = {
     "mutation": "which encoder predicts mutated genes best: heads on patients' vectors or bags",
 }
 
+UNUSED = {"expression": ("sequenced",), "mutation": ("transform", "clip_at")}
+"""Settings that both tasks share, as keys of one `--config` too, but that one has no use for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tasks of the verb."""
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tissue.set_defaults(run=run_tissue)
     for task, text in OUTCOMES.items():
         sub = tasks.add_parser(task, help=text, description=text)
-        add_settings(sub, _outcome_config(task))
+        add_settings(sub, _outcome_config(task), without=UNUSED[task])
         sub.add_argument("--json", action="store_true", help="print run.json")
         sub.set_defaults(run=run_outcome)
 
@@ -56,6 +59,7 @@ def run_outcome(args: argparse.Namespace) -> int:
     """Evaluate, and say what can be predicted and how the encoders compare."""
     kind = _outcome_config(args.task)
     config: ExpressionConfig | MutationConfig = read_settings(args, kind)
+    check_inputs(config)
     from histo_ray.cluster import outcome_run
     from histo_ray.report.outcome_words import describe_outcome
 
@@ -64,16 +68,46 @@ def run_outcome(args: argparse.Namespace) -> int:
     return 0
 
 
+def check_inputs(config: "ExpressionConfig | MutationConfig") -> None:
+    """See that store and files are there, before imports that take longer than the mistake.
+
+    Raises:
+        HistoRayError: One of them is not.
+    """
+    from histo_ray.cohort.genes import BUILT_IN
+    from histo_ray.errors import ConfigError
+    from histo_ray.storage import locate
+    from histo_ray.store.store import open_store
+
+    open_store(config.store)
+    files = {
+        "labels": config.labels,
+        "--genes": "" if config.genes in BUILT_IN else config.genes,
+        "--sequenced": config.sequenced,
+        "--fold-file": config.fold_file,
+    }
+    for what, uri in files.items():
+        if not uri:
+            continue
+        system, path = locate(uri)
+        if system.get_file_info(path).type.name == "NotFound":
+            raise ConfigError(f"{what} {uri}: no such file, wanted one; check the path")
+
+
 class Lines:
     """Progress on stderr, a line now and then and one at the end."""
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._told = (-1, -1)
 
     def report(self, done: int, total: int) -> None:
         """Show how many repeats are done."""
+        if (done, total) == self._told:
+            return
         if done == total or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
+            self._told = done, total
             tell(f"{done}/{total} repeats judged")
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -12,10 +12,14 @@ from histo_ray.errors import ConfigError
 S = TypeVar("S", bound=Settings)
 
 
-def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """Add `--config` and one flag for each field of `kind`."""
+def add_settings(
+    parser: argparse.ArgumentParser, kind: type[Settings], without: Collection[str] = ()
+) -> None:
+    """Add `--config` and one flag for each field of `kind`, but for those `without` a use here."""
     parser.add_argument("--config", metavar="RUN.toml", help="TOML file; its keys are these flags")
     for name, field in kind.model_fields.items():
+        if name in without:
+            continue
         flag = "--" + name.replace("_", "-")
         inner = next(a for a in _alternatives(field.annotation) if a is not type(None))
         text = field.description or ""
@@ -51,7 +55,7 @@ def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
         for name in _tuples(kind):
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
-    given = {name: getattr(args, name) for name in kind.model_fields}
+    given = {name: getattr(args, name, None) for name in kind.model_fields}
     values |= {name: value for name, value in given.items() if value is not None}
     return parse_settings(kind, values, origin)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page; print the main sentence of each task and where the page is."""
     from histo_ray.report.page import summarise, write_report
+    from histo_ray.report.runs import choose_runs
+    from histo_ray.report.words import count_of
 
     path = write_report(args.store, args.out, args.runs)
     findings = summarise(args.store, args.runs)
+    others = choose_runs(args.store, args.runs).others
+    if others:
+        told = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
+        print(f"report: {told} not shown; the page lists them, --run shows them", file=sys.stderr)
     if args.json:
         said = [
             {"task": f.task, "run_id": f.run_id, "sentence": f.sentence, "synthetic": f.synthetic}

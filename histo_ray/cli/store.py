@@ -47,6 +47,8 @@ def run_ls(args: argparse.Namespace) -> int:
     if args.json:
         print(slides.to_json(orient="records", indent=2))
     else:
+        known = slides["tile_mpp"].map(lambda mpp: f"{mpp:g}" if mpp else "-")
+        slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
         print(slides.to_string(index=False) if len(slides) else "the store holds no partition yet")
     return 0
 

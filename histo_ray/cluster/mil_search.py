@@ -16,8 +16,6 @@ from histo_ray.cluster.outcome_repeat import Answers, piece_name, write_answer
 from histo_ray.cluster.outcome_search import Report
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, run_trials
-from histo_ray.config import parse_settings
-from histo_ray.errors import ConfigError
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.fold import judge_mil_fold
@@ -67,29 +65,6 @@ class _Job(NamedTuple):
     def rivals(self) -> bool:
         """Whether several settings compete, and so have to report each epoch."""
         return len(self.plan.settings) > 1
-
-
-def parse_variants(texts: Sequence[str]) -> dict[str, MilSettings]:
-    """Settings of attention heads from `KEY=VALUE[,VALUE...]`: all combinations, by name.
-
-    Raises:
-        ConfigError: Unknown keys or values that are none.
-    """
-    choices: dict[str, list[str]] = {}
-    for text in texts:
-        key, equals, values = text.partition("=")
-        if not equals or not values or key in choices:
-            raise ConfigError(
-                f"--mil {text!r}: wanted KEY=VALUE or KEY=VALUE,VALUE, each key once; known keys: "
-                f"{', '.join(MilSettings.model_fields)}"
-            )
-        choices[key.replace("-", "_")] = values.split(",")
-    variants = {}
-    for combination in itertools.product(*choices.values()):
-        chosen = dict(zip(choices, combination, strict=True))
-        name = ",".join(f"{k}={v}" for k, v in chosen.items() if len(choices[k]) > 1)
-        variants[name] = parse_settings(MilSettings, chosen, "--mil")
-    return variants
 
 
 def search_heads(

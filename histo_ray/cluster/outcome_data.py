@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.cluster.outcome_lost import Manifested, read_manifested, tell_lost
 from histo_ray.cohort.expression import read_expression
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.folds import name_some
@@ -24,8 +25,9 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.outcome_config import MutationConfig, OutcomeConfig
+from histo_ray.report.words import count_of
 from histo_ray.store.layout import is_given
-from histo_ray.store.store import Store
+from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, Receipt
 
 BAGS = "bags"
@@ -71,6 +73,8 @@ class Patients:
     """(P,) what stays in one fold."""
     slides: tuple[str, ...]
     """Slides with tiles of every encoder: the ones that are pooled."""
+    manifested: Manifested
+    """What became of the others, and which are nobody's tissue."""
     notes: tuple[str, ...]
     """What a reader must know."""
 
@@ -108,7 +112,10 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     have = {slides.encoder: {patients[name] for name in slides.full} for slides in found}
     apart = {p for p in set.intersection(*have.values()) if not counts[p]}  # no slide in common
     features = {encoder: people - apart for encoder, people in have.items()}
-    cohort = join_cohort(features, counts, sites, labels)
+    given = {key.slide_id for key in open_store(config.store).list_keys() if is_given(key.tiling)}
+    by_encoder = {slides.encoder: slides.receipts for slides in found}
+    manifested = read_manifested(config.store, by_encoder, given)
+    cohort = tell_lost(join_cohort(features, counts, sites, labels), manifested.lost)
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
@@ -118,7 +125,12 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
         )
     usable = prepare_labels(cohort.labels, task, config.folds, config, groups)
     return Patients(
-        cohort, usable, groups, tuple(sorted(common)), _compare_slides(found, common, patients)
+        cohort,
+        usable,
+        groups,
+        tuple(sorted(common)),
+        manifested,
+        _compare_slides(found, common, patients),
     )
 
 
@@ -234,8 +246,8 @@ def _compare_slides(
         lost = sorted(patients.keys() - slides.full.keys())
         if lost:
             notes.append(
-                f"{slides.encoder} lacks {len(lost)} slides that another encoder has "
-                f"({name_some(lost)}): encoders are compared on the {len(common)} slides common "
-                "to all"
+                f"{slides.encoder} lacks {count_of(len(lost), 'slide')} that another encoder has "
+                f"({name_some(lost)}): encoders are compared on the "
+                f"{count_of(len(common), 'slide')} common to all"
             )
     return tuple(notes)

@@ -14,16 +14,20 @@ import pyarrow as pa
 from histo_ray._version import __version__
 from histo_ray.cluster.outcome_data import Patients, StoredSlides, task_of
 from histo_ray.cohort.outcome_folds import OutcomeFolds
+from histo_ray.errors import ConfigError
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
 from histo_ray.learn.statistics import count_as_paper
+from histo_ray.report.doubts import tell_synthetic
 from histo_ray.report.outcome_words import (
     list_best,
     summarise_encoder,
     summarise_pair,
+    tell_far_off,
     write_sentences,
 )
+from histo_ray.report.words import count_of, name_first
 from histo_ray.store.tables import TableFolder
 
 FEW_POSITIVES = 20
@@ -49,33 +53,32 @@ class OutcomePlan:
 def tell_cohort(patients: Patients) -> Iterator[str]:
     """Who is judged, and who is not, before anything runs."""
     cohort, labels = patients.cohort, patients.labels
+    judged = len(cohort.patients)
     yield (
-        f"{len(cohort.patients)} patients are judged: {cohort.with_features} have slides, "
+        f"{count_of(judged, 'patient')} {'is' if judged == 1 else 'are'} judged: "
+        f"{cohort.with_features} have slides, "
         f"{cohort.with_labels} a label, {cohort.features_only} slides but no label, "
         f"{cohort.labels_only} a label but no slides"
     )
     for encoder, count in cohort.lost.items():
         if count:
-            yield f"{count} labelled patients have no slides of {encoder}"
-    yield f"{len(labels.targets)} genes, {len(labels.dropped)} left out"
+            yield f"{count_of(count, 'labelled patient')} without slides of {encoder}"
+    yield f"{count_of(len(labels.targets), 'gene')}, {len(labels.dropped)} left out"
     yield from (*labels.notes, *cohort.notes)
 
 
 def find_doubts(plan: OutcomePlan) -> Iterator[str]:
     """What a reader must know before he believes a figure."""
     config, patients = plan.config, plan.patients
+    marked = sum(name in patients.manifested.synthetic for name in patients.slides)
+    if marked:
+        yield tell_synthetic(marked, len(patients.slides), "slide", "manifest")
     yield from patients.notes
-    sites = {site for some in patients.cohort.sites for site in some}
-    if config.keep_together == "patient" and len(sites) > 1:
-        yield (
-            f"patients of one site ({len(sites)} sites) are in several folds: embeddings know the "
-            "site, so scores may rest on it; --keep-together site shows what is left without"
-        )
-    elif not sites:
-        yield "no site of any patient is known, so what scores owe to sites cannot be told"
+    yield from _doubt_sites(plan)
     count = len(patients.cohort.patients)
     if count < FEW_PATIENTS:
-        yield f"{count} patients only: intervals are wide, and choices inside folds unsteady"
+        only = count_of(count, "patient")
+        yield f"{only} only: intervals are wide, and choices inside folds unsteady"
     if task_of(config) == "mutation":
         positives = np.nansum(patients.labels.values, axis=0)
         few = [
@@ -84,9 +87,40 @@ def find_doubts(plan: OutcomePlan) -> Iterator[str]:
             if number < FEW_POSITIVES
         ]
         if few:
-            yield f"few positives ({', '.join(few)}): AUROC is uncertain there"
+            yield f"few positives ({name_first(few)}): AUROC is uncertain there"
     elif not plan.permutations:
         yield "better than chance is judged by a corrected t-test, not by permuted labels"
+    elif isinstance(config, ExpressionConfig) and config.transform != "rank":
+        yield (
+            "P against chance pools the permuted genes, as if chance gave every gene the same "
+            f"distribution of scores; with --transform {config.transform} it may not: judge by "
+            "--transform rank, or by --permutations 0"
+        )
+
+
+def _doubt_sites(plan: OutcomePlan) -> Iterator[str]:
+    """Whether scores may rest on sites, and how that can be seen."""
+    config, cohort = plan.config, plan.patients.cohort
+    sites = {site for some in cohort.sites for site in some}
+    if not sites:
+        yield "no site of any patient is known, so what scores owe to sites cannot be told"
+    elif len(sites) == 1:
+        yield (
+            "all patients whose site is known are of one, so what scores owe to it cannot be "
+            "told, and --keep-together site is impossible: only patients of other sites can tell"
+        )
+    elif config.keep_together == "patient":
+        told = (
+            f"patients of one site ({len(sites)} sites) are in several folds: embeddings know the "
+            "site, so scores may rest on it; "
+        )
+        try:
+            apart = len(set(cohort.groups("site")))
+        except ConfigError:  # patients with slides of several sites tie all of them together
+            yield told + "patients of several sites tie all together, so no fold can be without"
+            return
+        fewer = f" --folds {apart}" if apart < config.folds else ""
+        yield f"{told}--keep-together site{fewer} shows what is left without"
 
 
 def write_note(
@@ -127,8 +161,10 @@ def write_note(
         },
         "cohort": {
             "slides": len(slides),
+            "slides_failed": len(plan.patients.manifested.failed),
             "slides_without_tiles": len(slides) - len({n for f in plan.found for n in f.full}),
             "slides_used": len(plan.patients.slides),
+            "patients_lost": len(plan.patients.manifested.lost),
             "patients_with_features": cohort.with_features,
             "patients_with_labels": cohort.with_labels,
             "patients_used": len(cohort.patients),
@@ -140,12 +176,20 @@ def write_note(
         "settings": config.model_dump(mode="json"),
         "versions": {"histo_ray": __version__, "python": platform.python_version()}
         | {package: version(package) for package in packages},
-        "warnings": list(warnings),
+        "warnings": [*warnings, *_doubt_ranges(targets)],
         **summarise(targets, tables["comparisons"].to_pylist(), plan.permutations),
     }
     note["sentences"] = write_sentences(note)
     folder.write_note("run", note)
     return note
+
+
+def _doubt_ranges(targets: list[dict[str, Any]]) -> list[str]:
+    """Of encoders whose predictions explode."""
+    r2: dict[str, list[float]] = {}
+    for row in targets:
+        r2.setdefault(row["encoder"], []).append(row["r2"])
+    return [told for name, values in r2.items() if (told := tell_far_off(name, values))]
 
 
 def summarise(
@@ -160,7 +204,10 @@ def summarise(
         by_pair.setdefault((row["encoder_a"], row["encoder_b"]), []).append(row)
     test = "corrected resampled t-test"
     if permutations:
-        test = f"permutation test with {permutations} refits"
+        test = (
+            f"permutation test, {count_of(permutations, 'permuted gene')} refitted and pooled, "
+            "tail extrapolated"
+        )
     return {
         "chance_test": test,
         "summary": {name: summarise_encoder(rows) for name, rows in by_encoder.items()},

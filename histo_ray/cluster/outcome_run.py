@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histo_ray.cluster.mil_search import MilPlan, parse_variants, search_heads
+from histo_ray.cluster.finished import Evaluation
+from histo_ray.cluster.mil_variants import parse_variants
 from histo_ray.cluster.outcome_data import (
     BAGS,
     draw_outcome_folds,
@@ -20,9 +21,7 @@ from histo_ray.cluster.outcome_data import (
 )
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
 from histo_ray.cluster.outcome_repeat import Answers
-from histo_ray.cluster.outcome_search import Resources, search_configurations
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
-from histo_ray.cluster.tissue_run import Evaluation
 from histo_ray.config import digest
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
@@ -33,7 +32,7 @@ from histo_ray.learn.statistics import permute_targets
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
 
-OUTCOME_VERSION = 1
+OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
 PIECES = "pieces"
 """Folder of what is done of an unfinished run."""
@@ -54,7 +53,7 @@ def run_outcome(
 
     Args:
         config: What to do.
-        say: Called with lines worth knowing before the work: who is judged, and what is doubtful.
+        say: Called with lines worth knowing before the work: who is judged.
         report: Called with (repeats done, repeats in all); of attention heads: folds.
 
     Raises:
@@ -79,8 +78,6 @@ def run_outcome(
     for line in tell_cohort(patients):
         say(line)
     warnings = list(find_doubts(plan))
-    for warning in warnings:
-        say(warning)
     began = time.monotonic()
     answers = _set_answers(plan)
     _search(store, folder.child(PIECES), plan, features, answers, report)
@@ -148,7 +145,10 @@ def _search(
     answers: Answers,
     report: Progress,
 ) -> None:
-    """Judge every configuration."""
+    """Judge every configuration. Only here Ray is wanted, and its import takes seconds."""
+    from histo_ray.cluster.mil_search import MilPlan, search_heads
+    from histo_ray.cluster.outcome_search import Resources, search_configurations
+
     config = plan.config
     if features:
         search_configurations(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from histo_ray.cluster.work import SlideWork
+from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.slides.fingerprint import fingerprint_file
@@ -76,12 +76,12 @@ def plan_agenda(
                 wanted.append(name)
             elif change:
                 reason = f"{change} since it was stored; --replace-changed extracts it again"
-                rows.append(RunRow(slide.slide_id, name, "failed", reason, 0, 0.0))
+                rows.append(row_of(slide, name, "failed", reason))
             elif receipt.tile_count == 0:
-                rows.append(RunRow(slide.slide_id, name, "empty", receipt.empty_reason, 0, 0.0))
+                rows.append(row_of(slide, name, "empty", receipt.empty_reason))
             else:
                 tiles = receipt.tile_count
-                rows.append(RunRow(slide.slide_id, name, "skipped", "already stored", tiles, 0.0))
+                rows.append(row_of(slide, name, "skipped", "already stored", tiles))
         if wanted:
             todo.append(SlideWork(slide, tuple(wanted)))
     return Agenda(todo, rows)

@@ -24,7 +24,7 @@ from histo_ray.cluster.run import (
     start_pipeline,
 )
 from histo_ray.cluster.session import ray_session
-from histo_ray.cluster.work import SlideWork
+from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import SlidePlan, stored_name
@@ -121,7 +121,7 @@ def plan_sets(
                 wanted.append(name)
             elif same:
                 count = receipt.tile_count
-                rows.append(RunRow(tiles.name, name, "skipped", "already stored", count, 0.0))
+                rows.append(row_of(_as_slide(tiles), name, "skipped", "already stored", count))
             else:
                 changed.setdefault(tiles.name, []).append(name)
         if wanted:
@@ -231,4 +231,5 @@ def _as_slide(tiles: TileSet) -> Slide:
     """The set as what a pipeline works on."""
     first, last = tiles.paths[0], tiles.paths[-1]
     shared = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
-    return Slide(tiles.name, first[:shared].rpartition("/")[0] or first, patient_id="")
+    extra = {"synthetic": tiles.synthetic}
+    return Slide(tiles.name, first[:shared].rpartition("/")[0] or first, patient_id="", extra=extra)

@@ -4,7 +4,6 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 
 from histo_ray._version import __version__
 from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.finished import Evaluation
 from histo_ray.cluster.run import Report as ReportCounts
 from histo_ray.cluster.run import resolve_encoders
 from histo_ray.cluster.tileset_run import extract_tilesets
@@ -45,15 +45,6 @@ Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation and where it lies."""
-
-    folder: TableFolder
-    note: dict[str, Any]
-    """What `run.json` says."""
-
-
 class Said(NamedTuple):
     """What a reader must know."""
 
@@ -72,7 +63,7 @@ def run_tissue(
     Args:
         config: What to do.
         report_tiles: Called while tiles are brought into the store.
-        say: Called with lines worth knowing before the work: the cost, and what is doubtful.
+        say: Called with lines worth knowing before the work: the cost.
         report: Called with (repeats done, repeats in all).
 
     Raises:
@@ -99,10 +90,9 @@ def run_tissue(
     if done is not None:
         say(f"run {done['run_id']} is done already; nothing was computed")
         return Evaluation(folder, done)
-    warnings = find_seen(config, [tiles] if test is None else [tiles, test])
+    sets = [tiles] if test is None else [tiles, test]
+    warnings = find_marked(sets) + find_seen(config, sets)
     warnings += [] if tiles.groups is not None else [NO_GROUPS]
-    for warning in warnings:
-        say(warning)
     say(describe_cost(judged, folds, settings, config))
     began = time.monotonic()
     outcome = run_evaluation(
@@ -120,6 +110,16 @@ def run_tissue(
     note = _write_note(folder, about, outcome, truth, said, began)
     folder.delete(PIECES)
     return Evaluation(folder, note)
+
+
+def find_marked(sets: list[TileSet]) -> list[str]:
+    """Which tile sets are nobody's tissue by their own tables, in words."""
+    return [
+        f"SYNTHETIC data: the table of {tiles.name} marks its tiles so; no figure here says "
+        "anything of patients"
+        for tiles in sets
+        if tiles.synthetic
+    ]
 
 
 def find_seen(config: TissueConfig, sets: list[TileSet]) -> list[str]:

@@ -134,8 +134,24 @@ class SlideWork:
             outcome: Outcome = "failed" if name in self.problems else "empty" if empty else "done"
             reason = self.problems.get(name, empty)
             tiles = self.committed.get(name, 0)
-            rows.append(RunRow(self.slide.slide_id, name, outcome, reason, tiles, seconds))
+            rows.append(row_of(self.slide, name, outcome, reason, tiles, seconds))
         return rows
+
+
+def row_of(
+    slide: Slide,
+    encoder: str,
+    outcome: Outcome,
+    reason: str = "",
+    n_tiles: int = 0,
+    seconds: float = 0.0,
+) -> RunRow:
+    """What became of a slide, with what its manifest says and no receipt keeps."""
+    marked = slide.synthetic
+    patient = slide.patient_id
+    return RunRow(
+        slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, synthetic=marked
+    )
 
 
 def pack_batch(ready: Sequence[ReadyBlock], size: int, *, flush: bool) -> list[ReadyBlock]:

@@ -96,10 +96,11 @@ def _find_fault(
     wanted = f"wanted {n_folds}, one a fold"
     among = "" if units is None else " (groups)"
     if task == "mutation":
-        for state, name in ((1, "positives"), (0, "negatives")):
+        for state, name in ((1, "positive"), (0, "negative")):
             found = _count(values == state, units)
             if found < n_folds:
-                return f"{found} {name}{among} among {int(there.sum())} patients, {wanted}"
+                patients = count(int(there.sum()), "patient")
+                return f"{count(found, name)}{among} among {patients}, {wanted}"
         return ""
     levels, counts = np.unique(values[there], return_counts=True)
     if len(levels) == 1:

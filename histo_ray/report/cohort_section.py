@@ -19,7 +19,7 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
         if same and run is not runs[0]:
             continue
         tasks = ", ".join(one.note.task for one in runs) if same else run.note.task
-        section.blocks += [Title(tasks.capitalize()), Flow(flow_steps(run))]
+        section.blocks += [Title(tasks.capitalize()), Flow(flow_steps(run, len(extraction.failed)))]
         aside = _describe_labels(run)
         section.blocks += [Text(aside)] if aside else []
     if len(extraction.lost):
@@ -31,10 +31,21 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
     return section if section.blocks else None
 
 
-def flow_steps(run: OutcomeRun) -> list[Step]:
-    """From slides to the patients that are judged."""
+def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
+    """From slides to the patients that are judged.
+
+    Args:
+        run: The run.
+        failed: Slides that have no receipt, where the run is too old to say how many.
+    """
     cohort = run.note.cohort
+    failed = failed if cohort.slides_failed is None else cohort.slides_failed
     with_tiles = cohort.slides - cohort.slides_without_tiles
+    missed = [f"{failed:,} failed"] if failed else []
+    if cohort.slides_without_tiles:
+        missed.append(f"{cohort.slides_without_tiles:,} without tiles")
+    gone = cohort.patients_lost
+    missed += [f"with them {count_of(gone, 'patient')}"] if gone else []
     both = cohort.patients_with_features - cohort.features_only
     lacking = [
         f"{count_of(count, 'patient')} without features of {name}"
@@ -45,9 +56,9 @@ def flow_steps(run: OutcomeRun) -> list[Step]:
     left = f"{other:,} left out" if other > 0 else ""
     return [
         Step(
-            cohort.slides,
+            cohort.slides + failed,
             "slides in",
-            f"{cohort.slides_without_tiles:,} without tiles" if cohort.slides_without_tiles else "",
+            "; ".join(missed),
         ),
         Step(with_tiles, "slides with tiles", "; ".join(lacking)),
         Step(

@@ -1,7 +1,8 @@
 """What a reader should know before believing the numbers. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from histo_ray.report.outcome_words import tell_far_off
 from histo_ray.report.runs import OutcomeRun, Run
 from histo_ray.report.words import count_of, name_first
 
@@ -10,9 +11,34 @@ FEW_POSITIVES = 20
 SYNTHETIC = "SYNTHETIC"
 
 
-def is_synthetic(run: Run) -> bool:
-    """Whether a run says that nobody's tissue was judged."""
-    return SYNTHETIC in run.note.remark or any(SYNTHETIC in text for text in run.note.warnings)
+def tell_synthetic(marked: int, total: int, what: str, where: str) -> str:
+    """The warning of a run on data that a table marks.
+
+    Args:
+        marked: How many are.
+        total: Of how many.
+        what: `slide` or `tile`.
+        where: The table that says so.
+    """
+    many = f"all {count_of(total, what)}" if marked == total else f"{marked:,} of {total:,} {what}s"
+    return (
+        f"{SYNTHETIC} data: {many} marked so in the {where}; no figure here says anything of "
+        "patients"
+    )
+
+
+def is_synthetic(run: Run, marked: Collection[str] = ()) -> bool:
+    """Whether nobody's tissue was judged: the run says so, or patients of it are marked.
+
+    Args:
+        run: The run.
+        marked: Patients whose slides a manifest marks.
+    """
+    if SYNTHETIC in run.note.remark or any(SYNTHETIC in text for text in run.note.warnings):
+        return True
+    if not isinstance(run, OutcomeRun) or not marked:
+        return False
+    return bool(run.cohort.loc[run.cohort["used"], "patient_id"].isin(list(marked)).any())
 
 
 def list_doubts(run: Run) -> list[str]:
@@ -22,9 +48,10 @@ def list_doubts(run: Run) -> list[str]:
         for keyword, doubt in (
             ("site", _doubt_sites(run)),
             ("positive", _doubt_positives(run)),
-            ("slides", _doubt_lost(run)),
+            ("encoders", _doubt_lost(run)),
+            *(("labels' range", doubt) for doubt in _doubt_ranges(run)),
         ):
-            if doubt and not any(keyword in text for text in said):
+            if doubt and not any(keyword in text for text in run.note.warnings):
                 said.append(doubt)
     return said
 
@@ -51,6 +78,11 @@ def _doubt_positives(run: OutcomeRun) -> str:
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(names)}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"
     )
+
+
+def _doubt_ranges(run: OutcomeRun) -> list[str]:
+    by_encoder = run.targets.groupby("encoder", sort=False)["r2"]
+    return [told for name, r2 in by_encoder if (told := tell_far_off(str(name), r2.tolist()))]
 
 
 def _doubt_lost(run: OutcomeRun) -> str:

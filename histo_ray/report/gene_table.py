@@ -12,6 +12,15 @@ from histo_ray.report.words import format_interval, format_maybe_p, format_score
 
 METRIC_WORDS = {"pearson": "Pearson's r", "auroc": "AUROC"}
 _HEADS = {"pearson": "r", "auroc": "AUROC"}
+_OTHERS = {
+    "expression": (
+        ("Spearman", "spearman", "Rank correlation"),
+        ("R2", "r2", "1 - SSE / SST over all predictions of a repeat, mean over repeats; below 0: "
+         "worse than the mean"),
+    ),
+    "mutation": (("AUPRC", "auprc", "Average precision over all predictions of a repeat"),),
+}  # fmt: skip
+"""Head, column and meaning of what stands beside the score that decides."""
 CHANCE = {"pearson": 0.0, "auroc": 0.5}
 
 
@@ -89,6 +98,7 @@ def tabulate_targets(scores: Scores, task: str, name: str) -> Table:
     metric, mutation = METRIC_WORDS[scores.metric], task == "mutation"
     columns, cells = [Column("gene", number=False)], [scores.targets]
     first = list(scores.by_encoder.values())
+    others = _OTHERS[task]
     if mutation:
         for column, about in (("n_patients", "With a label"), ("positives", "With a mutation")):
             columns.append(Column(column.removeprefix("n_"), about=about))
@@ -99,14 +109,14 @@ def tabulate_targets(scores: Scores, task: str, name: str) -> Table:
             Column(
                 _HEADS[scores.metric],
                 encoder,
-                f"{metric} out of fold, mean over repeats",
+                f"{metric} out of fold, mean of the folds and repeats",
             ),
             Column("95 % interval", encoder, "Bootstrap over patients", sort=False),
-            *([Column("AUPRC", encoder, "Average precision")] if mutation else []),
+            *(Column(head, encoder, about) for head, _, about in others),
             Column("q", encoder, "Better than chance, after Benjamini-Hochberg over genes"),
         ]
         cells += [[format_score(score) for score in frame["score"]], _intervals(frame)]
-        cells += [[format_score(score) for score in frame["auprc"]]] if mutation else []
+        cells += [[format_score(score) for score in frame[column]] for _, column, _ in others]
         cells.append([format_maybe_p(q) for q in frame["q_chance"]])
     for (a, b), frame in scores.by_pair.items():
         group = f"{b} - {a}"

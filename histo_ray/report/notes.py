@@ -101,7 +101,12 @@ class CohortNote(Note):
     """Who was there, and who was left."""
 
     slides: int = 0
+    """With a receipt, tiles or none."""
+    slides_failed: int | None = None
+    """Of the manifest, but without a receipt; None where the run is too old to say."""
     slides_without_tiles: int = 0
+    patients_lost: int = 0
+    """Without a single slide with tiles."""
     patients_with_features: int = 0
     patients_with_labels: int = 0
     patients_used: int = 0

@@ -90,6 +90,8 @@ def main_sentence(run: OutcomeRun) -> str:
 
 def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
     metric = METRIC_WORDS[scores.metric]
+    chance = run.note.chance_test
+    test = f"{chance[:1].upper()}{chance[1:]}." if chance else ""
     columns = [
         Column("encoder", number=False),
         Column("genes", about="With a score"),
@@ -97,8 +99,13 @@ def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
         Column(f"median {metric}"),
         Column("best", about="Highest score"),
         Column("best gene", number=False),
-        Column("q < 0.05", "genes better than chance", "After Benjamini-Hochberg over genes"),
-        Column("P < 0.05", "genes better than chance", "Uncorrected, as publications count"),
+        Column("q < 0.05", "better than chance", f"{test} After Benjamini-Hochberg over genes"),
+        Column(
+            "P < 0.05",
+            "as publications count",
+            "Another test, uncorrected: of the mean prediction as if it knew nothing of the "
+            "labels. Not to be compared with the column before",
+        ),
     ]
     rows = []
     for encoder, frame in scores.by_encoder.items():

@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from histo_ray.report.words import format_p
+from histo_ray.report.words import count_of, format_maybe_p
 
 SHOWN = 12
 """Targets listed on a terminal; all are in the tables."""
+NAMED = 5
+"""Genes named of those that are left out."""
+ABSENT = "not in the table"
+"""Reason of a gene of `--genes` that the label table lacks (cohort/gather.py)."""
+FAR_OFF = -1.0
+"""R2 below which predictions are worse than a constant by as much as the labels vary."""
 Q = 0.05
 
 
@@ -81,14 +87,15 @@ def _or_none(value: float) -> float | None:
 
 def write_sentences(note: Mapping[str, Any]) -> list[str]:
     """The sentences that a paper would print: one an encoder's chance, one a pair."""
-    word = "genes" if note["task"] == "expression" else "mutated genes"
+    word = "gene" if note["task"] == "expression" else "mutated gene"
     score = "correlation" if note["task"] == "expression" else "AUROC"
     sentences = []
     for name, found in note["summary"].items():
         mean = found["mean_score"]
         told = "" if mean is None else f"; mean {score} {mean:.3f}"
         sentences.append(
-            f"With {name}, {found['n_better_than_chance']} of {found['targets']} {word} were "
+            f"With {name}, {found['n_better_than_chance']:,} of "
+            f"{count_of(found['targets'], word)} {'was' if found['targets'] == 1 else 'were'} "
             f"predicted better than chance ({note['chance_test']}, q < {Q:g}){told}."
         )
     return sentences + [_write_pair(pair, word, score) for pair in note["pairs"]]
@@ -98,17 +105,36 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
     better, worse = len(pair["b_better"]), len(pair["a_better"])
     text = (
         f"{score[0].upper()}{score[1:]} was higher with {pair['encoder_b']} than with "
-        f"{pair['encoder_a']} for {pair['b_higher']} of {pair['targets']} {word} (mean "
+        f"{pair['encoder_a']} for {pair['b_higher']:,} of {count_of(pair['targets'], word)} (mean "
         f"difference {pair['mean_difference']:+.3f}), significantly so for {better} and "
         f"significantly lower for {worse} (corrected resampled t-test, q < {Q:g})"
     )
     if not pair["paper_counted"]:
         return f"{text}."
     share = pair["paper_b_higher"] / pair["paper_counted"]
+    counted = count_of(pair["paper_counted"], word)
     return (
-        f"{text}; counted as publications do, among the {pair['paper_counted']} {word} with plain "
-        f"P < {Q:g} for either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
+        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for "
+        f"either, {pair['encoder_b']} was higher for {pair['paper_b_higher']} "
         f"({share:.0%}), which corrects for nothing."
+    )
+
+
+def tell_far_off(encoder: str, r2: Sequence[float]) -> str:
+    """What is to be said where predictions explode; empty if they do not. Pure.
+
+    Args:
+        encoder: Its name.
+        r2: Of its targets; nan does not count.
+    """
+    known = sorted(value for value in r2 if value == value)
+    if not known or known[len(known) // 2] >= FAR_OFF:
+        return ""
+    far = sum(value < FAR_OFF for value in known)
+    return (
+        f"predictions of {count_of(far, 'gene')} lie far outside the labels' range with {encoder} "
+        f"(R2 below {FAR_OFF:g}, median {known[len(known) // 2]:.3g}): a correlation does not see "
+        "that; another --head or fewer dimensions may help"
     )
 
 
@@ -117,38 +143,95 @@ def describe_outcome(note: Mapping[str, Any]) -> list[str]:
     flow, folds = note["cohort"], note["folds"]
     lines = [f"{note['remark']}"] if note["remark"] else []
     lines += [
-        f"{note['task']}: {flow['patients_used']} patients ({flow['features_only']} with slides "
-        f"but no label, {flow['labels_only']} with a label but no slides), "
-        f"{note['labels']['targets']} genes ({len(note['labels']['dropped'])} left out), "
+        f"{note['task']}: {count_of(flow['patients_used'], 'patient')} "
+        f"({flow['features_only']} with slides but no label, {flow['labels_only']} with a label "
+        f"but no slides), {count_of(note['labels']['targets'], 'gene')}, "
         f"{folds['repeats']} x {folds['n_folds']}-fold cross-validation, "
         f"{folds['kept_together']}s kept together",
-        "",
     ]
+    lines += [*_tell_slides(flow), *tell_dropped(note["labels"]["dropped"]), ""]
     lines += _tabulate(note)
     lines += ["", *note["sentences"], ""]
     return lines + [f"Beware: {warning}." for warning in note["warnings"]]
 
 
+def _tell_slides(flow: Mapping[str, Any]) -> list[str]:
+    """Slides that were lost before anything was predicted, if any were."""
+    failed, empty = flow.get("slides_failed"), flow.get("slides_without_tiles", 0)
+    if failed is None or not failed + empty:  # None: a run of before they were counted
+        return []
+    told = f"slides: {flow['slides'] + failed} in, {failed} failed in extraction, {empty} "
+    gone = flow.get("patients_lost", 0)
+    with_them = f", and with them {count_of(gone, 'patient')}" if gone else ""
+    return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
+
+
+def tell_dropped(dropped: Sequence[Mapping[str, str]]) -> list[str]:
+    """Genes that are not judged, and why; those that the label table lacks apart. Pure.
+
+    Args:
+        dropped: target and reason of each, as in `run.json`.
+    """
+    absent = [drop["target"] for drop in dropped if drop["reason"] == ABSENT]
+    others = [f"{d['target']} ({d['reason']})" for d in dropped if d["reason"] != ABSENT]
+    lines = []
+    if others:
+        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
+    if absent:
+        told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
+        lines.append(f"{told}: {_name_few(absent, ', ')}")
+    return lines
+
+
+def _name_few(names: Sequence[str], between: str) -> str:
+    more = len(names) - NAMED
+    rest = f"{between}and {more:,} more, all in run.json" if more > 0 else ""
+    return f"{between.join(names[:NAMED])}{rest}"
+
+
 def _tabulate(note: Mapping[str, Any]) -> list[str]:
-    """Scores of the best targets, encoders side by side."""
+    """Scores of the best targets, encoders side by side, and what the columns mean."""
     shown = note["shown"][:SHOWN]
     if not shown:
         return []
     names = list(note["summary"])
-    width = max(len("gene"), *(len(row["target"]) for row in shown))
-    wide = [max(20, len(name)) for name in names]
-    metric = shown[0]["metric"]
-    head = "  ".join(f"{name:>{w}}" for name, w in zip(names, wide, strict=True))
-    lines = [f"{'gene':<{width}}  {head}   {metric} [95 % interval]"]
-    for row in shown:
-        cells = []
-        for name, w in zip(names, wide, strict=True):
-            found = row["by_encoder"][name]
-            text = "none"
-            if found["score"] is not None:
-                text = f"{found['score']:.3f} [{found['low']:.2f}, {found['high']:.2f}]"
-            cells.append(f"{text:>{w}}")
-        pairs = "".join(f"   q = {format_p(q)}" for q in row["q_corrected"] if q is not None)
-        lines.append(f"{row['target']:<{width}}  {'  '.join(cells)}{pairs}")
+    columns = [("gene", [row["target"] for row in shown])]
+    for name in names:
+        found = [row["by_encoder"][name] for row in shown]
+        columns += [
+            (name, [_score_cell(one) for one in found]),
+            ("q chance", [format_maybe_p(one["q_chance"]) for one in found]),
+        ]
+    pairs = note["pairs"]
+    for at, pair in enumerate(pairs):
+        versus = "" if len(pairs) == 1 else f" {pair['encoder_b']} - {pair['encoder_a']}"
+        cells = [row["q_corrected"][at : at + 1] or [None] for row in shown]
+        columns.append((f"q difference{versus}", [format_maybe_p(q) for (q,) in cells]))
+    lines = _lay_out(columns)
     left = note["labels"]["targets"] - len(shown)
-    return lines + ([f"... and {left} more in targets.parquet"] if left > 0 else [])
+    lines += [f"... and {left:,} more in targets.parquet"] if left > 0 else []
+    metric = {"pearson": "Pearson's r", "auroc": "AUROC"}[shown[0]["metric"]]
+    lines += [
+        f"{metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over genes",
+        f"q chance: better than chance ({note['chance_test']})",
+    ]
+    return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])
+
+
+def _score_cell(found: Mapping[str, Any]) -> str:
+    if found["score"] is None:
+        return "none"
+    low, high = ("-" if found[end] is None else f"{found[end]:.2f}" for end in ("low", "high"))
+    return f"{found['score']:.3f} [{low}, {high}]"
+
+
+def _lay_out(columns: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Columns under their heads, the first set to the left."""
+    wide = [max(len(head), *map(len, cells)) for head, cells in columns]
+    table = [[head for head, _ in columns], *zip(*(cells for _, cells in columns), strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(wide[0]), *(c.rjust(w) for c, w in zip(row[1:], wide[1:], strict=True))]
+        )
+        for row in table
+    ]

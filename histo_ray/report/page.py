@@ -3,14 +3,15 @@
 import base64
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
@@ -25,6 +26,7 @@ from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
 from histo_ray.report.view import Section
 
+_FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -73,16 +75,17 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
     Raises:
         StoreError: As `write_report`.
     """
-    return _sum_up(choose_runs(store, runs).runs)
+    chosen = choose_runs(store, runs).runs
+    return _sum_up(chosen, read_extraction(store, ()).synthetic)
 
 
 def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     """The page as text; the same for the same store and time."""
     encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.note.encoders))
     looks = look_of(encoders)
-    findings = _sum_up(chosen.runs)
-    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
     extraction = read_extraction(store, encoders)
+    findings = _sum_up(chosen.runs, extraction.synthetic)
+    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
     cohort = write_cohort(outcomes, extraction)
     sections: list[Section] = [] if cohort is None else [cohort]
     for finding, run in zip(findings, chosen.runs, strict=True):
@@ -102,15 +105,18 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     return _environment().get_template("page.html.j2").render(
         store=store, now=now, version=__version__, findings=findings, doubts=doubts,
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
+        unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
-        remarks=list(remarks), sections=[write_provenance(store, chosen.runs), *sections],
+        remarks=list(remarks),
+        sections=[write_provenance(store, chosen.runs, chosen.others), *sections],
         script=Markup(script),  # noqa: S704 - ours
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )  # fmt: skip
 
 
-def _sum_up(runs: Sequence[Run]) -> list[Finding]:
+def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
+    """What each run comes to; `marked` are patients whom a manifest calls synthetic."""
     findings = []
     for number, run in enumerate(runs):
         if isinstance(run, TissueRun):
@@ -118,12 +124,13 @@ def _sum_up(runs: Sequence[Run]) -> list[Finding]:
         else:
             sentence = main_sentence(run)
         name = f"{run.note.task}-{number}"
-        findings.append(Finding(run.note.task, run.run_id, sentence, is_synthetic(run), name))
+        synthetic = is_synthetic(run, marked)
+        findings.append(Finding(run.note.task, run.run_id, sentence, synthetic, name))
     return findings
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         finalize=_mend,
@@ -131,6 +138,14 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["flags"] = _keep_flags
+    return environment
+
+
+def _keep_flags(text: str) -> Markup:
+    """Set `--flags` as code, so that no line ends inside of one."""
+    marked = _FLAG.sub(r"<code>\g<0></code>", str(escape(_mend(text))))
+    return Markup(marked)  # noqa: S704 - escaped before
 
 
 def _mend(value: object) -> object:

@@ -1,12 +1,13 @@
 """What was run, in plain words."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
-from histo_ray.report.runs import OutcomeRun, Run, TissueRun
+from histo_ray.report.runs import OutcomeRun, Run, TissueRun, Unshown
 from histo_ray.report.view import Card, Cards, Column, Section, Table
 from histo_ray.report.words import count_of
 from histo_ray.store.place import place_at
@@ -17,8 +18,8 @@ _SHORT = 16
 _MODELS, _CARD = "models", "model.json"
 
 
-def write_provenance(store: str, runs: list[Run]) -> Section:
-    """Runs, encoders, labels, folds, seeds and versions."""
+def write_provenance(store: str, runs: list[Run], others: Sequence[Unshown] = ()) -> Section:
+    """Runs, encoders, labels, folds, seeds and versions; and which runs are not shown."""
     section = Section("what", "What was run")
     cards = []
     for run in runs:
@@ -27,7 +28,34 @@ def write_provenance(store: str, runs: list[Run]) -> Section:
         title = f"{run.note.task.capitalize()}: {run.run_id}"
         cards.append(Card(title, said, _list_settings(run)))
     section.blocks += [_tabulate_encoders(store, runs), Cards(cards)]
+    if others:
+        section.blocks.append(_tabulate_others(store, others))
     return section
+
+
+def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
+    columns = [
+        *(Column(head, number=False) for head in ("run", "task", "when (UTC)", "encoders")),
+        Column("repeats"),
+        Column("folds"),
+    ]
+    rows = [
+        [
+            other.run_id,
+            other.task,
+            f"{other.note.created:%Y-%m-%d %H:%M}" if other.note.created_at else "–",
+            ", ".join(getattr(other.note, "encoders", {})),
+            f"{other.note.folds.repeats:,}",
+            f"{other.note.folds.n_folds:,}",
+        ]
+        for other in others
+    ]
+    note = (
+        f"This page shows the newest run of each task, or those named. Another: histo-ray report "
+        f"{store} --run {others[0].run_id}; --run again for more beside it."
+    )
+    title = f"{count_of(len(others), 'other run')} in this store, not shown"
+    return Table("other-runs", title, columns, rows, note=note)
 
 
 def read_card(store: str, encoder: str) -> dict[str, Any] | None:

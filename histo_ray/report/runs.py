@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -45,6 +45,14 @@ class OutcomeRun:
 Run = TissueRun | OutcomeRun
 
 
+class Unshown(NamedTuple):
+    """A run that is in the store and not in the report."""
+
+    task: str
+    run_id: str
+    note: RunNote
+
+
 @dataclass
 class Chosen:
     """What a report is about."""
@@ -53,6 +61,8 @@ class Chosen:
     """In the order of `TASKS`."""
     problems: list[str] = field(default_factory=list)
     """Runs that could not be read, one line each."""
+    others: list[Unshown] = field(default_factory=list)
+    """Runs that are whole and that the report is not about, the newest of each task first."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,12 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
         of_task = [one for one in found if one.task == task]
         chosen.problems += [one.problem for one in of_task if one.problem and not runs]
         _choose(of_task, runs, chosen)
+        shown = {(run.note.task, run.run_id) for run in chosen.runs}
+        chosen.others += [
+            Unshown(task, one.run_id, one.note)
+            for one in _newest_first(of_task)
+            if one.note is not None and (task, one.run_id) not in shown
+        ]
     if not chosen.runs:
         raise StoreError(
             f"store {store}: no evaluation that can be read ({'; '.join(chosen.problems)}), wanted "
@@ -164,9 +180,7 @@ def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: Chosen) -> Non
         wanted = [one for one in found if one.run_id in runs]
         chosen.problems += [one.problem for one in wanted if one.problem]
     else:
-        wanted = [one for one in found if one.note is not None]
-        wanted.sort(key=lambda one: one.run_id, reverse=True)
-        wanted.sort(key=lambda one: one.note.created if one.note else OLDEST, reverse=True)
+        wanted = _newest_first(found)
     for one in wanted:
         if one.note is None:
             continue
@@ -177,6 +191,13 @@ def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: Chosen) -> Non
             continue
         if not runs:
             return
+
+
+def _newest_first(found: Sequence[_Found]) -> list[_Found]:
+    """Those with a note."""
+    wanted = [one for one in found if one.note is not None]
+    wanted.sort(key=lambda one: one.run_id, reverse=True)
+    return sorted(wanted, key=lambda one: one.note.created if one.note else OLDEST, reverse=True)
 
 
 def _read_run(found: _Found, note: RunNote) -> Run:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+FAR = 1000.0
+"""From here on a score is written with an exponent."""
+
 
 def describe_run(note: dict[str, Any]) -> list[str]:
     """What `run.json` says, as lines for a person. Pure."""
@@ -85,6 +88,8 @@ def format_score(score: float, signed: bool = False) -> str:
     """A score or a difference with three digits; a dash where there is none. Pure."""
     if score != score:
         return "–"
+    if abs(score) >= FAR:
+        return f"{score:.1e}"
     return f"{score:+.3f}" if signed else f"{score:.3f}"
 
 

@@ -91,7 +91,8 @@ def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Place, base: str) 
     source = _quote_files(root, base, f"{RUNS}/*.parquet")
     connection.execute(
         "CREATE VIEW runs AS SELECT parse_filename(filename, true) AS run_id, "  # noqa: S608
-        f"* EXCLUDE (filename) FROM read_parquet({source}, filename = true)"
+        f"* EXCLUDE (filename) FROM read_parquet({source}, filename = true, "
+        "union_by_name = true)"  # older tables have fewer columns
     )
 
 

@@ -65,7 +65,7 @@ def write_demo_tiles(
         mpp: Microns per px.
 
     Returns:
-        Path of the table: `path` (relative to its folder), `label` and `group`.
+        Path of the table: `path` (relative to its folder), `label`, `group` and `synthetic`.
     """
     shares = [len(part) for part in np.array_split(np.arange(per_class), PATIENTS)]
     jobs = [(label, patient) for label in CLASSES for patient in range(PATIENTS)]
@@ -78,10 +78,10 @@ def write_demo_tiles(
         for number, tile in enumerate(tiles):
             path = f"{label}/{label}-p{patient:02}-{number:03}.png"
             cv2.imwrite(str(folder / path), cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))
-            rows.append((path, label, f"SYN-P{patient:02}"))
+            rows.append((path, label, f"SYN-P{patient:02}", "true"))
     table = folder / TABLE
     with table.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("path", "label", "group"), *rows])
+        csv.writer(stream).writerows([("path", "label", "group", "synthetic"), *rows])
     return table
 
 

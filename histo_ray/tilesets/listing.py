@@ -10,6 +10,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import is_local, locate
 from histo_ray.tilesets.image import SUFFIXES
+from histo_ray.types import is_marked
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
 
@@ -34,6 +35,8 @@ class Listing:
     has_groups: bool = False
     base: str = ""
     """Folder that paths are shown from."""
+    synthetic: bool = False
+    """Whether the table marks a tile as nobody's tissue, in a column `synthetic`."""
 
 
 def list_source(source: str) -> Listing:
@@ -114,6 +117,7 @@ def _list_table(source: str) -> Listing:
             "add it to the header"
         )
     listing = Listing(has_groups="group" in columns, base=resolve_path("", source))
+    listing.synthetic = any(is_marked(row.values.get("synthetic")) for row in rows)
     places: dict[str, int] = {}
     for row in rows:
         path, label, group = (_text(row, name) for name in ("path", "label", "group"))

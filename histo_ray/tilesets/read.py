@@ -43,7 +43,8 @@ def read_tileset(
 
     Args:
         source: A folder with one folder a class (PNG, JPEG, TIFF), or a CSV or Parquet table with
-            the columns `path`, `label` and optionally `group` (patient). Local or URI.
+            the columns `path`, `label` and optionally `group` (patient) and `synthetic`. Local or
+            URI.
         name: Slug (default: from the folder's name or the table's stem).
         report: Called now and then with the number of files read and of all.
 
@@ -74,6 +75,7 @@ def read_tileset(
         groups=tuple(entry.group for entry in entries) if listing.has_groups else None,
         digests=tuple(look.digest for look in looks),
         tile_px=tile_px,
+        synthetic=listing.synthetic,
     )
 
 

@@ -39,6 +39,8 @@ class TileSet:
     """(N,) SHA-256, in hex, of each file's decoded pixels."""
     tile_px: int
     """Edge of every tile in px."""
+    synthetic: bool = False
+    """Whether its table marks any tile as nobody's tissue; not part of the digest."""
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from PIL import Image
 
 from histo_ray.cli import main
+from histo_ray.cli.evaluate import Lines
 from histo_ray.report.words import format_p
+from histo_ray.store.store import open_store
 
 COLOURS = {"ADI": (230, 215, 225), "LYM": (120, 80, 150), "TUM": (180, 100, 160)}
 ENCODERS = ["random:resnet10t?seed=0&px=64", "random:resnet10t?seed=1&px=64"]
@@ -113,6 +117,58 @@ def test_bad_input_is_one_line_and_exit_code_2(
     errors = [line for line in capsys.readouterr().err.splitlines() if "starting" not in line]
     assert len(errors) == 1
     assert re.search(told, errors[0])
+
+
+OUTCOME = ["evaluate", "expression", "--encoder", "e"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: no store.json"),
+        (["--store", "store", "--labels", "x.csv"], "labels x.csv: no such file, wanted one"),
+        (["--store", "store", "--labels", "l.csv", "--genes", "g"], "--genes g: no such file"),
+        (["--store", "store", "--labels", "l.csv", "--fold-file", "f"], "--fold-file f: no such"),
+        (["--store", "store"], r"--labels: missing; give it \(--help says what it is\)"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_slow_is_imported(
+    flags: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    open_store("store", create=True)
+    (tmp_path / "l.csv").write_text("patient_id,G\nP,1\n")
+    monkeypatch.setitem(sys.modules, "histo_ray.cluster.outcome_run", None)  # its import fails
+    assert main([*OUTCOME, *flags]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
+def test_an_outcome_run_needs_ray_only_once_something_is_to_be_computed() -> None:
+    code = "import sys, histo_ray.cluster.outcome_run as r; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_flags_of_the_other_task_are_neither_shown_nor_taken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for task, flag in (("mutation", "--transform"), ("mutation", "--clip-at"),
+                       ("expression", "--sequenced")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            main(["evaluate", task, "--help"])
+        assert flag not in capsys.readouterr().out
+        with pytest.raises(SystemExit) as error:
+            main(["evaluate", task, "--store", "s", "--labels", "l", "--encoder", "e", flag, "x"])
+        assert error.value.code == 2
+        assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
+def test_a_line_of_progress_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for done in (1, 2, 2):
+        lines.report(done, 2)
+    assert capsys.readouterr().err.count("2/2 repeats judged") == 1
 
 
 def test_a_p_value_is_never_printed_as_zero() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.store.store import open_store
+from tests.made_up import facts_of, rows_of
 
 EXTRACT = ["extract", "--manifest", "slides.csv", "--store", "store"]
 RANDOM = ["--encoder", "random:resnet10t?seed=0"]
@@ -25,7 +27,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([*EXTRACT], "encoder: missing"),
+        ([*EXTRACT], r"--encoder: missing; give it"),
         (["extract", "--manifest", "no.csv", "--store", "s", *RANDOM], "no.csv: cannot be read"),
         ([*EXTRACT, "--encoder", "resnett50"], "did you mean resnet50"),
         ([*EXTRACT, *RANDOM, "--mpp", "0"], "mpp: .* greater than or equal to 0.05"),
@@ -83,6 +85,20 @@ def test_a_store_is_listed_verified_queried_and_swept(capsys: pytest.CaptureFixt
     assert main(["store", "sql", "store", "select count(*) as n from embeddings", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"n": 0}]
     assert main(["store", "sql", "store", "selct"]) == 2
+
+
+def test_the_mpp_of_tile_sets_that_do_not_say_is_a_dash(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = open_store("store", create=True)
+    facts = facts_of("tiles", tiling="x123456789abc")
+    unsaid = facts.tiling.model_copy(update={"settings": {"tile_px": 64, "mpp": 0.0}})
+    facts = dataclasses.replace(facts, tiling=unsaid)
+    store.commit(facts.key, facts, rows_of(3))
+    for slides in ([], ["--slides"]):
+        assert main(["store", "ls", *slides, "store"]) == 0
+        _, row = capsys.readouterr().out.splitlines()
+        assert " - " in row
 
 
 def test_encoders_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from histo_ray.cluster.tissue_run import find_seen
+from histo_ray.cluster.tissue_run import find_marked, find_seen
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.run import finetune
 from histo_ray.learn.config import TissueConfig
@@ -26,3 +26,15 @@ def test_an_encoder_that_learned_from_the_judged_tiles_is_named(tmp_path: Path) 
     (warning,) = find_seen(config, sets)
     assert warning.startswith("tuned was fine-tuned on the tiles of tiles")
     assert find_seen(config, sets[1:]) == []
+
+
+def test_tiles_that_their_table_marks_are_called_synthetic(tmp_path: Path) -> None:
+    table = write_demo_tiles(tmp_path / "drawn", 6, tile_px=48)
+    drawn = read_tileset(str(table))
+    plain = tmp_path / "drawn" / "plain.csv"
+    lines = table.read_text().splitlines()
+    plain.write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    unmarked = read_tileset(str(plain))
+    assert drawn.digest == unmarked.digest  # a mark makes no other set of it
+    (warning,) = find_marked([drawn, unmarked])
+    assert warning.startswith("SYNTHETIC data: the table of tiles marks its tiles so")

@@ -16,7 +16,9 @@ def make_scores() -> Scores:
         ("G4", "a", 0.10, 0.05, 0.20, 0.900, 8),
     ]
     columns = ["target", "encoder", "score", "low", "high", "q_chance", "positives"]
-    targets = pd.DataFrame(rows, columns=columns).assign(metric="auroc", n_patients=40, auprc=0.5)
+    targets = pd.DataFrame(rows, columns=columns).assign(
+        metric="auroc", n_patients=40, auprc=0.5, spearman=0.25, r2=-12345.6
+    )
     pairs = [
         ("G1", "a", "b", -0.09, -0.2, 0.05, 0.04, 0.03),
         ("G4", "a", "b", 0.65, 0.5, 0.7, 1e-5, 0.02),
@@ -53,5 +55,9 @@ def test_a_row_says_all_of_its_target_and_marks_the_sure_ones() -> None:
 
 def test_expression_has_neither_positives_nor_precision() -> None:
     heads = [column.head for column in tabulate_targets(make_scores(), "expression", "x").columns]
-    assert heads[:4] == ["gene", "AUROC", "95 % interval", "q"]
+    assert heads[:6] == ["gene", "AUROC", "95 % interval", "Spearman", "R2", "q"]
+    (row, *_) = tabulate_targets(make_scores(), "expression", "x").rows
+    assert row[3:5] == ("0.250", "-1.2e+04")  # predictions that explode are seen
+    assert all(column.sort for column in tabulate_targets(make_scores(), "expression", "x").columns
+               if column.head in ("R2", "Spearman"))  # fmt: skip
     assert "P, DeLong" not in heads

@@ -5,6 +5,8 @@ from histo_ray.report.outcome_words import (
     list_best,
     summarise_encoder,
     summarise_pair,
+    tell_dropped,
+    tell_far_off,
     write_sentences,
 )
 
@@ -42,7 +44,15 @@ def note() -> dict[str, Any]:
         "task": "mutation",
         "remark": "SYNTHETIC",
         "chance_test": "corrected resampled t-test",
-        "cohort": {"patients_used": 60, "features_only": 3, "labels_only": 2},
+        "cohort": {
+            "patients_used": 60,
+            "features_only": 3,
+            "labels_only": 2,
+            "slides": 48,
+            "slides_failed": 1,
+            "slides_without_tiles": 1,
+            "patients_lost": 1,
+        },
         "labels": {"targets": 3, "dropped": [{"target": "NONE", "reason": "0 positives"}]},
         "folds": {"n_folds": 5, "repeats": 50, "kept_together": "patient"},
         "warnings": ["few positives"],
@@ -80,5 +90,52 @@ def test_a_terminal_shows_who_is_judged_scores_sentences_and_doubts() -> None:
     assert lines[0] == "SYNTHETIC"
     assert "60 patients (3 with slides but no label, 2 with a label but no slides)" in lines[1]
     assert any(line.startswith("TP53") and "0.700 [0.60, 0.80]" in line for line in lines)
+    assert (
+        "slides: 49 in, 1 failed in extraction, 1 without tiles, and with them 1 patient"
+        in lines[2]
+    )
+    assert "1 gene left out: NONE (0 positives)" in lines
     assert any("1 of 3 mutated genes were predicted better than chance" in line for line in lines)
     assert lines[-1] == "Beware: few positives."
+
+
+def test_every_q_of_the_terminal_stands_under_a_name() -> None:
+    lines = describe_outcome(note())
+    at = next(at for at, line in enumerate(lines) if line.startswith("gene "))
+    head, best = lines[at], lines[at + 1]
+    assert head.split() == ["gene", "a", "q", "chance", "b", "q", "chance", "q", "difference"]
+    assert best.split() == ["TP53", "0.600", "[0.50,", "0.70]", "0.2", "0.700", "[0.60,", "0.80]",
+                            "0.01", "0.03"]  # fmt: skip
+    assert len({len(line) for line in lines[at : at + 4]}) == 1
+    assert "mean of the folds" in lines[at + 4]
+    assert lines[at + 5] == "q chance: better than chance (corrected resampled t-test)"
+    assert lines[at + 6] == "q difference: corrected resampled t-test over folds"
+
+
+def test_one_encoder_has_q_against_chance_and_three_name_their_pairs() -> None:
+    alone = note() | {"pairs": [], "summary": {"a": note()["summary"]["a"]}}
+    head = next(line for line in describe_outcome(alone) if line.startswith("gene "))
+    assert head.split() == ["gene", "a", "q", "chance"]
+    (pair_,) = note()["pairs"]
+    shown = [row | {"q_corrected": [*row["q_corrected"], 0.5]} for row in note()["shown"]]
+    several = note() | {"pairs": [pair_, pair_ | {"encoder_b": "c"}], "shown": shown}
+    head = next(line for line in describe_outcome(several) if line.startswith("gene "))
+    assert "q difference b - a" in head
+    assert "q difference c - a" in head
+
+
+def test_genes_left_out_are_named_with_reasons_and_those_that_no_table_has_apart() -> None:
+    dropped = [{"target": f"G{k}", "reason": "no variance"} for k in range(7)]
+    dropped += [{"target": "TYPO1", "reason": "not in the table"}]
+    out, absent = tell_dropped(dropped)
+    assert out.startswith("7 genes left out: G0 (no variance); ")
+    assert out.endswith("G4 (no variance); and 2 more, all in run.json")
+    assert absent == "1 gene of --genes not in the label table: TYPO1"
+    assert tell_dropped([]) == []
+
+
+def test_predictions_far_off_are_told_only_where_half_of_the_genes_are() -> None:
+    told = tell_far_off("a", [-30.0, -2.0, 0.1, NAN, -5.0])
+    assert told.startswith("predictions of 3 genes lie far outside the labels' range with a")
+    assert tell_far_off("a", [-30.0, 0.1, 0.2]) == ""
+    assert tell_far_off("a", [NAN]) == ""

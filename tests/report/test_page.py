@@ -1,5 +1,6 @@
 """The page as a whole: what stands in it, that it needs nothing beside it, and that it is safe."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from histo_ray.cli import main
 from histo_ray.errors import ConfigError
 from histo_ray.report.page import render_page, summarise, write_report
 from histo_ray.report.runs import choose_runs
+from histo_ray.store.store import open_store
+from histo_ray.types import RunRow
 
 ENCODERS = ["imgnet2048", "ftx2048"]
 GENES = ["TP53", "KRAS", "EGFR", "STK11", "NF1"]
@@ -77,7 +80,8 @@ def test_all_of_it_is_there(whole: str) -> None:
                         "Gene expression", "Mutation"]  # fmt: skip
     for told in (
         "Accuracy was", "A paper would print this of mutation.", "weights (SHA-256)",
-        "3 repeats of 5 folds, a patient is never split", "log2(x + 1)", "70 slides in",
+        "3 repeats of 5 folds, a patient is never split", "log2(x + 1)",
+        "71 slides in 1 failed; 2 without tiles",
         "2 slides lost in extraction, and why", "cannot be opened: <truncated>",
         "no label (2); no features of ftx2048 (1)", "Difference in recall, ftx2048",
         "External test set: crc-7k, 90 tiles", "as publications count", "FLAT1 no variance",
@@ -172,6 +176,20 @@ def test_one_encoder_and_three(
     assert ("all encoders on the same" in page.text) == bool(pairs)
 
 
+def test_the_two_counts_of_an_encoder_are_labelled_as_two_tests(whole: str) -> None:
+    table = re.findall(r'<table id="expression-1-encoders".*?</table>', whole, re.S)
+    groups = re.findall(r'<th class="group g" scope="colgroup">([^<]+)</th>', table[0])
+    assert groups == ["better than chance", "as publications count"]
+    assert "Not to be compared with the column before" in table[0]
+
+
+def test_the_footer_says_how_chance_and_scores_are_had(whole: str) -> None:
+    told = Page(whole).text
+    for words in ("means of the folds", "pooled over genes", "tail is taken for exponential",
+                  "correlations about the means of folds"):  # fmt: skip
+        assert words in told
+
+
 def test_nothing_scored_is_said(tmp_path: Path, evaluations: SimpleNamespace) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "expression", ENCODERS, [])
@@ -186,10 +204,59 @@ def test_synthetic_data_is_said_in_large_letters(
     text = render(store)
     assert "<strong>SYNTHETIC DATA</strong>" in text
     assert "<title>SYNTHETIC: " in text
-    assert "Everything here was computed on invented data" in Page(text).text
+    assert "Everything here is marked as invented" in Page(text).text
     evaluations.add_outcome(store, "mutation", ENCODERS[:1], GENES[:1])
-    assert "Part of this (expression) was computed on invented data" in Page(render(store)).text
+    told = Page(render(store)).text
+    assert "Part of this (expression) is marked as invented" in told
+    assert "Of the rest (mutation) nothing is known" in told
+    assert told.count("synthetic data") == 1
     assert [f.synthetic for f in summarise(str(store))] == [True, False]
+
+
+def test_slides_that_a_manifest_marks_make_a_run_synthetic_whatever_it_says(
+    tmp_path: Path, evaluations: SimpleNamespace
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    evaluations.add_outcome(store, "expression", ENCODERS[:1], GENES)
+    mark = RunRow("S", ENCODERS[0], "done", "", 9, 1.0, "TCGA-05-0000", synthetic=True)
+    open_store(str(store)).write_run("20261103T000000-cccccc", [mark])
+    assert "<strong>SYNTHETIC DATA</strong>" in render(store)
+    assert [finding.synthetic for finding in summarise(str(store))] == [True]
+    taken_back = dataclasses.replace(mark, synthetic=False)
+    open_store(str(store)).write_run("20261104T000000-dddddd", [taken_back])
+    assert [finding.synthetic for finding in summarise(str(store))] == [False]
+
+
+def test_every_slide_of_the_manifest_and_every_lost_patient_is_in_the_flow(
+    tmp_path: Path, evaluations: SimpleNamespace
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    evaluations.add_outcome(
+        store, "expression", ENCODERS[:1], GENES,
+        cohort={"slides": 48, "slides_without_tiles": 1, "slides_failed": 1, "patients_lost": 2},
+    )  # fmt: skip
+    told = Page(render(store)).text
+    assert "49 slides in 1 failed; 1 without tiles; with them 2 patients 47 slides with" in told
+
+
+def test_runs_that_are_not_shown_are_listed_with_how_to_show_them(
+    tmp_path: Path, evaluations: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    for run_id, hour in (("mutation-a", 8), ("mutation-b", 9), ("mutation-c", 7)):
+        evaluations.add_outcome(
+            store, "mutation", ENCODERS, GENES[:1], run_id,
+            created_at=f"2026-11-24T{hour:02d}:00:00+00:00",
+        )  # fmt: skip
+    told = Page(render(store)).text
+    assert "2 other runs in this store, not shown" in told
+    assert "mutation-a mutation 2026-11-24 08:00 imgnet2048, ftx2048 3 5 mutation-c" in told
+    assert f"histo-ray report {store} --run mutation-a" in told
+    assert "<code>--run</code> mutation-a" in render(store)
+    assert "1 other run in" in Page(render(store, "mutation-a", "mutation-b")).text
+    assert "not shown" not in Page(render(store, "mutation-a", "mutation-b", "mutation-c")).text
+    assert main(["report", str(store), "--out", str(tmp_path / "r.html")]) == 0
+    assert "report: 2 other runs are not shown" in capsys.readouterr().err
 
 
 def test_damage_is_told_on_the_page(tmp_path: Path, evaluations: SimpleNamespace) -> None:
@@ -319,6 +386,6 @@ def test_a_browser_sorts_and_searches(large: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     (told,) = re.findall(r"<title>(.*?)</title>", done.stdout)[:1]
     assert told == (
-        '["1101101101","GENE0000 of 1555","GENE1554 of 1555",true,"–",'
+        '["11011110111101","GENE0000 of 1555","GENE1554 of 1555",true,"–",'
         '"GENE0012 of 2","2 of 1,555 genes",1,true]'
     )

@@ -125,3 +125,13 @@ def test_a_missing_or_damaged_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(ConfigError, match="not readable as Parquet"):
         read_manifest(str(tmp_path / "bad.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "marked"), [("true", True), (" TRUE ", True), ("1", True), ("", False), ("no", False)]
+)
+def test_a_slide_is_synthetic_if_its_manifest_says_so(
+    tmp_path: Path, cell: str, marked: bool
+) -> None:
+    (slide,) = read_manifest(write(tmp_path, f"slide_id,path,synthetic\nS,a.svs,{cell}\n"))
+    assert slide.synthetic is marked

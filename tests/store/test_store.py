@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import logging
 import pickle
@@ -252,7 +253,7 @@ def test_a_run_can_be_written_anew(store: Store) -> None:
     for rows in ([row], [row, RunRow("S2", "e", "done", "", 4, 1.5)]):
         store.write_run("run1", rows)
         assert store.sql("from runs").fetchall() == [
-            ("run1", r.slide_id, r.encoder, r.outcome, r.reason, r.n_tiles, r.seconds) for r in rows
+            ("run1", *dataclasses.astuple(r)) for r in rows
         ]
 
 
