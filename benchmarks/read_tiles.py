@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,9 @@ def main() -> None:
         return
     read: Callable[[TileGrid], None]
     if reader == "plain":
-        read = lambda some: _read_plainly(path, some, level_read)  # noqa: E731
+        read = partial(_read_plainly, path, level_read)
     else:
-        read = lambda some: _read_by(reader, path, some, level_read)  # noqa: E731
+        read = partial(_read_by, reader, path, level_read)
     read(replace(grid, coords=grid.coords[:BATCH], tissue=grid.tissue[:BATCH]))
     cpu, began = time.process_time(), time.perf_counter()
     read(grid)
@@ -57,13 +58,13 @@ def main() -> None:
     )
 
 
-def _read_by(reader: str, path: str, grid: TileGrid, level_read: LevelRead) -> None:
+def _read_by(reader: str, path: str, level_read: LevelRead, grid: TileGrid) -> None:
     with open_slide(path, reader=reader) as slide:
         for start in range(0, len(grid), BATCH):
             read_batch(slide, grid, level_read, TILING.tile_px, start, start + BATCH)
 
 
-def _read_plainly(path: str, grid: TileGrid, level_read: LevelRead) -> None:
+def _read_plainly(path: str, level_read: LevelRead, grid: TileGrid) -> None:
     """As most programs do, with the cheapest filter that is right for halving."""
     edge = (TILING.tile_px, TILING.tile_px)
     with openslide.OpenSlide(path) as slide:

@@ -25,6 +25,8 @@ class Manifested:
     """Slides that the manifest marks as nobody's tissue."""
     lost: Mapping[str, str]
     """Why, by patient without a single slide with tiles."""
+    unread: tuple[str, ...]
+    """Run tables that could not be read, in words."""
 
 
 def read_manifested(
@@ -37,7 +39,7 @@ def read_manifested(
         receipts: Of the slides with any outcome but failure, by encoder and slide_id.
         given: Names of tile sets, which are no slides.
     """
-    tables, _ = read_runs(store)
+    tables, problems = read_runs(store)
     slides = {name: r for by_name in receipts.values() for name, r in by_name.items()}
     full = {n for by_name in receipts.values() for n, r in by_name.items() if r.tile_count}
     known = {*slides, *given}
@@ -50,7 +52,8 @@ def read_manifested(
     empty = {name: r.slide.patient_id for name, r in slides.items() if name not in full}
     synthetic = frozenset(find_synthetic(tables)["slide_id"])
     alive = {slides[name].slide.patient_id for name in full}
-    return Manifested(failed, empty, synthetic, _name_reasons(failed, empty, alive))
+    reasons = _name_reasons(failed, empty, alive)
+    return Manifested(failed, empty, synthetic, reasons, tuple(problems))
 
 
 def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:

@@ -73,7 +73,7 @@ def find_doubts(plan: OutcomePlan) -> Iterator[str]:
     marked = sum(name in patients.manifested.synthetic for name in patients.slides)
     if marked:
         yield tell_synthetic(marked, len(patients.slides), "slide", "manifest")
-    yield from patients.notes
+    yield from (*patients.manifested.unread, *patients.notes)
     yield from _doubt_sites(plan)
     count = len(patients.cohort.patients)
     if count < FEW_PATIENTS:

@@ -32,10 +32,9 @@ def read_extraction(store: str, encoders: Collection[str]) -> Extraction:
         encoders: Whose slides are asked for.
     """
     tables, problems = read_runs(store)
-    told = tuple(f"{problem}, so slides that it lost are not told" for problem in problems)
     return Extraction(
         last_losses(tables, encoders),
-        told,
+        tuple(problems),
         frozenset(find_synthetic(tables)["patient_id"]) - {""},
         frozenset(last_failures(tables, encoders)["slide_id"]),
     )

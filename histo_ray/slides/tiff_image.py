@@ -1,9 +1,5 @@
 """Decodes the one image of a plain TIFF: strips, odd tiles, any compression tifffile knows."""
 
-import logging
-import struct
-import zlib
-
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -11,21 +7,8 @@ from PIL import Image
 
 from histo_ray.slides.image_reader import ImageError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
+from histo_ray.slides.tiff_damage import DAMAGE
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our one line says it all
-
-_DAMAGE = (
-    tifffile.TiffFileError,
-    OSError,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,  # of which imagecodecs' errors are children
-    ZeroDivisionError,
-    struct.error,
-    zlib.error,
-)
 _TRUNCATED = "a truncated TIFF, wanted an intact one; copy the file again"
 _UNITS = {2: "inch", 3: "centimeter"}
 _AXES = ("YX", "YXS", "SYX")
@@ -50,7 +33,7 @@ def read_tiff(path: str) -> tuple[npt.NDArray[np.uint8], StatedMpp]:
             page = tiff.series[0].keyframe
             _check_layout(tiff, page)
             return _rgb(page), _stated_mpp(page)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ImageError(
             f"a damaged TIFF ({error}), wanted an intact one; copy the file again"
         ) from error

@@ -24,7 +24,7 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
         store: Local folder or URI of the store.
 
     Returns:
-        Tables as `schemas/runs.json`, oldest first, and what could not be read.
+        Tables as `schemas/runs.json`, oldest first, and a line on each that could not be read.
     """
     root = place_at(store)
     tables, problems = [], []
@@ -35,7 +35,7 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
             with root.child(f"{RUNS}/{name}").open() as file:
                 tables.append(_complete(pq.read_table(file)).to_pandas())
         except (OSError, KeyError, pa.ArrowInvalid):
-            problems.append(f"{RUNS}/{name}: cannot be read")
+            problems.append(f"{RUNS}/{name}: cannot be read, so slides that it lost are not told")
     return tables, problems
 
 

@@ -21,7 +21,8 @@ from histo_ray.store.catalog import (
     read_receipts,
     tabulate_slides,
 )
-from histo_ray.store.layout import FORMS, MARKER, Form, is_given, partition_path, run_path
+from histo_ray.store.find import choose_slides, find_partition, find_tile_set, not_there
+from histo_ray.store.layout import FORMS, MARKER, Form, partition_path, run_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.patients import read_patient_bag, tabulate_patients
@@ -47,9 +48,6 @@ from histo_ray.types import (
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-
-FEW_SLIDES = 16
-"""Of so many, a look at each is quicker than a listing of all."""
 
 
 def open_store(uri: str, create: bool = False) -> "Store":
@@ -103,7 +101,7 @@ class Store:
         Raises:
             StoreError: It is not there, or not readable.
         """
-        form, place = self._find(key)
+        form, place = find_partition(self._root, key)
         return FORMATS[form].read_receipt(place)
 
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
@@ -120,7 +118,7 @@ class Store:
         missing = wanted - there.keys()
         if missing:
             lost = min(missing)
-            raise self._unknown(lost.slide_id, lost.encoder, lost.tiling)
+            raise not_there(self._root, lost.slide_id, lost.encoder, lost.tiling)
         return read_receipts(self._root, {key: there[key] for key in wanted})
 
     def slides(self) -> "pd.DataFrame":
@@ -182,14 +180,16 @@ class Store:
             StoreError: It is not there, or in several tilings and none is named; says what is.
         """
         found: Partitions = {}
-        tilings = [path.rpartition("tiling=")[2] for path in self._folders(encoder, tiling)]
+        tilings = [
+            path.rpartition("tiling=")[2] for path in list_folders(self._root, encoder, tiling)
+        ]
         for name in tilings:
             key = PartitionKey(encoder, name, slide_id)
             form = find_form(self._root, key)
             if form is not None:
                 found[key] = form
         if not found:
-            raise self._unknown(slide_id, encoder, tiling)
+            raise not_there(self._root, slide_id, encoder, tiling)
         if len(found) > 1:
             raise StoreError(
                 f"slide {slide_id!r} of {encoder}: in tilings {name_some(k.tiling for k in found)},"
@@ -205,23 +205,7 @@ class Store:
         Raises:
             StoreError: It is not there; says what is.
         """
-        keys = [
-            key
-            for key in list_partitions(self._root, encoder)
-            if key.slide_id == name and is_given(key.tiling)
-        ]
-        if not keys:
-            there = name_some(k.slide_id for k in list_partitions(self._root) if is_given(k.tiling))
-            raise StoreError(
-                f"tile set {name!r} of encoder {encoder}: not in the store, wanted one of tile "
-                f"sets {there}; extract it first"
-            )
-        if len(keys) > 1:
-            raise StoreError(
-                f"tile set {name!r} of encoder {encoder}: stored with tiles of several sizes, "
-                "wanted one; remove the others' partitions, or extract it under another name"
-            )
-        form, place = self._find(keys[0])
+        form, place = find_partition(self._root, find_tile_set(self._root, name, encoder))
         coords, vectors = FORMATS[form].read_bag(place)
         texts = FORMATS[form].read_texts(place)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None
@@ -254,7 +238,7 @@ class Store:
             StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
             ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         """
-        partitions = self._choose_slides(encoder, tiling, slide_ids)
+        partitions = choose_slides(self._root, encoder, tiling, slide_ids)
         return pool_partitions(self._root, partitions, pool, by, class_encoder)
 
     def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
@@ -263,7 +247,7 @@ class Store:
         Raises:
             StoreError: Nothing of this encoder, or several tilings and none is named.
         """
-        partitions = self._choose_slides(encoder, tiling)
+        partitions = choose_slides(self._root, encoder, tiling)
         return tabulate_patients(read_receipts(self._root, partitions))
 
     def patient_bag(
@@ -288,7 +272,7 @@ class Store:
         Raises:
             StoreError: No tiles of this patient, or several tilings and none is named.
         """
-        partitions = self._choose_slides(encoder, tiling, slide_ids)
+        partitions = choose_slides(self._root, encoder, tiling, slide_ids)
         members = [
             Member(key, partitions[key], receipt.tile_count)
             for key, receipt in read_receipts(self._root, partitions).items()
@@ -311,7 +295,7 @@ class Store:
         Raises:
             StoreError: It does; names both and the remedy.
         """
-        for folder in self._folders(facts.name, None):
+        for folder in list_folders(self._root, facts.name, None):
             keys = list_partitions(self._root, facts.name, folder.rpartition("tiling=")[2])
             if not keys:
                 continue
@@ -346,60 +330,8 @@ class Store:
         place = self._root if target is None else target._root
         return convert_partitions(self._root, list_partitions(self._root), to, place)
 
-    def _choose_slides(
-        self, encoder: str, tiling: str | None, slide_ids: Iterable[str] | None = None
-    ) -> Partitions:
-        """All slides, or some, of an encoder in one tiling."""
-        wanted = None if slide_ids is None else set(slide_ids)
-        if wanted and len(wanted) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
-            keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(wanted)]
-            return {key: self._find(key)[0] for key in keys}
-        partitions = {
-            key: form
-            for key, form in list_partitions(self._root, encoder, tiling).items()
-            if not is_given(key.tiling)
-        }
-        if wanted is not None:
-            partitions = {key: f for key, f in partitions.items() if key.slide_id in wanted}
-            missing = wanted - {key.slide_id for key in partitions}
-            if missing:
-                raise self._unknown(min(missing), encoder, tiling)
-        if not partitions:
-            raise self._unknown(None, encoder, tiling)
-        tilings = {key.tiling for key in partitions}
-        if len(tilings) > 1:
-            raise StoreError(
-                f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; "
-                "name it with tiling="
-            )
-        return partitions
-
-    def _folders(self, encoder: str, tiling: str | None) -> list[str]:
-        return list_folders(self._root, encoder, tiling)
-
-    def _find(self, key: PartitionKey) -> tuple[Form, Place]:
-        form = find_form(self._root, key)
-        if form is None:
-            raise self._unknown(key.slide_id, key.encoder, key.tiling)
-        return form, self._root.child(partition_path(key, form))
-
     def _drop_other_form(self, key: PartitionKey, form: Form) -> None:
         for other in FORMS:
             place = self._root.child(partition_path(key, other))
             if other != form and place.kind():
                 place.delete()
-
-    def _unknown(self, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
-        """The error of something that is not there; says what is."""
-        keys = list_partitions(self._root)
-        of_encoder = [key for key in keys if key.encoder == encoder]
-        wanted = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
-        if slide_id is not None:
-            wanted = f"slide {slide_id!r} of {wanted}"
-        if not of_encoder:
-            there = f"an encoder of {name_some(key.encoder for key in keys)}"
-        elif tiling and tiling not in {key.tiling for key in of_encoder}:
-            there = f"a tiling of {name_some(key.tiling for key in of_encoder)}"
-        else:
-            there = f"a slide of {name_some(key.slide_id for key in of_encoder)}"
-        return StoreError(f"{wanted}: not in the store, wanted {there}; extract it first")

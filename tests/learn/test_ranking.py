@@ -104,6 +104,18 @@ def test_delong_of_the_same_curve_or_of_too_few_patients() -> None:
         place_classes(np.zeros(3), np.ones((1, 3)))
 
 
+def rows_drawn(
+    kept: np.ndarray, positive: np.ndarray, drawn: tuple[np.ndarray, np.ndarray], number: int
+) -> np.ndarray:
+    """Patients of one resample, each as often as it was drawn."""
+    return np.concatenate(
+        [
+            np.repeat(kept[positive == side], weights[number].astype(int))
+            for side, weights in zip((True, False), drawn, strict=True)
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("bootstrap", "score"), [(bootstrap_auroc, score_auroc), (bootstrap_auprc, score_auprc)]
 )
@@ -120,12 +132,7 @@ def test_a_resample_is_the_score_of_the_patients_drawn(
         positive = truth[kept, target] > 0
         drawn = _draw_classes(positive, 25, 4)
         for number in range(25):
-            rows = np.concatenate(
-                [
-                    np.repeat(kept[positive == side], weights[number].astype(int))
-                    for side, weights in zip((True, False), drawn, strict=True)
-                ]
-            )
+            rows = rows_drawn(kept, positive, drawn, number)
             assert len(rows) == len(kept)
             plain = [score(truth[rows, target, None], one[rows, target, None]) for one in predicted]
             assert found.draws[number, target] == pytest.approx(np.mean(plain), abs=1e-5)
@@ -153,12 +160,7 @@ def test_within_folds_a_resample_is_the_mean_of_their_areas(own_folds: bool) -> 
         positive = truth[kept, target] > 0
         drawn = _draw_classes(positive, 20, 4)
         for number in range(20):
-            rows = np.concatenate(
-                [
-                    np.repeat(kept[positive == side], weights[number].astype(int))
-                    for side, weights in zip((True, False), drawn, strict=True)
-                ]
-            )
+            rows = rows_drawn(kept, positive, drawn, number)
             assert found.draws[number, target] == pytest.approx(score(rows, target), abs=1e-5)
 
 

@@ -4,8 +4,6 @@ The rules of which directory is which level are OpenSlide's (its vendor drivers 
 `generic-tiff`); levels found by them are compared with the levels that OpenSlide itself reports.
 """
 
-import logging
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,31 +14,14 @@ import numpy.typing as npt
 import tifffile
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, join_tables
+from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.types import Size
-
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it is raised
 
 VENDORS = ("aperio", "generic-tiff")
 MAX_TILE_PX = 2048
 """A longer edge of a tile is left to OpenSlide: decoded, one takes 12 MiB."""
 MAX_TILE_BYTES = 32 * 2**20
 """A tile that takes more in the file is left to OpenSlide."""
-
-DAMAGE = (
-    tifffile.TiffFileError,
-    OSError,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,
-    ZeroDivisionError,
-    struct.error,
-)
-"""What tifffile raises for a file that is not as it should be."""
 
 
 class UnrecognisedError(Exception):
@@ -100,7 +81,7 @@ def read_layout(
             pages = _level_pages(tiff, vendor)
             end = tiff.filehandle.size
             levels = tuple(_read_level(page, end) for page in pages)
-    except DAMAGE as error:
+    except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"TIFF that cannot be parsed: {error}") from error
     found = [level.size for level in levels]
     if found != list(sizes) or [level.tile for level in levels] != list(tiles):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import tifffile
 
-from histo_ray.slides.direct.layout import DAMAGE, UnrecognisedError
+from histo_ray.slides.direct.layout import UnrecognisedError
 from histo_ray.slides.direct.source import StandIn
+from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.storage import is_local, locate
 
 if TYPE_CHECKING:
@@ -153,6 +154,6 @@ def _directories(stream: RemoteStream) -> list[tuple[int, int]]:
                     raise UnrecognisedError("directories that are not read in full")
                 ranges.append((page.offset, 16 + 20 * len(page.tags)))
                 ranges += [(tag.valueoffset, tag.valuebytecount) for tag in page.tags]
-    except DAMAGE as error:
+    except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"no TIFF that can be parsed: {error}") from error
     return ranges

@@ -1,0 +1,97 @@
+"""Finds partitions by what a caller names, and says what is there where they are not."""
+
+from collections.abc import Iterable
+
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import Partitions, find_form, list_partitions, name_some
+from histo_ray.store.layout import Form, is_given, partition_path
+from histo_ray.store.place import Place
+from histo_ray.types import PartitionKey
+
+FEW_SLIDES = 16
+"""Of so many, a look at each is quicker than a listing of all."""
+
+
+def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:
+    """Form and place of a partition.
+
+    Raises:
+        StoreError: It is not there; says what is.
+    """
+    form = find_form(root, key)
+    if form is None:
+        raise not_there(root, key.slide_id, key.encoder, key.tiling)
+    return form, root.child(partition_path(key, form))
+
+
+def find_tile_set(root: Place, name: str, encoder: str) -> PartitionKey:
+    """The one partition of a labelled tile set.
+
+    Raises:
+        StoreError: It is not there, or in several sizes; says what is.
+    """
+    keys = [
+        key
+        for key in list_partitions(root, encoder)
+        if key.slide_id == name and is_given(key.tiling)
+    ]
+    if not keys:
+        there = name_some(key.slide_id for key in list_partitions(root) if is_given(key.tiling))
+        raise StoreError(
+            f"tile set {name!r} of encoder {encoder}: not in the store, wanted one of tile "
+            f"sets {there}; extract it first"
+        )
+    if len(keys) > 1:
+        raise StoreError(
+            f"tile set {name!r} of encoder {encoder}: stored with tiles of several sizes, "
+            "wanted one; remove the others' partitions, or extract it under another name"
+        )
+    return keys[0]
+
+
+def choose_slides(
+    root: Place, encoder: str, tiling: str | None, slide_ids: Iterable[str] | None = None
+) -> Partitions:
+    """All slides, or some, of an encoder in one tiling; labelled tile sets are no slides.
+
+    Raises:
+        StoreError: One is not there, or they are in several tilings and none is named.
+    """
+    wanted = None if slide_ids is None else set(slide_ids)
+    if wanted and len(wanted) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
+        keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(wanted)]
+        return {key: find_partition(root, key)[0] for key in keys}
+    partitions = {
+        key: form
+        for key, form in list_partitions(root, encoder, tiling).items()
+        if not is_given(key.tiling)
+    }
+    if wanted is not None:
+        partitions = {key: f for key, f in partitions.items() if key.slide_id in wanted}
+        missing = wanted - {key.slide_id for key in partitions}
+        if missing:
+            raise not_there(root, min(missing), encoder, tiling)
+    if not partitions:
+        raise not_there(root, None, encoder, tiling)
+    tilings = {key.tiling for key in partitions}
+    if len(tilings) > 1:
+        raise StoreError(
+            f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; name it with tiling="
+        )
+    return partitions
+
+
+def not_there(root: Place, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
+    """The error of something that is not there; says what is."""
+    keys = list_partitions(root)
+    of_encoder = [key for key in keys if key.encoder == encoder]
+    wanted = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
+    if slide_id is not None:
+        wanted = f"slide {slide_id!r} of {wanted}"
+    if not of_encoder:
+        there = f"an encoder of {name_some(key.encoder for key in keys)}"
+    elif tiling and tiling not in {key.tiling for key in of_encoder}:
+        there = f"a tiling of {name_some(key.tiling for key in of_encoder)}"
+    else:
+        there = f"a slide of {name_some(key.slide_id for key in of_encoder)}"
+    return StoreError(f"{wanted}: not in the store, wanted {there}; extract it first")
