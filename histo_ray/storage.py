@@ -4,7 +4,9 @@ pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and 
 passed here, because releases of pyarrow differ in which of their variables they look at.
 """
 
+import errno
 import os
+import stat
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +50,28 @@ def locate(uri: str) -> "tuple[FileSystem, str]":
         raise ConfigError(f"storage {uri!r}: no bucket, wanted {ACCEPTED}; name the bucket")
     system = fs.GcsFileSystem() if scheme == "gs" else fs.S3FileSystem(**_s3_options(bucket))
     return system, rest.rstrip("/")
+
+
+def read_file(system: "FileSystem", path: str, most_bytes: int) -> bytes:
+    """All of a file that is held in memory as a whole.
+
+    Pipes and devices never end, or never begin, so they are refused before they are opened.
+
+    Args:
+        system: From `locate`.
+        path: From `locate`.
+        most_bytes: Largest file that is read.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    if is_local(system) and not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with system.open_input_file(path) as file:
+        size = file.size()
+        if size > most_bytes:
+            raise OSError(errno.EFBIG, f"{size} bytes, wanted at most {most_bytes}", path)
+        return bytes(file.read())
 
 
 def is_local(system: "FileSystem") -> bool:

@@ -36,6 +36,8 @@ from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 OPEN_SLIDES = 3
 """Slides a reader keeps open: file handles and decoder caches stay bounded."""
 
+TOO_MUCH_MEMORY = "needs more memory than there is, or states a size that is made up"
+
 
 @dataclass(frozen=True)
 class SlideFailure:
@@ -108,6 +110,8 @@ class Reader(Writer):
             return plan_slide(self._opened(slide), slide, self._config.tiling)
         except SlideError as error:
             return SlideFailure(slide.slide_id, error.problem)
+        except MemoryError as error:
+            return SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
 
     def draw(self, slide: Slide, folder: str) -> str:
         """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
@@ -130,6 +134,9 @@ class Reader(Writer):
             block = read_block(opened, plan, self._config.tile_px, span)
         except SlideError as error:
             return np.empty((0, 0, 0, 3), np.uint8), SlideFailure(slide.slide_id, error.problem)
+        except MemoryError as error:
+            problem = f"{TOO_MUCH_MEMORY} ({error})"
+            return np.empty((0, 0, 0, 3), np.uint8), SlideFailure(slide.slide_id, problem)
         return block.pixels, block.focus
 
     def _opened(self, slide: Slide) -> OpenedSlide:
