@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from histo_ray._version import __version__
+from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
 VERBS = {
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except HistoRayError as error:
-        print(f"histo-ray {args.verb}: {error}", file=sys.stderr)
+        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr)
         return NOT_STARTED
     except KeyboardInterrupt:
         print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)

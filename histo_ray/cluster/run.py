@@ -5,7 +5,8 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.errors import ConfigError, HistoRayError, StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store
@@ -109,7 +110,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     recorder = Recorder(store, run_id, rows)
     try:
         if agenda.todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 readers = start_readers(config, workers)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
@@ -118,8 +119,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
                 pipeline.run(agenda.todo, recorder.add)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        recorder.save()
+    recorder.save()
     return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
 
 
@@ -227,6 +227,19 @@ class Recorder:
         self._rows.extend(work.rows())
         if time.monotonic() - self._saved > SAVE_EVERY_S:
             self.save()
+
+    @contextmanager
+    def save_whatever_comes(self) -> Iterator[None]:
+        """Write the table where something ends the run; if it cannot be, that is not what is told.
+
+        The disk that is full is then what ended the run in the first place.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(StoreError):
+                self.save()
+            raise
 
     def save(self) -> None:
         """Write the table as far as it is known."""

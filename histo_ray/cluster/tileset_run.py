@@ -76,7 +76,7 @@ def extract_tilesets(
     recorder = Recorder(store, run_id, rows)
     try:
         if todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 by_name = {tiles.name: tiles for tiles in tilesets}
                 for work in todo:
@@ -89,8 +89,7 @@ def extract_tilesets(
                 pipeline.run(todo, recorder.add)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        recorder.save()
+    recorder.save()
     return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
 
 

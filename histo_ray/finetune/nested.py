@@ -34,7 +34,9 @@ def unpack_nested(data: bytes) -> Any:
     try:
         tensors = safetensors.torch.load(data)
         length = int.from_bytes(data[:8], "little")
-        return _put_back(json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY]), tensors)
+        return _put_back(
+            json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY]), tensors
+        )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"no nested tensors ({error})") from None
 

@@ -4,11 +4,12 @@ import hashlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
@@ -27,7 +28,7 @@ MOST_BYTES = 2**28
 MOST_PX = 2**28
 """Of a mask image, which is decoded whole: 16,384 x 16,384."""
 
-_PLUGINS = {
+_PLUGINS: dict[bytes, Callable[[io.BytesIO], Image.Image]] = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
     b"II*\0": TiffImagePlugin.TiffImageFile,
     b"MM\0*": TiffImagePlugin.TiffImageFile,

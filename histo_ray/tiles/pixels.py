@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import TilingConfig, parse_settings
-from histo_ray.errors import ConfigError
+from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.reader import OpenedSlide
@@ -23,7 +23,6 @@ from histo_ray.tiles.resample import needs_no_resampling, resample_tile
 from histo_ray.tiles.stain import StainFit, fit_stain, normalise
 from histo_ray.tiles.tissue import find_tissue
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
-
 
 MOST_OVERVIEW_PX = 2**28
 """Of an overview, which is held whole: a slide of 75 x 50 mm at 4 mpp takes an eighth of it."""

@@ -117,7 +117,9 @@ class _Edges:
         crossing = starts[:, 0] + delta[:, 0] * (row + 0.5 - starts[:, 1]) / delta[:, 1]
         column = np.clip(np.ceil(crossing - 0.5), 0, self._size[0]).astype(np.int64)
         place = row * flips.shape[1] + column
-        flips ^= (np.bincount(place, minlength=flips.size) & 1).astype(np.uint8).reshape(flips.shape)
+        flips ^= (
+            (np.bincount(place, minlength=flips.size) & 1).astype(np.uint8).reshape(flips.shape)
+        )
 
 
 def _collect(part: Any, polygons: list[Polygon], depth: int) -> None:
