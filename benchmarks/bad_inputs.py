@@ -1,0 +1,232 @@
+"""Bad inputs, and what the program says to each in one line.
+
+`python -m benchmarks.bad_inputs` makes them all in a temporary folder, runs the commands as
+processes, and prints the table of docs/reliability.md. `COMMANDS` end with exit code 2 before
+anything starts; `SLIDES` are slides of one manifest, each of which fails alone (exit code 1).
+"""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import bad_files
+
+RANDOM = "random:resnet10t?seed=0&px=64"
+EXTRACT = ["extract", "--manifest", "slides.csv", "--store", "store", "--encoder"]
+FINETUNE = ["finetune", "--tiles", "tiles", "--store", "store", "--encoder"]
+READS_ALL = [*EXTRACT, RANDOM, "--tile-px", "64", "--json"]
+
+
+class Bad(NamedTuple):
+    """One bad input."""
+
+    what: str
+    arguments: list[str]
+    told: str
+    """What the line says, as a pattern."""
+    code: int = 2
+
+
+class BadSlide(NamedTuple):
+    """One slide that cannot be used."""
+
+    what: str
+    name: str
+    """Of its file."""
+    write: Callable[[Path], None]
+    told: str
+    mask: str = ""
+    """Pattern of masks that it is read with."""
+
+
+def manifest(text: str, name: str = "bad.csv") -> list[str]:
+    """Arguments of an extraction whose manifest is `text`."""
+    Path(name).write_text(text, encoding="utf-8")
+    return ["extract", "--manifest", name, "--store", "store", "--encoder", RANDOM]
+
+
+def list_commands() -> list[Bad]:
+    """Make the inputs in the current folder."""
+    _make_common()
+    return [
+        Bad("a slide_id that climbs out of the store",
+            manifest("slide_id,path\n../../evil,a.svs\n"), "slide_id '../../evil': not safe"),
+        Bad("a slide_id that is an absolute path",
+            manifest("slide_id,path\n/etc/passwd,a.svs\n", "b.csv"), "'/etc/passwd': not safe"),
+        Bad("ids that differ in case only",
+            manifest("slide_id,path\nS1,a.svs\ns1,a.svs\n", "c.csv"), "but for case as 'S1'"),
+        Bad("a slide at a web address",
+            manifest("slide_id,path\nS1,http://169.254.169.254/latest\n", "d.csv"),
+            "scheme http://, wanted a local path"),
+        Bad("a slide that is a named pipe",
+            manifest("slide_id,path\nS1,pipe\n", "e.csv"), "a pipe or a device, wanted a file"),
+        Bad("a manifest that is a named pipe",
+            ["extract", "--manifest", "pipe", "--store", "store", "--encoder", RANDOM],
+            "not a regular file"),
+        Bad("a Parquet manifest cut in the middle",
+            ["extract", "--manifest", "cut.parquet", "--store", "store", "--encoder", RANDOM],
+            "not readable as Parquet"),
+        Bad("an encoder name that climbs out of the store's models",
+            [*EXTRACT, "../../evil"], "neither in a table nor in timm"),
+        Bad("a hub repository that is a path",
+            [*EXTRACT, "hf-hub:../../etc/passwd"], "org/name wanted"),
+        Bad("a key that would make timm load a file",
+            [*EXTRACT, "resnet10t?checkpoint_path=/tmp/x"], "key 'checkpoint_path', one we know"),
+        Bad("the same in a table of encoders",
+            [*FINETUNE, "mine", "--encoder-table", "table.toml", "--name", "new"],
+            "argument 'checkpoint_path', which makes timm load"),
+        Bad("weights that run code when they are unpickled",
+            [*FINETUNE, "evil.pth?arch=resnet10t&px=64", "--name", "new"],
+            "is refused: a pickle"),
+        Bad("a name for a new encoder that climbs out of the store",
+            [*FINETUNE, RANDOM, "--name", "../../evil"], "--name: String should match"),
+        Bad("a labelled tile that is a decompression bomb",
+            ["finetune", "--tiles", "bombs", "--store", "store", "--encoder", RANDOM,
+             "--name", "new"], "30000 x 30000 px, wanted at most 4096"),
+        Bad("a labelled tile that is a device without end",
+            ["finetune", "--tiles", "endless.csv", "--store", "store", "--encoder", RANDOM,
+             "--name", "new"], "/dev/zero: cannot be read .*not a regular file"),
+        Bad("a tissue pattern that is any file",
+            [*EXTRACT, RANDOM, "--tissue", "/etc/passwd"], "'/etc/passwd': not a method"),
+        Bad("a store of a newer version", ["store", "ls", "newer"], "upgrade histo-ray"),
+        Bad("a folder of something else as store",
+            ["extract", "--manifest", "slides.csv", "--store", "bombs", "--encoder", RANDOM],
+            "not a store but holds"),
+        Bad("SQL that is none", ["store", "sql", "store", "drop everything"], "Parser Error"),
+    ]  # fmt: skip
+
+
+SLIDES = [
+    BadSlide("a PNG of 30,000 x 30,000 px in 2.6 MB", "bomb.png",
+             lambda path: bad_files.write_png(path, 30000, 30000), "wanted at most 268435456 px"),
+    BadSlide("a JPEG strip that claims 65,500 x 65,500 px", "lying.tif",
+             bad_files.write_lying_jpeg, "a JPEG of 65500 x 65500 px in a TIFF with room for 4096"),
+    BadSlide("a TIFF of 60,000 channels", "channels.tif",
+             bad_files.write_many_channels, "60000 channels, wanted RGB"),
+    BadSlide("tiles of 2,147,483,647 px", "large.svs",
+             bad_files.write_large_tiles, "2147483647 x 96 px, wanted at most"),
+    BadSlide("tiles of terabytes in a file of 40 kB", "long.svs",
+             bad_files.write_long_tiles, "a tile of .* bytes in a file of"),
+    BadSlide("a slide of which a third has arrived", "cut.svs",
+             bad_files.write_cut, "wanted an intact .svs slide"),
+    BadSlide("a tile that states another size than its slide", "tile.svs",
+             bad_files.write_damaged_tile, "OpenSlide cannot read it"),
+    BadSlide("text named .svs", "text.svs",
+             lambda path: _text(path, "not a slide"), "OpenSlide does not know it"),
+    BadSlide("a GeoJSON mask nested 100,000 deep", "deep.geojson",
+             lambda path: _text(path, "[" * 100_000), "nested too deeply", "deep.geojson"),
+    BadSlide("a GeoJSON mask whose outlines take hours to draw", "zigzag.geojson",
+             bad_files.write_zigzag, "too large or too jagged to draw", "zigzag.geojson"),
+    BadSlide("a mask PNG of 30,000 x 20,000 px", "mask.png",
+             lambda path: bad_files.write_png(path, 30000, 20000), "wanted at most 268435456 px",
+             "mask.png"),
+]  # fmt: skip
+
+
+def main() -> None:
+    """Print the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        for bad in list_commands():
+            code, lines = _run(bad.arguments)
+            rows.append((bad.what, _shown(bad.arguments), lines, code))
+        assert not Path("ran").exists(), "the pickle was run"
+        rows += [
+            (what, "the same manifest with all of these", [said], 1) for what, said in slides()
+        ]
+    print("| | input | command | what is printed | exit |\n|---|---|---|---|---|")
+    for number, (what, command, lines, code) in enumerate(rows, 1):
+        said = " ".join(lines).replace(name + "/", "").replace("|", "\\|")
+        print(f"| {number} | {what} | `{command}` | {said} | {code} |")
+
+
+def slides() -> list[tuple[str, str]]:
+    """Run one extraction of all bad slides, and one for each mask; what each ends with."""
+    found = []
+    for mask in sorted({slide.mask for slide in SLIDES}):
+        some = [slide for slide in SLIDES if slide.mask == mask]
+        code, reasons = _extract(some, mask)
+        assert code == 1, reasons
+        found += [(slide.what, reasons[slide.name]) for slide in some]
+    return found
+
+
+def write_slide(slide: BadSlide) -> str:
+    """Make it; the file that its row of a manifest names."""
+    slide.write(Path(slide.name))
+    if not slide.mask:
+        return slide.name
+    bad_files.write_jpeg_slide(Path("whole.svs"), bad_files.SMALL)
+    return "whole.svs"
+
+
+def _extract(some: list[BadSlide], mask: str) -> tuple[int, dict[str, str]]:
+    rows = [f"{Path(s.name).stem},{write_slide(s)},0.5" for s in some]
+    Path("all.csv").write_text("\n".join(["slide_id,path,mpp", *rows]), encoding="utf-8")
+    options = []
+    if mask:
+        stem, suffix = Path(mask).stem, Path(mask).suffix
+        options = ["--tissue", str(Path(f"{{slide_id}}{suffix}").absolute())]
+        assert stem == Path(some[0].name).stem
+    done = _call(["plan", "--manifest", "all.csv", "--store", "none", "--encoder", RANDOM,
+                  "--tile-px", "64", "--json", *options])  # fmt: skip
+    said = {row["slide_id"]: row["reason"] for row in json.loads(done.stdout)["rows"]}
+    return done.returncode, {slide.name: said[Path(slide.name).stem] for slide in some}
+
+
+def _make_common() -> None:
+    """Files that several of the inputs name."""
+    Path("a.svs").write_bytes(b"no slide")
+    _text(Path("slides.csv"), "slide_id,path\na,a.svs\n")
+    os.mkfifo("pipe")
+    Path("cut.parquet").write_bytes(b"PAR1" + bytes(100))
+    Path("newer").mkdir()
+    _text(Path("newer/store.json"), '{"format_version": 99}')
+    Path("store").mkdir()
+    _text(Path("store/store.json"), '{"format_version": 1}')
+    _text(Path("model.json"), "{}")
+    rng = np.random.default_rng(0)
+    for folder in ("tiles/a", "tiles/b", "bombs/a", "bombs/b"):
+        Path(folder).mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(pixels).save(f"{folder}/{number}.png")
+    bad_files.write_png(Path("bombs/a/bomb.png"), 30000, 30000)
+    _text(Path("endless.csv"), "path,label\n/dev/zero,a\ntiles/b/0.png,b\n")
+    Path("evil.pth").write_bytes(pickle.dumps(bad_files.Payload()))
+    _text(Path("table.toml"), '[mine]\narchitecture = "resnet10t"\nfile = "w.safetensors"\n'
+          'timm_kwargs = { checkpoint_path = "evil.pth" }\n')  # fmt: skip
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _call(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "histo_ray", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def _run(arguments: list[str]) -> tuple[int, list[str]]:
+    done = _call(arguments)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("histo-ray ")]
+    return done.returncode, lines
+
+
+def _shown(arguments: list[str]) -> str:
+    return " ".join(f"'{word}'" if set(word) & set("?& {") else word for word in arguments)
+
+
+if __name__ == "__main__":
+    main()
