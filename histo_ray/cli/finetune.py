@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.finetune.config import FinetuneConfig
 
     config = read_settings(args, FinetuneConfig)
+    from histo_ray.encoders.heap import keep_freed_memory
+
+    keep_freed_memory()  # before torch starts threads
     from histo_ray.cluster.training import run_finetune
 
     result = run_finetune(config, Lines().report, tell)
