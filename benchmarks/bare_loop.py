@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 
-from histo_ray.encoders.heap import keep_freed_memory
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 
@@ -18,7 +17,6 @@ from histo_ray.encoders.torch_encoder import load_encoder
 def main() -> None:
     """Encode the same batch again and again; print images/s and CPU seconds an image."""
     request, batch, batches, threads = sys.argv[1], *(int(text) for text in sys.argv[2:5])
-    keep_freed_memory()  # as encoder processes do
     encoder = load_encoder(resolve(request), device="cpu", threads=threads)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), np.uint8)
     encoder.encode(pixels)

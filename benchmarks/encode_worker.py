@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.encoders.heap import keep_freed_memory
-
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Pixels], Vectors]
@@ -41,7 +39,6 @@ def load_eager(request: str) -> tuple[Encode, int]:
 
 def load_ours(request: str) -> tuple[Encode, int]:
     """As this library's encoder processes do it."""
-    keep_freed_memory()
     from histo_ray.encoders.registry import resolve
     from histo_ray.encoders.torch_encoder import load_encoder
 

@@ -1,6 +1,7 @@
 """Encoding on CPU: this library's encoder against timm's network in eager mode, in turn."""
 
 import json
+import os
 import subprocess
 import sys
 from statistics import median
@@ -9,6 +10,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from benchmarks.bench import Figure, Options, Result
+from histo_ray.encoders.heap import ENVIRONMENT
 
 GOALS = {
     "random:legacy_xception?seed=0&px=299": 3.3,
@@ -27,8 +29,9 @@ class Way:
 
     def __init__(self, way: str, request: str, batch: int) -> None:
         command = [sys.executable, "-m", "benchmarks.encode_worker", way, request, str(batch)]
+        environment = {**os.environ, **(ENVIRONMENT if way == "ours" else {})}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.batch = batch
         self.vectors = np.array(self._answer()["vectors"])
@@ -53,7 +56,7 @@ class Way:
     def _answer(self) -> dict[str, Any]:
         line = cast("IO[str]", self._process.stdout).readline()
         if not line:
-            raise RuntimeError(f"{self._process.args}: ended without an answer; see above")
+            raise RuntimeError(f"{self._process.args!r}: ended without an answer; see above")
         return cast("dict[str, Any]", json.loads(line))
 
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histo_ray.cli.finetune import describe
-from histo_ray.encoders.heap import keep_freed_memory
+from histo_ray.encoders.heap import restart_keeping_memory
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.finetune.config import FinetuneConfig
@@ -154,10 +154,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipe", default=str(RECIPE))
     args = parser.parse_args()
-    keep_freed_memory()  # as the program does
     args.work.mkdir(parents=True, exist_ok=True)
     print(json.dumps(run(args.data, args.work, args.seeds, args.recipe), indent=2))
 
 
 if __name__ == "__main__":
+    restart_keeping_memory()  # as the program does
     main()

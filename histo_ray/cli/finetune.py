@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_settings(parser, FinetuneConfig)
     parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, trains=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,9 +30,6 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.finetune.config import FinetuneConfig
 
     config = read_settings(args, FinetuneConfig)
-    from histo_ray.encoders.heap import keep_freed_memory
-
-    keep_freed_memory()  # before torch starts threads
     from histo_ray.cluster.training import run_finetune
 
     result = run_finetune(config, Lines().report, tell)

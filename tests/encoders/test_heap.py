@@ -26,7 +26,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print(faults())
 """
-KEEP = "from histo_ray.encoders.heap import keep_freed_memory\nkeep_freed_memory()\n"
+RESTART = "from histo_ray.encoders.heap import restart_keeping_memory\nrestart_keeping_memory()\n"
 PAGES = BLOCK_BYTES // os.sysconf("SC_PAGE_SIZE")
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc's malloc")
@@ -42,10 +42,13 @@ def count_faults(code: str, **variables: str) -> int:
 
 
 def test_blocks_of_threads_are_taken_from_the_kernel_once() -> None:
-    assert count_faults(KEEP + WORK) < 4 * PAGES
     assert count_faults(WORK, **ENVIRONMENT) < 4 * PAGES
     assert count_faults(WORK) > TURNS * PAGES
 
 
+def test_a_program_that_trains_is_started_anew_so_and_once() -> None:
+    assert count_faults("import numpy\n" + RESTART + WORK) < 4 * PAGES
+
+
 def test_what_the_user_set_stays() -> None:
-    assert count_faults(KEEP + WORK, MALLOC_MMAP_THRESHOLD_="1000000") > TURNS * PAGES
+    assert count_faults(RESTART + WORK, MALLOC_MMAP_THRESHOLD_="1000000") > TURNS * PAGES
