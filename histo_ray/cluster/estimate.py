@@ -18,6 +18,7 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts
@@ -78,6 +79,7 @@ def run_plan(
     Raises:
         HistoRayError: The extraction could not start.
     """
+    check_place(config.store, "store")
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue)
