@@ -144,6 +144,11 @@ class ExtractConfig(EngineConfig, TilingConfig):
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
         "others; direct and openslide: that one or the slide fails",
     )
+    log: str | None = Field(
+        default=None,
+        description="file that gets a line of JSON for each slide with an outcome, and one for "
+        "the run; it is appended to; - is stderr",
+    )
 
     @property
     def tiling(self) -> TilingConfig:
