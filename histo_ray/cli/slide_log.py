@@ -35,7 +35,7 @@ def log_slides(target: str | None) -> Iterator[None]:
                 "that is there, or - for stderr"
             ) from None
     handler.setFormatter(logging.Formatter("%(message)s"))
-    before = slide_log.level, slide_log.propagate
+    level, propagate = slide_log.level, slide_log.propagate
     slide_log.addHandler(handler)
     slide_log.setLevel(logging.INFO)
     slide_log.propagate = False
@@ -43,5 +43,6 @@ def log_slides(target: str | None) -> Iterator[None]:
         yield
     finally:
         slide_log.removeHandler(handler)
-        slide_log.level, slide_log.propagate = before
+        slide_log.setLevel(level)
+        slide_log.propagate = propagate
         handler.close()
