@@ -25,11 +25,11 @@ class Spent(NamedTuple):
 
     def plus(self, other: "Spent") -> "Spent":
         """Both together."""
-        return Spent(*(a + b for a, b in zip(self, other, strict=True)))
+        return Spent._make(a + b for a, b in zip(self, other, strict=True))
 
     def minus(self, other: "Spent") -> "Spent":
         """What of this came after `other`."""
-        return Spent(*(a - b for a, b in zip(self, other, strict=True)))
+        return Spent._make(a - b for a, b in zip(self, other, strict=True))
 
 
 class Answer(NamedTuple):

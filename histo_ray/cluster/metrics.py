@@ -45,7 +45,7 @@ def start_export() -> Push:
     A driver that came through Ray Client is no process of the cluster, and nobody would ask it:
     an actor without a CPU exports in its place.
     """
-    if ray.util.client.ray.is_connected():
-        handle = ray.remote(Exporter).options(num_cpus=0).remote()
-        return lambda samples: handle.push.remote(samples)
+    if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
+        actor: Any = ray.remote(Exporter).options(num_cpus=0).remote()
+        return lambda samples: actor.push.remote(samples)
     return Exporter().push

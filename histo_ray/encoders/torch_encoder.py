@@ -104,7 +104,7 @@ class TorchEncoder:
         """A moment of the GPU's queue, which nobody waits for; None on CPU."""
         if self._device.type != "cuda":
             return None
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
