@@ -18,6 +18,7 @@ VERBS = {
     "report": "one HTML page of what the evaluations in a store found, readable offline",
     "encoders": "list the encoders that have an entry, with their tile contracts",
     "store": "ls | verify | sql | export | gc",
+    "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
 }
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130

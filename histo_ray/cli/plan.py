@@ -11,8 +11,8 @@ from histo_ray.config import ExtractConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb: those of `extract`."""
-    add_settings(parser, ExtractConfig)
+    """Flags of the verb: those of `extract`, but for its log."""
+    add_settings(parser, ExtractConfig, without=("log",))
     parser.add_argument(
         "--pictures", metavar="DIR", help="draw every slide's tissue and tiles into DIR"
     )
