@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from histo_ray._version import __version__
+from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
 VERBS = {
@@ -69,7 +70,7 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except HistoRayError as error:
-        print(f"histo-ray {args.verb}: {error}", file=sys.stderr)
+        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr)
         return NOT_STARTED
     except KeyboardInterrupt:
         print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)

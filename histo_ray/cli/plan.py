@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.printable import one_line
 from histo_ray.config import ExtractConfig
 
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         level = str(row.level) if row.level >= 0 else ""
         print(
             f"{row.slide_id:<{width}}  {row.status:<6} {row.n_tiles:>6}   {size:<15}  {mpp:<17}  "
-            f"{level}{'  ' if level else ''}{row.reason}".rstrip()
+            f"{level}{'  ' if level else ''}{one_line(row.reason)}".rstrip()
         )
     print(
         f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "

@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict
 
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
+from histo_ray.cli.printable import one_line
 from histo_ray.cluster.run import RunSummary
 
 LISTED = 50
@@ -50,7 +51,7 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"{summary.record.bottleneck}: {summary.record.hint}")
     lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
     for row in lost[:LISTED]:
-        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {row.reason}")
+        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
     if len(lost) > LISTED:
         print(f"  ... and {len(lost) - LISTED} more")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 OPEN_SLIDES = 3
 """Slides a reader keeps open: file handles and decoder caches stay bounded."""
 
+TOO_MUCH_MEMORY = "needs more memory than there is, or states a size that is made up"
+
 
 @dataclass(frozen=True)
 class SlideFailure:
@@ -118,6 +120,9 @@ class Reader(Writer):
                 plan = plan_slide(self._opened(slide), slide, self._config.tiling)
             except SlideError as error:
                 return None, self._meter.tell(SlideFailure(slide.slide_id, error.problem))
+            except MemoryError as error:
+                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
+                return None, self._meter.tell(problem)
         return plan, self._meter.tell(None)
 
     def draw(self, slide: Slide, folder: str) -> str:
@@ -144,6 +149,9 @@ class Reader(Writer):
                 block = read_block(opened, plan, self._config.tile_px, span)
             except SlideError as error:
                 problem = SlideFailure(slide.slide_id, error.problem)
+                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
+            except MemoryError as error:
+                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
                 return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
         return block.pixels, self._meter.tell(block.focus)
 

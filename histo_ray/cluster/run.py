@@ -5,7 +5,8 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.errors import ConfigError, HistoRayError, StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
@@ -125,7 +126,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     state: State = "stopped"
     try:
         if agenda.todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 readers = start_readers(config, workers)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
@@ -135,9 +136,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
         state = "finished"
     except KeyboardInterrupt:
         state = "interrupted"
-    finally:
-        record = recorder.close(state)
-    return RunSummary(run_id, rows, counts, record)
+    return RunSummary(run_id, rows, counts, recorder.close(state))
 
 
 def name_run() -> str:
@@ -261,3 +260,16 @@ class Recorder:
         record = self.save(state)
         self._observer.close(record)
         return record
+
+    @contextmanager
+    def save_whatever_comes(self) -> Iterator[None]:
+        """Write the table where an error ends the run; if it cannot be, that is not what is told.
+
+        The disk that is full is then what ended the run in the first place.
+        """
+        try:
+            yield
+        except Exception:
+            with suppress(StoreError):
+                self.close("stopped")
+            raise

@@ -81,7 +81,7 @@ def extract_tilesets(
     state: State = "stopped"
     try:
         if todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 by_name = {tiles.name: tiles for tiles in tilesets}
                 for work in todo:
@@ -95,9 +95,7 @@ def extract_tilesets(
         state = "finished"
     except KeyboardInterrupt:
         state = "interrupted"
-    finally:
-        record = recorder.close(state)
-    return RunSummary(run_id, rows, counts, record)
+    return RunSummary(run_id, rows, counts, recorder.close(state))
 
 
 def plan_sets(

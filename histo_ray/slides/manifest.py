@@ -180,7 +180,9 @@ def _what_is_wrong(path: str) -> str:
         return f"cannot be reached ({explain_here(error).found})"
     if kind == FileType.Directory:
         return "a folder, wanted a file"
-    return "no such file" if kind == FileType.NotFound else ""
+    if kind == FileType.NotFound:
+        return "no such file"
+    return "" if kind == FileType.File else "a pipe or a device, wanted a file"
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:

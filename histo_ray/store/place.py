@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,13 +91,22 @@ class Place(NamedTuple):
         return sorted(info.base_name for info in found)
 
     def walk(self) -> list[Any]:
-        """All files below, as pyarrow's `FileInfo`."""
+        """All files below, as pyarrow's `FileInfo`; links to folders are not followed."""
+        if self.local:
+            paths = [f"{top}/{name}" for top, _, names in os.walk(self.path) for name in names]
+            return [info for info in self.system.get_file_info(paths) if info.is_file]
         wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         with self.reached():
             return [info for info in self.system.get_file_info(wanted) if info.is_file]
 
     def delete(self) -> None:
-        """Remove the file or folder; a folder's root file goes first, so it is gone at once."""
+        """Remove the file or folder; a folder's root file goes first, so it is gone at once.
+
+        Of a link to something elsewhere, only the link.
+        """
+        if self.local and Path(self.path).is_symlink():
+            Path(self.path).unlink()
+            return
         with self.reached():
             if self.kind() == "file":
                 self.system.delete_file(self.path)
