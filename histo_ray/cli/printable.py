@@ -3,7 +3,7 @@
 
 def one_line(text: str) -> str:
     """`text` without line breaks, control characters spelled out. Pure."""
-    return printable(" ".join(text.split()))
+    return printable(" ".join(text.splitlines()))
 
 
 def printable(text: str) -> str:
