@@ -114,9 +114,9 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
             ),
             (
                 "cluster",
-                f"{record.nodes} nodes, {record.cores} cores, {record.gpus} GPUs: "
-                f"{record.readers} readers, {record.encoder_workers} encoders of "
-                f"{record.encoder_threads} threads, batches of {record.batch_size}",
+                f"nodes {record.nodes}, cores {record.cores}, GPUs {record.gpus}; "
+                f"readers {record.readers}, encoders {record.encoder_workers} "
+                f"(threads of each {record.encoder_threads}), tiles a batch {record.batch_size}",
             ),
             (
                 "busy",
@@ -124,7 +124,10 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
                 f"of reading), encoders {record.encoder_busy:.0%}, GPUs {record.gpu_busy:.0%}, "
                 f"cores {record.cores_busy:.0%}; {record.blocks_waiting:.1f} blocks waited",
             ),
-            ("lost", f"{record.deaths} processes died, {record.restarts} slides began again"),
+            (
+                "lost",
+                f"processes that died {record.deaths}, new starts of slides {record.restarts}",
+            ),
         ]
     if record.bottleneck:
         lines.append(("bottleneck", f"{record.bottleneck}: {record.hint}"))

@@ -1,4 +1,4 @@
-"""A run's samples as Ray metrics, which the agent of each node serves to Prometheus.
+"""A run's samples as Ray metrics, which the agent of the driver's node serves to Prometheus.
 
 The driver hands over a few dozen numbers every few seconds; workers know nothing of it. Where a
 node has no agent, Ray drops them.
