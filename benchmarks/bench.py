@@ -122,9 +122,9 @@ def make_runs(
     return answers, time.monotonic() - began
 
 
-def ask_module(module: str, *arguments: object) -> dict[str, float]:
+def ask_module(module: str, *arguments: object) -> dict[str, Any]:
     """Run `python -m MODULE ARGUMENTS`; the JSON that it prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    answer: dict[str, float] = json.loads(done.stdout)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
