@@ -58,11 +58,11 @@ def make_large_store(folder: Path, count: int) -> LargeStore:
     parts = [range(start, min(count, start + A_FOLDER)) for start in range(0, count, A_FOLDER)]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         rows = pool.map(_make_part, [str(folder)] * len(parts), parts)
-        lines = [row for part in rows for row in part]
+        slides = [row for part in rows for row in part]
     with made.manifest.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("slide_id", "path"))
-        writer.writerows(lines)
+        writer.writerows(slides)
     return made
 
 

@@ -70,7 +70,8 @@ def make_vectors(seed: int) -> Floats:
     random = np.random.default_rng(seed)
     scales = np.random.default_rng(0).gamma(1.0, 0.3, DIM).astype(np.float32)
     normal = random.standard_normal((TILES, DIM), np.float32)
-    return np.maximum(normal * 0.5 + 0.6, 0).astype(np.float16) * scales.astype(np.float16)
+    vectors: Floats = (np.maximum(normal * 0.5 + 0.6, 0) * scales).astype(np.float16)
+    return vectors
 
 
 def write_slides(store: Store, layout: Layout, slides: int) -> float:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from histo_ray.config import digest
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
-from histo_ray.store.layout import CACHE, Form, folder_path, partition_path, split_folder
+from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.place import THREADS, Place
 from histo_ray.store.publish import write_bytes
@@ -203,7 +203,7 @@ def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Sto
 
 
 def _read_text(folder: Folder, entry: Listed) -> Read:
-    place = folder.root.child(partition_path(folder.key(entry.name), entry.form))
+    place = folder.root.child(f"{folder.path}/{entry.name}.{entry.form}")
     try:
         return entry, place.path, FORMATS[entry.form].read_receipt_text(place)
     except StoreError as error:

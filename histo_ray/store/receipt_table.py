@@ -59,18 +59,21 @@ def tabulate(
     Args:
         rows: Key, how its file looked before it was read, receipt, and the receipt's text.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in table_schema().names}
-    for key, listed, receipt, text in rows:
-        row = {NAME: listed.name, TEXT: text, **listed.stamp._asdict()}
-        for name, value in (row | slide_row(key, listed.form, receipt)).items():
-            columns[name].append(value)
-    return pa.table(columns, schema=table_schema())
+    cells = [
+        (listed.name, *listed.stamp, *_slide_cells(key, listed.form, receipt), text)
+        for key, listed, receipt, text in rows
+    ]
+    schema = table_schema()
+    columns = list(zip(*cells, strict=True)) or [()] * len(schema)
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
-def slide_row(key: PartitionKey, form: Form, receipt: Receipt) -> dict[str, Any]:
-    """One row of `schemas/slides.json`."""
+def _slide_cells(key: PartitionKey, form: Form, receipt: Receipt) -> tuple[Any, ...]:
+    """One row of `schemas/slides.json`, in the order of its columns."""
     slide = receipt.slide
-    return {
+    row = {
         "slide_id": slide.slide_id,
         "patient_id": slide.patient_id,
         "site": slide.site,
@@ -89,6 +92,7 @@ def slide_row(key: PartitionKey, form: Form, receipt: Receipt) -> dict[str, Any]
         "empty_reason": receipt.empty_reason,
         "path": slide.path,
     }
+    return tuple([row[name] for name in SLIDES])
 
 
 def split_listing(known: pa.Table, listed: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -12,6 +12,7 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.store import receipt_cache
+from histo_ray.store.layout import Form
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store
@@ -62,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = open_store(str(root), create=True)
     for number in range(COUNT):
         facts = facts_of(name_of(number), site=f"site {number}")
-        form = "parquet" if number % 10 else "zarr"
+        form: Form = "parquet" if number % 10 else "zarr"
         store.commit(facts.key, facts, rows_of(3, seed=number), format=form)
     facts = facts_of("S1", "wide", dim=9)
     store.commit(facts.key, facts, rows_of(4, 9))
