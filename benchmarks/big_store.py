@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench import ask_module
 from benchmarks.large_store import ENCODER, LargeStore, make_large_store
@@ -87,12 +89,14 @@ def measure_step(step: Step, made: LargeStore) -> dict[str, Any]:
     if not step.catalogue:
         shutil.rmtree(made.store / "cache", ignore_errors=True)
     cold = step.cold and drop_page_cache()
+    load = round(psutil.getloadavg()[0], 1)
     answer = ask_module("benchmarks.measured", *step.command(made))
     if answer["exit_code"]:
         raise SystemExit(f"benchmark: {step.what} ended with {answer['exit_code']}")
     return {
         "what": step.what,
         "page_cache": "cold" if cold else "warm",
+        "load_before": load,
         **answer,
         "goal_s": step.goal_s,
         "goal_mib": step.goal_mib,

@@ -7,6 +7,7 @@ and all receipts without and with the catalogue, one bag.
 import argparse
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from benchmarks.bench_store import DIM, make_facts, make_rows
 from histo_ray.store import receipt_cache
 from histo_ray.store.store import Store, open_store
 
-METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+REQUEST = re.compile(r'"(?:\x1b\[[0-9;]*m)*(GET|HEAD|PUT|POST|DELETE) /')
+"""In the server's log, which colours some lines."""
 
 
 @contextmanager
@@ -55,8 +57,7 @@ def count_requests(log: Path) -> Iterator[Callable[[], dict[str, int]]]:
                 nonlocal seen
                 text = log.read_text(errors="replace").splitlines()
                 fresh, seen = text[seen:], len(text)
-                found = Counter(m for line in fresh for m in METHODS if f'"{m} /' in line)
-                return dict(found)
+                return dict(Counter(m for line in fresh for m in REQUEST.findall(line)))
 
             yield ask
         finally:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.made_up import facts_of
 TRAP = 'a","tiling":{},"encoder":{},"tile_count":0,"b'
 
 
-def receipt_of(name: str, **changes: str) -> Receipt:
+def receipt_of(name: str, **changes: Any) -> Receipt:
     facts = facts_of(name, **changes)
     return write_receipt(facts, Totals(3, "v" * 64, "c" * 64))
 
