@@ -49,6 +49,13 @@ def test_another_key_that_ends_alike_is_no_receipt(tmp_path: Path) -> None:
     assert find_receipt_text((tmp_path / "other").read_bytes()) is None
 
 
+def test_an_entry_that_does_not_end_where_it_says_is_no_receipt() -> None:
+    for length, found in ((8, True), (7, False), (9, False), (99, False)):
+        entry = b"\x18\x09histo_ray\x18" + bytes([length]) + b'{"a":{}}\0'
+        tail = entry + len(entry).to_bytes(4, "little") + b"PAR1"
+        assert (find_receipt_text(tail) is not None) is found
+
+
 def test_a_footer_longer_than_the_first_guess_is_read_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
