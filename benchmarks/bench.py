@@ -124,10 +124,10 @@ def make_runs(
     return answers, time.monotonic() - began
 
 
-def ask_module(module: str, *arguments: object) -> dict[str, float]:
+def ask_module(module: str, *arguments: object) -> dict[str, Any]:
     """Run `python -m MODULE ARGUMENTS` with the memory of encoder processes; its JSON."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     environment = {**os.environ, **ENVIRONMENT}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    answer: dict[str, float] = json.loads(done.stdout)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer

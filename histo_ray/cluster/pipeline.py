@@ -85,6 +85,8 @@ class Pipeline:
     def run(self, slides: Iterable[SlideWork], finish: Callable[[SlideWork], None]) -> None:
         """Work until all slides have an outcome; `finish` is called with each.
 
+        Afterwards its plan and its vectors are let go.
+
         Raises:
             HistoRayError: Something that is not one slide's fate.
         """
@@ -100,6 +102,7 @@ class Pipeline:
                 self.counts.slides_done += 1
                 self.counts.slides_failed += bool(work.problems)
                 finish(work)
+                work.release()
             self.counts.turn(len(self._ready))
             self.report(self.counts)
 
