@@ -11,6 +11,7 @@ from histo_ray.cohort.folds import GIVEN, Folds, check_training, name_some
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 
 
 def tabulate_folds(folds: Folds, items: Sequence[str]) -> pa.Table:
@@ -39,7 +40,7 @@ def read_fold_file(uri: str) -> pa.Table:
     """
     try:
         system, path = locate(uri)
-        with system.open_input_file(path) as file:
+        with open_file(system, path) as file:
             return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as error:
         text = str(error).partition("\n")[0]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from histo_ray.cohort.cells import MISSING
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 
 SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
@@ -87,7 +88,7 @@ def read_bytes(uri: str, what: str) -> bytes:
     """
     system, place = locate(uri)
     try:
-        with system.open_input_file(place) as file:
+        with open_file(system, place) as file:
             data: bytes = file.read()
     except OSError as error:
         raise ConfigError(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 
 Unit = Literal["line", "row"]
 
@@ -38,7 +39,7 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
     """
     system, place = locate(uri)
     try:
-        with system.open_input_file(place) as file:
+        with open_file(system, place) as file:
             data: bytes = file.read()
     except OSError as error:
         raise ConfigError(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 from histo_ray.tiles.polygons import fill_polygons, parse_geojson
 from histo_ray.types import Size, TissueMask
 
@@ -37,7 +38,7 @@ def read_mask(path: str, slide_size: Size, slide_id: str = "") -> tuple[TissueMa
     """
     system, place = locate(path)
     try:
-        with system.open_input_file(place) as file:
+        with open_file(system, place) as file:
             data: bytes = file.read()
     except OSError as error:
         raise SlideError(
@@ -115,5 +116,5 @@ def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
     if tiling.tissue in ("otsu", "none"):
         return ""
     filesystem, path = locate(given_mask_path(tiling.tissue, slide_id))
-    with filesystem.open_input_file(path) as file:
+    with open_file(filesystem, path) as file:
         return hashlib.sha256(file.read()).hexdigest()

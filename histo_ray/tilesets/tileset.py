@@ -15,6 +15,7 @@ import numpy.typing as npt
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
 LOADERS = 4
@@ -127,7 +128,7 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     if scheme == "file":
         return Path(locate(path)[1]).read_bytes()
-    with _bucket(f"{scheme}://{rest.partition('/')[0]}").open_input_file(rest) as file:
+    with open_file(_bucket(f"{scheme}://{rest.partition('/')[0]}"), rest) as file:
         return bytes(file.readall())
 
 
