@@ -1,7 +1,8 @@
 """An S3 endpoint that misbehaves: passes requests on to a real server, but for some.
 
 `python -m benchmarks.fault_proxy UPSTREAM [JSON of Faults]` prints its address and serves until
-killed. `PUT /-/faults` changes the faults, `GET /-/counts` says how many requests met which.
+killed. `PUT /-/faults` changes the faults; `GET /-/counts` says how many requests there were, of
+which method, and how many met which fault.
 Chance is seeded by a request's number, so the shares hold whatever the order of threads.
 """
 
@@ -85,6 +86,7 @@ class Proxy(ThreadingHTTPServer):
         with self.lock:
             number = next(self._numbers)
             self.counts["requests"] += 1
+            self.counts[request.partition(" ")[0]] += 1
         if faults.forbidden and re.search(faults.forbidden, request):
             return "forbidden"
         if faults.no_bucket and re.search(faults.no_bucket, request):

@@ -16,7 +16,7 @@ from pyarrow import fs
 
 from benchmarks.fault_proxy import CONTROL, Faults
 
-START_S = 30
+START_S = 180
 """Most seconds that a server gets to start."""
 
 
@@ -29,7 +29,7 @@ def serve_s3(*buckets: str) -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_for(port)
+            _wait_for(server, port)
             system = fs.S3FileSystem(
                 access_key="dummy",
                 secret_key="dummy",
@@ -37,6 +37,7 @@ def serve_s3(*buckets: str) -> Iterator[str]:
                 scheme="http",
                 endpoint_override=f"127.0.0.1:{port}",
                 allow_bucket_creation=True,
+                request_timeout=START_S,  # on a busy machine its first answer is slow
             )
             for bucket in buckets:
                 system.create_dir(bucket)
@@ -90,8 +91,9 @@ def aws_environment(endpoint: str) -> dict[str, str]:
     }
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(START_S * 10):
+def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_S
+    while server.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.files import open_file
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -41,8 +42,8 @@ def bring_here(uri: str, stack: ExitStack, cache: SlideCache) -> Path:
     files = {info.path: info for info in _files(system, source)}
     top = str(source.parent)
     sizes = {path.removeprefix(f"{top}/"): info.size for path, info in files.items()}
-    tag = _tag(system, place)
-    marks = [uri, tag, *(f"{path} {i.size} {i.mtime_ns}" for path, i in sorted(files.items()))]
+    marks = [uri, _tag(system, place)]
+    marks += [f"{path} {i.size} {i.mtime_ns}" for path, i in sorted(files.items())]
     key = hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
     def fetch(name: str, target: Path) -> None:
@@ -67,7 +68,7 @@ def _files(system: "fs.FileSystem", source: PurePosixPath) -> "Iterator[fs.FileI
 
 
 def _tag(system: "fs.FileSystem", place: str) -> str:
-    """What the object store says of the content; changes when it does."""
+    """What the object store says of the content (ETag, or all it says); changes with it."""
     with system.open_input_file(place) as file:
         said: dict[str, Any] = file.metadata() or {}
     return str(said.get("ETag", said))
@@ -75,7 +76,7 @@ def _tag(system: "fs.FileSystem", place: str) -> str:
 
 def _copy_file(system: "fs.FileSystem", source: str, target: Path, size: int) -> None:
     """Fill `target`, which is there, with the `size` bytes of `source`, several chunks at once."""
-    with system.open_input_file(source) as file, target.open("r+b", buffering=0) as sink:
+    with open_file(system, source) as file, target.open("r+b", buffering=0) as sink:
         if file.size() != size:
             raise OSError(f"{source}: changed while it was read")
 

@@ -3,7 +3,7 @@
 pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and the region are
 passed here, because releases of pyarrow differ in which of their variables they look at. Requests
 that fail on the way, time out, are throttled or answered by 5xx are repeated by the SDK below
-pyarrow, with growing random pauses; refusals (403, 404) are not.
+pyarrow, after pauses that double; refusals (403, 404) are not.
 """
 
 import os
@@ -21,8 +21,8 @@ Pairs = tuple[tuple[str, str], ...]
 class Patience(NamedTuple):
     """How long an object store is waited for."""
 
-    attempts: int
-    """Of one request; the pauses between them are random, on average 0.5 s, then twice that, ..."""
+    repeats: int
+    """Of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
     connect_s: float
     silence_s: float
     """An answer, or its next byte, may take so long."""
@@ -30,8 +30,9 @@ class Patience(NamedTuple):
     """On Google's, where not attempts but seconds are counted."""
 
 
-WORK = Patience(attempts=8, connect_s=5, silence_s=10, gs_limit_s=60)
-HURRY = Patience(attempts=4, connect_s=2, silence_s=3, gs_limit_s=8)
+WORK = Patience(repeats=11, connect_s=5, silence_s=10, gs_limit_s=60)
+"""A minute of errors passes unnoticed, and three of silence."""
+HURRY = Patience(repeats=5, connect_s=2, silence_s=3, gs_limit_s=8)
 """Before work starts: a mistake is told within seconds; a server that stumbles is no mistake."""
 
 METADATA_SERVER = ("169.254.169.254", 80)
@@ -85,7 +86,9 @@ def _open_s3(asked_by: Pairs, options: Pairs, patience: Patience) -> fs.FileSyst
         os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     return fs.S3FileSystem(
         **dict(options),
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=patience.attempts),
+        # pyarrow's own default, AwsStandardS3RetryStrategy, repeats 100 times in a client's life:
+        # the SDK takes each from a budget that is refilled by successes, which Arrow never reports.
+        retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=patience.repeats),
         connect_timeout=patience.connect_s,
         request_timeout=patience.silence_s,
         allow_delayed_open=True,  # a small object is one PUT, not an upload in parts

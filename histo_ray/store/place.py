@@ -14,6 +14,7 @@ from pyarrow import fs
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import is_local, locate
 from histo_ray.storage.check import explain_here
+from histo_ray.storage.files import open_file
 
 THREADS = 16
 """Requests in flight on an object store."""
@@ -91,7 +92,7 @@ class Place(NamedTuple):
     def open(self) -> Any:
         """The file for reading, with random access."""
         with self.reached():
-            return self.system.open_input_file(self.path)
+            return open_file(self.system, self.path)
 
     def read_bytes(self) -> bytes:
         """All of the file."""

@@ -1,13 +1,10 @@
 """Makes new files of a store appear whole or not at all.
 
 Local: built under `.staging/`, flushed to disk, renamed into place. Remote: built in a local
-temporary folder, then sent by one write call each. pyarrow closes, and so completes, an output
-stream even when an exception or the garbage collector ends it; handing over all bytes in one call
-leaves no moment at which half of them could be completed.
+temporary folder, then sent: see `upload`.
 """
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -17,16 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pyarrow as pa
-
 from histo_ray.errors import StoreError, UnreachableError
-from histo_ray.storage.check import explain_here
 from histo_ray.store.layout import STAGING
-from histo_ray.store.place import ROOT_FILE, Place
-
-UPLOADS = 3
-"""How often an object is sent anew. A single request is repeated below; an upload in parts whose
-completion was carried out and answered by an error can only be sent again."""
+from histo_ray.store.place import Place
+from histo_ray.store.upload import send
 
 _ROOM = ("room for the file", "make room")
 _RIGHT = ("a place that can be written", "give this user the right, or mount it for writing")
@@ -89,12 +80,7 @@ def publish(built: Path, target: Place, replace: bool = False) -> bool:
         Whether it is there now; False if something else was there first.
     """
     if not target.local:
-        if not replace and _is_there(target):
-            return False
-        if built.is_file():
-            _upload(built, target)
-            return True
-        return _send_folder(built, target, replace)
+        return send(built, target, replace)
     final = Path(target.path)
     final.parent.mkdir(parents=True, exist_ok=True)
     _flush(built)
@@ -141,73 +127,6 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
             return False
         raise
     return True
-
-
-def _is_there(target: Place) -> bool:
-    kind = target.kind()
-    return kind == "file" or (kind == "folder" and bool(target.child(ROOT_FILE).kind()))
-
-
-def _send_folder(built: Path, target: Place, replace: bool) -> bool:
-    """Upload a folder, its root file last; False if another run's root was there first.
-
-    Two runs may send the same partition at once: the same names, and the same bytes unless their
-    machines calculate differently. The one that is done second leaves the other's root where its
-    files fit it, and else sends all of its own again.
-    """
-    if replace and target.kind():
-        target.delete()
-    root, remote_root = built / ROOT_FILE, target.child(ROOT_FILE)
-    files = {
-        file.relative_to(built).as_posix(): file
-        for file in sorted(built.rglob("*"))
-        if file.is_file() and file != root
-    }
-    for name, file in files.items():
-        _upload(file, target.child(name))
-    if not replace and remote_root.kind():
-        if all(_is_alike(file, target.child(name)) for name, file in files.items()):
-            return False
-        for name, file in files.items():
-            _upload(file, target.child(name))
-    for info in target.walk():  # of a crashed run with other settings
-        if info.path.removeprefix(f"{target.path}/") not in (*files, ROOT_FILE):
-            Place(target.system, info.path).delete()
-    _upload(root, remote_root)
-    return True
-
-
-def _is_alike(file: Path, target: Place) -> bool:
-    there = hashlib.sha256(target.read_bytes()).digest()
-    return there == hashlib.sha256(file.read_bytes()).digest()
-
-
-def _upload(file: Path, target: Place) -> None:
-    """Send one object: by one PUT, or in parts that are completed when all have arrived."""
-    for left in reversed(range(UPLOADS)):
-        try:
-            _upload_once(file, target)
-        except OSError as error:
-            trouble = explain_here(error)
-            if left and not trouble.lasting:
-                continue
-            raise UnreachableError(
-                f"{target.path}: upload failed ({trouble.found}), wanted all "
-                f"{file.stat().st_size} bytes there; {trouble.remedy}, then run the command again"
-            ) from error
-        return
-
-
-def _upload_once(file: Path, target: Place) -> None:
-    size = file.stat().st_size
-    with pa.memory_map(str(file)) as source:
-        data = source.read_buffer(size)  # mapped, not read: memory stays bounded
-        stream = target.system.open_output_stream(target.path)
-        stream.write(data)
-        stream.close()
-    found = target.system.get_file_info([target.path])[0]
-    if found.size != size:
-        raise OSError(f"{found.size} bytes arrived")
 
 
 def _flush(built: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.storage import clouds, locate
-from histo_ray.store import publish
+from histo_ray.store import upload
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import join_rows
 from histo_ray.store.place import place_at
@@ -182,8 +182,8 @@ def test_an_upload_with_a_lost_part_is_never_completed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The other parts arrive and completing them would succeed: it must not be tried."""
-    monkeypatch.setattr(clouds, "WORK", clouds.HURRY._replace(attempts=2))
-    monkeypatch.setattr(publish, "UPLOADS", 2)
+    monkeypatch.setattr(clouds, "WORK", clouds.HURRY._replace(repeats=1))
+    monkeypatch.setattr(upload, "UPLOADS", 2)
     proxy = proxied(drop=b"partNumber=2")
     flaky = open_store(f"s3://{remote._root.path}")
     facts = make_facts(dim=2048)
