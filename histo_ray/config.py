@@ -144,6 +144,17 @@ class ExtractConfig(EngineConfig, TilingConfig):
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
         "others; direct and openslide: that one or the slide fails",
     )
+    cache_dir: str | None = Field(
+        default=None,
+        description="folder on each node's local disk for slides of object stores that cannot be "
+        "read by ranges (default: one in the temporary folder)",
+    )
+    cache_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="bound of that folder in GB, whoever shares it (default: 50, or half of the "
+        "disk's free space)",
+    )
 
     @property
     def tiling(self) -> TilingConfig:

@@ -28,6 +28,7 @@ from histo_ray.extract import (
     partition_facts,
     plan_slide,
     read_block,
+    slide_cache,
 )
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.store.store import Store, open_store
@@ -115,7 +116,9 @@ class Reader(Writer):
         from histo_ray.report.preview import write_png
 
         try:
-            picture = picture_slide(slide, self._config.tiling, self._config.slide_mpp)
+            picture = picture_slide(
+                slide, self._config.tiling, self._config.slide_mpp, slide_cache(self._config)
+            )
         except SlideError as error:
             return error.problem
         write_png(Path(folder) / f"{slide.slide_id}.png", picture.page)
@@ -139,7 +142,10 @@ class Reader(Writer):
             while len(self._open) >= OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
             self._open[slide.slide_id] = open_manifest_slide(
-                slide, self._config.slide_mpp, self._config.slide_reader
+                slide,
+                self._config.slide_mpp,
+                self._config.slide_reader,
+                slide_cache(self._config),
             )
         return self._open[slide.slide_id]
 

@@ -20,6 +20,7 @@ from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.extract import SlidePlan, stored_name
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts, Slide
@@ -169,6 +170,7 @@ def _prepare(
     config: ExtractConfig, *, open_files: bool
 ) -> tuple[list[Slide], list[EncoderSpec], Agenda]:
     """Slides, encoders, and what is to do; checks all that can be checked before the start."""
+    check_place(config.store, "store")
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue)

@@ -10,6 +10,7 @@ from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
 from histo_ray.cluster.resources import Workers
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 
 BATCHES_AT_ONCE = 2
@@ -63,6 +64,7 @@ def start_readers(
 
 def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Workers) -> list[Member]:
     """Start the encoder actors, spread over the nodes."""
+    runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
     actor = ray.remote(EncoderWorker).options(
         num_cpus=workers.encoder_cpus,
         num_gpus=workers.encoder_gpus,
@@ -70,6 +72,7 @@ def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Worke
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
+        **runtime,
     )
     queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]

@@ -25,6 +25,7 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.storage.check import check_place
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts, RunRow
@@ -97,6 +98,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
         HistoRayError: The run could not start, or something that is not one slide's fate.
     """
     began = time.monotonic()
+    check_place(config.store, "store")
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue)

@@ -20,7 +20,7 @@ _DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-LANE_PIXELS = 8 * 224 * 224
+LANE_PIXELS = 16 * 299 * 299
 """Pixels that one CPU thread takes at once: enough to keep it busy, little enough to share out."""
 LANE_TILES = (2, 16)
 """Fewest and most tiles that one CPU thread takes at once."""

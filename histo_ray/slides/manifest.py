@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, is_plausible
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import locate
+from histo_ray.storage.check import check_place, explain_here
 from histo_ray.types import Slide
 
 SHOWN_PROBLEMS = 20
@@ -48,8 +48,10 @@ def read_manifest(uri: str) -> list[Slide]:
         The slides in the order of the rows; every file has been seen to exist.
 
     Raises:
-        ConfigError: All problems, with line (CSV) or row (Parquet) numbers.
+        ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest
+            or a bucket with slides cannot be reached.
     """
+    check_place(uri, "manifest")
     unit, columns, rows = read_table(uri)
     missing = [name for name in ("slide_id", "path") if name not in columns]
     if missing:
@@ -147,6 +149,7 @@ def _repeated_ids(rows: list[TableRow], unit: str) -> list[_Problem]:
 
 def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
     paths = sorted({slide.path for slide in slides if slide.path})
+    _check_buckets(paths)
     parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
         answers = pool.map(lambda part: [_what_is_wrong(path) for path in part], parts)
@@ -158,32 +161,33 @@ def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
     ]
 
 
+def _check_buckets(paths: list[str]) -> None:
+    """One look at each bucket, so that what is wrong with it is told once and not once a slide."""
+    buckets: dict[str, str] = {}
+    for path in paths:
+        scheme, mark, rest = path.partition("://")
+        if mark and scheme in ("s3", "gs"):
+            buckets.setdefault(f"{scheme}://{rest.partition('/')[0]}", path)
+    for path in buckets.values():
+        check_place(path, "slide")
+
+
 def _what_is_wrong(path: str) -> str:
     """Why there is no file at `path`; empty if there is one."""
     from pyarrow.fs import FileType
 
-    scheme, mark, rest = path.partition("://")
-    if not mark and Path(path).is_file():  # one look, where pyarrow's file system takes several
+    if "://" not in path and Path(path).is_file():  # one look; pyarrow's file system takes several
         return ""
     try:
-        if mark and scheme != "file":
-            system, place = _bucket(f"{scheme}://{rest.partition('/')[0]}"), rest
-        else:
-            system, place = locate(path)
+        system, place = locate(path)
         kind = system.get_file_info(place).type
     except ConfigError as error:
         return str(error)
     except OSError as error:
-        return f"cannot be reached ({' '.join(str(error).split())})"
+        return f"cannot be reached ({explain_here(error).found})"
     if kind == FileType.Directory:
         return "a folder, wanted a file"
     return "no such file" if kind == FileType.NotFound else ""
-
-
-@lru_cache(maxsize=16)
-def _bucket(root: str) -> Any:
-    """The file system of a bucket: opened once, not once a slide."""
-    return locate(root)[0]
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from histo_ray._version import __version__
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -36,6 +36,9 @@ Partitions = dict[PartitionKey, Form]
 def open_marker(root: Place, create: bool) -> None:
     """Check that a store of a version we know is at `root`, or make one.
 
+    With `create` the caller is about to write: on an object store the marker is then written
+    again as it is, so that a missing right to write is told now.
+
     Raises:
         StoreError: Nothing there, something else, or a newer store.
     """
@@ -49,8 +52,13 @@ def open_marker(root: Place, create: bool) -> None:
                 "check the path, or make one with histo-ray extract --store"
             )
         _create_marker(root)
+        create = False
+    text = b""
     try:
-        version = json.loads(marker.read_bytes())["format_version"]
+        text = marker.read_bytes()
+        version = json.loads(text)["format_version"]
+    except UnreachableError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         version = None
     if not isinstance(version, int):
@@ -63,6 +71,8 @@ def open_marker(root: Place, create: bool) -> None:
             f"store {root.path}: format version {version}, wanted at most {FORMAT_VERSION}; "
             "upgrade histo-ray"
         )
+    if create and not root.local:
+        write_bytes(root, MARKER, text)
 
 
 def list_partitions(
@@ -155,7 +165,7 @@ def name_some(names: Iterable[str]) -> str:
 
 def _create_marker(root: Place) -> None:
     strangers = [name for name in root.names() if not name.startswith(".")]
-    if strangers:
+    if strangers and not root.child(MARKER).kind():  # else another run has just made it
         raise StoreError(
             f"store {root.path}: not a store but holds {name_some(strangers)}, "
             "wanted an empty or new folder; choose another"

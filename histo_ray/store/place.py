@@ -1,17 +1,18 @@
 """Files and folders of a store, local or remote, and reading them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pyarrow import fs
 
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.check import explain_here
 
 THREADS = 16
 """Requests in flight on an object store."""
@@ -45,10 +46,36 @@ class Place(NamedTuple):
     system: fs.FileSystem
     path: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens it anew: pyarrow's own pickles lose how patient they were."""
+        if self.local:
+            return Place, tuple(self)
+        scheme = {"gcs": "gs"}.get(self.system.type_name, self.system.type_name)
+        return place_at, (f"{scheme}://{self.path}",)
+
     @property
     def local(self) -> bool:
         """Whether it is on this machine."""
         return is_local(self.system)
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Have what an object store refuses said in one line.
+
+        Raises:
+            UnreachableError: It refuses, or does not answer.
+        """
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if self.local or isinstance(error, UnreachableError):
+                raise
+            trouble = explain_here(error)
+            raise UnreachableError(
+                f"{self.path}: {trouble.found}, wanted access; {trouble.remedy}"
+            ) from error
 
     def child(self, relative: str) -> "Place":
         """The place `relative` below this one."""
@@ -56,22 +83,24 @@ class Place(NamedTuple):
 
     def kind(self) -> str:
         """`file`, `folder` or nothing."""
-        found = self.system.get_file_info([self.path])[0].type
+        with self.reached():
+            found = self.system.get_file_info([self.path])[0].type
         return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(found, "")
 
     def open(self) -> Any:
         """The file for reading, with random access."""
-        return self.system.open_input_file(self.path)
+        with self.reached():
+            return self.system.open_input_file(self.path)
 
     def read_bytes(self) -> bytes:
         """All of the file."""
-        with self.open() as file:
+        with self.reached(), self.open() as file:
             return bytes(file.readall())
 
     def read_end(self, count: int) -> bytes:
         """The last bytes of the file, `count` or all there are."""
         if not self.local:
-            with self.open() as remote:
+            with self.reached(), self.open() as remote:
                 size = remote.size()
                 return bytes(remote.read_at(min(count, size), max(0, size - count)))
         file = os.open(self.path, os.O_RDONLY)
@@ -88,7 +117,8 @@ class Place(NamedTuple):
                 return sorted(os.listdir(self.path))  # noqa: PTH208 - 5 times faster
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        with self.reached():
+            found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return sorted(info.base_name for info in found)
 
     def entries(self) -> Entries:
@@ -98,7 +128,8 @@ class Place(NamedTuple):
         mtimes: list[int] = []
         ctimes: list[int] = []
         if not self.local:
-            found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+            with self.reached():
+                found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
             stamps = np.array([_stamp_of(info) for info in found], np.int64)
             return Entries([info.base_name for info in found], stamps.reshape(-1, 3))
         try:
@@ -117,7 +148,8 @@ class Place(NamedTuple):
     def stamp(self) -> Stamp | None:
         """How the file looks; None if it is not there."""
         if not self.local:
-            info = self.system.get_file_info([self.path])[0]
+            with self.reached():
+                info = self.system.get_file_info([self.path])[0]
             return _stamp_of(info) if info.type == fs.FileType.File else None
         try:
             stat = os.stat(self.path)  # noqa: PTH116 - the path is text
@@ -128,17 +160,19 @@ class Place(NamedTuple):
     def walk(self) -> list[Any]:
         """All files below, as pyarrow's `FileInfo`."""
         wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
-        return [info for info in self.system.get_file_info(wanted) if info.is_file]
+        with self.reached():
+            return [info for info in self.system.get_file_info(wanted) if info.is_file]
 
     def delete(self) -> None:
         """Remove the file or folder; a folder's root file goes first, so it is gone at once."""
-        if self.kind() == "file":
-            self.system.delete_file(self.path)
-            return
-        root = self.child(ROOT_FILE)
-        if root.kind():
-            self.system.delete_file(root.path)
-        self.system.delete_dir(self.path)
+        with self.reached():
+            if self.kind() == "file":
+                self.system.delete_file(self.path)
+                return
+            root = self.child(ROOT_FILE)
+            if root.kind():
+                self.system.delete_file(root.path)
+            self.system.delete_dir(self.path)
 
 
 def place_at(uri: str) -> Place:

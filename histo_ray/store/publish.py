@@ -6,20 +6,26 @@ stream even when an exception or the garbage collector ends it; handing over all
 leaves no moment at which half of them could be completed.
 """
 
+import hashlib
 import os
 import re
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
-from histo_ray.errors import StoreError
+from histo_ray.errors import UnreachableError
+from histo_ray.storage.check import explain_here
 from histo_ray.store.layout import STAGING
 from histo_ray.store.place import ROOT_FILE, Place
+
+UPLOADS = 3
+"""How often an object is sent anew. A single request is repeated below; an upload in parts whose
+completion was carried out and answered by an error can only be sent again."""
 
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
@@ -52,8 +58,10 @@ def publish(built: Path, target: Place, replace: bool = False) -> bool:
     if not target.local:
         if not replace and _is_there(target):
             return False
-        _send(built, target)
-        return True
+        if built.is_file():
+            _upload(built, target)
+            return True
+        return _send_folder(built, target, replace)
     final = Path(target.path)
     final.parent.mkdir(parents=True, exist_ok=True)
     _flush(built)
@@ -90,8 +98,9 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
-    if replace and final.exists():  # a folder cannot be replaced in one step
-        final.rename(built.parent / "replaced")
+    if replace:  # a folder cannot be replaced in one step
+        with suppress(FileNotFoundError):
+            final.rename(built.parent / "replaced")
     try:
         built.rename(final)
     except OSError:
@@ -106,37 +115,66 @@ def _is_there(target: Place) -> bool:
     return kind == "file" or (kind == "folder" and bool(target.child(ROOT_FILE).kind()))
 
 
-def _send(built: Path, target: Place) -> None:
-    """Upload a file, or a folder with its root file last."""
-    if built.is_file():
-        _upload(built, target)
-        return
-    if target.kind():  # being replaced, or left half-sent: nothing of it may stay
+def _send_folder(built: Path, target: Place, replace: bool) -> bool:
+    """Upload a folder, its root file last; False if another run's root was there first.
+
+    Two runs may send the same partition at once: the same names, and the same bytes unless their
+    machines calculate differently. The one that is done second leaves the other's root where its
+    files fit it, and else sends all of its own again.
+    """
+    if replace and target.kind():
         target.delete()
-    files = [file for file in built.rglob("*") if file.is_file() and file != built / ROOT_FILE]
-    for file in sorted(files):
-        _upload(file, target.child(file.relative_to(built).as_posix()))
-    _upload(built / ROOT_FILE, target.child(ROOT_FILE))
+    root, remote_root = built / ROOT_FILE, target.child(ROOT_FILE)
+    files = {
+        file.relative_to(built).as_posix(): file
+        for file in sorted(built.rglob("*"))
+        if file.is_file() and file != root
+    }
+    for name, file in files.items():
+        _upload(file, target.child(name))
+    if not replace and remote_root.kind():
+        if all(_is_alike(file, target.child(name)) for name, file in files.items()):
+            return False
+        for name, file in files.items():
+            _upload(file, target.child(name))
+    for info in target.walk():  # of a crashed run with other settings
+        if info.path.removeprefix(f"{target.path}/") not in (*files, ROOT_FILE):
+            Place(target.system, info.path).delete()
+    _upload(root, remote_root)
+    return True
+
+
+def _is_alike(file: Path, target: Place) -> bool:
+    there = hashlib.sha256(target.read_bytes()).digest()
+    return there == hashlib.sha256(file.read_bytes()).digest()
 
 
 def _upload(file: Path, target: Place) -> None:
+    """Send one object: by one PUT, or in parts that are completed when all have arrived."""
+    for left in reversed(range(UPLOADS)):
+        try:
+            _upload_once(file, target)
+        except OSError as error:
+            trouble = explain_here(error)
+            if left and not trouble.lasting:
+                continue
+            raise UnreachableError(
+                f"{target.path}: upload failed ({trouble.found}), wanted all "
+                f"{file.stat().st_size} bytes there; {trouble.remedy}, then run the command again"
+            ) from error
+        return
+
+
+def _upload_once(file: Path, target: Place) -> None:
     size = file.stat().st_size
-    try:
-        with pa.memory_map(str(file)) as source:
-            data = source.read_buffer(size)  # mapped, not read: memory stays bounded
-            stream = target.system.open_output_stream(target.path)
-            stream.write(data)
-            stream.close()
-    except OSError as error:
-        raise StoreError(
-            f"{target.path}: upload failed ({str(error).partition(chr(10))[0]}), wanted all "
-            f"{size} bytes there; run the command again"
-        ) from error
+    with pa.memory_map(str(file)) as source:
+        data = source.read_buffer(size)  # mapped, not read: memory stays bounded
+        stream = target.system.open_output_stream(target.path)
+        stream.write(data)
+        stream.close()
     found = target.system.get_file_info([target.path])[0]
     if found.size != size:
-        raise StoreError(
-            f"{target.path}: {found.size} bytes arrived, wanted {size}; run the command again"
-        )
+        raise OSError(f"{found.size} bytes arrived")
 
 
 def _flush(built: Path) -> None:
@@ -162,14 +200,22 @@ def sweep_staging(root: Place) -> list[str]:
     swept = []
     for name in root.child(STAGING).names():
         found = _STAGED.fullmatch(name)
-        if found and found["host"] == socket.gethostname() and not _is_alive(int(found["pid"])):
+        if found and found["host"] == _here() and not _is_alive(int(found["pid"])):
             shutil.rmtree(Path(root.path) / STAGING / name, ignore_errors=True)
             swept.append(name)
     return swept
 
 
 def _prefix() -> str:
-    return f"histo-ray-{socket.gethostname()}-{os.getpid()}-"
+    return f"histo-ray-{_here()}-{os.getpid()}-"
+
+
+def _here() -> str:
+    """This machine and, as containers may share its name, what this process can see of it."""
+    try:
+        return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 def _is_alive(pid: int) -> bool:

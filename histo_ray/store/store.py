@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
+from histo_ray.storage.check import check_place
 from histo_ray.store.catalog import (
     FORMATS,
     Partitions,
@@ -64,8 +65,9 @@ def open_store(uri: str, create: bool = False) -> "Store":
 
     Raises:
         StoreError: Nothing there, something else there, or a newer store.
-        ConfigError: Not a place.
+        ConfigError: Not a place, or one that cannot be reached.
     """
+    check_place(uri, "store")
     root = place_at(uri)
     open_marker(root, create)
     return Store(root)
@@ -76,7 +78,9 @@ def peek_store(uri: str) -> "Store | None":
 
     Raises:
         StoreError: Something else is there, or a newer store.
+        ConfigError: Not a place, or one that cannot be reached.
     """
+    check_place(uri, "store")
     root = place_at(uri)
     if not root.child(MARKER).kind() and not root.names():
         return None

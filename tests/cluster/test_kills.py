@@ -77,8 +77,10 @@ def has_encoder(store: Path, driver: int) -> bool:
 
 @pytest.mark.parametrize(
     "titles",
-    [["ray::Reader.read", "ray::Reader.plan"], ["ray::EncoderWorker.encode"]],
-    ids=["reader", "encoder"],
+    [
+        pytest.param(["ray::Reader.read", "ray::Reader.plan"], id="reader"),
+        pytest.param(["ray::EncoderWorker.encode"], id="encoder", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
     titles: list[str],
