@@ -18,12 +18,16 @@ import psutil
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
-from histo_ray.cluster.pipeline import Counts, Pipeline
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.meter import Answer, Spent
+from histo_ray.cluster.observer import Observer
+from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import QUEUE_PER_WORKER, Member
 from histo_ray.cluster.resources import Workers
 from histo_ray.cluster.run import Recorder
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.work import SlideWork
+from histo_ray.config import ExtractConfig
 from histo_ray.extract import SlidePlan
 from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
@@ -41,22 +45,24 @@ class InstantReader:
         """Where it runs."""
         return ""
 
-    def plan(self, slide: Slide) -> SlidePlan:
+    def plan(self, slide: Slide) -> tuple[SlidePlan, Answer]:
         """A grid of the usual size."""
         facts = make_facts("instant")
         about = facts.slide.model_copy(update={"slide_id": slide.slide_id})
         coords = np.zeros((TILES, 2), np.int32)
         grid = TileGrid(slide.slide_id, coords, np.ones(TILES, np.float32), (448.0, 448.0))
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
-        return SlidePlan(about, facts.tiling, grid, level, "")
+        return SlidePlan(about, facts.tiling, grid, level, ""), Answer(None, Spent())
 
     def read(self, slide: Slide, plan: SlidePlan, span: range) -> tuple[Any, Any]:
         """Pixels that are too small to be one."""
-        return np.zeros((len(span), 1, 1, 3), np.uint8), np.ones(len(span), np.float32)
+        return np.zeros((len(span), 1, 1, 3), np.uint8), Answer(
+            np.ones(len(span), np.float32), Spent()
+        )
 
-    def commit(self, plan: SlidePlan, encoder: Any, pieces: Any, run_id: str) -> int:
+    def commit(self, plan: SlidePlan, encoder: Any, pieces: Any, run_id: str) -> Answer:
         """Nothing is written."""
-        return len(plan.grid)
+        return Answer(len(plan.grid), Spent())
 
 
 class InstantEncoder:
@@ -69,9 +75,8 @@ class InstantEncoder:
     def encode(self, names: Any, batch_size: int, *pixels: Any) -> tuple[Any, ...]:
         """Vectors of zeros."""
         count = sum(map(len, pixels))
-        return *(np.zeros((count, DIM), np.float16) for _ in names), [np.zeros(count, bool)] * len(
-            names
-        )
+        finite = [np.zeros(count, bool) for _ in names]
+        return *(np.zeros((count, DIM), np.float16) for _ in names), Answer(finite, Spent())
 
 
 def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
@@ -84,7 +89,9 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
     ]
     todo = [SlideWork(slide, ("instant",)) for slide in slides]
     rows: list[RunRow] = []
-    recorder = Recorder(open_store(str(folder / "store"), create=True), "run", rows)
+    config = ExtractConfig(manifest="none", store=str(folder / "store"), encoder=("instant",))
+    observer = Observer("run", config, ("instant",), time.monotonic())
+    recorder = Recorder(open_store(config.store, create=True), "run", rows, observer)
     samples: list[dict[str, float]] = []
     with ray_session("local"):
         actor = ray.remote(InstantReader).options(num_cpus=0)
@@ -112,7 +119,7 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
         cpu = sum(process.cpu_times()[:2]) - cpu
         sample(pipeline.counts)
     began = time.monotonic()
-    recorder.save()
+    recorder.save("finished")
     calls = count * (2 + 2 * -(-TILES // BATCH))
     return {
         "slides": count,

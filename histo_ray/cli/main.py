@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from histo_ray._version import __version__
+from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
 VERBS = {
@@ -18,6 +19,7 @@ VERBS = {
     "report": "one HTML page of what the evaluations in a store found, readable offline",
     "encoders": "list the encoders that have an entry, with their tile contracts",
     "store": "ls | verify | sql | export | gc",
+    "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
 }
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
@@ -68,7 +70,7 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except HistoRayError as error:
-        print(f"histo-ray {args.verb}: {error}", file=sys.stderr)
+        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr)
         return NOT_STARTED
     except KeyboardInterrupt:
         print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)

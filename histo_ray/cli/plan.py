@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.printable import one_line
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb: those of `extract`."""
-    add_settings(parser, ExtractConfig)
+    """Flags of the verb: those of `extract`, but for its log."""
+    add_settings(parser, ExtractConfig, without=("log",))
     parser.add_argument(
         "--pictures", metavar="DIR", help="draw every slide's tissue and tiles into DIR"
     )
@@ -65,7 +66,7 @@ def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
         tiles = "" if plan.tiles is None and row.status == "todo" else row.n_tiles
         print(
             f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
-            f"{level}{'  ' if level else ''}{row.reason}".rstrip()
+            f"{level}{'  ' if level else ''}{one_line(row.reason)}".rstrip()
         )
     if plan.tiles is None or plan.vectors is None or plan.bytes is None:
         counts = Counter(row.status for row in plan.rows)

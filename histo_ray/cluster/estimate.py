@@ -9,7 +9,8 @@ from pathlib import Path
 import ray
 from ray.util import ActorPool
 
-from histo_ray.cluster.pipeline import Counts, Pipeline
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import Member, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.resume import Agenda, plan_agenda

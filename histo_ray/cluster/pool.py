@@ -7,6 +7,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
+from histo_ray.cluster.meter import Spent
 from histo_ray.cluster.resources import Workers
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
@@ -33,7 +34,8 @@ class Member:
     """Whether the one call in flight must stay alone."""
     slide_id: str = ""
     """Slide it read last and has open."""
-
+    spent: dict[str, Spent] = field(default_factory=dict)
+    """By kind of call: plan, read, commit or encode."""
     suspect: bool = False
     """Whether a call on it was lost and it has not answered since: calls would fail at once."""
 
@@ -41,6 +43,10 @@ class Member:
     def has_room(self) -> bool:
         """Whether it takes another call."""
         return len(self.calls) < self.queue and not (self.exclusive or self.suspect)
+
+    def note(self, kind: str, spent: Spent) -> None:
+        """Add what a call cost it."""
+        self.spent[kind] = self.spent.get(kind, Spent()).plus(spent)
 
 
 def start_readers(

@@ -176,7 +176,7 @@ def _what_is_wrong(path: str) -> str:
     """Why there is no file at `path`; empty if there is one."""
     from pyarrow.fs import FileType
 
-    if "://" not in path and Path(path).is_file():  # one look; pyarrow's file system takes several
+    if "://" not in path and Path(path).is_file():  # one look; pyarrow takes several
         return ""
     try:
         system, place = locate(path)
@@ -187,7 +187,9 @@ def _what_is_wrong(path: str) -> str:
         return f"cannot be reached ({explain_here(error).found})"
     if kind == FileType.Directory:
         return "a folder, wanted a file"
-    return "no such file" if kind == FileType.NotFound else ""
+    if kind == FileType.NotFound:
+        return "no such file"
+    return "" if kind == FileType.File else "a pipe or a device, wanted a file"
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:

@@ -1,5 +1,7 @@
 """Turns a path or URI into a file system and a path on it. The one door to where bytes lie."""
 
+import errno
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -46,6 +48,28 @@ def locate(uri: str, *, hurried: bool = False) -> "tuple[FileSystem, str]":
 
     system = open_gs(hurried) if scheme == "gs" else open_s3(bucket, hurried)
     return system, rest.rstrip("/")
+
+
+def read_file(system: "FileSystem", path: str, most_bytes: int) -> bytes:
+    """All of a file that is held in memory as a whole.
+
+    Pipes and devices never end, or never begin, so they are refused before they are opened.
+
+    Args:
+        system: From `locate`.
+        path: From `locate`.
+        most_bytes: Largest file that is read.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    if is_local(system) and not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with system.open_input_file(path) as file:
+        size = file.size()
+        if size > most_bytes:
+            raise OSError(errno.EFBIG, f"{size} bytes, wanted at most {most_bytes}", path)
+        return bytes(file.read())
 
 
 def is_local(system: "FileSystem") -> bool:

@@ -87,7 +87,10 @@ def pool_partitions(
     table = read_pooled(root, facts, groups)
     if table is None:
         table = _pool_groups(root, partitions, groups, facts, source)
-        write_pooled(root, table, groups)
+        try:
+            write_pooled(root, table, groups)
+        except StoreError as error:  # a store that may only be read still answers
+            _log.warning("pooled vectors are not kept for the next time: %s", error)
     empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
     unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
     lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)

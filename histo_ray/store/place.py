@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,8 +129,9 @@ class Place(NamedTuple):
         mtimes: list[int] = []
         ctimes: list[int] = []
         if not self.local:
+            wanted = fs.FileSelector(self.path, allow_not_found=True)
             with self.reached():
-                found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+                found = self.system.get_file_info(wanted)
             stamps = np.array([_stamp_of(info) for info in found], np.int64)
             return Entries([info.base_name for info in found], stamps.reshape(-1, 3))
         try:
@@ -158,13 +160,22 @@ class Place(NamedTuple):
         return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
     def walk(self) -> list[Any]:
-        """All files below, as pyarrow's `FileInfo`."""
+        """All files below, as pyarrow's `FileInfo`; links to folders are not followed."""
+        if self.local:
+            paths = [f"{top}/{name}" for top, _, names in os.walk(self.path) for name in names]
+            return [info for info in self.system.get_file_info(paths) if info.is_file]
         wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         with self.reached():
             return [info for info in self.system.get_file_info(wanted) if info.is_file]
 
     def delete(self) -> None:
-        """Remove the file or folder; a folder's root file goes first, so it is gone at once."""
+        """Remove the file or folder; a folder's root file goes first, so it is gone at once.
+
+        Of a link to something elsewhere, only the link.
+        """
+        if self.local and Path(self.path).is_symlink():
+            Path(self.path).unlink()
+            return
         with self.reached():
             if self.kind() == "file":
                 self.system.delete_file(self.path)

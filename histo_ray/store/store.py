@@ -38,6 +38,7 @@ from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
+from histo_ray.store.run_record import RunRecord, pack_record
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
 from histo_ray.store.verify import describe_weights, verify_store
 from histo_ray.types import (
@@ -323,11 +324,14 @@ class Store:
                     "one name; give the new one a name of its own (name=)"
                 )
 
-    def write_run(self, run_id: str, rows: list[RunRow]) -> None:
-        """Write, or write anew, the table of one run: one row a slide and encoder."""
+    def write_run(self, run_id: str, rows: list[RunRow], record: RunRecord | None = None) -> None:
+        """Write, or write anew, the table of a run, a row a slide and encoder, and its record."""
         columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
+        schema = arrow_schema("runs")
+        if record is not None:
+            schema = schema.with_metadata(pack_record(record))
         sink = io.BytesIO()
-        pq.write_table(pa.table(columns, schema=arrow_schema("runs")), sink)
+        pq.write_table(pa.table(columns, schema=schema), sink)
         write_bytes(self._root, run_path(run_id), sink.getvalue())
 
     def verify(self) -> tuple[int, list[str]]:

@@ -246,7 +246,9 @@ def _read_array(place: Place, name: str, cut: slice | None = None) -> Any:
     import zarr
 
     with _on_this_machine(place) as path:
-        opened: Any = zarr.open_group(str(path), mode="r", use_consolidated=False)[name]
+        opened: Any = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)[
+            name
+        ]  # never version 2, whose codecs know pickle
         return opened[rows]
 
 

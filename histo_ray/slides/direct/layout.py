@@ -74,19 +74,24 @@ def read_layout(
     Raises:
         UnrecognisedError: Anything is not as this reader knows it.
     """
+    levels = find_levels(file, vendor)
+    found = [level.size for level in levels]
+    if found != list(sizes) or [level.tile for level in levels] != list(tiles):
+        raise UnrecognisedError(f"levels {found}, where OpenSlide finds {list(sizes)}")
+    return levels
+
+
+def find_levels(file: BinaryIO, vendor: str) -> tuple[Level, ...]:
+    """The levels of a TIFF by its own directories alone; see `read_layout`."""
     if vendor not in VENDORS:
         raise UnrecognisedError(f"format {vendor or 'unknown'}")
     try:
         with tifffile.TiffFile(file) as tiff:
             pages = _level_pages(tiff, vendor)
             end = tiff.filehandle.size
-            levels = tuple(_read_level(page, end) for page in pages)
+            return tuple(_read_level(page, end) for page in pages)
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"TIFF that cannot be parsed: {error}") from error
-    found = [level.size for level in levels]
-    if found != list(sizes) or [level.tile for level in levels] != list(tiles):
-        raise UnrecognisedError(f"levels {found}, where OpenSlide finds {list(sizes)}")
-    return levels
 
 
 def _level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage]:
