@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from histo_ray.config import digest
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
 from histo_ray.store.parquet import UNREADABLE
@@ -193,6 +193,8 @@ def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Sto
             rows = []
             for entry, path, text in chain.from_iterable(pool.map(read, parts)):
                 try:
+                    if isinstance(text, UnreachableError):
+                        return tabulate([]), text  # and so would be the others
                     if isinstance(text, StoreError):
                         raise text
                     rows.append((folder.key(entry.name), entry, parser.parse(text, path), text))

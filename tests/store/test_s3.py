@@ -16,7 +16,7 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.storage import clouds, locate
-from histo_ray.store import upload
+from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import join_rows
 from histo_ray.store.place import place_at
@@ -72,6 +72,27 @@ def test_everything_works_on_an_object_store(
     assert remote.export(to="zarr") == 6
     assert remote.verify() == (6, [])
     assert remote.gc() == []
+
+
+def test_the_catalogue_is_kept_on_an_object_store(
+    remote: Store, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipt_cache, "LEAST", 2)
+    monkeypatch.setattr(receipt_cache, "SETTLED_NS", -(10**11))
+    for slide_id, form in (("S1", "parquet"), ("S2", "parquet"), ("S3", "zarr")):
+        facts = make_facts(slide_id)
+        remote.commit(facts.key, facts, make_rows(5), format=form)  # type: ignore[arg-type]
+    first = remote.receipts()
+    (name,) = remote._root.child("cache/catalogue/encoder=e").names()
+    with monkeypatch.context() as patch:
+        patch.setattr(receipt_cache, "_read_text", None)  # no file is read
+        assert remote.receipts() == first
+        assert list(remote.slides().slide_id) == ["S1", "S2", "S3"]
+    facts = make_facts("S1")
+    remote.commit(facts.key, facts, make_rows(800), replace=True)
+    assert list(remote.slides().n_tiles) == [800, 5, 5]
+    remote._root.child(f"cache/catalogue/encoder=e/{name}").delete()
+    assert list(remote.slides().n_tiles) == [800, 5, 5]
 
 
 @pytest.mark.parametrize("form", FORMS)
