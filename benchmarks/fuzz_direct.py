@@ -19,17 +19,22 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from histo_ray.slides.image_reader import MAX_PIXELS
 from tests.slides import fuzz
 from tests.slides.jpeg_slides import KINDS, texture, write_jpeg_slide
 from tests.slides.mutations import damage
 
 TARGETS = {"direct alone": fuzz.read_alone, "auto": fuzz.read_by_auto}
+MOST_BYTES = {"direct alone": 256 * 2**20, "auto": 8 * MAX_PIXELS}
+"""By which one input may raise a process's memory: the cache of tiles and some more; a plain image
+of the largest size that is decoded."""
 
 
 def main() -> None:
     """Fuzz each target for half of the time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--inputs", type=int, help="so many for each target, in place of minutes")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--keep", type=Path, help="folder for inputs that are faults")
     args = parser.parse_args()
@@ -43,10 +48,13 @@ def main() -> None:
         found = {}
         for what, target in TARGETS.items():
             numbers = until(time.monotonic() + share, args.first)
+            if args.inputs:
+                numbers = iter(range(args.first, args.first + args.inputs))
             outcomes = list(fuzz.fuzz(originals[what], numbers, target, folder))
-            found[what] = describe(outcomes)
+            found[what] = describe(outcomes, MOST_BYTES[what])
             if args.keep:
-                keep(args.keep / what.replace(" ", "-"), outcomes, originals[what])
+                faults = [x for x in outcomes if x.is_fault(MOST_BYTES[what])]
+                keep(args.keep / what.replace(" ", "-"), faults, originals[what])
     print(json.dumps(found, indent=1))
 
 
@@ -88,24 +96,23 @@ def write_plain(folder: Path) -> list[bytes]:
     return made
 
 
-def describe(outcomes: list[fuzz.Outcome]) -> dict[str, Any]:
+def describe(outcomes: list[fuzz.Outcome], most_bytes: int) -> dict[str, Any]:
     """Figures of one target."""
     return {
         "inputs": len(outcomes),
         "outcomes": fuzz.count_words(outcomes),
         "most CPU s": round(max(outcome.cpu_s for outcome in outcomes), 2),
         "most memory MiB": round(max(outcome.rise_bytes for outcome in outcomes) / 2**20),
-        "faults": [outcome.number for outcome in outcomes if outcome.is_fault][:200],
+        "faults": [outcome.number for outcome in outcomes if outcome.is_fault(most_bytes)][:200],
     }
 
 
-def keep(folder: Path, outcomes: list[fuzz.Outcome], originals: list[bytes]) -> None:
+def keep(folder: Path, faults: list[fuzz.Outcome], originals: list[bytes]) -> None:
     """Write the inputs that are faults."""
     folder.mkdir(parents=True, exist_ok=True)
-    for outcome in outcomes:
-        if outcome.is_fault:
-            data = damage(originals[outcome.number % len(originals)], outcome.number)
-            (folder / f"{outcome.number}-{outcome.word.replace(': ', '-')}.tif").write_bytes(data)
+    for fault in faults:
+        data = damage(originals[fault.number % len(originals)], fault.number)
+        (folder / f"{fault.number}-{fault.word.replace(': ', '-')}.tif").write_bytes(data)
 
 
 if __name__ == "__main__":

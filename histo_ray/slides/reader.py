@@ -328,11 +328,16 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
 
 def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> SlideReader:
     """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
-    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
     from histo_ray.slides.direct.reader import DirectReader
 
     try:
         return DirectReader(place, known)
+    except ImpossibleError as error:
+        known.close()
+        raise SlideError(
+            known.slide_id, f"{path}: {error}, wanted an intact slide; copy the file again"
+        ) from error
     except (UnrecognisedError, OSError) as error:
         if reader == "auto":
             return known

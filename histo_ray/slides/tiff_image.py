@@ -128,6 +128,8 @@ def _rgb(page: tifffile.TiffPage) -> npt.NDArray[np.uint8]:
             f"a TIFF of {channels} channels ({page.photometric!r}), wanted RGB; convert it to RGB"
         )
     contiguous = np.ascontiguousarray(values.reshape(*values.shape[:2], channels))
+    if mode == "RGB":
+        return contiguous
     size = (contiguous.shape[1], contiguous.shape[0])
     return as_rgb(Image.frombytes(mode, size, contiguous.tobytes()))
 

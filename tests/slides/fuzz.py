@@ -6,7 +6,6 @@ replaced. Linux.
 
 import collections
 import contextlib
-import math
 import multiprocessing
 import os
 import resource
@@ -31,8 +30,6 @@ CPU_S = 20
 """Of one input; more is a hang."""
 WALL_S = 240
 """Of one input: it may wait for a busy machine, but not for ever."""
-RISE_BYTES = 400 * 2**20
-"""Of a process's memory over one input; more is a bomb."""
 ADDRESS_BYTES = 6 * 2**30
 
 
@@ -45,10 +42,9 @@ class Outcome(NamedTuple):
     cpu_s: float = 0.0
     rise_bytes: int = 0
 
-    @property
-    def is_fault(self) -> bool:
-        """Whether it is neither pixels nor a slide's error, in bounded time and memory."""
-        return self.word not in ("read", "refused") or self.rise_bytes > RISE_BYTES
+    def is_fault(self, most_bytes: int) -> bool:
+        """Whether it is neither pixels nor a slide's error, or took more memory."""
+        return self.word not in ("read", "refused") or self.rise_bytes > most_bytes
 
 
 Target = Callable[[Path], None]
@@ -86,7 +82,7 @@ class _Unhelpful:
     def __init__(self, vendor: str, sizes: Sequence[Size], tiles: Sequence[Size]) -> None:
         self.vendor = vendor
         self.level_sizes, self.tile_sizes = tuple(sizes), tuple(tiles)
-        self.downsamples = tuple(max(1.0, sizes[0][0] / max(1, width)) for width, _ in sizes)
+        self.downsamples = tuple(float(_times(sizes, width)) for width, _ in sizes)
 
     def read_into(self, region: npt.NDArray[np.uint8], corner: Any, level: int) -> None:
         raise SlideError("slide", "OpenSlide is not asked")
@@ -102,9 +98,14 @@ def _read_levels(sizes: Sequence[Size], read: Callable[..., Any]) -> None:
     """The first 999 px of each level, and its last corner."""
     for level, (width, height) in enumerate(sizes):
         read((0, 0), level, (min(width, 999), min(height, 999)))
-        scale = sizes[0][0] / max(1, width)
-        corner = (math.floor((width - 50) * scale), math.floor((height - 40) * scale))
+        times = _times(sizes, width)
+        corner = ((width - 50) * times, (height - 40) * times)
         read(corner, level, (60, 50))
+
+
+def _times(sizes: Sequence[Size], width: int) -> int:
+    """How often a level is smaller, as a whole number: so regions lie on whole px of it."""
+    return max(1, round(sizes[0][0] / max(1, width)))
 
 
 def fuzz(
@@ -125,7 +126,7 @@ def fuzz(
     context = multiprocessing.get_context("fork")
     for first in waiting:
         ours, theirs = context.Pipe()
-        child = context.Process(target=_work, args=(theirs, originals, target, folder))
+        child = context.Process(target=_work, args=(ours, theirs, originals, target, folder))
         child.start()
         theirs.close()
         number: int | None = first
@@ -160,8 +161,9 @@ def _ended(child: Any) -> bool:
     return not child.is_alive()
 
 
-def _work(theirs: Any, originals: Sequence[bytes], target: Target, folder: Path) -> None:
+def _work(ours: Any, theirs: Any, originals: Sequence[bytes], target: Target, folder: Path) -> None:
     """In a child: one input after the other until there are none."""
+    ours.close()  # else the end of the numbers would never be heard
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -57,7 +57,7 @@ def damage(data: bytes, number: int) -> bytes:
     rng = np.random.default_rng(number)
     places = _find_places(data)
     hurt = bytearray(data)
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(int(rng.choice((1, 1, 1, 2, 3, 4)))):
         fault = rng.choice(len(_FAULTS), p=_CHANCES)
         _FAULTS[fault](hurt, places, rng)
     return bytes(hurt)

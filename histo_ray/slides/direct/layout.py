@@ -28,6 +28,10 @@ class UnrecognisedError(Exception):
     """What about a slide is not understood; OpenSlide has to read it."""
 
 
+class ImpossibleError(UnrecognisedError):
+    """A slide states what no file can be: OpenSlide would end the process over it."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One level of the pyramid: its tiles in the file."""
@@ -111,6 +115,9 @@ def _level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage
 
 def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
     width, height = page.tilewidth, page.tilelength
+    largest = max(page.databytecounts, default=0)
+    if largest > file_bytes:
+        raise ImpossibleError(f"a tile of {largest} bytes in a file of {file_bytes}")
     _check_page(page)
     columns, rows = -(-page.imagewidth // width), -(-page.imagelength // height)
     offsets = np.asarray(page.dataoffsets, np.int64)
