@@ -144,6 +144,22 @@ class ExtractConfig(EngineConfig, TilingConfig):
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
         "others; direct and openslide: that one or the slide fails",
     )
+    cache_dir: str | None = Field(
+        default=None,
+        description="folder on each node's local disk for slides of object stores that cannot be "
+        "read by ranges (default: one in the temporary folder)",
+    )
+    cache_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="bound of that folder in GB, whoever shares it (default: 50, or half of the "
+        "disk's free space)",
+    )
+    log: str | None = Field(
+        default=None,
+        description="file that gets a line of JSON for each slide with an outcome, and one for "
+        "the run; it is appended to; - is stderr",
+    )
 
     @property
     def tiling(self) -> TilingConfig:

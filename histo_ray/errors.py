@@ -18,6 +18,10 @@ class StoreError(HistoRayError):
     """The feature store is not in the state the operation needs."""
 
 
+class UnreachableError(StoreError, OSError):
+    """The storage that a store is on refuses or does not answer."""
+
+
 class SlideError(HistoRayError):
     """One slide cannot be used; the rest of the run is unaffected."""
 

@@ -7,6 +7,7 @@
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from histo_ray.encoders.base import Encoder, check_contract, encode_fixed
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
+from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store
 from histo_ray.tiles.grid import plan_tiles
@@ -62,7 +64,10 @@ class TileBlock:
 
 
 def open_manifest_slide(
-    slide: Slide, fallback_mpp: float | None, reader: str = "auto"
+    slide: Slide,
+    fallback_mpp: float | None,
+    reader: str = "auto",
+    cache: SlideCache | None = None,
 ) -> OpenedSlide:
     """Open a manifest's slide with the mpp that the manifest or the flag gives."""
     return open_slide(
@@ -71,7 +76,14 @@ def open_manifest_slide(
         mpp=slide.mpp,
         fallback_mpp=fallback_mpp,
         reader=reader,
+        cache=cache,
     )
+
+
+def slide_cache(config: ExtractConfig) -> SlideCache:
+    """Where a run keeps remote slides that have to be on this machine."""
+    folder = None if config.cache_dir is None else Path(config.cache_dir).expanduser()
+    return SlideCache(folder, config.cache_gb)
 
 
 def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SlidePlan:
@@ -228,7 +240,8 @@ def extract_slide(
     """
     receipts = []
     batch_size = config.batch_size or 32
-    with open_manifest_slide(slide, config.slide_mpp, config.slide_reader) as opened:
+    cache = slide_cache(config)
+    with open_manifest_slide(slide, config.slide_mpp, config.slide_reader, cache) as opened:
         plan = plan_slide(opened, slide, config.tiling)
         for encoder in encoders:
             facts = encoder_facts(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from histo_ray.config import TilingConfig
 from histo_ray.extract import open_manifest_slide, plan_slide
 from histo_ray.report.preview import draw_overlay, draw_preview
+from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
 from histo_ray.types import Slide, TileGrid
 
@@ -30,13 +31,18 @@ class SlidePicture:
     """Level-0 px per px of the overview, (x, y)."""
 
 
-def picture_slide(slide: Slide, tiling: TilingConfig, fallback_mpp: float | None) -> SlidePicture:
+def picture_slide(
+    slide: Slide,
+    tiling: TilingConfig,
+    fallback_mpp: float | None,
+    cache: SlideCache | None = None,
+) -> SlidePicture:
     """Draw what an extraction would take from a slide.
 
     Raises:
         SlideError: The slide cannot be used.
     """
-    with open_manifest_slide(slide, fallback_mpp) as opened:
+    with open_manifest_slide(slide, fallback_mpp, cache=cache) as opened:
         plan = plan_slide(opened, slide, tiling)
         mask, _, _ = locate_tissue(opened, tiling)
         pyramid = opened.pyramid

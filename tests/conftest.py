@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from hypothesis import settings
 
+from benchmarks.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from histo_ray.config import ExtractConfig
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import open_store
@@ -117,6 +118,44 @@ def shared_ray() -> Iterator[None]:
 
     with ray_session("local", cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3-speaking server process, holding buckets named `bucket` and `slides`."""
+    with serve_s3("bucket", "slides") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def faulty_server(s3_endpoint: str) -> Iterator[FaultyServer]:
+    """A process in front of it that can be told to fail."""
+    with serve_faults(s3_endpoint) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's address, with the environment set to use it."""
+    use_endpoint(s3_endpoint, monkeypatch)
+    return s3_endpoint
+
+
+@pytest.fixture
+def faulty(faulty_server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> FaultyServer:
+    """The server that fails, with the environment set to use it, so far without faults."""
+    faulty_server.set_faults()
+    use_endpoint(faulty_server.endpoint, monkeypatch)
+    return faulty_server
+
+
+def use_endpoint(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the environment of this test, and of its processes, to use a server."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in aws_environment(endpoint).items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

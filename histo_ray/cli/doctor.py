@@ -105,7 +105,9 @@ def _disk(store: str | None) -> Finding:
 
 def _remote_store(uri: str) -> str:
     from histo_ray.storage import locate
+    from histo_ray.storage.check import check_place
 
+    check_place(uri, "store")
     filesystem, path = locate(uri)
     kind = filesystem.get_file_info(path).type.name
     return f"{uri} answers ({'not there yet' if kind == 'NotFound' else kind.lower()})"

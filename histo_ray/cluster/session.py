@@ -91,6 +91,7 @@ def cluster_nodes() -> list[Node]:
             gpus=float(node["Resources"].get("GPU", 0)),
             object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
             memory_bytes=int(node["Resources"].get("memory", 0)),
+            node_id=str(node["NodeID"]),
         )
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]

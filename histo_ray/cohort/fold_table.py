@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from histo_ray.cohort.folds import GIVEN, Folds, check_training, name_some
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
-from histo_ray.storage import locate, read_file
+from histo_ray.storage import locate
+from histo_ray.storage.files import read_file
 
 MOST_BYTES = 2**30
 """Of a file of folds."""

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from histo_ray.cohort.cells import MISSING
 from histo_ray.errors import ConfigError
-from histo_ray.storage import locate, read_file
+from histo_ray.storage import locate
+from histo_ray.storage.files import read_file
 
 MOST_BYTES = 2**32
 """Of a table, packed or not: expression of 20,000 genes in 11,000 patients takes 2 GB as text."""

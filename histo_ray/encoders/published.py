@@ -14,6 +14,7 @@ from histo_ray.config import Settings, parse_settings
 from histo_ray.encoders.base import NAME_PATTERN, EncoderSpec
 from histo_ray.errors import ConfigError
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.files import open_file
 
 if TYPE_CHECKING:
     import torch
@@ -209,7 +210,7 @@ def _read(store: str, name: str, file: str) -> bytes | None:
     try:
         if system.get_file_info([path])[0].type != fs.FileType.File:
             return None
-        with system.open_input_file(path) as stream:
+        with open_file(system, path) as stream:
             return bytes(stream.readall())
     except OSError as error:
         if is_local(system) and isinstance(error, FileNotFoundError):

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import PurePosixPath
 
 from histo_ray.storage import locate
+from histo_ray.storage.files import open_file
 
 END_BYTES = 64 * 1024
 """How much of each end of the file is hashed."""
@@ -22,7 +23,7 @@ def fingerprint_file(path: str) -> str:
     """
     system, place = locate(path)
     digest = hashlib.sha256()
-    with system.open_input_file(place) as file:
+    with open_file(system, place) as file:
         size = file.size()
         digest.update(size.to_bytes(8, "little"))
         digest.update(file.read(END_BYTES))
@@ -31,6 +32,6 @@ def fingerprint_file(path: str) -> str:
     if place.lower().endswith(".mrxs"):
         index = str(PurePosixPath(place).with_suffix("") / "Slidedat.ini")
         if system.get_file_info(index).is_file:
-            with system.open_input_file(index) as file:
+            with open_file(system, index) as file:
                 digest.update(file.read())
     return digest.hexdigest()

@@ -1,26 +1,35 @@
 """Brings a slide from an object store to this machine, for libraries that need a real file."""
 
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.files import open_file
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
 CHUNK_BYTES = 8 * 1024 * 1024
+CHUNKS_AT_ONCE = 4
+"""Requests in flight for one slide; each waits for the network, and holds a chunk."""
 
 
-def bring_here(uri: str, stack: ExitStack) -> Path:
-    """The local path of a slide; a remote one is copied until `stack` closes.
+def bring_here(uri: str, stack: ExitStack, cache: SlideCache) -> Path:
+    """The local path of a slide; a remote one is in the cache, and stays until `stack` closes.
 
     What belongs to a slide comes along: the folder of an MRXS, the other files beside a DICOM.
 
     Args:
         uri: Local path or URI.
-        stack: Given the removal of the copy.
+        stack: Given the end of the slide's use.
+        cache: Where remote slides are kept.
 
     Raises:
         OSError: The slide is not there or cannot be read.
@@ -29,32 +38,53 @@ def bring_here(uri: str, stack: ExitStack) -> Path:
     if is_local(system):
         Path(place).stat()
         return Path(place)
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="histo-ray-")))
-    return _copy(system, PurePosixPath(place), folder)
+    source = PurePosixPath(place)
+    files = {info.path: info for info in _files(system, source)}
+    top = str(source.parent)
+    sizes = {path.removeprefix(f"{top}/"): info.size for path, info in files.items()}
+    marks = [uri, _tag(system, place)]
+    marks += [f"{path} {i.size} {i.mtime_ns}" for path, i in sorted(files.items())]
+    key = hashlib.sha256("\n".join(marks).encode()).hexdigest()
+
+    def fetch(name: str, target: Path) -> None:
+        _copy_file(system, f"{top}/{name}", target, sizes[name])
+
+    return stack.enter_context(cache.hold(key, sizes, fetch)) / source.name
 
 
-def _copy(system: "fs.FileSystem", source: PurePosixPath, folder: Path) -> Path:
-    target = folder / source.name
-    _copy_file(system, str(source), target)
-    if source.suffix.lower() == ".mrxs":
-        _copy_folder(system, source.with_suffix(""), target.with_suffix(""))
-    elif source.suffix.lower() in (".dcm", ".dicom"):
-        _copy_folder(system, source.parent, folder)
-    return target
-
-
-def _copy_folder(system: "fs.FileSystem", source: PurePosixPath, folder: Path) -> None:
-    """Copy the files that lie directly in `source`, but for those that are here already."""
+def _files(system: "fs.FileSystem", source: PurePosixPath) -> "Iterator[fs.FileInfo]":
+    """The slide's file, and those that belong to it."""
     from pyarrow import fs
 
-    folder.mkdir(exist_ok=True)
-    for entry in system.get_file_info(fs.FileSelector(str(source))):
-        target = folder / entry.base_name
-        if entry.is_file and not target.exists():
-            _copy_file(system, entry.path, target)
+    (info,) = system.get_file_info([str(source)])
+    if not info.is_file:
+        raise FileNotFoundError(f"{source}: {'a folder' if info.type.value else 'no such file'}")
+    yield info
+    suffix = source.suffix.lower()
+    beside = source.with_suffix("") if suffix == ".mrxs" else source.parent
+    if suffix in (".mrxs", ".dcm", ".dicom"):
+        found = system.get_file_info(fs.FileSelector(str(beside), allow_not_found=True))
+        yield from (other for other in found if other.is_file and other.path != info.path)
 
 
-def _copy_file(system: "fs.FileSystem", source: str, target: Path) -> None:
-    with system.open_input_stream(source) as stream, target.open("wb") as file:
-        while chunk := stream.read(CHUNK_BYTES):
-            file.write(chunk)
+def _tag(system: "fs.FileSystem", place: str) -> str:
+    """What the object store says of the content (ETag, or all it says); changes with it."""
+    with system.open_input_file(place) as file:
+        said: dict[str, Any] = file.metadata() or {}
+    return str(said.get("ETag", said))
+
+
+def _copy_file(system: "fs.FileSystem", source: str, target: Path, size: int) -> None:
+    """Fill `target`, which is there, with the `size` bytes of `source`, several chunks at once."""
+    with open_file(system, source) as file, target.open("r+b", buffering=0) as sink:
+        if file.size() != size:
+            raise OSError(f"{source}: changed while it was read")
+
+        def copy(start: int) -> None:
+            chunk = file.read_at(min(CHUNK_BYTES, size - start), start)
+            if os.pwrite(sink.fileno(), chunk, start) != len(chunk):
+                raise OSError(errno.ENOSPC, f"{target}: the disk is full")
+
+        with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
+            for _ in pool.map(copy, range(0, size, CHUNK_BYTES)):
+                pass

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, is_plausible
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import locate
+from histo_ray.storage.check import check_place, explain_here
 from histo_ray.types import Slide
 
 SHOWN_PROBLEMS = 20
@@ -20,6 +21,8 @@ KNOWN_COLUMNS = ("slide_id", "path", "patient_id", "site", "mpp")
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _BARCODE = re.compile(r"(TCGA-([A-Z0-9]{2})-[A-Z0-9]{4})(?![A-Z0-9])")
 _CHECKS_AT_ONCE = 32
+_A_TASK = 16
+"""Files that a thread looks for before it is asked again."""
 
 
 @dataclass(frozen=True, order=True)
@@ -45,8 +48,10 @@ def read_manifest(uri: str) -> list[Slide]:
         The slides in the order of the rows; every file has been seen to exist.
 
     Raises:
-        ConfigError: All problems, with line (CSV) or row (Parquet) numbers.
+        ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest
+            or a bucket with slides cannot be reached.
     """
+    check_place(uri, "manifest")
     unit, columns, rows = read_table(uri)
     missing = [name for name in ("slide_id", "path") if name not in columns]
     if missing:
@@ -144,8 +149,11 @@ def _repeated_ids(rows: list[TableRow], unit: str) -> list[_Problem]:
 
 def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
     paths = sorted({slide.path for slide in slides if slide.path})
+    _check_buckets(paths)
+    parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        wrong = dict(zip(paths, pool.map(_what_is_wrong, paths), strict=True))
+        answers = pool.map(lambda part: [_what_is_wrong(path) for path in part], parts)
+        wrong = dict(zip(paths, chain.from_iterable(answers), strict=True))
     return [
         _Problem(row.place, f"path {slide.path!r}: {wrong[slide.path]}")
         for row, slide in zip(rows, slides, strict=True)
@@ -153,32 +161,35 @@ def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
     ]
 
 
+def _check_buckets(paths: list[str]) -> None:
+    """One look at each bucket, so that what is wrong with it is told once and not once a slide."""
+    buckets: dict[str, str] = {}
+    for path in paths:
+        scheme, mark, rest = path.partition("://")
+        if mark and scheme in ("s3", "gs"):
+            buckets.setdefault(f"{scheme}://{rest.partition('/')[0]}", path)
+    for path in buckets.values():
+        check_place(path, "slide")
+
+
 def _what_is_wrong(path: str) -> str:
     """Why there is no file at `path`; empty if there is one."""
     from pyarrow.fs import FileType
 
-    scheme, mark, rest = path.partition("://")
+    if "://" not in path and Path(path).is_file():  # one look; pyarrow takes several
+        return ""
     try:
-        if mark and scheme != "file":
-            system, place = _bucket(f"{scheme}://{rest.partition('/')[0]}"), rest
-        else:
-            system, place = locate(path)
+        system, place = locate(path)
         kind = system.get_file_info(place).type
     except ConfigError as error:
         return str(error)
     except OSError as error:
-        return f"cannot be reached ({' '.join(str(error).split())})"
+        return f"cannot be reached ({explain_here(error).found})"
     if kind == FileType.Directory:
         return "a folder, wanted a file"
     if kind == FileType.NotFound:
         return "no such file"
     return "" if kind == FileType.File else "a pipe or a device, wanted a file"
-
-
-@lru_cache(maxsize=16)
-def _bucket(root: str) -> Any:
-    """The file system of a bucket: opened once, not once a slide."""
-    return locate(root)[0]
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:

@@ -13,6 +13,9 @@ from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
+from histo_ray.slides.slide_cache import SlideCache
+from histo_ray.storage.check import explain_here
+from histo_ray.storage.trouble import is_remote
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
 if TYPE_CHECKING:
@@ -113,8 +116,15 @@ class OpenedSlide:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the file's size and both ends: see `fingerprint_file`."""
-        return fingerprint_file(self._place)
+        """SHA-256 over the file's size and both ends: see `fingerprint_file`.
+
+        Raises:
+            SlideError: The file cannot be read any more.
+        """
+        try:
+            return fingerprint_file(self._place)
+        except OSError as error:
+            raise unread(self.slide_id, self._place, error) from error
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """Read a region.
@@ -182,17 +192,19 @@ def open_slide(
     mpp: float | None = None,
     fallback_mpp: float | None = None,
     reader: str = "auto",
+    cache: SlideCache | None = None,
 ) -> OpenedSlide:
     """Open a slide: all that OpenSlide opens, and plain PNG, JPEG and TIFF images.
 
     Args:
         path: Local path or URI. A remote slide that the direct reader takes is read by ranges;
-            any other is copied to a temporary file while it is open.
+            any other is brought to this machine's disk, into `cache`.
         slide_id: Name in errors and results (default: the file's name without extension).
         mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
         fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
         reader: `auto`: direct if the file is a tiled JPEG TIFF or SVS that is understood
             completely, else OpenSlide if it knows the file, else a plain image; or one by name.
+        cache: Where remote slides are kept that must be here (default: see `SlideCache`).
 
     Raises:
         SlideError: Not there, not a slide, damaged, or without a known resolution.
@@ -206,7 +218,7 @@ def open_slide(
         place = str(path)
         back_end = _open_remotely(place, name, stack) if reader in ("auto", "direct") else None
         if back_end is None:
-            place = _bring_here(str(path), name, stack)
+            place = _bring_here(str(path), name, stack, cache or SlideCache())
             back_end = _open_back_end(place, str(path), name, reader)
         stack.callback(back_end.close)
         width, height = back_end.level_sizes[0]
@@ -251,17 +263,17 @@ def _open_remotely(path: str, slide_id: str, stack: ExitStack) -> SlideReader | 
     raise AssertionError  # an ExitStack without suppressing members never gets here
 
 
-def _bring_here(path: str, slide_id: str, stack: ExitStack) -> str:
-    """Local path of the slide; a remote one is copied for as long as `stack` is open."""
+def _bring_here(path: str, slide_id: str, stack: ExitStack, cache: SlideCache) -> str:
+    """Local path of the slide; that of a remote one is good for as long as `stack` is open."""
     from histo_ray.slides.local_copy import bring_here
 
     try:
-        place = bring_here(path, stack)
+        place = bring_here(path, stack, cache)
         found = "an empty file" if place.is_file() and not place.stat().st_size else ""
         if not place.is_file():
             found = "a folder" if place.is_dir() else "a pipe or a device"
     except OSError as error:
-        found = f"cannot be read ({' '.join(str(error).split())})"
+        raise unread(slide_id, path, error) from error
     if found:
         raise SlideError(
             slide_id,
@@ -269,6 +281,21 @@ def _bring_here(path: str, slide_id: str, stack: ExitStack) -> str:
             "or copy the file again",
         )
     return str(place)
+
+
+def unread(slide_id: str, path: str, error: OSError) -> SlideError:
+    """What to raise for a file that cannot be read at all."""
+    if is_remote(error):
+        trouble = explain_here(error)
+        return SlideError(
+            slide_id,
+            f"{path}: cannot be read ({trouble.found}), wanted a slide file; {trouble.remedy}",
+        )
+    return SlideError(
+        slide_id,
+        f"{path}: cannot be read ({' '.join(str(error).split())}), wanted a slide file; "
+        "check the path and the access rights, or copy the file again",
+    )
 
 
 def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideReader:

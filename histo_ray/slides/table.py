@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from histo_ray.errors import ConfigError
-from histo_ray.storage import locate, read_file
+from histo_ray.storage import locate
+from histo_ray.storage.files import read_file
 
 Unit = Literal["line", "row"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.store.catalog import Partitions, name_some, read_receipts
+from histo_ray.store.catalog import Partitions, name_some
 from histo_ray.store.classes import ClassSource, find_class_source
 from histo_ray.store.gather import Pooled, Weigher, pool_group
 from histo_ray.store.heads import read_head
@@ -25,6 +25,7 @@ from histo_ray.store.pooled import (
     write_pooled,
 )
 from histo_ray.store.pooling import Pool, Way, parse_pool
+from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.weighing import choose_classes
 from histo_ray.types import PartitionKey, Receipt
 

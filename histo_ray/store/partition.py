@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from histo_ray._version import __version__
 from histo_ray.config import digest as config_digest
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.storage.trouble import explain, is_remote
 from histo_ray.store.layout import Form
 from histo_ray.store.place import Place
 from histo_ray.types import (
@@ -101,6 +102,10 @@ class PartitionFormat(Protocol):
 
     def read_receipt(self, place: Place) -> Receipt:
         """The receipt, without reading rows."""
+        ...
+
+    def read_receipt_text(self, place: Place) -> bytes:
+        """The receipt's JSON, without reading rows; raises StoreError where there is none."""
         ...
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
@@ -232,6 +237,11 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
 
 def unreadable(path: str, error: Exception) -> StoreError:
     """The error of a partition that cannot be read."""
+    if isinstance(error, UnreachableError):
+        return error
+    if is_remote(error):
+        trouble = explain(error)
+        return UnreachableError(f"{path}: {trouble.found}, wanted access; {trouble.remedy}")
     return StoreError(
         f"{path}: not readable ({first_line(error)}), wanted a partition; run store verify"
     )

@@ -1,8 +1,9 @@
 """Files and folders of a store, local or remote, and reading them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from pyarrow import fs
 
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.check import explain_here
+from histo_ray.storage.files import open_file
 
 THREADS = 16
 """Requests in flight on an object store."""
@@ -20,16 +23,61 @@ ROOT_FILE = "zarr.json"
 """Of a partition that is a folder; it is sent last, and without it the partition is not there."""
 
 
+class Stamp(NamedTuple):
+    """How a file looks from outside."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Last change of its content, ns since the epoch."""
+    ctime_ns: int
+    """Last change of the file, its name or rights; 0 where storage does not keep it."""
+
+
+class Entries(NamedTuple):
+    """What is in a folder, in no order. Columns, because there may be very many."""
+
+    names: list[str]
+    stamps: npt.NDArray[np.int64]
+    """(N, 3), as `Stamp`."""
+
+
 class Place(NamedTuple):
     """A file or folder on some file system."""
 
     system: fs.FileSystem
     path: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens it anew: pyarrow's own pickles lose how patient they were."""
+        if self.local:
+            return Place, tuple(self)
+        scheme = {"gcs": "gs"}.get(self.system.type_name, self.system.type_name)
+        return place_at, (f"{scheme}://{self.path}",)
+
     @property
     def local(self) -> bool:
         """Whether it is on this machine."""
         return is_local(self.system)
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Have what an object store refuses said in one line.
+
+        Raises:
+            UnreachableError: It refuses, or does not answer.
+        """
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if self.local or isinstance(error, UnreachableError):
+                raise
+            trouble = explain_here(error)
+            raise UnreachableError(
+                f"{self.path}: {trouble.found}, wanted access; {trouble.remedy}"
+            ) from error
 
     def child(self, relative: str) -> "Place":
         """The place `relative` below this one."""
@@ -37,17 +85,32 @@ class Place(NamedTuple):
 
     def kind(self) -> str:
         """`file`, `folder` or nothing."""
-        found = self.system.get_file_info([self.path])[0].type
+        with self.reached():
+            found = self.system.get_file_info([self.path])[0].type
         return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(found, "")
 
     def open(self) -> Any:
         """The file for reading, with random access."""
-        return self.system.open_input_file(self.path)
+        with self.reached():
+            return open_file(self.system, self.path)
 
     def read_bytes(self) -> bytes:
         """All of the file."""
-        with self.open() as file:
+        with self.reached(), self.open() as file:
             return bytes(file.readall())
+
+    def read_end(self, count: int) -> bytes:
+        """The last bytes of the file, `count` or all there are."""
+        if not self.local:
+            with self.reached(), self.open() as remote:
+                size = remote.size()
+                return bytes(remote.read_at(min(count, size), max(0, size - count)))
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            return os.pread(file, count, max(0, size - count))
+        finally:
+            os.close(file)
 
     def names(self) -> list[str]:
         """Names in the folder, sorted; empty if it is not there. One listing, no look at each."""
@@ -56,8 +119,46 @@ class Place(NamedTuple):
                 return sorted(os.listdir(self.path))  # noqa: PTH208 - 5 times faster
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        with self.reached():
+            found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return sorted(info.base_name for info in found)
+
+    def entries(self) -> Entries:
+        """What is in the folder and how it looks; empty if it is not there. One listing."""
+        names: list[str] = []
+        sizes: list[int] = []
+        mtimes: list[int] = []
+        ctimes: list[int] = []
+        if not self.local:
+            wanted = fs.FileSelector(self.path, allow_not_found=True)
+            with self.reached():
+                found = self.system.get_file_info(wanted)
+            stamps = np.array([_stamp_of(info) for info in found], np.int64)
+            return Entries([info.base_name for info in found], stamps.reshape(-1, 3))
+        try:
+            with os.scandir(self.path) as listing:
+                for entry in listing:
+                    with suppress(OSError):  # gone since, or a link to nothing
+                        stat = entry.stat()
+                        names.append(entry.name)
+                        sizes.append(stat.st_size)
+                        mtimes.append(stat.st_mtime_ns)
+                        ctimes.append(stat.st_ctime_ns)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return Entries(names, np.array([sizes, mtimes, ctimes], np.int64).T)
+
+    def stamp(self) -> Stamp | None:
+        """How the file looks; None if it is not there."""
+        if not self.local:
+            with self.reached():
+                info = self.system.get_file_info([self.path])[0]
+            return _stamp_of(info) if info.type == fs.FileType.File else None
+        try:
+            stat = os.stat(self.path)  # noqa: PTH116 - the path is text
+        except OSError:
+            return None
+        return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
     def walk(self) -> list[Any]:
         """All files below, as pyarrow's `FileInfo`; links to folders are not followed."""
@@ -65,7 +166,8 @@ class Place(NamedTuple):
             paths = [f"{top}/{name}" for top, _, names in os.walk(self.path) for name in names]
             return [info for info in self.system.get_file_info(paths) if info.is_file]
         wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
-        return [info for info in self.system.get_file_info(wanted) if info.is_file]
+        with self.reached():
+            return [info for info in self.system.get_file_info(wanted) if info.is_file]
 
     def delete(self) -> None:
         """Remove the file or folder; a folder's root file goes first, so it is gone at once.
@@ -75,18 +177,23 @@ class Place(NamedTuple):
         if self.local and Path(self.path).is_symlink():
             Path(self.path).unlink()
             return
-        if self.kind() == "file":
-            self.system.delete_file(self.path)
-            return
-        root = self.child(ROOT_FILE)
-        if root.kind():
-            self.system.delete_file(root.path)
-        self.system.delete_dir(self.path)
+        with self.reached():
+            if self.kind() == "file":
+                self.system.delete_file(self.path)
+                return
+            root = self.child(ROOT_FILE)
+            if root.kind():
+                self.system.delete_file(root.path)
+            self.system.delete_dir(self.path)
 
 
 def place_at(uri: str) -> Place:
     """The place a path or URI names."""
     return Place(*locate(uri))
+
+
+def _stamp_of(info: Any) -> Stamp:
+    return Stamp(info.size or 0, info.mtime_ns or 0, 0)
 
 
 def byte_view(array: npt.NDArray[Any]) -> memoryview:

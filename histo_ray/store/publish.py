@@ -1,9 +1,7 @@
 """Makes new files of a store appear whole or not at all.
 
 Local: built under `.staging/`, flushed to disk, renamed into place. Remote: built in a local
-temporary folder, then sent by one write call each. pyarrow closes, and so completes, an output
-stream even when an exception or the garbage collector ends it; handing over all bytes in one call
-leaves no moment at which half of them could be completed.
+temporary folder, then sent: see `upload`.
 """
 
 import errno
@@ -13,14 +11,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pyarrow as pa
-
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.layout import STAGING
-from histo_ray.store.place import ROOT_FILE, Place
+from histo_ray.store.place import Place
+from histo_ray.store.upload import send
 
 _ROOM = ("room for the file", "make room")
 _RIGHT = ("a place that can be written", "give this user the right, or mount it for writing")
@@ -54,6 +51,8 @@ def stage(root: Place) -> Iterator[Path]:
             yield built
         finally:
             shutil.rmtree(built, ignore_errors=True)
+    except UnreachableError:
+        raise
     except OSError as error:
         raise _not_written(root, folder, error) from error
 
@@ -81,10 +80,7 @@ def publish(built: Path, target: Place, replace: bool = False) -> bool:
         Whether it is there now; False if something else was there first.
     """
     if not target.local:
-        if not replace and _is_there(target):
-            return False
-        _send(built, target)
-        return True
+        return send(built, target, replace)
     final = Path(target.path)
     final.parent.mkdir(parents=True, exist_ok=True)
     _flush(built)
@@ -121,8 +117,9 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
-    if replace and final.exists():  # a folder cannot be replaced in one step
-        final.rename(built.parent / "replaced")
+    if replace:  # a folder cannot be replaced in one step
+        with suppress(FileNotFoundError):
+            final.rename(built.parent / "replaced")
     try:
         built.rename(final)
     except OSError:
@@ -130,44 +127,6 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
             return False
         raise
     return True
-
-
-def _is_there(target: Place) -> bool:
-    kind = target.kind()
-    return kind == "file" or (kind == "folder" and bool(target.child(ROOT_FILE).kind()))
-
-
-def _send(built: Path, target: Place) -> None:
-    """Upload a file, or a folder with its root file last."""
-    if built.is_file():
-        _upload(built, target)
-        return
-    if target.kind():  # being replaced, or left half-sent: nothing of it may stay
-        target.delete()
-    files = [file for file in built.rglob("*") if file.is_file() and file != built / ROOT_FILE]
-    for file in sorted(files):
-        _upload(file, target.child(file.relative_to(built).as_posix()))
-    _upload(built / ROOT_FILE, target.child(ROOT_FILE))
-
-
-def _upload(file: Path, target: Place) -> None:
-    size = file.stat().st_size
-    try:
-        with pa.memory_map(str(file)) as source:
-            data = source.read_buffer(size)  # mapped, not read: memory stays bounded
-            stream = target.system.open_output_stream(target.path)
-            stream.write(data)
-            stream.close()
-    except OSError as error:
-        raise StoreError(
-            f"{target.path}: upload failed ({str(error).partition(chr(10))[0]}), wanted all "
-            f"{size} bytes there; run the command again"
-        ) from error
-    found = target.system.get_file_info([target.path])[0]
-    if found.size != size:
-        raise StoreError(
-            f"{target.path}: {found.size} bytes arrived, wanted {size}; run the command again"
-        )
 
 
 def _flush(built: Path) -> None:
@@ -193,14 +152,22 @@ def sweep_staging(root: Place) -> list[str]:
     swept = []
     for name in root.child(STAGING).names():
         found = _STAGED.fullmatch(name)
-        if found and found["host"] == socket.gethostname() and not _is_alive(int(found["pid"])):
+        if found and found["host"] == _here() and not _is_alive(int(found["pid"])):
             shutil.rmtree(Path(root.path) / STAGING / name, ignore_errors=True)
             swept.append(name)
     return swept
 
 
 def _prefix() -> str:
-    return f"histo-ray-{socket.gethostname()}-{os.getpid()}-"
+    return f"histo-ray-{_here()}-{os.getpid()}-"
+
+
+def _here() -> str:
+    """This machine and, as containers may share its name, what this process can see of it."""
+    try:
+        return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 def _is_alive(pid: int) -> bool:

@@ -14,6 +14,7 @@ from histo_ray.types import PartitionKey, Receipt
 
 _CACHED = {
     f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
+    f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9]+\.parquet"),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
 }
 """What is made by us and can be made again, by folder; nothing else there is removed."""
@@ -43,9 +44,9 @@ def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
     """Remove leftovers and cached tables older than `before_s`; what was, or would be, removed."""
     found = list_leftovers(root, before_s)
     for room, ours in _CACHED.items():
-        for name in root.child(room).names():
-            place = root.child(f"{room}/{name}")
-            if ours.fullmatch(name) and place.kind() == "file" and _last_touched(place) <= before_s:
+        top = root.child(room)
+        for name in sorted(info.path.removeprefix(f"{top.path}/") for info in top.walk()):
+            if ours.fullmatch(name) and _last_touched(top.child(name)) <= before_s:
                 found.append(f"{room}/{name}")
     if not dry_run:
         for path in found:

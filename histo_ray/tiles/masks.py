@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.storage import locate, read_file
+from histo_ray.storage import locate
+from histo_ray.storage.files import read_file
 from histo_ray.tiles.polygons import fill_polygons, parse_geojson
 from histo_ray.types import Size, TissueMask
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError
-from histo_ray.storage import locate, read_file
+from histo_ray.storage import locate
+from histo_ray.storage.files import read_file
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
 MOST_BYTES = 2**27

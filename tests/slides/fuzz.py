@@ -62,7 +62,7 @@ def read_alone(path: Path) -> None:
         known = cast(OpenSlideReader, _Unhelpful(vendor, sizes, tiles))
         reader = DirectReader(str(path), known)
         try:
-            _read_levels(sizes, lambda corner, level, size, r=reader: r.read(corner, level, size))  # type: ignore[misc]
+            _read_levels(sizes, lambda corner, level, size, r=reader: r.read(corner, level, size))
         finally:
             reader.close()
 

@@ -134,7 +134,8 @@ def _take_out(hurt: bytearray, places: _Places, rng: np.random.Generator) -> Non
 
 
 def _starts_of_jpegs(data: bytes) -> list[int]:
-    found, at = [], data.find(b"\xff\xd8\xff")
+    found: list[int] = []
+    at = data.find(b"\xff\xd8\xff")
     while at >= 0 and len(found) < 50:
         found.append(at)
         at = data.find(b"\xff\xd8\xff", at + 3)

@@ -14,6 +14,7 @@ from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.local_copy import bring_here
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
+from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import locate
 from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
 
@@ -42,17 +43,20 @@ def test_slides_and_manifest_are_read_from_an_object_store(
         np.testing.assert_array_equal(slide.read((600, 400), 0, (9, 5)), gradient[400:405, 600:609])
         assert slide.fingerprint == fingerprint_file(slides[0].path)
         assert slide.fingerprint == fingerprint_file(str(tiled_tiff))
-        assert len(list(tmp_path.iterdir())) == 1
-    assert not list(tmp_path.iterdir()), "the copy is removed when the slide is closed"
+    (kept,) = tmp_path.rglob("S1.tif")
+    assert kept.read_bytes() == tiled_tiff.read_bytes(), "it stays for the next who opens it"
     with pytest.raises(SlideError, match=r"slide 'none': s3://slides/a/none\.svs: cannot be read"):
         open_slide(f"{s3_bucket}/a/none.svs")
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["S1.tif"]
     put(f"{s3_bucket}/a/bad.csv", b"slide_id,path\nS1,none.tif\n")
     with pytest.raises(ConfigError, match=r"line 2: path 's3://slides/a/none\.tif': no such file"):
         read_manifest(f"{s3_bucket}/a/bad.csv")
 
 
-def test_an_mrxs_counts_with_its_index(s3_bucket: str) -> None:
+def test_an_mrxs_counts_with_its_index(
+    s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     put(f"{s3_bucket}/m/S1.mrxs", b"picture")
     put(f"{s3_bucket}/m/S1/Slidedat.ini", b"[GENERAL]")
     with pytest.raises(SlideError, match=r"S1\.mrxs"):  # found, but no whole MRXS
@@ -62,18 +66,22 @@ def test_an_mrxs_counts_with_its_index(s3_bucket: str) -> None:
     assert fingerprint_file(f"{s3_bucket}/m/S1.mrxs") != local
 
 
-def test_what_belongs_to_a_slide_is_copied_along(s3_bucket: str) -> None:
+def test_what_belongs_to_a_slide_is_copied_along(s3_bucket: str, tmp_path: Path) -> None:
+    cache = SlideCache(tmp_path)
     put(f"{s3_bucket}/m/S1.mrxs", b"picture")
     put(f"{s3_bucket}/m/S1/Data0000.dat", b"data")
     put(f"{s3_bucket}/d/1.dcm", b"one")
     put(f"{s3_bucket}/d/2.dcm", b"two")
     with ExitStack() as stack:
-        mrxs = bring_here(f"{s3_bucket}/m/S1.mrxs", stack)
+        mrxs = bring_here(f"{s3_bucket}/m/S1.mrxs", stack, cache)
         assert (mrxs.parent / "S1" / "Data0000.dat").read_bytes() == b"data"
-        dicom = bring_here(f"{s3_bucket}/d/2.dcm", stack)
+        dicom = bring_here(f"{s3_bucket}/d/2.dcm", stack, cache)
         assert dicom.read_bytes() == b"two"
         assert (dicom.parent / "1.dcm").read_bytes() == b"one"
-    assert not mrxs.exists()
+    put(f"{s3_bucket}/m/S1/Data0000.dat", b"other")
+    with ExitStack() as stack:
+        changed = bring_here(f"{s3_bucket}/m/S1.mrxs", stack, cache)
+        assert (changed.parent / "S1" / "Data0000.dat").read_bytes() == b"other"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,10 @@ def test_a_jpeg_slide_is_read_where_it_lies(
     assert not list(copies.iterdir())
 
 
-def test_a_damaged_remote_slide_fails_as_a_local_one_does(s3_bucket: str, tmp_path: Path) -> None:
+def test_a_damaged_remote_slide_fails_as_a_local_one_does(
+    s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     local = write_jpeg_slide(tmp_path / "S1.svs", KINDS["aperio, YCbCr 4:2:0"])
     data = bytearray(local.read_bytes())
     with tifffile.TiffFile(local) as tiff:

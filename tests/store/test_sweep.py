@@ -1,5 +1,4 @@
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,13 @@ def test_a_dead_process_of_this_machine_leaves_nothing_behind(tmp_path: Path) ->
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
     staging = tmp_path / ".staging"
-    (staging / f"histo-ray-{socket.gethostname()}-{int(dead.stdout)}-abc").mkdir(parents=True)
+    staging.mkdir()
+    root = place_at(str(tmp_path))
+    with stage(root) as mine:
+        here = mine.name.removesuffix(mine.name.rpartition("-")[2]).removesuffix(f"{os.getpid()}-")
+    (staging / f"{here}{int(dead.stdout)}-abc").mkdir()
     other = staging / f"histo-ray-another.host-{int(dead.stdout)}-abc"
     other.mkdir()
-    root = place_at(str(tmp_path))
     with stage(root) as mine:
         assert f"-{os.getpid()}-" in mine.name
         assert len(sweep_staging(root)) == 1

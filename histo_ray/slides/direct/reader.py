@@ -1,12 +1,14 @@
 """Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
 
 import math
+import time
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import SlideError
 from histo_ray.slides.direct.cache import Key, TileCache, shared_cache
 from histo_ray.slides.direct.jpeg import (
     NO_HEADER,
@@ -17,7 +19,10 @@ from histo_ray.slides.direct.jpeg import (
 from histo_ray.slides.direct.layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
+from histo_ray.slides.direct.traffic import FETCHED
 from histo_ray.slides.openslide_reader import OpenSlideReader
+from histo_ray.storage.check import explain_here
+from histo_ray.storage.trouble import is_remote
 from histo_ray.types import Size
 
 Pixels = npt.NDArray[np.uint8]
@@ -116,7 +121,7 @@ class DirectReader:
                 try:
                     local.fill(int(about.offsets[place]), int(about.counts[place]))
                 except OSError as error:
-                    raise self._known.damaged(error) from error
+                    raise self._lost(error) from error
 
     def _assemble(self, region: Pixels, place: Place, level: int) -> None:
         about = self._levels[level]
@@ -164,10 +169,19 @@ class DirectReader:
         return whole
 
     def _fetch(self, offset: int, length: int) -> bytes:
+        began = time.perf_counter()
         try:
-            return self._source.read_at(offset, length)
+            data = self._source.read_at(offset, length)
         except OSError as error:
-            raise self._known.damaged(error) from error
+            raise self._lost(error) from error
+        FETCHED.add(len(data), time.perf_counter() - began)
+        return data
+
+    def _lost(self, error: OSError) -> SlideError:
+        """What to raise where bytes cannot be had: the network's fault, or the file's."""
+        if is_remote(error):
+            return SlideError(self._known.slide_id, str(explain_here(error)))
+        return self._known.damaged(error)
 
 
 def _usable(level: Level, at: int, levels: tuple[Level, ...], vendor: str) -> bool:

@@ -19,6 +19,7 @@ from histo_ray.slides.direct.layout import UnrecognisedError
 from histo_ray.slides.direct.source import StandIn
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.files import open_file
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -35,7 +36,7 @@ class RemoteFile:
     """Byte ranges of a file in an object store, fetched in whole blocks. Threads may share one."""
 
     def __init__(self, system: "fs.FileSystem", place: str) -> None:
-        self._file: Any = system.open_input_file(place)
+        self._file: Any = open_file(system, place)
         self.size: int = self._file.size()
         self.bytes_fetched = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()

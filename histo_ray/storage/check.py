@@ -1,0 +1,41 @@
+"""Looks, before work starts, whether a place can be reached: one line within seconds if not."""
+
+from histo_ray.errors import ConfigError
+from histo_ray.storage import is_local, locate
+from histo_ray.storage.trouble import Trouble, explain
+
+
+def check_place(uri: str, what: str) -> None:
+    """Ask an object store for `uri`: its bucket must be there, it need not.
+
+    Args:
+        uri: Local path, which is not looked at, or URI.
+        what: What it is, for messages: `store`, `manifest`, `slide`.
+
+    Raises:
+        ConfigError: No access, another region, no bucket, or no answer.
+    """
+    try:
+        system, path = locate(uri, hurried=True)
+        if is_local(system):
+            return
+        there = system.get_file_info(path).type.name != "NotFound"
+        bucket = path.partition("/")[0]
+        if not there and system.get_file_info(bucket).type.name == "NotFound":
+            raise ConfigError(
+                f"{what} {uri}: no bucket {bucket!r}, wanted one; check the name, or create it"
+            )
+    except OSError as error:
+        trouble = explain_here(error)
+        raise ConfigError(
+            f"{what} {uri}: {trouble.found}, wanted access; {trouble.remedy}"
+        ) from None
+
+
+def explain_here(error: OSError) -> Trouble:
+    """What an error of pyarrow's means on this machine; see `explain`."""
+    if "AWS Error" not in str(error):
+        return explain(error)
+    from histo_ray.storage.clouds import names_credentials
+
+    return explain(error, anonymous=not names_credentials())
