@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
+from benchmarks.encoding import measure_encoding
 from benchmarks.memory import measure_memory
 from benchmarks.reading import measure_reading
 from benchmarks.scale import measure_scale
@@ -35,6 +36,7 @@ def measure_bag(options: Options) -> Result:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "reading": measure_reading,
+    "encoding": measure_encoding,
     "throughput": measure_throughput,
     "two_encoders": measure_two_encoders,
     "memory": measure_memory,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.synth.looks import GLANDULAR
 from histo_ray.synth.scene import SlidePlan
 from histo_ray.synth.slide import write_slide
@@ -122,9 +124,10 @@ def make_runs(
     return answers, time.monotonic() - began
 
 
-def ask_module(module: str, *arguments: object) -> dict[str, float]:
-    """Run `python -m MODULE ARGUMENTS`; the JSON that it prints."""
+def ask_module(module: str, *arguments: object) -> dict[str, Any]:
+    """Run `python -m MODULE ARGUMENTS` with the memory of encoder processes; its JSON."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    answer: dict[str, float] = json.loads(done.stdout)
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histo_ray.cli.finetune import describe
+from histo_ray.encoders.heap import restart_keeping_memory
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.finetune.config import FinetuneConfig
@@ -158,4 +159,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    restart_keeping_memory()  # as the program does
     main()

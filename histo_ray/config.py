@@ -155,6 +155,11 @@ class ExtractConfig(EngineConfig, TilingConfig):
         description="bound of that folder in GB, whoever shares it (default: 50, or half of the "
         "disk's free space)",
     )
+    log: str | None = Field(
+        default=None,
+        description="file that gets a line of JSON for each slide with an outcome, and one for "
+        "the run; it is appended to; - is stderr",
+    )
 
     @property
     def tiling(self) -> TilingConfig:

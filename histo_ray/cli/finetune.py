@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_settings(parser, FinetuneConfig)
     parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, trains=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from histo_ray._version import __version__
+from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
 VERBS = {
@@ -18,6 +19,7 @@ VERBS = {
     "report": "one HTML page of what the evaluations in a store found, readable offline",
     "encoders": "list the encoders that have an entry, with their tile contracts",
     "store": "ls | verify | sql | export | gc",
+    "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
 }
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
@@ -26,35 +28,14 @@ DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
+    Args:
+        argv: Its name and flags; None: this program's own.
+
     Returns:
         0 all done; 1 done, but some slides failed (they are listed); 2 could not start;
         130 interrupted.
     """
-    parser = argparse.ArgumentParser(
-        prog="histo-ray",
-        description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
-    )
-    parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    for verb, text in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text)
-        if verb in arguments[:1]:
-            importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
-    args = parser.parse_args(arguments)
-    try:
-        code: int = args.run(args)
-        sys.stdout.flush()
-    except HistoRayError as error:
-        print(f"histo-ray {args.verb}: {error}", file=sys.stderr)
-        return NOT_STARTED
-    except KeyboardInterrupt:
-        print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return code
+    return _run(sys.argv[1:] if argv is None else argv, is_program=argv is None)
 
 
 def run_job(*verbs: str) -> int:
@@ -66,4 +47,35 @@ def run_job(*verbs: str) -> int:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments.insert(0, "--config")
-    return main([*verbs, *arguments])
+    return _run([*verbs, *arguments], is_program=True)
+
+
+def _run(arguments: Sequence[str], is_program: bool) -> int:
+    parser = argparse.ArgumentParser(
+        prog="histo-ray",
+        description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
+    )
+    parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, text in VERBS.items():
+        sub = verbs.add_parser(verb, help=text, description=text)
+        if verb in arguments[:1]:
+            importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
+    args = parser.parse_args(arguments)
+    if is_program and getattr(args, "trains", False):
+        from histo_ray.encoders.heap import restart_keeping_memory
+
+        restart_keeping_memory()
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except HistoRayError as error:
+        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr)
+        return NOT_STARTED
+    except KeyboardInterrupt:
+        print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code

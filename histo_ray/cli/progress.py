@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from histo_ray.cluster.pipeline import Counts
+from histo_ray.cluster.counts import Counts
 
 LINE_EVERY_S = 15.0
 """Between lines where stderr is not a terminal."""

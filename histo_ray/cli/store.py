@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from histo_ray.cli.printable import one_line, printable
 from histo_ray.errors import ConfigError, StoreError
 
 
@@ -49,7 +50,8 @@ def run_ls(args: argparse.Namespace) -> int:
     else:
         known = slides["tile_mpp"].map(lambda mpp: f"{mpp:g}" if mpp else "-")
         slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
-        print(slides.to_string(index=False) if len(slides) else "the store holds no partition yet")
+        text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
+        print(printable(text))
     return 0
 
 
@@ -62,7 +64,7 @@ def run_verify(args: argparse.Namespace) -> int:
         print(json.dumps({"partitions": checked, "problems": problems}, indent=2))
     else:
         for problem in problems:
-            print(problem)
+            print(one_line(problem))
         print(f"{checked} partitions checked, {len(problems)} problems")
         if problems:
             print("delete a damaged partition, and the same extract command makes it again")

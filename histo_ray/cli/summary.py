@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict
 
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
+from histo_ray.cli.printable import one_line
 from histo_ray.cluster.run import RunSummary
 
 LISTED = 50
@@ -28,6 +29,7 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
                     "seconds": round(summary.seconds, 3),
                     "tiles_encoded": summary.counts.tiles_encoded,
                     "interrupted": summary.interrupted,
+                    "record": summary.record.model_dump(mode="json"),
                     "slides": rows,
                 },
                 indent=2,
@@ -46,9 +48,10 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     if summary.counts.tiles_encoded and span > 0:
         rate = summary.counts.tiles_encoded / span
         print(f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)")
+        print(f"{summary.record.bottleneck}: {summary.record.hint}")
     lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
     for row in lost[:LISTED]:
-        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {row.reason}")
+        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
     if len(lost) > LISTED:
         print(f"  ... and {len(lost) - LISTED} more")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")

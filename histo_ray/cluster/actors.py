@@ -1,7 +1,8 @@
 """Actors: each holds one costly resource and forwards to plain functions.
 
 They are ordinary classes. `pool` wraps them with Ray, tests call them directly. A bad slide is an
-answer (`SlideFailure`), anything else ends the run.
+answer (`SlideFailure`), anything else ends the run. Each answer says what its process has spent
+since the last one (`Answer`).
 """
 
 import os
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +19,9 @@ import pyarrow as pa
 import ray
 from threadpoolctl import threadpool_limits
 
+from histo_ray.cluster.meter import Answer, Meter
 from histo_ray.config import ExtractConfig, RunSettings
-from histo_ray.encoders.base import Encoder, EncoderSpec
+from histo_ray.encoders.base import EncoderSpec
 from histo_ray.errors import SlideError
 from histo_ray.extract import (
     SlidePlan,
@@ -34,8 +37,13 @@ from histo_ray.slides.reader import OpenedSlide
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
+if TYPE_CHECKING:
+    from histo_ray.encoders.torch_encoder import TorchEncoder
+
 OPEN_SLIDES = 3
 """Slides a reader keeps open: file handles and decoder caches stay bounded."""
+
+TOO_MUCH_MEMORY = "needs more memory than there is, or states a size that is made up"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Writer:
         threadpool_limits(1)
         self._settings = settings
         self._store: Store | None = None
+        self._meter = Meter()
 
     def node(self) -> str:
         """Where this process runs; returns once it has started."""
@@ -80,19 +89,20 @@ class Writer:
 
     def commit(
         self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
-    ) -> int:
-        """Write one partition from vectors in the object store; returns its number of tiles."""
-        if self._store is None:
-            self._store = open_store(self._settings.store)
-        facts = partition_facts(plan, encoder, run_id)
-        receipt = self._store.commit(
-            facts.key,
-            facts,
-            _rows(plan, pieces),
-            format=self._settings.format,
-            replace=self._settings.replace_changed,
-        )
-        return receipt.tile_count
+    ) -> Answer:
+        """Write one partition from vectors in the object store; the answer: how many tiles."""
+        with self._meter.work():
+            if self._store is None:
+                self._store = open_store(self._settings.store)
+            facts = partition_facts(plan, encoder, run_id)
+            receipt = self._store.commit(
+                facts.key,
+                facts,
+                _rows(plan, pieces),
+                format=self._settings.format,
+                replace=self._settings.replace_changed,
+            )
+        return self._meter.tell(receipt.tile_count)
 
 
 class Reader(Writer):
@@ -103,12 +113,17 @@ class Reader(Writer):
         self._config = config
         self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
 
-    def plan(self, slide: Slide) -> SlidePlan | SlideFailure:
-        """Mask and grid of one slide."""
-        try:
-            return plan_slide(self._opened(slide), slide, self._config.tiling)
-        except SlideError as error:
-            return SlideFailure(slide.slide_id, error.problem)
+    def plan(self, slide: Slide) -> tuple[SlidePlan | None, Answer]:
+        """Mask and grid of one slide, and what went wrong, if anything did."""
+        with self._meter.work():
+            try:
+                plan = plan_slide(self._opened(slide), slide, self._config.tiling)
+            except SlideError as error:
+                return None, self._meter.tell(SlideFailure(slide.slide_id, error.problem))
+            except MemoryError as error:
+                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
+                return None, self._meter.tell(problem)
+        return plan, self._meter.tell(None)
 
     def draw(self, slide: Slide, folder: str) -> str:
         """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
@@ -126,14 +141,19 @@ class Reader(Writer):
 
     def read(
         self, slide: Slide, plan: SlidePlan, span: range
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | SlideFailure]:
-        """Pixels of the tiles of `span`, and their focus or what went wrong."""
-        try:
-            opened = self._opened(slide)
-            block = read_block(opened, plan, self._config.tile_px, span)
-        except SlideError as error:
-            return np.empty((0, 0, 0, 3), np.uint8), SlideFailure(slide.slide_id, error.problem)
-        return block.pixels, block.focus
+    ) -> tuple[npt.NDArray[np.uint8], Answer]:
+        """Pixels of the tiles of `span`; the answer: their focus, or what went wrong."""
+        with self._meter.work():
+            try:
+                opened = self._opened(slide)
+                block = read_block(opened, plan, self._config.tile_px, span)
+            except SlideError as error:
+                problem = SlideFailure(slide.slide_id, error.problem)
+                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
+            except MemoryError as error:
+                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
+                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
+        return block.pixels, self._meter.tell(block.focus)
 
     def _opened(self, slide: Slide) -> OpenedSlide:
         if slide.slide_id in self._open:
@@ -166,8 +186,9 @@ class EncoderWorker:
         self._config = config
         self._specs = specs
         self._threads = threads
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[str, TorchEncoder] = {}
         self._loading = threading.Lock()
+        self._meter = Meter()
 
     def load(self) -> list[EncoderFacts]:
         """Load the encoders; what the receipts will say of them, in the order asked for.
@@ -201,7 +222,7 @@ class EncoderWorker:
 
     def encode(
         self, names: Sequence[str], batch_size: int, *pixels: npt.NDArray[np.uint8]
-    ) -> tuple[Floats | list[npt.NDArray[np.bool_]], ...]:
+    ) -> tuple[Floats | Answer, ...]:
         """Encode blocks of tiles, of one slide or several, as one batch.
 
         Args:
@@ -210,15 +231,18 @@ class EncoderWorker:
             pixels: Blocks, (n, tile_px, tile_px, 3) uint8 each.
 
         Returns:
-            For each encoder the (sum of n, D) vectors; last, for each encoder, the (sum of n,)
-            bool of vectors that are not finite.
+            For each encoder the (sum of n, D) vectors; last, the answer: for each encoder the
+            (sum of n,) bool of vectors that are not finite.
         """
         with self._loading:
             if not self._encoders:
                 self.load()  # this process took the place of one that died
-        batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-        encoded = [
-            encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
-            for name in names
-        ]
-        return *(vectors for vectors, _ in encoded), [bad for _, bad in encoded]
+        with self._meter.work():
+            batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+            encoded = [
+                encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
+                for name in names
+            ]
+        device_s = sum(encoder.device_s for encoder in self._encoders.values())
+        answer = self._meter.tell([bad for _, bad in encoded], device_s)
+        return *(vectors for vectors, _ in encoded), answer

@@ -1,27 +1,30 @@
 """A dry run: what an extraction would read, write and take."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ray
 from ray.util import ActorPool
 
-from histo_ray.cluster.pipeline import Counts, Pipeline
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import Member, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
-from histo_ray.cluster.resume import plan_agenda
+from histo_ray.cluster.resume import Agenda, plan_agenda
 from histo_ray.cluster.run import load_encoders, resolve_encoders
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
-from histo_ray.extract import stored_name
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.extract import SlidePlan, stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
-from histo_ray.types import EncoderFacts
+from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
 """Of a partition beside the vector: ids, coords, tissue, focus."""
@@ -52,16 +55,57 @@ class PlanSummary:
     """What an extraction would do."""
 
     rows: list[PlanRow]
-    tiles: int
-    """To be read."""
-    vectors: int
+    tiles: int | None
+    """To be read; None, as the two below, where slides were not opened."""
+    vectors: int | None
     """To be encoded, over all encoders."""
-    bytes: int
+    bytes: int | None
     """To be written."""
     seconds: float | None
     """Estimated from one batch read and encoded here; None if there was nothing to measure."""
     undrawn: dict[str, str]
     """Slides without a picture, where pictures were asked for, and why."""
+
+
+@dataclass
+class _Planned:
+    """What is kept of the slides that were planned: not their grids, but for the largest one's."""
+
+    rows: list[PlanRow] = field(default_factory=list)
+    slides: list[Slide] = field(default_factory=list)
+    """Those that could be planned."""
+    tiles: int = 0
+    vectors: Counter[str] = field(default_factory=Counter)
+    """To be encoded, by encoder."""
+    widest: tuple[Slide, SlidePlan] | None = None
+
+    def add(self, work: SlideWork) -> None:
+        """Take a slide that is finished."""
+        self.rows.append(_row(work))
+        if work.plan is None:
+            return
+        self.slides.append(work.slide)
+        self.tiles += work.tiles
+        self.vectors.update(dict.fromkeys(work.wanted, work.tiles))
+        if work.tiles > (len(self.widest[1].grid) if self.widest else 0):
+            self.widest = work.slide, work.plan
+
+
+def survey_slides(config: ExtractConfig) -> PlanSummary:
+    """Compare the manifest with the store; no slide is opened, and Ray is not started.
+
+    Every file has been seen to exist. Slides that the store lacks are `todo`; those that it has
+    count as unchanged.
+
+    Raises:
+        HistoRayError: The extraction could not start.
+    """
+    slides, _, agenda = _prepare(config, open_files=False)
+    rows = _known_rows(agenda)
+    for work in agenda.todo:
+        rows[work.slide.slide_id] = _blank_row(work.slide.slide_id, "todo")
+    ordered = [rows[slide.slide_id] for slide in slides]
+    return PlanSummary(ordered, None, None, None, None, undrawn={})
 
 
 def run_plan(
@@ -79,19 +123,9 @@ def run_plan(
     Raises:
         HistoRayError: The extraction could not start.
     """
-    check_place(config.store, "store")
-    slides = read_manifest(config.manifest)
-    specs = resolve_encoders(config)
-    check_tissue_pattern(config.tissue)
-    names = [stored_name(spec.name, config.dtype) for spec in specs]
-    agenda = plan_agenda(slides, names, peek_store(config.store), config)
-    rows: dict[str, PlanRow] = {}
-    for row in agenda.rows:
-        status = "stored" if row.outcome == "skipped" else row.outcome
-        rows[row.slide_id] = PlanRow(
-            row.slide_id, status, row.reason, row.n_tiles, 0, 0, 0.0, "", -1
-        )
-    done: list[SlideWork] = []
+    slides, specs, agenda = _prepare(config, open_files=True)
+    rows = _known_rows(agenda)
+    planned = _Planned()
     seconds = None
     undrawn: dict[str, str] = {}
     facts: list[EncoderFacts] = []
@@ -102,44 +136,69 @@ def run_plan(
             encoders = start_encoders(config, specs, workers)
             pipeline = Pipeline(readers, [], {}, workers, "", plan_only=True)
             pipeline.report = report
-            pipeline.run(agenda.todo, done.append)
+            pipeline.run(agenda.todo, planned.add)
             if pictures:
                 pictures.mkdir(parents=True, exist_ok=True)
                 pool = ActorPool([member.handle for member in readers])
-                slides_planned = [work.slide for work in done if work.plan]
                 answers = pool.map(
                     lambda reader, slide: reader.draw.remote(slide, str(pictures.absolute())),
-                    slides_planned,
+                    planned.slides,
                 )
-                for slide, problem in zip(slides_planned, answers, strict=True):
+                for slide, problem in zip(planned.slides, answers, strict=True):
                     if problem:
                         undrawn[slide.slide_id] = problem
             facts = load_encoders(encoders)
-            seconds = _estimate(done, readers, encoders, workers, facts)
-    for planned in map(_row, done):
-        rows[planned.slide_id] = planned
-        if pictures and planned.status == "failed":
-            undrawn[planned.slide_id] = "it cannot be opened or planned, see above"
-    tiles = sum(work.tiles for work in done)
+            seconds = _estimate(planned, readers, encoders, workers, facts)
+    for row in planned.rows:
+        rows[row.slide_id] = row
+        if pictures and row.status == "failed":
+            undrawn[row.slide_id] = "it cannot be opened or planned, see above"
     size = {
         about.name: about.dim * (2 if about.dtype == "float16" else 4) + BYTES_A_ROW
         for about in facts
     }
     return PlanSummary(
         rows=[rows[slide.slide_id] for slide in slides],
-        tiles=tiles,
-        vectors=sum(work.tiles * len(work.wanted) for work in done),
-        bytes=sum(work.tiles * size[name] for work in done for name in work.wanted),
+        tiles=planned.tiles,
+        vectors=planned.vectors.total(),
+        bytes=sum(count * size[name] for name, count in planned.vectors.items()),
         seconds=seconds,
         undrawn=undrawn,
     )
+
+
+def _prepare(
+    config: ExtractConfig, *, open_files: bool
+) -> tuple[list[Slide], list[EncoderSpec], Agenda]:
+    """Slides, encoders, and what is to do; checks all that can be checked before the start."""
+    check_place(config.store, "store")
+    slides = read_manifest(config.manifest)
+    specs = resolve_encoders(config)
+    check_tissue_pattern(config.tissue)
+    names = [stored_name(spec.name, config.dtype) for spec in specs]
+    store = peek_store(config.store)
+    return slides, specs, plan_agenda(slides, names, store, config, open_files=open_files)
+
+
+def _known_rows(agenda: Agenda) -> dict[str, PlanRow]:
+    """Slides of which something is stored; with several encoders the last one's row."""
+    rows = {}
+    for row in agenda.rows:
+        status = "stored" if row.outcome == "skipped" else row.outcome
+        rows[row.slide_id] = _blank_row(row.slide_id, status, row.reason, row.n_tiles)
+    return rows
+
+
+def _blank_row(slide_id: str, status: str, reason: str = "", n_tiles: int = 0) -> PlanRow:
+    """The row of a slide that was not opened."""
+    return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
 
 
 def _row(work: SlideWork) -> PlanRow:
     slide_id, plan = work.slide.slide_id, work.plan
     if plan is None:
         reason = next(iter(work.problems.values()), "")
-        return PlanRow(slide_id, "failed", reason, 0, 0, 0, 0.0, "", -1)
+        return _blank_row(slide_id, "failed", reason)
     status = "todo" if work.tiles else "empty"
     (width, height), mpp = plan.slide.size_px, plan.slide.mpp[0]
     source, level = plan.slide.mpp_source, plan.tiling.level
@@ -149,22 +208,20 @@ def _row(work: SlideWork) -> PlanRow:
 
 
 def _estimate(
-    done: list[SlideWork],
+    planned: _Planned,
     readers: list[Member],
     encoders: list[Member],
     workers: Workers,
     facts: list[EncoderFacts],
 ) -> float | None:
     """Seconds for all tiles, from one batch read and encoded now; None without a tile."""
-    widest = max(done, key=lambda work: work.tiles)
-    if widest.plan is None or not widest.tiles:
+    if planned.widest is None:
         return None
-    span = range(min(workers.batch_size, widest.tiles))
+    slide, plan = planned.widest
+    span = range(min(workers.batch_size, len(plan.grid)))
     began = time.monotonic()
     pixels, answer = (
-        readers[0]
-        .handle.read.options(num_returns=2)
-        .remote(widest.slide, ray.put(widest.plan), span)
+        readers[0].handle.read.options(num_returns=2).remote(slide, ray.put(plan), span)
     )
     ray.get(answer)
     read_s = (time.monotonic() - began) / len(span)
@@ -174,7 +231,7 @@ def _estimate(
         began = time.monotonic()
         ray.get(calls.remote(names, workers.batch_size, pixels)[-1])
         encode_s = (time.monotonic() - began) / workers.batch_size
-    tiles = sum(work.tiles for work in done)
+    tiles = planned.tiles
     reading, encoding = read_s / workers.readers, encode_s / workers.encoders
     shared_cores = workers.niceness > 0
     return tiles * (reading + encoding if shared_cores else max(reading, encoding))

@@ -103,6 +103,7 @@ def search_configurations(
     with ray_session(address) as nodes:
         resources = resources or Resources()
         cpus = int(sum(node.cpus for node in nodes) / resources.cpus)
+        at_once = min(len(todo), -(-cpus // repeats) + 1)  # one begins while another ends
         job = _Job(
             pieces=pieces,
             configurations=dict(configurations),
@@ -112,7 +113,7 @@ def search_configurations(
             repeats=repeats,
             seed=seed,
             options={"num_cpus": resources.cpus, **_memory(features, answers, resources)},
-            room=max(1, -(-cpus // len(todo)) + 1),
+            room=-(-cpus // at_once) + 1,
         )
         run_trials(
             _run_trial,
@@ -120,6 +121,7 @@ def search_configurations(
             todo,
             {"memory": TRIAL_BYTES},
             lambda: report(_count(pieces, configurations, repeats), total),
+            at_once=at_once,
         )
 
 

@@ -20,6 +20,8 @@ from ray.exceptions import (
 )
 
 from histo_ray.cluster.actors import Piece, SlideFailure
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.pool import Member, original_error
 from histo_ray.cluster.resources import Workers
 from histo_ray.cluster.work import Job, ReadyBlock, SlideWork, drop_stale, pack_batch
@@ -38,23 +40,6 @@ PING_S = 0.2
 AHEAD = 2
 """Slides planned beyond one a reader."""
 _LOST = (ObjectLostError, OwnerDiedError)
-
-
-@dataclass
-class Counts:
-    """How far a run is."""
-
-    slides: int
-    slides_done: int = 0
-    slides_planned: int = 0
-    slides_failed: int = 0
-    tiles_planned: int = 0
-    tiles_encoded: int = 0
-    deaths: int = 0
-    encode_began: float = 0.0
-    """time.monotonic() when the first batch went to an encoder; 0 before."""
-    encode_ended: float = 0.0
-    """The same when the last batch came back."""
 
 
 @dataclass
@@ -83,8 +68,8 @@ class Pipeline:
         plan_only: bool = False,
     ) -> None:
         self._plan_only = plan_only
-        self._readers = readers
-        self._encoders = encoders
+        self.readers = readers
+        self.encoders = encoders
         self._facts = facts
         self._workers = workers
         self._run_id = run_id
@@ -100,11 +85,14 @@ class Pipeline:
     def run(self, slides: Iterable[SlideWork], finish: Callable[[SlideWork], None]) -> None:
         """Work until all slides have an outcome; `finish` is called with each.
 
+        Afterwards its plan and its vectors are let go.
+
         Raises:
             HistoRayError: Something that is not one slide's fate.
         """
         self._waiting.extend(slides)
         self.counts.slides = len(self._waiting)
+        self.counts.turn(0)
         while self._waiting or self._active:
             self._feed_readers()
             self._feed_encoders()
@@ -114,10 +102,12 @@ class Pipeline:
                 self.counts.slides_done += 1
                 self.counts.slides_failed += bool(work.problems)
                 finish(work)
+                work.release()
+            self.counts.turn(len(self._ready))
             self.report(self.counts)
 
     def _feed_readers(self) -> None:
-        for member in sorted(self._readers, key=lambda member: len(member.calls)):
+        for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
                 job = self._next_job(member)
                 if job is None:
@@ -133,13 +123,13 @@ class Pipeline:
             else isinstance(what, Job) and what.kind == "read"
             for _, what, _ in self._calls.values()
         )
-        others = {other.slide_id for other in self._readers if other is not member}
+        others = {other.slide_id for other in self.readers if other is not member}
         readable: list[SlideWork] = []
         if blocks < self._workers.blocks_in_flight:
             readable = [work for work in self._active if work.has_unread()]
         mine = [work for work in readable if work.slide.slide_id == member.slide_id]
         free = [work for work in readable if work.slide.slide_id not in others]
-        may_plan = len(self._active) < len(self._readers) + AHEAD
+        may_plan = len(self._active) < len(self.readers) + AHEAD
         if not mine and not free and self._waiting and may_plan:
             work = self._waiting.popleft()
             work.began = time.monotonic()
@@ -154,11 +144,11 @@ class Pipeline:
         work, actor = job.work, member.handle
         if job.generation != work.generation or work.finished:
             return
-        pixels = None
+        kept = None
         if job.kind == "plan":
-            answer = actor.plan.remote(work.subject)
+            kept, answer = actor.plan.options(num_returns=2).remote(work.subject)
         elif job.kind == "read":
-            pixels, answer = actor.read.options(num_returns=2).remote(
+            kept, answer = actor.read.options(num_returns=2).remote(
                 work.subject, work.plan_ref, job.span
             )
         else:
@@ -169,7 +159,7 @@ class Pipeline:
             member.slide_id = work.slide.slide_id
         member.exclusive = job.alone
         member.calls.add(answer)
-        self._calls[answer] = (member, job, pixels)
+        self._calls[answer] = (member, job, kept)
 
     def _feed_encoders(self) -> None:
         self._ready = drop_stale(self._ready)
@@ -177,7 +167,7 @@ class Pipeline:
             isinstance(what, Job) and what.kind == "read" for _, what, _ in self._calls.values()
         )
         while self._ready:
-            room = [member for member in self._encoders if member.has_room]
+            room = [member for member in self.encoders if member.has_room]
             if not room:
                 return
             blocks = pack_batch(self._ready, self._workers.batch_size, flush=not reading)
@@ -210,11 +200,11 @@ class Pipeline:
         if done and rest:
             done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
         for answer in done:
-            member, what, pixels = self._calls.pop(answer)
+            member, what, kept = self._calls.pop(answer)
             member.calls.discard(answer)
             member.exclusive = False
             try:
-                value = ray.get(answer)
+                value = self._fetch(member, what, answer, kept)
             except RayActorError:
                 self._mourn(member, what)
             except _LOST:
@@ -229,16 +219,25 @@ class Pipeline:
                 elif isinstance(what, _Batch):
                     self._take_vectors(what, value)
                 else:
-                    self._take_answer(member, what, value, answer, pixels)
+                    self._take_answer(member, what, value, kept)
 
-    def _take_answer(self, member: Member, job: Job, value: Any, answer: Any, pixels: Any) -> None:
+    def _fetch(self, member: Member, what: Job | _Batch | _Ping, answer: Any, kept: Any) -> Any:
+        """What a call gave; notes what it cost."""
+        value = ray.get(answer)
+        if not isinstance(value, Answer):
+            return value
+        member.note(what.kind if isinstance(what, Job) else "encode", value.spent)
+        planned = isinstance(what, Job) and what.kind == "plan" and value.value is None
+        return ray.get(kept) if planned else value.value
+
+    def _take_answer(self, member: Member, job: Job, value: Any, kept: Any) -> None:
         work = job.work
         if job.generation != work.generation or work.finished:
             return
         if isinstance(value, SlideFailure):
             work.fail(value.problem)
         elif job.kind == "plan":
-            work.plan, work.plan_ref = value, answer
+            work.plan, work.plan_ref = value, kept
             work.pieces = {name: {} for name in work.wanted}
             self.counts.slides_planned += work.restarts == 0
             self.counts.tiles_planned += work.tiles if work.restarts == 0 else 0
@@ -246,8 +245,9 @@ class Pipeline:
                 work.committed = dict.fromkeys(work.wanted, work.tiles)
             self._queue_commits(work)  # a slide without tiles has nothing to wait for
         elif job.kind == "read":
+            self.counts.tiles_read += len(job.span)
             block = ReadyBlock(
-                work, job.generation, job.span.start, len(job.span), pixels, value, member.node
+                work, job.generation, job.span.start, len(job.span), kept, value, member.node
             )
             self._ready.append(block)
         else:
@@ -265,6 +265,7 @@ class Pipeline:
                 continue
             self.counts.tiles_encoded += block.count
             for name, vectors, bad in zip(batch.names, batch.vectors, unusable, strict=True):
+                self.counts.vectors[name] += block.count
                 if name not in work.encoders_left:
                     continue
                 if bad[rows].any():
@@ -321,6 +322,7 @@ class Pipeline:
             if work.finished:
                 continue
             work.start_over()
+            self.counts.restarts += 1
             if work.restarts > SLIDE_RESTARTS:
                 work.fail(f"nodes that held its vectors were lost {work.restarts} times")
                 continue

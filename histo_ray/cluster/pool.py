@@ -7,9 +7,11 @@ import ray
 from ray.exceptions import RayTaskError
 
 from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
+from histo_ray.cluster.meter import Spent
 from histo_ray.cluster.resources import Workers
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 
 BATCHES_AT_ONCE = 2
@@ -32,7 +34,8 @@ class Member:
     """Whether the one call in flight must stay alone."""
     slide_id: str = ""
     """Slide it read last and has open."""
-
+    spent: dict[str, Spent] = field(default_factory=dict)
+    """By kind of call: plan, read, commit or encode."""
     suspect: bool = False
     """Whether a call on it was lost and it has not answered since: calls would fail at once."""
 
@@ -40,6 +43,10 @@ class Member:
     def has_room(self) -> bool:
         """Whether it takes another call."""
         return len(self.calls) < self.queue and not (self.exclusive or self.suspect)
+
+    def note(self, kind: str, spent: Spent) -> None:
+        """Add what a call cost it."""
+        self.spent[kind] = self.spent.get(kind, Spent()).plus(spent)
 
 
 def start_readers(
@@ -63,6 +70,7 @@ def start_readers(
 
 def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Workers) -> list[Member]:
     """Start the encoder actors, spread over the nodes."""
+    runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
     actor = ray.remote(EncoderWorker).options(
         num_cpus=workers.encoder_cpus,
         num_gpus=workers.encoder_gpus,
@@ -70,6 +78,7 @@ def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Worke
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
+        **runtime,
     )
     queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]

@@ -24,6 +24,8 @@ class Node:
     object_store_bytes: int
     memory_bytes: int = 0
     """For heaps of tasks and actors."""
+    node_id: str = ""
+    """Ray's name for it."""
 
 
 @dataclass(frozen=True)

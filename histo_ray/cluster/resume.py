@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import ExtractConfig, TilingConfig
@@ -16,6 +18,10 @@ LOOKUPS = 16
 """Receipts and slide files looked at together; the time goes to waiting for storage."""
 
 
+A_TASK = 16
+"""Slide files that a thread looks at before it is asked again."""
+
+
 @dataclass(frozen=True)
 class Agenda:
     """The slides to work on, and the rows of the run table that are known already."""
@@ -24,8 +30,22 @@ class Agenda:
     rows: list[RunRow]
 
 
+class _Stored(NamedTuple):
+    """A partition that the store has."""
+
+    change: str
+    """How its slide differs now; empty if it does not."""
+    tiles: int
+    empty_reason: str
+
+
 def plan_agenda(
-    slides: Sequence[Slide], names: Sequence[str], store: Store | None, config: ExtractConfig
+    slides: Sequence[Slide],
+    names: Sequence[str],
+    store: Store | None,
+    config: ExtractConfig,
+    *,
+    open_files: bool = True,
 ) -> Agenda:
     """Compare a manifest with a store.
 
@@ -38,6 +58,7 @@ def plan_agenda(
         names: Encoders, by their names in the store.
         store: Where partitions are; None if there is no store yet.
         config: The run.
+        open_files: Whether slides and masks are looked into; without it they count as unchanged.
     """
     tiling = config.tiling
     fingerprint = tiling.fingerprint()
@@ -51,40 +72,37 @@ def plan_agenda(
         for name in names
         if PartitionKey(name, fingerprint, slide.slide_id) in there[name]
     ]
-    receipts = store.receipts(keys) if store else {}
-    known = {key.slide_id for key in keys}
-    with ThreadPoolExecutor(LOOKUPS) as pool:
-        stored = [slide for slide in slides if slide.slide_id in known]
-        marks = dict(
-            zip(
-                (slide.slide_id for slide in stored),
-                pool.map(lambda slide: _marks(slide, tiling), stored),
-                strict=True,
-            )
-        )
+    by_id = {slide.slide_id: slide for slide in slides}
+    known = {key.slide_id for key in keys} if open_files else set()
+    marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
+    stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
+    for key, receipt in store.each_receipt(keys) if store else ():
+        as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
+        now = marks.get(key.slide_id, as_stored)
+        change = describe_change(receipt, by_id[key.slide_id], *now)
+        stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason)
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
     for slide in slides:
         wanted = []
         for name in names:
-            receipt = receipts.get(PartitionKey(name, fingerprint, slide.slide_id))
-            if receipt is None:
+            found = stored.get(PartitionKey(name, fingerprint, slide.slide_id))
+            if found is None or (found.change and config.replace_changed):
                 wanted.append(name)
-                continue
-            change = describe_change(receipt, slide, *marks[slide.slide_id])
-            if change and config.replace_changed:
-                wanted.append(name)
-            elif change:
-                reason = f"{change} since it was stored; --replace-changed extracts it again"
-                rows.append(row_of(slide, name, "failed", reason))
-            elif receipt.tile_count == 0:
-                rows.append(row_of(slide, name, "empty", receipt.empty_reason))
             else:
-                tiles = receipt.tile_count
-                rows.append(row_of(slide, name, "skipped", "already stored", tiles))
+                rows.append(_known_row(slide, name, found))
         if wanted:
             todo.append(SlideWork(slide, tuple(wanted)))
     return Agenda(todo, rows)
+
+
+def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
+    if found.change:
+        reason = f"{found.change} since it was stored; --replace-changed extracts it again"
+        return row_of(slide, name, "failed", reason)
+    if not found.tiles:
+        return row_of(slide, name, "empty", found.empty_reason)
+    return row_of(slide, name, "skipped", "already stored", found.tiles)
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:
@@ -99,6 +117,15 @@ def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_diges
     if slide.patient_id != receipt.slide.patient_id:
         return f"the patient has changed ({receipt.slide.patient_id} -> {slide.patient_id})"
     return ""
+
+
+def _read_marks(slides: Sequence[Slide], tiling: TilingConfig) -> dict[str, tuple[str, str]]:
+    """Fingerprints of files and given masks as they are now, by slide."""
+    parts = [slides[start : start + A_TASK] for start in range(0, len(slides), A_TASK)]
+    with ThreadPoolExecutor(LOOKUPS) as pool:
+        answers = pool.map(lambda part: [_marks(slide, tiling) for slide in part], parts)
+        names = (slide.slide_id for slide in slides)
+        return dict(zip(names, chain.from_iterable(answers), strict=True))
 
 
 def _marks(slide: Slide, tiling: TilingConfig) -> tuple[str, str]:

@@ -5,7 +5,8 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from histo_ray.cluster.pipeline import PING_S, Counts, Pipeline
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.observer import Observer
+from histo_ray.cluster.pipeline import PING_S, Pipeline
 from histo_ray.cluster.pool import Member, original_error, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.resume import plan_agenda
@@ -22,10 +25,11 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.errors import ConfigError, HistoRayError, StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
+from histo_ray.store.run_record import RunRecord, State
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import EncoderFacts, RunRow
@@ -52,8 +56,17 @@ class RunSummary:
     run_id: str
     rows: list[RunRow]
     counts: Counts
-    seconds: float
-    interrupted: bool
+    record: RunRecord
+
+    @property
+    def seconds(self) -> float:
+        """From the command's start."""
+        return self.record.seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.record.state == "interrupted"
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -107,22 +120,23 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     run_id = name_run()
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)
-    rows, counts, interrupted = agenda.rows, Counts(0), False
-    recorder = Recorder(store, run_id, rows)
+    rows, counts = agenda.rows, Counts(0)
+    observer = Observer(run_id, config, names, began)
+    recorder = Recorder(store, run_id, rows, observer)
+    state: State = "stopped"
     try:
         if agenda.todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 readers = start_readers(config, workers)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
-                pipeline.report = report
                 counts = pipeline.counts
-                pipeline.run(agenda.todo, recorder.add)
+                with observer.watch(pipeline, workers, nodes, report):
+                    pipeline.run(agenda.todo, recorder.add)
+        state = "finished"
     except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        recorder.save()
-    return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
+        state = "interrupted"
+    return RunSummary(run_id, rows, counts, recorder.close(state))
 
 
 def name_run() -> str:
@@ -218,21 +232,44 @@ def _await_return(member: Member) -> None:
 class Recorder:
     """Collects the rows of the run table and writes it now and then."""
 
-    def __init__(self, store: Store, run_id: str, rows: list[RunRow]) -> None:
+    def __init__(self, store: Store, run_id: str, rows: list[RunRow], observer: Observer) -> None:
         self._store = store
         self._run_id = run_id
         self._rows = rows
+        self._observer = observer
         self._saved = time.monotonic()
 
     def add(self, work: SlideWork) -> None:
         """Take the rows of a slide that is finished."""
-        self._rows.extend(work.rows())
+        rows = work.rows()
+        self._rows.extend(rows)
+        self._observer.note(rows, work.restarts)
         if time.monotonic() - self._saved > SAVE_EVERY_S:
-            self.save()
+            self.save("running")
 
-    def save(self) -> None:
-        """Write the table as far as it is known."""
-        if not self._rows:  # a run that could not start leaves no table
-            return
-        self._store.write_run(self._run_id, self._rows)
-        self._saved = time.monotonic()
+    def save(self, state: State) -> RunRecord:
+        """Write the table as far as it is known; what it says of the run."""
+        record = self._observer.record(self._rows, state)
+        if self._rows:  # a run that could not start leaves no table
+            self._store.write_run(self._run_id, self._rows, record)
+            self._saved = time.monotonic()
+        return record
+
+    def close(self, state: State) -> RunRecord:
+        """Write the table for the last time."""
+        record = self.save(state)
+        self._observer.close(record)
+        return record
+
+    @contextmanager
+    def save_whatever_comes(self) -> Iterator[None]:
+        """Write the table where an error ends the run; if it cannot be, that is not what is told.
+
+        The disk that is full is then what ended the run in the first place.
+        """
+        try:
+            yield
+        except Exception:
+            with suppress(StoreError):
+                self.close("stopped")
+            raise

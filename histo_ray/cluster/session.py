@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 
+_TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+"""Where a user's own wishes on authentication stand."""
+_OWN_TOKEN = secrets.token_hex(32)
+"""Of every Ray that this process starts for itself, for Ray listens on all interfaces. Ray's own
+default is a file in the home folder that others may be able to read, and that outlives the run."""
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
 
@@ -51,6 +57,8 @@ def _connect(address: str, cpus: int | None) -> None:
 
     Ray gives its own processes 30 s to start, which a busy machine may not keep: it tries again.
     """
+    if address == "local" and not any(name in os.environ for name in _TOKENS):
+        os.environ[_TOKENS[0]] = _OWN_TOKEN
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
@@ -83,6 +91,7 @@ def cluster_nodes() -> list[Node]:
             gpus=float(node["Resources"].get("GPU", 0)),
             object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
             memory_bytes=int(node["Resources"].get("memory", 0)),
+            node_id=str(node["NodeID"]),
         )
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import ray
 
 from histo_ray.cluster.actors import SlideFailure, Writer
-from histo_ray.cluster.pipeline import Counts
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.meter import Answer
+from histo_ray.cluster.observer import Observer
 from histo_ray.cluster.pool import start_readers
 from histo_ray.cluster.resources import plan_workers
 from histo_ray.cluster.resume import LOOKUPS
@@ -28,6 +30,7 @@ from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import SlidePlan, stored_name
+from histo_ray.store.run_record import State
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.quality import measure_focus
 from histo_ray.tilesets.tileset import TileSet, load_tiles
@@ -72,11 +75,13 @@ def extract_tilesets(
     store.sweep()
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     todo, rows = plan_sets(tilesets, names, store, config)
-    run_id, counts, interrupted = name_run(), Counts(0), False
-    recorder = Recorder(store, run_id, rows)
+    run_id, counts = name_run(), Counts(0)
+    observer = Observer(run_id, config, names, began)
+    recorder = Recorder(store, run_id, rows, observer)
+    state: State = "stopped"
     try:
         if todo:
-            with ray_session(config.address) as nodes:
+            with recorder.save_whatever_comes(), ray_session(config.address) as nodes:
                 workers = plan_workers(nodes, config)
                 by_name = {tiles.name: tiles for tiles in tilesets}
                 for work in todo:
@@ -84,14 +89,13 @@ def extract_tilesets(
                     work.subject = StoredSet(work.slide, ray.put(tiles))
                 readers = start_readers(config, workers, TileSetReader)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
-                pipeline.report = report
                 counts = pipeline.counts
-                pipeline.run(todo, recorder.add)
+                with observer.watch(pipeline, workers, nodes, report):
+                    pipeline.run(todo, recorder.add)
+        state = "finished"
     except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        recorder.save()
-    return RunSummary(run_id, rows, counts, time.monotonic() - began, interrupted)
+        state = "interrupted"
+    return RunSummary(run_id, rows, counts, recorder.close(state))
 
 
 def plan_sets(
@@ -151,21 +155,25 @@ class TileSetReader(Writer):
         self._config = config
         self._sets: dict[str, TileSet] = {}
 
-    def plan(self, stored: StoredSet) -> SlidePlan | SlideFailure:
+    def plan(self, stored: StoredSet) -> tuple[SlidePlan, Answer]:
         """What is known of a set."""
-        return plan_tileset(self._fetched(stored), stored.slide, self._config)
+        with self._meter.work():
+            plan = plan_tileset(self._fetched(stored), stored.slide, self._config)
+        return plan, self._meter.tell(None)
 
     def read(
         self, stored: StoredSet, plan: SlidePlan, span: range
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32] | SlideFailure]:
-        """Pixels of the tiles of `span`, and their focus or what went wrong."""
+    ) -> tuple[npt.NDArray[np.uint8], Answer]:
+        """Pixels of the tiles of `span`; the answer: their focus, or what went wrong."""
         del plan
-        try:
-            pixels = load_tiles(self._fetched(stored), span, threads=1, check=True)
-        except ConfigError as error:  # a file that changed costs its set, not the run
-            problem = SlideFailure(stored.slide.slide_id, str(error))
-            return np.empty((0, 0, 0, 3), np.uint8), problem
-        return pixels, measure_focus(pixels)
+        with self._meter.work():
+            try:
+                pixels = load_tiles(self._fetched(stored), span, threads=1, check=True)
+            except ConfigError as error:  # a file that changed costs its set, not the run
+                problem = SlideFailure(stored.slide.slide_id, str(error))
+                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
+            focus = measure_focus(pixels)
+        return pixels, self._meter.tell(focus)
 
     def _fetched(self, stored: StoredSet) -> TileSet:
         name = stored.slide.slide_id

@@ -12,6 +12,7 @@ from ray.util.queue import Empty, Queue
 
 from histo_ray.cluster.resources import Node
 from histo_ray.cluster.session import ray_session
+from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.finetune.compute import Compute
@@ -101,6 +102,7 @@ def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report
             name=f"finetune-{plan.config.name}",
             storage_path=folder,
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            worker_runtime_env={"env_vars": ENVIRONMENT},  # type: ignore[call-arg]  # of Train v2
         ),
     )
     with ThreadPoolExecutor(1) as thread:

@@ -91,6 +91,7 @@ def run_trials(
     resources: Mapping[str, float],
     on_result: Callable[[], None],
     scheduler: FIFOScheduler | None = None,
+    at_once: int | None = None,
 ) -> None:
     """Run `trainable({"number": n}, job=shared)` for each n of `grid`.
 
@@ -101,6 +102,8 @@ def run_trials(
         resources: Of one trial, as Ray names them.
         on_result: Called when a trial reports or ends.
         scheduler: Which stops trials; None: none is stopped.
+        at_once: Trials under way together, each in a process that the next one takes over; None:
+            as many as `resources` allow.
 
     Raises:
         HistoRayError: A trial refused its data, or its processes kept dying.
@@ -117,7 +120,9 @@ def run_trials(
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, job=shared), dict(resources)),
             param_space={"number": tune.grid_search(list(grid))},
-            tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+            tune_config=tune.TuneConfig(
+                scheduler=scheduler, reuse_actors=True, max_concurrent_trials=at_once
+            ),
             run_config=tune.RunConfig(
                 name="evaluate",
                 storage_path=folder,

@@ -125,6 +125,11 @@ class SlideWork:
             self.problems[name] = reason
         self.pieces.clear()
 
+    def release(self) -> None:
+        """Give up what a finished slide no longer needs: grid and references to its arrays."""
+        self.plan = self.plan_ref = None
+        self.pieces.clear()
+
     def rows(self) -> list[RunRow]:
         """Its rows of the run table."""
         seconds = time.monotonic() - self.began

@@ -1,5 +1,6 @@
 """Folds as a table: written for every run, and read where somebody gives their own."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,10 @@ from histo_ray.cohort.folds import GIVEN, Folds, check_training, name_some
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage import locate
-from histo_ray.storage.files import open_file
+from histo_ray.storage.files import read_file
+
+MOST_BYTES = 2**30
+"""Of a file of folds."""
 
 
 def tabulate_folds(folds: Folds, items: Sequence[str]) -> pa.Table:
@@ -39,9 +43,7 @@ def read_fold_file(uri: str) -> pa.Table:
         ConfigError: It cannot be read.
     """
     try:
-        system, path = locate(uri)
-        with open_file(system, path) as file:
-            return pq.read_table(file)
+        return pq.read_table(io.BytesIO(read_file(*locate(uri), MOST_BYTES)))
     except (OSError, pa.ArrowInvalid) as error:
         text = str(error).partition("\n")[0]
         raise ConfigError(

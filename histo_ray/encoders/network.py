@@ -24,6 +24,13 @@ _LAYERS = {
     "relu": nn.ReLU,
 }
 """Layer types that a request or a table can only name."""
+_LOADING = frozenset(
+    {
+        "cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained", "pretrained_cfg",
+        "pretrained_cfg_overlay", "scriptable",
+    }
+)  # fmt: skip
+"""timm's arguments that fetch or open something; tables, cards and hubs may not say them."""
 _REFUSALS = (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 """What timm raises for arguments that it cannot build a network from."""
 
@@ -73,6 +80,12 @@ def create_network(spec: EncoderSpec, kwargs: dict[str, Any]) -> nn.Module:
     """
     arguments = {k: _LAYERS.get(v, v) if isinstance(v, str) else v for k, v in kwargs.items()}
     arguments.pop("num_classes", None)
+    loading = sorted(_LOADING & arguments.keys())
+    if loading:
+        raise ConfigError(
+            f"encoder {spec.name!r}: argument {loading[0]!r}, which makes timm load something, "
+            "none such wanted; name weights with file= or hub="
+        )
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(spec.seed or 0)

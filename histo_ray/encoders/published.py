@@ -5,6 +5,7 @@ The card, `model.json`, is written last: where it is, the model is whole.
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -125,7 +126,7 @@ def read_card(store: str, name: str) -> ModelCard | None:
     Raises:
         ConfigError: The store cannot be reached, or the card not be read.
     """
-    data = _read(store, name, CARD)
+    data = _read(store, name, CARD) if re.match(NAME_PATTERN, name) else None
     if data is None:
         return None
     origin = f"{store}/{MODELS}/{name}/{CARD}"
@@ -138,7 +139,12 @@ def read_card(store: str, name: str) -> ModelCard | None:
         raise ConfigError(
             f"{origin}: format version {version}, at most {CARD_VERSION} wanted; upgrade histo-ray"
         )
-    return parse_settings(ModelCard, values, origin)
+    card = parse_settings(ModelCard, values, origin)
+    if card.name != name:
+        raise ConfigError(
+            f"{origin}: the card of {card.name!r}, that of {name!r} wanted; rename the folder back"
+        )
+    return card
 
 
 def read_published(store: str, name: str) -> "dict[str, torch.Tensor]":

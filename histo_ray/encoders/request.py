@@ -144,5 +144,5 @@ def _split_kind(source: str, has_arch: bool) -> tuple[Kind, str]:
 
 
 def _clean(text: str) -> str:
-    slug = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")
+    slug = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
     return slug or "encoder"

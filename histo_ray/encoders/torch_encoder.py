@@ -20,7 +20,7 @@ _DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-LANE_PIXELS = 8 * 224 * 224
+LANE_PIXELS = 16 * 299 * 299
 """Pixels that one CPU thread takes at once: enough to keep it busy, little enough to share out."""
 LANE_TILES = (2, 16)
 """Fewest and most tiles that one CPU thread takes at once."""
@@ -56,7 +56,10 @@ class TorchEncoder:
             max(fewest, min(most, LANE_PIXELS // side**2)) if device == "cpu" else None
         )
         self._lanes = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
+        self.device_s = 0.0
+        """Seconds that the GPU has computed; 0 on CPU."""
         self.dim = self._probe()
+        self.device_s = 0.0  # that of the probe is the start's
         self.spec = spec.model_copy(update={"dim": self.dim})
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -89,9 +92,21 @@ class TorchEncoder:
         writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
         with torch.inference_mode():
             tiles = torch.from_numpy(writable).to(self._device).permute(0, 3, 1, 2)
+            began = self._mark()
             vectors = self._forward(self._normalise(tiles))
+            ended = self._mark()
             encoded: npt.NDArray[np.float32] = vectors.float().cpu().numpy()
+        if began is not None and ended is not None:  # that copy has waited for both
+            self.device_s += began.elapsed_time(ended) / 1000
         return encoded
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """A moment of the GPU's queue, which nobody waits for; None on CPU."""
+        if self._device.type != "cuda":
+            return None
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
 
     def _normalise(self, tiles: torch.Tensor) -> torch.Tensor:
         values = tiles.to(torch.float32)

@@ -1,7 +1,5 @@
 """Where training stands, saved whole or not at all, so that it goes on as if never stopped."""
 
-import io
-import pickle
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -9,6 +7,7 @@ import torch
 
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import CurveRow
+from histo_ray.finetune.nested import pack_nested, unpack_nested
 from histo_ray.store.place import Place
 from histo_ray.store.publish import write_bytes
 
@@ -118,18 +117,16 @@ def _encode(checkpoint: Checkpoint) -> bytes:
     content = {key: getattr(checkpoint, key) for key in Checkpoint.__dataclass_fields__}
     content["position"] = asdict(checkpoint.position)
     content["curves"] = [row._asdict() for row in checkpoint.curves]
-    stream = io.BytesIO()
-    torch.save(content, stream)
-    return stream.getvalue()
+    return pack_nested(content)
 
 
 def _decode(data: bytes, path: str) -> Checkpoint:
     try:
-        content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        content = unpack_nested(data)
         content["position"] = Position(**content["position"])
         content["curves"] = [CurveRow(**row) for row in content["curves"]]
         return Checkpoint(**content)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{path}: damaged, or a checkpoint of another version, a checkpoint wanted; delete it"
         ) from None

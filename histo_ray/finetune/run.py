@@ -133,7 +133,7 @@ def work(
 
 def open_keeper(config: FinetuneConfig) -> FileKeeper:
     """The checkpoint of a run: in the store, so that any node can go on."""
-    return FileKeeper(place_at(config.store), f"{CACHE}/finetune/{config.name}.pt")
+    return FileKeeper(place_at(config.store), f"{CACHE}/finetune/{config.name}.safetensors")
 
 
 def finetune(

@@ -28,6 +28,7 @@ _MAGIC: dict[bytes, Format] = {
     b"II+\0": "tiff",
     b"MM\0+": "tiff",
 }
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error)
 _EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -125,7 +126,7 @@ def _decode(path: str, kind: Format) -> Pixels:
         with plugin(path) as image:
             check_pixel_count(*image.size)
             return as_rgb(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    except _DAMAGE as error:
         raise ImageError(
             f"a damaged {kind.upper()} ({error}), wanted an intact one; copy the file again"
         ) from error

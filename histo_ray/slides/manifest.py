@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ KNOWN_COLUMNS = ("slide_id", "path", "patient_id", "site", "mpp")
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _BARCODE = re.compile(r"(TCGA-([A-Z0-9]{2})-[A-Z0-9]{4})(?![A-Z0-9])")
 _CHECKS_AT_ONCE = 32
+_A_TASK = 16
+"""Files that a thread looks for before it is asked again."""
 
 
 @dataclass(frozen=True, order=True)
@@ -147,8 +150,10 @@ def _repeated_ids(rows: list[TableRow], unit: str) -> list[_Problem]:
 def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
     paths = sorted({slide.path for slide in slides if slide.path})
     _check_buckets(paths)
+    parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        wrong = dict(zip(paths, pool.map(_what_is_wrong, paths), strict=True))
+        answers = pool.map(lambda part: [_what_is_wrong(path) for path in part], parts)
+        wrong = dict(zip(paths, chain.from_iterable(answers), strict=True))
     return [
         _Problem(row.place, f"path {slide.path!r}: {wrong[slide.path]}")
         for row, slide in zip(rows, slides, strict=True)
@@ -171,6 +176,8 @@ def _what_is_wrong(path: str) -> str:
     """Why there is no file at `path`; empty if there is one."""
     from pyarrow.fs import FileType
 
+    if "://" not in path and Path(path).is_file():  # one look; pyarrow takes several
+        return ""
     try:
         system, place = locate(path)
         kind = system.get_file_info(place).type
@@ -180,7 +187,9 @@ def _what_is_wrong(path: str) -> str:
         return f"cannot be reached ({explain_here(error).found})"
     if kind == FileType.Directory:
         return "a folder, wanted a file"
-    return "no such file" if kind == FileType.NotFound else ""
+    if kind == FileType.NotFound:
+        return "no such file"
+    return "" if kind == FileType.File else "a pipe or a device, wanted a file"
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:

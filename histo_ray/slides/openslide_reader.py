@@ -11,6 +11,9 @@ from histo_ray.slides.flatten import WHITE, Rgb, flatten_alpha
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.types import Size
 
+MOST_TILE_PX = 2**28
+"""Of a slide's own tile: 1 GiB once decoded. A level that is one tile may be as large."""
+
 
 def detect_vendor(path: str) -> str | None:
     """OpenSlide's name for the format of a local file; None if it is not one of its own."""
@@ -35,6 +38,7 @@ class OpenSlideReader:
         self.level_sizes: tuple[Size, ...] = tuple(self._slide.level_dimensions)
         self.downsamples: tuple[float, ...] = tuple(self._slide.level_downsamples)
         self.tile_sizes = tuple(_tile_size(properties, at) for at in range(len(self.level_sizes)))
+        self._check_tiles()
         self.background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
         tags = mpp_from_tiff(
             _number(properties.get("tiff.XResolution")),
@@ -48,6 +52,17 @@ class OpenSlideReader:
             _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
         )
         self.stated_mpp = (file, tags)
+
+    def _check_tiles(self) -> None:
+        """Refuse tiles for which OpenSlide finds no memory: it would end the process."""
+        for width, height in self.tile_sizes:
+            if width * height > MOST_TILE_PX:
+                self._slide.close()
+                raise SlideError(
+                    self.slide_id,
+                    f"{self._path}: tiles of {width} x {height} px, wanted at most {MOST_TILE_PX} "
+                    "px each; its header is made up: copy the file again or leave the slide out",
+                )
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """Read a region; `corner` in level-0 px, `size` (width, height) in px of `level`."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from histo_ray.slides.openslide_reader import OpenSlideReader
 
 READERS = ("auto", "direct", "openslide", "image")
+MOST_SLIDE_PX = 2**42
+"""Ten times the largest slide there is, at the finest resolution; more is made up."""
 _SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
@@ -219,6 +221,13 @@ def open_slide(
             place = _bring_here(str(path), name, stack, cache or SlideCache())
             back_end = _open_back_end(place, str(path), name, reader)
         stack.callback(back_end.close)
+        width, height = back_end.level_sizes[0]
+        if not 0 < width * height <= MOST_SLIDE_PX:
+            raise SlideError(
+                name,
+                f"{path}: a slide of {width} x {height} px, wanted at most {MOST_SLIDE_PX} px; its "
+                "header is made up: copy the file again or leave the slide out",
+            )
         chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
         if chosen is None:
             raise SlideError(name, _no_mpp(back_end.stated_mpp))
@@ -261,7 +270,8 @@ def _bring_here(path: str, slide_id: str, stack: ExitStack, cache: SlideCache) -
     try:
         place = bring_here(path, stack, cache)
         found = "an empty file" if place.is_file() and not place.stat().st_size else ""
-        found = "a folder" if place.is_dir() else found
+        if not place.is_file():
+            found = "a folder" if place.is_dir() else "a pipe or a device"
     except OSError as error:
         raise unread(slide_id, path, error) from error
     if found:
@@ -318,11 +328,16 @@ def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideRe
 
 def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> SlideReader:
     """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
-    from histo_ray.slides.direct.layout import UnrecognisedError
+    from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
     from histo_ray.slides.direct.reader import DirectReader
 
     try:
         return DirectReader(place, known)
+    except ImpossibleError as error:
+        known.close()
+        raise SlideError(
+            known.slide_id, f"{path}: {error}, wanted an intact slide; copy the file again"
+        ) from error
     except (UnrecognisedError, OSError) as error:
         if reader == "auto":
             return known

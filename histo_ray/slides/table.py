@@ -7,9 +7,12 @@ from typing import Any, Literal
 
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
-from histo_ray.storage.files import open_file
+from histo_ray.storage.files import read_file
 
 Unit = Literal["line", "row"]
+
+MOST_BYTES = 2**30
+"""Of a table's file: millions of slides."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,9 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
     Raises:
         ConfigError: Not there, or not such a table.
     """
-    system, place = locate(uri)
+    place = locate(uri)
     try:
-        with open_file(system, place) as file:
-            data: bytes = file.read()
+        data = read_file(*place, MOST_BYTES)
     except OSError as error:
         raise ConfigError(
             f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted a CSV or "

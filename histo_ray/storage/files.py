@@ -4,8 +4,11 @@ pyarrow hands the S3 client a buffer of just the size asked for. The server's wo
 not fit into a small one; the client then reports a broken stream, which it does not repeat.
 """
 
+import errno
 import io
+import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histo_ray.storage import is_local
@@ -28,6 +31,28 @@ def open_file(system: "FileSystem", path: str) -> Any:
     """
     file = system.open_input_file(path)
     return file if is_local(system) else ObjectFile(file)
+
+
+def read_file(system: "FileSystem", path: str, most_bytes: int) -> bytes:
+    """All of a file that is held in memory as a whole.
+
+    Pipes and devices never end, or never begin, so they are refused before they are opened.
+
+    Args:
+        system: From `locate`.
+        path: From `locate`.
+        most_bytes: Largest file that is read.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    if is_local(system) and not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with open_file(system, path) as file:
+        size = file.size()
+        if size > most_bytes:
+            raise OSError(errno.EFBIG, f"{size} bytes, wanted at most {most_bytes}", path)
+        return bytes(file.readall())
 
 
 class ObjectFile(io.RawIOBase):

@@ -1,32 +1,32 @@
-"""What a store holds: its marker, its partitions, their receipts."""
+"""What a store holds: its marker, its partitions, their forms."""
 
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
 
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError, UnreachableError
-from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
     MARKER,
     Form,
     folder_path,
-    parse_partition_path,
+    parse_file_name,
     partition_path,
+    split_folder,
 )
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import FORMAT_VERSION, PartitionFormat
-from histo_ray.store.place import ROOT_FILE, THREADS, Place
+from histo_ray.store.place import ROOT_FILE, THREADS, Place, Stamp
 from histo_ray.store.publish import write_bytes
+from histo_ray.store.receipt_table import LISTING, NAME
 from histo_ray.store.zarr import ZarrFormat
-from histo_ray.types import PartitionKey, Receipt
-
-if TYPE_CHECKING:
-    import pandas as pd
+from histo_ray.types import PartitionKey
 
 FORMATS: dict[Form, PartitionFormat] = {"parquet": ParquetFormat(), "zarr": ZarrFormat()}
 
@@ -81,20 +81,53 @@ def list_partitions(
     """All partitions and the form of each, with one listing for each encoder and tiling."""
     found: Partitions = {}
     for folder in list_folders(root, encoder, tiling):
-        for name in root.child(folder).names():
-            try:
-                key, form = parse_partition_path(f"{folder}/{name}")
-            except StoreError:  # a stray file: `verify` tells
-                continue
-            if found.get(key) != "parquet":
-                found[key] = form
-    folders = [key for key, form in found.items() if form == "zarr"]
-    with ThreadPoolExecutor(THREADS) as pool:
-        whole = pool.map(lambda key: has_form(root, key, "zarr"), folders)
-        for key, there in zip(folders, list(whole), strict=True):
-            if not there:
-                del found[key]
+        names = split_folder(folder)
+        forms = choose_forms(root.child(folder).names())
+        roots = _find_roots(root.child(folder), forms)
+        for name, form in forms.items():
+            if form != "zarr" or roots[name]:
+                found[PartitionKey(*names, name)] = form
     return found
+
+
+def list_files(root: Place, encoder: str, tiling: str) -> pa.Table:
+    """All partitions of an encoder and tiling and how their files look: `LISTING`, by name."""
+    place = root.child(folder_path(encoder, tiling))
+    names, stamps = place.entries()
+    forms = choose_forms(names)
+    where = {name: at for at, name in enumerate(names)}
+    chosen = stamps[[where[f"{name}.{form}"] for name, form in forms.items()]]
+    whole = np.ones(len(chosen), bool)
+    roots = _find_roots(place, forms)
+    for at, name in enumerate(forms):
+        if name in roots:  # a folder's own look says little
+            stamp = roots[name]
+            whole[at] = stamp is not None
+            chosen[at] = stamp or chosen[at]
+    columns = [pa.array(forms, pa.string()), pa.array(forms.values(), pa.string())]
+    columns += [pa.array(chosen[:, at]) for at in range(chosen.shape[1])]
+    return pa.table(columns, schema=LISTING).filter(pa.array(whole)).sort_by(NAME)
+
+
+def choose_forms(names: Iterable[str]) -> dict[str, Form]:
+    """The slides that files are named after, and the form of each; Parquet if both. Pure."""
+    forms: dict[str, Form] = {}
+    for name in names:
+        try:
+            slide_id, form = parse_file_name(name)
+        except StoreError:  # a stray file: `verify` tells
+            continue
+        if forms.get(slide_id) != "parquet":
+            forms[slide_id] = form
+    return forms
+
+
+def _find_roots(folder: Place, forms: dict[str, Form]) -> dict[str, Stamp | None]:
+    """The root files of Zarr partitions; None where one is not whole."""
+    names = [name for name, form in forms.items() if form == "zarr"]
+    with ThreadPoolExecutor(THREADS) as pool:
+        stamps = pool.map(lambda name: folder.child(f"{name}.zarr/{ROOT_FILE}").stamp(), names)
+        return dict(zip(names, stamps, strict=True))
 
 
 def list_folders(root: Place, encoder: str | None, tiling: str | None) -> list[str]:
@@ -123,58 +156,11 @@ def find_form(root: Place, key: PartitionKey) -> Form | None:
     return next((form for form in FORMS if has_form(root, key, form)), None)
 
 
-def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Receipt]:
-    """The receipts of some partitions, by key in sorted order."""
-
-    def read(key: PartitionKey) -> Receipt:
-        form = partitions[key]
-        return FORMATS[form].read_receipt(root.child(partition_path(key, form)))
-
-    keys = sorted(partitions)
-    with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
-        return dict(zip(keys, pool.map(read, keys), strict=True))
-
-
-def tabulate_slides(
-    partitions: Partitions, receipts: dict[PartitionKey, Receipt]
-) -> "pd.DataFrame":
-    """One row a slide, encoder and tiling: the columns of `schemas/slides.json`."""
-    import pyarrow as pa
-
-    rows = [_slide_row(key, partitions[key], receipt) for key, receipt in receipts.items()]
-    columns = {name: [row[name] for row in rows] for name in column_names("slides")}
-    frame: pd.DataFrame = pa.table(columns, schema=arrow_schema("slides")).to_pandas()
-    return frame
-
-
 def name_some(names: Iterable[str]) -> str:
     """A few names for a message, and how many more there are."""
     known = sorted(set(names))
     more = f" and {len(known) - 5} more" if len(known) > 5 else ""
     return (", ".join(known[:5]) + more) or "none"
-
-
-def _slide_row(key: PartitionKey, form: Form, receipt: Receipt) -> dict[str, Any]:
-    slide = receipt.slide
-    return {
-        "slide_id": slide.slide_id,
-        "patient_id": slide.patient_id,
-        "site": slide.site,
-        "encoder": key.encoder,
-        "tiling": key.tiling,
-        "format": form,
-        "n_tiles": receipt.tile_count,
-        "dim": receipt.encoder.dim,
-        "width": slide.size_px[0],
-        "height": slide.size_px[1],
-        "mpp_x": slide.mpp[0],
-        "mpp_y": slide.mpp[1],
-        "mpp_source": slide.mpp_source,
-        "tile_px": receipt.tiling.settings.get("tile_px", 0),
-        "tile_mpp": receipt.tiling.settings.get("mpp", 0.0),
-        "empty_reason": receipt.empty_reason,
-        "path": slide.path,
-    }
 
 
 def _create_marker(root: Place) -> None:

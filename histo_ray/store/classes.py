@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.store.catalog import Partitions, list_partitions, name_some, read_receipts
+from histo_ray.store.catalog import Partitions, list_partitions, name_some
 from histo_ray.store.halves import Float32s
 from histo_ray.store.heads import HeadCard, find_head_card, list_heads
 from histo_ray.store.layout import is_given
 from histo_ray.store.pieces import Member, Piece, read_pieces
 from histo_ray.store.place import Place
 from histo_ray.store.pooled import digest_snapshot
+from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.weighing import ClassHead, class_probabilities
 from histo_ray.types import PartitionKey, Receipt
 

@@ -81,6 +81,22 @@ def choose_slides(
     return partitions
 
 
+def choose_keys(root: Place, keys: Iterable[PartitionKey]) -> Partitions:
+    """Some partitions and the form of each, with one listing for each encoder and tiling.
+
+    Raises:
+        StoreError: One is not there; says what is.
+    """
+    wanted, there = set(keys), Partitions()
+    for encoder, tiling in {(key.encoder, key.tiling) for key in wanted}:
+        there |= list_partitions(root, encoder, tiling)
+    missing = wanted - there.keys()
+    if missing:
+        lost = min(missing)
+        raise not_there(root, lost.slide_id, lost.encoder, lost.tiling)
+    return {key: there[key] for key in wanted}
+
+
 def not_there(root: Place, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
     """The error of something that is not there; says what is."""
     keys = list_partitions(root)

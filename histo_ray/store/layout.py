@@ -61,6 +61,12 @@ def folder_path(encoder: str, tiling: str) -> str:
     )
 
 
+def split_folder(path: str) -> tuple[str, str]:
+    """Encoder and tiling of a folder: the inverse of `folder_path`."""
+    encoder, _, tiling = path.removeprefix(f"{EMBEDDINGS}/encoder=").partition("/tiling=")
+    return encoder, tiling
+
+
 def partition_path(key: PartitionKey, form: Form) -> str:
     """Path of a partition, relative to the store."""
     name = check_file_name("slide_id", key.slide_id)
@@ -75,17 +81,32 @@ def parse_partition_path(path: str) -> tuple[PartitionKey, Form]:
     """
     parts = path.split("/")
     if len(parts) == 4:
-        name, _, suffix = parts[3].rpartition(".")
-        key = PartitionKey(
-            parts[1].removeprefix("encoder="), parts[2].removeprefix("tiling="), name
-        )
-        for form in FORMS:
-            if suffix == form and _is_named(key) and partition_path(key, form) == path:
+        try:
+            name, form = parse_file_name(parts[3])
+            key = PartitionKey(
+                parts[1].removeprefix("encoder="), parts[2].removeprefix("tiling="), name
+            )
+            if partition_path(key, form) == path:
                 return key, form
+        except StoreError:
+            pass
     raise StoreError(
         f"{path}: not a partition, wanted {EMBEDDINGS}/encoder=<slug>/tiling=<slug>/"
         "<slide_id>.parquet or .zarr; move it out of the store"
     )
+
+
+def parse_file_name(name: str) -> tuple[str, Form]:
+    """Slide and form that the name of a partition's file or folder stands for.
+
+    Raises:
+        StoreError: It stands for none.
+    """
+    slide_id, _, suffix = name.rpartition(".")
+    for form in FORMS:
+        if suffix == form:
+            return check_file_name("slide_id", slide_id), form
+    raise StoreError(f"{name}: not a partition, wanted <slide_id>.parquet or .zarr")
 
 
 def is_given(tiling: str) -> bool:
@@ -96,11 +117,3 @@ def is_given(tiling: str) -> bool:
 def run_path(run_id: str) -> str:
     """Path of a run's table, relative to the store."""
     return f"{RUNS}/{check_file_name('run_id', run_id)}.parquet"
-
-
-def _is_named(key: PartitionKey) -> bool:
-    try:
-        partition_path(key, "parquet")
-    except StoreError:
-        return False
-    return True

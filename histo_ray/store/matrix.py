@@ -9,7 +9,7 @@ import numpy as np
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.store.catalog import Partitions, name_some, read_receipts
+from histo_ray.store.catalog import Partitions, name_some
 from histo_ray.store.classes import ClassSource, find_class_source
 from histo_ray.store.gather import Pooled, Weigher, pool_group
 from histo_ray.store.heads import read_head
@@ -25,6 +25,7 @@ from histo_ray.store.pooled import (
     write_pooled,
 )
 from histo_ray.store.pooling import Pool, Way, parse_pool
+from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.weighing import choose_classes
 from histo_ray.types import PartitionKey, Receipt
 
@@ -86,7 +87,10 @@ def pool_partitions(
     table = read_pooled(root, facts, groups)
     if table is None:
         table = _pool_groups(root, partitions, groups, facts, source)
-        write_pooled(root, table, groups)
+        try:
+            write_pooled(root, table, groups)
+        except StoreError as error:  # a store that may only be read still answers
+            _log.warning("pooled vectors are not kept for the next time: %s", error)
     empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
     unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
     lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names, optional_names
+from histo_ray.store.footer import GUESS_BYTES, find_receipt_text, footer_bytes
 from histo_ray.store.layout import Form
 from histo_ray.store.pages import LAYOUT, LAYOUT_KEY, Chunk, is_single_page, locate_chunks
 from histo_ray.store.partition import (
@@ -31,6 +31,7 @@ from histo_ray.store.partition import (
     unreadable,
 )
 from histo_ray.store.place import Place, Span, byte_view, read_spans
+from histo_ray.store.receipts import parse_receipt
 from histo_ray.store.seal import BLANK, SEAL_KEY, find_seal
 from histo_ray.types import Floats, Receipt, TileRows
 
@@ -73,9 +74,16 @@ class ParquetFormat:
 
     def read_receipt(self, place: Place) -> Receipt:
         """The receipt, from the footer alone."""
+        return parse_receipt(self.read_receipt_text(place), place.path)
+
+    def read_receipt_text(self, place: Place) -> bytes:
+        """The receipt's JSON, from the footer alone."""
         try:
+            text = find_receipt_text(_read_footer(place))
+            if text is not None:
+                return text
             with place.open() as file:
-                return parse_receipt(pq.read_metadata(file).metadata, place.path)
+                return _pick_receipt(pq.read_metadata(file).metadata, place.path)
         except UNREADABLE as error:
             raise unreadable(place.path, error) from None
 
@@ -130,7 +138,8 @@ class ParquetFormat:
                 texts = tuple(name for name in _OPTIONAL if name in source.schema_arrow.names)
                 problems += _compare_columns(source.schema_arrow, texts)
                 ids = None if problems else source.read(columns=["slide_id", "tile_id"])
-                receipt = parse_receipt(source.metadata.metadata, place.path)
+                text = _pick_receipt(source.metadata.metadata, place.path)
+                receipt = parse_receipt(text, place.path)
                 name = receipt.slide.slide_id
         except UNREADABLE as error:
             return [f"not readable as Parquet ({first_line(error)})"]
@@ -164,19 +173,23 @@ class _HashedFile(io.RawIOBase):
         return int(self._file.tell())
 
 
-def parse_receipt(metadata: dict[bytes, bytes] | None, path: str) -> Receipt:
-    """The receipt among a file's metadata.
+def _read_footer(place: Place) -> bytes:
+    """The last bytes of a file, its whole footer among them if it is Parquet."""
+    tail = place.read_end(GUESS_BYTES)
+    size = footer_bytes(tail)
+    return tail if size <= len(tail) else place.read_end(size)
+
+
+def _pick_receipt(metadata: dict[bytes, bytes] | None, path: str) -> bytes:
+    """The receipt's JSON among a file's metadata.
 
     Raises:
-        StoreError: There is none, or it cannot be read.
+        StoreError: There is none.
     """
     text = (metadata or {}).get(RECEIPT_KEY.encode())
     if text is None:
         raise StoreError(f"{path}: no receipt inside, wanted key {RECEIPT_KEY}; extract it again")
-    try:
-        return Receipt.model_validate_json(text)
-    except ValidationError as error:
-        raise unreadable(f"{path}: receipt", error) from None
+    return text
 
 
 def _writer_options(schema: pa.Schema) -> dict[str, Any]:

@@ -104,6 +104,10 @@ class PartitionFormat(Protocol):
         """The receipt, without reading rows."""
         ...
 
+    def read_receipt_text(self, place: Place) -> bytes:
+        """The receipt's JSON, without reading rows; raises StoreError where there is none."""
+        ...
+
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
         ...

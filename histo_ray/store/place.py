@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,25 @@ THREADS = 16
 
 ROOT_FILE = "zarr.json"
 """Of a partition that is a folder; it is sent last, and without it the partition is not there."""
+
+
+class Stamp(NamedTuple):
+    """How a file looks from outside."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Last change of its content, ns since the epoch."""
+    ctime_ns: int
+    """Last change of the file, its name or rights; 0 where storage does not keep it."""
+
+
+class Entries(NamedTuple):
+    """What is in a folder, in no order. Columns, because there may be very many."""
+
+    names: list[str]
+    stamps: npt.NDArray[np.int64]
+    """(N, 3), as `Stamp`."""
 
 
 class Place(NamedTuple):
@@ -79,6 +99,19 @@ class Place(NamedTuple):
         with self.reached(), self.open() as file:
             return bytes(file.readall())
 
+    def read_end(self, count: int) -> bytes:
+        """The last bytes of the file, `count` or all there are."""
+        if not self.local:
+            with self.reached(), self.open() as remote:
+                size = remote.size()
+                return bytes(remote.read_at(min(count, size), max(0, size - count)))
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            return os.pread(file, count, max(0, size - count))
+        finally:
+            os.close(file)
+
     def names(self) -> list[str]:
         """Names in the folder, sorted; empty if it is not there. One listing, no look at each."""
         if self.local:
@@ -90,14 +123,60 @@ class Place(NamedTuple):
             found = self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return sorted(info.base_name for info in found)
 
+    def entries(self) -> Entries:
+        """What is in the folder and how it looks; empty if it is not there. One listing."""
+        names: list[str] = []
+        sizes: list[int] = []
+        mtimes: list[int] = []
+        ctimes: list[int] = []
+        if not self.local:
+            wanted = fs.FileSelector(self.path, allow_not_found=True)
+            with self.reached():
+                found = self.system.get_file_info(wanted)
+            stamps = np.array([_stamp_of(info) for info in found], np.int64)
+            return Entries([info.base_name for info in found], stamps.reshape(-1, 3))
+        try:
+            with os.scandir(self.path) as listing:
+                for entry in listing:
+                    with suppress(OSError):  # gone since, or a link to nothing
+                        stat = entry.stat()
+                        names.append(entry.name)
+                        sizes.append(stat.st_size)
+                        mtimes.append(stat.st_mtime_ns)
+                        ctimes.append(stat.st_ctime_ns)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return Entries(names, np.array([sizes, mtimes, ctimes], np.int64).T)
+
+    def stamp(self) -> Stamp | None:
+        """How the file looks; None if it is not there."""
+        if not self.local:
+            with self.reached():
+                info = self.system.get_file_info([self.path])[0]
+            return _stamp_of(info) if info.type == fs.FileType.File else None
+        try:
+            stat = os.stat(self.path)  # noqa: PTH116 - the path is text
+        except OSError:
+            return None
+        return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
     def walk(self) -> list[Any]:
-        """All files below, as pyarrow's `FileInfo`."""
+        """All files below, as pyarrow's `FileInfo`; links to folders are not followed."""
+        if self.local:
+            paths = [f"{top}/{name}" for top, _, names in os.walk(self.path) for name in names]
+            return [info for info in self.system.get_file_info(paths) if info.is_file]
         wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         with self.reached():
             return [info for info in self.system.get_file_info(wanted) if info.is_file]
 
     def delete(self) -> None:
-        """Remove the file or folder; a folder's root file goes first, so it is gone at once."""
+        """Remove the file or folder; a folder's root file goes first, so it is gone at once.
+
+        Of a link to something elsewhere, only the link.
+        """
+        if self.local and Path(self.path).is_symlink():
+            Path(self.path).unlink()
+            return
         with self.reached():
             if self.kind() == "file":
                 self.system.delete_file(self.path)
@@ -111,6 +190,10 @@ class Place(NamedTuple):
 def place_at(uri: str) -> Place:
     """The place a path or URI names."""
     return Place(*locate(uri))
+
+
+def _stamp_of(info: Any) -> Stamp:
+    return Stamp(info.size or 0, info.mtime_ns or 0, 0)
 
 
 def byte_view(array: npt.NDArray[Any]) -> memoryview:

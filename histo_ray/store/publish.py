@@ -4,6 +4,7 @@ Local: built under `.staging/`, flushed to disk, renamed into place. Remote: bui
 temporary folder, then sent: see `upload`.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -13,25 +14,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.layout import STAGING
 from histo_ray.store.place import Place
 from histo_ray.store.upload import send
 
+_ROOM = ("room for the file", "make room")
+_RIGHT = ("a place that can be written", "give this user the right, or mount it for writing")
+_WANTED = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _RIGHT,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    0: ("a disk that takes files", "see to the disk"),
+}
+"""By the system's error: what is wanted, and what to do."""
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
 @contextmanager
 def stage(root: Place) -> Iterator[Path]:
-    """A fresh local folder to build in, on the store's own file system where that is local."""
+    """A fresh local folder to build in, on the store's own file system where that is local.
+
+    Raises:
+        StoreError: In here or in the body: no room, no right to write, or a broken disk.
+    """
     folder: Path | None = None
-    if root.local:
-        folder = Path(root.path) / STAGING
-        folder.mkdir(parents=True, exist_ok=True)
-    built = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
     try:
-        yield built
-    finally:
-        shutil.rmtree(built, ignore_errors=True)
+        if root.local:
+            folder = Path(root.path) / STAGING
+            folder.mkdir(parents=True, exist_ok=True)
+        built = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
+        try:
+            yield built
+        finally:
+            shutil.rmtree(built, ignore_errors=True)
+    except UnreachableError:
+        raise
+    except OSError as error:
+        raise _not_written(root, folder, error) from error
+
+
+def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError:
+    """What to say where the store, or the folder for its parts, takes no file."""
+    where = root.path if folder else f"{root.path}, built in {tempfile.gettempdir()}"
+    reason = error.strerror or " ".join(str(error).split())
+    wanted, remedy = _WANTED.get(error.errno or 0, _WANTED[0])
+    return StoreError(
+        f"store {where}: cannot be written ({reason}), wanted {wanted}; {remedy}, and the same "
+        "command finishes what is missing"
+    )
 
 
 def publish(built: Path, target: Place, replace: bool = False) -> bool:

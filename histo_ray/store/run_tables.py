@@ -1,13 +1,20 @@
 """Reads the tables of a store's extraction runs."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema
-from histo_ray.store.layout import RUNS
-from histo_ray.store.place import place_at
+from histo_ray.store.catalog import open_marker
+from histo_ray.store.layout import RUNS, run_path
+from histo_ray.store.place import THREADS, Place, place_at
+from histo_ray.store.run_record import RunRecord, unpack_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +44,107 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
         except (OSError, KeyError, pa.ArrowInvalid):
             problems.append(f"{RUNS}/{name}: cannot be read, so slides that it lost are not told")
     return tables, problems
+
+
+class Runs(NamedTuple):
+    """The newest runs of a store."""
+
+    records: list[RunRecord]
+    """Newest first."""
+    problems: list[str]
+    """A line on each table that could not be read."""
+    older: int
+    """Runs that were not asked for."""
+
+
+def list_runs(store: str, last: int) -> Runs:
+    """What the newest runs of a store say of themselves; reads the ends of their tables only.
+
+    Args:
+        store: Local folder or URI of the store.
+        last: So many runs at most.
+
+    Raises:
+        StoreError: There is no store.
+    """
+    root, names = _run_names(store)
+    asked = names[:last]
+
+    def read(name: str) -> RunRecord | str:
+        try:
+            with root.child(run_path(name)).open() as file:
+                return _read_record(name, pq.ParquetFile(file))
+        except (OSError, KeyError, ValueError) as error:
+            return f"{run_path(name)}: cannot be read ({_first_line(error)})"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(read, asked))
+    return Runs(
+        [record for record in found if isinstance(record, RunRecord)],
+        [problem for problem in found if isinstance(problem, str)],
+        len(names) - len(asked),
+    )
+
+
+def read_run(store: str, run_id: str) -> "tuple[RunRecord, pd.DataFrame]":
+    """One run: its record, and its table as `schemas/runs.json`.
+
+    Args:
+        store: Local folder or URI of the store.
+        run_id: Its id, or the beginning of it that no other run shares.
+
+    Raises:
+        StoreError: No such run, several, or one whose table is damaged.
+    """
+    root, names = _run_names(store)
+    fitting = [n for n in names if n == run_id] or [n for n in names if n.startswith(run_id)]
+    if len(fitting) != 1:
+        found = f"{len(fitting)} runs begin so" if fitting else "no such run"
+        raise StoreError(
+            f"run {run_id!r}: {found}, wanted one; histo-ray runs {store} lists what is there"
+        )
+    (name,) = fitting
+    try:
+        with root.child(run_path(name)).open() as file:
+            parquet = pq.ParquetFile(file)
+            return _read_record(name, parquet), _complete(parquet.read()).to_pandas()
+    except (OSError, KeyError, ValueError) as error:
+        raise StoreError(
+            f"run {name}: {run_path(name)} cannot be read ({_first_line(error)}), wanted a whole "
+            "table; its partitions are not touched by that, delete it"
+        ) from None
+
+
+def _run_names(store: str) -> tuple[Place, list[str]]:
+    """The store, and the ids of its runs, newest first."""
+    root = place_at(store)
+    open_marker(root, create=False)
+    names = [name for name in root.child(RUNS).names() if name.endswith(_SUFFIX)]
+    return root, [name.removesuffix(_SUFFIX) for name in reversed(names)]
+
+
+def _read_record(run_id: str, file: Any) -> RunRecord:
+    """The record of a table, or what can be told of one that has none."""
+    record = unpack_record(file.schema_arrow.metadata)
+    if record is not None:
+        return record
+    table = _complete(file.read())
+    began = ""
+    with suppress(ValueError):  # an id that is not of our making
+        stamp = datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%S")
+        began = stamp.replace(tzinfo=UTC).isoformat()
+    return RunRecord(
+        run_id=run_id,
+        state="unknown",
+        began_at=began,
+        encoders=tuple(sorted(set(table["encoder"].to_pylist()))),
+        outcomes=dict(Counter(table["outcome"].to_pylist())),
+        slides=len(table["slide_id"].unique()),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _complete(table: pa.Table) -> pa.Table:

@@ -16,6 +16,8 @@ from histo_ray.store.place import ROOT_FILE, Place, Span, byte_view, read_spans
 
 _INDEX_ENTRY = np.dtype([("offset", "<u8"), ("size", "<u8")])
 _INDEX_CHECKSUM_BYTES = 4
+_TYPES = ("float16", "float32", "int32")
+"""Of numbers that a partition holds; nothing else in a file is made an array of."""
 _BYTES_CODEC = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
@@ -74,16 +76,22 @@ def describe_array(place: Place, name: str) -> ShardedArray:
             and meta["chunk_key_encoding"].get("configuration", {}).get("separator", "/") == "/"
             and shard[1:] == chunk[1:] == meta["shape"][1:]
         )
-        return ShardedArray(
-            tuple(meta["shape"]), np.dtype(meta["data_type"]), shard[0], chunk[0], straight
-        )
-    except (KeyError, TypeError, IndexError) as error:
+        shape = tuple(int(length) for length in meta["shape"])
+        kind = meta["data_type"]
+        sizes = [*shape, int(shard[0]), int(chunk[0])]
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise unreadable(f"{place.path}/{name}", error) from None
+    if kind not in _TYPES or not 1 <= len(shape) <= 2 or min(sizes[-2:]) < 1 or min(sizes) < 0:
+        raise unreadable(f"{place.path}/{name}", ValueError(f"{kind} of shape {shape}"))
+    return ShardedArray(shape, np.dtype(kind), sizes[-2], sizes[-1], straight)
 
 
 def read_shards(place: Place, array: ShardedArray, rows: slice) -> Any:
     """Rows straight from the shards; None if a shard's blocks are not in order."""
-    values = np.empty((rows.stop - rows.start, *array.shape[1:]), array.dtype)
+    try:
+        values = np.empty((rows.stop - rows.start, *array.shape[1:]), array.dtype)
+    except (MemoryError, ValueError) as error:  # a shape that is made up
+        raise unreadable(place.path, error) from None
     room = byte_view(values)
     starts = range(rows.start, rows.stop, array.shard_rows)
     tail = "/0" * (len(array.shape) - 1)

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
@@ -19,10 +19,14 @@ from histo_ray.store.catalog import (
     list_partitions,
     name_some,
     open_marker,
-    read_receipts,
-    tabulate_slides,
 )
-from histo_ray.store.find import choose_slides, find_partition, find_tile_set, not_there
+from histo_ray.store.find import (
+    choose_keys,
+    choose_slides,
+    find_partition,
+    find_tile_set,
+    not_there,
+)
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path, run_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
@@ -33,6 +37,8 @@ from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
 from histo_ray.store.query import run_query
+from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
+from histo_ray.store.run_record import RunRecord, pack_record
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
 from histo_ray.store.verify import describe_weights, verify_store
 from histo_ray.types import (
@@ -69,7 +75,7 @@ def open_store(uri: str, create: bool = False) -> "Store":
 
 
 def peek_store(uri: str) -> "Store | None":
-    """The store at `uri`, or None where nothing is yet; makes nothing.
+    """The store at `uri`, or None where nothing is yet; makes nothing, not even a catalogue.
 
     Raises:
         StoreError: Something else is there, or a newer store.
@@ -79,14 +85,16 @@ def peek_store(uri: str) -> "Store | None":
     root = place_at(uri)
     if not root.child(MARKER).kind() and not root.names():
         return None
-    return open_store(uri)
+    open_marker(root, create=False)
+    return Store(root, keep_catalogue=False)
 
 
 class Store:
     """A feature store: per slide, encoder and tiling one partition with its receipt inside."""
 
-    def __init__(self, root: Place) -> None:
+    def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
         self._root = root
+        self._keep = keep_catalogue
 
     def __repr__(self) -> str:
         return f"Store({self._root.path!r})"
@@ -114,21 +122,23 @@ class Store:
         Raises:
             StoreError: One is not there, or not readable.
         """
-        if keys is None:
-            return read_receipts(self._root, list_partitions(self._root))
-        wanted, there = set(keys), Partitions()
-        for encoder, tiling in {(key.encoder, key.tiling) for key in wanted}:
-            there |= list_partitions(self._root, encoder, tiling)
-        missing = wanted - there.keys()
-        if missing:
-            lost = min(missing)
-            raise not_there(self._root, lost.slide_id, lost.encoder, lost.tiling)
-        return read_receipts(self._root, {key: there[key] for key in wanted})
+        return dict(self.each_receipt(keys))
+
+    def each_receipt(
+        self, keys: Iterable[PartitionKey] | None = None
+    ) -> Iterator[tuple[PartitionKey, Receipt]]:
+        """As `receipts`, one after the other; for callers who keep little of very many.
+
+        Raises:
+            StoreError: One is not there, or not readable.
+        """
+        there = None if keys is None else choose_keys(self._root, keys)
+        return each_receipt(self._root, there, keep=self._keep)
 
     def slides(self) -> "pd.DataFrame":
         """One row a slide, encoder and tiling: the columns of `schemas/slides.json`."""
-        partitions = list_partitions(self._root)
-        return tabulate_slides(partitions, read_receipts(self._root, partitions))
+        frame: pd.DataFrame = read_rows(self._root, keep=self._keep).to_pandas()
+        return frame
 
     def commit(
         self,
@@ -314,11 +324,14 @@ class Store:
                     "one name; give the new one a name of its own (name=)"
                 )
 
-    def write_run(self, run_id: str, rows: list[RunRow]) -> None:
-        """Write, or write anew, the table of one run: one row a slide and encoder."""
+    def write_run(self, run_id: str, rows: list[RunRow], record: RunRecord | None = None) -> None:
+        """Write, or write anew, the table of a run, a row a slide and encoder, and its record."""
         columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
+        schema = arrow_schema("runs")
+        if record is not None:
+            schema = schema.with_metadata(pack_record(record))
         sink = io.BytesIO()
-        pq.write_table(pa.table(columns, schema=arrow_schema("runs")), sink)
+        pq.write_table(pa.table(columns, schema=schema), sink)
         write_bytes(self._root, run_path(run_id), sink.getvalue())
 
     def verify(self) -> tuple[int, list[str]]:

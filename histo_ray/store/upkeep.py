@@ -1,5 +1,6 @@
 """Keeping a store tidy: what crashed runs left, what can be made again, the other form."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from histo_ray.store.place import ROOT_FILE, Place
 from histo_ray.store.publish import publish, stage
 from histo_ray.types import PartitionKey, Receipt
 
+_CACHED = {
+    f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
+    f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9]+\.parquet"),
+    f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
+}
+"""What is made by us and can be made again, by folder; nothing else there is removed."""
 DAY_S = 24 * 3600.0
 """Younger leftovers may be at work still."""
 
@@ -36,9 +43,11 @@ def list_leftovers(root: Place, before_s: float) -> list[str]:
 def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
     """Remove leftovers and cached tables older than `before_s`; what was, or would be, removed."""
     found = list_leftovers(root, before_s)
-    for info in root.child(CACHE).walk():
-        if _mtime(info) <= before_s:
-            found.append(info.path.removeprefix(root.path + "/"))
+    for room, ours in _CACHED.items():
+        top = root.child(room)
+        for name in sorted(info.path.removeprefix(f"{top.path}/") for info in top.walk()):
+            if ours.fullmatch(name) and _last_touched(top.child(name)) <= before_s:
+                found.append(f"{room}/{name}")
     if not dry_run:
         for path in found:
             root.child(path).delete()

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -31,6 +32,14 @@ WEIGHING = ("weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim",
 Checked = tuple[list[str], Receipt | None]
 
 
+class Weights(NamedTuple):
+    """Which weights a partition's receipt says that it is of."""
+
+    encoder: str
+    marks: tuple[tuple[str, str], ...]
+    """As of `describe_weights`."""
+
+
 def verify_store(root: Place) -> tuple[int, list[str]]:
     """Read every byte and check it against receipts, paths, schemas and siblings.
 
@@ -45,20 +54,30 @@ def verify_store(root: Place) -> tuple[int, list[str]]:
                 partitions.append(parse_partition_path(f"{folder}/{name}"))
             except StoreError as error:
                 problems.append(str(error))
-    with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
-        checked = list(pool.map(lambda item: check_partition(root, *item), partitions))
-    receipts: dict[str, Receipt] = {}
+    weights: dict[str, Weights] = {}  # all that is kept of receipts: there may be very many
+    alike: dict[Weights, Weights] = {}
     forms = Counter(key for key, _ in partitions)
-    for (key, form), (found, receipt) in zip(partitions, checked, strict=True):
-        path = partition_path(key, form)
-        if forms[key] > 1 and form == "zarr":
-            found = [*found, "is there as Parquet too; remove one"]
-        problems += [f"{path}: {problem}" for problem in found]
-        if receipt is not None:
-            receipts[path] = receipt
-    problems += _compare_siblings(receipts)
+    with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
+        checked = pool.map(lambda item: _check_one(root, *item), partitions)
+        for (key, form), (found, said) in zip(partitions, checked, strict=True):
+            path = partition_path(key, form)
+            if forms[key] > 1 and form == "zarr":
+                found = [*found, "is there as Parquet too; remove one"]
+            problems += [f"{path}: {problem}" for problem in found]
+            if said is not None:
+                weights[path] = alike.setdefault(said, said)
+    problems += _compare_siblings(weights)
     problems += _find_vanished(root, {(key.slide_id, key.encoder) for key, _ in partitions})
     return len(partitions), sorted(problems)
+
+
+def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], Weights | None]:
+    """What is wrong with one partition, and which weights it says it is of."""
+    problems, receipt = check_partition(root, key, form)
+    if receipt is None:
+        return problems, None
+    marks = tuple(describe_weights(receipt.encoder).items())
+    return problems, Weights(receipt.encoder.name, marks)
 
 
 def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
@@ -127,15 +146,14 @@ def _compare_totals(found: Totals, receipt: Receipt) -> list[str]:
     return problems
 
 
-def _compare_siblings(receipts: dict[str, Receipt]) -> list[str]:
-    """Partitions of other weights than most of the same name."""
+def _compare_siblings(weights: dict[str, Weights]) -> list[str]:
+    """Partitions, by path, of other weights than most of the same name."""
     problems = []
-    for encoder in sorted({receipt.encoder.name for receipt in receipts.values()}):
-        kin = {path: r for path, r in receipts.items() if r.encoder.name == encoder}
-        marks = {path: tuple(describe_weights(r.encoder).items()) for path, r in kin.items()}
-        usual = dict(Counter(marks.values()).most_common(1)[0][0])
-        for path, mark in marks.items():
-            other = [f"{n} {v}, not {usual[n]}" for n, v in mark if v != usual[n]]
+    for encoder in sorted({said.encoder for said in weights.values()}):
+        kin = {path: said.marks for path, said in weights.items() if said.encoder == encoder}
+        usual = dict(Counter(kin.values()).most_common(1)[0][0])
+        for path, marks in kin.items():
+            other = [f"{n} {v}, not {usual[n]}" for n, v in marks if v != usual[n]]
             if other:
                 problems.append(f"{path}: other than most of {encoder}: {'; '.join(other)}")
     return problems

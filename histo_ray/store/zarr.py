@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import column_names
@@ -31,6 +30,7 @@ from histo_ray.store.partition import (
     unreadable,
 )
 from histo_ray.store.place import ROOT_FILE, THREADS, Place, place_at
+from histo_ray.store.receipts import parse_receipt
 from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.store.shards import describe_array, read_json, read_shards
 from histo_ray.types import Floats, Receipt, TileRows
@@ -87,10 +87,14 @@ class ZarrFormat:
 
     def read_receipt(self, place: Place) -> Receipt:
         """The receipt, from the root's attributes alone."""
+        return parse_receipt(self.read_receipt_text(place), place.path)
+
+    def read_receipt_text(self, place: Place) -> bytes:
+        """The receipt's JSON, from the root's attributes alone."""
         root = read_json(place.child(ROOT_FILE))
         try:
-            return Receipt.model_validate(_attributes(root)[RECEIPT_KEY])
-        except (KeyError, ValidationError) as error:
+            return json.dumps(_attributes(root)[RECEIPT_KEY], ensure_ascii=False).encode()
+        except (KeyError, UnicodeEncodeError) as error:
             raise unreadable(f"{place.path}: receipt", error) from None
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
@@ -242,7 +246,9 @@ def _read_array(place: Place, name: str, cut: slice | None = None) -> Any:
     import zarr
 
     with _on_this_machine(place) as path:
-        opened: Any = zarr.open_group(str(path), mode="r", use_consolidated=False)[name]
+        opened: Any = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)[
+            name
+        ]  # never version 2, whose codecs know pickle
         return opened[rows]
 
 

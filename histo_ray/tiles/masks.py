@@ -1,15 +1,20 @@
 """Tissue masks that are given: images, and GeoJSON as QuPath writes it."""
 
 import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.storage import locate
-from histo_ray.storage.files import open_file
+from histo_ray.storage.files import read_file
 from histo_ray.tiles.polygons import fill_polygons, parse_geojson
 from histo_ray.types import Size, TissueMask
 
@@ -19,6 +24,20 @@ ASPECT_TOLERANCE = 0.02
 PLACEHOLDER = "{slide_id}"
 RASTER_PX = 4096
 """Longest side of the raster that polygons are drawn on."""
+MOST_BYTES = 2**28
+"""Of a mask's file; GeoJSON takes some ten times as much while it is parsed."""
+MOST_PX = 2**28
+"""Of a mask image, which is decoded whole: 16,384 x 16,384."""
+
+_PLUGINS: dict[bytes, Callable[[io.BytesIO], Image.Image]] = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"II*\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0*": TiffImagePlugin.TiffImageFile,
+    b"II+\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0+": TiffImagePlugin.TiffImageFile,
+}
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, IndexError,
+           RuntimeError, UserWarning, struct.error, zlib.error)  # fmt: skip
 
 
 def read_mask(path: str, slide_size: Size, slide_id: str = "") -> tuple[TissueMask, str]:
@@ -36,10 +55,8 @@ def read_mask(path: str, slide_size: Size, slide_id: str = "") -> tuple[TissueMa
     Raises:
         SlideError: Not there, not readable, or of another shape than the slide.
     """
-    system, place = locate(path)
     try:
-        with open_file(system, place) as file:
-            data: bytes = file.read()
+        data = read_file(*locate(path), MOST_BYTES)
     except OSError as error:
         raise SlideError(
             slide_id,
@@ -69,7 +86,14 @@ def _from_geojson(data: bytes, path: str, slide_size: Size, slide_id: str) -> Ti
 
 
 def _from_image(data: bytes, path: str, slide_size: Size, slide_id: str) -> TissueMask:
-    values = _decode(data)
+    size = _measure(data)
+    if size is not None and size[0] * size[1] > MOST_PX:
+        raise SlideError(
+            slide_id,
+            f"mask {path}: {size[0]} x {size[1]} px, wanted at most {MOST_PX} px; "
+            "export it at a lower resolution",
+        )
+    values = None if size is None else _decode(data)
     if values is None:
         raise SlideError(
             slide_id, f"mask {path}: not a readable PNG or TIFF, wanted one; export it again"
@@ -85,11 +109,23 @@ def _from_image(data: bytes, path: str, slide_size: Size, slide_id: str) -> Tiss
     return TissueMask(values != 0, (slide_size[0] / width, slide_size[1] / height))
 
 
+def _measure(data: bytes) -> Size | None:
+    """(width, height) by the header of a PNG or TIFF; None if it is neither."""
+    plugin = next((p for magic, p in _PLUGINS.items() if data.startswith(magic)), None)
+    if plugin is None:
+        return None
+    try:
+        with plugin(io.BytesIO(data)) as image:
+            return image.size
+    except _DAMAGE:
+        return None
+
+
 def _decode(data: bytes) -> npt.NDArray[np.generic] | None:
     """(h, w) values, zero where the image is black or transparent; None if it is no image."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # empty, or beyond OpenCV's own limit of 2**30 px
+    except cv2.error:  # damaged
         return None
     if image is None:
         return None
@@ -115,6 +151,5 @@ def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
     """
     if tiling.tissue in ("otsu", "none"):
         return ""
-    filesystem, path = locate(given_mask_path(tiling.tissue, slide_id))
-    with open_file(filesystem, path) as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    data = read_file(*locate(given_mask_path(tiling.tissue, slide_id)), MOST_BYTES)
+    return hashlib.sha256(data).hexdigest()

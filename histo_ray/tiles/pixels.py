@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import TilingConfig, parse_settings
-from histo_ray.errors import ConfigError
+from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.reader import OpenedSlide
@@ -24,6 +24,9 @@ from histo_ray.tiles.stain import StainFit, fit_stain, normalise
 from histo_ray.tiles.tissue import find_tissue
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
 
+MOST_OVERVIEW_PX = 2**28
+"""Of an overview, which is held whole: a slide of 75 x 50 mm at 4 mpp takes an eighth of it."""
+
 
 def read_overview(
     slide: OpenedSlide, mask_mpp: float
@@ -38,11 +41,17 @@ def read_overview(
         (h, w, 3) uint8, and its (x, y) level-0 px per px.
 
     Raises:
-        SlideError: A region cannot be read.
+        SlideError: A region cannot be read, or the overview would be too large.
     """
     (width, height), mpp = slide.size, slide.mpp
     w = min(width, max(1, round(width * mpp.x / mask_mpp)))
     h = min(height, max(1, round(height * mpp.y / mask_mpp)))
+    if w * h > MOST_OVERVIEW_PX:
+        raise SlideError(
+            slide.slide_id,
+            f"an overview of {w} x {h} px at {mask_mpp:g} mpp, wanted at most {MOST_OVERVIEW_PX} "
+            "px; raise --mask-mpp",
+        )
     return shrink_slide(slide, (w, h)), (width / w, height / h)
 
 

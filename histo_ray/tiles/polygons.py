@@ -15,6 +15,14 @@ Polygon = list[Ring]
 
 _IGNORED = ("Point", "MultiPoint", "LineString", "MultiLineString")
 _LEAST_CORNERS = 3
+_FARTHEST = 1e9
+"""A corner farther from the slide's own is made up, and would overflow below."""
+_AT_ONCE = 2**22
+"""Rows crossed by edges that are worked on together: some hundred MB."""
+_MOST_WORK = 2**33
+"""Px visited, about a minute: some 500 outlines as large as the slide, or millions of cells."""
+_CROSSING_COST = 16
+"""Of one row crossed by one edge, in px visited."""
 
 
 def parse_geojson(text: str | bytes) -> list[Polygon]:
@@ -30,7 +38,7 @@ def parse_geojson(text: str | bytes) -> list[Polygon]:
     """
     try:
         root = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also of a number with thousands of digits
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -52,8 +60,12 @@ def fill_polygons(
 
     Returns:
         (height, width) bool, the union of all polygons.
+
+    Raises:
+        ValueError: They would take more than about a minute to draw.
     """
     mask = np.zeros((size[1], size[0]), bool)
+    left = _MOST_WORK
     for polygon in polygons:
         rings = [ring / downsample for ring in polygon]
         corners = np.concatenate(rings)
@@ -61,29 +73,53 @@ def fill_polygons(
         x0, y0 = np.clip(np.floor(corners.min(axis=0)), 0, limits).astype(int)
         x1, y1 = np.clip(np.ceil(corners.max(axis=0)), 0, limits).astype(int)
         if x1 > x0 and y1 > y0:
-            inside = _fill([ring - (x0, y0) for ring in rings], (x1 - x0, y1 - y0))
-            mask[y0:y1, x0:x1] |= inside
+            edges = _Edges([ring - (x0, y0) for ring in rings], (x1 - x0, y1 - y0))
+            left -= int((x1 - x0) * (y1 - y0) + edges.spans.sum() * _CROSSING_COST)
+            if left < 0:
+                raise ValueError(
+                    f"{len(polygons)} polygons whose outlines are too large or too jagged to draw"
+                )
+            mask[y0:y1, x0:x1] |= edges.fill()
     return mask
 
 
-def _fill(rings: list[Ring], size: Size) -> npt.NDArray[np.bool_]:
+class _Edges:
     """Even-odd scan conversion: every edge flips the px right of it on the rows it crosses."""
-    width, height = size
-    starts = np.concatenate(rings)
-    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
-    rising = starts[:, 1] > ends[:, 1]
-    starts[rising], ends[rising] = ends[rising], starts[rising]
-    first = np.clip(np.ceil(starts[:, 1] - 0.5), 0, height).astype(np.int64)
-    last = np.clip(np.ceil(ends[:, 1] - 0.5), 0, height).astype(np.int64)
-    spans = np.maximum(last - first, 0)
-    edge = np.repeat(np.arange(len(starts)), spans)
-    row = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans) + first[edge]
-    delta = ends[edge] - starts[edge]
-    crossing = starts[edge, 0] + delta[:, 0] * (row + 0.5 - starts[edge, 1]) / delta[:, 1]
-    column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
-    flips = np.zeros((height, width + 1), np.uint8)
-    np.bitwise_xor.at(flips, (row, column), 1)
-    return np.bitwise_xor.accumulate(flips[:, :width], axis=1).astype(bool)
+
+    def __init__(self, rings: list[Ring], size: Size) -> None:
+        starts = np.concatenate(rings)
+        ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+        rising = starts[:, 1] > ends[:, 1]
+        starts[rising], ends[rising] = ends[rising], starts[rising]
+        self._size = size
+        self._starts, self._ends = starts, ends
+        self._first = np.clip(np.ceil(starts[:, 1] - 0.5), 0, size[1]).astype(np.int64)
+        last = np.clip(np.ceil(ends[:, 1] - 0.5), 0, size[1]).astype(np.int64)
+        self.spans = np.maximum(last - self._first, 0)
+        """(edges,) rows that each crosses."""
+
+    def fill(self) -> npt.NDArray[np.bool_]:
+        """(height, width) bool; memory is bounded whatever the number of edges."""
+        width, height = self._size
+        flips = np.zeros((height, width + 1), np.uint8)
+        batch = np.cumsum(self.spans) // _AT_ONCE
+        for number in np.unique(batch):
+            self._flip(flips, np.flatnonzero(batch == number))
+        return np.bitwise_xor.accumulate(flips[:, :width], axis=1).astype(bool)
+
+    def _flip(self, flips: npt.NDArray[np.uint8], edges: npt.NDArray[np.int64]) -> None:
+        spans = self.spans[edges]
+        edge = np.repeat(edges, spans)
+        row = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
+        row += self._first[edge]
+        starts = self._starts[edge]
+        delta = self._ends[edge] - starts
+        crossing = starts[:, 0] + delta[:, 0] * (row + 0.5 - starts[:, 1]) / delta[:, 1]
+        column = np.clip(np.ceil(crossing - 0.5), 0, self._size[0]).astype(np.int64)
+        place = row * flips.shape[1] + column
+        flips ^= (
+            (np.bincount(place, minlength=flips.size) & 1).astype(np.uint8).reshape(flips.shape)
+        )
 
 
 def _collect(part: Any, polygons: list[Polygon], depth: int) -> None:
@@ -122,9 +158,11 @@ def _polygon(rings: Any) -> Polygon:
     for ring in rings:
         try:
             corners = np.array([corner[:2] for corner in ring], np.float64).reshape(-1, 2)
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             raise ValueError("a polygon whose corners are not pairs of numbers") from None
         if len(corners) < _LEAST_CORNERS or not np.isfinite(corners).all():
             raise ValueError(f"a polygon ring of {len(corners)} corners, wanted 3 finite ones")
+        if np.abs(corners).max() > _FARTHEST:
+            raise ValueError(f"a corner {np.abs(corners).max():g} px away, wanted one on the slide")
         polygon.append(corners)
     return polygon

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,11 @@ import numpy.typing as npt
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
-from histo_ray.storage.files import open_file
+from histo_ray.storage.files import read_file
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
+MOST_BYTES = 2**27
+"""Of a tile's file: more than the largest tile takes uncompressed."""
 LOADERS = 4
 """Most threads that decode tiles together, where the caller does not say."""
 
@@ -124,12 +125,9 @@ def read_bytes(path: str) -> bytes:
         OSError: It cannot be read.
     """
     scheme, mark, rest = path.partition("://")
-    if not mark:
-        return Path(path).read_bytes()
-    if scheme == "file":
-        return Path(locate(path)[1]).read_bytes()
-    with open_file(_bucket(f"{scheme}://{rest.partition('/')[0]}"), rest) as file:
-        return bytes(file.readall())
+    if not mark or scheme == "file":
+        return read_file(*locate(path), MOST_BYTES)
+    return read_file(_bucket(f"{scheme}://{rest.partition('/')[0]}"), rest, MOST_BYTES)
 
 
 @lru_cache(maxsize=16)

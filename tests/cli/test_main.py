@@ -37,6 +37,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),
         ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),
         ([*EXTRACT, *RANDOM, "--config", "typo.toml"], "tile_pixels: unknown key"),
+        ([*EXTRACT, *RANDOM, "--log", "no/folder/log"], "--log no/folder/log: cannot be written"),
+        (["runs", "nothing"], "no store.json"),
         (["store", "ls", "nothing"], "no store.json"),
         (["store", "ls", "newer"], "upgrade histo-ray"),
         (["extract", "--manifest", "slides.csv", "--store", "a.svs", *RANDOM], "a file, wanted"),

@@ -148,6 +148,7 @@ run_evaluation(folder_in(Path(sys.argv[1])), tiles, folds_of(tiles, 40), FAST)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(tmp_path: Path) -> None:
     here = Path(__file__).parent
     driver = subprocess.Popen(

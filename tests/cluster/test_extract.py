@@ -2,27 +2,36 @@
 
 import csv
 import shutil
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import ray
+from prometheus_client.parser import text_string_to_metric_families
 
+from histo_ray.cluster.bottleneck import Bottleneck
 from histo_ray.cluster.estimate import run_plan
 from histo_ray.cluster.run import RunSummary, resolve_encoders, run_extract
+from histo_ray.cluster.sampling import METRICS
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
 from histo_ray.extract import extract_slide
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
 
 pytestmark = pytest.mark.ray
 
 GOOD = {"good-a", "good-b", "good-c"}
+SCRAPE_S = 60
+"""Longest wait for metrics on a busy machine."""
 OTHER = "random:resnet10t?seed=1&px=64"
 
 MakeConfig = Callable[..., ExtractConfig]
@@ -78,6 +87,62 @@ def test_the_run_table_says_what_the_summary_says(
     assert path.stem == summary.run_id
     assert dict(zip(table["slide_id"], table["outcome"], strict=True)) == outcomes(summary)
     assert set(table["reason"]) == {row.reason for row in summary.rows}
+
+
+def test_the_run_says_what_its_processes_did_and_what_held_it_up(
+    first: tuple[ExtractConfig, RunSummary],
+) -> None:
+    config, summary = first
+    record, rows = read_run(config.store, summary.run_id)
+    assert record == summary.record
+    tiles = sum(row.n_tiles for row in summary.rows)
+    assert (record.state, record.outcomes, record.slides) == ("finished", summary.outcomes, 6)
+    assert record.tiles_read == record.tiles_encoded == tiles == rows["n_tiles"].sum()
+    assert summary.counts.vectors == {record.encoders[0]: tiles}
+    good = [config.manifest.replace("all.csv", f"{name}.svs") for name in GOOD]
+    assert 0 < record.file_bytes <= 2 * sum(Path(path).stat().st_size for path in good)
+    for share in (record.reader_busy, record.encoder_busy, record.cores_busy):
+        assert 0 < share <= 1
+    assert record.gpu_busy == 0 <= record.storage_wait <= 1
+    assert record.startup_s + record.work_s <= record.seconds
+    assert (record.cores, record.readers, record.encoder_workers) == (2, 2, 1)
+    assert record.bottleneck in get_args(Bottleneck)
+    assert record.hint
+    assert record.settings["manifest"] == config.manifest
+
+
+def test_prometheus_gets_the_run_from_a_node_of_ray(
+    first: tuple[ExtractConfig, RunSummary],
+) -> None:
+    _, summary = first
+    (node,) = ray.nodes()  # type: ignore[no-untyped-call]
+    page = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    absent = {"histo_ray_gpu_busy_share", "histo_ray_process_deaths_total"}  # no GPU, no death
+    wanted = {f"ray_{name}" for name in METRICS.keys() - absent}
+    found: dict[str, list[Any]] = {}
+    deadline = time.monotonic() + SCRAPE_S  # Ray hands metrics over every ten seconds
+    while not wanted <= found.keys() and time.monotonic() < deadline:
+        time.sleep(0.5)
+        try:
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                families = text_string_to_metric_families(answer.read().decode())
+        except OSError as error:
+            pytest.skip(f"this Ray has no metrics agent that answers at {page}: {error}")
+        found = {}
+        for sample in (sample for family in families for sample in family.samples):
+            found.setdefault(sample.name, []).append(sample)
+    assert wanted <= found.keys()  # gauges for twenty seconds after they were set
+    (encoder,) = summary.record.encoders
+    told = {
+        sample.labels["outcome"]: sample.value  # of all runs of this process
+        for sample in found["ray_histo_ray_slides_total"]
+        if sample.labels["encoder"] == encoder
+    }
+    assert all(told[outcome] >= count for outcome, count in summary.outcomes.items())
+    assert found["ray_histo_ray_tiles_read_total"][0].value >= summary.record.tiles_read
+    for side in ("reader", "encoder"):
+        (share,) = found[f"ray_histo_ray_{side}_busy_share"]
+        assert (share.labels["node_kind"], share.value) == ("cpu", 0)  # the run is over
 
 
 def test_a_store_written_by_a_run_is_whole(first: tuple[ExtractConfig, RunSummary]) -> None:

@@ -130,7 +130,9 @@ def test_a_submitted_extraction_fills_the_store_and_its_log_and_exit_code_come_b
     ("task", "labels", "flags"),
     [
         ("expression", "expression.csv", ("--permutations", "100")),
-        ("mutation", "mutations.csv", ("--genes", "driven.txt")),
+        pytest.param(
+            "mutation", "mutations.csv", ("--genes", "driven.txt"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_submitted_evaluation_prints_the_sentence_and_writes_its_tables(

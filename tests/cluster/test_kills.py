@@ -16,7 +16,8 @@ import pytest
 from ray import cloudpickle
 
 from histo_ray.cluster import pool
-from histo_ray.cluster.actors import Reader, SlideFailure
+from histo_ray.cluster.actors import Reader
+from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.run import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.extract import SlidePlan
@@ -77,8 +78,10 @@ def has_encoder(store: Path, driver: int) -> bool:
 
 @pytest.mark.parametrize(
     "titles",
-    [["ray::Reader.read", "ray::Reader.plan"], ["ray::EncoderWorker.encode"]],
-    ids=["reader", "encoder"],
+    [
+        pytest.param(["ray::Reader.read", "ray::Reader.plan"], id="reader"),
+        pytest.param(["ray::EncoderWorker.encode"], id="encoder", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
     titles: list[str],
@@ -142,7 +145,7 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
 class PoisonedReader(Reader):
     """A reader whose process dies on one slide, as a crashing decoder would have it."""
 
-    def plan(self, slide: Slide) -> SlidePlan | SlideFailure:
+    def plan(self, slide: Slide) -> tuple[SlidePlan | None, Answer]:
         if slide.slide_id == "good-b":
             os._exit(1)
         return super().plan(slide)

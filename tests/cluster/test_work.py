@@ -111,3 +111,15 @@ def test_blocks_of_a_slide_that_began_again_or_ended_are_dropped(end: str) -> No
     else:
         slide.start_over()
     assert list(drop_stale(ready)) == ready[1:]
+
+
+def test_a_released_slide_keeps_its_outcome_and_lets_go_of_its_arrays() -> None:
+    done = work("S1")
+    done.plan_ref = object()
+    done.pieces["a"][0] = piece(slice(0, 10))
+    done.committed["a"] = 10
+    done.release()
+    assert (done.plan, done.plan_ref, done.pieces) == (None, None, {})
+    assert done.finished
+    assert not done.has_unread()
+    assert [(row.outcome, row.n_tiles) for row in done.rows()] == [("done", 10)]

@@ -48,7 +48,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_and_ends_with_the_same_weig
         process.wait()
     assert process.returncode == -signal.SIGKILL
     assert read_card(config.store, config.name) is None
-    checkpoint = Path(config.store) / "cache" / "finetune" / "tuned.pt"
+    checkpoint = Path(config.store) / "cache" / "finetune" / "tuned.safetensors"
     assert checkpoint.stat().st_size > 1_000_000
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "step 2, epoch 1/4" not in done.stderr

@@ -60,7 +60,7 @@ def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
     make_job: MakeJob, tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
     whole = run(make_job, *changes)
-    keeper = FileKeeper(place_at(str(tmp_path)), "cache/run.pt")
+    keeper = FileKeeper(place_at(str(tmp_path)), "cache/run.safetensors")
     for stop_at in (2, 1, 2):
         count = 0
 
@@ -86,12 +86,14 @@ def test_another_seed_ends_with_other_weights(make_job: MakeJob) -> None:
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(
     make_job: MakeJob, tmp_path: Path
 ) -> None:
-    keeper = FileKeeper(place_at(str(tmp_path)), "run.pt")
+    keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
     run(make_job, keeper=keeper)
-    with pytest.raises(ConfigError, match=r"run\.pt: a checkpoint of other tiles.*delete it"):
+    with pytest.raises(
+        ConfigError, match=r"run\.safetensors: a checkpoint of other tiles.*delete it"
+    ):
         run(make_job, keeper=keeper, seed=1)
-    (tmp_path / "run.pt").write_bytes((tmp_path / "run.pt").read_bytes()[:1000])
-    with pytest.raises(ConfigError, match=r"run\.pt: damaged.*delete it"):
+    (tmp_path / "run.safetensors").write_bytes((tmp_path / "run.safetensors").read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"run\.safetensors: damaged.*delete it"):
         run(make_job, keeper=keeper)
 
 

@@ -88,7 +88,7 @@ def test_the_card_tells_where_the_weights_come_from(
     assert read_card(config.store, "tuned") == result.card
     steps = [row.step for row in read_curves((folder / "curves.parquet").read_bytes())]
     assert steps == ["head", "network", "network"]
-    assert not list((Path(config.store) / "cache").rglob("*.pt"))
+    assert not list((Path(config.store) / "cache").rglob("*.safetensors"))
 
 
 def test_the_same_run_again_does_nothing_and_another_one_is_refused(

@@ -13,8 +13,8 @@ from safetensors.numpy import save
 from histo_ray.encoders import published
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.store import heads, matrix
-from histo_ray.store.catalog import read_receipts
 from histo_ray.store.partition import join_rows
+from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.store import Store
 from histo_ray.types import PartitionKey, TileRows
 

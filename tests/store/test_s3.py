@@ -16,10 +16,12 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.storage import clouds, locate
-from histo_ray.store import upload
+from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import join_rows
 from histo_ray.store.place import place_at
+from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, RunRow, TileRows
 
@@ -27,14 +29,18 @@ MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
 
 
+def uri_of(request: pytest.FixtureRequest) -> str:
+    return f"s3://bucket/{abs(hash(request.node.name))}/store"
+
+
 @pytest.fixture
 def remote(s3: str, request: pytest.FixtureRequest) -> Store:
     """A fresh store on the server."""
-    return open_store(f"s3://bucket/{abs(hash(request.node.name))}/store", create=True)
+    return open_store(uri_of(request), create=True)
 
 
 def test_everything_works_on_an_object_store(
-    remote: Store, make_facts: MakeFacts, make_rows: MakeRows
+    remote: Store, make_facts: MakeFacts, make_rows: MakeRows, request: pytest.FixtureRequest
 ) -> None:
     counts = {"S1": 90, "S2": 7, "S3": 0}
     for slide_id, count in counts.items():
@@ -52,7 +58,12 @@ def test_everything_works_on_an_object_store(
         np.testing.assert_array_equal(bag.coords, whole.coords)
     assert remote.matrix("e", by="patient").equals(remote.matrix("e", by="patient"))
     assert remote.verify() == (6, [])
-    remote.write_run("r1", [RunRow("S1", "e", "done", "", 90, 1.0)])
+    record = RunRecord(
+        run_id="r1", state="finished", began_at="", encoders=("e",), outcomes={}, slides=1
+    )
+    remote.write_run("r1", [RunRow("S1", "e", "done", "", 90, 1.0)], record)
+    assert list_runs(uri_of(request), 9) == ([record], [], 0)
+    assert read_run(uri_of(request), "r1")[0] == record
     query = "select encoder, slide_id, count(*) from embeddings group by all order by all"
     assert remote.sql(query).fetchall() == [("e", "S1", 90), ("e", "S2", 7)]
     assert remote.sql("select run_id, n_tiles from runs").fetchall() == [("r1", 90)]
@@ -61,6 +72,27 @@ def test_everything_works_on_an_object_store(
     assert remote.export(to="zarr") == 6
     assert remote.verify() == (6, [])
     assert remote.gc() == []
+
+
+def test_the_catalogue_is_kept_on_an_object_store(
+    remote: Store, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipt_cache, "LEAST", 2)
+    monkeypatch.setattr(receipt_cache, "SETTLED_NS", -(10**11))
+    for slide_id, form in (("S1", "parquet"), ("S2", "parquet"), ("S3", "zarr")):
+        facts = make_facts(slide_id)
+        remote.commit(facts.key, facts, make_rows(5), format=form)  # type: ignore[arg-type]
+    first = remote.receipts()
+    (name,) = remote._root.child("cache/catalogue/encoder=e").names()
+    with monkeypatch.context() as patch:
+        patch.setattr(receipt_cache, "_read_text", None)  # no file is read
+        assert remote.receipts() == first
+        assert list(remote.slides().slide_id) == ["S1", "S2", "S3"]
+    facts = make_facts("S1")
+    remote.commit(facts.key, facts, make_rows(800), replace=True)
+    assert list(remote.slides().n_tiles) == [800, 5, 5]
+    remote._root.child(f"cache/catalogue/encoder=e/{name}").delete()
+    assert list(remote.slides().n_tiles) == [800, 5, 5]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -99,6 +99,18 @@ def read_header(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> Header:
     return Header(data[:length], b"".join(pieces))
 
 
+def frame_size(data: bytes) -> Size:
+    """(width, height) that a JPEG states of itself.
+
+    Raises:
+        UnusualJpegError: It states none.
+    """
+    for marker, segment in _segments(data):
+        if marker in (*_HUFFMAN_FRAMES, *_OTHER_FRAMES) and len(segment) > 8:
+            return int.from_bytes(segment[7:9]), int.from_bytes(segment[5:7])
+    raise UnusualJpegError("a JPEG without an image")
+
+
 def decode_tile(data: bytes, size: Size) -> Pixels:
     """Decode a restated tile as OpenSlide does: the slow, exact DCT, warnings are errors.
 

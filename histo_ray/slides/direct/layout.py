@@ -28,6 +28,10 @@ class UnrecognisedError(Exception):
     """What about a slide is not understood; OpenSlide has to read it."""
 
 
+class ImpossibleError(UnrecognisedError):
+    """A slide states what no file can be: OpenSlide would end the process over it."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One level of the pyramid: its tiles in the file."""
@@ -74,19 +78,24 @@ def read_layout(
     Raises:
         UnrecognisedError: Anything is not as this reader knows it.
     """
+    levels = find_levels(file, vendor)
+    found = [level.size for level in levels]
+    if found != list(sizes) or [level.tile for level in levels] != list(tiles):
+        raise UnrecognisedError(f"levels {found}, where OpenSlide finds {list(sizes)}")
+    return levels
+
+
+def find_levels(file: BinaryIO, vendor: str) -> tuple[Level, ...]:
+    """The levels of a TIFF by its own directories alone; see `read_layout`."""
     if vendor not in VENDORS:
         raise UnrecognisedError(f"format {vendor or 'unknown'}")
     try:
         with tifffile.TiffFile(file) as tiff:
             pages = _level_pages(tiff, vendor)
             end = tiff.filehandle.size
-            levels = tuple(_read_level(page, end) for page in pages)
+            return tuple(_read_level(page, end) for page in pages)
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"TIFF that cannot be parsed: {error}") from error
-    found = [level.size for level in levels]
-    if found != list(sizes) or [level.tile for level in levels] != list(tiles):
-        raise UnrecognisedError(f"levels {found}, where OpenSlide finds {list(sizes)}")
-    return levels
 
 
 def _level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage]:
@@ -106,6 +115,9 @@ def _level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage
 
 def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
     width, height = page.tilewidth, page.tilelength
+    largest = max(page.databytecounts, default=0)
+    if largest > file_bytes:
+        raise ImpossibleError(f"a tile of {largest} bytes in a file of {file_bytes}")
     _check_page(page)
     columns, rows = -(-page.imagewidth // width), -(-page.imagelength // height)
     offsets = np.asarray(page.dataoffsets, np.int64)

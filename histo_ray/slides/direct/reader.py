@@ -1,6 +1,7 @@
 """Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
 
 import math
+import time
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from histo_ray.slides.direct.jpeg import (
 from histo_ray.slides.direct.layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
+from histo_ray.slides.direct.traffic import FETCHED
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.storage.check import explain_here
 from histo_ray.storage.trouble import is_remote
@@ -167,10 +169,13 @@ class DirectReader:
         return whole
 
     def _fetch(self, offset: int, length: int) -> bytes:
+        began = time.perf_counter()
         try:
-            return self._source.read_at(offset, length)
+            data = self._source.read_at(offset, length)
         except OSError as error:
             raise self._lost(error) from error
+        FETCHED.add(len(data), time.perf_counter() - began)
+        return data
 
     def _lost(self, error: OSError) -> SlideError:
         """What to raise where bytes cannot be had: the network's fault, or the file's."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**20
 """What is fetched at once: some tens of tiles that follow each other. So far it reads ahead."""
+MOST_DIRECTORY_BYTES = 2**26
+"""Of a TIFF's directories and the values of their tags: those of eight million tiles."""
 BLOCKS_HELD = 16
 """Blocks kept in memory: a walk along a row of tiles reads from a few places in turn."""
 
@@ -157,4 +159,6 @@ def _directories(stream: RemoteStream) -> list[tuple[int, int]]:
                 ranges += [(tag.valueoffset, tag.valuebytecount) for tag in page.tags]
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"no TIFF that can be parsed: {error}") from error
+    if sum(size for _, size in ranges) > MOST_DIRECTORY_BYTES:
+        raise UnrecognisedError("directories larger than any slide's")
     return ranges

@@ -1,0 +1,149 @@
+"""The driver alone: `python -m benchmarks.driver [--slides N] [--readers R]`, JSON to stdout.
+
+The product's own loop (`Pipeline`) and run table over real Ray actors that answer at once with
+made-up plans, pixels of one pixel a tile and vectors, so that what is left is Ray's calls and the
+driver's bookkeeping. Memory is sampled in the driver while it runs.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.__main__ import describe_machine
+from benchmarks.bench_store import make_facts
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.meter import Answer, Spent
+from histo_ray.cluster.observer import Observer
+from histo_ray.cluster.pipeline import Pipeline
+from histo_ray.cluster.pool import QUEUE_PER_WORKER, Member
+from histo_ray.cluster.resources import Workers
+from histo_ray.cluster.run import Recorder
+from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.work import SlideWork
+from histo_ray.config import ExtractConfig
+from histo_ray.extract import SlidePlan
+from histo_ray.store.store import open_store
+from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
+
+TILES, BATCH, DIM = 3_000, 1_500, 8
+"""Of a slide; two batches each, so that a slide is read and encoded in more than one call."""
+MIB = 1 << 20
+SAMPLES = 10
+
+
+class InstantReader:
+    """Answers as a reader does, without a slide."""
+
+    def node(self) -> str:
+        """Where it runs."""
+        return ""
+
+    def plan(self, slide: Slide) -> tuple[SlidePlan, Answer]:
+        """A grid of the usual size."""
+        facts = make_facts("instant")
+        about = facts.slide.model_copy(update={"slide_id": slide.slide_id})
+        coords = np.zeros((TILES, 2), np.int32)
+        grid = TileGrid(slide.slide_id, coords, np.ones(TILES, np.float32), (448.0, 448.0))
+        level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
+        return SlidePlan(about, facts.tiling, grid, level, ""), Answer(None, Spent())
+
+    def read(self, slide: Slide, plan: SlidePlan, span: range) -> tuple[Any, Any]:
+        """Pixels that are too small to be one."""
+        return np.zeros((len(span), 1, 1, 3), np.uint8), Answer(
+            np.ones(len(span), np.float32), Spent()
+        )
+
+    def commit(self, plan: SlidePlan, encoder: Any, pieces: Any, run_id: str) -> Answer:
+        """Nothing is written."""
+        return Answer(len(plan.grid), Spent())
+
+
+class InstantEncoder:
+    """Answers as an encoder does, without a network."""
+
+    def node(self) -> str:
+        """Where it runs."""
+        return ""
+
+    def encode(self, names: Any, batch_size: int, *pixels: Any) -> tuple[Any, ...]:
+        """Vectors of zeros."""
+        count = sum(map(len, pixels))
+        finite = [np.zeros(count, bool) for _ in names]
+        return *(np.zeros((count, DIM), np.float16) for _ in names), Answer(finite, Spent())
+
+
+def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
+    """Run `count` slides; rates, and the driver's memory as it goes along."""
+    import ray
+
+    process = psutil.Process()
+    slides = [
+        Slide(slide_id=f"S{n}", path=f"/slides/S{n}.svs", patient_id=f"P{n}") for n in range(count)
+    ]
+    todo = [SlideWork(slide, ("instant",)) for slide in slides]
+    rows: list[RunRow] = []
+    config = ExtractConfig(manifest="none", store=str(folder / "store"), encoder=("instant",))
+    observer = Observer("run", config, ("instant",), time.monotonic())
+    recorder = Recorder(open_store(config.store, create=True), "run", rows, observer)
+    samples: list[dict[str, float]] = []
+    with ray_session("local"):
+        actor = ray.remote(InstantReader).options(num_cpus=0)
+        members = [Member(actor.remote(), queue=QUEUE_PER_WORKER) for _ in range(readers)]
+        encoder = Member(ray.remote(InstantEncoder).options(num_cpus=0).remote(), queue=4)
+        ray.get([member.handle.node.remote() for member in (*members, encoder)])
+        workers = Workers(readers, 0, 0, 1, 0, 0, 1, BATCH, 2 * readers + 4)
+        facts = make_facts("instant").encoder
+        pipeline = Pipeline(members, [encoder], {"instant": facts}, workers, "run")
+        began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
+
+        def sample(counts: Counts) -> None:
+            if counts.slides_done >= len(samples) * count / SAMPLES:
+                samples.append(
+                    {
+                        "slides_done": counts.slides_done,
+                        "seconds": round(time.monotonic() - began, 1),
+                        "driver_rss_mib": round(process.memory_info().rss / MIB, 1),
+                    }
+                )
+
+        pipeline.report = sample
+        pipeline.run(todo, recorder.add)
+        seconds = time.monotonic() - began
+        cpu = sum(process.cpu_times()[:2]) - cpu
+        sample(pipeline.counts)
+    began = time.monotonic()
+    recorder.save("finished")
+    calls = count * (2 + 2 * -(-TILES // BATCH))
+    return {
+        "slides": count,
+        "readers": readers,
+        "seconds": round(seconds, 1),
+        "slides_per_second": round(count / seconds, 1),
+        "ray_calls_per_second": round(calls / seconds),
+        "driver_cpu_ms_per_slide": round(1000 * cpu / count, 3),
+        "run_table_save_seconds": round(time.monotonic() - began, 2),
+        "samples": samples,
+    }
+
+
+def main() -> None:
+    """Parse flags, run, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.driver", description=__doc__)
+    parser.add_argument("--slides", type=int, default=100_000)
+    parser.add_argument("--readers", type=int, default=4)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as folder:
+        answer = measure_driver(args.slides, args.readers, Path(folder))
+    json.dump({"machine": describe_machine(), **answer}, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""One way to encode, in a process of its own: `python -m benchmarks.encode_worker WAY REQUEST B`.
+
+Each line on stdin is answered by one JSON line: seconds and CPU seconds of one pass over B tiles.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Vectors = npt.NDArray[np.float32]
+Encode = Callable[[Pixels], Vectors]
+
+
+def load_eager(request: str) -> tuple[Encode, int]:
+    """As most programs do it: timm's network as it comes, tiles normalised on the CPU."""
+    import torch
+
+    from histo_ray.encoders.network import build_network
+    from histo_ray.encoders.registry import resolve
+
+    network, spec = build_network(resolve(request))
+    network.eval()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
+
+    def encode(pixels: Pixels) -> Vectors:
+        with torch.inference_mode():
+            tiles = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255)
+            vectors: Vectors = network(tiles.sub(mean).div(std)).numpy()
+        return vectors
+
+    return encode, int(spec.input_px or 224)
+
+
+def load_ours(request: str) -> tuple[Encode, int]:
+    """As this library's encoder processes do it."""
+    from histo_ray.encoders.registry import resolve
+    from histo_ray.encoders.torch_encoder import load_encoder
+
+    encoder = load_encoder(resolve(request), device="cpu")
+    return encoder.encode, int(encoder.spec.input_px or 224)
+
+
+WAYS: dict[str, Callable[[str], tuple[Encode, int]]] = {"eager": load_eager, "ours": load_ours}
+
+
+def main() -> None:
+    """Answer until stdin ends. The first answer holds a few vectors for comparison."""
+    way, request, count = sys.argv[1:]
+    encode, side = WAYS[way](request)
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (int(count), side // 8 + 1, side // 8 + 1, 3), dtype=np.uint8)
+    pixels = np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :side, :side])
+    tell({"vectors": encode(pixels)[:4].astype(float).tolist()})
+    for _ in sys.stdin:
+        began, cpu = time.perf_counter(), time.process_time()
+        encode(pixels)
+        tell({"s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu})
+
+
+def tell(answer: dict[str, Any]) -> None:
+    """One line on stdout."""
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

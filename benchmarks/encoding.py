@@ -1,0 +1,106 @@
+"""Encoding on CPU: this library's encoder against timm's network in eager mode, in turn."""
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+from typing import IO, Any, cast
+
+import numpy as np
+
+from benchmarks.bench import Figure, Options, Result
+from histo_ray.encoders.heap import ENVIRONMENT
+
+GOALS = {
+    "random:legacy_xception?seed=0&px=299": 3.3,
+    "random:resnet50?seed=0&px=224": 1.9,
+    "random:legacy_xception?seed=0&px=224": 0.0,
+    "random:resnet18?seed=0&px=224": 0.0,
+}
+"""Networks, and how many times faster than eager they should be; 0: reported."""
+QUICK = {"random:resnet10t?seed=0&px=64": 0.0}
+BATCH = 32
+LEAST_COSINE = 0.9999
+
+
+class Way:
+    """One way to encode, loaded in its own process."""
+
+    def __init__(self, way: str, request: str, batch: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.encode_worker", way, request, str(batch)]
+        environment = {**os.environ, **(ENVIRONMENT if way == "ours" else {})}
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.batch = batch
+        self.vectors = np.array(self._answer()["vectors"])
+        self.turns: list[dict[str, float]] = []
+
+    def turn(self) -> None:
+        """One pass over the tiles."""
+        stdin = cast("IO[str]", self._process.stdin)
+        stdin.write("\n")
+        stdin.flush()
+        self.turns.append(self._answer())
+
+    def rate(self, key: str) -> float:
+        """Images/s (`s`), or images a CPU second (`cpu_s`), median."""
+        return self.batch / median(turn[key] for turn in self.turns)
+
+    def close(self) -> None:
+        """End the process."""
+        cast("IO[str]", self._process.stdin).close()
+        self._process.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        line = cast("IO[str]", self._process.stdout).readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args!r}: ended without an answer; see above")
+        return cast("dict[str, Any]", json.loads(line))
+
+
+def compare_ways(request: str, ways: tuple[str, ...], rounds: int, batch: int) -> dict[str, Any]:
+    """Rates of each way, passes in turn, and the least cosine to the first way's vectors."""
+    loaded = [Way(way, request, batch) for way in ways]
+    for _ in range(rounds):
+        for way in loaded:
+            way.turn()
+    for way in loaded:
+        way.close()
+    reference = loaded[0].vectors
+    answer: dict[str, Any] = {}
+    for name, way in zip(ways, loaded, strict=True):
+        lengths = np.linalg.norm(reference, axis=1) * np.linalg.norm(way.vectors, axis=1)
+        cosine = float(((reference * way.vectors).sum(1) / lengths).min())
+        answer[name] = {"per_s": way.rate("s"), "per_cpu_s": way.rate("cpu_s"), "cosine": cosine}
+        answer[name]["seconds"] = [turn["s"] for turn in way.turns]
+    return answer
+
+
+def measure_encoding(options: Options) -> Result:
+    """Images/s of each network, ours against eager."""
+    goals = QUICK if options.quick else GOALS
+    if options.encoder:
+        goals = {options.encoder: 0.0}
+    figures, detail = [], {}
+    for request, goal in goals.items():
+        found = compare_ways(
+            request, ("eager", "ours"), 1 if options.quick else options.rounds, BATCH
+        )
+        detail[request] = found
+        pairs = zip(found["eager"]["seconds"], found["ours"]["seconds"], strict=True)
+        times = median(eager / ours for eager, ours in pairs)
+        figures.append(
+            Figure(
+                f"{request}: times eager ({found['ours']['per_s']:.1f} images/s)",
+                times,
+                f">= {goal}" if goal else "",
+                times >= goal if goal else None,
+            )
+        )
+        cosine = found["ours"]["cosine"]
+        figures.append(
+            Figure("its cosine to eager", cosine, f"> {LEAST_COSINE}", cosine > LEAST_COSINE)
+        )
+    return Result(figures, detail)

@@ -1,0 +1,185 @@
+"""Watches one run: its record, its metrics, a line of log a slide. Costs nothing a tile."""
+
+import json
+import logging
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+from histo_ray._version import __version__
+from histo_ray.cluster.bottleneck import find_bottleneck
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.metrics import start_export
+from histo_ray.cluster.pipeline import Pipeline
+from histo_ray.cluster.resources import Node, Workers
+from histo_ray.cluster.sampling import Sampler, at_rest
+from histo_ray.cluster.usage import measure_load
+from histo_ray.config import RunSettings, digest
+from histo_ray.store.run_record import RunRecord, State
+from histo_ray.types import RunRow
+
+SAMPLE_EVERY_S = 5.0
+"""Between two hands-over to Ray's metrics."""
+VERSIONS = ("ray", "torch", "timm", "pyarrow")
+"""Packages whose versions a record tells."""
+
+slide_log = logging.getLogger("histo_ray.slides")
+"""Lines of JSON at level INFO, one a slide and a last one of the run; nobody listens unasked."""
+
+
+class Observer:
+    """What is known of one run as a whole."""
+
+    def __init__(
+        self, run_id: str, settings: RunSettings, encoders: Sequence[str], began: float
+    ) -> None:
+        """Begin to watch a run.
+
+        Args:
+            run_id: Its name.
+            settings: What it was asked for.
+            encoders: Their names in the store.
+            began: time.monotonic() when its command began.
+        """
+        self._run_id = run_id
+        self._settings = settings
+        self._encoders = tuple(encoders)
+        self._began = began
+        self._began_at = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._measure: Callable[[], dict[str, Any]] = dict
+
+    @contextmanager
+    def watch(
+        self,
+        pipeline: Pipeline,
+        workers: Workers,
+        nodes: Sequence[Node],
+        report: Callable[[Counts], None],
+    ) -> Iterator[None]:
+        """Look at a pipeline while it works; it reports to `report` as well."""
+        gpus = workers.encoders * workers.encoder_gpus
+        readers, encoders = pipeline.readers, pipeline.encoders
+        sampler = Sampler(readers, encoders, gpus, nodes, self._settings.tile_px)
+        push, sampled = start_export(), time.monotonic()
+
+        def export(over: bool) -> None:
+            nonlocal sampled
+            span_s, sampled = time.monotonic() - sampled, time.monotonic()
+            samples = sampler.take(pipeline.counts, self._outcomes, span_s)
+            push(at_rest(samples) if over else samples)
+
+        def look(counts: Counts) -> None:
+            report(counts)
+            if time.monotonic() - sampled >= SAMPLE_EVERY_S:
+                export(False)
+
+        self._measure = lambda: describe_work(pipeline, workers, nodes, self._began)
+        pipeline.report = look
+        try:
+            yield
+        finally:
+            export(True)
+
+    def note(self, slide_rows: Sequence[RunRow], restarts: int = 0) -> None:
+        """A slide has its outcome: one row an encoder."""
+        self._outcomes.update((row.encoder, row.outcome) for row in slide_rows)
+        if slide_log.isEnabledFor(logging.INFO):
+            self._log("slide", describe_slide(slide_rows) | {"restarts": restarts})
+
+    def record(self, rows: Sequence[RunRow], state: State) -> RunRecord:
+        """The run as it is now.
+
+        Args:
+            rows: Its table so far.
+            state: What to call it.
+        """
+        return RunRecord(
+            run_id=self._run_id,
+            state=state,
+            began_at=self._began_at.isoformat(timespec="seconds"),
+            encoders=self._encoders,
+            outcomes=dict(Counter(row.outcome for row in rows)),
+            slides=len({row.slide_id for row in rows}),
+            seconds=time.monotonic() - self._began,
+            settings=self._settings.model_dump(mode="json", exclude_defaults=True),
+            settings_sha256=digest(self._settings.model_dump(mode="json")),
+            versions={
+                "histo_ray": __version__,
+                "python": platform.python_version(),
+                **{package: version(package) for package in VERSIONS},
+            },
+            **self._measure(),
+        )
+
+    def close(self, record: RunRecord) -> None:
+        """The run is over: its record is the last line of its log."""
+        if slide_log.isEnabledFor(logging.INFO):
+            self._log("run", record.model_dump(mode="json"))
+
+    def _log(self, event: str, what: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "event": event, "run_id": self._run_id, **what}
+        slide_log.info("%s", json.dumps(line, ensure_ascii=False))
+
+
+def describe_slide(rows: Sequence[RunRow]) -> dict[str, Any]:
+    """One slide's line of log, from its rows of the run table, which are one an encoder."""
+    worst = next((row for row in rows if row.outcome == "failed"), rows[0])
+    return {
+        "slide_id": worst.slide_id,
+        "outcome": worst.outcome,
+        "reason": worst.reason,
+        "n_tiles": max(row.n_tiles for row in rows),
+        "seconds": round(worst.seconds, 3),
+        "encoders": {row.encoder: row.outcome for row in rows},
+    }
+
+
+def describe_work(
+    pipeline: Pipeline, workers: Workers, nodes: Sequence[Node], began: float
+) -> dict[str, Any]:
+    """The part of a record that is known once there are processes.
+
+    Args:
+        pipeline: At work, or done.
+        workers: Its processes.
+        nodes: Of the cluster.
+        began: time.monotonic() when the command began.
+    """
+    counts = pipeline.counts
+    startup_s = (counts.began or time.monotonic()) - began
+    readers, encoders = pipeline.readers, pipeline.encoders
+    load = measure_load(counts, readers, encoders, workers, nodes, startup_s)
+    verdict = find_bottleneck(load)
+    span_s = counts.encode_ended - counts.encode_began
+    return {
+        "startup_s": load.startup_s,
+        "work_s": load.work_s,
+        "tiles_read": counts.tiles_read,
+        "tiles_encoded": counts.tiles_encoded,
+        "tiles_per_s": counts.tiles_encoded / span_s if span_s > 0 else 0.0,
+        "file_bytes": load.plan.file_bytes + load.read.file_bytes,
+        "nodes": len(nodes),
+        "cores": load.cores,
+        "gpus": int(sum(node.gpus for node in nodes)),
+        "readers": load.readers,
+        "encoder_workers": load.encoders,
+        "encoder_threads": load.threads,
+        "batch_size": workers.batch_size,
+        "reader_busy": load.reader_busy,
+        "encoder_busy": load.encoder_busy,
+        "gpu_busy": load.gpu_busy,
+        "cores_busy": load.cores_busy,
+        "storage_wait": load.storage_wait,
+        "blocks_waiting": load.blocks_waiting,
+        "deaths": counts.deaths,
+        "restarts": counts.restarts,
+        "bottleneck": verdict.bottleneck,
+        "hint": verdict.hint,
+    }

@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from histo_ray.cli import main
+from histo_ray.config import ExtractConfig
+from histo_ray.store.store import open_store
+from tests.made_up import facts_of, rows_of
+
+PLAN = [
+    "plan",
+    "--manifest",
+    "slides.csv",
+    "--store",
+    "store",
+    "--encoder",
+    "random:resnet10t?seed=0",
+]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are no slides: S1 and S2 are stored, S2 as another patient's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    lines = ["slide_id,path,patient_id"]
+    for name in ("S1", "S2", "S3"):
+        Path(f"{name}.svs").write_bytes(b"no slide")
+        lines.append(f"{name},{name}.svs,P")
+    Path("slides.csv").write_text("\n".join(lines))
+    tiling = ExtractConfig(manifest="-", store="-", encoder=("-",)).tiling.fingerprint()
+    store = open_store("store", create=True)
+    for name, patient in (("S1", "P"), ("S2", "Q")):
+        facts = facts_of(name, "random-resnet10t-seed0", tiling, patient_id=patient)
+        store.commit(facts.key, facts, rows_of(7))
+
+
+def test_no_slide_is_opened_and_what_is_stored_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(Path("store").rglob("*"))
+    assert main([*PLAN, "--no-open", "--json"]) == 1  # S2 would fail
+    plan: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [(row["slide_id"], row["status"], row["n_tiles"]) for row in plan["rows"]] == [
+        ("S1", "stored", 7),
+        ("S2", "failed", 0),
+        ("S3", "todo", 0),
+    ]
+    assert plan["rows"][1]["reason"].startswith("the patient has changed (Q -> P)")
+    assert (plan["tiles"], plan["bytes"], plan["seconds"]) == (None, None, None)
+    assert main([*PLAN, "--no-open"]) == 1
+    told = capsys.readouterr()
+    assert "1 failed, 1 stored, 1 todo" in told.out
+    assert "no slide was opened" in told.err
+    assert sorted(Path("store").rglob("*")) == before
+
+
+def test_pictures_need_open_slides(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PLAN, "--no-open", "--pictures", "here"]) == 2
+    assert "leave one out" in capsys.readouterr().err
+    assert not Path("here").exists()

@@ -1,0 +1,75 @@
+"""What a run still has to do, without Ray."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from histo_ray.cluster.resume import plan_agenda
+from histo_ray.config import ExtractConfig
+from histo_ray.slides.fingerprint import fingerprint_file
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.store import receipt_cache
+from histo_ray.store.store import open_store, peek_store
+from histo_ray.types import Slide
+from tests.made_up import facts_of, rows_of
+
+COUNT = receipt_cache.LEAST + 4
+
+
+def lay_out(folder: Path) -> tuple[ExtractConfig, list[Slide]]:
+    """`COUNT` slides, all stored under encoder `e`; S1 without tiles."""
+    config = ExtractConfig(
+        manifest=str(folder / "slides.csv"), store=str(folder / "s"), encoder=("e",)
+    )
+    lines = ["slide_id,path"]
+    for number in range(COUNT):
+        (folder / f"S{number}.svs").write_bytes(bytes([number]) * 3)
+        lines.append(f"S{number},S{number}.svs")
+    Path(config.manifest).write_text("\n".join(lines))
+    slides = read_manifest(config.manifest)
+    store = open_store(config.store, create=True)
+    for slide in slides:
+        facts = facts_of(
+            slide.slide_id,
+            tiling=config.tiling.fingerprint(),
+            patient_id=slide.patient_id,
+            empty_reason="no tissue" if slide.slide_id == "S1" else "",
+        )
+        mark = {"fingerprint": fingerprint_file(slide.path)}
+        facts = replace(facts, slide=facts.slide.model_copy(update=mark))
+        store.commit(facts.key, facts, rows_of(0 if facts.empty_reason else 2))
+    return config, slides
+
+
+def test_what_is_stored_is_skipped_and_the_rest_is_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipt_cache, "SETTLED_NS", -(10**10))
+    config, slides = lay_out(tmp_path)
+    (tmp_path / "S2.svs").write_bytes(b"another slide")
+    late = Slide("late", str(tmp_path / "S3.svs"), "late")
+    for _ in range(2):  # from the receipts, then from the catalogue
+        agenda = plan_agenda([*slides, late], ["e"], open_store(config.store), config)
+        assert [(work.slide.slide_id, work.wanted) for work in agenda.todo] == [("late", ("e",))]
+        told = {row.slide_id: (row.outcome, row.reason, row.n_tiles) for row in agenda.rows}
+        assert len(told) == COUNT
+        assert told["S0"] == ("skipped", "already stored", 2)
+        assert told["S1"] == ("empty", "no tissue", 0)
+        assert told["S2"][0] == "failed"
+        assert told["S2"][1].startswith("the slide's file has changed since it was stored; --repl")
+        assert (tmp_path / "s" / "cache" / "catalogue").is_dir()
+
+
+def test_a_look_at_a_store_writes_nothing_and_opens_no_slide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipt_cache, "SETTLED_NS", -(10**10))
+    config, slides = lay_out(tmp_path)
+    (tmp_path / "S2.svs").write_bytes(b"another slide")
+    before = sorted(tmp_path.rglob("*"))
+    store = peek_store(config.store)
+    agenda = plan_agenda(slides, ["e", "f"], store, config, open_files=False)
+    assert [work.wanted for work in agenda.todo] == [("f",)] * COUNT
+    assert {row.outcome for row in agenda.rows} == {"skipped", "empty"}
+    assert sorted(tmp_path.rglob("*")) == before
