@@ -43,7 +43,7 @@ def bring_here(uri: str, stack: ExitStack, cache: SlideCache) -> Path:
     top = str(source.parent)
     sizes = {path.removeprefix(f"{top}/"): info.size for path, info in files.items()}
     marks = [uri, _tag(system, place)]
-    marks += [f"{path} {i.size} {i.mtime_ns}" for path, i in sorted(files.items())]
+    marks += [f"{path} {info.size} {info.mtime_ns}" for path, info in sorted(files.items())]
     key = hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
     def fetch(name: str, target: Path) -> None:

@@ -16,6 +16,7 @@ from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
 from histo_ray.store.partition import join_rows
+from histo_ray.store.place import Place
 from histo_ray.store.publish import publish
 from histo_ray.store.store import open_store
 from histo_ray.types import RunRow, TileRows
@@ -203,8 +204,6 @@ def test_a_folder_sent_by_two_machines_that_calculate_differently_is_one_of_thei
 def test_a_marker_that_another_run_makes_meanwhile_is_no_stranger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from histo_ray.store.place import Place
-
     def names(place: Place) -> list[str]:
         monkeypatch.undo()
         open_store(place.path, create=True)
