@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check audit bench lock clean
 help: ## this text
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -36,6 +36,10 @@ check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: setup ## known vulnerabilities of the packages in requirements.lock; asks OSV
+	@uv="$$(command -v uv || echo .venv-uv/bin/uv)"; \
+	$(BIN)/python infra/audit.py $(AUDIT) -- $$uv tool run -q pip-audit@2.10.1
 
 bench: setup ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import bad_files
+from tests.slides.jpeg_slides import write_jpeg_slide
 
 RANDOM = "random:resnet10t?seed=0&px=64"
 EXTRACT = ["extract", "--manifest", "slides.csv", "--store", "store", "--encoder"]
@@ -166,7 +167,7 @@ def write_slide(slide: BadSlide) -> str:
     slide.write(Path(slide.name))
     if not slide.mask:
         return slide.name
-    bad_files.write_jpeg_slide(Path("whole.svs"), bad_files.SMALL)
+    write_jpeg_slide(Path("whole.svs"), bad_files.SMALL)
     return "whole.svs"
 
 

@@ -50,7 +50,8 @@ def test_a_bad_slide_fails_alone_with_its_reason(folder: Path, slide: BadSlide) 
         tissue=tissue if slide.mask else "otsu",
     )  # fmt: skip
     named = Slide(Path(slide.name).stem, str(Path(path).absolute()), "P1", mpp=0.5)
-    answer = Reader(config).plan(named)
+    plan, (answer, _) = Reader(config).plan(named)
+    assert plan is None
     assert isinstance(answer, SlideFailure)
     assert re.search(slide.told, answer.problem)
     assert "\n" not in answer.problem
