@@ -100,7 +100,7 @@ def run(
     server.set_faults()
     if done.returncode:
         raise SystemExit(f"object_faults: {faults} ended with {done.returncode}, wanted 0")
-    (measured,) = json.loads(done.stdout)
+    measured: dict[str, Any] = json.loads(done.stdout)[0]
     return measured | {"process_s": time.monotonic() - began, "met": counts}
 
 
