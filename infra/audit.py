@@ -1,7 +1,7 @@
 """Known vulnerabilities of the packages in requirements.lock: `make audit`.
 
-pip-audit asks OSV (https://osv.dev), which lists PyPI's advisories and others. Exit code 0: none
-known; 1: some, which are listed; 3: nobody could be asked, which `--offline-is-fine` makes 0.
+pip-audit asks OSV (https://osv.dev), which collects advisories on Python packages. Exit code 0:
+none known; 1: some, which are listed; 3: nobody could be asked, which `--offline-is-fine` makes 0.
 """
 
 import argparse

@@ -41,7 +41,16 @@ def test_bad_input_is_one_line_and_the_exit_code_says_so(
     assert len(commands) + len(SLIDES) >= 24
 
 
-@pytest.mark.parametrize("slide", SLIDES, ids=[slide.what for slide in SLIDES])
+LONG = "a GeoJSON mask whose outlines take hours to draw"  # and most of a minute to be refused
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        pytest.param(slide, id=slide.what, marks=[pytest.mark.slow] * (slide.what == LONG))
+        for slide in SLIDES
+    ],
+)
 def test_a_bad_slide_fails_alone_with_its_reason(folder: Path, slide: BadSlide) -> None:
     path = bad_inputs.write_slide(slide)
     tissue = str(Path(slide.mask).absolute()).replace(Path(slide.mask).stem, "{slide_id}")
