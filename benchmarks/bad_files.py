@@ -90,18 +90,6 @@ def write_long_tiles(path: Path) -> None:
     path.write_bytes(hurt)
 
 
-def write_loop(path: Path) -> None:
-    """A slide whose only directory names itself as the next one, and whose tiles are cut off."""
-    write_jpeg_slide(path, SMALL)
-    with tifffile.TiffFile(path) as tiff:
-        first, count = tiff.pages.first.offset, len(tiff.pages.first.tags)
-    hurt = bytearray(path.read_bytes())
-    hurt[first + 2 + 12 * count :][:4] = struct.pack("<I", first)
-    at = first + 2 + 12 * count
-    hurt[at : at + 4] = struct.pack("<I", first)
-    path.write_bytes(hurt)
-
-
 def write_cut(path: Path) -> None:
     """A slide of which a third has arrived."""
     write_jpeg_slide(path, SMALL)
@@ -123,12 +111,8 @@ def write_damaged_tile(path: Path) -> None:
 def write_zigzag(path: Path, corners: int = 60_000) -> None:
     """An outline that crosses the slide from edge to edge at every corner."""
     ring = [[number * 300 / corners, (number % 2) * 203] for number in range(corners)]
-    write_json(path, {"type": "MultiPolygon", "coordinates": [[ring]] * 60})
-
-
-def write_json(path: Path, value: Any) -> None:
-    """JSON."""
-    path.write_text(json.dumps(value), encoding="utf-8")
+    outline = {"type": "MultiPolygon", "coordinates": [[ring]] * 60}
+    path.write_text(json.dumps(outline), encoding="utf-8")
 
 
 class Payload:

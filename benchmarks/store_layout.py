@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -122,6 +123,11 @@ def take_time(work: Callable[[], Any]) -> dict[str, float]:
     }
 
 
+def fetch(ask: Callable[[str], Any], query: str) -> None:
+    """Ask, and take the whole answer."""
+    ask(query).fetchall()
+
+
 def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
     """Everything of one layout; its files stay in `folder`."""
     import duckdb
@@ -132,7 +138,7 @@ def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
     files = sorted(folder.glob("embeddings/*/*/*.parquet"))
     size = sum(path.stat().st_size for path in files)
     raw = slides * TILES * DIM * 2 / 1e6
-    bags = [take_time(lambda name=path.stem: store.bag(name, "layout")) for path in files[:10]]  # type: ignore[misc]
+    bags = [take_time(partial(store.bag, path.stem, "layout")) for path in files[:10]]
     answer: dict[str, Any] = {
         "write_mb_per_s": round(raw / seconds, 1),
         "write_and_make_cpu_s": round(time.process_time() - cpu, 1),
@@ -143,9 +149,9 @@ def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
     pattern = f"read_parquet('{folder}/embeddings/*/*/*.parquet', hive_partitioning = true)"
     for name, query in QUERIES.items():
         text = query.format(files=pattern)
-        answer[name] = take_time(lambda text=text: duckdb.connect().sql(text).fetchall())  # type: ignore[misc]
+        answer[name] = take_time(partial(fetch, duckdb.connect().sql, text))
         text = query.format(files="embeddings")
-        answer[f"{name} (store.sql)"] = take_time(lambda text=text: store.sql(text).fetchall())  # type: ignore[misc]
+        answer[f"{name} (store.sql)"] = take_time(partial(fetch, store.sql, text))
     answer["store.matrix"] = take_time(lambda: store.matrix("layout", pool="mean"))
     answer["store.matrix again"] = take_time(lambda: store.matrix("layout", pool="mean"))
     return answer

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.main import DONE, SOME_FAILED
+from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import format_seconds
 from histo_ray.errors import ConfigError
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the runs of a store, or show one; 1 if a run's table cannot be read."""
     if args.last < 1:
-        raise ConfigError(f"--last {args.last}: wanted 1 or more")
+        raise ConfigError(f"--last {args.last}: wanted 1 or more; mend it")
     return _show(args) if args.run_id else _list(args)
 
 
@@ -46,7 +47,7 @@ def _list(args: argparse.Namespace) -> int:
         print(json.dumps({"runs": records, "problems": runs.problems}, indent=2))
         return code
     for problem in runs.problems:
-        print(problem)
+        print(one_line(problem))
     if not runs.records:
         if not runs.problems:
             print("no run is recorded in the store")
@@ -54,9 +55,10 @@ def _list(args: argparse.Namespace) -> int:
     lines = [HEADINGS, *map(_cells, runs.records)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     for line, record in zip(lines, [None, *runs.records], strict=True):
-        print("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip())
+        print(one_line("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip()))
         if record is not None:
-            print(f"    {', '.join(record.encoders)}{': ' if record.hint else ''}{record.hint}")
+            said = f"{', '.join(record.encoders)}{': ' if record.hint else ''}{record.hint}"
+            print(f"    {one_line(said)}")
     if runs.older:
         print(f"... and {runs.older} older (--last {args.last + runs.older})")
     return code
@@ -84,10 +86,10 @@ def _show(args: argparse.Namespace) -> int:
         print(json.dumps({**record.model_dump(mode="json"), "rows": slides}, indent=2))
         return DONE
     for heading, text in _describe(record):
-        print(f"{heading:<11} {text}")
+        print(f"{heading:<11} {one_line(text)}")
     lost = rows[rows["outcome"].isin(["failed", "empty"])]
     for row in lost.head(LISTED).itertuples():
-        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {row.reason}")
+        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(str(row.reason))}")
     if len(lost) > LISTED:
         print(f"  ... and {len(lost) - LISTED} more")
     return DONE

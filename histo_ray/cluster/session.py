@@ -50,6 +50,8 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         yield cluster_nodes()
     finally:
         ray.shutdown()
+        if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
+            del os.environ[_TOKENS[0]]
 
 
 def _connect(address: str, cpus: int | None) -> None:

@@ -126,7 +126,7 @@ def read_card(store: str, name: str) -> ModelCard | None:
     Raises:
         ConfigError: The store cannot be reached, or the card not be read.
     """
-    data = _read(store, name, CARD) if re.match(NAME_PATTERN, name) else None
+    data = _read(store, name, CARD) if re.fullmatch(NAME_PATTERN, name) else None
     if data is None:
         return None
     origin = f"{store}/{MODELS}/{name}/{CARD}"

@@ -4,27 +4,22 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError, SlideError
+from histo_ray.slides.back_ends import bring_slide, open_back_end, open_remotely, unread
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
 from histo_ray.slides.slide_cache import SlideCache
-from histo_ray.storage.check import explain_here
-from histo_ray.storage.trouble import is_remote
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
-
-if TYPE_CHECKING:
-    from histo_ray.slides.openslide_reader import OpenSlideReader
 
 READERS = ("auto", "direct", "openslide", "image")
 MOST_SLIDE_PX = 2**42
 """Ten times the largest slide there is, at the finest resolution; more is made up."""
-_SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
 class SlideReader(Protocol):
@@ -216,10 +211,10 @@ def open_slide(
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
         place = str(path)
-        back_end = _open_remotely(place, name, stack) if reader in ("auto", "direct") else None
+        back_end = open_remotely(place, name, stack) if reader in ("auto", "direct") else None
         if back_end is None:
-            place = _bring_here(str(path), name, stack, cache or SlideCache())
-            back_end = _open_back_end(place, str(path), name, reader)
+            place = bring_slide(str(path), name, stack, cache or SlideCache())
+            back_end = open_back_end(place, str(path), name, reader)
         stack.callback(back_end.close)
         width, height = back_end.level_sizes[0]
         if not 0 < width * height <= MOST_SLIDE_PX:
@@ -234,123 +229,6 @@ def open_slide(
         pyramid = Pyramid(name, *chosen, back_end.level_sizes)
         return OpenedSlide(back_end, pyramid, place, stack.pop_all())
     raise AssertionError  # an ExitStack without suppressing members never gets here
-
-
-def _open_remotely(path: str, slide_id: str, stack: ExitStack) -> SlideReader | None:
-    """The direct reader of a slide in an object store; None if the slide has to be here."""
-    if "://" not in path:
-        return None
-    from histo_ray.slides.direct.layout import UnrecognisedError
-    from histo_ray.slides.direct.reader import DirectReader
-    from histo_ray.slides.direct.remote import stand_in
-    from histo_ray.slides.openslide_reader import OpenSlideReader
-
-    with ExitStack() as folder, ExitStack() as undo:
-        try:
-            remote = stand_in(path, folder)
-            if remote is None:
-                return None
-            undo.callback(remote[0].close)
-            place = str(remote[1].path)
-            known = OpenSlideReader(place, slide_id)
-            undo.callback(known.close)
-            back_end = DirectReader(place, known, remote=remote)
-        except (UnrecognisedError, SlideError, OSError):
-            return None  # a copy will be opened, or say what is wrong
-        undo.pop_all()  # the reader closes these itself
-        stack.push(folder.pop_all())
-        return back_end
-    raise AssertionError  # an ExitStack without suppressing members never gets here
-
-
-def _bring_here(path: str, slide_id: str, stack: ExitStack, cache: SlideCache) -> str:
-    """Local path of the slide; that of a remote one is good for as long as `stack` is open."""
-    from histo_ray.slides.local_copy import bring_here
-
-    try:
-        place = bring_here(path, stack, cache)
-        found = "an empty file" if place.is_file() and not place.stat().st_size else ""
-        if not place.is_file():
-            found = "a folder" if place.is_dir() else "a pipe or a device"
-    except OSError as error:
-        raise unread(slide_id, path, error) from error
-    if found:
-        raise SlideError(
-            slide_id,
-            f"{path}: {found}, wanted a slide file; check the path and the access rights, "
-            "or copy the file again",
-        )
-    return str(place)
-
-
-def unread(slide_id: str, path: str, error: OSError) -> SlideError:
-    """What to raise for a file that cannot be read at all."""
-    if is_remote(error):
-        trouble = explain_here(error)
-        return SlideError(
-            slide_id,
-            f"{path}: cannot be read ({trouble.found}), wanted a slide file; {trouble.remedy}",
-        )
-    return SlideError(
-        slide_id,
-        f"{path}: cannot be read ({' '.join(str(error).split())}), wanted a slide file; "
-        "check the path and the access rights, or copy the file again",
-    )
-
-
-def _open_back_end(place: str, path: str, slide_id: str, reader: str) -> SlideReader:
-    from histo_ray.slides.image_reader import ImageReader, detect_image
-    from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
-
-    vendor = detect_vendor(place)
-    if reader == "direct" and vendor is None:
-        raise _not_direct(slide_id, path, "not a format that OpenSlide knows")
-    if vendor is not None and reader in ("auto", "direct"):
-        return _open_directly(OpenSlideReader(place, slide_id), place, path, reader)
-    if reader == "openslide":
-        return OpenSlideReader(place, slide_id)
-    suffix = PurePosixPath(path).suffix.lower()
-    if reader == "auto" and suffix in _SCANNER_SUFFIXES:
-        # A whole one is OpenSlide's. Of a cut one, a first image may be left: not to be trusted.
-        raise SlideError(
-            slide_id,
-            f"{path}: OpenSlide does not know it, wanted an intact {suffix} slide; copy the file "
-            "again or leave the slide out",
-        )
-    if reader == "image" or detect_image(place) is not None:
-        return ImageReader(place, slide_id)
-    raise SlideError(
-        slide_id,
-        f"{path}: not a slide that OpenSlide knows, nor a PNG, JPEG or TIFF, wanted one of these; "
-        "check that the file is whole, or convert it to a pyramidal TIFF",
-    )
-
-
-def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> SlideReader:
-    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
-    from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
-    from histo_ray.slides.direct.reader import DirectReader
-
-    try:
-        return DirectReader(place, known)
-    except ImpossibleError as error:
-        known.close()
-        raise SlideError(
-            known.slide_id, f"{path}: {error}, wanted an intact slide; copy the file again"
-        ) from error
-    except (UnrecognisedError, OSError) as error:
-        if reader == "auto":
-            return known
-        known.close()
-        raise _not_direct(known.slide_id, path, str(error)) from error
-
-
-def _not_direct(slide_id: str, path: str, found: str) -> SlideError:
-    return SlideError(
-        slide_id,
-        f"{path}: {found}, wanted a tiled TIFF or SVS of 8-bit RGB or YCbCr JPEG for the direct "
-        "reader; leave the reader at auto",
-    )
 
 
 def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:

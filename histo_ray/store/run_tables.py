@@ -1,6 +1,8 @@
-"""Reads the tables of a store's extraction runs."""
+"""Writes and reads the tables of a store's extraction runs."""
 
+import io
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema
+from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.place import THREADS, Place, place_at
-from histo_ray.store.run_record import RunRecord, unpack_record
+from histo_ray.store.publish import write_bytes
+from histo_ray.store.run_record import RunRecord, pack_record, unpack_record
+from histo_ray.types import RunRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +48,19 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
         except (OSError, KeyError, pa.ArrowInvalid):
             problems.append(f"{RUNS}/{name}: cannot be read, so slides that it lost are not told")
     return tables, problems
+
+
+def write_run_table(
+    root: Place, run_id: str, rows: Sequence[RunRow], record: RunRecord | None
+) -> None:
+    """Write, or write anew, the table of a run: a row a slide and encoder, and its record."""
+    columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
+    schema = arrow_schema("runs")
+    if record is not None:
+        schema = schema.with_metadata(pack_record(record))
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=schema), sink)
+    write_bytes(root, run_path(run_id), sink.getvalue())
 
 
 class Runs(NamedTuple):

@@ -1,15 +1,10 @@
 """The store as its users see it: a thin face over the functions of this room."""
 
-import io
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage.check import check_place
 from histo_ray.store.catalog import (
     FORMATS,
@@ -27,7 +22,7 @@ from histo_ray.store.find import (
     find_tile_set,
     not_there,
 )
-from histo_ray.store.layout import FORMS, MARKER, Form, partition_path, run_path
+from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.patients import read_patient_bag, tabulate_patients
@@ -35,12 +30,13 @@ from histo_ray.store.pieces import Member
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
-from histo_ray.store.publish import publish, stage, sweep_staging, write_bytes
+from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
-from histo_ray.store.run_record import RunRecord, pack_record
+from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
-from histo_ray.store.verify import describe_weights, verify_store
+from histo_ray.store.verify import check_encoder, verify_store
 from histo_ray.types import (
     Bag,
     EncoderFacts,
@@ -309,30 +305,11 @@ class Store:
         Raises:
             StoreError: It does; names both and the remedy.
         """
-        for folder in list_folders(self._root, facts.name, None):
-            keys = list_partitions(self._root, facts.name, folder.rpartition("tiling=")[2])
-            if not keys:
-                continue
-            known = describe_weights(self.read_receipt(min(keys)).encoder)
-            now = describe_weights(facts)
-            other = [
-                f"{what} {known[what]}, now {now[what]}" for what in now if now[what] != known[what]
-            ]
-            if other:
-                raise StoreError(
-                    f"encoder {facts.name}: stored with {'; '.join(other)}, wanted the same under "
-                    "one name; give the new one a name of its own (name=)"
-                )
+        check_encoder(self._root, facts)
 
     def write_run(self, run_id: str, rows: list[RunRow], record: RunRecord | None = None) -> None:
         """Write, or write anew, the table of a run, a row a slide and encoder, and its record."""
-        columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
-        schema = arrow_schema("runs")
-        if record is not None:
-            schema = schema.with_metadata(pack_record(record))
-        sink = io.BytesIO()
-        pq.write_table(pa.table(columns, schema=schema), sink)
-        write_bytes(self._root, run_path(run_id), sink.getvalue())
+        write_run_table(self._root, run_id, rows, record)
 
     def verify(self) -> tuple[int, list[str]]:
         """Read everything; how many partitions there are, and one line a problem."""

@@ -14,7 +14,7 @@ from histo_ray.types import PartitionKey, Receipt
 
 _CACHED = {
     f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
-    f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9]+\.parquet"),
+    f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+\.parquet"),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
 }
 """What is made by us and can be made again, by folder; nothing else there is removed."""

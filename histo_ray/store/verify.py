@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
-from histo_ray.store.catalog import FORMATS, list_folders
+from histo_ray.store.catalog import FORMATS, list_folders, list_partitions
 from histo_ray.store.layout import (
     EMBEDDINGS,
     MARKER,
@@ -19,6 +19,7 @@ from histo_ray.store.layout import (
     check_slug,
     parse_partition_path,
     partition_path,
+    split_folder,
 )
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Tally, Totals, first_line
@@ -109,6 +110,30 @@ def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
         for name, (found, wanted) in said.items()
         if found != wanted
     ]
+
+
+def check_encoder(root: Place, facts: EncoderFacts) -> None:
+    """Refuse a name that the store knows for other weights or other preparation of tiles.
+
+    Raises:
+        StoreError: It does; names both and the remedy.
+    """
+    for folder in list_folders(root, facts.name, None):
+        keys = list_partitions(root, *split_folder(folder))
+        if not keys:
+            continue
+        key = min(keys)
+        place = root.child(partition_path(key, keys[key]))
+        known = describe_weights(FORMATS[keys[key]].read_receipt(place).encoder)
+        now = describe_weights(facts)
+        other = [
+            f"{what} {known[what]}, now {now[what]}" for what in now if now[what] != known[what]
+        ]
+        if other:
+            raise StoreError(
+                f"encoder {facts.name}: stored with {'; '.join(other)}, wanted the same under "
+                "one name; give the new one a name of its own (name=)"
+            )
 
 
 def describe_weights(facts: EncoderFacts) -> dict[str, str]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,16 +124,7 @@ def read_bytes(path: str) -> bytes:
     Raises:
         OSError: It cannot be read.
     """
-    scheme, mark, rest = path.partition("://")
-    if not mark or scheme == "file":
-        return read_file(*locate(path), MOST_BYTES)
-    return read_file(_bucket(f"{scheme}://{rest.partition('/')[0]}"), rest, MOST_BYTES)
-
-
-@lru_cache(maxsize=16)
-def _bucket(root: str) -> Any:
-    """The file system of a bucket: opened once, not once a tile."""
-    return locate(root)[0]
+    return read_file(*locate(path), MOST_BYTES)
 
 
 def _load_one(tileset: TileSet, row: int) -> Pixels:
