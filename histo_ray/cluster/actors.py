@@ -87,6 +87,10 @@ class Writer:
         """Where this process runs; returns once it has started."""
         return node_id()
 
+    def ready(self) -> tuple[str, dict[str, str]]:
+        """Where it runs; the second part is for encoders."""
+        return node_id(), {}
+
     def commit(
         self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
     ) -> Answer:
@@ -187,6 +191,7 @@ class EncoderWorker:
         self._specs = specs
         self._threads = threads
         self._encoders: dict[str, TorchEncoder] = {}
+        self._weights: dict[str, str] = {}
         self._loading = threading.Lock()
         self._meter = Meter()
 
@@ -214,11 +219,23 @@ class EncoderWorker:
             )
             self._encoders[about.name] = encoder
             facts.append(about)
+        self._weights = {about.name: about.weights_sha256 for about in facts}
         return facts
 
     def node(self) -> str:
         """Where this process runs."""
         return node_id()
+
+    def ready(self) -> tuple[str, dict[str, str]]:
+        """Load what is not loaded; where it runs, and the digests of its weights by encoder."""
+        return node_id(), self._loaded()
+
+    def _loaded(self) -> dict[str, str]:
+        """Digests of the weights, which are loaded if this process is new."""
+        with self._loading:
+            if not self._weights:
+                self.load()
+            return self._weights
 
     def encode(
         self, names: Sequence[str], batch_size: int, *pixels: npt.NDArray[np.uint8]
@@ -234,9 +251,7 @@ class EncoderWorker:
             For each encoder the (sum of n, D) vectors; last, the answer: for each encoder the
             (sum of n,) bool of vectors that are not finite.
         """
-        with self._loading:
-            if not self._encoders:
-                self.load()  # this process took the place of one that died
+        self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
             batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
             encoded = [

@@ -36,8 +36,9 @@ class Load:
     """CPUs of the cluster."""
     gpus: float
     """GPUs that encoders have; 0: encoders run on the cores that readers use too."""
-    readers: int
-    encoders: int
+    readers: float
+    """On average over the time of work."""
+    encoders: float
     threads: int
     """CPU threads of each encoder."""
     plan: Spent
@@ -151,7 +152,7 @@ def _advise_encoders(load: Load) -> str:
 
 
 def _advise_readers(load: Load) -> str:
-    wanted = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01))
+    wanted = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01) - 1e-6)
     if load.storage_wait >= MOSTLY:
         return (
             f"readers wait for storage {load.storage_wait:.0%} of the time that they read; have "
@@ -176,10 +177,11 @@ def _advise_cores(load: Load) -> str:
             f"both share {cores}, which are the limit ({load.cores_busy:.0%} busy); "
             "take more cores, or a GPU"
         )
-    if load.threads * load.encoders < load.cores:
+    held = round(load.threads * load.encoders)
+    if held < load.cores:
         return (
-            f"encoders have {load.threads * load.encoders} of {cores}; raise --encoder-threads "
-            f"to {load.cores // load.encoders}"
+            f"encoders have {held} of {cores}; raise --encoder-threads "
+            f"to {int(load.cores // load.encoders)}"
         )
     return (
         f"both share {cores}, of which they got {load.cores_busy:.0%}; look for other programs on "

@@ -79,7 +79,7 @@ class Observer:
             if time.monotonic() - sampled >= SAMPLE_EVERY_S:
                 export(False)
 
-        self._measure = lambda: describe_work(pipeline, workers, nodes, self._began)
+        self._measure = lambda: describe_work(pipeline, nodes, self._began)
         pipeline.report = look
         try:
             yield
@@ -141,18 +141,15 @@ def describe_slide(rows: Sequence[RunRow]) -> dict[str, Any]:
     }
 
 
-def describe_work(
-    pipeline: Pipeline, workers: Workers, nodes: Sequence[Node], began: float
-) -> dict[str, Any]:
+def describe_work(pipeline: Pipeline, nodes: Sequence[Node], began: float) -> dict[str, Any]:
     """The part of a record that is known once there are processes.
 
     Args:
         pipeline: At work, or done.
-        workers: Its processes.
         nodes: Of the cluster.
         began: time.monotonic() when the command began.
     """
-    counts = pipeline.counts
+    counts, workers = pipeline.counts, pipeline.workers
     startup_s = (counts.began or time.monotonic()) - began
     readers, encoders = pipeline.readers, pipeline.encoders
     load = measure_load(counts, readers, encoders, workers, nodes, startup_s)
@@ -168,8 +165,8 @@ def describe_work(
         "nodes": len(nodes),
         "cores": load.cores,
         "gpus": int(sum(node.gpus for node in nodes)),
-        "readers": load.readers,
-        "encoder_workers": load.encoders,
+        "readers": len(readers),
+        "encoder_workers": len(encoders),
         "encoder_threads": load.threads,
         "batch_size": workers.batch_size,
         "reader_busy": load.reader_busy,

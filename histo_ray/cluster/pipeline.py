@@ -5,9 +5,10 @@ sizes. A process that dies costs the calls in flight on it; they are asked again
 under which processes keep dying is given one to itself, and fails its slide when that dies too.
 """
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.pool import Member, original_error
 from histo_ray.cluster.resources import Workers
 from histo_ray.cluster.work import Job, ReadyBlock, SlideWork, drop_stale, pack_batch
-from histo_ray.errors import HistoRayError
+from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import nonfinite_problem
 from histo_ray.types import EncoderFacts
 
@@ -37,9 +38,13 @@ SLIDE_RESTARTS = 5
 """So often a slide starts over because nodes took its vectors with them."""
 PING_S = 0.2
 """Between questions whether a lost process is back."""
+PATIENCE_S = 120
+"""Between words on processes that do not answer."""
 AHEAD = 2
 """Slides planned beyond one a reader."""
 _LOST = (ObjectLostError, OwnerDiedError)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -71,7 +76,7 @@ class Pipeline:
         self.readers = readers
         self.encoders = encoders
         self._facts = facts
-        self._workers = workers
+        self.workers = workers
         self._run_id = run_id
         self._waiting: deque[SlideWork] = deque()
         self._active: list[SlideWork] = []
@@ -79,7 +84,9 @@ class Pipeline:
         self._ready: deque[ReadyBlock] = deque()
         self._calls: dict[Any, tuple[Member, Job | _Batch | _Ping, Any]] = {}
         self._encoder_deaths = 0
+        self.recruit: Callable[[Pipeline], None] = lambda pipeline: None
         self.counts = Counts(0)
+        self._heard = 0.0
         self.report: Callable[[Counts], None] = lambda counts: None
 
     def run(self, slides: Iterable[SlideWork], finish: Callable[[SlideWork], None]) -> None:
@@ -93,7 +100,9 @@ class Pipeline:
         self._waiting.extend(slides)
         self.counts.slides = len(self._waiting)
         self.counts.turn(0)
+        self._heard = time.monotonic()
         while self._waiting or self._active:
+            self.recruit(self)
             self._feed_readers()
             self._feed_encoders()
             self._collect()
@@ -105,6 +114,14 @@ class Pipeline:
                 work.release()
             self.counts.turn(len(self._ready))
             self.report(self.counts)
+
+    def join(self, readers: Sequence[Member], encoders: Sequence[Member]) -> None:
+        """Take more processes; each gets work once it answers."""
+        self.readers.extend(readers)
+        self.encoders.extend(encoders)
+        for member in (*readers, *encoders):
+            member.suspect = True
+            self._calls[member.handle.ready.remote()] = (member, _Ping(), None)
 
     def _feed_readers(self) -> None:
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
@@ -125,7 +142,7 @@ class Pipeline:
         )
         others = {other.slide_id for other in self.readers if other is not member}
         readable: list[SlideWork] = []
-        if blocks < self._workers.blocks_in_flight:
+        if blocks < self.workers.blocks_in_flight:
             readable = [work for work in self._active if work.has_unread()]
         mine = [work for work in readable if work.slide.slide_id == member.slide_id]
         free = [work for work in readable if work.slide.slide_id not in others]
@@ -136,7 +153,7 @@ class Pipeline:
             self._active.append(work)
             return Job("plan", work, work.generation)
         for work in (*mine, *free, *readable):
-            span = work.take_span(self._workers.batch_size)
+            span = work.take_span(self.workers.batch_size)
             return Job("read", work, work.generation, span)
         return None
 
@@ -170,7 +187,7 @@ class Pipeline:
             room = [member for member in self.encoders if member.has_room]
             if not room:
                 return
-            blocks = pack_batch(self._ready, self._workers.batch_size, flush=not reading)
+            blocks = pack_batch(self._ready, self.workers.batch_size, flush=not reading)
             if not blocks:
                 return
             near = [member for member in room if member.node == blocks[0].node]
@@ -179,7 +196,7 @@ class Pipeline:
                 self._ready.remove(block)
             names = blocks[0].work.encoders_left
             *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
-                names, self._workers.batch_size, *(block.pixels for block in blocks)
+                names, self.workers.batch_size, *(block.pixels for block in blocks)
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)
@@ -199,6 +216,7 @@ class Pipeline:
         done, rest = ray.wait(pending, num_returns=1, timeout=1.0, fetch_local=False)
         if done and rest:
             done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        self._mind_silence(bool(done))
         for answer in done:
             member, what, kept = self._calls.pop(answer)
             member.calls.discard(answer)
@@ -215,11 +233,24 @@ class Pipeline:
                 self._start_over(what)
             else:
                 if isinstance(what, _Ping):
-                    member.suspect, member.node = False, value
+                    self._welcome(member, *value)
                 elif isinstance(what, _Batch):
                     self._take_vectors(what, value)
                 else:
                     self._take_answer(member, what, value, kept)
+
+    def _mind_silence(self, heard: bool) -> None:
+        """Say so where no process has answered for long: the run waits as long as it takes."""
+        now = time.monotonic()
+        if heard:
+            self._heard = now
+        elif now - self._heard >= PATIENCE_S:
+            self._heard = now
+            _log.warning(
+                "run: no process has answered for %d s; nodes may be lost, or the cluster has no "
+                "room for their processes (ray status tells); it goes on when they are back",
+                PATIENCE_S,
+            )
 
     def _fetch(self, member: Member, what: Job | _Batch | _Ping, answer: Any, kept: Any) -> Any:
         """What a call gave; notes what it cost."""
@@ -287,7 +318,7 @@ class Pipeline:
         if first_word or isinstance(what, _Ping):
             if isinstance(what, _Ping):
                 time.sleep(PING_S)
-            self._calls[member.handle.node.remote()] = (member, _Ping(), None)
+            self._calls[member.handle.ready.remote()] = (member, _Ping(), None)
         if isinstance(what, _Ping):
             return
         self.counts.deaths += first_word
@@ -309,6 +340,26 @@ class Pipeline:
             )
             return
         self._jobs.appendleft(what)
+
+    def _welcome(self, member: Member, node: str, weights: Mapping[str, str]) -> None:
+        """A process that is new, or back, is ready; one with other weights gets no work."""
+        for name, digest in weights.items():
+            if digest != self._facts[name].weights_sha256:
+                _log.warning(
+                    "encoder %s: a node that joined holds other weights (%s, wanted %s), its "
+                    "process is left out; give all nodes the same file",
+                    name,
+                    digest[:12],
+                    self._facts[name].weights_sha256[:12],
+                )
+                self.encoders.remove(member)
+                if not self.encoders:
+                    raise ConfigError(
+                        f"encoder {name}: no node is left that holds its weights; give all nodes "
+                        "the same file, and the same command finishes what is missing"
+                    )
+                return
+        member.suspect, member.node = False, node
 
     def _start_over(self, what: "Job | _Batch | _Ping") -> None:
         """A node took pixels or vectors with it: their slides begin again."""

@@ -1,10 +1,12 @@
 """Ray actors of the plain classes in `actors`, and what is in flight on each."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
 from histo_ray.cluster.meter import Spent
@@ -39,6 +41,9 @@ class Member:
     suspect: bool = False
     """Whether a call on it was lost and it has not answered since: calls would fail at once."""
 
+    since: float = field(default_factory=time.monotonic)
+    """time.monotonic() when it was asked for."""
+
     @property
     def has_room(self) -> bool:
         """Whether it takes another call."""
@@ -50,26 +55,29 @@ class Member:
 
 
 def start_readers(
-    config: RunSettings, workers: Workers, kind: type[Writer] | None = None
+    config: RunSettings, workers: Workers, kind: type[Writer] | None = None, node_id: str = ""
 ) -> list[Member]:
-    """Start the reader actors, spread over the nodes.
+    """Start the reader actors, spread over the nodes or on one.
 
     Args:
         config: The run.
         workers: How many, and which share of the cluster each has.
         kind: Their class; None: readers of slides.
+        node_id: Where, if there is room; empty: spread.
     """
     actor = ray.remote(kind or Reader).options(
         num_cpus=workers.reader_cpus,
         max_restarts=-1,
         max_task_retries=0,
-        scheduling_strategy="SPREAD",
+        scheduling_strategy=_place(node_id),
     )
     return [Member(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
 
 
-def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Workers) -> list[Member]:
-    """Start the encoder actors, spread over the nodes."""
+def start_encoders(
+    config: RunSettings, specs: list[EncoderSpec], workers: Workers, node_id: str = ""
+) -> list[Member]:
+    """Start the encoder actors, spread over the nodes, or on one if there is room."""
     runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
     actor = ray.remote(EncoderWorker).options(
         num_cpus=workers.encoder_cpus,
@@ -77,12 +85,17 @@ def start_encoders(config: RunSettings, specs: list[EncoderSpec], workers: Worke
         max_concurrency=1 if workers.encoder_gpus else BATCHES_AT_ONCE,
         max_restarts=-1,
         max_task_retries=0,
-        scheduling_strategy="SPREAD",
+        scheduling_strategy=_place(node_id),
         **runtime,
     )
     queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
     return [Member(handle, queue=queue) for handle in handles]
+
+
+def _place(node_id: str) -> Any:
+    """Ray's word for where an actor starts; should its node be lost, any other one does."""
+    return NodeAffinitySchedulingStrategy(node_id, soft=True) if node_id else "SPREAD"
 
 
 def original_error(error: RayTaskError) -> Exception:

@@ -1,7 +1,7 @@
 """How many readers and encoder workers a cluster gets, and which share of it each. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
@@ -49,8 +49,8 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
     """Share out a cluster.
 
     With GPUs: one encoder worker a GPU, and a reader on every other core. Without: one encoder
-    worker a node (one copy of the weights), with a thread a core, and as many readers as cores,
-    which run at lower priority in the gaps.
+    worker with a thread a core on the smallest node (one copy of the weights), as many of that size
+    as larger ones hold, and as many readers as cores, which run at lower priority in the gaps.
 
     Raises:
         ConfigError: A GPU was asked for and there is none; or there is no CPU.
@@ -75,10 +75,11 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         )
     else:
         working = [node for node in nodes if node.cpus >= 1]
-        encoders = config.encoder_workers or len(working)
-        readers = config.readers or cpus
         smallest = int(min(node.cpus for node in working))
-        threads = config.encoder_threads or max(1, smallest * len(working) // encoders)
+        whole = sum(int(node.cpus) // smallest for node in working)
+        encoders = config.encoder_workers or whole
+        readers = config.readers or cpus
+        threads = config.encoder_threads or max(1, smallest * whole // encoders)
         batch_size = config.batch_size or BATCH_A_THREAD * threads
         half = cpus / 2
         reader_cpus, encoder_cpus = min(1.0, half / readers), min(float(threads), half / encoders)
@@ -95,10 +96,35 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
             batch_size,
             0,
         )
-    block_bytes = batch_size * config.tile_px**2 * 3
+    return replace(workers, blocks_in_flight=blocks_in_flight(nodes, workers, config))
+
+
+def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSettings) -> int:
+    """Blocks of pixels that keep all processes at work, as far as the object stores hold them."""
+    block_bytes = workers.batch_size * config.tile_px**2 * 3
     room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
     wanted = 2 * workers.readers + 4 * workers.encoders
-    return Workers(**{**workers.__dict__, "blocks_in_flight": max(2, min(wanted, room))})
+    return max(2, min(wanted, room))
+
+
+def share_of_newcomer(node: Node, workers: Workers, config: RunSettings) -> Workers:
+    """The processes of a node that joins in mid-run, each like those that are there already.
+
+    Encoders stay on the kind of device that the run began with. A number that the settings state
+    is of the whole run, which has them already.
+    """
+    if workers.encoder_gpus:
+        encoders = int(node.gpus / workers.encoder_gpus)
+        spare = READERS_PER_GPU_NODE_SPARE_CORES if node.gpus else 0
+        readers = int(node.cpus) - spare
+    else:
+        encoders = int(node.cpus) // workers.threads or int(node.cpus >= 1)
+        readers = int(node.cpus)
+    return replace(
+        workers,
+        readers=0 if config.readers else max(0, readers),
+        encoders=0 if config.encoder_workers else encoders,
+    )
 
 
 def _fit(nodes: Sequence[Node], total: float, largest: float) -> float:

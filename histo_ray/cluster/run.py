@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.growth import Recruiter
 from histo_ray.cluster.observer import Observer
 from histo_ray.cluster.pipeline import PING_S, Pipeline
 from histo_ray.cluster.pool import Member, original_error, start_encoders, start_readers
@@ -131,6 +132,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
                 readers = start_readers(config, workers)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
                 counts = pipeline.counts
+                pipeline.recruit = Recruiter(config, specs, nodes).look
                 with observer.watch(pipeline, workers, nodes, report):
                     pipeline.run(agenda.todo, recorder.add)
         state = "finished"

@@ -16,6 +16,8 @@ class Process(Protocol):
     """Ray's id of the node that it is on."""
     spent: dict[str, Spent]
     """By kind of call: plan, read, commit or encode."""
+    since: float
+    """time.monotonic() when it was asked for."""
 
 
 def measure_load(
@@ -34,8 +36,8 @@ def measure_load(
         tiles=counts.tiles_encoded,
         cores=int(sum(node.cpus for node in nodes)),
         gpus=workers.encoders * workers.encoder_gpus,
-        readers=len(readers),
-        encoders=len(encoders),
+        readers=mean_number(readers, counts),
+        encoders=mean_number(encoders, counts),
         threads=workers.threads,
         plan=add_up(readers, "plan"),
         read=add_up(readers, "read"),
@@ -43,6 +45,15 @@ def measure_load(
         encode=add_up(encoders, "encode"),
         blocks_waiting=counts.block_seconds / work_s if work_s > 0 else 0.0,
     )
+
+
+def mean_number(processes: Sequence[Process], counts: Counts) -> float:
+    """How many processes a run had on average; those that joined later count for what was left."""
+    work_s = counts.ended - counts.began
+    if work_s <= 0:
+        return len(processes)
+    spans = (counts.ended - max(process.since, counts.began) for process in processes)
+    return sum(max(0.0, span) for span in spans) / work_s
 
 
 class Busy(NamedTuple):

@@ -105,8 +105,8 @@ def workers(gpus: float = 0.5) -> Workers:
     return Workers(3, 1, 0, 4, 0, gpus, 2, 128, 9)
 
 
-def process(node: str, **spent: Spent) -> Any:
-    return SimpleNamespace(node=node, spent=spent)
+def process(node: str, since: float = 0.0, **spent: Spent) -> Any:
+    return SimpleNamespace(node=node, spent=spent, since=since)
 
 
 def test_the_load_is_what_all_processes_told() -> None:
@@ -124,6 +124,13 @@ def test_the_load_is_what_all_processes_told() -> None:
     assert load.gpu_busy == pytest.approx(80 / (2 * 50))
     assert load.cores_busy == pytest.approx((36 + 96) / (12 * 50))
     assert load.storage_wait == pytest.approx(10 / 60)
+
+
+def test_a_process_that_joined_late_counts_for_what_was_left() -> None:
+    readers = [process("n1", read=Spent(40)), process("n2", since=45, read=Spent(10))]
+    load = measure_load(Counts(1, began=5, ended=55), readers, [], workers(), NODES, 2)
+    assert load.readers == pytest.approx(1.2)
+    assert load.reader_busy == pytest.approx(50 / (50 + 10))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histo_ray.cluster.resources import Node, Workers, plan_workers
+from histo_ray.cluster.resources import Node, Workers, plan_workers, share_of_newcomer
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
 
@@ -85,3 +85,31 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 def test_a_cluster_without_cpus_is_told() -> None:
     with pytest.raises(ConfigError, match="offers no CPU"):
         plan_workers([Node(0, 0, GIB)], config())
+
+
+def test_a_large_node_beside_a_small_one_is_used_whole() -> None:
+    workers = plan_workers([Node(16, 0, 40 * GIB), Node(4, 0, 10 * GIB)], config())
+    assert (workers.encoders, workers.threads, workers.readers) == (5, 4, 20)
+
+
+@pytest.mark.parametrize(
+    ("node", "gpus", "settings", "readers", "encoders"),
+    [
+        pytest.param(Node(8, 0, GIB), False, {}, 8, 2, id="cores"),
+        pytest.param(Node(2, 0, GIB), False, {}, 2, 1, id="fewer cores than an encoder's threads"),
+        pytest.param(Node(0, 0, GIB), False, {}, 0, 0, id="no core"),
+        pytest.param(Node(8, 2, GIB), False, {}, 8, 2, id="a GPU where the run is on cores"),
+        pytest.param(Node(8, 2, GIB), True, {}, 7, 2, id="GPUs"),
+        pytest.param(Node(8, 0, GIB), True, {}, 8, 0, id="cores where the run is on GPUs"),
+        pytest.param(Node(8, 0, GIB), False, {"readers": 3}, 0, 2, id="readers counted"),
+        pytest.param(Node(8, 0, GIB), False, {"encoder_workers": 1}, 8, 0, id="encoders counted"),
+    ],
+)
+def test_a_node_that_joins_gets_processes_like_those_that_are_there(
+    node: Node, gpus: bool, settings: dict[str, int], readers: int, encoders: int
+) -> None:
+    asked = config(**settings)
+    workers = plan_workers([Node(4, float(gpus), GIB)], asked)
+    share = share_of_newcomer(node, workers, asked)
+    assert (share.readers, share.encoders) == (readers, encoders)
+    assert (share.reader_cpus, share.threads) == (workers.reader_cpus, workers.threads)
