@@ -90,7 +90,7 @@ class RayCluster:
             *("--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard_port}"),
             *(f"--num-cpus={cpus}", "--include-dashboard=true"),
         )
-        self._wait_for(1)
+        self._wait_for("head")
 
     def add(self, cpus: int = 1, gpus: int = 0, *, wait: bool = True) -> RayNode:
         """A node more."""
@@ -101,7 +101,6 @@ class RayCluster:
             namespace = f"{self.bridge}-{name}"
             ip = self.ip.rpartition(".")[0] + f".{self.started % 250 + 2}"
             join_network(namespace, self.bridge, ip)
-        before = len(self.alive_nodes())
         node = self._start(
             name,
             *(f"--address={self.address}", f"--node-ip-address={ip}"),
@@ -110,7 +109,7 @@ class RayCluster:
         )
         self.workers.append(node)
         if wait:
-            self._wait_for(before + 1)
+            self._wait_for(name)
         return node
 
     def remove(self, node: RayNode) -> None:
@@ -129,11 +128,11 @@ class RayCluster:
             self.head = None
 
     def alive_nodes(self) -> list[str]:
-        """Ray's ids of the nodes that Ray holds for alive."""
+        """Names of the nodes that Ray holds for alive."""
         code = (
             "import sys; from ray._raylet import GcsClient\n"
             "for n in GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5).values():\n"
-            "    print(n.node_id.hex()) if n.state == 0 else None"
+            "    print(n.node_name) if n.state == 0 else None"
         )
         told = subprocess.run(
             [sys.executable, "-c", code, self.address],
@@ -145,7 +144,7 @@ class RayCluster:
 
     def _start(self, name: str, *arguments: str, namespace: str = "") -> RayNode:
         log = self.folder / f"{name}.log"
-        command = [str(BIN / "ray"), "start", "--block", *arguments]
+        command = [str(BIN / "ray"), "start", "--block", f"--node-name={name}", *arguments]
         command += [f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats"]
         if namespace:
             command = ["ip", "netns", "exec", namespace, *command]
@@ -159,14 +158,14 @@ class RayCluster:
             )
         return RayNode(name, process, log, namespace)
 
-    def _wait_for(self, count: int) -> None:
+    def _wait_for(self, name: str) -> None:
         deadline = time.monotonic() + START_S
-        while len(self.alive_nodes()) < count:
+        while name not in self.alive_nodes():
             for node in (self.head, *self.workers):
                 if node and not node.alive:
                     raise RuntimeError(f"{node.name} ended: {node.log.read_text()[-2000:]}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no {count} nodes after {START_S} s")
+                raise RuntimeError(f"node {name} has not joined after {START_S} s")
             time.sleep(0.2)
 
 
