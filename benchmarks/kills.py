@@ -1,10 +1,10 @@
 """Random kills in runs on a cluster of three nodes: `python -m benchmarks.kills [--kills N]`.
 
 A head that gives no CPU and two nodes of one CPU each, with network addresses of their own where
-this machine allows. Each trial extracts the same slides into a new store, kills one thing at a random
-moment of the work, replaces a node or the whole cluster if that is what died, and runs the same
-command again. Every vector must then be that of an undisturbed run, bit by bit. One line of JSON a
-trial on stdout; a Markdown table of all at the end on stderr. `--first` goes on where a run ended.
+this machine allows. Each trial extracts the same slides into a new store, kills one thing at a
+random moment of the work, replaces a node or the whole cluster if that is what died, and runs the
+same command again. Every vector must then be that of an undisturbed run, bit by bit. One line of
+JSON a trial on stdout; a Markdown table at the end on stderr. `--first` goes on where a run ended.
 """
 
 import argparse
@@ -33,6 +33,7 @@ ENCODER = "random:resnet18?seed=0"
 NODES = 2
 SLIDES = 6
 TRIAL_S = 300
+WORKERS = "Reader", "EncoderWorker"
 ROUND = (
     *("reader", "encoder", "node", "driver", "reader"),
     *("encoder", "node", "driver", "node", "head"),
@@ -118,8 +119,10 @@ def start(cluster: RayCluster) -> None:
         cluster.add()
 
 
-def run(cluster: RayCluster, manifest: Path, store: Path) -> "subprocess.Popen[str]":
-    """The command as a person types it."""
+def run(
+    cluster: RayCluster, manifest: Path, store: Path, **changes: str | int
+) -> "subprocess.Popen[str]":
+    """The command as a person types it; `changes` are flags."""
     flags = {
         "manifest": manifest,
         "store": store,
@@ -129,6 +132,7 @@ def run(cluster: RayCluster, manifest: Path, store: Path) -> "subprocess.Popen[s
         "device": "cpu",
         "encoder-threads": 1,
         "address": cluster.address,
+        **changes,
     }
     command = [str(BIN / "histo-ray"), "extract"]
     for name, value in flags.items():
@@ -222,7 +226,7 @@ def kill(
         node = chance.choice(cluster.workers)
         titles = sorted(title_of(child) for child in tree(node))
         node.kill()
-        return ", ".join(title for title in titles if "." in title) or "idle"
+        return ", ".join(title for title in titles if title.startswith(WORKERS)) or "idle"
     found = processes({"reader": "ray::Reader", "encoder": "ray::EncoderWorker"}[kind])
     if not found:
         return "nothing there"

@@ -1,7 +1,7 @@
 """Wait until a Ray cluster is as large as asked for, then run a job file on it.
 
-`python infra/with_nodes.py --cpus 64 --gpus 2 jobs/extract.py run.toml`. A run shares its work out
-among the nodes that are there when it begins; a cluster that grows on demand begins with none. With
+`python infra/with_nodes.py --cpus 64 --gpus 2 jobs/extract.py run.toml`. A run begins with the
+nodes that are there, and a cluster that grows on demand begins with none. With
 --cpus or --gpus the autoscaler is told to start that many, and told to let go when the job ends.
 The cluster is the one that this Ray job runs in, or that `RAY_ADDRESS` names.
 """

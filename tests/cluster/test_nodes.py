@@ -1,0 +1,145 @@
+"""Nodes join and leave in mid-run, on a cluster of several raylets with addresses of their own."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import kills
+from benchmarks.raylets import BIN, RayCluster, RayNode, ray_cluster
+from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_tables import list_runs
+from histo_ray.store.store import open_store
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+TRIAL_S = 300
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    """A head that gives no CPU."""
+    with ray_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        cluster.start_head()
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kills.write_slides(tmp_path_factory.mktemp("slides"))
+
+
+@pytest.fixture
+def one_node(cluster: RayCluster) -> Iterator[RayNode]:
+    """The only node of the cluster that gives a CPU; others of the test leave with it."""
+    yield cluster.add()
+    for node in list(cluster.workers):
+        cluster.remove(node)
+
+
+def await_that(is_so: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + TRIAL_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def titles(node: RayNode) -> list[str]:
+    return [kills.title_of(process) for process in kills.tree(node)]
+
+
+def last_record(store: Path) -> RunRecord:
+    (record,) = list_runs(str(store), 1).records
+    return record
+
+
+def test_a_node_that_joins_in_mid_run_encodes_and_one_that_leaves_costs_no_slide(
+    cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    driver = kills.run(cluster, manifest, store)
+    kills.await_work(driver)
+    newcomer = cluster.add()
+    await_that(lambda: driver.poll() is not None or "EncoderWorker.encode" in titles(newcomer))
+    one_node.kill()
+    code, told, _ = kills.watch(driver)
+    assert code == 0, told
+    record = last_record(store)
+    assert (record.nodes, record.encoder_workers, record.deaths >= 1) == (2, 2, True)
+    assert record.outcomes == {"done": kills.SLIDES}
+    assert open_store(str(store)).verify() == (kills.SLIDES, [])
+
+
+@pytest.mark.slow
+def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
+    cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
+) -> None:
+    """Ray only counts the GPU: the encoder finds none and works on the CPU."""
+    gpu_node = cluster.add(cpus=1, gpus=1)
+    driver = kills.run(cluster, manifest, tmp_path / "store", device="auto", readers=2)
+    kills.await_work(driver)
+    seen = {name.partition(".")[0] for name in titles(one_node)}
+    assert any(name.startswith("EncoderWorker") for name in titles(gpu_node))
+    assert "EncoderWorker" not in seen
+    assert "Reader" in seen
+    code, told, _ = kills.watch(driver)
+    assert code == 0, told
+
+
+@pytest.mark.slow
+def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
+    cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    driver = kills.run(cluster, manifest, store)
+    await_that(lambda: list(store.glob("embeddings/*/*/*.parquet")))
+    assert cluster.head
+    cluster.head.kill()
+    code, told, _ = kills.watch(driver)
+    assert code == 2, told
+    assert "the Ray cluster is gone" in told
+    cluster.stop()
+    cluster.start_head()
+    cluster.add()
+    assert kills.watch(kills.run(cluster, manifest, store))[0] == 0
+    assert open_store(str(store)).verify() == (kills.SLIDES, [])
+
+
+@pytest.mark.slow
+def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
+    cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
+) -> None:
+    cluster.add()
+    store = tmp_path / "store"
+    (tmp_path / "run.toml").write_text(
+        f'manifest = "{manifest}"\nstore = "{store}"\nencoder = ["{kills.ENCODER}"]\n'
+        'tile_px = 64\nbatch_size = 16\ndevice = "cpu"\nencoder_threads = 1\n'
+    )
+    job = Path(__file__).resolve().parents[2] / "jobs/extract.py"
+    submit = [str(BIN / "ray"), "job", "submit", "--address", cluster.dashboard]
+    words = ["--working-dir", str(tmp_path), "--", "python", str(job), "run.toml"]
+
+    def ray(*arguments: str) -> str:
+        answer = subprocess.run(
+            [str(BIN / "ray"), "job", *arguments, "--address", cluster.dashboard],
+            env=cluster.environment,
+            capture_output=True,
+            text=True,
+        )
+        return answer.stdout + answer.stderr
+
+    first = [*submit, "--no-wait", "--submission-id", "stopped", *words]
+    subprocess.run(first, env=cluster.environment, check=True, capture_output=True)
+    await_that(lambda: kills.processes("EncoderWorker.encode"))
+    assert "STOPPED" in ray("stop", "stopped") or "stopped" in ray("status", "stopped").lower()
+    await_that(lambda: not kills.processes("EncoderWorker") and not kills.processes("Reader"))
+    assert last_record(store).state == "interrupted"
+    again = subprocess.run(
+        [*submit, *words], env=cluster.environment, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads(last_record(store).model_dump_json())["nodes"] == 3
+    assert open_store(str(store)).verify() == (kills.SLIDES, [])
