@@ -10,8 +10,10 @@ help: ## this text
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready ## make .venv from requirements.lock
+	@$(BIN)/python -m compileall -q histo_ray
 
-# uv is used where it is found; otherwise a private copy goes to .venv-uv.
+# Modules are compiled here once: where PYTHONDONTWRITEBYTECODE is set, every process of Ray would
+# compile torch and Ray anew. uv is used where it is found; otherwise a private copy goes to .venv-uv.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@set -e; uv="$$(command -v uv || true)"; \
 	if [ -z "$$uv" ]; then \
@@ -20,8 +22,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	fi; \
 	[ -x $(BIN)/python ] || $$uv venv -q --python '>=3.11' $(VENV); \
 	echo "setup: installing the packages of requirements.lock into $(VENV)"; \
-	$$uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock; \
-	$$uv pip install -q --python $(BIN)/python --no-deps -e .
+	$$uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; \
+	$$uv pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
 	@touch $@
 
 demo: setup ## the main job on embedded synthetic slides
