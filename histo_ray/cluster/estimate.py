@@ -11,7 +11,7 @@ from ray.util import ActorPool
 
 from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.pipeline import Pipeline
-from histo_ray.cluster.pool import Member, start_encoders, start_readers
+from histo_ray.cluster.pool import Member, dismiss, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.resume import Agenda, plan_agenda
 from histo_ray.cluster.run import load_encoders, resolve_encoders
@@ -149,6 +149,7 @@ def run_plan(
                         undrawn[slide.slide_id] = problem
             facts = load_encoders(encoders)
             seconds = _estimate(planned, readers, encoders, workers, facts)
+            dismiss((*readers, *encoders))
     for row in planned.rows:
         rows[row.slide_id] = row
         if pictures and row.status == "failed":

@@ -23,7 +23,7 @@ from ray.exceptions import (
 from histo_ray.cluster.actors import Piece, SlideFailure
 from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.meter import Answer
-from histo_ray.cluster.pool import Member, original_error
+from histo_ray.cluster.pool import Member, dismiss, original_error
 from histo_ray.cluster.resources import Workers
 from histo_ray.cluster.work import Job, ReadyBlock, SlideWork, drop_stale, pack_batch
 from histo_ray.errors import ConfigError, HistoRayError
@@ -114,6 +114,10 @@ class Pipeline:
                 work.release()
             self.counts.turn(len(self._ready))
             self.report(self.counts)
+
+    def close(self) -> None:
+        """End its processes."""
+        dismiss((*self.readers, *self.encoders))
 
     def join(self, readers: Sequence[Member], encoders: Sequence[Member]) -> None:
         """Take more processes; each gets work once it answers."""

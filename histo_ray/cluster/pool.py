@@ -1,6 +1,7 @@
 """Ray actors of the plain classes in `actors`, and what is in flight on each."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +92,15 @@ def start_encoders(
     queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
     return [Member(handle, queue=queue) for handle in handles]
+
+
+def dismiss(members: Iterable[Member]) -> None:
+    """End the processes at once: what they hold of the cluster is free for the next run.
+
+    Ray would end them only once nobody refers to them, which may be much later.
+    """
+    for member in members:
+        ray.kill(member.handle)
 
 
 def _place(node_id: str) -> Any:

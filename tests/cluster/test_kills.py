@@ -25,7 +25,7 @@ from histo_ray.store.store import open_store
 from histo_ray.types import Slide
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
-SLOW_ENCODER = "random:resnet18?seed=0"
+SLOW_ENCODER = "random:resnet18?seed=0&px=128"
 """Slow enough on small tiles that a process can be caught at work."""
 
 MakeConfig = Callable[..., ExtractConfig]
