@@ -80,6 +80,7 @@ def test_encoders_are_compared_and_a_second_run_computes_nothing(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("shared_ray")
+@pytest.mark.slow
 def test_groups_and_a_given_fold_file_are_kept(
     tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

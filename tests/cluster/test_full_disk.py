@@ -52,6 +52,7 @@ def assert_goes_on(config: ExtractConfig) -> None:
     assert open_store(config.store).verify() == (len(GOOD), [])
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_a_rerun_completes_it(
     disk: SmallDisk,
     cohort: Any,

@@ -126,13 +126,12 @@ def test_a_submitted_extraction_fills_the_store_and_its_log_and_exit_code_come_b
     assert open_store(config.store).verify() == (4, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "labels", "flags"),
     [
         ("expression", "expression.csv", ("--permutations", "100")),
-        pytest.param(
-            "mutation", "mutations.csv", ("--genes", "driven.txt"), marks=pytest.mark.slow
-        ),
+        ("mutation", "mutations.csv", ("--genes", "driven.txt")),
     ],
 )
 def test_a_submitted_evaluation_prints_the_sentence_and_writes_its_tables(

@@ -15,7 +15,7 @@ from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import open_store
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 TRIAL_S = 300
 
 
@@ -74,7 +74,6 @@ def test_a_node_that_joins_in_mid_run_encodes_and_one_that_leaves_costs_no_slide
     assert open_store(str(store)).verify() == (kills.SLIDES, [])
 
 
-@pytest.mark.slow
 def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
@@ -90,7 +89,6 @@ def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
     assert code == 0, told
 
 
-@pytest.mark.slow
 def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +107,6 @@ def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
     assert open_store(str(store)).verify() == (kills.SLIDES, [])
 
 
-@pytest.mark.slow
 def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:

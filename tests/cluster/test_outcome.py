@@ -190,6 +190,7 @@ def test_poisoned_labels_of_a_fold_change_nothing_that_judges_it(
     ).any()
 
 
+@pytest.mark.slow
 def test_mutations_are_judged_by_logistic_regression_and_by_attention(place: Path) -> None:
     config = mutation(
         place, genes=str(_genes(place, "TP53")), head=("logistic", "mil"), repeats=1,
@@ -237,6 +238,7 @@ def test_an_encoder_that_the_store_lacks_is_named_beside_those_that_it_has(place
         run_outcome(mutation(place, encoder=("resnet50",)))
 
 
+@pytest.mark.slow
 def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(
     place: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_vectors_are_those_of_the_plain_network(
     np.testing.assert_allclose(vectors, expected, atol=2e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_every_table_entry_builds_with_its_own_arguments_and_gives_its_dim() -> None:
     for spec in list_encoders():
         if spec.architecture.startswith("hf-hub:"):
