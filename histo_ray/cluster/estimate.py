@@ -14,8 +14,9 @@ from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import Member, dismiss, start_encoders, start_readers
 from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.resume import Agenda, plan_agenda
-from histo_ray.cluster.run import load_encoders, resolve_encoders
+from histo_ray.cluster.run import resolve_encoders
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.start import load_encoders
 from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
@@ -147,8 +148,8 @@ def run_plan(
                 for slide, problem in zip(planned.slides, answers, strict=True):
                     if problem:
                         undrawn[slide.slide_id] = problem
-            facts = load_encoders(encoders)
-            seconds = _estimate(planned, readers, encoders, workers, facts)
+            loaded, facts = load_encoders(encoders)
+            seconds = _estimate(planned, readers, loaded, workers, facts)
             dismiss((*readers, *encoders))
     for row in planned.rows:
         rows[row.slide_id] = row

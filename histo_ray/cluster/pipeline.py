@@ -232,9 +232,12 @@ class Pipeline:
             except _LOST:
                 self._start_over(what)
             except RayTaskError as error:
-                if not isinstance(error.cause, _LOST):
+                if isinstance(what, _Ping):
+                    self._leave_out(member, original_error(error))
+                elif isinstance(error.cause, _LOST):
+                    self._start_over(what)
+                else:
                     raise original_error(error) from None
-                self._start_over(what)
             else:
                 if isinstance(what, _Ping):
                     self._welcome(member, *value)
@@ -348,22 +351,26 @@ class Pipeline:
     def _welcome(self, member: Member, node: str, weights: Mapping[str, str]) -> None:
         """A process that is new, or back, is ready; one with other weights gets no work."""
         for name, digest in weights.items():
-            if digest != self._facts[name].weights_sha256:
-                _log.warning(
-                    "encoder %s: a node that joined holds other weights (%s, wanted %s), its "
-                    "process is left out; give all nodes the same file",
-                    name,
-                    digest[:12],
-                    self._facts[name].weights_sha256[:12],
+            wanted = self._facts[name].weights_sha256
+            if digest != wanted:
+                self._leave_out(
+                    member,
+                    ConfigError(
+                        f"encoder {name}: other weights ({digest[:12]}, wanted {wanted[:12]}); "
+                        "give all nodes the same file"
+                    ),
                 )
-                self.encoders.remove(member)
-                if not self.encoders:
-                    raise ConfigError(
-                        f"encoder {name}: no node is left that holds its weights; give all nodes "
-                        "the same file, and the same command finishes what is missing"
-                    )
                 return
         member.suspect, member.node = False, node
+
+    def _leave_out(self, member: Member, why: Exception) -> None:
+        """Go on without a process that is of no use; that it was the last one ends the run."""
+        team = self.encoders if member in self.encoders else self.readers
+        team.remove(member)
+        if not team:
+            raise why
+        _log.warning("run: a node's process is left out, the others go on: %s", why)
+        dismiss([member])
 
     def _start_over(self, what: "Job | _Batch | _Ping") -> None:
         """A node took pixels or vectors with it: their slides begin again."""

@@ -1,51 +1,38 @@
 """A whole extraction: manifest and encoders in, partitions and a run table out."""
 
-import logging
 import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import ray
-from ray.exceptions import RayActorError, RayTaskError
-
 from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.growth import Recruiter
 from histo_ray.cluster.observer import Observer
-from histo_ray.cluster.pipeline import PING_S, Pipeline
-from histo_ray.cluster.pool import Member, original_error, start_encoders, start_readers
-from histo_ray.cluster.resources import Workers, plan_workers
+from histo_ray.cluster.pool import start_readers
+from histo_ray.cluster.resources import plan_workers
 from histo_ray.cluster.resume import plan_agenda
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, HistoRayError, StoreError
+from histo_ray.errors import ConfigError, StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.run_record import RunRecord, State
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
-from histo_ray.types import EncoderFacts, RunRow
+from histo_ray.types import RunRow
 
 SAVE_EVERY_S = 60.0
 """The run table is written this often, so that a killed driver leaves most of it."""
-
-LOAD_TRIES = 3
-"""So often a worker's process may die while loading."""
-RETURN_S = 120
-"""Most seconds that Ray gets to start a dead worker's process anew."""
-PATIENCE_S = 120
-"""Between words on encoders that are still not loaded."""
-
-_log = logging.getLogger(__name__)
 
 Report = Callable[[Counts], None]
 
@@ -144,91 +131,6 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
 def name_run() -> str:
     """A run's name: when it began, and a few random digits."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + secrets.token_hex(3)
-
-
-def start_pipeline(
-    config: RunSettings,
-    specs: Sequence[EncoderSpec],
-    workers: Workers,
-    store: Store,
-    run_id: str,
-    readers: list[Member],
-) -> Pipeline:
-    """Start the encoders beside `readers`, and load them.
-
-    Raises:
-        ConfigError: Weights that cannot be had, or that the store knows otherwise by that name.
-    """
-    encoders = start_encoders(config, list(specs), workers)
-    facts = load_encoders(encoders)
-    for about in facts:
-        store.check_encoder(about)
-    for member in (*readers, *encoders):
-        member.node = ray.get(member.handle.node.remote())
-    return Pipeline(readers, encoders, {about.name: about for about in facts}, workers, run_id)
-
-
-def load_encoders(encoders: Sequence[Member]) -> list[EncoderFacts]:
-    """Have every worker load its encoders; what they say of them.
-
-    Raises:
-        ConfigError: Weights that cannot be had, or workers that disagree on them.
-        HistoRayError: A worker's process dies whenever it loads them.
-    """
-    answers = _load_all(encoders)
-    first = answers[0]
-    for other in answers[1:]:
-        for a, b in zip(first, other, strict=True):
-            if a.weights_sha256 != b.weights_sha256:
-                raise ConfigError(
-                    f"encoder {a.name}: nodes hold different weights ({a.weights_sha256[:12]}, "
-                    f"{b.weights_sha256[:12]}); give all nodes the same file"
-                )
-    return first
-
-
-def _load_all(encoders: Sequence[Member]) -> list[list[EncoderFacts]]:
-    """The answers, in the order of the workers; one whose process died is asked again."""
-    answers: dict[Member, list[EncoderFacts]] = {}
-    calls = {member.handle.load.remote(): (member, 1) for member in encoders}
-    began, told = time.monotonic(), 0
-    while calls:
-        done, _ = ray.wait(list(calls), timeout=PATIENCE_S)
-        for call in done:
-            member, tries = calls.pop(call)
-            try:
-                answers[member] = ray.get(call)
-            except RayTaskError as error:
-                raise original_error(error) from None
-            except RayActorError as error:
-                if tries >= LOAD_TRIES:
-                    raise HistoRayError(
-                        f"encoder: its process died {tries} times while loading "
-                        f"({str(error).splitlines()[0]}); is there enough memory? see Ray's logs"
-                    ) from None
-                _await_return(member)
-                calls[member.handle.load.remote()] = member, tries + 1
-        waited = int(time.monotonic() - began)
-        if calls and waited >= told + PATIENCE_S:
-            told = waited
-            _log.warning(
-                "encoders: not all loaded after %d s; weights are being fetched, or the cluster "
-                "has no room for them (ray status tells)",
-                waited,
-            )
-    return [answers[member] for member in encoders]
-
-
-def _await_return(member: Member) -> None:
-    """Wait until a worker whose process died is there again, or has had time enough."""
-    deadline = time.monotonic() + RETURN_S
-    while time.monotonic() < deadline:
-        try:
-            ray.get(member.handle.node.remote())
-        except RayActorError:
-            time.sleep(PING_S)
-        else:
-            return
 
 
 class Recorder:

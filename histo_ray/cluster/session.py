@@ -3,6 +3,8 @@
 import logging
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +31,8 @@ STARTS = 3
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     """Be connected to Ray; a cluster that this call started ends with it.
 
+    Within it SIGTERM, as `ray job stop` and SLURM send it, is what Ctrl-C is: KeyboardInterrupt.
+
     Args:
         address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
             `auto` joins a running one, `ray://host:port` goes through Ray Client.
@@ -45,10 +49,16 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
+    before = signal.getsignal(signal.SIGTERM)
     _connect(address, cpus)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:  # Ray has put its own handler there, which leaves no time to write the run table
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield cluster_nodes()
     finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
         ray.shutdown()
         if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
             del os.environ[_TOKENS[0]]

@@ -24,9 +24,9 @@ from histo_ray.cluster.run import (
     RunSummary,
     name_run,
     resolve_encoders,
-    start_pipeline,
 )
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import TileSetConfig
 from histo_ray.errors import ConfigError
