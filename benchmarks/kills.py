@@ -29,7 +29,7 @@ from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
 from histo_ray.synth.scene import SlidePlan
 from histo_ray.synth.slide import write_slide
 
-ENCODER = "random:resnet18?seed=0"
+ENCODER = "random:resnet18?seed=0&px=128"
 NODES = 2
 SLIDES = 6
 TRIAL_S = 300

@@ -32,3 +32,7 @@ class SlideError(HistoRayError):
 
     def __str__(self) -> str:
         return f"slide {self.slide_id!r}: {self.problem}"
+
+
+class ClusterLostError(HistoRayError):
+    """The head of the Ray cluster no longer answers."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from histo_ray._version import __version__
 from histo_ray.cli.printable import one_line
-from histo_ray.errors import HistoRayError
+from histo_ray.errors import ClusterLostError, HistoRayError
 
 VERBS = {
     "demo": "the main job on embedded synthetic slides, offline, on this machine",
@@ -70,7 +70,9 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except HistoRayError as error:
-        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr)
+        print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr, flush=True)
+        if is_program and isinstance(error, ClusterLostError):
+            os._exit(NOT_STARTED)  # Ray would wait for its head, then choose another code
         return NOT_STARTED
     except KeyboardInterrupt:
         print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from histo_ray.cluster.head import head_answers
 from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import start_encoders, start_readers
 from histo_ray.cluster.resources import Node, blocks_in_flight, share_of_newcomer
@@ -42,7 +43,7 @@ class Recruiter:
             return
         self._looked = time.monotonic()
         known = {node.node_id for node in self._nodes}
-        for node in cluster_nodes():
+        for node in cluster_nodes() if head_answers() else ():
             if node.node_id not in known:
                 self._nodes.append(node)
                 self._recruit(node, pipeline)

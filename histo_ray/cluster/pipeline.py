@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import ray
 from ray.exceptions import (
@@ -115,7 +115,10 @@ class Pipeline:
             self.counts.turn(len(self._ready))
             self.report(self.counts)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End its processes."""
         dismiss((*self.readers, *self.encoders))
 

@@ -10,6 +10,7 @@ from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
+from histo_ray.cluster.head import head_answers
 from histo_ray.cluster.meter import Spent
 from histo_ray.cluster.resources import Workers
 from histo_ray.config import RunSettings
@@ -99,8 +100,9 @@ def dismiss(members: Iterable[Member]) -> None:
 
     Ray would end them only once nobody refers to them, which may be much later.
     """
-    for member in members:
-        ray.kill(member.handle)
+    if head_answers():  # else Ray would wait for it
+        for member in members:
+            ray.kill(member.handle)
 
 
 def _place(node_id: str) -> Any:

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +120,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
                 counts = pipeline.counts
                 pipeline.recruit = Recruiter(config, specs, nodes).look
-                with closing(pipeline), observer.watch(pipeline, workers, nodes, report):
+                with pipeline, observer.watch(pipeline, workers, nodes, report):
                     pipeline.run(agenda.todo, recorder.add)
         state = "finished"
     except KeyboardInterrupt:

@@ -3,20 +3,20 @@
 import logging
 import os
 import secrets
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from histo_ray.cluster.resources import Node
-from histo_ray.errors import ConfigError
+from histo_ray.errors import ClusterLostError, ConfigError
 
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers run our interpreter as it is
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+
+from histo_ray.cluster.head import watch_head
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""
@@ -31,7 +31,7 @@ STARTS = 3
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     """Be connected to Ray; a cluster that this call started ends with it.
 
-    Within it SIGTERM, as `ray job stop` and SLURM send it, is what Ctrl-C is: KeyboardInterrupt.
+    Within it SIGTERM is what Ctrl-C is, and a head that is lost is told (`watch_head`).
 
     Args:
         address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
@@ -49,17 +49,17 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    before = signal.getsignal(signal.SIGTERM)
     _connect(address, cpus)
-    is_main = threading.current_thread() is threading.main_thread()
-    if is_main:  # Ray has put its own handler there, which leaves no time to write the run table
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    there = True
     try:
-        yield cluster_nodes()
+        with watch_head():
+            yield cluster_nodes()
+    except ClusterLostError:
+        there = False
+        raise
     finally:
-        if is_main:
-            signal.signal(signal.SIGTERM, before)
-        ray.shutdown()
+        if there:  # else Ray would wait for it
+            ray.shutdown()
         if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
             del os.environ[_TOKENS[0]]
 

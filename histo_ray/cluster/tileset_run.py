@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +90,7 @@ def extract_tilesets(
                 readers = start_readers(config, workers, TileSetReader)
                 pipeline = start_pipeline(config, specs, workers, store, run_id, readers)
                 counts = pipeline.counts
-                with closing(pipeline), observer.watch(pipeline, workers, nodes, report):
+                with pipeline, observer.watch(pipeline, workers, nodes, report):
                     pipeline.run(todo, recorder.add)
         state = "finished"
     except KeyboardInterrupt:

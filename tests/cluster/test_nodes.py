@@ -109,7 +109,8 @@ def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
     cluster.head.kill()
     code, told, _ = kills.watch(driver)
     assert code == 2, told
-    assert "the Ray cluster is gone" in told
+    assert "start the cluster again, and the same command finishes" in told
+    assert last_record(store).state == "stopped"
     cluster.stop()
     cluster.start_head()
     cluster.add()
