@@ -29,6 +29,7 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
         "encode_s": encode_s,
         "tiles_per_s": counts.tiles_encoded / encode_s,
         "run_s": summary.seconds,
+        "work_s": summary.record.work_s,
         "deaths": counts.deaths,
     }
 

@@ -1,0 +1,142 @@
+"""Whole runs against other tools: `python -m benchmarks.peers --tool NAME=PYTHON ... --slide FILE`.
+
+From opening one slide to vectors on disk, with a network that costs next to nothing, so that
+reading decides, and with ResNet-18 with random weights. Each tool has its own environment (`--tool
+lazyslide=/somewhere/bin/python`), finds tissue its own way, and gets two loader processes and two
+threads. All take turns, round by round. JSON on stdout, a table on stderr.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.__main__ import describe_machine
+from benchmarks.bench import Options, ask_module, make_runs, run_settings, write_manifest
+
+NETWORKS = {
+    "free": "random:test_resnet?seed=0&px=32",
+    "resnet18": "random:resnet18?seed=0&px=224",
+}
+"""Ours: the smallest network at hand, which is dearer than the peers' slice of pixels; the same."""
+GOALS = {"free": 5.0, "resnet18": 2.2}
+TOOLS = ("lazyslide", "slide2vec", "tiatoolbox")
+THREADS = WORKERS = 2
+LIMIT_S = 900
+OURS = "histo_ray"
+
+
+def main() -> None:
+    """Run all tools in turn."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tool", action="append", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--slide", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--network", action="append", choices=sorted(NETWORKS))
+    args = parser.parse_args()
+    pythons = dict(text.split("=", 1) for text in args.tool)
+    unknown = sorted(set(pythons) - set(TOOLS))
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: unknown, wanted {', '.join(TOOLS)}")
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="histo-ray-peers-") as folder:
+        options = Options(folder=Path(folder))
+        manifest = write_manifest(options.fresh("manifest.csv"), [args.slide])
+        for number in range(args.rounds):
+            for network in args.network or NETWORKS:
+                answers = {OURS: run_ours(options, manifest, network)}
+                for name, python in pythons.items():
+                    answers[name] = run_peer(options, name, python, args.slide, network)
+                for name, answer in answers.items():
+                    rows.append({"round": number, "network": network, "tool": name, **answer})
+                    print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        bounds = {name: bound(manifest, name) for name in args.network or NETWORKS}
+    ratios = {network: ratio(rows, network) for network in bounds}
+    print(
+        json.dumps(
+            {"machine": describe_machine(), "bounds": bounds, "ratios": ratios, "runs": rows},
+            indent=1,
+        )
+    )
+    print(table(rows, bounds, ratios), file=sys.stderr)
+
+
+def run_ours(options: Options, manifest: Path, network: str) -> dict[str, Any]:
+    """One run of this library, Ray and all."""
+    settings = run_settings(options, manifest, [NETWORKS[network]])
+    (run,), command_s = make_runs(options, [settings])
+    return {
+        "tiles": run["tiles"],
+        "extract_s": run["work_s"],
+        "tiles_per_s": run["tiles"] / run["work_s"],
+        "command_s": command_s,
+    }
+
+
+def run_peer(options: Options, name: str, python: str, slide: Path, network: str) -> dict[str, Any]:
+    """One run of another tool; what went wrong, if it did."""
+    out = options.fresh(name)
+    out.mkdir()
+    driver = Path(__file__).with_name(f"drive_{name}.py")
+    command = [python, str(driver), slide, network, out, THREADS, WORKERS]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    if done.returncode:
+        return {"problem": done.stderr.strip().splitlines()[-1:]}
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    answer["tiles_per_s"] = answer["tiles"] / answer["extract_s"]
+    answer["command_s"] = answer["load_s"] + answer["extract_s"]
+    return answer
+
+
+def bound(manifest: Path, network: str) -> float:
+    """Tiles/s that the CPU seconds of reading and encoding allow on the cores together."""
+    cores = os.cpu_count() or 1
+    read = ask_module("benchmarks.read_cost", manifest, 256)["cpu_s_per_tile"]
+    encode = ask_module("benchmarks.bare_loop", NETWORKS[network], 32, 6, cores)
+    return float(cores / (read + encode["cpu_s_per_image"]))
+
+
+def middle(rows: list[dict[str, Any]], network: str, tool: str, name: str = "tiles_per_s") -> float:
+    """The median over rounds; 0 where it never ran."""
+    found = [r[name] for r in rows if r["tool"] == tool and r["network"] == network and name in r]
+    return median(found) if found else 0.0
+
+
+def ratio(rows: list[dict[str, Any]], network: str) -> float:
+    """Ours over the fastest peer's."""
+    peers = {row["tool"] for row in rows} - {OURS}
+    fastest = max((middle(rows, network, peer) for peer in peers), default=0.0)
+    return middle(rows, network, OURS) / fastest if fastest else 0.0
+
+
+def table(rows: list[dict[str, Any]], bounds: dict[str, float], ratios: dict[str, float]) -> str:
+    """Medians, as Markdown."""
+    lines = ["| network | tool | tiles | tiles/s | whole command, s |", "|---|---|---|---|---|"]
+    for network in bounds:
+        for tool in dict.fromkeys(row["tool"] for row in rows):
+            tiles, speed, whole = (
+                middle(rows, network, tool, name) for name in ("tiles", "tiles_per_s", "command_s")
+            )
+            lines.append(f"| {network} | {tool} | {tiles:.0f} | {speed:.1f} | {whole:.0f} |")
+        lines.append(
+            f"{network}: {ratios[network]:.2f} times the fastest peer (goal {GOALS[network]}); "
+            f"{middle(rows, network, OURS) / bounds[network]:.2f} of what CPU seconds allow, "
+            f"{bounds[network]:.1f} tiles/s (goal 0.92)"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
