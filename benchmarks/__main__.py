@@ -16,6 +16,7 @@ from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
 from benchmarks.encoding import measure_encoding
 from benchmarks.memory import measure_memory
+from benchmarks.readers import measure_readers
 from benchmarks.reading import measure_reading
 from benchmarks.scale import measure_scale
 from benchmarks.throughput import measure_throughput
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "reading": measure_reading,
     "encoding": measure_encoding,
     "throughput": measure_throughput,
+    "readers": measure_readers,
     "two_encoders": measure_two_encoders,
     "memory": measure_memory,
     "scale": measure_scale,

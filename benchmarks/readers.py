@@ -1,0 +1,41 @@
+"""Whole runs with one reader and with two, where reading is what takes the time."""
+
+import statistics
+from typing import Any
+
+from benchmarks.bench import (
+    Figure,
+    Options,
+    Result,
+    make_runs,
+    run_settings,
+    synthetic_slide,
+    write_manifest,
+)
+
+ENCODER = "random:test_resnet?seed=0&px=32"
+COUNTS = (1, 2)
+READERS = ("openslide", "direct")
+
+
+def measure_readers(options: Options) -> Result:
+    """Through OpenSlide and directly, with one and two readers in turn, Ray warm."""
+    side = 4_000 if options.quick else 12_000
+    slides = options.slides or (synthetic_slide(options.folder / "R.svs", side),)
+    manifest = write_manifest(options.fresh("manifest.csv"), slides)
+    ways = [(kind, count) for kind in READERS for count in COUNTS]
+    found: dict[str, list[float]] = {}
+    for _ in range(1 if options.quick else options.rounds):
+        runs = [
+            run_settings(options, manifest, [ENCODER], slide_reader=kind, readers=count)
+            for kind, count in ways
+        ]
+        answers, _ = make_runs(options, runs)
+        for (kind, count), answer in zip(ways, answers, strict=True):
+            found.setdefault(f"{kind}, {count}", []).append(answer["tiles"] / answer["work_s"])
+    middle: dict[str, Any] = {name: statistics.median(rates) for name, rates in found.items()}
+    figures = [Figure(f"tiles/s: {name} readers", rate) for name, rate in middle.items()]
+    for kind in READERS:
+        gain = middle[f"{kind}, 2"] / middle[f"{kind}, 1"]
+        figures.append(Figure(f"two readers over one: {kind}", gain, ">= 1.8", gain >= 1.8))
+    return Result(figures, {"rates": found})
