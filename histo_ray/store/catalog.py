@@ -95,8 +95,10 @@ def list_files(root: Place, encoder: str, tiling: str) -> pa.Table:
     place = root.child(folder_path(encoder, tiling))
     names, stamps = place.entries()
     forms = choose_forms(names)
-    where = {name: at for at, name in enumerate(names)}
-    chosen = stamps[[where[f"{name}.{form}"] for name, form in forms.items()]]
+    chosen = stamps
+    if len(forms) < len(names):  # else each name is a partition's, in the same order
+        where = {name: at for at, name in enumerate(names)}
+        chosen = stamps[[where[f"{name}.{form}"] for name, form in forms.items()]]
     whole = np.ones(len(chosen), bool)
     roots = _find_roots(place, forms)
     for at, name in enumerate(forms):

@@ -5,7 +5,7 @@ of the store.
 """
 
 import re
-from typing import Literal
+from typing import Literal, cast
 
 from histo_ray.config import GIVEN_TILES
 from histo_ray.errors import StoreError
@@ -23,6 +23,8 @@ ROOMS = (EMBEDDINGS, RUNS, CACHE, STAGING, "models", "labels", "evaluations")
 """Folders a store may hold at its top."""
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
+_USUAL = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,150}[A-Za-z0-9_-])?)\.(parquet|zarr)")
+"""Names that need no closer look: a folder may hold a million."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _NAME_BYTES = 200  # most file systems stop at 255, and suffixes are added
 
@@ -102,6 +104,8 @@ def parse_file_name(name: str) -> tuple[str, Form]:
     Raises:
         StoreError: It stands for none.
     """
+    if usual := _USUAL.fullmatch(name):
+        return usual[1], cast("Form", usual[2])
     slide_id, _, suffix = name.rpartition(".")
     for form in FORMS:
         if suffix == form:

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import (
     Form,
+    check_file_name,
+    parse_file_name,
     parse_partition_path,
     partition_path,
     run_path,
@@ -70,3 +72,17 @@ def test_every_path_that_can_be_made_is_parsed_back(slide_id: str, form: Form) -
         return
     assert path.count("/") == 3
     assert parse_partition_path(path) == (key, form)
+
+
+@given(st.text("a._ /é", max_size=4), st.sampled_from(["parquet", "zarr"]))
+def test_the_short_look_at_a_name_agrees_with_the_whole_one(stem: str, form: str) -> None:
+    name = f"{stem}.{form}"
+    try:
+        expected: tuple[str, str] | None = (check_file_name("slide_id", stem), form)
+    except StoreError:
+        expected = None
+    if expected is None:
+        with pytest.raises(StoreError):
+            parse_file_name(name)
+    else:
+        assert parse_file_name(name) == expected
