@@ -34,8 +34,6 @@ class Layout(NamedTuple):
     """How vectors are written."""
 
     compression: str = "NONE"
-    split: bool = False
-    """Byte-stream split."""
     page: int = 1 << 30
     """Most bytes of a data page."""
     group: int = partition.BLOCK_BYTES
@@ -49,9 +47,6 @@ LAYOUTS = {
     "pages of 1 MiB": Layout(page=1 << 20),
     "lz4": Layout("LZ4"),
     "zstd": Layout("ZSTD"),
-    "split": Layout(split=True),
-    "split, lz4": Layout("LZ4", split=True),
-    "split, zstd": Layout("ZSTD", split=True),
 }
 QUERIES = {
     "mean of each slide, unnest": """
@@ -83,8 +78,6 @@ def write_slides(store: Store, layout: Layout, slides: int) -> float:
         answer = options(schema)
         answer["compression"] = {**answer["compression"], VECTORS: layout.compression}
         answer["data_page_size"] = layout.page
-        if layout.split:
-            answer["column_encoding"] = {VECTORS: "BYTE_STREAM_SPLIT"}
         return answer
 
     seconds = 0.0
