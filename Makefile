@@ -43,8 +43,9 @@ audit: setup ## known vulnerabilities of the packages in requirements.lock; asks
 	@uv="$$(command -v uv || echo .venv-uv/bin/uv)"; \
 	$(BIN)/python infra/audit.py $(AUDIT) -- $$uv tool run -q pip-audit@2.10.1
 
-bench: setup ## the benchmarks of docs/benchmarks.md
-	$(BIN)/python -m benchmarks
+bench: setup ## the benchmarks of docs/benchmarks.md; bench.json and bench.svg
+	$(BIN)/python -m benchmarks > bench.json
+	$(BIN)/python -m benchmarks.picture bench.json --out bench.svg
 
 lock: ## requirements.lock anew from pyproject.toml
 	uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --group dev pyproject.toml -o requirements.lock

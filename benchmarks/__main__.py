@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
+from benchmarks.biopsies import measure_biopsies
 from benchmarks.encoding import measure_encoding
 from benchmarks.memory import measure_memory
 from benchmarks.readers import measure_readers
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "throughput": measure_throughput,
     "readers": measure_readers,
     "two_encoders": measure_two_encoders,
+    "biopsies": measure_biopsies,
     "memory": measure_memory,
     "scale": measure_scale,
     "bag": measure_bag,
