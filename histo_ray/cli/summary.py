@@ -7,6 +7,7 @@ from dataclasses import asdict
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cluster.run import RunSummary
+from histo_ray.report.words import count_of
 
 LISTED = 50
 """Lost slides printed; the run table has them all."""
@@ -43,7 +44,8 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     if not summary.rows:
         print("interrupted before a slide was finished; the same command starts again")
         return code
-    print(f"{slides} slides x {encoders} encoders: {', '.join(parts)}")
+    size = f"{count_of(slides, 'slide')} x {count_of(encoders, 'encoder')}"
+    print(f"{size}: {', '.join(parts)}")
     span = summary.counts.encode_ended - summary.counts.encode_began
     if summary.counts.tiles_encoded and span > 0:
         rate = summary.counts.tiles_encoded / span
