@@ -1,12 +1,16 @@
-"""Facts and rows of made-up partitions; for subprocesses too, so it imports little."""
+"""Made-up partitions and labelled tiles; for subprocesses too, so it imports little."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.types import EncoderFacts, SlideFacts, TileRows, TilingFacts
+
+COLOURS = {"ADI": (230, 215, 225), "LYM": (120, 80, 150), "TUM": (180, 100, 160)}
 
 
 def facts_of(
@@ -72,3 +76,15 @@ def rows_of(
         vectors[0, 0] = -0.0
         tissue, focus = random.random(n, dtype=np.float32), random.random(n, dtype=np.float32)
         yield TileRows(coords, tissue, focus * 900, vectors)
+
+
+def draw_tiles(folder: Path, count: int, seed: int) -> Path:
+    """Noisy tiles of three colours, 32 px, so near to each other that heads err."""
+    rng = np.random.default_rng(seed)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            shade = np.asarray(colour) + rng.normal(0, 45, 3)
+            pixels = np.clip(shade + rng.normal(0, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder

@@ -6,32 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from histo_ray.cli import main
 from histo_ray.cli.evaluate import Lines
 from histo_ray.report.words import format_p
 from histo_ray.store.store import open_store
+from tests.made_up import draw_tiles
 
-COLOURS = {"ADI": (230, 215, 225), "LYM": (120, 80, 150), "TUM": (180, 100, 160)}
 ENCODERS = ["random:resnet10t?seed=0&px=64", "random:resnet10t?seed=1&px=64"]
 NAMES = ["random-resnet10t-px64-seed0", "random-resnet10t-px64-seed1"]
 SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu"]
-
-
-def draw_tiles(folder: Path, count: int, seed: int) -> Path:
-    """Noisy tiles of three colours, 32 px, so near to each other that heads err."""
-    rng = np.random.default_rng(seed)
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            shade = np.asarray(colour) + rng.normal(0, 45, 3)
-            pixels = np.clip(shade + rng.normal(0, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
-    return folder
 
 
 def arguments(store: Path, tiles: Path, *more: str) -> list[str]:

@@ -14,6 +14,8 @@ from benchmarks.raylets import BIN, RayCluster, RayNode, ray_cluster
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import open_store
+from tests.cluster.patients import write_labels, write_store
+from tests.made_up import draw_tiles
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 TRIAL_S = 300
@@ -118,6 +120,58 @@ def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
     assert open_store(str(store)).verify() == (kills.SLIDES, [])
 
 
+def submit(cluster: RayCluster, folder: Path, job: str) -> "subprocess.CompletedProcess[str]":
+    """Ship a folder, run a job file with its `run.toml`, wait."""
+    path = Path(__file__).resolve().parents[2] / "jobs" / job
+    command = [str(BIN / "ray"), "job", "submit", "--address", cluster.dashboard]
+    return subprocess.run(
+        [*command, "--working-dir", str(folder), "--", "python", str(path), "run.toml"],
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("task", ["expression", "mutation"])
+def test_submitted_evaluations_of_patients_run_on_several_nodes(
+    cluster: RayCluster, one_node: RayNode, tmp_path: Path, task: str
+) -> None:
+    cluster.add()
+    store = write_store(tmp_path)
+    write_labels(tmp_path)
+    labels = tmp_path / {"expression": "expression.csv", "mutation": "mutations.csv"}[task]
+    (tmp_path / "genes.txt").write_text("TP53\n" if task == "mutation" else "G0\n")
+    (tmp_path / "run.toml").write_text(
+        f'store = "{store}"\nlabels = "{labels}"\nencoder = ["dull", "sharp"]\n'
+        'genes = "genes.txt"\nrepeats = 2\nresamples = 200\n'
+        + ("permutations = 100\n" if task == "expression" else "")
+    )
+    answer = submit(cluster, tmp_path, f"evaluate_{task}.py")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert list(Path(store).glob(f"evaluations/{task}/*/scores.parquet"))
+
+
+def test_submitted_training_and_its_evaluation_run_on_several_nodes(
+    cluster: RayCluster, one_node: RayNode, tmp_path: Path
+) -> None:
+    cluster.add()
+    store, tiles, base = tmp_path / "store", tmp_path / "tiles", "random:resnet10t?seed=0&px=64"
+    draw_tiles(tiles, 24, seed=0)
+    (tmp_path / "run.toml").write_text(
+        f'store = "{store}"\ntiles = "{tiles}"\nencoder = "{base}"\nname = "tuned"\n'
+        'device = "cpu"\nworkers = 2\nthreads = 1\nset = ["network.epochs=1", "batch_size=16"]\n'
+    )
+    answer = submit(cluster, tmp_path, "finetune.py")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    (tmp_path / "run.toml").write_text(
+        f'store = "{store}"\ntiles = "{tiles}"\nencoder = ["{base}", "tuned"]\ndevice = "cpu"\n'
+        "folds = 3\nrepeats = 2\nresamples = 200\nallow_contract_break = true\n"
+    )
+    answer = submit(cluster, tmp_path, "evaluate_tissue.py")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert list(store.glob("evaluations/tissue/*/scores.parquet"))
+
+
 def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
@@ -128,8 +182,9 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
         'tile_px = 64\nbatch_size = 16\ndevice = "cpu"\nencoder_threads = 1\n'
     )
     job = Path(__file__).resolve().parents[2] / "jobs/extract.py"
-    submit = [str(BIN / "ray"), "job", "submit", "--address", cluster.dashboard]
-    words = ["--working-dir", str(tmp_path), "--", "python", str(job), "run.toml"]
+    first = [str(BIN / "ray"), "job", "submit", "--address", cluster.dashboard, "--no-wait"]
+    first += ["--submission-id", "stopped", "--working-dir", str(tmp_path), "--"]
+    first += ["python", str(job), "run.toml"]
 
     def ray(*arguments: str) -> str:
         answer = subprocess.run(
@@ -140,7 +195,6 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
         )
         return answer.stdout + answer.stderr
 
-    first = [*submit, "--no-wait", "--submission-id", "stopped", *words]
     subprocess.run(first, env=cluster.environment, check=True, capture_output=True)
     await_that(lambda: list(store.glob("embeddings/*/*/*.parquet")))
     told = ray("stop", "stopped") + ray("logs", "stopped")
@@ -148,9 +202,7 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     assert "Traceback" not in told
     await_that(lambda: not kills.processes("EncoderWorker") and not kills.processes("Reader"))
     assert last_record(store).state == "interrupted"
-    again = subprocess.run(
-        [*submit, *words], env=cluster.environment, capture_output=True, text=True
-    )
+    again = submit(cluster, tmp_path, "extract.py")
     assert again.returncode == 0, again.stdout + again.stderr
     assert json.loads(last_record(store).model_dump_json())["nodes"] == 3
     assert open_store(str(store)).verify() == (kills.SLIDES, [])
