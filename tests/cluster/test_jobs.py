@@ -121,7 +121,7 @@ def test_a_submitted_extraction_fills_the_store_and_its_log_and_exit_code_come_b
     )
     answer = submit(cluster, shipped, "python", "jobs/extract.py", "run.toml")
     told = answer.stdout + answer.stderr
-    assert "6 slides x 1 encoders: 3 done, 1 empty, 2 failed" in told, told
+    assert "6 slides x 1 encoder: 3 done, 1 empty, 2 failed" in told, told
     assert answer.returncode == 1, told  # two slides are broken on purpose
     assert open_store(config.store).verify() == (4, [])
 
