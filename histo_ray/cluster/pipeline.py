@@ -5,11 +5,9 @@ sizes. A process that dies costs the calls in flight on it; they are asked again
 under which processes keep dying is given one to itself, and fails its slide when that dies too.
 """
 
-import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import ray
@@ -25,38 +23,21 @@ from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.pool import Member, dismiss, original_error
 from histo_ray.cluster.resources import Workers
-from histo_ray.cluster.work import Job, ReadyBlock, SlideWork, drop_stale, pack_batch
-from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.cluster.team import Team
+from histo_ray.cluster.work import Batch, Job, Ping, ReadyBlock, SlideWork, drop_stale, pack_batch
+from histo_ray.errors import HistoRayError
 from histo_ray.extract import nonfinite_problem
 from histo_ray.types import EncoderFacts
 
 DEATHS_ALONE = 2
 """So many processes must die under a job that has them to itself before its slide is failed."""
-ENCODER_DEATHS = 5
-"""So many encoder deaths in a row, with no batch encoded between, end the run."""
 SLIDE_RESTARTS = 5
 """So often a slide starts over because nodes took its vectors with them."""
 PING_S = 0.2
 """Between questions whether a lost process is back."""
-PATIENCE_S = 120
-"""Between words on processes that do not answer."""
 AHEAD = 2
 """Slides planned beyond one a reader."""
 _LOST = (ObjectLostError, OwnerDiedError)
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Batch:
-    blocks: list[ReadyBlock]
-    names: tuple[str, ...]
-    vectors: Sequence[Any]
-
-
-@dataclass
-class _Ping:
-    """Asks a process that was lost whether it is back."""
 
 
 class Pipeline:
@@ -73,8 +54,7 @@ class Pipeline:
         plan_only: bool = False,
     ) -> None:
         self._plan_only = plan_only
-        self.readers = readers
-        self.encoders = encoders
+        self._team = Team(readers, encoders, facts)
         self._facts = facts
         self.workers = workers
         self._run_id = run_id
@@ -82,12 +62,20 @@ class Pipeline:
         self._active: list[SlideWork] = []
         self._jobs: deque[Job] = deque()
         self._ready: deque[ReadyBlock] = deque()
-        self._calls: dict[Any, tuple[Member, Job | _Batch | _Ping, Any]] = {}
-        self._encoder_deaths = 0
+        self._calls: dict[Any, tuple[Member, Job | Batch | Ping, Any]] = {}
         self.recruit: Callable[[Pipeline], None] = lambda pipeline: None
         self.counts = Counts(0)
-        self._heard = 0.0
         self.report: Callable[[Counts], None] = lambda counts: None
+
+    @property
+    def readers(self) -> list[Member]:
+        """Its readers, those that have not answered yet included."""
+        return self._team.readers
+
+    @property
+    def encoders(self) -> list[Member]:
+        """Its encoders, likewise."""
+        return self._team.encoders
 
     def run(self, slides: Iterable[SlideWork], finish: Callable[[SlideWork], None]) -> None:
         """Work until all slides have an outcome; `finish` is called with each.
@@ -100,7 +88,7 @@ class Pipeline:
         self._waiting.extend(slides)
         self.counts.slides = len(self._waiting)
         self.counts.turn(0)
-        self._heard = time.monotonic()
+        self._team.mind_silence(heard=True)
         while self._waiting or self._active:
             self.recruit(self)
             self._feed_readers()
@@ -128,7 +116,7 @@ class Pipeline:
         self.encoders.extend(encoders)
         for member in (*readers, *encoders):
             member.suspect = True
-            self._calls[member.handle.ready.remote()] = (member, _Ping(), None)
+            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
 
     def _feed_readers(self) -> None:
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
@@ -143,7 +131,7 @@ class Pipeline:
             return self._jobs.popleft()
         blocks = len(self._ready) + sum(
             len(what.blocks)
-            if isinstance(what, _Batch)
+            if isinstance(what, Batch)
             else isinstance(what, Job) and what.kind == "read"
             for _, what, _ in self._calls.values()
         )
@@ -207,7 +195,7 @@ class Pipeline:
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)
-            self._calls[answer] = (member, _Batch(blocks, names, vectors), None)
+            self._calls[answer] = (member, Batch(blocks, names, vectors), None)
 
     def _collect(self) -> None:
         if not self._calls:
@@ -223,7 +211,7 @@ class Pipeline:
         done, rest = ray.wait(pending, num_returns=1, timeout=1.0, fetch_local=False)
         if done and rest:
             done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
-        self._mind_silence(bool(done))
+        self._team.mind_silence(bool(done))
         for answer in done:
             member, what, kept = self._calls.pop(answer)
             member.calls.discard(answer)
@@ -235,34 +223,21 @@ class Pipeline:
             except _LOST:
                 self._start_over(what)
             except RayTaskError as error:
-                if isinstance(what, _Ping):
-                    self._leave_out(member, original_error(error))
+                if isinstance(what, Ping):
+                    self._team.leave_out(member, original_error(error))
                 elif isinstance(error.cause, _LOST):
                     self._start_over(what)
                 else:
                     raise original_error(error) from None
             else:
-                if isinstance(what, _Ping):
-                    self._welcome(member, *value)
-                elif isinstance(what, _Batch):
+                if isinstance(what, Ping):
+                    self._team.welcome(member, *value)
+                elif isinstance(what, Batch):
                     self._take_vectors(what, value)
                 else:
                     self._take_answer(member, what, value, kept)
 
-    def _mind_silence(self, heard: bool) -> None:
-        """Say so where no process has answered for long: the run waits as long as it takes."""
-        now = time.monotonic()
-        if heard:
-            self._heard = now
-        elif now - self._heard >= PATIENCE_S:
-            self._heard = now
-            _log.warning(
-                "run: no process has answered for %d s; nodes may be lost, or the cluster has no "
-                "room for their processes (ray status tells); it goes on when they are back",
-                PATIENCE_S,
-            )
-
-    def _fetch(self, member: Member, what: Job | _Batch | _Ping, answer: Any, kept: Any) -> Any:
+    def _fetch(self, member: Member, what: Job | Batch | Ping, answer: Any, kept: Any) -> Any:
         """What a call gave; notes what it cost."""
         value = ray.get(answer)
         if not isinstance(value, Answer):
@@ -295,8 +270,8 @@ class Pipeline:
             work.committed[job.encoder] = value
             work.pieces.pop(job.encoder, None)
 
-    def _take_vectors(self, batch: _Batch, unusable: Sequence[Any]) -> None:
-        self._encoder_deaths = 0
+    def _take_vectors(self, batch: Batch, unusable: Sequence[Any]) -> None:
+        self._team.note_encoded()
         self.counts.encode_ended = time.monotonic()
         at = 0
         for block in batch.blocks:
@@ -321,25 +296,21 @@ class Pipeline:
         for name in work.complete():
             self._jobs.append(Job("commit", work, work.generation, encoder=name))
 
-    def _mourn(self, member: Member, what: "Job | _Batch | _Ping") -> None:
+    def _mourn(self, member: Member, what: Job | Batch | Ping) -> None:
         """A process died with `what` in flight: ask again, once Ray has started it anew."""
         first_word = not member.suspect
         member.suspect, member.slide_id = True, ""
-        if first_word or isinstance(what, _Ping):
-            if isinstance(what, _Ping):
+        if first_word or isinstance(what, Ping):
+            if isinstance(what, Ping):
                 time.sleep(PING_S)
-            self._calls[member.handle.ready.remote()] = (member, _Ping(), None)
-        if isinstance(what, _Ping):
+            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
+        if isinstance(what, Ping):
             return
         self.counts.deaths += first_word
-        if isinstance(what, _Batch):
+        if isinstance(what, Batch):
             self._ready.extendleft(reversed(what.blocks))
-            self._encoder_deaths += first_word
-            if self._encoder_deaths >= ENCODER_DEATHS:
-                raise HistoRayError(
-                    f"encoder: its process died {ENCODER_DEATHS} times in a row without encoding a "
-                    "batch, probably out of memory; lower --batch-size, or look into Ray's logs"
-                )
+            if first_word:
+                self._team.note_encoder_death()
             return
         what.deaths += what.alone
         what.alone = True
@@ -351,37 +322,13 @@ class Pipeline:
             return
         self._jobs.appendleft(what)
 
-    def _welcome(self, member: Member, node: str, weights: Mapping[str, str]) -> None:
-        """A process that is new, or back, is ready; one with other weights gets no work."""
-        for name, digest in weights.items():
-            wanted = self._facts[name].weights_sha256
-            if digest != wanted:
-                self._leave_out(
-                    member,
-                    ConfigError(
-                        f"encoder {name}: other weights ({digest[:12]}, wanted {wanted[:12]}); "
-                        "give all nodes the same file"
-                    ),
-                )
-                return
-        member.suspect, member.node = False, node
-
-    def _leave_out(self, member: Member, why: Exception) -> None:
-        """Go on without a process that is of no use; that it was the last one ends the run."""
-        team = self.encoders if member in self.encoders else self.readers
-        team.remove(member)
-        if not team:
-            raise why
-        _log.warning("run: a node's process is left out, the others go on: %s", why)
-        dismiss([member])
-
-    def _start_over(self, what: "Job | _Batch | _Ping") -> None:
+    def _start_over(self, what: Job | Batch | Ping) -> None:
         """A node took pixels or vectors with it: their slides begin again."""
-        if isinstance(what, _Ping):
+        if isinstance(what, Ping):
             return
         for work in (
             {id(b.work): b.work for b in what.blocks}.values()
-            if isinstance(what, _Batch)
+            if isinstance(what, Batch)
             else [what.work]
         ):
             if work.finished:

@@ -44,6 +44,22 @@ class Job:
     """Whether it must have a process to itself, since one died while it was queued there."""
 
 
+@dataclass
+class Batch:
+    """Blocks that an encoder has in hand."""
+
+    blocks: list[ReadyBlock]
+    names: tuple[str, ...]
+    """Of the encoders that see them."""
+    vectors: Sequence[Any]
+    """One reference an encoder, to (sum of counts, D)."""
+
+
+@dataclass
+class Ping:
+    """Asks a process that is new, or was lost, whether it is there."""
+
+
 @dataclass(eq=False)
 class SlideWork:
     """One slide on its way through a run."""

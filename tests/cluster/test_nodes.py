@@ -1,6 +1,5 @@
 """Nodes join and leave in mid-run, on a cluster of several raylets with addresses of their own."""
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -204,5 +203,5 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     assert last_record(store).state == "interrupted"
     again = submit(cluster, tmp_path, "extract.py")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert json.loads(last_record(store).model_dump_json())["nodes"] == 3
+    assert last_record(store).nodes == 3
     assert open_store(str(store)).verify() == (kills.SLIDES, [])
