@@ -2,8 +2,8 @@
 
 Every worker node is a process group of its own: raylet, agents, workers. As root each has a network
 namespace with an address of its own (`ip netns`), so that nodes reach one another over a
-network; else all share this machine's loopback. The head, where drivers run, is on this side of the
-bridge. Token authentication is on.
+network, and a scratch folder of its own; else all share this machine's loopback. The head, where
+drivers run, is on this side of the bridge. Token authentication is on.
 """
 
 import contextlib
@@ -23,6 +23,8 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 START_S = 180
 OBJECT_STORE = 150_000_000
+SCRATCH = "/tmp/ray"
+"""Shared by raylets of one machine, one would remove the working directory of another's job."""
 
 
 @dataclass(eq=False)
@@ -147,7 +149,11 @@ class RayCluster:
         command = [str(BIN / "ray"), "start", "--block", f"--node-name={name}", *arguments]
         command += [f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats"]
         if namespace:
-            command = ["ip", "netns", "exec", namespace, *command]
+            own = self.folder / name
+            own.mkdir(exist_ok=True)
+            Path(SCRATCH).mkdir(exist_ok=True)
+            mount = f'mount --bind "$0" {SCRATCH} && exec "$@"'
+            command = ["ip", "netns", "exec", namespace, "sh", "-c", mount, str(own), *command]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 command,

@@ -93,10 +93,13 @@ def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
+    from histo_ray.cluster.interface import NodeAddressConfig
+
     progress = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         _train_in_group,
         train_loop_config={"plan": plan, "progress": progress},
+        torch_config=NodeAddressConfig(),
         scaling_config=ScalingConfig(**settings),
         run_config=RunConfig(
             name=f"finetune-{plan.config.name}",
