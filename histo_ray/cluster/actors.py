@@ -10,8 +10,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,9 +75,15 @@ def node_id() -> str:
 class Writer:
     """Writes partitions on one CPU. The part of a reader that does not ask what it reads."""
 
+    needs: ClassVar[tuple[str, ...]] = ("pandas",)
+    """Modules imported while encoders still load; otherwise the first partition waits for them
+    (Arrow asks for pandas when it is given an array)."""
+
     def __init__(self, settings: RunSettings, niceness: int = 0) -> None:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
+        for name in self.needs:
+            import_module(name)
         pa.set_cpu_count(1)
         threadpool_limits(1)
         self._settings = settings
@@ -111,6 +118,8 @@ class Writer:
 
 class Reader(Writer):
     """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
+
+    needs = (*Writer.needs, "histo_ray.slides.direct.reader", "scipy.sparse")
 
     def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
         super().__init__(config, niceness)

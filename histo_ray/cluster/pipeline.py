@@ -148,7 +148,7 @@ class Pipeline:
             self._active.append(work)
             return Job("plan", work, work.generation)
         for work in (*mine, *free, *readable):
-            span = work.take_span(self.workers.batch_size)
+            span = work.take_span(self.workers.batch_size, member)
             return Job("read", work, work.generation, span)
         return None
 
@@ -253,8 +253,7 @@ class Pipeline:
         if isinstance(value, SlideFailure):
             work.fail(value.problem)
         elif job.kind == "plan":
-            work.plan, work.plan_ref = value, kept
-            work.pieces = {name: {} for name in work.wanted}
+            work.begin(value, kept, member)
             self.counts.slides_planned += work.restarts == 0
             self.counts.tiles_planned += work.tiles if work.restarts == 0 else 0
             if self._plan_only:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -71,7 +71,8 @@ class SlideWork:
     """Raised when the slide starts over; answers to older questions are dropped."""
     plan: SlidePlan | None = None
     plan_ref: Any = None
-    next_start: int = 0
+    unread: dict[Hashable, range] = field(default_factory=dict)
+    """Tiles that nobody was asked to read yet, by the reader that comes to them."""
     pieces: dict[str, dict[int, Any]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     """Encoders that failed on it, and why."""
@@ -104,20 +105,42 @@ class SlideWork:
 
     def has_unread(self) -> bool:
         """Whether a block of it can be read now."""
-        return self.plan is not None and not self.finished and self.next_start < self.tiles
+        return bool(self.unread) and not self.finished
 
-    def take_span(self, size: int) -> range:
-        """The next tiles to read, and note that they are being read."""
-        span = range(self.next_start, min(self.next_start + size, self.tiles))
-        self.next_start = span.stop
-        return span
+    def begin(self, plan: SlidePlan, plan_ref: Any, reader: Hashable) -> None:
+        """Take the plan that `reader` made; it comes to all tiles until others help."""
+        self.plan, self.plan_ref = plan, plan_ref
+        self.pieces = {name: {} for name in self.wanted}
+        self.unread = {reader: range(self.tiles)} if self.tiles else {}
+
+    def take_span(self, size: int, reader: Hashable) -> range:
+        """The next tiles for `reader` to read, and note that they are being read.
+
+        They follow those it read last, so that what it has decoded for one row serves the next. A
+        reader that has none takes the second half of the longest stretch of another one.
+
+        Args:
+            size: Most tiles.
+            reader: Who asks.
+        """
+        if reader not in self.unread:
+            other = max(self.unread, key=lambda name: len(self.unread[name]))
+            theirs = self.unread.pop(other)
+            cut = theirs.start + len(theirs) // size // 2 * size
+            if cut > theirs.start:
+                self.unread[other] = range(theirs.start, cut)
+            self.unread[reader] = range(cut, theirs.stop)
+        left = self.unread.pop(reader)
+        if left[size:]:
+            self.unread[reader] = left[size:]
+        return left[:size]
 
     def start_over(self) -> None:
         """Forget everything but what is committed: what was in flight is lost."""
         self.generation += 1
         self.restarts += 1
         self.plan = self.plan_ref = None
-        self.next_start = 0
+        self.unread.clear()
         self.pieces.clear()
         self.commits_queued.clear()
 

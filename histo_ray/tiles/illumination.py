@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.tiles.channels import greatest_channel, least_channel
+
 Image = npt.NDArray[np.uint8]
 Od = npt.NDArray[np.float32]
 
@@ -32,7 +34,7 @@ def dark_ground(image: Image) -> float | None:
     median = float(np.median(luminance))
     if median >= _DARK_LUMINANCE:
         return None
-    lit = luminance[image.max(axis=2) >= _BLACK]
+    lit = luminance[greatest_channel(image) >= _BLACK]
     if lit.size >= _LEAST_LIT * luminance.size and np.median(lit) >= _LIT_LUMINANCE:
         return None
     return median
@@ -62,8 +64,9 @@ def _glass_colour(image: Image) -> tuple[float, ...]:
     """The commonest colour of bright, almost untinted pixels."""
     image = np.asarray(cv2.blur(image, (3, 3)), np.uint8)  # single noisy px would look untinted
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    tint = image.max(axis=2) - image.min(axis=2)
-    yellow = image[..., 2] == image.min(axis=2)
+    low = least_channel(image)
+    tint = greatest_channel(image) - low
+    yellow = image[..., 2] == low
     glassy = (tint <= _GLASS_TINT) | (yellow & (tint <= _GLASS_YELLOW))
     glassy &= luminance >= _GLASS_LUMINANCE
     if glassy.sum() < max(1, _LEAST_GLASS * glassy.size):

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.tiles.channels import greatest_channel, least_channel
+
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]
 
@@ -30,7 +32,8 @@ def find_ink(od: Od, mpp: tuple[float, float]) -> Mask:
         (h, w) bool.
     """
     red, green, blue = (np.ascontiguousarray(od[..., channel]) for channel in range(3))
-    chroma = od.max(axis=2) - od.min(axis=2)
+    low = least_channel(od)
+    chroma = greatest_channel(od) - low
     found = np.zeros(red.shape, bool)
     blue_ink = (red > 0.4) & (red > 1.27 * green)
     navy_ink = (red > 0.75) & (red > 1.05 * green) & (blue < 0.6 * red)
@@ -39,8 +42,8 @@ def find_ink(od: Od, mpp: tuple[float, float]) -> Mask:
     warm = (red < 0.2 * green) & (blue > 0.6 * green)
     red_ink = (red < 0.15 * green) & (blue > 0.6 * green) & (green > 0.75)
     found |= _grow(red_ink, warm & (green > 0.1), mpp)
-    black = (od.min(axis=2) > 0.5) & (chroma < 0.18)
-    grey = (od.min(axis=2) > 0.1) & (chroma < 0.1)
+    black = (low > 0.5) & (chroma < 0.18)
+    grey = (low > 0.1) & (chroma < 0.1)
     found |= _grow(black, grey | black, mpp)
     if not found.any():
         return found

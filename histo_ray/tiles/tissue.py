@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
+from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
 from histo_ray.tiles.illumination import Od, dark_ground, optical_density
 from histo_ray.tiles.ink import find_ink
 
@@ -81,8 +82,8 @@ def find_tissue(
 
 def _score(od: Od, mpp: tuple[float, float]) -> Od:
     """How stained each px looks, (h, w), freed of what noise alone gives on glass."""
-    density = _smooth(od.mean(axis=2), mpp)
-    spread = _smooth(od.max(axis=2) - od.min(axis=2), mpp)
+    density = _smooth(mean_channel(od), mpp)
+    spread = _smooth(greatest_channel(od) - least_channel(od), mpp)
     glass = spread[density < _GLASS_DENSITY]
     noise = min(float(np.median(glass)), LEAST_THRESHOLD) if glass.size else 0.0
     above = density - _surroundings(density, mpp)

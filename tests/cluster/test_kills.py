@@ -46,14 +46,15 @@ def undisturbed(
 
 
 def kill_one(titles: list[str], killed: list[int]) -> None:
-    """Kill the first process that is seen at one of these calls."""
+    """Kill the first process of this test's own Ray that is seen at one of these calls."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for process in psutil.process_iter(["cmdline"]):
-            if (process.info["cmdline"] or [""])[0] in titles:
-                process.kill()
-                killed.append(process.pid)
-                return
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if (process.cmdline() or [""])[0] in titles:
+                    process.kill()
+                    killed.append(process.pid)
+                    return
         time.sleep(0.005)
 
 

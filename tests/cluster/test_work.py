@@ -12,8 +12,8 @@ from histo_ray.types import Slide
 
 def work(slide_id: str, names: tuple[str, ...] = ("a",), tiles: int = 10) -> SlideWork:
     made = SlideWork(Slide(slide_id, f"{slide_id}.svs", slide_id), names)
-    made.plan = cast(Any, SimpleNamespace(grid=range(tiles), empty_reason=""))
-    made.pieces = {name: {} for name in names}
+    plan = cast(Any, SimpleNamespace(grid=range(tiles), empty_reason=""))
+    made.begin(plan, None, "planner")
     return made
 
 
@@ -62,12 +62,34 @@ def test_spans_cover_a_slide_once_and_end_with_its_tail() -> None:
     slide = work("S1", tiles=70)
     spans = []
     while slide.has_unread():
-        spans.append(slide.take_span(32))
+        spans.append(slide.take_span(32, "planner"))
     assert [tuple(span) for span in spans] == [
         tuple(range(0, 32)),
         tuple(range(32, 64)),
         tuple(range(64, 70)),
     ]
+
+
+def test_each_reader_keeps_to_a_stretch_of_its_own() -> None:
+    slide = work("S1", tiles=400)
+    spans: dict[str, list[range]] = {"planner": [], "helper": []}
+    for _ in range(5):
+        for reader, read in spans.items():
+            read.append(slide.take_span(10, reader))
+    assert [span.start for span in spans["planner"]] == [0, 10, 20, 30, 40]
+    assert [span.start for span in spans["helper"]] == [200, 210, 220, 230, 240]
+
+
+@given(tiles=st.integers(0, 500), size=st.integers(1, 40), turns=st.lists(st.integers(0, 6)))
+def test_readers_cover_a_slide_once_whoever_asks(tiles: int, size: int, turns: list[int]) -> None:
+    slide, read = work("S1", tiles=tiles), list[int]()
+    for reader in [*turns, *[0] * tiles]:
+        if slide.has_unread():
+            span = slide.take_span(size, reader)
+            assert 0 < len(span) <= size
+            read.extend(span)
+    assert not slide.has_unread()
+    assert sorted(read) == list(range(tiles))
 
 
 def test_an_encoder_is_complete_when_every_tile_has_a_vector_and_only_once() -> None:
