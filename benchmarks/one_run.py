@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.free_encoder import workers_for
 from histo_ray.cluster.run import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig, parse_settings
@@ -19,7 +20,8 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SystemExit: A slide is not `done`, so the figure would mean something else.
     """
-    summary = run_extract(parse_settings(ExtractConfig, settings, "benchmark"))
+    with workers_for(settings["encoder"]):
+        summary = run_extract(parse_settings(ExtractConfig, settings, "benchmark"))
     if set(summary.outcomes) != {"done"}:
         raise SystemExit(f"benchmark: outcomes {summary.outcomes}, wanted done only")
     counts = summary.counts

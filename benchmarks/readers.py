@@ -1,7 +1,10 @@
-"""Whole runs with one reader and with two, where reading is what takes the time."""
+"""Whole runs with one reader and with two, where reading is what takes the time.
+
+What two cores give to two processes that share memory and caches is less than twice what one has;
+the same reading without Ray, by one process and by two, says how much less.
+"""
 
 import statistics
-from typing import Any
 
 from benchmarks.bench import (
     Figure,
@@ -12,10 +15,13 @@ from benchmarks.bench import (
     synthetic_slide,
     write_manifest,
 )
+from benchmarks.free_encoder import FREE
+from benchmarks.read_cost import read_together
 
-ENCODER = "random:test_resnet?seed=0&px=32"
 COUNTS = (1, 2)
 READERS = ("openslide", "direct")
+TILES = 600
+"""Read without Ray, of the first slide."""
 
 
 def measure_readers(options: Options) -> Result:
@@ -27,15 +33,19 @@ def measure_readers(options: Options) -> Result:
     found: dict[str, list[float]] = {}
     for _ in range(1 if options.quick else options.rounds):
         runs = [
-            run_settings(options, manifest, [ENCODER], slide_reader=kind, readers=count)
+            run_settings(options, manifest, [FREE], slide_reader=kind, readers=count)
             for kind, count in ways
         ]
         answers, _ = make_runs(options, runs)
         for (kind, count), answer in zip(ways, answers, strict=True):
             found.setdefault(f"{kind}, {count}", []).append(answer["tiles"] / answer["work_s"])
-    middle: dict[str, Any] = {name: statistics.median(rates) for name, rates in found.items()}
+            bare = read_together(manifest, TILES, kind, count)
+            found.setdefault(f"{kind}, {count}, no Ray", []).append(bare)
+    middle = {name: statistics.median(rates) for name, rates in found.items()}
     figures = [Figure(f"tiles/s: {name} readers", rate) for name, rate in middle.items()]
     for kind in READERS:
         gain = middle[f"{kind}, 2"] / middle[f"{kind}, 1"]
+        bare = middle[f"{kind}, 2, no Ray"] / middle[f"{kind}, 1, no Ray"]
         figures.append(Figure(f"two readers over one: {kind}", gain, ">= 1.8", gain >= 1.8))
+        figures.append(Figure(f"two readers over one: {kind}, no Ray", bare))
     return Result(figures, {"rates": found})
