@@ -1,6 +1,7 @@
 """Verbs of `histo-ray`. Each verb's module is imported only when it is called for."""
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -22,6 +23,8 @@ VERBS = {
     "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
 }
+OBJECTS_PER_COLLECTION = 200_000
+"""Imports and listings make many objects that stay; Python would walk them all again and again."""
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -51,6 +54,8 @@ def run_job(*verbs: str) -> int:
 
 
 def _run(arguments: Sequence[str], is_program: bool) -> int:
+    if is_program:
+        gc.set_threshold(OBJECTS_PER_COLLECTION)
     parser = argparse.ArgumentParser(
         prog="histo-ray",
         description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
