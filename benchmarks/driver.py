@@ -72,9 +72,9 @@ class InstantEncoder:
         """Where it runs."""
         return ""
 
-    def encode(self, names: Any, batch_size: int, *pixels: Any) -> tuple[Any, ...]:
+    def encode(self, names: Any, batch_size: int, rows: Any, *pixels: Any) -> tuple[Any, ...]:
         """Vectors of zeros."""
-        count = sum(map(len, pixels))
+        count = sum(own.stop - own.start for own in rows)
         finite = [np.zeros(count, bool) for _ in names]
         return *(np.zeros((count, DIM), np.float16) for _ in names), Answer(finite, Spent())
 

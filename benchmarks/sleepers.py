@@ -66,10 +66,10 @@ class SleepingReader(InstantReader):
 class SleepingEncoder(InstantEncoder):
     """An encoder whose work is waiting."""
 
-    def encode(self, names: Any, batch_size: int, *pixels: Any) -> tuple[Any, ...]:
+    def encode(self, names: Any, batch_size: int, rows: Any, *pixels: Any) -> tuple[Any, ...]:
         """Vectors of zeros, after a while; a short batch takes as long as a full one."""
         time.sleep(ENCODE_S)
-        return super().encode(names, batch_size, *pixels)
+        return super().encode(names, batch_size, rows, *pixels)
 
 
 def measure(count: int, slides_each: int) -> dict[str, float]:

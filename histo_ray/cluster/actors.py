@@ -247,14 +247,19 @@ class EncoderWorker:
             return self._weights
 
     def encode(
-        self, names: Sequence[str], batch_size: int, *pixels: npt.NDArray[np.uint8]
+        self,
+        names: Sequence[str],
+        batch_size: int,
+        rows: Sequence[slice],
+        *pixels: npt.NDArray[np.uint8],
     ) -> tuple[Floats | Answer, ...]:
         """Encode blocks of tiles, of one slide or several, as one batch.
 
         Args:
             names: Which encoders.
             batch_size: The fixed batch shape.
-            pixels: Blocks, (n, tile_px, tile_px, 3) uint8 each.
+            rows: The tiles of each block that are to be encoded, n of each.
+            pixels: Blocks, (at least n, tile_px, tile_px, 3) uint8 each.
 
         Returns:
             For each encoder the (sum of n, D) vectors; last, the answer: for each encoder the
@@ -262,7 +267,8 @@ class EncoderWorker:
         """
         self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
-            batch = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+            parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
+            batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
             encoded = [
                 encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
                 for name in names

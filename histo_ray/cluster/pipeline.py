@@ -36,7 +36,7 @@ SLIDE_RESTARTS = 5
 PING_S = 0.2
 """Between questions whether a lost process is back."""
 AHEAD = 2
-"""Slides planned beyond one a reader."""
+"""Slides planned, and not read to their end, beyond one a reader."""
 _LOST = (ObjectLostError, OwnerDiedError)
 
 
@@ -129,19 +129,17 @@ class Pipeline:
     def _next_job(self, member: Member) -> Job | None:
         if self._jobs and (not self._jobs[0].alone or not member.calls):
             return self._jobs.popleft()
-        blocks = len(self._ready) + sum(
-            len(what.blocks)
-            if isinstance(what, Batch)
-            else isinstance(what, Job) and what.kind == "read"
-            for _, what, _ in self._calls.values()
+        tiles = sum(block.count for block in self._ready) + sum(
+            what.tiles for _, what, _ in self._calls.values()
         )
         others = {other.slide_id for other in self.readers if other is not member}
         readable: list[SlideWork] = []
-        if blocks < self.workers.blocks_in_flight:
+        if tiles < self.workers.blocks_in_flight * self.workers.batch_size:
             readable = [work for work in self._active if work.has_unread()]
         mine = [work for work in readable if work.slide.slide_id == member.slide_id]
         free = [work for work in readable if work.slide.slide_id not in others]
-        may_plan = len(self._active) < len(self.readers) + AHEAD
+        ahead = sum(work.plan is None or work.has_unread() for work in self._active)
+        may_plan = ahead < len(self.readers) + AHEAD
         if not mine and not free and self._waiting and may_plan:
             work = self._waiting.popleft()
             work.began = time.monotonic()
@@ -182,16 +180,18 @@ class Pipeline:
             room = [member for member in self.encoders if member.has_room]
             if not room:
                 return
-            blocks = pack_batch(self._ready, self.workers.batch_size, flush=not reading)
+            blocks, left = pack_batch(self._ready, self.workers.batch_size, flush=not reading)
             if not blocks:
                 return
             near = [member for member in room if member.node == blocks[0].node]
             member = min(near or room, key=lambda member: len(member.calls))
-            for block in blocks:
-                self._ready.remove(block)
+            self._ready = left
             names = blocks[0].work.encoders_left
             *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
-                names, self.workers.batch_size, *(block.pixels for block in blocks)
+                names,
+                self.workers.batch_size,
+                [block.rows for block in blocks],
+                *(block.pixels for block in blocks),
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)

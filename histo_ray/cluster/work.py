@@ -1,9 +1,9 @@
 """The bookkeeping of a run: what each slide still needs, and which blocks share a batch. No Ray."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,10 +23,30 @@ class ReadyBlock:
     """tile_id of the first tile."""
     count: int
     pixels: Any
-    """Reference to (count, tile_px, tile_px, 3) uint8."""
+    """Reference to (n, tile_px, tile_px, 3) uint8, all that was read in one call."""
     focus: npt.NDArray[np.float32]
+    """(count,)."""
     node: str
     """Where the pixels lie."""
+    first_row: int = 0
+    """Of `pixels` that is its own."""
+
+    @property
+    def rows(self) -> slice:
+        """Rows of `pixels` that are its own."""
+        return slice(self.first_row, self.first_row + self.count)
+
+    def cut(self, count: int) -> "tuple[ReadyBlock, ReadyBlock]":
+        """Its first `count` tiles, and the others."""
+        first = replace(self, count=count, focus=self.focus[:count])
+        second = replace(
+            self,
+            start=self.start + count,
+            count=self.count - count,
+            focus=self.focus[count:],
+            first_row=self.first_row + count,
+        )
+        return first, second
 
 
 @dataclass(eq=False)
@@ -43,6 +63,11 @@ class Job:
     alone: bool = False
     """Whether it must have a process to itself, since one died while it was queued there."""
 
+    @property
+    def tiles(self) -> int:
+        """Tiles whose pixels it brings."""
+        return len(self.span)
+
 
 @dataclass
 class Batch:
@@ -54,10 +79,18 @@ class Batch:
     vectors: Sequence[Any]
     """One reference an encoder, to (sum of counts, D)."""
 
+    @property
+    def tiles(self) -> int:
+        """Tiles whose pixels it holds."""
+        return sum(block.count for block in self.blocks)
+
 
 @dataclass
 class Ping:
     """Asks a process that is new, or was lost, whether it is there."""
+
+    tiles = 0
+    """It brings none."""
 
 
 @dataclass(eq=False)
@@ -198,31 +231,37 @@ def row_of(
     )
 
 
-def pack_batch(ready: Sequence[ReadyBlock], size: int, *, flush: bool) -> list[ReadyBlock]:
-    """Choose waiting blocks for one batch: those for the same encoders, oldest first.
+def pack_batch(
+    ready: Sequence[ReadyBlock], size: int, *, flush: bool
+) -> tuple[list[ReadyBlock], deque[ReadyBlock]]:
+    """Choose waiting tiles for one batch: those for the same encoders, oldest first.
 
     Args:
-        ready: Blocks in order of arrival, each of at most `size` tiles.
-        size: Tiles of a batch.
+        ready: Blocks in order of arrival.
+        size: Tiles of a batch; the last block is cut where it would hold more.
         flush: Whether to return a batch that is not full, because no more tiles are coming.
 
     Returns:
-        Blocks of at most `size` tiles together; nothing if waiting may fill the batch better.
+        Blocks of at most `size` tiles together, or nothing if waiting may fill the batch; and what
+        is left, in order.
     """
-    groups: dict[tuple[str, ...], tuple[int, list[ReadyBlock]]] = {}
+    groups: dict[tuple[str, ...], list[ReadyBlock]] = {}
+    totals: Counter[tuple[str, ...]] = Counter()
     for block in ready:
         names = block.work.encoders_left
-        total, chosen = groups.get(names, (0, []))
-        if total + block.count <= size:
-            total, chosen = total + block.count, [*chosen, block]
-            groups[names] = total, chosen
-            if total == size:
-                return chosen
-        elif total >= size / 2:
-            return chosen
-    if not flush or not groups:
-        return []
-    return max(groups.values(), key=lambda group: group[0])[1]
+        groups.setdefault(names, []).append(block)
+        totals[names] += block.count
+        if totals[names] >= size:
+            break
+    if not groups or not (flush or max(totals.values()) >= size):
+        return [], deque(ready)
+    names, total = totals.most_common(1)[0]
+    chosen = groups[names]
+    left = deque(block for block in ready if block not in chosen)
+    if total > size:
+        chosen[-1], rest = chosen[-1].cut(chosen[-1].count - (total - size))
+        left.appendleft(rest)
+    return chosen, left
 
 
 def drop_stale(ready: Iterable[ReadyBlock]) -> deque[ReadyBlock]:

@@ -1,3 +1,4 @@
+from collections import deque
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -27,35 +28,64 @@ def piece(rows: slice) -> Any:
 
 def test_a_full_block_is_a_batch_of_its_own() -> None:
     first, second = block(work("S1"), 32), block(work("S2"), 32)
-    assert pack_batch([first, second], 32, flush=False) == [first]
+    chosen, left = pack_batch([first, second], 32, flush=False)
+    assert (chosen, list(left)) == ([first], [second])
 
 
-def test_tails_of_small_slides_share_a_batch() -> None:
-    tails = [block(work(f"S{i}"), 8) for i in range(5)]
-    assert pack_batch(tails, 32, flush=False) == tails[:4]
+def test_small_slides_fill_a_batch_and_the_last_is_cut() -> None:
+    small = [block(work(f"S{i}"), 20, start=100) for i in range(3)]
+    chosen, left = pack_batch(small, 32, flush=False)
+    assert chosen[0] is small[0]
+    assert [(b.work, b.start, b.rows) for b in chosen[1:]] == [(small[1].work, 100, slice(0, 12))]
+    rest, last = left
+    assert (rest.work, rest.start, rest.rows) == (small[1].work, 112, slice(12, 20))
+    assert last is small[2]
+    (again, third), left = pack_batch(left, 32, flush=True)
+    assert (again.rows, third, list(left)) == (slice(12, 20), small[2], [])
+
+
+def test_a_cut_block_keeps_each_tile_with_its_focus() -> None:
+    whole = block(work("S1"), 5, start=7)
+    whole.focus = np.arange(5, dtype=np.float32)
+    first, rest = whole.cut(3)
+    second, third = rest.cut(1)
+    assert [(b.start, b.count, b.rows) for b in (first, second, third)] == [
+        (7, 3, slice(0, 3)),
+        (10, 1, slice(3, 4)),
+        (11, 1, slice(4, 5)),
+    ]
+    assert [b.focus.tolist() for b in (first, second, third)] == [[0, 1, 2], [3], [4]]
 
 
 def test_a_batch_that_may_still_fill_waits_unless_no_more_is_coming() -> None:
-    tail = block(work("S1"), 5)
-    assert pack_batch([tail], 32, flush=False) == []
-    assert pack_batch([tail], 32, flush=True) == [tail]
+    tail = block(work("S1"), 30)
+    assert pack_batch([tail], 32, flush=False) == ([], deque([tail]))
+    assert pack_batch([tail], 32, flush=True) == ([tail], deque())
 
 
 def test_blocks_for_other_encoders_never_share_a_batch() -> None:
     both, one = work("S1", ("a", "b")), work("S2", ("b",))
-    chosen = pack_batch([block(both, 16), block(one, 16)], 32, flush=True)
-    assert len({b.work.encoders_left for b in chosen}) == 1
+    chosen, left = pack_batch([block(both, 16), block(one, 16)], 32, flush=True)
+    assert len({b.work.encoders_left for b in (*chosen, *left)}) == 2
+    assert len(chosen) == len(left) == 1
 
 
-@given(counts=st.lists(st.integers(1, 32), min_size=1, max_size=30), flush=st.booleans())
-def test_a_batch_never_exceeds_its_size_and_flushing_never_stalls(
+@given(counts=st.lists(st.integers(1, 32), max_size=30), flush=st.booleans())
+def test_every_tile_is_in_one_batch_and_flushing_never_stalls(
     counts: list[int], flush: bool
 ) -> None:
-    ready = [block(work(f"S{i}"), count) for i, count in enumerate(counts)]
-    chosen = pack_batch(ready, 32, flush=flush)
-    assert sum(b.count for b in chosen) <= 32
-    assert all(b in ready for b in chosen)
-    assert chosen or not flush
+    ready = deque(block(work(f"S{i}"), count, start=5) for i, count in enumerate(counts))
+    packed: list[ReadyBlock] = []
+    sizes: list[int] = []
+    while chosen := (packing := pack_batch(ready, 32, flush=flush))[0]:
+        packed, ready = [*packed, *chosen], packing[1]
+        sizes.append(sum(b.count for b in chosen))
+    assert all(size == 32 for size in sizes[:-1])
+    assert sum(b.count for b in ready) < (1 if flush else 32)
+    tiles = [
+        (b.work.slide.slide_id, b.start + n) for b in (*packed, *ready) for n in range(b.count)
+    ]
+    assert sorted(tiles) == sorted((f"S{i}", 5 + n) for i, c in enumerate(counts) for n in range(c))
 
 
 def test_spans_cover_a_slide_once_and_end_with_its_tail() -> None:
