@@ -231,7 +231,7 @@ def _estimate(
     calls = encoders[0].handle.encode.options(num_returns=len(names) + 1)
     for _ in range(2):  # the first call warms up
         began = time.monotonic()
-        ray.get(calls.remote(names, workers.batch_size, pixels)[-1])
+        ray.get(calls.remote(names, workers.batch_size, [slice(None)], pixels)[-1])
         encode_s = (time.monotonic() - began) / workers.batch_size
     tiles = planned.tiles
     reading, encoding = read_s / workers.readers, encode_s / workers.encoders
