@@ -21,10 +21,13 @@ Tag = tuple[int, int, Sequence[int]]
 
 
 def write_png(path: Path, width: int, height: int) -> None:
-    """A black RGB PNG of any size, which takes next to nothing."""
-    packer = zlib.compressobj(9)
+    """A black RGB PNG of any size, which takes next to nothing; packed row by row, all alike."""
+    packer = zlib.compressobj(9, wbits=-15)
     row = bytes(1 + 3 * width)
-    data = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
+    packed = packer.compress(row) + packer.flush(zlib.Z_FULL_FLUSH)
+    last = zlib.compressobj(9, wbits=-15).flush()
+    checksum = len(row) * height % 65521 << 16 | 1  # Adler-32 of so many zeros
+    data = b"\x78\xda" + packed * height + last + struct.pack(">I", checksum)
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]
     text = b"\x89PNG\r\n\x1a\n"

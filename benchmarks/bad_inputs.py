@@ -107,7 +107,7 @@ def list_commands() -> list[Bad]:
 
 
 SLIDES = [
-    BadSlide("a PNG of 30,000 x 30,000 px in 2.6 MB", "bomb.png",
+    BadSlide("a PNG of 30,000 x 30,000 px in 3.2 MB", "bomb.png",
              lambda path: bad_files.write_png(path, 30000, 30000), "wanted at most 268435456 px"),
     BadSlide("a JPEG strip that claims 65,500 x 65,500 px", "lying.tif",
              bad_files.write_lying_jpeg, "a JPEG of 65500 x 65500 px in a TIFF with room for 4096"),
