@@ -269,6 +269,7 @@ def test_zarr_holds_the_same_vectors_as_parquet(
     assert open_store(zarr.store).verify()[1] == []
 
 
+@pytest.mark.slow
 def test_given_masks_and_no_mask_choose_the_tiles(
     shared_ray: None, make_config: MakeConfig, cohort: Any, tmp_path: Path
 ) -> None:

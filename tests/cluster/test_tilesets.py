@@ -118,6 +118,7 @@ def test_the_same_sets_again_are_skipped_without_starting_anything(
     assert extract_tilesets(config, [grouped, bare]).outcomes == {"skipped": 4}
 
 
+@pytest.mark.slow
 def test_a_set_that_changed_under_its_name_is_refused_with_a_remedy_or_replaced(
     shared_ray: None, table: Path, make: Make, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_file_that_changes_during_the_run_costs_its_set_alone(
     assert {key.slide_id for key in open_store(config.store).list_keys()} == {"good"}
 
 
+@pytest.mark.slow
 def test_zarr_holds_the_same(
     shared_ray: None,
     first: tuple[TileSetConfig, TileSet, TileSet, RunSummary],
