@@ -13,9 +13,9 @@ from benchmarks.bench import Figure, Options, Result
 from histo_ray.encoders.heap import ENVIRONMENT
 
 GOALS = {
-    "random:legacy_xception?seed=0&px=299": 3.3,
+    "random:legacy_xception?seed=0&px=299": 0.0,
     "random:resnet50?seed=0&px=224": 1.9,
-    "random:legacy_xception?seed=0&px=224": 0.0,
+    "random:legacy_xception?seed=0&px=224": 3.3,
     "random:resnet18?seed=0&px=224": 0.0,
 }
 """Networks, and how many times faster than eager they should be; 0: reported."""
