@@ -32,21 +32,25 @@ from histo_ray.types import Slide
 
 Rows = dict[str, Any]
 CORES = os.cpu_count() or 1
+READERS = 2
 SPAN = 16 * CORES
 """Tiles of a block, as the product's own batch."""
 
 
 class DataReader:
-    """Reads spans of one slide."""
+    """Reads spans of one slide; begins once the encoder is there, or it would be ahead."""
 
-    def __init__(self, slide: Slide) -> None:
+    def __init__(self, slide: Slide, flag: Path) -> None:
         tiling = TilingConfig()
+        self._flag = flag
         self._opened = open_manifest_slide(slide, None)
         self._plan = plan_slide(self._opened, slide, tiling)
         self._tile_px = tiling.tile_px
 
     def __call__(self, spans: Rows) -> Rows:
         """One row a span to one row a tile."""
+        while not self._flag.exists():
+            time.sleep(0.01)
         pixels = [
             read_block(self._opened, self._plan, self._tile_px, range(start, stop)).pixels
             for start, stop in zip(spans["start"], spans["stop"], strict=True)
@@ -57,12 +61,13 @@ class DataReader:
 class DataEncoder:
     """Encodes tiles."""
 
-    def __init__(self, request: str) -> None:
+    def __init__(self, request: str, flag: Path) -> None:
         self._encoder: Encoder | FreeEncoder = (
             FreeEncoder()
             if request == FREE
             else load_encoder(resolve(request), device="cpu", threads=CORES)
         )
+        flag.touch()
 
     def __call__(self, tiles: Rows) -> Rows:
         """Vectors of a batch."""
@@ -70,31 +75,35 @@ class DataEncoder:
         return {"vectors": encode_fixed(encoder, tiles["pixels"], SPAN).astype(np.float16)}
 
 
-def run_data(slide: Slide, request: str, tiles: int) -> tuple[int, float]:
-    """Vectors and seconds from the first of them to the last, which leaves out the start."""
+def run_data(slide: Slide, request: str, tiles: int, flag: Path) -> float:
+    """Vectors/s from when the encoder is there to the last."""
     import ray
 
     spans = [{"start": start, "stop": min(tiles, start + SPAN)} for start in range(0, tiles, SPAN)]
     vectors = (
         ray.data.from_items(spans, override_num_blocks=len(spans))
         .map_batches(
-            DataReader, fn_constructor_args=(slide,), batch_size=1, concurrency=2, num_cpus=0.5
+            DataReader,
+            fn_constructor_args=(slide, flag),
+            batch_size=1,
+            concurrency=READERS,
+            num_cpus=0.5,
         )
         .map_batches(
             DataEncoder,
-            fn_constructor_args=(request,),
+            fn_constructor_args=(request, flag),
             batch_size=SPAN,
             concurrency=1,
             num_cpus=1,
             runtime_env={"env_vars": ENVIRONMENT},
         )
     )
-    count, first, began = 0, 0, 0.0
-    for batch in vectors.iter_batches(batch_size=None, prefetch_batches=0):
-        count += len(batch["vectors"])
-        if not began:
-            first, began = count, time.monotonic()
-    return count - first, time.monotonic() - began
+    count = sum(
+        len(batch["vectors"]) for batch in vectors.iter_batches(batch_size=None, prefetch_batches=0)
+    )
+    if count != tiles:
+        raise SystemExit(f"benchmark: {count} vectors, wanted {tiles}")
+    return count / (time.time() - flag.stat().st_mtime)
 
 
 def main() -> None:
@@ -113,9 +122,9 @@ def main() -> None:
         manifest = write_manifest(options.fresh("manifest.csv"), [args.slide])
         for _ in range(args.rounds):
             ours = measure_run(run_settings(options, manifest, [args.encoder]))
-            rates["ours"].append(ours["tiles_per_s"])
-            vectors, seconds = run_data(slide, args.encoder, tiles)
-            rates["ray_data"].append(vectors / seconds)
+            rates["ours"].append(ours["tiles"] / ours["work_s"])
+            flag = options.fresh("encoder-is-there")
+            rates["ray_data"].append(run_data(slide, args.encoder, tiles, flag))
             print({name: rate[-1] for name, rate in rates.items()}, file=sys.stderr, flush=True)
     ratio = median(a / b for a, b in zip(*rates.values(), strict=True))
     answer = {"machine": describe_machine(), "encoder": args.encoder, "rates": rates}
