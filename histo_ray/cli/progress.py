@@ -13,6 +13,15 @@ LINE_EVERY_S = 15.0
 """Between lines where stderr is not a terminal."""
 
 
+def died(count: int) -> str:
+    """In words that so many processes died."""
+    return (
+        "1 process died and was replaced"
+        if count == 1
+        else f"{count} processes died and were replaced"
+    )
+
+
 class Progress:
     """Shows `Counts`; use as a context manager."""
 
@@ -66,7 +75,7 @@ def describe(counts: Counts, now: float) -> str:
             left = max(0.0, expected - counts.tiles_encoded) / rate
             parts.append(f"about {format_seconds(left)} left")
     if counts.deaths:
-        parts.append(f"{counts.deaths} processes died and were replaced")
+        parts.append(died(counts.deaths))
     return ", ".join(parts)
 
 

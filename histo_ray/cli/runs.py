@@ -137,7 +137,7 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
         lines.append(("versions", ", ".join(f"{k} {v}" for k, v in record.versions.items())))
     if record.settings:
         settings = ", ".join(f"{k} = {json.dumps(v)}" for k, v in record.settings.items())
-        lines.append(("settings", f"{settings} (sha256 {record.settings_sha256[:12]})"))
+        lines.append(("settings", f"{settings}; of all: sha256 {record.settings_sha256[:12]}"))
     return lines
 
 

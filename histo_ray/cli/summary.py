@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import died
 from histo_ray.cluster.run import RunSummary
 from histo_ray.report.words import count_of
 
@@ -51,6 +52,8 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         rate = summary.counts.tiles_encoded / span
         print(f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)")
         print(f"{summary.record.bottleneck}: {summary.record.hint}")
+    if deaths := summary.counts.deaths:
+        print(f"{died(deaths)} and what was in work there was done again")
     lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
     for row in lost[:LISTED]:
         print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
@@ -58,5 +61,10 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"  ... and {len(lost) - LISTED} more")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")
     if summary.interrupted:
-        print("interrupted: the same command again finishes what is missing", file=sys.stderr)
+        left = summary.counts.slides - summary.counts.slides_done
+        found = f"{count_of(left, 'slide')} not finished" if left else "all slides finished"
+        print(
+            f"interrupted, {found}; the same command again finishes what is missing",
+            file=sys.stderr,
+        )
     return code

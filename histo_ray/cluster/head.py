@@ -32,7 +32,7 @@ def head_answers(address: str = "") -> bool:
     host, _, port = (address or ray.get_runtime_context().gcs_address).rpartition(":")
     try:
         socket.create_connection((host, int(port)), ANSWER_S).close()
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 

@@ -1,5 +1,6 @@
 """A whole extraction: manifest and encoders in, partitions and a run table out."""
 
+import math
 import os
 import secrets
 import time
@@ -141,7 +142,7 @@ class Recorder:
         self._run_id = run_id
         self._rows = rows
         self._observer = observer
-        self._saved = time.monotonic()
+        self._saved = -math.inf  # the first slide is told at once: a killed run leaves a trace
 
     def add(self, work: SlideWork) -> None:
         """Take the rows of a slide that is finished."""

@@ -15,14 +15,16 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
-from histo_ray.cluster.head import watch_head
+from histo_ray.cluster.head import head_answers, watch_head
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""
 _OWN_TOKEN = secrets.token_hex(32)
 """Of every Ray that this process starts for itself, for Ray listens on all interfaces. Ray's own
 default is a file in the home folder that others may be able to read, and that outlives the run."""
+CLIENT = "ray://"
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
 
@@ -49,6 +51,8 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
+    if address != "local":
+        _check_answers(address)
     _connect(address, cpus)
     there = True
     try:
@@ -62,6 +66,25 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             ray.shutdown()
         if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
             del os.environ[_TOKENS[0]]
+
+
+def _check_answers(address: str) -> None:
+    """See whether somebody listens there; Ray would wait for a head that is gone without end.
+
+    Raises:
+        ConfigError: Nobody does.
+    """
+    place: str | None = address.removeprefix(CLIENT)
+    try:
+        if not address.startswith(CLIENT):
+            place = canonicalize_bootstrap_address(address)  # `auto`: RAY_ADDRESS, or Ray's file
+    except Exception:  # noqa: BLE001 - no address there, or none at all: Ray says so itself
+        return
+    if place and not head_answers(place):
+        raise ConfigError(
+            f"--address {address}: nothing answers at {place}, a Ray head wanted; start one with "
+            "`ray start --head`, or leave --address out to run on this machine"
+        )
 
 
 def _connect(address: str, cpus: int | None) -> None:

@@ -77,7 +77,7 @@ def test_one_run_is_shown_with_the_slides_that_it_lost(
         f"run         {NEW} (finished)",
         "took        62 s, 11 s of it to start",
         "bottleneck  reader-bound: readers busy 99%, encoders 20%: more of them",
-        'settings    store = "here" (sha256 0123456789ab)',
+        'settings    store = "here"; of all: sha256 0123456789ab',
         "  failed S1 [f]: encoder f: not finite",
         "  empty  S2 [e]: no tissue",
     ):
