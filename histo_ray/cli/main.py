@@ -24,7 +24,8 @@ VERBS = {
     "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
 }
 OBJECTS_PER_COLLECTION = 200_000
-"""Imports and listings make many objects that stay; Python would walk them all again and again."""
+"""While a store is looked at: imports and listings make many objects that stay, and Python would
+walk them all again and again. Runs do not get it: garbage may hold Ray's memory."""
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -54,8 +55,6 @@ def run_job(*verbs: str) -> int:
 
 
 def _run(arguments: Sequence[str], is_program: bool) -> int:
-    if is_program:
-        gc.set_threshold(OBJECTS_PER_COLLECTION)
     parser = argparse.ArgumentParser(
         prog="histo-ray",
         description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
@@ -67,6 +66,8 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         if verb in arguments[:1]:
             importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
     args = parser.parse_args(arguments)
+    if is_program and args.verb == "store":
+        gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
         from histo_ray.encoders.heap import restart_keeping_memory
 

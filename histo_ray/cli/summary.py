@@ -31,6 +31,7 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
                     "seconds": round(summary.seconds, 3),
                     "tiles_encoded": summary.counts.tiles_encoded,
                     "interrupted": summary.interrupted,
+                    "unfinished": summary.unfinished,
                     "record": summary.record.model_dump(mode="json"),
                     "slides": rows,
                 },
@@ -53,7 +54,7 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)")
         print(f"{summary.record.bottleneck}: {summary.record.hint}")
     if deaths := summary.counts.deaths:
-        print(f"{died(deaths)} and what was in work there was done again")
+        print(f"{died(deaths)}: what was in work there was asked for again")
     lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
     for row in lost[:LISTED]:
         print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
@@ -61,10 +62,9 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"  ... and {len(lost) - LISTED} more")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")
     if summary.interrupted:
-        left = summary.counts.slides - summary.counts.slides_done
-        found = f"{count_of(left, 'slide')} not finished" if left else "all slides finished"
+        left = count_of(summary.unfinished, "slide")
         print(
-            f"interrupted, {found}; the same command again finishes what is missing",
+            f"interrupted with {left} unfinished: the same command again finishes what is missing",
             file=sys.stderr,
         )
     return code

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import ray
 
@@ -29,10 +30,10 @@ def head_answers(address: str = "") -> bool:
     Args:
         address: Its host:port; empty: that of the cluster this process is connected to.
     """
-    host, _, port = (address or ray.get_runtime_context().gcs_address).rpartition(":")
+    place = urlsplit(f"//{address or ray.get_runtime_context().gcs_address}")
     try:
-        socket.create_connection((host, int(port)), ANSWER_S).close()
-    except (OSError, ValueError):
+        socket.create_connection((place.hostname, place.port), ANSWER_S).close()
+    except OSError:
         return False
     return True
 

@@ -37,6 +37,9 @@ PING_S = 0.2
 """Between questions whether a lost process is back."""
 AHEAD = 2
 """Slides planned, and not read to their end, beyond one a reader."""
+WAIT_S = 30.0
+"""Tiles that no others fill a batch with, as of the one slide that lacks one encoder, wait so long
+for an encoder that has nothing else to do."""
 _LOST = (ObjectLostError, OwnerDiedError)
 
 
@@ -180,7 +183,9 @@ class Pipeline:
             room = [member for member in self.encoders if member.has_room]
             if not room:
                 return
-            blocks, left = pack_batch(self._ready, self.workers.batch_size, flush=not reading)
+            waited = time.monotonic() - self._ready[0].since
+            flush = not reading or waited > WAIT_S
+            blocks, left = pack_batch(self._ready, self.workers.batch_size, flush=flush)
             if not blocks:
                 return
             near = [member for member in room if member.node == blocks[0].node]

@@ -46,6 +46,8 @@ class RunSummary:
     rows: list[RunRow]
     counts: Counts
     record: RunRecord
+    unfinished: int
+    """Slides without an outcome, where the run was interrupted."""
 
     @property
     def seconds(self) -> float:
@@ -126,7 +128,8 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
         state = "finished"
     except KeyboardInterrupt:
         state = "interrupted"
-    return RunSummary(run_id, rows, counts, recorder.close(state))
+    unfinished = len(agenda.todo) - counts.slides_done
+    return RunSummary(run_id, rows, counts, recorder.close(state), unfinished)
 
 
 def name_run() -> str:

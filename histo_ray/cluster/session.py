@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from histo_ray.cluster.resources import Node
 from histo_ray.errors import ClusterLostError, ConfigError
@@ -74,13 +75,16 @@ def _check_answers(address: str) -> None:
     Raises:
         ConfigError: Nobody does.
     """
-    place: str | None = address.removeprefix(CLIENT)
     try:
-        if not address.startswith(CLIENT):
-            place = canonicalize_bootstrap_address(address)  # `auto`: RAY_ADDRESS, or Ray's file
-    except Exception:  # noqa: BLE001 - no address there, or none at all: Ray says so itself
-        return
-    if place and not head_answers(place):
+        place = (
+            address.removeprefix(CLIENT)
+            if address.startswith(CLIENT)
+            else canonicalize_bootstrap_address(address)  # `auto`: RAY_ADDRESS, or Ray's own file
+        )
+        stated = urlsplit(f"//{place}").port is not None
+    except (OSError, ValueError):
+        return  # no cluster to be found, or no address: Ray will say so
+    if place and stated and not head_answers(place):
         raise ConfigError(
             f"--address {address}: nothing answers at {place}, a Ray head wanted; start one with "
             "`ray start --head`, or leave --address out to run on this machine"

@@ -95,7 +95,8 @@ def extract_tilesets(
         state = "finished"
     except KeyboardInterrupt:
         state = "interrupted"
-    return RunSummary(run_id, rows, counts, recorder.close(state))
+    unfinished = len(todo) - counts.slides_done
+    return RunSummary(run_id, rows, counts, recorder.close(state), unfinished)
 
 
 def plan_sets(

@@ -30,6 +30,8 @@ class ReadyBlock:
     """Where the pixels lie."""
     first_row: int = 0
     """Of `pixels` that is its own."""
+    since: float = field(default_factory=time.monotonic)
+    """time.monotonic() when it was read."""
 
     @property
     def rows(self) -> slice:
@@ -239,7 +241,7 @@ def pack_batch(
     Args:
         ready: Blocks in order of arrival.
         size: Tiles of a batch; the last block is cut where it would hold more.
-        flush: Whether to return a batch that is not full, because no more tiles are coming.
+        flush: Whether to return a batch that is not full: that of the oldest block.
 
     Returns:
         Blocks of at most `size` tiles together, or nothing if waiting may fill the batch; and what
@@ -253,9 +255,12 @@ def pack_batch(
         totals[names] += block.count
         if totals[names] >= size:
             break
-    if not groups or not (flush or max(totals.values()) >= size):
-        return [], deque(ready)
-    names, total = totals.most_common(1)[0]
+    names, total = totals.most_common(1)[0] if totals else ((), 0)
+    if total < size:
+        if not ready or not flush:
+            return [], deque(ready)
+        names = ready[0].work.encoders_left
+        total = totals[names]
     chosen = groups[names]
     left = deque(block for block in ready if block not in chosen)
     if total > size:

@@ -2,8 +2,21 @@ import socket
 
 import pytest
 
+from histo_ray.cluster.head import head_answers
 from histo_ray.cluster.session import ray_session
 from histo_ray.errors import ConfigError
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_head_answers_while_it_listens(family: socket.AddressFamily) -> None:
+    try:
+        head = socket.create_server(("", 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with head:
+        place = f"{'[::1]' if family == socket.AF_INET6 else '127.0.0.1'}:{head.getsockname()[1]}"
+        assert head_answers(place)
+    assert not head_answers(place)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

@@ -70,6 +70,12 @@ def test_blocks_for_other_encoders_never_share_a_batch() -> None:
     assert len(chosen) == len(left) == 1
 
 
+def test_what_is_flushed_is_the_oldest_however_much_else_waits() -> None:
+    alone, others = block(work("S1", ("a",)), 3), block(work("S2", ("a", "b")), 30)
+    assert pack_batch([alone, others], 32, flush=False)[0] == []
+    assert pack_batch([alone, others], 32, flush=True) == ([alone], deque([others]))
+
+
 @given(counts=st.lists(st.integers(1, 32), max_size=30), flush=st.booleans())
 def test_every_tile_is_in_one_batch_and_flushing_never_stalls(
     counts: list[int], flush: bool
