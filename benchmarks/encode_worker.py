@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ Encode = Callable[[Pixels], Vectors]
 
 
 def load_eager(request: str) -> tuple[Encode, int]:
-    """As most programs do it: timm's network as it comes, tiles normalised on the CPU."""
+    """As most programs do it: timm's network as it comes.
+
+    Tiles lie as torchvision's ToTensor and a
+    DataLoader lay them (plane by plane; a mere view of HWC pixels would make it channels-last).
+    """
     import torch
 
     from histo_ray.encoders.network import build_network
@@ -30,23 +35,30 @@ def load_eager(request: str) -> tuple[Encode, int]:
 
     def encode(pixels: Pixels) -> Vectors:
         with torch.inference_mode():
-            tiles = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255)
+            planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+            tiles = planes.float().div(255)
             vectors: Vectors = network(tiles.sub(mean).div(std)).numpy()
         return vectors
 
     return encode, int(spec.input_px or 224)
 
 
-def load_ours(request: str) -> tuple[Encode, int]:
+def load_ours(request: str, **settings: Any) -> tuple[Encode, int]:
     """As this library's encoder processes do it."""
     from histo_ray.encoders.registry import resolve
     from histo_ray.encoders.torch_encoder import load_encoder
 
-    encoder = load_encoder(resolve(request), device="cpu")
+    encoder = load_encoder(resolve(request), device="cpu", **settings)
     return encoder.encode, int(encoder.spec.input_px or 224)
 
 
-WAYS: dict[str, Callable[[str], tuple[Encode, int]]] = {"eager": load_eager, "ours": load_ours}
+WAYS: dict[str, Callable[[str], tuple[Encode, int]]] = {
+    "eager": load_eager,
+    "torch": load_ours,
+    "openvino": partial(load_ours, engine="openvino"),
+    "torch bfloat16": partial(load_ours, precision="bfloat16"),
+    "openvino bfloat16": partial(load_ours, engine="openvino", precision="bfloat16"),
+}
 
 
 def main() -> None:

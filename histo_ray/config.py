@@ -96,6 +96,10 @@ class EngineConfig(Settings):
         description="arithmetic of the encoder; auto: float32 on CPU, float16 on GPU",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where encoders run")
+    engine: Literal["torch", "openvino"] = Field(
+        default="torch",
+        description="what runs the network; openvino: on CPU, an extra to be installed",
+    )
     batch_size: int | None = Field(
         default=None,
         ge=1,
@@ -126,6 +130,12 @@ class EngineConfig(Settings):
     def _no_encoder_twice(self) -> Self:
         if len(set(self.encoder)) != len(self.encoder):
             raise ValueError(f"encoder: the same one twice in {list(self.encoder)}")
+        return self
+
+    @model_validator(mode="after")
+    def _openvino_on_cpu(self) -> Self:
+        if self.engine == "openvino" and self.device == "cuda":
+            raise ValueError("--engine openvino runs on CPU, not with --device cuda")
         return self
 
 

@@ -219,6 +219,7 @@ class EncoderWorker:
                 device=self._config.device,
                 precision=self._config.precision,
                 threads=self._threads,
+                engine=self._config.engine,
             )
             about = encoder_facts(
                 encoder,

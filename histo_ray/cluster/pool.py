@@ -19,9 +19,10 @@ from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 
 BATCHES_AT_ONCE = 2
-"""On CPU: threads that are done with one batch start on the next while others still work."""
+"""Of an encoder. On CPU threads that are done with one start on the next while others still work;
+on a GPU one computes while the other's tiles are copied there."""
 QUEUE_PER_WORKER = 2
-"""Calls a reader, or an encoder on a GPU, holds: one runs, the next one's pixels arrive."""
+"""Calls a reader holds: one runs, the next one's pixels arrive."""
 
 
 @dataclass(eq=False)
@@ -84,15 +85,14 @@ def start_encoders(
     actor = ray.remote(EncoderWorker).options(
         num_cpus=workers.encoder_cpus,
         num_gpus=workers.encoder_gpus,
-        max_concurrency=1 if workers.encoder_gpus else BATCHES_AT_ONCE,
+        max_concurrency=BATCHES_AT_ONCE,
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy=_place(node_id),
         **runtime,
     )
-    queue = QUEUE_PER_WORKER if workers.encoder_gpus else BATCHES_AT_ONCE + 1
     handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
-    return [Member(handle, queue=queue) for handle in handles]
+    return [Member(handle, queue=BATCHES_AT_ONCE + 1) for handle in handles]
 
 
 def dismiss(members: Iterable[Member]) -> None:

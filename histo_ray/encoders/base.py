@@ -15,6 +15,7 @@ Rgb = tuple[float, float, float]
 Pool = Literal["timm", "avg", "token", "cls+mean"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["torch", "openvino"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
 """Of an encoder's name, which becomes part of paths: stores take no others."""
 MPP_TOLERANCE = 0.01

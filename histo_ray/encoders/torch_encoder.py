@@ -1,7 +1,7 @@
 """The encoder that runs: a timm network on CPU or GPU, from uint8 tiles to float32 vectors."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from histo_ray.encoders.base import Device, EncoderSpec, Pool, Precision
+from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
 from histo_ray.encoders.folding import fold_batch_norms
+from histo_ray.encoders.gpu_queue import GpuQueue
 from histo_ray.encoders.network import build_network
+from histo_ray.encoders.network_ends import Normaliser, PooledNetwork
+from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 
@@ -36,31 +39,48 @@ class TorchEncoder:
     """
 
     def __init__(
-        self, spec: EncoderSpec, network: nn.Module, device: Device, precision: str, threads: int
+        self,
+        spec: EncoderSpec,
+        network: nn.Module,
+        device: Device,
+        precision: str,
+        threads: int,
+        engine: Engine = "torch",
     ) -> None:
-        """Take over `network`: it is folded (on CPU), moved and probed with one tile."""
+        """Take over `network`: it is folded (on CPU), moved, probed and given to its engine."""
         self.spec = spec
         self.weights_sha256 = digest_weights(network.state_dict())
         self.precision = precision
         self.batch_norm_folded = device == "cpu" and fold_batch_norms(network) > 0
-        self.device = device if device == "cpu" else f"cuda ({torch.cuda.get_device_name()})"
         self._device = torch.device(device)
-        self._network: Any = network.to(self._device).to(memory_format=torch.channels_last)
-        mean = torch.tensor(spec.mean, dtype=torch.float32).reshape(1, 3, 1, 1)
-        std = torch.tensor(spec.std, dtype=torch.float32).reshape(1, 3, 1, 1)
-        self._scale = (1 / (255 * std)).to(self._device)
-        self._bias = (-mean / std).to(self._device)
+        pooled = PooledNetwork(network, spec.pool).eval().to(self._device)
+        self._network: Any = pooled.to(memory_format=torch.channels_last)
+        self._normaliser = Normaliser(spec, self._device)
         side = spec.input_px or 224
         fewest, most = LANE_TILES
         self.fixed_tiles = (
             max(fewest, min(most, LANE_PIXELS // side**2)) if device == "cpu" else None
         )
         self._lanes = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
-        self.device_s = 0.0
-        """Seconds that the GPU has computed; 0 on CPU."""
+        self._gpu = GpuQueue(self._device) if device == "cuda" else None
+        self._compiled: OpenVinoNetwork | None = None
         self.dim = self._probe()
-        self.device_s = 0.0  # that of the probe is the start's
         self.spec = spec.model_copy(update={"dim": self.dim})
+        if self._gpu is not None:
+            self.device = f"cuda ({torch.cuda.get_device_name()})"
+            self._gpu.device_s = 0.0  # that of the probe is the start's
+        elif engine == "openvino":
+            self.device = f"cpu, OpenVINO {openvino_version()}"
+            shape = (self.fixed_tiles or 1, 3, side, side)
+            self._compiled = OpenVinoNetwork(self._network, shape, precision, threads)
+            self._network = None
+        else:
+            self.device = "cpu"
+
+    @property
+    def device_s(self) -> float:
+        """Seconds that the GPU has computed; 0 on CPU."""
+        return 0.0 if self._gpu is None else self._gpu.device_s
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Encode tiles.
@@ -89,46 +109,31 @@ class TorchEncoder:
         return self._encode_at_once(filled)[:count]
 
     def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
         with torch.inference_mode():
-            tiles = torch.from_numpy(writable).to(self._device).permute(0, 3, 1, 2)
-            began = self._mark()
-            vectors = self._forward(self._normalise(tiles))
-            ended = self._mark()
-            encoded: npt.NDArray[np.float32] = vectors.float().cpu().numpy()
-        if began is not None and ended is not None:  # that copy has waited for both
-            self.device_s += began.elapsed_time(ended) / 1000
-        return encoded
+            if self._gpu is not None:
+                return self._gpu.run(pixels, self._compute)
+            writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
+            tiles = torch.from_numpy(writable)
+            if self._compiled is not None:
+                return self._compiled(self._normalise(tiles).contiguous())
+            return cast("npt.NDArray[np.float32]", self._compute(tiles).numpy())
 
-    def _mark(self) -> torch.cuda.Event | None:
-        """A moment of the GPU's queue, which nobody waits for; None on CPU."""
-        if self._device.type != "cuda":
-            return None
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
-        return event
+    def _compute(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Vectors of (B, height, width, 3) uint8 tiles, all on the device."""
+        values = self._normalise(tiles)
+        mixed = self.precision != "float32"
+        with torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
+            vectors: torch.Tensor = self._network(values)
+        return vectors.float()
 
     def _normalise(self, tiles: torch.Tensor) -> torch.Tensor:
-        values = tiles.to(torch.float32)
+        values = tiles.permute(0, 3, 1, 2).to(torch.float32)
         side = self.spec.input_px
         if side is not None and tuple(values.shape[-2:]) != (side, side):
             mode = self.spec.interpolation or "bicubic"
             values = functional.interpolate(values, (side, side), mode=mode, antialias=True)
             values = values.clamp_(0, 255)  # bicubic overshoots at edges
-        return torch.addcmul(self._bias, values, self._scale).contiguous(
-            memory_format=torch.channels_last
-        )
-
-    def _forward(self, values: torch.Tensor) -> torch.Tensor:
-        mixed = self.precision != "float32"
-        with torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
-            if self.spec.pool == "timm":
-                vectors: torch.Tensor = self._network(values)
-                return vectors
-            features = self._network.forward_features(values)
-        prefix = int(getattr(self._network, "num_prefix_tokens", 0))
-        channels_last = getattr(self._network, "output_fmt", "NCHW") == "NHWC"
-        return pool_features(features.float(), self.spec.pool, prefix, channels_last)
+        return self._normaliser(values)
 
     def _probe(self) -> int:
         """Length of a vector, from one black tile."""
@@ -156,6 +161,7 @@ def load_encoder(
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
+    engine: Engine = "torch",
 ) -> TorchEncoder:
     """Load an encoder, ready to run.
 
@@ -164,10 +170,16 @@ def load_encoder(
         device: `auto`: the GPU if this process sees one.
         precision: `auto`: float32 on CPU, float16 (autocast) on GPU.
         threads: CPU threads that encode side by side; None: torch's choice, a core each.
+        engine: What runs the network; `openvino`: on CPU only, and only where it is installed.
 
     Raises:
-        ConfigError: The device is not there, or the weights cannot be had or do not fit.
+        ConfigError: The device or the engine is not there, or the weights cannot be had or do not
+            fit.
     """
+    if engine == "openvino":
+        if device == "cuda":
+            raise ConfigError(f"encoder {spec.name!r}: --engine openvino runs on CPU, not on cuda")
+        device = "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"encoder {spec.name!r}: no GPU is visible, device cuda wanted; "
@@ -178,33 +190,5 @@ def load_encoder(
     if precision == "auto":
         precision = "float16" if device == "cuda" else "float32"
     network, complete = build_network(spec)
-    return TorchEncoder(complete, network, device, precision, threads or torch.get_num_threads())
-
-
-def pool_features(
-    features: torch.Tensor, pool: Pool, prefix_tokens: int, channels_last: bool = False
-) -> torch.Tensor:
-    """Make one vector a tile of a network's unpooled features.
-
-    Args:
-        features: (B, tokens, dim), class token first, then registers, then patches; or a map
-            (B, dim, height, width).
-        pool: `avg`: mean over patch tokens or over the map; `token`: the class token; `cls+mean`:
-            the class token beside the mean of patch tokens.
-        prefix_tokens: Class token and registers: tokens that are no patches.
-        channels_last: The map is (B, height, width, dim).
-
-    Returns:
-        (B, dim), or (B, 2 dim) for `cls+mean`.
-
-    Raises:
-        RuntimeError: The features have no class token and `pool` wants one.
-    """
-    if features.ndim == 4 and pool == "avg":
-        return features.mean((1, 2) if channels_last else (2, 3))
-    if features.ndim != 3 or (pool != "avg" and prefix_tokens < 1):
-        raise RuntimeError(f"no class token in features of shape {tuple(features.shape)}")
-    mean = features[:, prefix_tokens:].mean(1)
-    if pool == "avg":
-        return mean
-    return features[:, 0] if pool == "token" else torch.cat([features[:, 0], mean], 1)
+    threads = threads or torch.get_num_threads()
+    return TorchEncoder(complete, network, device, precision, threads, engine)

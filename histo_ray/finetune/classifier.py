@@ -8,7 +8,7 @@ from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec, Pool
 from histo_ray.encoders.network import build_network
-from histo_ray.encoders.torch_encoder import pool_features
+from histo_ray.encoders.network_ends import encode_pooled
 
 
 class Classifier(nn.Module):
@@ -25,34 +25,12 @@ class Classifier(nn.Module):
 
     def features(self, values: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised pixels to (B, dim): the encoder's vectors."""
-        if self._pool == "timm":
-            vectors: torch.Tensor = self.network(values)
-            return vectors
-        prefix = int(getattr(self.network, "num_prefix_tokens", 0))
-        channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
-        features = self.network.forward_features(values)
-        return pool_features(features, self._pool, prefix, channels_last)
+        return encode_pooled(self.network, self._pool, values)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised pixels to (B, classes) logits."""
         logits: torch.Tensor = self.head(self.features(values))
         return logits
-
-
-class Normaliser:
-    """Pixels of 0..255 to what the encoder's network sees, as the encoder itself does it."""
-
-    def __init__(self, spec: EncoderSpec, device: torch.device) -> None:
-        mean = torch.tensor(spec.mean, dtype=torch.float32).reshape(1, 3, 1, 1)
-        std = torch.tensor(spec.std, dtype=torch.float32).reshape(1, 3, 1, 1)
-        self._scale = (1 / (255 * std)).to(device)
-        self._bias = (-mean / std).to(device)
-
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) of 0..255 to the same shape, in channels-last memory."""
-        return torch.addcmul(self._bias, values, self._scale).contiguous(
-            memory_format=torch.channels_last
-        )
 
 
 def build_classifier(spec: EncoderSpec, classes: Sequence[str]) -> tuple[Classifier, EncoderSpec]:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from histo_ray.encoders.network_ends import Normaliser
 from histo_ray.finetune.augment import Draws, augment, draw
 from histo_ray.finetune.checkpoint import Checkpoint, Keeper
-from histo_ray.finetune.classifier import Classifier, Normaliser
+from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.job import Job, Progress, Report

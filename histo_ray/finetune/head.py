@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
+from histo_ray.encoders.network_ends import Normaliser
 from histo_ray.finetune.augment import augment, draw
-from histo_ray.finetune.classifier import Classifier, Normaliser
+from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.recipe import AugmentConfig
 from histo_ray.finetune.schedule import HEAD, batch_random

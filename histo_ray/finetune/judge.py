@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
-from histo_ray.finetune.classifier import Classifier, Normaliser
+from histo_ray.encoders.network_ends import Normaliser
+from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.head import Features, encode_part, plain_look
 from histo_ray.finetune.job import Job

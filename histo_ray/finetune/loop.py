@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from histo_ray.encoders.network_ends import Normaliser
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.finetune.checkpoint import Checkpoint, Keeper, Position, Weights
-from histo_ray.finetune.classifier import Classifier, Normaliser
+from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.epochs import Epochs

@@ -116,7 +116,7 @@ def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob) -> None
 
 def test_step_one_sees_the_very_vectors_of_the_encoder(make_job: MakeJob) -> None:
     job, classifier = make_job()
-    from histo_ray.finetune.classifier import Normaliser
+    from histo_ray.encoders.network_ends import Normaliser
     from histo_ray.finetune.head import encode_part, plain_look
     from histo_ray.finetune.team import Solo
 

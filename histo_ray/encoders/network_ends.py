@@ -1,0 +1,89 @@
+"""Around a timm network, whatever engine runs it: pixels to what it sees, features to vectors."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from histo_ray.encoders.base import EncoderSpec, Pool
+
+
+class Normaliser:
+    """Pixels of 0..255 to what an encoder's network sees."""
+
+    def __init__(self, spec: EncoderSpec, device: torch.device) -> None:
+        mean = torch.tensor(spec.mean, dtype=torch.float32).reshape(1, 3, 1, 1)
+        std = torch.tensor(spec.std, dtype=torch.float32).reshape(1, 3, 1, 1)
+        self._scale = (1 / (255 * std)).to(device)
+        self._bias = (-mean / std).to(device)
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) of 0..255 to the same shape, in channels-last memory."""
+        return torch.addcmul(self._bias, values, self._scale).contiguous(
+            memory_format=torch.channels_last
+        )
+
+
+class PooledNetwork(nn.Module):
+    """`encode_pooled` as a module, for engines that take nothing else."""
+
+    def __init__(self, network: nn.Module, pool: Pool) -> None:
+        super().__init__()
+        self.network = network
+        self._pool: Pool = pool
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised pixels to (B, dim)."""
+        return encode_pooled(self.network, self._pool, values)
+
+
+def encode_pooled(network: Any, pool: Pool, values: torch.Tensor) -> torch.Tensor:
+    """Vectors of normalised tiles.
+
+    Args:
+        network: Of timm.
+        pool: How its features become one vector a tile.
+        values: (B, 3, height, width).
+
+    Returns:
+        (B, dim).
+
+    Raises:
+        RuntimeError: The features have no class token and `pool` wants one.
+    """
+    if pool == "timm":
+        vectors: torch.Tensor = network(values)
+        return vectors
+    features = network.forward_features(values)
+    prefix = int(getattr(network, "num_prefix_tokens", 0))
+    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
+    return pool_features(features.float(), pool, prefix, channels_last)
+
+
+def pool_features(
+    features: torch.Tensor, pool: Pool, prefix_tokens: int, channels_last: bool = False
+) -> torch.Tensor:
+    """Make one vector a tile of a network's unpooled features.
+
+    Args:
+        features: (B, tokens, dim), class token first, then registers, then patches; or a map
+            (B, dim, height, width).
+        pool: `avg`: mean over patch tokens or over the map; `token`: the class token; `cls+mean`:
+            the class token beside the mean of patch tokens.
+        prefix_tokens: Class token and registers: tokens that are no patches.
+        channels_last: The map is (B, height, width, dim).
+
+    Returns:
+        (B, dim), or (B, 2 dim) for `cls+mean`.
+
+    Raises:
+        RuntimeError: The features have no class token and `pool` wants one.
+    """
+    if features.ndim == 4 and pool == "avg":
+        return features.mean((1, 2) if channels_last else (2, 3))
+    if features.ndim != 3 or (pool != "avg" and prefix_tokens < 1):
+        raise RuntimeError(f"no class token in features of shape {tuple(features.shape)}")
+    mean = features[:, prefix_tokens:].mean(1)
+    if pool == "avg":
+        return mean
+    return features[:, 0] if pool == "token" else torch.cat([features[:, 0], mean], 1)

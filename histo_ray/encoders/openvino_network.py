@@ -1,0 +1,108 @@
+"""OpenVINO in place of torch for a network on CPU; an extra, `histo-ray[openvino]`."""
+
+import sys
+import threading
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from histo_ray.errors import ConfigError
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_TELEMETRY = "openvino_telemetry"
+
+
+class OpenVinoNetwork:
+    """A network compiled for one batch shape. Threads may call it side by side."""
+
+    def __init__(
+        self, network: nn.Module, shape: tuple[int, int, int, int], precision: str, threads: int
+    ) -> None:
+        """Convert and compile `network`, which is not needed afterwards.
+
+        Args:
+            network: In eval mode, on CPU.
+            shape: Of the tiles, (B, 3, height, width).
+            precision: `float32` or `bfloat16`.
+            threads: Callers at once, each with a core of its own.
+
+        Raises:
+            ConfigError: OpenVINO is not installed, cannot convert the network, or the CPU has no
+                such arithmetic.
+        """
+        if precision not in _HINTS:
+            raise ConfigError(
+                f"--engine openvino: no {precision} on CPU, float32 or bfloat16 wanted"
+            )
+        ov = _import()
+        try:
+            with warnings.catch_warnings():  # of torch.jit, which it converts by
+                warnings.simplefilter("ignore")
+                model = ov.convert_model(
+                    network, example_input=torch.zeros(2, *shape[1:]), input=list(shape)
+                )
+            self._compiled = ov.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": _HINTS[precision],
+                    "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": threads,
+                    "ENABLE_CPU_PINNING": False,  # encoders of one machine would share a core
+                },
+            )
+        except Exception as error:  # noqa: BLE001 - its converter raises bare ones too
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"--engine openvino: cannot convert the network ({reason}), one that it knows "
+                "wanted; use --engine torch"
+            ) from None
+        found = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if found != _HINTS[precision]:
+            raise ConfigError(
+                f"--engine openvino: this CPU computes in {found}, {_HINTS[precision]} wanted; "
+                "use --precision float32"
+            )
+        self._own = threading.local()
+
+    def __call__(self, values: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Encode tiles of the shape compiled for, float32 and normalised; (B, dim)."""
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        request.infer({0: values.numpy()}, share_inputs=True)
+        vectors: npt.NDArray[np.float32] = request.get_output_tensor(0).data.copy()
+        return vectors
+
+
+def openvino_version() -> str:
+    """Of the installed OpenVINO.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    return str(_import().__version__).split("-")[0]
+
+
+def _import() -> Any:
+    """OpenVINO, without its telemetry: it would report each import to its makers."""
+    if find_spec("openvino") is None:
+        raise ConfigError(
+            "--engine openvino: it is not installed where the encoder runs; "
+            "pip install 'histo-ray[openvino]', or use --engine torch"
+        )
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # it then takes its own stub
+    try:
+        import openvino
+    finally:
+        if before is None:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before
+    return openvino
