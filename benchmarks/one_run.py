@@ -33,6 +33,8 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
         "run_s": summary.seconds,
         "work_s": summary.record.work_s,
         "deaths": counts.deaths,
+        "gpu_busy": summary.record.gpu_busy,
+        "verdict": summary.record.hint,
     }
 
 

@@ -15,6 +15,8 @@ class GpuQueue:
     """One GPU's copies and work, in two streams of its own. Each thread has pinned memory."""
 
     def __init__(self, device: torch.device) -> None:
+        """Begin once what was moved there before, as the weights, has arrived."""
+        _torch.cuda.synchronize(device)
         self._device = device
         self._copies = _torch.cuda.Stream(device)
         self._work = _torch.cuda.Stream(device)

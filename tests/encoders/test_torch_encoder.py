@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,16 @@ def test_half_precision_on_a_gpu_is_close_to_the_cpu(
     still = vectors[order].astype(np.float16)
     step = np.spacing(np.maximum(np.abs(moved), np.abs(still)))
     assert (np.abs(moved - still) <= step).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_batches_of_two_threads_on_a_gpu_do_not_mix(tiles: MakeTiles) -> None:
+    encoder = load_encoder(resolve(CONV), device="cuda")
+    batches = [tiles(8, 64, seed=seed) for seed in range(40)]
+    alone = [encoder.encode(batch) for batch in batches]
+    before = encoder.device_s
+    with ThreadPoolExecutor(2) as callers:
+        together = list(callers.map(encoder.encode, batches))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert encoder.device_s > before
