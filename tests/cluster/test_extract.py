@@ -269,6 +269,26 @@ def test_zarr_holds_the_same_vectors_as_parquet(
     assert open_store(zarr.store).verify()[1] == []
 
 
+def test_another_engine_gives_the_same_features_and_the_receipt_names_it(
+    first: tuple[ExtractConfig, RunSummary], make_config: MakeConfig, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="the extra histo-ray[openvino] is not installed")
+    config, _ = first
+    again = make_config(tmp_path / "store", engine="openvino")
+    assert set(outcomes(run_extract(again)).values()) == {"done", "failed", "empty"}
+    ours, compiled = open_store(config.store), open_store(again.store)
+    (name,) = {key.encoder for key in ours.receipts()}
+    for slide_id in GOOD:
+        a, b = (
+            store.bag(slide_id, name).embeddings.astype(np.float32) for store in (ours, compiled)
+        )
+        assert np.abs(a - b).max() <= 2e-3 * np.abs(a).max()
+    found = compiled.receipts().values()
+    assert {receipt.encoder.device[:17] for receipt in found if receipt.tile_count} == {
+        "cpu, OpenVINO 202"
+    }
+
+
 @pytest.mark.slow
 def test_given_masks_and_no_mask_choose_the_tiles(
     shared_ray: None, make_config: MakeConfig, cohort: Any, tmp_path: Path
