@@ -96,23 +96,23 @@ def measure_encoding(options: Options) -> Result:
         for way, goal in zip(ways[1:], (*wanted, 0.0, 0.0), strict=False):
             pairs = zip(found[EAGER]["seconds"], found[way]["seconds"], strict=True)
             times = median(eager / ours for eager, ours in pairs)
-            rate, cosine = found[way]["per_s"], found[way]["cosine"]
             figures.append(
                 Figure(
-                    f"{request}, {way}: times eager ({rate:.1f} images/s)",
+                    f"{request}, {way}: times eager ({found[way]['per_s']:.1f} images/s)",
                     times,
                     f">= {goal}" if goal else "",
                     times >= goal if goal else None,
                 )
             )
-            figures.append(
-                Figure(
-                    f"{request}, {way}: least cosine to eager",
-                    cosine,
-                    f"> {LEAST_COSINE}",
-                    cosine > LEAST_COSINE,
-                )
+        cosine = min(found[way]["cosine"] for way in FLOAT32)
+        figures.append(
+            Figure(
+                f"{request}: least cosine to eager, float32",
+                cosine,
+                f"> {LEAST_COSINE}",
+                cosine > LEAST_COSINE,
             )
+        )
     return Result(figures, detail)
 
 
