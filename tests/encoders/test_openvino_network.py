@@ -91,7 +91,7 @@ def test_what_it_cannot_do_is_said_in_one_line(settings: dict[str, str], says: s
 
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_network, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="not installed.*pip install openvino.*--engine torch"):
+    with pytest.raises(ConfigError, match=r"not installed.*pip install openvino.*--engine torch"):
         load_compiled(CONV)
 
 
