@@ -25,6 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$$uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; \
 	$$uv pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
 	@touch $@
+	@echo "setup: done; $(BIN)/histo-ray doctor looks at this machine"
 
 demo: setup ## the main job on embedded synthetic slides
 	$(BIN)/histo-ray demo --out demo

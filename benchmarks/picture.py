@@ -6,6 +6,7 @@ where less is better, the goal's share of the figure. A bar that reaches the lin
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 MET, MISSED, INK = "#2a7f62", "#c1502e", "#333333"
+REQUEST = re.compile(r"random:(\w+)\?seed=0&px=(\d+)")
+"""An encoder with random weights, as figures name it."""
 WIDEST = 3.0
 """Longer bars are cut here; the number beside them is whole."""
 
@@ -55,7 +58,8 @@ def read_bars(answer: dict[str, Any]) -> list[Bar]:
             if sign.startswith("<"):
                 share = 1 / share
             text = f"{figure['value']:.3g} (goal {figure['goal']})"
-            bars.append(Bar(f"{benchmark}: {figure['what']}", share, text, figure["met"]))
+            name = REQUEST.sub(r"\1, \2 px", f"{benchmark}: {figure['what']}")
+            bars.append(Bar(name, share, text, figure["met"]))
     return bars
 
 
@@ -73,9 +77,10 @@ def draw(bars: list[Bar], title: str) -> Figure:
                 xytext=(5, 0),
                 textcoords="offset points",
                 va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+                zorder=3,
             )
-        axes.axvline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0.5)
+        axes.axvline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
         axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
         axes.invert_yaxis()
         axes.set_xlim(0, WIDEST * 1.12)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("store", help="folder or URI of the store")
         sub.add_argument("--json", action="store_true", help="print as JSON")
     sql.add_argument("query", help="SQL")
-    sql.add_argument("--csv", action="store_true", help="print as CSV")
+    sql.add_argument("--csv", action="store_true", help="print all rows as CSV, not the first few")
 
 
 def run_ls(args: argparse.Namespace) -> int:
