@@ -21,6 +21,11 @@ MOSTLY = 0.5
 DEVICE_IDLE = 0.6
 """A GPU that computes for less than this share of its encoder's time waits for the host."""
 
+FASTER = (
+    ", or --engine openvino --precision bfloat16 where CPUs have AMX (histo-ray doctor says so)"
+)
+"""Said of encoders on CPU that compute in float32."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -51,6 +56,8 @@ class Load:
     """What encoders spent."""
     blocks_waiting: float
     """Blocks that were read and waited for an encoder, on average over the time of work."""
+    float32: bool
+    """Whether encoders compute in it."""
 
     @property
     def reader_busy(self) -> float:
@@ -175,7 +182,7 @@ def _advise_cores(load: Load) -> str:
     if load.cores_busy >= CORES_FULL:
         return (
             f"both share {cores}, which are the limit ({load.cores_busy:.0%} busy); "
-            "take more cores, or a GPU"
+            f"take more cores, or a GPU{FASTER if _encodes_exactly(load) else ''}"
         )
     held = round(load.threads * load.encoders)
     if held < load.cores:
@@ -187,3 +194,8 @@ def _advise_cores(load: Load) -> str:
         f"both share {cores}, of which they got {load.cores_busy:.0%}; look for other programs on "
         "them, or for a limit on CPU time"
     )
+
+
+def _encodes_exactly(load: Load) -> bool:
+    """Whether most of the cores' time goes into encoding in float32."""
+    return load.float32 and load.encode.cpu_s > MOSTLY * load.cores_busy * load.cores * load.work_s

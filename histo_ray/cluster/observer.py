@@ -152,7 +152,8 @@ def describe_work(pipeline: Pipeline, nodes: Sequence[Node], began: float) -> di
     counts, workers = pipeline.counts, pipeline.workers
     startup_s = (counts.began or time.monotonic()) - began
     readers, encoders = pipeline.readers, pipeline.encoders
-    load = measure_load(counts, readers, encoders, workers, nodes, startup_s)
+    float32 = any(facts.precision == "float32" for facts in pipeline.facts.values())
+    load = measure_load(counts, readers, encoders, workers, nodes, startup_s, float32)
     verdict = find_bottleneck(load)
     span_s = counts.encode_ended - counts.encode_began
     return {

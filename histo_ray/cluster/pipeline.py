@@ -58,7 +58,7 @@ class Pipeline:
     ) -> None:
         self._plan_only = plan_only
         self._team = Team(readers, encoders, facts)
-        self._facts = facts
+        self.facts = facts
         self.workers = workers
         self._run_id = run_id
         self._waiting: deque[SlideWork] = deque()
@@ -166,7 +166,7 @@ class Pipeline:
             )
         else:
             pieces = list(work.pieces.get(job.encoder, {}).values())
-            facts = self._facts[job.encoder]
+            facts = self.facts[job.encoder]
             answer = actor.commit.remote(work.plan_ref, facts, pieces, self._run_id)
         if job.kind != "commit":
             member.slide_id = work.slide.slide_id
@@ -290,7 +290,7 @@ class Pipeline:
                     continue
                 if bad[rows].any():
                     tile_id = block.start + int(bad[rows].argmax())
-                    dtype = self._facts[name].dtype
+                    dtype = self.facts[name].dtype
                     work.problems[name] = nonfinite_problem(name, tile_id, dtype)
                     continue
                 work.pieces[name][block.start] = Piece(block.start, vectors, rows, block.focus)

@@ -27,6 +27,7 @@ def measure_load(
     workers: Workers,
     nodes: Sequence[Node],
     startup_s: float,
+    float32: bool,
 ) -> Load:
     """How busy a run has kept its processes so far."""
     work_s = counts.ended - counts.began
@@ -44,6 +45,7 @@ def measure_load(
         commit=add_up(readers, "commit"),
         encode=add_up(encoders, "encode"),
         blocks_waiting=counts.block_seconds / work_s if work_s > 0 else 0.0,
+        float32=float32,
     )
 
 

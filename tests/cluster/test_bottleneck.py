@@ -30,6 +30,7 @@ def load(readers: float, encoders: float, **changes: Any) -> Load:
         commit=NOTHING,
         encode=Spent(busy_s=200 * encoders),
         blocks_waiting=0.5,
+        float32=False,
     )
     return dataclasses.replace(made, **changes)
 
@@ -99,7 +100,8 @@ def test_a_run_without_a_tile_has_no_bottleneck() -> None:
         (on_cores(0.3, 0.99, 310), "of which they got 78%"),
         (on_cores(0.3, 0.99, 100, threads=2), "have 2 of 4 cores; raise --encoder-threads to 4"),
         (on_cores(0.99, 0.5, 399), r"readers are the limit; both share .*\(100% busy\)"),
-        (on_cores(0.9, 0.95, 399), "take more cores, or a GPU"),
+        (on_cores(0.9, 0.95, 399), "take more cores, or a GPU$"),
+        (on_cores(0.9, 0.95, 399, float32=True), "or --engine openvino --precision bfloat16 where"),
     ],
 )
 def test_the_hint_says_what_to_change(made: Load, advice: str) -> None:

@@ -97,7 +97,7 @@ def test_waiting_blocks_are_averaged_over_time_not_over_turns(clock: Any) -> Non
     counts.turn(0)
     clock.wall += 6
     counts.turn(0)
-    load = measure_load(counts, [], [], workers(), NODES, 1.5)
+    load = measure_load(counts, [], [], workers(), NODES, 1.5, False)
     assert (load.work_s, load.blocks_waiting, load.startup_s) == (10, 3, 1.5)
 
 
@@ -117,7 +117,7 @@ def test_the_load_is_what_all_processes_told() -> None:
     ]
     encoders = [process("n2", encode=Spent(30, cpu_s=24, device_s=20)) for _ in range(4)]
     counts = Counts(1, began=5, ended=55, tiles_encoded=3)
-    load = measure_load(counts, readers, encoders, workers(), NODES, 2)
+    load = measure_load(counts, readers, encoders, workers(), NODES, 2, False)
     assert (load.cores, load.gpus, load.readers, load.encoders) == (12, 2, 3, 4)
     assert load.reader_busy == pytest.approx(70 / (3 * 50))
     assert load.encoder_busy == pytest.approx(120 / (4 * 50))
@@ -128,7 +128,7 @@ def test_the_load_is_what_all_processes_told() -> None:
 
 def test_a_process_that_joined_late_counts_for_what_was_left() -> None:
     readers = [process("n1", read=Spent(40)), process("n2", since=45, read=Spent(10))]
-    load = measure_load(Counts(1, began=5, ended=55), readers, [], workers(), NODES, 2)
+    load = measure_load(Counts(1, began=5, ended=55), readers, [], workers(), NODES, 2, False)
     assert load.readers == pytest.approx(1.2)
     assert load.reader_busy == pytest.approx(50 / (50 + 10))
 
