@@ -136,6 +136,8 @@ class EngineConfig(Settings):
     def _openvino_on_cpu(self) -> Self:
         if self.engine == "openvino" and self.device == "cuda":
             raise ValueError("--engine openvino runs on CPU, not with --device cuda")
+        if self.engine == "openvino" and self.precision == "float16":
+            raise ValueError("--engine openvino: no float16 on CPU, float32 or bfloat16 wanted")
         return self
 
 

@@ -28,11 +28,20 @@ class Mpp(NamedTuple):
 
 MARKS = frozenset({"true", "yes", "y", "1", "1.0"})
 """Cells of a column that say yes, in lower case."""
+NO_MARKS = frozenset({"false", "no", "n", "0", "0.0", "", "none", "nan"})
+"""Cells that say no, or nothing."""
 
 
 def is_marked(cell: Any) -> bool:
     """Whether a cell of a table says yes."""
     return str(cell).strip().lower() in MARKS
+
+
+def describe_mark(column: str, cell: Any) -> str:
+    """What is wrong with a cell that shall say yes or no; empty if nothing."""
+    if str(cell).strip().lower() in MARKS | NO_MARKS:
+        return ""
+    return f"{column} {str(cell)[:60]!r}: wanted true or false"
 
 
 @dataclass(frozen=True)

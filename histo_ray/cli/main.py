@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from histo_ray._version import __version__
 from histo_ray.cli.printable import one_line
@@ -54,8 +55,19 @@ def run_job(*verbs: str) -> int:
     return _run([*verbs, *arguments], is_program=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Flags in full only, as keys of a run file are; what is wrong with them in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and end with 2."""
+        self.exit(NOT_STARTED, f"{self.prog}: {one_line(message)}; {self.prog} --help lists all\n")
+
+
 def _run(arguments: Sequence[str], is_program: bool) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="histo-ray",
         description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
     )

@@ -36,14 +36,20 @@ def run_ls(args: argparse.Namespace) -> int:
     """Print what is in the store."""
     from histo_ray.store.store import open_store
 
-    slides = open_store(args.store).slides()
-    if not args.slides:
-        groups = ["encoder", "dim", "tile_px", "tile_mpp", "tiling", "format"]
-        slides = slides.groupby(groups, as_index=False, dropna=False).agg(
-            slides=("slide_id", "nunique"),
-            patients=("patient_id", "nunique"),
-            tiles=("n_tiles", "sum"),
-            empty=("n_tiles", lambda counts: int((counts == 0).sum())),
+    store = open_store(args.store)
+    if args.slides:
+        slides = store.slides()
+    else:
+        groups = ["encoder", "dim", "precision", "tile_px", "tile_mpp", "tiling", "format"]
+        slides = (
+            store.slides([*groups, "slide_id", "patient_id", "n_tiles"])
+            .groupby(groups, as_index=False, dropna=False)
+            .agg(
+                slides=("slide_id", "nunique"),
+                patients=("patient_id", "nunique"),
+                tiles=("n_tiles", "sum"),
+                empty=("n_tiles", lambda counts: int((counts == 0).sum())),
+            )
         )
     if args.json:
         print(slides.to_json(orient="records", indent=2))
@@ -77,6 +83,8 @@ def run_sql(args: argparse.Namespace) -> int:
 
     from histo_ray.store.store import open_store
 
+    if not args.query.strip():
+        raise ConfigError("store sql: an empty query, SQL wanted")
     try:
         result = open_store(args.store).sql(args.query)
         if args.json:

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import died
+from histo_ray.cluster.resume import STORED
 from histo_ray.cluster.run import RunSummary
 from histo_ray.report.words import count_of
 
@@ -60,6 +62,10 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
     if len(lost) > LISTED:
         print(f"  ... and {len(lost) - LISTED} more")
+    kept = Counter(row.reason for row in summary.rows if row.outcome == "skipped")
+    for reason, count in sorted(kept.items()):
+        if reason != STORED:
+            print(f"{count} of them {reason}; --replace-changed extracts them again")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")
     if summary.interrupted:
         left = count_of(summary.unfinished, "slide")

@@ -18,6 +18,8 @@ LOOKUPS = 16
 """Receipts and slide files looked at together; the time goes to waiting for storage."""
 
 
+STORED = "already stored"
+"""Why a slide is skipped."""
 A_TASK = 16
 """Slide files that a thread looks at before it is asked again."""
 
@@ -37,6 +39,8 @@ class _Stored(NamedTuple):
     """How its slide differs now; empty if it does not."""
     tiles: int
     empty_reason: str
+    otherwise: str
+    """The arithmetic of its vectors, where the run states another."""
 
 
 def plan_agenda(
@@ -51,7 +55,9 @@ def plan_agenda(
 
     A partition counts if its receipt tells of the same file (size, first and last 64 KiB), the
     same given mask and the mpp that the manifest states. One that does not is never used in
-    silence: its slide fails, or is extracted again with `replace_changed`.
+    silence: its slide fails, or is extracted again with `replace_changed`. One whose vectors were
+    computed in another arithmetic than the run states counts, which its row says, unless
+    `replace_changed` asks for it anew.
 
     Args:
         slides: The manifest.
@@ -80,14 +86,17 @@ def plan_agenda(
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
         now = marks.get(key.slide_id, as_stored)
         change = describe_change(receipt, by_id[key.slide_id], *now)
-        stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason)
+        precision = receipt.encoder.precision
+        otherwise = "" if config.precision in ("auto", precision) else precision
+        stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
     for slide in slides:
         wanted = []
         for name in names:
             found = stored.get(PartitionKey(name, fingerprint, slide.slide_id))
-            if found is None or (found.change and config.replace_changed):
+            again = found is not None and (found.change or (found.otherwise and found.tiles))
+            if found is None or (again and config.replace_changed):
                 wanted.append(name)
             else:
                 rows.append(_known_row(slide, name, found))
@@ -102,7 +111,8 @@ def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
         return row_of(slide, name, "failed", reason)
     if not found.tiles:
         return row_of(slide, name, "empty", found.empty_reason)
-    return row_of(slide, name, "skipped", "already stored", found.tiles)
+    reason = f"{STORED}, in {found.otherwise}" if found.otherwise else STORED
+    return row_of(slide, name, "skipped", reason, found.tiles)
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:

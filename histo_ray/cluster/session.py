@@ -16,6 +16,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
 
 from histo_ray.cluster.head import head_answers, watch_head
@@ -120,6 +121,20 @@ def _connect(address: str, cpus: int | None) -> None:
                 f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one "
                 "with `ray start --head`, or leave --address out to run on this machine"
             ) from None
+
+
+def _speak_on_stderr() -> None:
+    """Have what Ray says of processes that died go to stderr: stdout is for results."""
+    module: Any = _ray_worker
+    say = module.print_to_stdstream
+
+    def say_on_stderr(data: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        say({**data, "is_err": True}, *args, **kwargs)
+
+    module.print_to_stdstream = say_on_stderr
+
+
+_speak_on_stderr()
 
 
 def cluster_nodes() -> list[Node]:

@@ -16,7 +16,7 @@ from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.observer import Observer
 from histo_ray.cluster.pool import start_readers
 from histo_ray.cluster.resources import plan_workers
-from histo_ray.cluster.resume import LOOKUPS
+from histo_ray.cluster.resume import LOOKUPS, STORED
 from histo_ray.cluster.run import (
     Recorder,
     Report,
@@ -126,7 +126,7 @@ def plan_sets(
                 wanted.append(name)
             elif same:
                 count = receipt.tile_count
-                rows.append(row_of(_as_slide(tiles), name, "skipped", "already stored", count))
+                rows.append(row_of(_as_slide(tiles), name, "skipped", STORED, count))
             else:
                 changed.setdefault(tiles.name, []).append(name)
         if wanted:

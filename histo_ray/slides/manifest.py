@@ -13,7 +13,7 @@ from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, is_plausible
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import locate
 from histo_ray.storage.check import check_place, explain_here
-from histo_ray.types import Slide
+from histo_ray.types import Slide, describe_mark
 
 SHOWN_PROBLEMS = 20
 KNOWN_COLUMNS = ("slide_id", "path", "patient_id", "site", "mpp")
@@ -94,6 +94,8 @@ def _slide(row: TableRow, uri: str, problems: list[_Problem]) -> Slide:
         problems.append(
             _Problem(row.place, f"mpp {mpp!r}: wanted a number in {LEAST_MPP:g}..{GREATEST_MPP:g}")
         )
+    if problem := describe_mark("synthetic", row.values.get("synthetic")):
+        problems.append(_Problem(row.place, problem))
     barcode = _BARCODE.match(slide_id)
     return Slide(
         slide_id=slide_id,

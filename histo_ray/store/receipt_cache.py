@@ -43,7 +43,7 @@ from histo_ray.store.receipts import ReceiptParser
 from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.types import PartitionKey, Receipt
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever rows of the same receipts would be others."""
 LEAST = 64
 """Fewer receipts are read from their files, and fewer new ones are not worth a new table."""

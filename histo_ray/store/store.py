@@ -1,7 +1,7 @@
 """The store as its users see it: a thin face over the functions of this room."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from histo_ray.errors import StoreError
@@ -33,6 +33,7 @@ from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
+from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
@@ -131,9 +132,10 @@ class Store:
         there = None if keys is None else choose_keys(self._root, keys)
         return each_receipt(self._root, there, keep=self._keep)
 
-    def slides(self) -> "pd.DataFrame":
-        """One row a slide, encoder and tiling: the columns of `schemas/slides.json`."""
-        frame: pd.DataFrame = read_rows(self._root, keep=self._keep).to_pandas()
+    def slides(self, columns: Sequence[str] = SLIDES) -> "pd.DataFrame":
+        """One row a slide, encoder and tiling: the columns of `schemas/slides.json`, or some."""
+        rows = read_rows(self._root, columns=columns, keep=self._keep)
+        frame: pd.DataFrame = rows.to_pandas()
         return frame
 
     def commit(

@@ -10,7 +10,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import is_local, locate
 from histo_ray.tilesets.image import SUFFIXES
-from histo_ray.types import is_marked
+from histo_ray.types import describe_mark, is_marked
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
 
@@ -124,6 +124,8 @@ def _list_table(source: str) -> Listing:
         wanted = {"path": path, "label": label} | ({"group": group} if listing.has_groups else {})
         found = [f"{name}: empty" for name, value in wanted.items() if not value]
         found += [row.problem] if row.problem else []
+        mark = describe_mark("synthetic", row.values.get("synthetic"))
+        found += [mark] if mark else []
         entry = Entry(label, resolve_path(path, source), group)
         if path and entry.path in places:
             found.append(f"path {path!r}: the same as in {unit} {places[entry.path]}")

@@ -38,6 +38,11 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),
         ([*EXTRACT, *RANDOM, "--config", "typo.toml"], "tile_pixels: unknown key"),
         ([*EXTRACT, *RANDOM, "--log", "no/folder/log"], "--log no/folder/log: cannot be written"),
+        (
+            [*EXTRACT, *RANDOM, "--engine=openvino", "--precision=float16"],
+            "no float16 on CPU",
+        ),
+        (["store", "sql", "nothing", " "], "an empty query"),
         (["runs", "nothing"], "no store.json"),
         (["store", "ls", "nothing"], "no store.json"),
         (["store", "ls", "newer"], "upgrade histo-ray"),
@@ -54,6 +59,24 @@ def test_bad_input_is_one_line_and_exit_code_2(
     errors = [line for line in capsys.readouterr().err.splitlines() if "starting" not in line]
     assert len(errors) == 1
     assert re.search(told, errors[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([*EXTRACT, *RANDOM, "--precision", "int8"], r"invalid choice: 'int8'.*extract --help"),
+        ([*EXTRACT, *RANDOM, "--precisio", "float32"], "unrecognized arguments: --precisio"),
+        (["store", "lst", "store"], r"store: .*invalid choice: 'lst'.*store --help"),
+    ],
+)
+def test_mistyped_flags_are_one_line_too(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(told, line), line
 
 
 def test_all_problems_of_a_manifest_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,22 @@ def test_what_is_stored_is_skipped_and_the_rest_is_to_do(
         assert (tmp_path / "s" / "cache" / "catalogue").is_dir()
 
 
+def test_vectors_of_another_arithmetic_are_told_and_made_anew_on_request(tmp_path: Path) -> None:
+    config, slides = lay_out(tmp_path)  # stored in float32
+    store = open_store(config.store)
+
+    def look(**changes: object) -> tuple[set[str], set[str]]:
+        asked = config.model_copy(update=changes)
+        agenda = plan_agenda(slides, ["e"], store, asked)
+        todo = {work.slide.slide_id for work in agenda.todo}
+        return todo, {row.reason for row in agenda.rows if row.outcome == "skipped"}
+
+    assert look(precision="float32", replace_changed=True) == (set(), {"already stored"})
+    assert look(precision="bfloat16") == (set(), {"already stored, in float32"})
+    todo, kept = look(precision="bfloat16", replace_changed=True)
+    assert (len(todo), kept) == (COUNT - 1, set())  # S1 has no vectors
+
+
 def test_a_look_at_a_store_writes_nothing_and_opens_no_slide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,13 @@ def test_bom_crlf_and_blank_lines_are_fine(tmp_path: Path) -> None:
     assert [slide.slide_id for slide in read_manifest(write(tmp_path, text))] == ["A", "B"]
 
 
+def test_a_mark_that_says_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
+    text = "slide_id,path,synthetic\nA,a.svs,maybe\nB,b.svs,TRUE\nC,a.svs,\nD,b.svs,0\n"
+    assert "line 2: synthetic 'maybe': wanted true or false" in problems(write(tmp_path, text))
+    slides = read_manifest(write(tmp_path, text.replace("maybe", "no")))
+    assert [slide.synthetic for slide in slides] == [False, True, False, False]
+
+
 def test_all_problems_come_at_once_with_their_lines(tmp_path: Path) -> None:
     rows = ["A,a.svs,0.5", "A,b.svs,0.5", "a,b.svs,", "x/y,a.svs,nan", ".z,a.svs,inf",
             ",a.svs,0.04", "C,gone.svs,20.5", "D,,half", "E,a.svs,1,2", "F,.,1"]  # fmt: skip
