@@ -1,6 +1,8 @@
 import socket
+from typing import Any
 
 import pytest
+from ray._private import worker
 
 from histo_ray.cluster.head import head_answers
 from histo_ray.cluster.session import ray_session
@@ -26,3 +28,12 @@ def test_an_address_where_nobody_listens_is_told_at_once(scheme: str) -> None:
         address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match="nothing answers at"), ray_session(address):
             raise AssertionError("there is no cluster")
+
+
+def test_what_ray_says_of_dead_processes_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    say: Any = worker.print_to_stdstream
+    told = {"lines": ["A worker died"], "pid": "raylet", "ip": "", "is_err": False, "job": None}
+    say(told, ignore_prefix=False)
+    out, err = capsys.readouterr()
+    assert not out
+    assert "A worker died" in err
