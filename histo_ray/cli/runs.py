@@ -64,12 +64,17 @@ def _list(args: argparse.Namespace) -> int:
     return code
 
 
+def _state(record: "RunRecord") -> str:
+    """A killed run's last word is that it was at work."""
+    return "at work, or killed" if record.state == "running" else record.state
+
+
 def _cells(record: "RunRecord") -> tuple[str, ...]:
     return (
         record.run_id,
         _time(record.began_at),
         format_seconds(record.seconds) if record.seconds else "-",
-        record.state,
+        _state(record),
         str(record.slides),
         _count(record.outcomes),
         f"{record.tiles_per_s:.1f}" if record.tiles_per_s else "-",
@@ -98,7 +103,7 @@ def _show(args: argparse.Namespace) -> int:
 def _describe(record: "RunRecord") -> list[tuple[str, str]]:
     """One run in headed lines; what a run had no use for is left out."""
     lines = [
-        ("run", f"{record.run_id} ({record.state})"),
+        ("run", f"{record.run_id} ({_state(record)})"),
         ("began", f"{_time(record.began_at)} UTC" if record.began_at else "unknown"),
         ("encoders", ", ".join(record.encoders)),
         ("outcomes", f"{record.slides} slides: {_count(record.outcomes)}"),
