@@ -12,10 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.synth.looks import GLANDULAR
 from histo_ray.synth.scene import SlidePlan
 from histo_ray.synth.slide import write_slide
+from histo_ray.types import Floats
 
 
 @dataclass(frozen=True)
@@ -131,3 +134,10 @@ def ask_module(module: str, *arguments: object) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def cosines(vectors: Floats, others: Floats) -> Floats:
+    """Cosine of each row with the same row of `others`, both (N, D); (N,)."""
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1)
+    found: Floats = (vectors * others).sum(1) / lengths
+    return found

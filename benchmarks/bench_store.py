@@ -102,19 +102,20 @@ def run_benchmark(folder: Path, tiles: int, rounds: int) -> dict[str, Any]:
         began = time.perf_counter()
         store.commit(facts.key, facts, make_rows(vectors, coords), format=form)
         write_s[form] = time.perf_counter() - began
-    hdf5 = folder / "S1.h5"
-    with h5py.File(hdf5, "w") as file:
-        file.create_dataset("features", data=vectors.astype(np.float32), chunks=(1, DIM))
-        file.create_dataset("coords", data=coords.astype(np.int64), chunks=True)
+    for chunk in (1, 256):
+        with h5py.File(folder / f"S{chunk}.h5", "w") as file:
+            file.create_dataset("features", data=vectors.astype(np.float32), chunks=(chunk, DIM))
+            file.create_dataset("coords", data=coords.astype(np.int64), chunks=True)
 
-    def read_hdf5() -> Any:
-        with h5py.File(hdf5) as file:
+    def read_hdf5(chunk: int) -> Any:
+        with h5py.File(folder / f"S{chunk}.h5") as file:
             return file["features"][:], file["coords"][:]
 
     (path,) = folder.glob("store/embeddings/encoder=parquet/*/*.parquet")
     read_s = take_turns(
         {
-            "hdf5 float32, chunk (1, D)": read_hdf5,
+            "hdf5 float32, chunk (1, D)": lambda: read_hdf5(1),
+            "hdf5 float32, chunk (256, D)": lambda: read_hdf5(256),
             "store, parquet": lambda: store.bag("S1", "parquet"),
             "store, zarr": lambda: store.bag("S1", "zarr"),
             "the same parquet by pyarrow": lambda: pq.read_table(

@@ -21,8 +21,8 @@ Encode = Callable[[Pixels], Vectors]
 def load_eager(request: str) -> tuple[Encode, int]:
     """As most programs do it: timm's network as it comes.
 
-    Tiles lie as torchvision's ToTensor and a
-    DataLoader lay them (plane by plane; a mere view of HWC pixels would make it channels-last).
+    Tiles lie plane by plane, as torchvision's ToTensor and a DataLoader lay them; a mere view of
+    HWC pixels would make the network channels-last.
     """
     import torch
 

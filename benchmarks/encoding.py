@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 from typing import IO, Any, cast
 
 import numpy as np
 
-from benchmarks.bench import Figure, Options, Result
+from benchmarks.bench import Figure, Options, Result, cosines
 from histo_ray.encoders.heap import ENVIRONMENT
+from histo_ray.encoders.probe import computes_bfloat16
 
 GOALS = {
     "random:legacy_xception?seed=0&px=299": (0.0, 0.0),
@@ -76,8 +76,7 @@ def compare_ways(request: str, ways: tuple[str, ...], rounds: int, batch: int) -
     reference = loaded[0].vectors
     answer: dict[str, Any] = {}
     for name, way in zip(ways, loaded, strict=True):
-        lengths = np.linalg.norm(reference, axis=1) * np.linalg.norm(way.vectors, axis=1)
-        cosine = float(((reference * way.vectors).sum(1) / lengths).min())
+        cosine = float(cosines(way.vectors, reference).min())
         answer[name] = {"per_s": way.rate("s"), "per_cpu_s": way.rate("cpu_s"), "cosine": cosine}
         answer[name]["seconds"] = [turn["s"] for turn in way.turns]
     return answer
@@ -88,7 +87,7 @@ def measure_encoding(options: Options) -> Result:
     goals = QUICK if options.quick else GOALS
     if options.encoder:
         goals = {options.encoder: (0.0, 0.0)}
-    ways = (EAGER, *FLOAT32, *(BFLOAT16 if has_bfloat16() else ()))
+    ways = (EAGER, *FLOAT32, *(BFLOAT16 if computes_bfloat16() else ()))
     figures, detail = [], {}
     for request, wanted in goals.items():
         found = compare_ways(request, ways, 1 if options.quick else options.rounds, BATCH)
@@ -114,9 +113,3 @@ def measure_encoding(options: Options) -> Result:
             )
         )
     return Result(figures, detail)
-
-
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16 by itself (AMX)."""
-    path = Path("/proc/cpuinfo")
-    return path.exists() and "amx_bf16" in path.read_text(encoding="utf-8")

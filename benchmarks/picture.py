@@ -43,7 +43,8 @@ def main() -> None:
     if not bars:
         parser.error("no figure with a goal in these files")
     title = f"{', '.join(dates)}, {'/'.join(map(str, sorted(cores)))} cores"
-    draw(bars, title).savefig(args.out, dpi=160, bbox_inches="tight")
+    with mpl.rc_context({"font.size": 9, "svg.fonttype": "none", "text.color": INK}):
+        draw(bars, title).savefig(args.out, dpi=160, bbox_inches="tight")
 
 
 def read_bars(answer: dict[str, Any]) -> list[Bar]:
@@ -65,28 +66,27 @@ def read_bars(answer: dict[str, Any]) -> list[Bar]:
 
 def draw(bars: list[Bar], title: str) -> Figure:
     """A page of horizontal bars."""
-    with mpl.rc_context({"font.size": 9, "svg.fonttype": "none", "text.color": INK}):
-        page = Figure(figsize=(9, 0.6 + 0.34 * len(bars)))
-        axes = page.add_subplot()
-        for row, bar in enumerate(bars):
-            share = min(bar.share, WIDEST)
-            axes.barh(row, share, color=MET if bar.met else MISSED, height=0.62)
-            axes.annotate(
-                bar.text + ("" if bar.met else ", missed"),
-                (share, row),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-                zorder=3,
-            )
-        axes.axvline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
-        axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
-        axes.invert_yaxis()
-        axes.set_xlim(0, WIDEST * 1.12)
-        axes.set_xlabel("share of the goal (dashed: met)")
-        axes.set_title(title, loc="left")
-        axes.spines[["top", "right"]].set_visible(False)
+    page = Figure(figsize=(9, 0.6 + 0.34 * len(bars)))
+    axes = page.add_subplot()
+    for row, bar in enumerate(bars):
+        share = min(bar.share, WIDEST)
+        axes.barh(row, share, color=MET if bar.met else MISSED, height=0.62)
+        axes.annotate(
+            bar.text + ("" if bar.met else ", missed"),
+            (share, row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            zorder=3,
+        )
+    axes.axvline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
+    axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
+    axes.invert_yaxis()
+    axes.set_xlim(0, WIDEST * 1.12)
+    axes.set_xlabel("share of the goal (dashed: met)")
+    axes.set_title(title, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
     return page
 
 

@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.encoding import has_bfloat16
+from benchmarks.bench import cosines
 from histo_ray.encoders.base import Engine, Precision
+from histo_ray.encoders.probe import computes_bfloat16
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.types import Floats
@@ -48,7 +49,9 @@ def main() -> None:
     engines: tuple[Engine, ...] = ("torch", "openvino")
     rows: dict[str, dict[str, Any]] = {}
     exact: tuple[Floats, npt.NDArray[np.bool_]] | None = None
-    for precision, engine in product(precisions if has_bfloat16() else precisions[:1], engines):
+    for precision, engine in product(
+        precisions if computes_bfloat16() else precisions[:1], engines
+    ):
         encoder = load_encoder(
             resolve(f"{data / WEIGHTS}?{KEYS}"), device="cpu", precision=precision, engine=engine
         )
@@ -73,13 +76,6 @@ def read_tiles(folder: Path) -> Part:
     files = sorted(folder.glob("*/*.jpg"))
     pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
     return Part(pixels, np.array([file.parent.name for file in files]))
-
-
-def cosines(vectors: Floats, others: Floats) -> Floats:
-    """Of each row with the same row of `others`."""
-    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1)
-    found: Floats = (vectors * others).sum(1) / lengths
-    return found
 
 
 if __name__ == "__main__":

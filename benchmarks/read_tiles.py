@@ -1,6 +1,6 @@
 """Reads all tiles of a slide by one reader, in a process of its own.
 
-`python -m benchmarks.read_tiles plain|direct|openslide|compare SLIDE` prints JSON.
+`python -m benchmarks.read_tiles plain|direct|openslide|tifffile|pyvips|compare SLIDE` prints JSON.
 """
 
 import json
@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
+import tifffile
+import zarr
 from PIL import Image
 
 from histo_ray.config import TilingConfig
@@ -37,8 +40,8 @@ def main() -> None:
         print(json.dumps({"differing_bytes": _differing(path, grid, level_read)}))
         return
     read: Callable[[TileGrid], None]
-    if reader == "plain":
-        read = partial(_read_plainly, path, level_read)
+    if reader in PLAINLY:
+        read = partial(PLAINLY[reader], path, level_read)
     else:
         read = partial(_read_by, reader, path, level_read)
     read(replace(grid, coords=grid.coords[:BATCH], tissue=grid.tissue[:BATCH]))
@@ -66,14 +69,39 @@ def _read_by(reader: str, path: str, level_read: LevelRead, grid: TileGrid) -> N
 
 def _read_plainly(path: str, level_read: LevelRead, grid: TileGrid) -> None:
     """As most programs do, with the cheapest filter that is right for halving."""
-    edge = (TILING.tile_px, TILING.tile_px)
     with openslide.OpenSlide(path) as slide:
         for x, y in grid.coords.tolist():
             region = slide.read_region((x, y), level_read.level, level_read.read_size)
-            image = region.convert("RGB")
-            if image.size != edge:
-                image = image.resize(edge, Image.Resampling.BOX)
-            np.asarray(image)
+            _shrink(region.convert("RGB"))
+
+
+def _read_by_tifffile(path: str, level_read: LevelRead, grid: TileGrid) -> None:
+    """Regions of its Zarr view, which decodes all tiles that a region touches."""
+    width, height = level_read.read_size
+    with tifffile.imread(path, aszarr=True, series=0, level=level_read.level) as view:
+        pixels: Any = zarr.open(view, mode="r")
+        for x, y in (grid.coords / level_read.downsample).round().astype(int).tolist():
+            _shrink(Image.fromarray(pixels[y : y + height, x : x + width]))
+
+
+def _read_by_pyvips(path: str, level_read: LevelRead, grid: TileGrid) -> None:
+    """Regions that it fetches from its TIFF loader, through its own cache of tiles."""
+    import pyvips
+
+    if level_read.level:
+        raise SystemExit("benchmark: pyvips was taught level 0 only")
+    region = pyvips.Region.new(pyvips.Image.tiffload(path))
+    for x, y in grid.coords.tolist():
+        pixels = region.fetch(x, y, *level_read.read_size)
+        _shrink(Image.frombytes("RGB", level_read.read_size, bytes(pixels)))
+
+
+def _shrink(image: Image.Image) -> None:
+    edge = (TILING.tile_px, TILING.tile_px)
+    np.asarray(image if image.size == edge else image.resize(edge, Image.Resampling.BOX))
+
+
+PLAINLY = {"plain": _read_plainly, "tifffile": _read_by_tifffile, "pyvips": _read_by_pyvips}
 
 
 def _differing(path: str, grid: TileGrid, level_read: LevelRead) -> int:

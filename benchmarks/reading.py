@@ -1,6 +1,7 @@
 """Reading tiles: this library's readers against openslide-python as it is usually called."""
 
 import statistics
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import tifffile
 
 from benchmarks.bench import Figure, Options, Result, ask_module, synthetic_slide
 
-READERS = ("plain", "direct", "openslide")
-"""`plain` is openslide-python's read_region, RGB, resize; the others are this library's."""
+READERS = ("plain", "direct", "openslide", "tifffile")
+"""`plain` is openslide-python's read_region, RGB, resize; the next two are this library's."""
+GUEST = "pyvips"
+"""Measured where it is installed (`pyvips[binary]`)."""
 MAX_MIB = 400
 
 
@@ -17,12 +20,13 @@ def measure_reading(options: Options) -> Result:
     """One process reads all tiles of a slide by one reader; readers take turns."""
     side = 4_000 if options.quick else 20_000
     slides = options.slides or (synthetic_slide(options.folder / "R.svs", side),)
+    readers = (*READERS, *([GUEST] if find_spec(GUEST) else []))
     figures: list[Figure] = []
     detail: dict[str, Any] = {}
     for slide in slides:
-        rows: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
+        rows: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
         for _ in range(1 if options.quick else options.rounds):
-            for reader in READERS:
+            for reader in readers:
                 rows[reader].append(ask_module("benchmarks.read_tiles", reader, slide))
         compared = ask_module("benchmarks.read_tiles", "compare", slide)
         detail[slide.name] = {**rows, "compared": compared}
@@ -36,7 +40,7 @@ def _figures(
     name = slide.stem
     figures = [
         Figure(f"{name}: tiles/s of one core, {reader}", _median(rows[reader], "tiles_per_cpu_s"))
-        for reader in READERS
+        for reader in rows
     ]
     ratio = statistics.median(
         ours["tiles_per_cpu_s"] / theirs["tiles_per_cpu_s"]

@@ -65,7 +65,7 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     kept = Counter(row.reason for row in summary.rows if row.outcome == "skipped")
     for reason, count in sorted(kept.items()):
         if reason != STORED:
-            print(f"{count} of them {reason}; --replace-changed extracts them again")
+            print(f"{count_of(count, 'partition')} {reason}; --replace-changed makes anew")
     print(f"store {store}, run table runs/{summary.run_id}.parquet")
     if summary.interrupted:
         left = count_of(summary.unfinished, "slide")

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from histo_ray.cluster.work import SlideWork, row_of
-from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.store import Store
@@ -16,8 +16,6 @@ from histo_ray.types import PartitionKey, Receipt, RunRow, Slide
 
 LOOKUPS = 16
 """Receipts and slide files looked at together; the time goes to waiting for storage."""
-
-
 STORED = "already stored"
 """Why a slide is skipped."""
 A_TASK = 16
@@ -86,8 +84,7 @@ def plan_agenda(
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
         now = marks.get(key.slide_id, as_stored)
         change = describe_change(receipt, by_id[key.slide_id], *now)
-        precision = receipt.encoder.precision
-        otherwise = "" if config.precision in ("auto", precision) else precision
+        otherwise = other_precision(receipt, config)
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
@@ -111,8 +108,18 @@ def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
         return row_of(slide, name, "failed", reason)
     if not found.tiles:
         return row_of(slide, name, "empty", found.empty_reason)
-    reason = f"{STORED}, in {found.otherwise}" if found.otherwise else STORED
-    return row_of(slide, name, "skipped", reason, found.tiles)
+    return row_of(slide, name, "skipped", kept_reason(found.otherwise), found.tiles)
+
+
+def other_precision(receipt: Receipt, config: RunSettings) -> str:
+    """The arithmetic of stored vectors where the run states another one; else empty. Pure."""
+    precision = receipt.encoder.precision
+    return "" if config.precision in ("auto", precision) else precision
+
+
+def kept_reason(otherwise: str) -> str:
+    """Why a partition is left as it is; `otherwise` is from `other_precision`. Pure."""
+    return f"{STORED}, in {otherwise}" if otherwise else STORED
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:

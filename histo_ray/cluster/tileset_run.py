@@ -16,7 +16,7 @@ from histo_ray.cluster.meter import Answer
 from histo_ray.cluster.observer import Observer
 from histo_ray.cluster.pool import start_readers
 from histo_ray.cluster.resources import plan_workers
-from histo_ray.cluster.resume import LOOKUPS, STORED
+from histo_ray.cluster.resume import LOOKUPS, kept_reason, other_precision
 from histo_ray.cluster.run import (
     Recorder,
     Report,
@@ -122,11 +122,12 @@ def plan_sets(
         for name in names:
             receipt = receipts.get(PartitionKey(name, tiling, tiles.name))
             same = receipt is not None and receipt.slide.fingerprint == tiles.digest
-            if receipt is None or (config.replace_changed and not same):
+            otherwise = other_precision(receipt, config) if receipt else ""
+            if receipt is None or (config.replace_changed and (otherwise or not same)):
                 wanted.append(name)
             elif same:
-                count = receipt.tile_count
-                rows.append(row_of(_as_slide(tiles), name, "skipped", STORED, count))
+                reason, count = kept_reason(otherwise), receipt.tile_count
+                rows.append(row_of(_as_slide(tiles), name, "skipped", reason, count))
             else:
                 changed.setdefault(tiles.name, []).append(name)
         if wanted:

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +12,30 @@ import torch
 _torch: Any = torch
 
 
+class _Lane(NamedTuple):
+    """What all encoders of this process on one GPU share, so that one batch computes at a time."""
+
+    copies: Any
+    work: Any
+    lock: threading.Lock
+
+
+@cache
+def _lane_of(device: torch.device) -> _Lane:
+    return _Lane(_torch.cuda.Stream(device), _torch.cuda.Stream(device), threading.Lock())
+
+
 class GpuQueue:
-    """One GPU's copies and work, in two streams of its own. Each thread has pinned memory."""
+    """One encoder's batches on one GPU. Each thread has pinned memory."""
 
     def __init__(self, device: torch.device) -> None:
         """Begin once what was moved there before, as the weights, has arrived."""
         _torch.cuda.synchronize(device)
         self._device = device
-        self._copies = _torch.cuda.Stream(device)
-        self._work = _torch.cuda.Stream(device)
-        self._lock = threading.Lock()
+        self._copies, self._work, self._lock = _lane_of(device)
         self._own = threading.local()
         self.device_s = 0.0
-        """Seconds that the GPU has computed; copies that run beside it do not count."""
+        """Seconds that the GPU has computed for it; copies that run beside do not count."""
 
     def run(
         self, pixels: npt.NDArray[np.uint8], compute: Callable[[torch.Tensor], torch.Tensor]

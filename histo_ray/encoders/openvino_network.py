@@ -58,7 +58,7 @@ class OpenVinoNetwork:
                     "ENABLE_CPU_PINNING": False,  # encoders of one machine would share a core
                 },
             )
-        except Exception as error:  # noqa: BLE001 - its converter raises bare ones too
+        except _failures(ov) as error:
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
                 f"--engine openvino: cannot run the network in {precision} ({reason}), one that "
@@ -83,6 +83,12 @@ def openvino_version() -> str:
         ConfigError: There is none.
     """
     return str(_import().__version__).split("-")[0]
+
+
+def _failures(ov: Any) -> tuple[type[Exception], ...]:
+    """What it raises for a network that it cannot trace, convert or compile."""
+    names = ("General", "Initialization", "NotImplemented", "OpConversion", "OpValidation")
+    return RuntimeError, *(getattr(ov.frontend, f"{name}Failure") for name in names)
 
 
 def _check_bfloat16(ov: Any) -> None:

@@ -16,19 +16,21 @@ def describe_devices() -> tuple[str, bool]:
         engines = version
         if find_spec("openvino") is not None:
             engines += f", OpenVINO {distribution_version('openvino')}"
-        return f"none, encoders run on {os.cpu_count()} CPU cores ({engines}){_bfloat16()}", False
+        told = f"none, encoders run on {os.cpu_count()} CPU cores ({engines})"
+        return told + (_FASTER if computes_bfloat16() else ""), False
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return f"{', '.join(names)} ({version}, CUDA {torch.version.cuda})", True
 
 
-def _bfloat16() -> str:
-    """What to ask for on a CPU that multiplies matrices of bfloat16 by itself."""
+_FASTER = "; this CPU has AMX: --precision bfloat16 is several times as fast, to coarser vectors"
+
+
+def computes_bfloat16() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 by itself (AMX), as far as torch knows."""
     import torch
 
-    tell: Any = getattr(torch.cpu, "get_capabilities", dict)
-    if not tell().get("amx_bf16"):
-        return ""
-    return "; this CPU has AMX: --precision bfloat16 is several times as fast, to coarser vectors"
+    tell: Any = getattr(torch.cpu, "get_capabilities", dict)  # of newer torch
+    return bool(tell().get("amx_bf16"))
 
 
 def describe_hub() -> tuple[str, bool]:

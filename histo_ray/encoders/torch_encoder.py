@@ -1,4 +1,7 @@
-"""The encoder that runs: a timm network on CPU or GPU, from uint8 tiles to float32 vectors."""
+"""The encoder that runs: a timm network, from uint8 tiles to float32 vectors.
+
+torch runs it, on CPU or GPU; on CPU OpenVINO may take torch's place for the network itself.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast

@@ -8,6 +8,8 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
+from torch import nn
 
 from histo_ray.config import ExtractConfig, parse_settings
 from histo_ray.encoders import openvino_network
@@ -88,6 +90,21 @@ def test_tiles_of_another_size_are_resized(load: Load, tiles: MakeTiles, cosine:
 def test_what_it_cannot_do_is_said_in_one_line(settings: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         load_compiled(CONV, **settings)
+    assert "\n" not in str(caught.value)
+
+
+class Odd(nn.Module):
+    """Takes a step that OpenVINO does not know."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        odd: torch.Tensor = torch.special.bessel_j0(values)
+        return odd.mean((2, 3))
+
+
+def test_a_network_that_it_does_not_know_is_told_in_one_line() -> None:
+    says = r"cannot run the network in float32 \(.*OpConversionFailure.*use --engine torch"
+    with pytest.raises(ConfigError, match=says) as caught:
+        openvino_network.OpenVinoNetwork(Odd().eval(), (2, 3, 8, 8), "float32", 1)
     assert "\n" not in str(caught.value)
 
 
