@@ -227,9 +227,9 @@ def row_of(
 ) -> RunRow:
     """What became of a slide, with what its manifest says and no receipt keeps."""
     marked = slide.synthetic
-    patient = slide.patient_id
+    patient, site = slide.patient_id, slide.site
     return RunRow(
-        slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, synthetic=marked
+        slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site
     )
 
 

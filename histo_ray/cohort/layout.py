@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from histo_ray.cohort.barcodes import cut_barcode, parse_barcode
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.cohort.config import LabelSettings
 from histo_ray.cohort.folds import name_some
 from histo_ray.cohort.labels import Task

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from histo_ray.cohort.barcodes import cut_barcode
+from histo_ray.slides.barcodes import cut_barcode
 from histo_ray.cohort.cells import Flags, Values, parse_states
 from histo_ray.cohort.config import LabelSettings
 from histo_ray.cohort.folds import name_some

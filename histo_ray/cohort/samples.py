@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
+from histo_ray.slides.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
 from histo_ray.cohort.folds import name_some
 from histo_ray.cohort.labels import count
 from histo_ray.errors import ConfigError
