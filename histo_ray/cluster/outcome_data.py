@@ -1,7 +1,7 @@
 """From a store and a table of labels to patients, features and folds, the same for each encoder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +120,7 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     by_encoder = {slides.encoder: slides.receipts for slides in found}
     manifested = read_manifested(config.store, by_encoder, given)
     cohort = tell_lost(join_cohort(features, counts, sites, labels), manifested.lost)
+    cohort = replace(cohort, notes=(*cohort.notes, *_tell_corrected(found, common)))
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
@@ -134,7 +135,7 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
         groups,
         tuple(sorted(common)),
         manifested,
-        (*_tell_corrected(found, common), *_compare_slides(found, common, patients)),
+        _compare_slides(found, common, patients),
     )
 
 

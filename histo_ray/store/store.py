@@ -22,7 +22,7 @@ from histo_ray.store.find import (
     find_tile_set,
     not_there,
 )
-from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
+from histo_ray.store.layout import FORMS, MARKER, RUNS, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.patients import read_patient_bag, tabulate_patients
@@ -93,6 +93,8 @@ class Store:
     def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
+        self._stated: tuple[object, dict[str, Stated]] | None = None
+        """How the run tables looked when they were read, and what they said."""
 
     def __repr__(self) -> str:
         return f"Store({self._root.path!r})"
@@ -148,7 +150,11 @@ class Store:
 
         It goes before receipts, which keep what was said when a slide was extracted.
         """
-        return read_stated(self._root)
+        files = self._root.child(RUNS).walk()
+        looks = tuple((file.path, file.size, file.mtime_ns) for file in files)
+        if self._stated is None or self._stated[0] != looks:
+            self._stated = looks, read_stated(self._root)
+        return self._stated[1]
 
     def commit(
         self,
