@@ -16,28 +16,33 @@ _INDEX = re.compile(r"unnamed[: _.]*[0-9]+(_level_[0-9]+)?(\.[0-9]+)?|index|leve
 _ROW_NAMES = frozenset({"rownames", "rowname", "rownumber", "rownumbers", "rowindex", "rowid"})
 
 _CLINICAL_NAMES = frozenset(
-    {"os", "pfs", "dfs", "dss", "rfs", "efs", "pfi", "dfi", "ttp", "bcr", "time", "tumortime"}
+    {"os", "pfs", "dfs", "dss", "rfs", "pfi", "dfi"}  # EFS and BCR are genes
     | {"mutationcount", "mutationburden", "tumormutationburden", "tumormutationalburden"}
     | {"fractiongenomealtered", "aneuploidyscore", "buffahypoxiascore", "ragnumhypoxiascore"}
     | {"winterhypoxiascore", "msisensorscore", "msiscoremantis", "packyears", "yearofbirth"}
-    | {"fold", "split", "isfemale", "ismale", "timetoevent", "tnm", "pt", "pn", "pm"}
+    | {"fold", "split", "isfemale", "ismale", "timetoevent", "tnm"}
 )
 """Whole names, in small letters and digits."""
 _CLINICAL_WORDS = frozenset(
     {"age", "sex", "gender", "female", "male", "race", "ethnicity", "ethnic", "bmi"}
-    | {"survival", "censorship", "censored", "censor", "censoring", "status", "vital", "event"}
+    | {"survival", "censorship", "censored", "censor", "censoring", "vital", "patient", "person"}
     | {"months", "days", "years", "month", "year", "followup", "death", "dead", "deceased", "alive"}
     | {"died", "relapse", "recurrence", "progression", "metastasis", "stage", "grade", "staging"}
     | {"ajcc", "gleason", "ecog", "karnofsky", "kps", "smoking", "smoker", "smoked", "tobacco"}
     | {"purity", "ploidy", "cellularity", "tmb", "msi", "diagnosis", "histology", "histological"}
     | {"treatment", "therapy", "chemotherapy", "radiotherapy", "radiation", "menopause"}
-    | {"menopausal", "pathologic", "pathological", "clinical", "tumoursize", "comorbidity"}
+    | {"menopausal", "pathologic", "pathological", "comorbidity"}
 )
 """Words of a name that is split at what is no letter or digit, and where a capital begins.
 
 No symbol of a gene has one of them as a part of its own; those with hyphens end in AS1, DT, OT1...
 """
-_SURVIVAL = frozenset({"os", "pfs", "dfs", "dss", "rfs", "efs", "pfi", "dfi", "ttp"})
+_WEAK_WORDS = frozenset({"status", "event", "time", "clinical"})
+_BESIDE_WEAK = frozenset(
+    {"disease", "cancer", "tumor", "tumour", "neoplasm", "living", "to", "of", "last", "overall"}
+)
+"""`tumor_status` is clinical; `EGFR_status` is the state of a gene."""
+_SURVIVAL = frozenset({"os", "pfs", "dfs", "dss", "rfs", "efs", "pfi", "dfi", "ttp", "bcr"})
 _OF_SURVIVAL = frozenset({"time", "months", "days", "years", "event", "status", "censor"})
 
 _COUNTERS = frozenset(
@@ -112,14 +117,16 @@ def is_clinical(name: str) -> bool:
     words = {
         word.casefold() for word in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", name) if word
     }
-    return bool(words & _CLINICAL_WORDS or (words & _SURVIVAL and words & _OF_SURVIVAL))
+    if words & _CLINICAL_WORDS or (words & _SURVIVAL and words & _OF_SURVIVAL):
+        return True
+    return bool(words & _WEAK_WORDS) and words <= _WEAK_WORDS | _BESIDE_WEAK
 
 
 def is_counter(name: str) -> bool:
     """Whether a row sums up reads that belong to no gene: `N_unmapped`, `__no_feature`, ..."""
     text = re.sub(r"^X(?=__)", "", name.strip())  # R's make.names
     if text.startswith("__") or "_" not in text:
-        return text.startswith("__") or text.casefold() == "ambiguous"
+        return text.startswith("__") or text.casefold() in ("ambiguous", "assigned")
     return plain_name(text) in _COUNTERS or _FEATURE_COUNTS.fullmatch(text) is not None
 
 
