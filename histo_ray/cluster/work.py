@@ -228,9 +228,7 @@ def row_of(
     """What became of a slide, with what its manifest says and no receipt keeps."""
     marked = slide.synthetic
     patient, site = slide.patient_id, slide.site
-    return RunRow(
-        slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site
-    )
+    return RunRow(slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site)
 
 
 def pack_batch(

@@ -10,7 +10,9 @@ from datetime import date, timedelta
 
 from histo_ray.slides.column_names import plain_name
 
-INDEX, CLINICAL, COUNTER, DATE = "row numbers", "clinical", "a summary of reads", "a date"
+INDEX, CLINICAL, DATE = "row numbers", "clinical", "a date, as spreadsheets make of gene names"
+COUNTER, UNNAMED = "a summary of reads", "no symbol"
+_UNNAMED = frozenset({"unknown", "?", "-", ".", "na", "n/a", "nan", "none", "null"})
 
 _INDEX = re.compile(r"unnamed[: _.]*[0-9]+(_level_[0-9]+)?(\.[0-9]+)?|index|level_[0-9]+", re.I)
 _ROW_NAMES = frozenset({"rownames", "rowname", "rownumber", "rownumbers", "rowindex", "rowid"})
@@ -88,7 +90,7 @@ def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[in
             counters then pass; row numbers and dates, which may stand for several genes, do not.
 
     Returns:
-        By place in `names`: `INDEX`, `CLINICAL`, `COUNTER` or `DATE`.
+        By place in `names`: `INDEX`, `CLINICAL`, `COUNTER`, `UNNAMED` or `DATE`.
     """
     numbers = sum(name.isdecimal() for name in names)
     entrez = 2 * numbers > len(names)
@@ -96,6 +98,8 @@ def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[in
     for at, name in enumerate(names):
         if is_index(name):
             found[at] = INDEX
+        elif name.casefold() in _UNNAMED:
+            found[at] = UNNAMED
         elif is_date(name) or (not entrez and is_excel_serial(name)):
             found[at] = DATE
         elif name not in asked:

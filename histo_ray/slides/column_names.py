@@ -51,10 +51,7 @@ def find_columns(columns: Sequence[str], names: Iterable[str]) -> list[str]:
     """Columns that go by one of `names`, in the order of `names` and then of the columns."""
     plain = [plain_name(column) for column in columns]
     return [
-        column
-        for name in names
-        for column, own in zip(columns, plain, strict=True)
-        if own == name
+        column for name in names for column, own in zip(columns, plain, strict=True) if own == name
     ]
 
 

@@ -63,7 +63,9 @@ class ManifestColumns:
         return name_of_file(text) if self.from_files else text
 
 
-def find_manifest_columns(columns: Sequence[str], rows: Sequence[Row], unit: str) -> ManifestColumns:
+def find_manifest_columns(
+    columns: Sequence[str], rows: Sequence[Row], unit: str
+) -> ManifestColumns:
     """Find the columns of slide, path, patient, site, mpp and the mark `synthetic`.
 
     Args:
