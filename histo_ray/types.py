@@ -41,7 +41,7 @@ def describe_mark(column: str, cell: Any) -> str:
     """What is wrong with a cell that shall say yes or no; empty if nothing."""
     if str(cell).strip().lower() in MARKS | NO_MARKS:
         return ""
-    return f"{column} {str(cell)[:60]!r}: wanted true or false"
+    return f"{column} {str(cell)[:60]!r} says neither yes nor no; write true or false"
 
 
 @dataclass(frozen=True)
@@ -307,3 +307,5 @@ class RunRow:
     """Of a slide; empty of a tile set."""
     synthetic: bool = False
     """Whether its manifest or tile table marks it as nobody's tissue."""
+    site: str = ""
+    """Of a slide, as in its manifest; empty where unknown."""

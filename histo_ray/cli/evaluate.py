@@ -19,7 +19,7 @@ OUTCOMES = {
     "mutation": "which encoder predicts mutated genes best: heads on patients' vectors or bags",
 }
 
-UNUSED = {"expression": ("sequenced",), "mutation": ("transform", "clip_at")}
+UNUSED = {"expression": ("sequenced", "variant_classes"), "mutation": ("transform", "clip_at")}
 """Settings that both tasks share, as keys of one `--config` too, but that one has no use for."""
 
 

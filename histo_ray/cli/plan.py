@@ -81,6 +81,8 @@ def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
             f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "
             f"{plan.bytes / 1e6:.1f} MB to write"
         )
+    for note in plan.notes:
+        print(one_line(note))
     if plan.seconds is not None:
         print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
     if pictures:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from histo_ray.cli.printable import one_line
 from histo_ray.cluster.counts import Counts
 
 LINE_EVERY_S = 15.0
@@ -50,6 +51,10 @@ class Progress:
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(0)
         self._bar.refresh()
+
+    def say(self, text: str) -> None:
+        """A line worth knowing, before the work."""
+        print(f"{self._verb}: {one_line(text)}", file=sys.stderr, flush=True)
 
     def __exit__(
         self,

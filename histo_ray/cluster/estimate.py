@@ -21,7 +21,7 @@ from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.extract import SlidePlan, stored_name
-from histo_ray.slides.manifest import read_manifest
+from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
@@ -66,6 +66,8 @@ class PlanSummary:
     """Estimated from one batch read and encoded here; None if there was nothing to measure."""
     undrawn: dict[str, str]
     """Slides without a picture, where pictures were asked for, and why."""
+    notes: tuple[str, ...] = ()
+    """How many patients the manifest names, and what looks wrong in it."""
 
 
 @dataclass
@@ -101,12 +103,13 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
     Raises:
         HistoRayError: The extraction could not start.
     """
-    slides, _, agenda = _prepare(config, open_files=False)
+    manifest, _, agenda = _prepare(config, open_files=False)
     rows = _known_rows(agenda)
     for work in agenda.todo:
         rows[work.slide.slide_id] = _blank_row(work.slide.slide_id, "todo")
-    ordered = [rows[slide.slide_id] for slide in slides]
-    return PlanSummary(ordered, None, None, None, None, undrawn={})
+    ordered = [rows[slide.slide_id] for slide in manifest.slides]
+    notes = (*manifest.notes, *agenda.notes)
+    return PlanSummary(ordered, None, None, None, None, undrawn={}, notes=notes)
 
 
 def run_plan(
@@ -124,7 +127,7 @@ def run_plan(
     Raises:
         HistoRayError: The extraction could not start.
     """
-    slides, specs, agenda = _prepare(config, open_files=True)
+    manifest, specs, agenda = _prepare(config, open_files=True)
     rows = _known_rows(agenda)
     planned = _Planned()
     seconds = None
@@ -160,26 +163,28 @@ def run_plan(
         for about in facts
     }
     return PlanSummary(
-        rows=[rows[slide.slide_id] for slide in slides],
+        rows=[rows[slide.slide_id] for slide in manifest.slides],
         tiles=planned.tiles,
         vectors=planned.vectors.total(),
         bytes=sum(count * size[name] for name, count in planned.vectors.items()),
         seconds=seconds,
         undrawn=undrawn,
+        notes=(*manifest.notes, *agenda.notes),
     )
 
 
 def _prepare(
     config: ExtractConfig, *, open_files: bool
-) -> tuple[list[Slide], list[EncoderSpec], Agenda]:
-    """Slides, encoders, and what is to do; checks all that can be checked before the start."""
+) -> tuple[Manifest, list[EncoderSpec], Agenda]:
+    """Manifest, encoders, and what is to do; checks all that can be checked before the start."""
     check_place(config.store, "store")
-    slides = read_manifest(config.manifest)
+    manifest = open_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     store = peek_store(config.store)
-    return slides, specs, plan_agenda(slides, names, store, config, open_files=open_files)
+    agenda = plan_agenda(manifest.slides, names, store, config, open_files=open_files)
+    return manifest, specs, agenda
 
 
 def _known_rows(agenda: Agenda) -> dict[str, PlanRow]:

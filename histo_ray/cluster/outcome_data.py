@@ -1,7 +1,7 @@
 """From a store and a table of labels to patients, features and folds, the same for each encoder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.outcome_config import MutationConfig, OutcomeConfig
 from histo_ray.report.words import count_of
 from histo_ray.store.layout import is_given
+from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, Receipt
 
@@ -41,7 +42,10 @@ class StoredSlides:
     encoder: str
     tiling: str
     receipts: Mapping[str, Receipt]
-    """By slide_id."""
+    """By slide_id, with patient and site as the newest manifest says; see `Store.stated`."""
+    corrected: Mapping[str, list[str | bool]]
+    """Newest patient, site and mark `synthetic` by slide_id, of slides that were extracted under
+    others."""
 
     @property
     def full(self) -> dict[str, Receipt]:
@@ -116,6 +120,7 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     by_encoder = {slides.encoder: slides.receipts for slides in found}
     manifested = read_manifested(config.store, by_encoder, given)
     cohort = tell_lost(join_cohort(features, counts, sites, labels), manifested.lost)
+    cohort = replace(cohort, notes=(*cohort.notes, *_tell_corrected(found, common)))
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
@@ -234,7 +239,26 @@ def _find_encoder(
         )
     receipts = store.receipts(own)
     by_slide = {key.slide_id: receipts[key] for key in sorted(own)}
-    return StoredSlides(name, tilings[0], by_slide)
+    stated = store.stated()
+    newest = correct_receipts(by_slide, stated)
+    corrected: dict[str, list[str | bool]] = {}
+    for slide, receipt in newest.items():
+        word = stated.get(slide)
+        marked = word is not None and word.synthetic
+        if receipt is not by_slide[slide] or (word and marked != word.first_synthetic):
+            corrected[slide] = [receipt.slide.patient_id, receipt.slide.site, marked]
+    return StoredSlides(name, tilings[0], newest, corrected)
+
+
+def _tell_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, ...]:
+    """What is to be said where the newest manifest goes before receipts."""
+    names = sorted({name for slides in found for name in slides.corrected} & common)
+    if not names:
+        return ()
+    return (
+        f"patient, site or mark synthetic of {count_of(len(names), 'slide')} ({name_some(names)}) "
+        "are those of the newest manifest, not those of its extraction",
+    )
 
 
 def _compare_slides(

@@ -177,7 +177,9 @@ def _describe(plan: OutcomePlan, features: Mapping[tuple[str, str], Any]) -> dic
     """All that decides the tables, and by whose digest the run is called."""
     config, labels = plan.config, plan.patients.labels
     bags = [config.bag_tiles] if isinstance(config, MutationConfig) and MIL in config.head else []
-    return {
+    used = set(plan.patients.slides)
+    corrected = {n: c for s in plan.found for n, c in s.corrected.items() if n in used}
+    return ({"manifest_sha256": digest(corrected)} if corrected else {}) | {
         "outcome_version": OUTCOME_VERSION,
         "task": task_of(config),
         "labels": {

@@ -1,6 +1,6 @@
 """What a run still has to do: the manifest less what the store has. Resume is a set difference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -10,6 +10,7 @@ from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.slides.fingerprint import fingerprint_file
+from histo_ray.store.stated import correct_receipt
 from histo_ray.store.store import Store
 from histo_ray.tiles.masks import digest_given_mask
 from histo_ray.types import PartitionKey, Receipt, RunRow, Slide
@@ -28,6 +29,8 @@ class Agenda:
 
     todo: list[SlideWork]
     rows: list[RunRow]
+    notes: tuple[str, ...] = ()
+    """What of the manifest is new to the store and needs no extraction."""
 
 
 class _Stored(NamedTuple):
@@ -52,7 +55,8 @@ def plan_agenda(
     """Compare a manifest with a store.
 
     A partition counts if its receipt tells of the same file (size, first and last 64 KiB), the
-    same given mask and the mpp that the manifest states. One that does not is never used in
+    same given mask and the mpp that the manifest states. Another patient or site is no change of
+    a partition: the run table writes down the manifest's word, which goes before the receipt's. One that does not is never used in
     silence: its slide fails, or is extracted again with `replace_changed`. One whose vectors were
     computed in another arithmetic than the run states counts, which its row says, unless
     `replace_changed` asks for it anew.
@@ -79,12 +83,17 @@ def plan_agenda(
     by_id = {slide.slide_id: slide for slide in slides}
     known = {key.slide_id for key in keys} if open_files else set()
     marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
+    stated = store.stated() if store else {}
+    moved: dict[str, tuple[str, str]] = {}
     stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
     for key, receipt in store.each_receipt(keys) if store else ():
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
         now = marks.get(key.slide_id, as_stored)
         change = describe_change(receipt, by_id[key.slide_id], *now)
         otherwise = other_precision(receipt, config)
+        before = correct_receipt(receipt, stated).slide.patient_id
+        if before != by_id[key.slide_id].patient_id:
+            moved[key.slide_id] = before, by_id[key.slide_id].patient_id
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
@@ -99,7 +108,19 @@ def plan_agenda(
                 rows.append(_known_row(slide, name, found))
         if wanted:
             todo.append(SlideWork(slide, tuple(wanted)))
-    return Agenda(todo, rows)
+    return Agenda(todo, rows, tuple(_note_patients(moved)))
+
+
+def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    """Slides whose patient the manifest corrects."""
+    if moved:
+        slide, (before, now) = min(moved.items())
+        number = "1 slide has" if len(moved) == 1 else f"{len(moved)} slides have"
+        yield (
+            f"{number} another patient than before (as {slide}: {before}, now {now}): with this "
+            "manifest's extraction the new one holds for evaluate and pooling; nothing is "
+            "extracted again for that"
+        )
 
 
 def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
@@ -131,8 +152,6 @@ def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_diges
     if slide.mpp is not None and receipt.slide.mpp != (slide.mpp, slide.mpp):
         found = " x ".join(f"{value:g}" for value in receipt.slide.mpp)
         return f"the manifest's mpp has changed ({found} -> {slide.mpp:g})"
-    if slide.patient_id != receipt.slide.patient_id:
-        return f"the patient has changed ({receipt.slide.patient_id} -> {slide.patient_id})"
     return ""
 
 

@@ -25,7 +25,7 @@ from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.extract import stored_name
-from histo_ray.slides.manifest import read_manifest
+from histo_ray.slides.manifest import open_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.run_record import RunRecord, State
 from histo_ray.store.store import Store, open_store
@@ -88,12 +88,17 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
     return specs
 
 
-def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> RunSummary:
+def run_extract(
+    config: ExtractConfig,
+    report: Report = lambda counts: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> RunSummary:
     """Bring every slide of the manifest, with every encoder, into the store.
 
     Args:
         config: What to do.
         report: Called about once a second with how far the run is.
+        say: Called before the work with lines on the manifest: patients, doubts.
 
     Returns:
         One row a slide and encoder. Interrupted by Ctrl-C, it holds those that have an outcome.
@@ -103,7 +108,8 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     """
     began = time.monotonic()
     check_place(config.store, "store")
-    slides = read_manifest(config.manifest)
+    manifest = open_manifest(config.manifest)
+    slides = manifest.slides
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue)
     store = open_store(config.store, create=True)
@@ -111,6 +117,8 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     run_id = name_run()
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)
+    for line in (*manifest.notes, *agenda.notes):
+        say(line)
     rows, counts = agenda.rows, Counts(0)
     observer = Observer(run_id, config, names, began)
     recorder = Recorder(store, run_id, rows, observer)

@@ -227,10 +227,8 @@ def row_of(
 ) -> RunRow:
     """What became of a slide, with what its manifest says and no receipt keeps."""
     marked = slide.synthetic
-    patient = slide.patient_id
-    return RunRow(
-        slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, synthetic=marked
-    )
+    patient, site = slide.patient_id, slide.site
+    return RunRow(slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site)
 
 
 def pack_batch(

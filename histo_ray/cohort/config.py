@@ -1,4 +1,4 @@
-"""Settings of label tables: what is known of patients, and how it is read."""
+"""Settings of label tables: where the labels are, and how they are read."""
 
 import re
 from typing import Literal, Self
@@ -14,7 +14,7 @@ _BOUND = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(sd)?")
 
 
 class LabelSettings(Settings):
-    """A table of labels, which of it is used, and how."""
+    """A table of labels, the part of it that is used, and how it is read."""
 
     labels: str = Field(
         description="CSV, TSV or Parquet with the patients' expression or mutations; may be .gz"
@@ -38,6 +38,11 @@ class LabelSettings(Settings):
         description="file with one sequenced patient or sample a line: those without a call in "
         "a MAF are 0 (default: all that occur in the MAF)",
     )
+    variant_classes: tuple[str, ...] = Field(
+        default=(),
+        description="Variant_Classification that counts as a mutation in a MAF, separated by "
+        "commas or given repeatedly (default: the nine classes that change the protein)",
+    )
     transform: Transform = Field(
         default="rank",
         description="of expression: none, log2 (log2(x + 1)), rank (rank-normal, Blom), clip",
@@ -59,13 +64,25 @@ class LabelSettings(Settings):
     def _a_bound(cls, text: str) -> str:
         found = _BOUND.fullmatch(text)
         if found is None or not float(found[1]):
-            raise ValueError("wanted a positive number, or one with sd behind it, as in 5sd")
+            raise ValueError("neither a positive number nor one with sd behind it, as in 5sd")
         return text
+
+    @field_validator("variant_classes", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            return value
+        return tuple(part.strip() for name in names for part in name.split(",") if part.strip())
 
     @model_validator(mode="after")
     def _options_of_a_layout(self) -> Self:
         if self.id_column is not None and self.labels_layout == "genes-in-rows":
-            raise ValueError("id_column: there is none where genes are in rows")
+            raise ValueError("id_column: a table with genes in rows has no column of ids")
         if self.sequenced is not None and self.labels_layout not in ("auto", "maf"):
-            raise ValueError(f"sequenced: of a MAF only, not of layout {self.labels_layout}")
+            raise ValueError(f"sequenced: only for a MAF, not for layout {self.labels_layout}")
+        if self.variant_classes and self.labels_layout not in ("auto", "maf"):
+            raise ValueError(
+                f"variant_classes: only for a MAF, not for layout {self.labels_layout}"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Gene expression as labels: read, and brought to a scale that a regression bears."""
+"""Read gene expression as labels, and bring it to a scale that suits a regression."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -44,7 +44,9 @@ def read_expression(settings: LabelSettings, known: Collection[str] = ()) -> Lab
     table, dropped = gather_samples(file, layout, wanted, NUMBERS)
     patients, values, notes = merge_samples(table, "mean", file.origin)
     told = (*layout.notes, *notes)
-    return LabelTable(patients, table.targets, values, dropped, file.digest, file.origin, told)
+    return LabelTable(
+        patients, table.targets, values, dropped, file.digest, file.origin, told, layout.caveats
+    )
 
 
 def transform_expression(labels: LabelTable, transform: Transform, clip_at: str) -> LabelTable:
@@ -77,8 +79,9 @@ def transform_expression(labels: LabelTable, transform: Transform, clip_at: str)
         if negative:
             raise ConfigError(
                 f"labels {labels.origin}: {count(len(negative), 'gene')} with negative values "
-                f"({name_some(negative)}; the least is {np.nanmin(values):.4g}), wanted 0 or more "
-                "for --transform log2; they may be on a log scale already: use rank, clip or none"
+                f"({name_some(negative)}; the least is {np.nanmin(values):.4g}), of which "
+                "--transform log2 cannot be taken; they may be on a log scale already: use rank, "
+                "clip or none"
             )
         return replace(labels, values=np.log2(values + 1)).note("expression: log2(x + 1)")
     if transform == "rank":

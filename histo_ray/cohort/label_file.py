@@ -27,6 +27,8 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 _INDEX = re.compile(r"__index_level_[0-9]+__")
 _LARGEST_BLOCK = 2**30
 
+Load = Callable[[Sequence[int]], list[pa.Array]]
+
 
 @dataclass(frozen=True)
 class LabelFile:
@@ -37,14 +39,22 @@ class LabelFile:
     """SHA-256 of the file's bytes."""
     columns: tuple[str, ...]
     """Names; empty where there is none."""
-    load: Callable[[Sequence[int]], list[pa.Array]]
+    load: Load
     """Reads some columns, in that order; cells of text tables are text, or null if in `MISSING`."""
+    load_words: Load
+    """As `load`, but words such as None stay, which mean something in some columns."""
+    comments: tuple[str, ...] = ()
+    """Lines that start with # before the header."""
+    separator: str = ""
+    """Of columns in a text table; empty in Parquet."""
 
     def texts(self, at: int) -> list[str]:
         """A column as text without blanks around it; empty where it is missing."""
-        (column,) = self.load([at])
-        trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
-        return [text or "" for text in trimmed.to_pylist()]
+        return _to_texts(self.load([at])[0])
+
+    def words(self, at: int) -> list[str]:
+        """As `texts`, with words for missing values as they are."""
+        return _to_texts(self.load_words([at])[0])
 
 
 def open_labels(uri: str, what: str = "labels") -> LabelFile:
@@ -66,20 +76,24 @@ def open_labels(uri: str, what: str = "labels") -> LabelFile:
     digest = hashlib.sha256(raw).hexdigest()
     data = unzip(raw, uri, what)
     name = uri.lower().removesuffix(".gz")
+    comments, separator = (), ""
     try:
         if name.endswith((".parquet", ".pq")):
             columns, load = _open_parquet(data)
+            load_words = load
         else:
-            columns, load = _open_text(data, uri, what)
+            columns, load, load_words = _open_text(data, uri, what)
+            comments, separator = _read_comments(data), split_header(data, uri, what)[2]
         rows = len(load([0])[0])
     except (pa.ArrowException, csv.Error) as error:
         raise ConfigError(
-            f"{what} {uri}: cannot be read as a table ({' '.join(str(error).split())}), wanted "
-            "CSV, TSV or Parquet with as many cells in each row as in the header; correct it"
+            f"{what} {uri}: cannot be read as a table ({' '.join(str(error).split())}); give a "
+            "CSV, TSV or Parquet file with as many cells in each row as in the header"
         ) from None
     if not rows:
-        raise ConfigError(f"{what} {uri}: no rows under the header, wanted some; check the file")
-    return LabelFile(uri, digest, columns, _explain(load, uri, what))
+        raise ConfigError(f"{what} {uri}: no rows under the header")
+    loads = _explain(load, uri, what), _explain(load_words, uri, what)
+    return LabelFile(uri, digest, columns, *loads, comments, separator)
 
 
 def read_bytes(uri: str, what: str) -> bytes:
@@ -93,11 +107,10 @@ def read_bytes(uri: str, what: str) -> bytes:
         data = read_file(*place, MOST_BYTES)
     except OSError as error:
         raise ConfigError(
-            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted a file; "
-            "check the path"
+            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}); check the path"
         ) from None
     if not data:
-        raise ConfigError(f"{what} {uri}: empty, wanted a table; check the file")
+        raise ConfigError(f"{what} {uri}: the file is empty")
     return data
 
 
@@ -113,13 +126,11 @@ def unzip(data: bytes, uri: str, what: str) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(
-            f"{what} {uri}: damaged gzip ({error}), wanted a whole file; copy it again"
-        ) from None
+        raise ConfigError(f"{what} {uri}: damaged gzip file ({error}); copy it again") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(
-            f"{what} {uri}: more than {MOST_BYTES} bytes when unpacked, wanted at most so many; "
-            "leave out what is not needed"
+            f"{what} {uri}: unpacks to more than {MOST_BYTES} bytes, which is the most that is read; "
+            "leave out columns or rows that are not needed"
         )
     return content
 
@@ -142,21 +153,19 @@ def split_header(data: bytes, uri: str, what: str) -> tuple[str, int, str]:
             header = line.decode("utf-8")
         except UnicodeDecodeError:
             raise ConfigError(
-                f"{what} {uri}: not UTF-8 text, wanted CSV, TSV or Parquet; save it as one of them"
+                f"{what} {uri}: not UTF-8 text; save it as CSV, TSV or Parquet"
             ) from None
         separator = max(SEPARATORS, key=header.count)
         return header, found.end(), separator if separator in header else ""
-    raise ConfigError(f"{what} {uri}: no line but comments, wanted a header; check the file")
+    raise ConfigError(f"{what} {uri}: only comments and blank lines, no header")
 
 
-def _open_text(
-    data: bytes, uri: str, what: str
-) -> tuple[tuple[str, ...], Callable[[Sequence[int]], list[pa.Array]]]:
+def _open_text(data: bytes, uri: str, what: str) -> tuple[tuple[str, ...], Load, Load]:
     header, end, separator = split_header(data, uri, what)
     if not separator:
         raise ConfigError(
-            f"{what} {uri}: a header without tab, comma or semicolon ({header[:60]!r}), wanted a "
-            "table of several columns; save it as CSV, TSV or Parquet"
+            f"{what} {uri}: the header {header[:60]!r} has no tab, comma or semicolon, so it is "
+            "one column; save the table as CSV, TSV or Parquet"
         )
     quoted = separator != "\t" or '"' in header  # free text in a MAF may hold a single quote
     names = _split(header, separator, quoted)
@@ -175,12 +184,12 @@ def _open_text(
         delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=quoted
     )
 
-    def load(places: Sequence[int]) -> list[pa.Array]:
+    def load(places: Sequence[int], nulls: Sequence[str] = MISSING) -> list[pa.Array]:
         chosen = [labels[place] for place in places]
         converting = pyarrow.csv.ConvertOptions(
             include_columns=chosen,
             column_types=dict.fromkeys(chosen, pa.string()),
-            null_values=list(MISSING),
+            null_values=list(nulls),
             strings_can_be_null=True,
         )
         if not len(body):
@@ -188,12 +197,29 @@ def _open_text(
         table = pyarrow.csv.read_csv(pa.py_buffer(body), reading, parsing, converting)
         return [column.combine_chunks() for column in table.columns]
 
-    return tuple(names), load
+    return tuple(names), load, lambda places: load(places, ("",))
+
+
+def _read_comments(data: bytes) -> tuple[str, ...]:
+    """Lines that start with # before the header, without the mark."""
+    comments = []
+    for found in _LINE.finditer(data, 3 if data.startswith(b"\xef\xbb\xbf") else 0):
+        line = found[0].strip()
+        if line and not line.startswith(b"#"):
+            break
+        if line:
+            comments.append(line.decode("utf-8", "replace").lstrip("#").strip())
+    return tuple(comments)
+
+
+def _to_texts(column: pa.Array) -> list[str]:
+    trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return [text or "" for text in trimmed.to_pylist()]
 
 
 def _open_parquet(
     data: bytes,
-) -> tuple[tuple[str, ...], Callable[[Sequence[int]], list[pa.Array]]]:
+) -> tuple[tuple[str, ...], Load]:
     table = pq.read_table(io.BytesIO(data))
     names = table.column_names
     order = sorted(range(len(names)), key=lambda at: _INDEX.fullmatch(names[at]) is None)
@@ -215,18 +241,16 @@ def _split(line: str, separator: str, quoted: bool) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _explain(
-    load: Callable[[Sequence[int]], list[pa.Array]], uri: str, what: str
-) -> Callable[[Sequence[int]], list[pa.Array]]:
-    """The same, with a message that names the file."""
+def _explain(load: Load, uri: str, what: str) -> Load:
+    """`load` with messages that name the file."""
 
     def load_or_tell(places: Sequence[int]) -> list[pa.Array]:
         try:
             return load(places)
         except pa.ArrowException as error:
             raise ConfigError(
-                f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted UTF-8 "
-                "text in even rows; correct it"
+                f"{what} {uri}: cannot be read ({' '.join(str(error).split())}); it should be "
+                "UTF-8 text with as many cells in each row as in the header"
             ) from None
 
     return load_or_tell

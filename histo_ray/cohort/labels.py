@@ -20,7 +20,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What is known of patients, of one task."""
+    """Labels of patients for one task."""
 
     patients: tuple[str, ...]
     """(P,) unique, sorted."""
@@ -36,6 +36,10 @@ class LabelTable:
     """Path or URI as given."""
     notes: tuple[str, ...]
     """What was done, in words."""
+    caveats: tuple[str, ...] = ()
+    """Warnings that belong to every score from these labels."""
+    variant_classes: tuple[str, ...] = ()
+    """Classes of calls that counted as mutations, where the labels are from a MAF."""
 
     def take(self, rows: Sequence[int], patients: Sequence[str]) -> "LabelTable":
         """Some rows, in a new order and under new names."""

@@ -1,11 +1,11 @@
 """Reads a list of names: one a line, a column of a table, or a case list of cBioPortal."""
 
-import re
 from collections.abc import Sequence
 
 from histo_ray.cohort.folds import name_some
 from histo_ray.cohort.label_file import open_labels, read_bytes, split_header, unzip
 from histo_ray.errors import ConfigError
+from histo_ray.slides.column_names import plain_name
 
 CASE_LIST = "case_list_ids:"
 """Begins the line of samples in a `cases_*.txt` of cBioPortal."""
@@ -27,7 +27,7 @@ def read_names(uri: str, what: str, columns: Sequence[str]) -> tuple[str, ...]:
     """
     names = list(dict.fromkeys(name for name in _read_cells(uri, what, columns) if name))
     if not names:
-        raise ConfigError(f"{what} {uri}: no names, wanted one a line; fill the file")
+        raise ConfigError(f"{what} {uri}: no names in it; write one a line")
     return tuple(names)
 
 
@@ -41,17 +41,13 @@ def _read_cells(uri: str, what: str, columns: Sequence[str]) -> list[str]:
                 return line.removeprefix(CASE_LIST).split()
         if not separator:
             cells = [line.strip('"') for line in lines if line and not line.startswith("#")]
-            return cells[1:] if _plain(cells[0]) in columns else cells
+            return cells[1:] if plain_name(cells[0]) in columns else cells
     file = open_labels(uri, what)
-    plain = [_plain(column) for column in file.columns]
+    plain = [plain_name(column) for column in file.columns]
     found = next((plain.index(name) for name in columns if name in plain), None)
     if found is None:
         raise ConfigError(
-            f"{what} {uri}: columns {name_some(file.columns)}, wanted {columns[0]}; rename one or "
-            "give one name a line"
+            f"{what} {uri}: none of its columns ({name_some(file.columns)}) is called "
+            f"{columns[0]}; rename the column of names, or write one name a line"
         )
     return file.texts(found)
-
-
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
+from histo_ray.slides.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
 from histo_ray.cohort.folds import name_some
 from histo_ray.cohort.labels import count
 from histo_ray.errors import ConfigError
@@ -123,7 +123,7 @@ def merge_samples(
     if not len(kept):
         raise ConfigError(
             f"labels {origin}: {count(len(patients), 'sample')}, all of normal tissue or controls "
-            "by their barcodes, wanted tumours; give another table"
+            "by their barcodes; give a table with tumour samples"
         )
     notes += told
     values = table.values[kept]
@@ -131,7 +131,8 @@ def merge_samples(
     infinite = int((~np.isfinite(table.values[kept]) & ~np.isnan(table.values[kept])).sum())
     if infinite:
         notes.append(f"{count(infinite, 'infinite value')} taken as missing")
-    notes += _check_repeated([table.samples[at] for at in kept], values, origin)
+    samples = [table.samples[at] for at in kept]
+    notes += _check_repeated(samples, table.targets, values, origin)
     names, group = np.unique([patients[at] for at in kept], return_inverse=True)
     unique = {(patients[at], table.samples[at]) for at in kept}
     several = len(unique) - len({patient for patient, _ in unique})
@@ -174,8 +175,10 @@ def _choose_samples(samples: Sequence[str], patients: Sequence[str]) -> tuple[Pl
     return np.flatnonzero(np.array(tumour, bool) & ~np.array(later, bool)), notes
 
 
-def _check_repeated(samples: Sequence[str], values: Values, origin: str) -> list[str]:
-    """Notes on samples that are there several times and agree."""
+def _check_repeated(
+    samples: Sequence[str], targets: Sequence[str], values: Values, origin: str
+) -> list[str]:
+    """Notes on samples that are there several times and agree; those that do not are refused."""
     names, group = np.unique(samples, return_inverse=True)
     if len(names) == len(samples):
         return []
@@ -183,11 +186,19 @@ def _check_repeated(samples: Sequence[str], values: Values, origin: str) -> list
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     lowest = np.fmin.reduceat(values[order], starts, axis=0)  # these pass over nan
     highest = np.fmax.reduceat(values[order], starts, axis=0)
-    wrong = [str(name) for name in names[(lowest < highest).any(axis=1)]]
+    differs = lowest < highest  # (ids, targets)
+    wrong = [str(name) for name in names[differs.any(axis=1)]]
     if wrong:
+        columns = [
+            f"{target} ({count(number, 'id')})"
+            for target, number in zip(targets, differs.sum(axis=0).tolist(), strict=True)
+            if number
+        ]
         raise ConfigError(
-            f"labels {origin}: {count(len(wrong), 'id')} more than once with different values "
-            f"({name_some(wrong)}), wanted each once; remove the entries that are wrong"
+            f"labels {origin}: {count(len(wrong), 'id')} in several rows with different values "
+            f"({name_some(wrong)}), in {'column' if len(columns) == 1 else 'columns'} "
+            f"{name_some(columns)}; keep one row for each id, or leave these columns out by naming "
+            "the genes with --genes"
         )
     repeated = int((np.bincount(group) > 1).sum())
     return [f"{count(repeated, 'id')} more than once, with the same values"]

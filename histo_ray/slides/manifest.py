@@ -2,13 +2,26 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from histo_ray.errors import ConfigError
+from histo_ray.slides.barcodes import parse_barcode
+from histo_ray.slides.manifest_columns import (
+    ManifestColumns,
+    cell_text,
+    find_manifest_columns,
+    parse_mpp,
+)
+from histo_ray.slides.manifest_notes import (
+    describe_patients,
+    note_patients,
+    note_repeated_files,
+    note_repeated_paths,
+)
 from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, is_plausible
 from histo_ray.slides.table import TableRow, read_table
 from histo_ray.storage import locate
@@ -16,13 +29,22 @@ from histo_ray.storage.check import check_place, explain_here
 from histo_ray.types import Slide, describe_mark
 
 SHOWN_PROBLEMS = 20
-KNOWN_COLUMNS = ("slide_id", "path", "patient_id", "site", "mpp")
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
-_BARCODE = re.compile(r"(TCGA-([A-Z0-9]{2})-[A-Z0-9]{4})(?![A-Z0-9])")
+_BARCODE = re.compile(r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
 _CHECKS_AT_ONCE = 32
 _A_TASK = 16
 """Files that a thread looks for before it is asked again."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The slides of a manifest, and what should be known of them."""
+
+    slides: tuple[Slide, ...]
+    """In the order of the rows."""
+    notes: tuple[str, ...]
+    """Sentences: how many patients, which columns were read, what looks wrong but may be right."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,90 +55,139 @@ class _Problem:
     text: str
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """A file as it was found."""
+
+    problem: str
+    """Why it is none; empty if it is one."""
+    size: int = 0
+    """Bytes; 0 where unknown."""
+
+
 def read_manifest(uri: str) -> list[Slide]:
-    """Read and check a manifest.
+    """Read and check a manifest; the slides of `open_manifest`."""
+    slides, _, _ = _read(uri)
+    return slides
+
+
+def open_manifest(uri: str) -> Manifest:
+    """Read and check a manifest, and note what a person should know of it.
 
     Columns: `slide_id` (unique, safe as a file name) and `path` (relative ones start at the
     manifest's folder); optional `patient_id` (default: the first three fields of a TCGA barcode,
-    else the slide_id), `site` (default: the barcode's second field, else empty) and `mpp`
-    (overrides the file). Further columns are kept in `extra`.
+    else the slide_id), `site` (default: the barcode's second field, else empty), `mpp` (overrides
+    the file) and `synthetic` (true: drawn, not from a patient). They may go by other names; see
+    `column_names`. Further columns are kept in `extra`.
 
     Args:
         uri: Local path or URI of a `.csv` or `.parquet` file.
 
     Returns:
-        The slides in the order of the rows; every file has been seen to exist.
+        The slides, every file of which has been seen to exist, and notes: the number of patients
+        first, then columns read by another name, ids that differ only in how they are written,
+        and files that are given twice (files of equal size are compared by their fingerprints).
 
     Raises:
         ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest
             or a bucket with slides cannot be reached.
     """
+    slides, columns, sizes = _read(uri)
+    notes = [
+        describe_patients(slides),
+        *columns.notes,
+        *note_patients(slides, columns.patient_id),
+        *note_repeated_paths(slides),
+        *note_repeated_files(slides, sizes),
+    ]
+    return Manifest(tuple(slides), tuple(notes))
+
+
+def _read(uri: str) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
+    """Slides, columns, and bytes of each file by path."""
     check_place(uri, "manifest")
-    unit, columns, rows = read_table(uri)
-    missing = [name for name in ("slide_id", "path") if name not in columns]
+    unit, names, rows = read_table(uri)
+    columns = find_manifest_columns(names, rows, unit)
+    missing = [
+        name
+        for name, found in (("slide_id", columns.slide_id), ("path", columns.path))
+        if found is None
+    ]
     if missing:
         raise ConfigError(
-            f"manifest {uri}: no column {' and no column '.join(missing)} (found: "
-            f"{', '.join(columns) or 'none'}), wanted slide_id and path; add it to the header"
+            f"manifest {uri}: no column {' and no column '.join(missing)} in the header (its "
+            f"columns: {', '.join(names) or 'none'}); add it"
         )
     if not rows:
-        raise ConfigError(f"manifest {uri}: no rows, wanted one a slide; add the slides")
+        raise ConfigError(f"manifest {uri}: no rows under the header; add a row for each slide")
+    if columns.conflicts:
+        raise ConfigError(f"manifest {uri}: {'; '.join(columns.conflicts)}")
     problems: list[_Problem] = []
-    slides = [_slide(row, uri, problems) for row in rows]
-    problems += _repeated_ids(rows, unit)
-    problems += _missing_files(rows, slides)
+    slides = [_slide(row, uri, columns, problems) for row in rows]
+    problems += _repeated_ids(rows, columns, unit)
+    looked = _look_for_files(slides)
+    problems += [
+        _Problem(row.place, f"{columns.path} {slide.path!r}: {looked[slide.path].problem}")
+        for row, slide in zip(rows, slides, strict=True)
+        if slide.path and looked[slide.path].problem
+    ]
     if problems:
         raise ConfigError(_message(uri, unit, sorted(problems)))
-    return slides
+    return slides, columns, {path: found.size for path, found in looked.items()}
 
 
-def _slide(row: TableRow, uri: str, problems: list[_Problem]) -> Slide:
+def _slide(row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Problem]) -> Slide:
     """The slide of a row; what is wrong with the row is added to `problems`."""
-    slide_id, path = _text(row, "slide_id"), _text(row, "path")
+
+    def tell(text: str) -> None:
+        problems.append(_Problem(row.place, text))
+
+    slide_id, path = columns.slide_of(row), cell_text(row, columns.path)
     if row.problem:
-        problems.append(_Problem(row.place, row.problem))
-    if not slide_id:
-        problems.append(_Problem(row.place, "slide_id: empty, wanted a unique name"))
-    elif not _SAFE_ID.fullmatch(slide_id):
-        shown = slide_id if len(slide_id) <= 60 else f"{slide_id[:60]}..."
-        problems.append(
-            _Problem(
-                row.place,
-                f"slide_id {shown!r}: not safe as a file name, wanted at most 200 of ASCII "
-                "letters, digits, . _ - and no dot in front",
-            )
-        )
+        tell(row.problem)
+    _check_slide_id(slide_id, str(columns.slide_id), tell)
     if not path:
-        problems.append(_Problem(row.place, "path: empty, wanted the slide's file"))
-    mpp = row.values.get("mpp")
-    number = _number(mpp)
+        tell(f"{columns.path} is empty; give the path of the slide's file")
+    mpp = row.values.get(columns.mpp) if columns.mpp else None
+    number = parse_mpp(mpp)
     if mpp not in (None, "") and not is_plausible(number):
-        problems.append(
-            _Problem(row.place, f"mpp {mpp!r}: wanted a number in {LEAST_MPP:g}..{GREATEST_MPP:g}")
+        tell(
+            f"{columns.mpp} {mpp!r} is not a resolution; give microns per pixel between "
+            f"{LEAST_MPP:g} and {GREATEST_MPP:g}, or leave the cell empty"
         )
-    if problem := describe_mark("synthetic", row.values.get("synthetic")):
-        problems.append(_Problem(row.place, problem))
+    mark = row.values.get(columns.synthetic) if columns.synthetic else None
+    if problem := describe_mark(columns.synthetic or "", mark):
+        tell(problem)
+    extra = {key: value for key, value in row.values.items() if key not in columns.used}
+    if columns.synthetic:
+        extra["synthetic"] = mark
     barcode = _BARCODE.match(slide_id)
+    parsed = parse_barcode(barcode[1]) if barcode else None
+    patient = cell_text(row, columns.patient_id)
     return Slide(
         slide_id=slide_id,
         path=_resolve(path, uri) if path else "",
-        patient_id=_text(row, "patient_id") or (barcode[1] if barcode else slide_id),
-        site=_text(row, "site") or (barcode[2] if barcode else ""),
+        patient_id=_capitals(patient) or (parsed.patient if parsed else slide_id),
+        site=cell_text(row, columns.site) or (parsed.site if parsed else ""),
         mpp=number,
-        extra={key: value for key, value in row.values.items() if key not in KNOWN_COLUMNS},
+        extra=extra,
     )
 
 
-def _text(row: TableRow, column: str) -> str:
-    value = row.values.get(column)
-    return "" if value is None else str(value).strip()
+def _check_slide_id(slide_id: str, column: str, tell: Callable[[str], None]) -> None:
+    if not slide_id:
+        tell(f"{column} is empty; give each slide a name of its own")
+    elif not _SAFE_ID.fullmatch(slide_id):
+        shown = slide_id if len(slide_id) <= 60 else f"{slide_id[:60]}..."
+        tell(
+            f"{column} {shown!r} is not safe as a file name; use at most 200 ASCII letters, "
+            "digits, '.', '_' and '-', and no dot in front"
+        )
 
 
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or value == "" else float(value)
-    except (TypeError, ValueError):
-        return None
+def _capitals(patient: str) -> str:
+    """A patient with barcodes in capitals, as GDC writes them."""
+    return patient.upper() if parse_barcode(patient) else patient
 
 
 def _resolve(path: str, manifest: str) -> str:
@@ -128,39 +199,30 @@ def _resolve(path: str, manifest: str) -> str:
     return str(Path(manifest).expanduser().absolute().parent / path)
 
 
-def _repeated_ids(rows: list[TableRow], unit: str) -> list[_Problem]:
+def _repeated_ids(rows: list[TableRow], columns: ManifestColumns, unit: str) -> list[_Problem]:
     """Ids that are equal, or that differ in case only, which some file systems do not tell."""
     places: defaultdict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
-        if slide_id := _text(row, "slide_id"):
+        if slide_id := columns.slide_of(row):
             places[slide_id.casefold()].append(row)
     problems = []
     for first, *others in places.values():
         for row in others:
-            same = _text(row, "slide_id") == _text(first, "slide_id")
-            how = "as" if same else f"but for case as {_text(first, 'slide_id')!r}"
-            problems.append(
-                _Problem(
-                    row.place,
-                    f"slide_id {_text(row, 'slide_id')!r}: the same {how} in {unit} "
-                    f"{first.place}, wanted unique ids",
-                )
-            )
+            own, earlier = columns.slide_of(row), columns.slide_of(first)
+            how = "is also" if own == earlier else f"differs only in case from {earlier!r}"
+            text = f"{columns.slide_id} {own!r} {how} in {unit} {first.place}; give each slide its "
+            problems.append(_Problem(row.place, text + "own id"))
     return problems
 
 
-def _missing_files(rows: list[TableRow], slides: list[Slide]) -> list[_Problem]:
+def _look_for_files(slides: list[Slide]) -> dict[str, _Looked]:
+    """Each slide's file, by path."""
     paths = sorted({slide.path for slide in slides if slide.path})
     _check_buckets(paths)
     parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        answers = pool.map(lambda part: [_what_is_wrong(path) for path in part], parts)
-        wrong = dict(zip(paths, chain.from_iterable(answers), strict=True))
-    return [
-        _Problem(row.place, f"path {slide.path!r}: {wrong[slide.path]}")
-        for row, slide in zip(rows, slides, strict=True)
-        if wrong.get(slide.path)
-    ]
+        answers = pool.map(lambda part: [_look_for_file(path) for path in part], parts)
+        return dict(zip(paths, chain.from_iterable(answers), strict=True))
 
 
 def _check_buckets(paths: list[str]) -> None:
@@ -174,24 +236,27 @@ def _check_buckets(paths: list[str]) -> None:
         check_place(path, "slide")
 
 
-def _what_is_wrong(path: str) -> str:
-    """Why there is no file at `path`; empty if there is one."""
+def _look_for_file(path: str) -> _Looked:
+    """Whether there is a file at `path`, and its size."""
     from pyarrow.fs import FileType
 
-    if "://" not in path and Path(path).is_file():  # one look; pyarrow takes several
-        return ""
+    if "://" not in path:  # one look; pyarrow takes several
+        local = Path(path).expanduser() if path.startswith("~") else Path(path)
+        if local.is_file():
+            return _Looked("", local.stat().st_size)
     try:
         system, place = locate(path)
-        kind = system.get_file_info(place).type
+        info = system.get_file_info(place)
     except ConfigError as error:
-        return str(error)
+        return _Looked(str(error))
     except OSError as error:
-        return f"cannot be reached ({explain_here(error).found})"
-    if kind == FileType.Directory:
-        return "a folder, wanted a file"
-    if kind == FileType.NotFound:
-        return "no such file"
-    return "" if kind == FileType.File else "a pipe or a device, wanted a file"
+        return _Looked(f"cannot be reached ({explain_here(error).found})")
+    if info.type == FileType.File:
+        return _Looked("", info.size or 0)
+    if info.type == FileType.NotFound:
+        return _Looked("no such file")
+    what = "a folder" if info.type == FileType.Directory else "a pipe or a device"
+    return _Looked(f"{what}, not a file")
 
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:
@@ -201,4 +266,4 @@ def _message(uri: str, unit: str, problems: list[_Problem]) -> str:
     more = len(problems) - SHOWN_PROBLEMS
     rest = f"; and {more} more" if more > 0 else ""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"manifest {uri}: {count}, wanted none; correct them: {shown}{rest}"
+    return f"manifest {uri}: {count}: {shown}{rest}"

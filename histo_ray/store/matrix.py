@@ -26,6 +26,7 @@ from histo_ray.store.pooled import (
 )
 from histo_ray.store.pooling import Pool, Way, parse_pool
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.store.weighing import choose_classes
 from histo_ray.types import PartitionKey, Receipt
 
@@ -76,6 +77,8 @@ def pool_partitions(
     if by not in get_args(By):
         raise ConfigError(f"by: {by!r}, wanted slide or patient; choose one")
     receipts = read_receipts(root, partitions)
+    if by == "patient":
+        receipts = correct_receipts(receipts, read_stated(root))
     _check_alike(root, receipts)
     source = find_class_source(root, receipts, class_encoder) if way.needs_head else None
     if source is not None and way.kind == "class":

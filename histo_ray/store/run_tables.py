@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SUFFIX = ".parquet"
-_SINCE_2 = {"patient_id": "", "synthetic": False}
+_SINCE_2: dict[str, Any] = {"patient_id": "", "synthetic": False, "site": None}
 """What a table says that was written before it had the column."""
 
 

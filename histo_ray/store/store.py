@@ -22,7 +22,7 @@ from histo_ray.store.find import (
     find_tile_set,
     not_there,
 )
-from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
+from histo_ray.store.layout import FORMS, MARKER, RUNS, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.patients import read_patient_bag, tabulate_patients
@@ -36,6 +36,7 @@ from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
+from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
 from histo_ray.store.verify import check_encoder, verify_store
 from histo_ray.types import (
@@ -92,6 +93,8 @@ class Store:
     def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
+        self._stated: tuple[object, dict[str, Stated]] | None = None
+        """How the run tables looked when they were read, and what they said."""
 
     def __repr__(self) -> str:
         return f"Store({self._root.path!r})"
@@ -133,10 +136,25 @@ class Store:
         return each_receipt(self._root, there, keep=self._keep)
 
     def slides(self, columns: Sequence[str] = SLIDES) -> "pd.DataFrame":
-        """One row a slide, encoder and tiling: the columns of `schemas/slides.json`, or some."""
-        rows = read_rows(self._root, columns=columns, keep=self._keep)
-        frame: pd.DataFrame = rows.to_pandas()
+        """One row a slide, encoder and tiling: the columns of `schemas/slides.json`, or some.
+
+        Patients and sites are those of the newest manifest; see `stated`.
+        """
+        wanted = list(dict.fromkeys(["slide_id", *columns]))
+        rows = read_rows(self._root, columns=wanted, keep=self._keep)
+        frame: pd.DataFrame = correct_slides(rows, self.stated()).select(list(columns)).to_pandas()
         return frame
+
+    def stated(self) -> dict[str, Stated]:
+        """What the newest manifests say of slides: patient, site, synthetic; by slide_id.
+
+        It goes before receipts, which keep what was said when a slide was extracted.
+        """
+        files = self._root.child(RUNS).walk()
+        looks = tuple((file.path, file.size, file.mtime_ns) for file in files)
+        if self._stated is None or self._stated[0] != looks:
+            self._stated = looks, read_stated(self._root)
+        return self._stated[1]
 
     def commit(
         self,
@@ -260,7 +278,8 @@ class Store:
             StoreError: Nothing of this encoder, or several tilings and none is named.
         """
         partitions = choose_slides(self._root, encoder, tiling)
-        return tabulate_patients(read_receipts(self._root, partitions))
+        receipts = read_receipts(self._root, partitions)
+        return tabulate_patients(correct_receipts(receipts, self.stated()))
 
     def patient_bag(
         self,
@@ -285,9 +304,10 @@ class Store:
             StoreError: No tiles of this patient, or several tilings and none is named.
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
+        receipts = correct_receipts(read_receipts(self._root, partitions), self.stated())
         members = [
             Member(key, partitions[key], receipt.tile_count)
-            for key, receipt in read_receipts(self._root, partitions).items()
+            for key, receipt in receipts.items()
             if receipt.slide.patient_id == patient_id and receipt.tile_count
         ]
         if not members:

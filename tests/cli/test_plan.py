@@ -39,18 +39,21 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_slide_is_opened_and_what_is_stored_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path("store").rglob("*"))
-    assert main([*PLAN, "--no-open", "--json"]) == 1  # S2 would fail
+    assert main([*PLAN, "--no-open", "--json"]) == 0
     plan: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert [(row["slide_id"], row["status"], row["n_tiles"]) for row in plan["rows"]] == [
         ("S1", "stored", 7),
-        ("S2", "failed", 0),
+        ("S2", "stored", 7),
         ("S3", "todo", 0),
     ]
-    assert plan["rows"][1]["reason"].startswith("the patient has changed (Q -> P)")
+    assert "3 slides, 1 patient, 0 of them named by their slide_id" in plan["notes"]
+    (moved,) = [note for note in plan["notes"] if "another patient" in note]
+    assert moved.startswith("1 slide has another patient than before (as S2: Q, now P)")
     assert (plan["tiles"], plan["bytes"], plan["seconds"]) == (None, None, None)
-    assert main([*PLAN, "--no-open"]) == 1
+    assert main([*PLAN, "--no-open"]) == 0
     told = capsys.readouterr()
-    assert "1 failed, 1 stored, 1 todo" in told.out
+    assert "2 stored, 1 todo" in told.out
+    assert "3 slides, 1 patient, 0 of them named by their slide_id" in told.out
     assert "no slide was opened" in told.err
     assert sorted(Path("store").rglob("*")) == before
 

@@ -48,7 +48,7 @@ def test_bom_crlf_and_blank_lines_are_fine(tmp_path: Path) -> None:
 
 def test_a_mark_that_says_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
     text = "slide_id,path,synthetic\nA,a.svs,maybe\nB,b.svs,TRUE\nC,a.svs,\nD,b.svs,0\n"
-    assert "line 2: synthetic 'maybe': wanted true or false" in problems(write(tmp_path, text))
+    assert "line 2: synthetic 'maybe' says neither yes nor no; write true or false" in problems(write(tmp_path, text))
     slides = read_manifest(write(tmp_path, text.replace("maybe", "no")))
     assert [slide.synthetic for slide in slides] == [False, True, False, False]
 
@@ -58,18 +58,18 @@ def test_all_problems_come_at_once_with_their_lines(tmp_path: Path) -> None:
             ",a.svs,0.04", "C,gone.svs,20.5", "D,,half", "E,a.svs,1,2", "F,.,1"]  # fmt: skip
     text = problems(write(tmp_path, "slide_id,path,mpp\n" + "\n".join(rows) + "\n"))
     for part in (
-        "line 3: slide_id 'A': the same as in line 2",
-        "line 4: slide_id 'a': the same but for case as 'A' in line 2",
-        "line 5: slide_id 'x/y': not safe",
-        "line 5: mpp 'nan': wanted a number in 0.05..20",
-        "line 6: slide_id '.z': not safe",
+        "line 3: slide_id 'A' is also in line 2; give each slide its own id",
+        "line 4: slide_id 'a' differs only in case from 'A' in line 2",
+        "line 5: slide_id 'x/y' is not safe as a file name",
+        "line 5: mpp 'nan' is not a resolution; give microns per pixel between 0.05 and 20",
+        "line 6: slide_id '.z' is not safe",
         "line 6: mpp 'inf'",
-        "line 7: slide_id: empty",
+        "line 7: slide_id is empty",
         "line 7: mpp '0.04'",
         "gone.svs': no such file",
         "line 8: mpp '20.5'",
         "line 9: mpp 'half'",
-        "line 9: path: empty",
+        "line 9: path is empty",
         "line 10: 4 cells, wanted 3",
         "line 11: path",
         "a folder",
@@ -87,10 +87,10 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,mpp\na.svs,1\n", r"no column slide_id \(found: path, mpp\).*add it to the header"),
+        ("path,mpp\na.svs,1\n", r"no column slide_id in the header \(its columns: path, mpp\); add it"),
         ("name\nA\n", "no column slide_id and no column path"),
         ("", "no column slide_id"),
-        ("slide_id,path\n", "no rows, wanted one a slide"),
+        ("slide_id,path\n", "no rows under the header; add a row for each slide"),
         ("slide_id;path\nA;a.svs\n", "columns separated by semicolons, wanted commas"),
         ("slide_id,path,path\nA,a,b\n", "column path more than once"),
         ('slide_id,path\nA,"a.svs\n', "line 2: not CSV"),

@@ -1,6 +1,6 @@
 import pytest
 
-from histo_ray.cohort.barcodes import Barcode, cut_barcode, parse_barcode
+from histo_ray.slides.barcodes import Barcode, cut_barcode, parse_barcode
 
 
 @pytest.mark.parametrize(
