@@ -1,7 +1,6 @@
 """A whole extraction: manifest and encoders in, partitions and a run table out."""
 
 import math
-import os
 import secrets
 import time
 from collections import Counter
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.growth import Recruiter
@@ -20,10 +18,9 @@ from histo_ray.cluster.resume import plan_agenda
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork
-from histo_ray.config import ExtractConfig, RunSettings
-from histo_ray.encoders.base import EncoderSpec, check_contract
-from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, StoreError
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.requested import resolve_encoders as resolve_encoders
+from histo_ray.errors import StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
@@ -63,29 +60,6 @@ class RunSummary:
     def outcomes(self) -> dict[str, int]:
         """How many slides and encoders ended how."""
         return dict(Counter(row.outcome for row in self.rows))
-
-
-def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
-    """The encoders asked for; checks names and tile contracts before anything is started.
-
-    Raises:
-        ConfigError: Unknown, two under one name, or made for other tiles.
-    """
-    specs = [resolve(request, config.encoder_table, config.store) for request in config.encoder]
-    for name, times in Counter(spec.name for spec in specs).items():
-        if times > 1:
-            raise ConfigError(
-                f"encoder {name}: {times} requests share this name; give one another, as in "
-                f"'{specs[-1].request}{'&' if '?' in specs[-1].request else '?'}name={name}-b'"
-            )
-    for spec in specs:
-        check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break, config.stain)
-        here = config.address == "local" and "RAY_ADDRESS" not in os.environ
-        if here and spec.file and not Path(spec.file).expanduser().is_file():
-            raise ConfigError(
-                f"encoder {spec.name!r}: no file {spec.file}, weights wanted; check the path"
-            )
-    return specs
 
 
 def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> RunSummary:
