@@ -8,12 +8,13 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import ExtractConfig, TileSetConfig, TilingConfig
-from histo_ray.encoders.base import Encoder, check_contract, encode_fixed
+from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig, TilingConfig
+from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract, encode_fixed
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
@@ -35,6 +36,9 @@ from histo_ray.types import (
     TileRows,
     TilingFacts,
 )
+
+if TYPE_CHECKING:
+    from histo_ray.encoders.torch_encoder import TorchEncoder
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,36 @@ def encoder_facts(
             spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
         ),
     )
+
+
+def load_run_encoders(
+    config: RunSettings, specs: Sequence[EncoderSpec], threads: int
+) -> list[tuple["TorchEncoder", EncoderFacts]]:
+    """Load the encoders of a run, and what the receipts will say of each, in the order given.
+
+    Args:
+        config: Device, precision, engine and element type.
+        specs: The encoders.
+        threads: CPU threads of each.
+
+    Raises:
+        ConfigError: Weights that cannot be had, or a broken tile contract.
+    """
+    from histo_ray.encoders.torch_encoder import load_encoder  # torch takes seconds to import
+
+    loaded = []
+    for spec in specs:
+        encoder = load_encoder(
+            spec,
+            device=config.device,
+            precision=config.precision,
+            threads=threads,
+            engine=config.engine,
+        )
+        allow = config.allow_contract_break
+        about = encoder_facts(encoder, config, config.dtype, allow_contract_break=allow)
+        loaded.append((encoder, about))
+    return loaded
 
 
 def stored_name(encoder: str, dtype: str) -> str:

@@ -1,13 +1,14 @@
 """Pictures of slides as an extraction sees them: overview, tissue outline, tiles."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
 from histo_ray.extract import open_manifest_slide, plan_slide
-from histo_ray.report.preview import draw_overlay, draw_preview
+from histo_ray.report.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
 from histo_ray.types import Slide, TileGrid
@@ -60,3 +61,19 @@ def picture_slide(
         image,
         downsample,
     )
+
+
+def write_picture(
+    slide: Slide,
+    tiling: TilingConfig,
+    fallback_mpp: float | None,
+    folder: Path,
+    cache: SlideCache | None = None,
+) -> Path:
+    """Draw a slide as `picture_slide` does, into `folder` under its slide_id.
+
+    Raises:
+        SlideError: The slide cannot be used.
+    """
+    picture = picture_slide(slide, tiling, fallback_mpp, cache)
+    return write_png(folder / f"{slide.slide_id}.png", picture.page)

@@ -22,5 +22,5 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.cluster.run import run_extract
 
     with log_slides(config.log), Progress("extract") as progress:
-        summary = run_extract(config, progress.report, progress.say)
+        summary = run_extract(config, progress.report, progress.tell)
     return print_run(summary, config.store, as_json=args.json)

@@ -14,7 +14,9 @@ from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from histo_ray.cluster.estimate import PlanSummary
+    from collections.abc import Sequence
+
+    from histo_ray.plan.summary import Planned, PlanRow, PlanSummary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,35 +41,57 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--no-open with --pictures: slides are drawn once opened; leave one out")
     from histo_ray.cli.main import DONE, SOME_FAILED
     from histo_ray.cli.progress import Progress
-    from histo_ray.cluster.estimate import run_plan, survey_slides
 
     pictures = Path(args.pictures) if args.pictures else None
-    with Progress("plan") as progress:
+    with Progress("plan") as progress:  # its first line does not wait for the imports below
+        from histo_ray.cluster.estimate import run_plan, survey_slides
+
+        def report(planned: "Planned", total: int) -> None:
+            progress.show(len(planned.rows), total, describe_planned(planned, total))
+
+        def show_rows(rows: "Sequence[PlanRow]", undrawn: dict[str, str]) -> None:
+            progress.clear()
+            if not args.json:
+                _print_rows(rows, opened=not args.no_open)
+
         if args.no_open:
             plan = survey_slides(config)
+            show_rows(plan.rows, {})
         else:
-            plan = run_plan(config, progress.report, pictures)
+            plan = run_plan(config, report, pictures, show_rows, progress.tell)
     if args.json:
         print(json.dumps(asdict(plan), indent=2))
     else:
-        _print_plan(plan, args.pictures)
+        _print_sums(plan, args.pictures)
     return SOME_FAILED if any(row.status == "failed" for row in plan.rows) else DONE
 
 
-def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
-    from histo_ray.cli.progress import format_seconds
+def describe_planned(planned: "Planned", total: int) -> str:
+    """How far a plan is, in words. Pure."""
+    parts = [f"{len(planned.rows)}/{total} slides opened", f"{planned.tiles} tiles"]
+    if planned.failed:
+        parts.append(f"{planned.failed} slides failed")
+    return ", ".join(parts)
 
-    width = max(len("slide_id"), *(len(row.slide_id) for row in plan.rows))
+
+def _print_rows(rows: "Sequence[PlanRow]", *, opened: bool) -> None:
+    width = max(len("slide_id"), *(len(row.slide_id) for row in rows))
     print(f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level")
-    for row in plan.rows:
+    for row in rows:
         size = f"{row.width} x {row.height}" if row.width else ""
         mpp = f"{row.mpp:.4g} ({row.mpp_source})" if row.mpp else ""
         level = str(row.level) if row.level >= 0 else ""
-        tiles = "" if plan.tiles is None and row.status == "todo" else row.n_tiles
+        tiles = row.n_tiles if opened or row.status != "todo" else ""
         print(
             f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
             f"{level}{'  ' if level else ''}{one_line(row.reason)}".rstrip()
         )
+    sys.stdout.flush()  # what follows may take seconds
+
+
+def _print_sums(plan: "PlanSummary", pictures: str | None) -> None:
+    from histo_ray.cli.progress import format_seconds
+
     if plan.tiles is None or plan.vectors is None or plan.bytes is None:
         counts = Counter(row.status for row in plan.rows)
         print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))

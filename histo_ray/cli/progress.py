@@ -5,8 +5,6 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from tqdm import tqdm
-
 from histo_ray.cli.printable import one_line
 from histo_ray.cluster.counts import Counts
 
@@ -34,27 +32,39 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Self:
-        print(f"{self._verb}: starting", file=sys.stderr, flush=True)
+        self.tell("starting")
         return self
 
     def report(self, counts: Counts) -> None:
         """Show how far the run is."""
-        text = describe(counts, time.monotonic())
+        self.show(counts.slides_done, counts.slides, describe(counts, time.monotonic()))
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Show how many slides are done, and `text`."""
         if not self._terminal:
             if time.monotonic() >= self._next_line:
                 self._next_line = time.monotonic() + LINE_EVERY_S
-                print(f"{self._verb}: {text}", file=sys.stderr, flush=True)
+                self.tell(text)
             return
         if self._bar is None:
-            self._bar = tqdm(total=counts.slides, unit="slide", desc=self._verb, leave=False)
-        self._bar.n = counts.slides_done
+            from tqdm import tqdm  # the first line does not wait for it
+
+            self._bar = tqdm(total=total, unit="slide", desc=self._verb, leave=False)
+        self._bar.n = done
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(0)
         self._bar.refresh()
 
-    def say(self, text: str) -> None:
-        """A line worth knowing, before the work."""
+    def tell(self, text: str) -> None:
+        """Say what is done next, in a line of its own."""
+        self.clear()
         print(f"{self._verb}: {one_line(text)}", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the bar from the terminal; the next report draws it anew."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def __exit__(
         self,
@@ -62,8 +72,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.clear()
 
 
 def describe(counts: Counts, now: float) -> str:

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -27,13 +26,14 @@ from histo_ray.errors import SlideError
 from histo_ray.extract import (
     SlidePlan,
     encode_block,
-    encoder_facts,
+    load_run_encoders,
     open_manifest_slide,
     partition_facts,
     plan_slide,
     read_block,
     slide_cache,
 )
+from histo_ray.plan.slides import TOO_MUCH_MEMORY, draw_or_problem
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 OPEN_SLIDES = 3
 """Slides a reader keeps open: file handles and decoder caches stay bounded."""
-
-TOO_MUCH_MEMORY = "needs more memory than there is, or states a size that is made up"
 
 
 @dataclass(frozen=True)
@@ -140,17 +138,7 @@ class Reader(Writer):
 
     def draw(self, slide: Slide, folder: str) -> str:
         """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
-        from histo_ray.preview import picture_slide
-        from histo_ray.report.preview import write_png
-
-        try:
-            picture = picture_slide(
-                slide, self._config.tiling, self._config.slide_mpp, slide_cache(self._config)
-            )
-        except SlideError as error:
-            return error.problem
-        write_png(Path(folder) / f"{slide.slide_id}.png", picture.page)
-        return ""
+        return draw_or_problem(slide, self._config, folder)
 
     def read(
         self, slide: Slide, plan: SlidePlan, span: range
@@ -210,25 +198,9 @@ class EncoderWorker:
         Raises:
             ConfigError: Weights that cannot be had, or a broken tile contract.
         """
-        from histo_ray.encoders.torch_encoder import load_encoder
-
-        facts = []
-        for spec in self._specs:
-            encoder = load_encoder(
-                spec,
-                device=self._config.device,
-                precision=self._config.precision,
-                threads=self._threads,
-                engine=self._config.engine,
-            )
-            about = encoder_facts(
-                encoder,
-                self._config,
-                self._config.dtype,
-                allow_contract_break=self._config.allow_contract_break,
-            )
-            self._encoders[about.name] = encoder
-            facts.append(about)
+        loaded = load_run_encoders(self._config, self._specs, self._threads)
+        self._encoders = {about.name: encoder for encoder, about in loaded}
+        facts = [about for _, about in loaded]
         self._weights = {about.name: about.weights_sha256 for about in facts}
         return facts
 

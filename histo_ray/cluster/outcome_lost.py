@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.cohort.join import Cohort, CohortRow
 from histo_ray.report.lost import find_synthetic, last_failures
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.store.run_tables import read_runs
 from histo_ray.types import Receipt
 

@@ -1,7 +1,6 @@
 """A whole extraction: manifest and encoders in, partitions and a run table out."""
 
 import math
-import os
 import secrets
 import time
 from collections import Counter
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.growth import Recruiter
@@ -20,10 +18,9 @@ from histo_ray.cluster.resume import plan_agenda
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork
-from histo_ray.config import ExtractConfig, RunSettings
-from histo_ray.encoders.base import EncoderSpec, check_contract
-from histo_ray.encoders.registry import resolve
-from histo_ray.errors import ConfigError, StoreError
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.errors import StoreError
 from histo_ray.extract import stored_name
 from histo_ray.slides.manifest import open_manifest
 from histo_ray.storage.check import check_place
@@ -65,40 +62,17 @@ class RunSummary:
         return dict(Counter(row.outcome for row in self.rows))
 
 
-def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
-    """The encoders asked for; checks names and tile contracts before anything is started.
-
-    Raises:
-        ConfigError: Unknown, two under one name, or made for other tiles.
-    """
-    specs = [resolve(request, config.encoder_table, config.store) for request in config.encoder]
-    for name, times in Counter(spec.name for spec in specs).items():
-        if times > 1:
-            raise ConfigError(
-                f"encoder {name}: {times} requests share this name; give one another, as in "
-                f"'{specs[-1].request}{'&' if '?' in specs[-1].request else '?'}name={name}-b'"
-            )
-    for spec in specs:
-        check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break, config.stain)
-        here = config.address == "local" and "RAY_ADDRESS" not in os.environ
-        if here and spec.file and not Path(spec.file).expanduser().is_file():
-            raise ConfigError(
-                f"encoder {spec.name!r}: no file {spec.file}, weights wanted; check the path"
-            )
-    return specs
-
-
 def run_extract(
     config: ExtractConfig,
     report: Report = lambda counts: None,
-    say: Callable[[str], None] = lambda text: None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> RunSummary:
     """Bring every slide of the manifest, with every encoder, into the store.
 
     Args:
         config: What to do.
         report: Called about once a second with how far the run is.
-        say: Called before the work with lines on the manifest: patients, doubts.
+        tell: Called before the work with lines on the manifest: patients, doubts.
 
     Returns:
         One row a slide and encoder. Interrupted by Ctrl-C, it holds those that have an outcome.
@@ -118,7 +92,7 @@ def run_extract(
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)
     for line in (*manifest.notes, *agenda.notes):
-        say(line)
+        tell(line)
     rows, counts = agenda.rows, Counts(0)
     observer = Observer(run_id, config, names, began)
     recorder = Recorder(store, run_id, rows, observer)

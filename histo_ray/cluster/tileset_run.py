@@ -22,12 +22,12 @@ from histo_ray.cluster.run import (
     Report,
     RunSummary,
     name_run,
-    resolve_encoders,
 )
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import TileSetConfig
+from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
 from histo_ray.extract import SlidePlan, stored_name
 from histo_ray.store.run_record import State

@@ -14,12 +14,12 @@ from histo_ray._version import __version__
 from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
 from histo_ray.cluster.finished import Evaluation
 from histo_ray.cluster.run import Report as ReportCounts
-from histo_ray.cluster.run import resolve_encoders
 from histo_ray.cluster.tileset_run import extract_tilesets
 from histo_ray.cohort.fold_table import parse_folds, read_fold_file
 from histo_ray.cohort.folds import Folds, draw_folds
 from histo_ray.config import digest
 from histo_ray.encoders.published import read_card
+from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.learn.config import TissueConfig

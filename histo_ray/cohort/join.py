@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.cohort.folds import join_groups, name_some
 from histo_ray.cohort.labels import LabelTable, count
 from histo_ray.errors import ConfigError
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 
 KeepTogether = Literal["patient", "site"]
 

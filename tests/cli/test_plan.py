@@ -1,11 +1,19 @@
 import json
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from histo_ray.cli import main
+from histo_ray.cluster.estimate import _shape_here
 from histo_ray.config import ExtractConfig
+from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.errors import ConfigError
+from histo_ray.plan.here import PlanHere
+from histo_ray.plan.summary import Planned
 from histo_ray.store.store import open_store
 from tests.made_up import facts_of, rows_of
 
@@ -62,3 +70,30 @@ def test_pictures_need_open_slides(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PLAN, "--no-open", "--pictures", "here"]) == 2
     assert "leave one out" in capsys.readouterr().err
     assert not Path("here").exists()
+
+
+def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(PLAN) == 1
+    told = capsys.readouterr()
+    assert "S3        failed" in told.out
+    assert "0 tiles to read, 0 vectors to encode, 0.0 MB to write" in told.out
+    assert told.err.splitlines()[0] == "plan: starting"
+    code = (
+        "import sys, histo_ray.cli\n"
+        f"histo_ray.cli.main({PLAN!r})\n"
+        "print(sorted({'ray', 'torch', 'timm', 'pandas', 'sklearn'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout.splitlines()[-1] == "[]", answer.stderr
+
+
+def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PLAN[:-1], "missing.safetensors?arch=resnet10t"]) == 2
+    assert "there is no weights file missing.safetensors" in capsys.readouterr().err
+    config = ExtractConfig(manifest="-", store="-", encoder=("cut.safetensors?arch=resnet10t",))
+    Path("cut.safetensors").write_bytes(b"no weights")
+    planner = PlanHere(config, resolve_encoders(config), partial(_shape_here, config))
+    with planner, pytest.raises(ConfigError, match="cut.safetensors"):
+        planner.measure(Planned())

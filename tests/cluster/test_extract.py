@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from histo_ray.cluster.bottleneck import Bottleneck
 from histo_ray.cluster.estimate import run_plan
-from histo_ray.cluster.run import RunSummary, resolve_encoders, run_extract
+from histo_ray.cluster.run import RunSummary, run_extract
 from histo_ray.cluster.sampling import METRICS
 from histo_ray.config import ExtractConfig
+from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
 from histo_ray.extract import extract_slide
@@ -330,3 +331,25 @@ def test_a_plan_counts_the_tiles_of_the_run_and_writes_nothing(
     }
     assert plan.seconds is not None
     assert plan.seconds > 0
+
+
+def test_a_plan_is_the_same_in_this_process_and_on_ray(
+    first: tuple[ExtractConfig, RunSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = first[0].model_copy(update={"store": str(tmp_path / "store")})
+    here = run_plan(config, pictures=tmp_path / "here")
+    monkeypatch.setattr("histo_ray.cluster.estimate.SLIDES_HERE", 0)
+    told: list[str] = []
+    on_ray = run_plan(config, pictures=tmp_path / "ray", tell=told.append)
+    assert told[0] == "starting Ray"
+    assert here.rows == on_ray.rows
+    assert {"todo", "empty", "failed"} <= {row.status for row in here.rows}
+    assert here.undrawn == on_ray.undrawn
+    assert (here.tiles, here.vectors, here.bytes) == (on_ray.tiles, on_ray.vectors, on_ray.bytes)
+    assert here.bytes
+    for seconds in (here.seconds, on_ray.seconds):
+        assert seconds is not None
+        assert seconds > 0
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
+    assert pictures == {path.name: path.read_bytes() for path in (tmp_path / "ray").iterdir()}
+    assert pictures

@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from histo_ray.cluster.run import resolve_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.published import list_published, read_card, read_head
 from histo_ray.encoders.registry import list_encoders, resolve
+from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.config import FinetuneConfig

@@ -1,0 +1,114 @@
+"""A plan of very many slides, or on a cluster: by the readers and encoders of a run."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import ray
+from ray.util import ActorPool
+
+from histo_ray.cluster.counts import Counts
+from histo_ray.cluster.pipeline import Pipeline
+from histo_ray.cluster.pool import Member, dismiss, start_encoders, start_readers
+from histo_ray.cluster.resources import Workers, plan_workers
+from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.start import load_encoders
+from histo_ray.cluster.work import SlideWork
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.plan.summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.types import EncoderFacts, Slide
+
+
+class PlanOnRay:
+    """A planner whose processes are Ray's actors."""
+
+    def __init__(self, config: ExtractConfig, specs: list[EncoderSpec]) -> None:
+        """Note what is planned; Ray starts, or is joined, as the context is entered."""
+        self._config = config
+        self._specs = specs
+        self._stack = ExitStack()
+        self._workers: Workers
+        self._readers: list[Member]
+        self._encoders: list[Member]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            nodes = stack.enter_context(ray_session(self._config.address))
+            self._workers = plan_workers(nodes, self._config)
+            self._readers = start_readers(self._config, self._workers)
+            self._encoders = start_encoders(self._config, self._specs, self._workers)
+            stack.callback(dismiss, [*self._readers, *self._encoders])
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def plan(
+        self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
+    ) -> None:
+        """Plan the slides, each for some encoders, into `planned`."""
+
+        def take(work: SlideWork) -> None:
+            problem = next(iter(work.problems.values()), "")
+            planned.add(work.slide, work.wanted, problem if work.plan is None else work.plan)
+
+        def tell(counts: Counts) -> None:
+            report(planned, len(todo))
+
+        pipeline = Pipeline(self._readers, [], {}, self._workers, "", plan_only=True)
+        pipeline.report = tell
+        pipeline.run([SlideWork(slide, wanted) for slide, wanted in todo], take)
+
+    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides; those that could not be, and why."""
+        pool = ActorPool([member.handle for member in self._readers])
+        answers = pool.map(
+            lambda reader, slide: reader.draw.remote(slide, str(folder)), list(slides)
+        )
+        pairs = zip(slides, answers, strict=True)
+        return {slide.slide_id: problem for slide, problem in pairs if problem}
+
+    def measure(self, planned: Planned) -> Measured:
+        """Load the encoders, and read and encode one batch."""
+        loaded, facts = load_encoders(self._encoders)
+        if planned.widest is None:
+            return Measured(facts)
+        workers = self._workers
+        slide, plan = planned.widest
+        span = range(min(workers.batch_size, len(plan.grid)))
+        began = time.monotonic()
+        read = self._readers[0].handle.read.options(num_returns=2)
+        pixels, answer = read.remote(slide, ray.put(plan), span)
+        ray.get(answer)
+        read_s = (time.monotonic() - began) / len(span)
+        encode_s = self._time_encoding(loaded[0], facts, pixels)
+        return Measured(
+            facts,
+            estimate_seconds(
+                planned.tiles,
+                read_s / workers.readers,
+                encode_s / workers.encoders,
+                shared_cores=workers.niceness > 0,
+            ),
+        )
+
+    def _time_encoding(
+        self, encoder: Member, facts: list[EncoderFacts], pixels: "ray.ObjectRef[object]"
+    ) -> float:
+        names, size = [about.name for about in facts], self._workers.batch_size
+        calls = encoder.handle.encode.options(num_returns=len(names) + 1)
+        for _ in range(2):  # the first call warms up
+            began = time.monotonic()
+            ray.get(calls.remote(names, size, [slice(None)], pixels)[-1])
+            seconds = time.monotonic() - began
+        return seconds / size

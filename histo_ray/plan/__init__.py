@@ -1,0 +1,1 @@
+"""Dry run of an extraction on this machine: slides opened, encoders measured, nothing written."""
