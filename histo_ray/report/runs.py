@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from histo_ray.errors import StoreError
 from histo_ray.report.notes import OLDEST, OutcomeNote, RunNote, TissueNote
 from histo_ray.schema import column_names
+from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
 
@@ -128,7 +129,9 @@ def read_rows(
     """
     with _open_table(folder, name, columns) as file:
         filters = [("target", "in", list(targets))]
-        rows: pd.DataFrame = pq.read_table(file, columns=list(columns), filters=filters).to_pandas()
+        rows: pd.DataFrame = pq.read_table(
+            native(file), columns=list(columns), filters=filters
+        ).to_pandas()
     return rows
 
 
@@ -208,7 +211,7 @@ def _read_run(found: _Found, note: RunNote) -> Run:
     for name in _OUTCOME_TABLES:
         columns = column_names(f"outcome_{name}")
         with _open_table(found.folder, name, columns) as file:
-            tables[name] = pq.read_table(file, columns=columns).to_pandas()
+            tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
     return OutcomeRun(found.run_id, note, folder=found.folder, **tables)
 
 

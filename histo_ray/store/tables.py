@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
+from histo_ray.storage.native import native
 from histo_ray.store.layout import check_file_name, check_slug
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.publish import publish, stage, write_bytes
@@ -46,7 +47,7 @@ class TableFolder(NamedTuple):
         path = self._path(f"{name}.parquet")
         try:
             with self.root.child(path).open() as file:
-                return pq.read_table(file)
+                return pq.read_table(native(file))
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"{path}: cannot be read ({str(error).partition(chr(10))[0]}), wanted a table; "
