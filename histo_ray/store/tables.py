@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -60,18 +61,36 @@ class TableFolder(NamedTuple):
         write_bytes(self.root, self._path(f"{name}.json"), text.encode())
 
     def read_note(self, name: str) -> dict[str, Any] | None:
-        """What `name`.json says; None if it is not there."""
-        place = self.root.child(self._path(f"{name}.json"))
+        """What `name`.json says; None if it is not there.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        path = self._path(f"{name}.json")
+        place = self.root.child(path)
         if not place.kind():
             return None
-        note: dict[str, Any] = json.loads(place.read_bytes())
-        return note
+        try:
+            note = json.loads(place.read_bytes())
+        except (ValueError, RecursionError) as error:
+            found = f"no JSON: {error}"
+        except FileNotFoundError:  # removed just now
+            return None
+        else:
+            if isinstance(note, dict):
+                return note
+            found = f"a JSON {type(note).__name__} where an object belongs"
+        raise StoreError(
+            f"{path} is damaged ({found}); delete the file, and the command that made it makes it "
+            "again"
+        )
 
     def delete(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
         place = self.root.child(self._path(name))
-        if place.kind():
-            place.delete()
+        with suppress(FileNotFoundError):  # another process was faster
+            if place.kind():
+                place.delete()
 
     def child(self, name: str) -> "TableFolder":
         """A folder in it."""
