@@ -22,6 +22,10 @@ class UnreachableError(StoreError, OSError):
     """The storage that a store is on refuses or does not answer."""
 
 
+class BusyError(StoreError):
+    """Another process does this very work on the store; the argument is who."""
+
+
 class SlideError(HistoRayError):
     """One slide cannot be used; the rest of the run is unaffected."""
 

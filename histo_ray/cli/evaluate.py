@@ -51,7 +51,7 @@ def run_tissue(args: argparse.Namespace) -> int:
 
     with Progress("extract") as progress:
         found = tissue_run.run_tissue(config, progress.report, tell, Lines().report)
-    _print(args, found.note, describe_run(found.note), config.store, found.folder.folder)
+    _print(args, found.note, found.describe(describe_run), config.store, found.folder.folder)
     return 0
 
 
@@ -64,7 +64,7 @@ def run_outcome(args: argparse.Namespace) -> int:
     from histo_ray.report.outcome_words import describe_outcome
 
     found = outcome_run.run_outcome(config, tell, Lines().report)
-    _print(args, found.note, describe_outcome(found.note), config.store, found.folder.folder)
+    _print(args, found.note, found.describe(describe_outcome), config.store, found.folder.folder)
     return 0
 
 

@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 from threadpoolctl import threadpool_limits
 
+from histo_ray.cluster.finished import PIECES
 from histo_ray.cluster.pool import original_error
 from histo_ray.cluster.session import cluster_nodes, ray_session
 from histo_ray.cohort.fold_table import tabulate_folds
@@ -33,8 +34,6 @@ from histo_ray.learn.tissue_tables import (
 from histo_ray.schema import arrow_schema
 from histo_ray.store.tables import TableFolder
 
-PIECES = "pieces"
-"""Folder of what is done of an unfinished run."""
 COPIES = 3
 """Float32 copies of the embeddings that a task holds at most."""
 LARGE_BYTES = 1 << 28

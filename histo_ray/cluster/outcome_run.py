@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from histo_ray.cluster.finished import Evaluation
+from histo_ray.cluster.finished import PIECES, Evaluation, find_done, run_once
 from histo_ray.cluster.mil_variants import parse_variants
 from histo_ray.cluster.outcome_data import (
     BAGS,
@@ -34,8 +34,6 @@ from histo_ray.store.tables import TableFolder, open_evaluation
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
-PIECES = "pieces"
-"""Folder of what is done of an unfinished run."""
 MIL = "mil"
 DECIDING = ("transform", "clip_at", "keep_together", "inner_folds", "resamples", "seed")
 """Settings that bear on the tables beside data, folds and configurations, which are digested."""
@@ -71,16 +69,31 @@ def run_outcome(
     features = load_features(store, found, patients, config) if _linear(plan) else {}
     about = _describe(plan, features)
     folder = open_evaluation(config.store, about["task"], f"{about['task']}-{digest(about)[:12]}")
-    done = folder.read_note("run")
-    if done is not None:
-        say(f"run {done['run_id']} is done already; nothing was computed")
-        return Evaluation(folder, done)
+    return run_once(
+        folder, say, lambda: _compare(store, folder, plan, features, about, say, report)
+    )
+
+
+def _compare(
+    store: Store,
+    folder: TableFolder,
+    plan: OutcomePlan,
+    features: Mapping[tuple[str, str], Any],
+    about: dict[str, Any],
+    say: Say,
+    report: Progress,
+) -> dict[str, Any]:
+    """Judge every configuration, write the tables and the note; the note."""
+    config, patients, folds = plan.config, plan.patients, plan.folds
     for line in tell_cohort(patients):
         say(line)
     warnings = list(find_doubts(plan))
     began = time.monotonic()
     answers = _set_answers(plan)
     _search(store, folder.child(PIECES), plan, features, answers, report)
+    made = find_done(folder)
+    if made is not None:  # by a process that no lock held up; its pieces are gone
+        return made
     say("scores and statistics")
     kept = patients.groups if config.keep_together == "site" else None
     labels = patients.labels
@@ -88,14 +101,12 @@ def run_outcome(
     tables = write_tables(
         folder,
         folder.child(PIECES),
-        configurations,
+        plan.configurations,
         answers,
         Cohort(truth, patients, folds),
         config,
     )
-    note = write_note(folder, plan, about, tables, warnings, began)
-    folder.delete(PIECES)
-    return Evaluation(folder, note)
+    return write_note(folder, plan, about, tables, warnings, began)
 
 
 def _list_configurations(

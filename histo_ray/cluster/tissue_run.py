@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from histo_ray._version import __version__
-from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
-from histo_ray.cluster.finished import Evaluation
+from histo_ray.cluster.evaluation import JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.finished import Evaluation, run_once
 from histo_ray.cluster.run import Report as ReportCounts
 from histo_ray.cluster.tileset_run import extract_tilesets
 from histo_ray.cohort.fold_table import parse_folds, read_fold_file
@@ -86,30 +86,28 @@ def run_tissue(
     settings = HeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
     about = _describe(config, settings, folds, store, names, tiles, test)
     folder = open_evaluation(config.store, "tissue", f"{tiles.name}-{digest(about)[:12]}")
-    done = folder.read_note("run")
-    if done is not None:
-        say(f"run {done['run_id']} is done already; nothing was computed")
-        return Evaluation(folder, done)
-    sets = [tiles] if test is None else [tiles, test]
-    warnings = find_marked(sets) + find_seen(config, sets)
-    warnings += [] if tiles.groups is not None else [NO_GROUPS]
-    say(describe_cost(judged, folds, settings, config))
-    began = time.monotonic()
-    outcome = run_evaluation(
-        folder,
-        judged,
-        folds,
-        settings,
-        tested,
-        address=config.address,
-        resamples=config.resamples,
-        seed=config.seed,
-        report=report,
-    )
-    said = Said(warnings, config.remark)
-    note = _write_note(folder, about, outcome, truth, said, began)
-    folder.delete(PIECES)
-    return Evaluation(folder, note)
+
+    def work() -> dict[str, Any]:
+        sets = [tiles] if test is None else [tiles, test]
+        warnings = find_marked(sets) + find_seen(config, sets)
+        warnings += [] if tiles.groups is not None else [NO_GROUPS]
+        say(describe_cost(judged, folds, settings, config))
+        began = time.monotonic()
+        outcome = run_evaluation(
+            folder,
+            judged,
+            folds,
+            settings,
+            tested,
+            address=config.address,
+            resamples=config.resamples,
+            seed=config.seed,
+            report=report,
+        )
+        said = Said(warnings, config.remark)
+        return _write_note(folder, about, outcome, truth, said, began)
+
+    return run_once(folder, say, work)
 
 
 def find_marked(sets: list[TileSet]) -> list[str]:

@@ -1,6 +1,5 @@
 """Folds as a table: written for every run, and read where somebody gives their own."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
+from histo_ray.storage.native import native
 
 MOST_BYTES = 2**30
 """Of a file of folds."""
@@ -43,7 +43,7 @@ def read_fold_file(uri: str) -> pa.Table:
         ConfigError: It cannot be read.
     """
     try:
-        return pq.read_table(io.BytesIO(read_file(*locate(uri), MOST_BYTES)))
+        return pq.read_table(native(read_file(*locate(uri), MOST_BYTES)))
     except (OSError, pa.ArrowInvalid) as error:
         text = str(error).partition("\n")[0]
         raise ConfigError(

@@ -18,6 +18,7 @@ from histo_ray.cohort.cells import MISSING
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
+from histo_ray.storage.native import native
 
 MOST_BYTES = 2**32
 """Of a table, packed or not: expression of 20,000 genes in 11,000 patients takes 2 GB as text."""
@@ -194,7 +195,7 @@ def _open_text(data: bytes, uri: str, what: str) -> tuple[tuple[str, ...], Load,
         )
         if not len(body):
             return [pa.array([], pa.string()) for _ in chosen]
-        table = pyarrow.csv.read_csv(pa.py_buffer(body), reading, parsing, converting)
+        table = pyarrow.csv.read_csv(native(body), reading, parsing, converting)
         return [column.combine_chunks() for column in table.columns]
 
     return tuple(names), load, lambda places: load(places, ("",))
@@ -220,7 +221,7 @@ def _to_texts(column: pa.Array) -> list[str]:
 def _open_parquet(
     data: bytes,
 ) -> tuple[tuple[str, ...], Load]:
-    table = pq.read_table(io.BytesIO(data))
+    table = pq.read_table(native(data))
     names = table.column_names
     order = sorted(range(len(names)), key=lambda at: _INDEX.fullmatch(names[at]) is None)
 

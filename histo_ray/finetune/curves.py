@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.schema import arrow_schema
+from histo_ray.storage.native import native
 
 SCHEMA = "finetune_curves"
 
@@ -37,4 +38,4 @@ def write_curves(rows: Sequence[CurveRow]) -> bytes:
 
 def read_curves(data: bytes) -> list[CurveRow]:
     """The inverse of `write_curves`."""
-    return [CurveRow(**row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    return [CurveRow(**row) for row in pq.read_table(native(data)).to_pylist()]

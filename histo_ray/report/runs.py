@@ -1,6 +1,5 @@
 """Which evaluations a store holds, and what they found. Reads only."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from histo_ray.errors import StoreError
 from histo_ray.report.notes import OLDEST, OutcomeNote, RunNote, TissueNote
 from histo_ray.schema import column_names
+from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
 
@@ -128,7 +128,9 @@ def read_rows(
     """
     with _open_table(folder, name, columns) as file:
         filters = [("target", "in", list(targets))]
-        rows: pd.DataFrame = pq.read_table(file, columns=list(columns), filters=filters).to_pandas()
+        rows: pd.DataFrame = pq.read_table(
+            native(file), columns=list(columns), filters=filters
+        ).to_pandas()
     return rows
 
 
@@ -168,7 +170,7 @@ def _look_at(folder: TableFolder, task: str, run_id: str) -> _Found:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         problem = f"run.json is damaged ({where}: {first['msg'].lower()})"
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except (OSError, StoreError):
         problem = "run.json is damaged (no JSON)"
     problem = f"{EVALUATIONS}/{task}/{run_id}: {problem}" if problem else ""
     return _Found(task, run_id, folder, note, problem)
@@ -208,7 +210,7 @@ def _read_run(found: _Found, note: RunNote) -> Run:
     for name in _OUTCOME_TABLES:
         columns = column_names(f"outcome_{name}")
         with _open_table(found.folder, name, columns) as file:
-            tables[name] = pq.read_table(file, columns=columns).to_pandas()
+            tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
     return OutcomeRun(found.run_id, note, folder=found.folder, **tables)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
+from histo_ray.storage.native import native
 
 Unit = Literal["line", "row"]
 
@@ -58,7 +59,7 @@ def _parse_parquet(data: bytes, uri: str, what: str) -> tuple[list[str], list[Ta
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(data))
+        table = parquet.read_table(native(data))
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(
             f"{what} {uri}: not readable as Parquet ({' '.join(str(error).split())}), wanted "

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.config import digest
 from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.storage.native import native
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
 from histo_ray.store.parquet import UNREADABLE
@@ -220,7 +221,7 @@ def _read_catalogue(folder: Folder, columns: Sequence[str]) -> pa.Table:
         seal = find_seal(data)
         if seal is None or seal[1] != digest_unsealed(data):
             return nothing
-        source = pq.ParquetFile(pa.BufferReader(data))
+        source = pq.ParquetFile(native(data))
         marks = source.metadata.metadata or {}
         if (marks.get(_VERSION_KEY), marks.get(_FOLDER_KEY)) != _marks(folder):
             return nothing

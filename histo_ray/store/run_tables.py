@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
+from histo_ray.storage.native import native
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.place import THREADS, Place, place_at
@@ -44,7 +45,7 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
             continue
         try:
             with root.child(f"{RUNS}/{name}").open() as file:
-                tables.append(_complete(pq.read_table(file)).to_pandas())
+                tables.append(_complete(pq.read_table(native(file))).to_pandas())
         except (OSError, KeyError, pa.ArrowInvalid):
             problems.append(f"{RUNS}/{name}: cannot be read, so slides that it lost are not told")
     return tables, problems

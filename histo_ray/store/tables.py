@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
+from histo_ray.storage.native import native
 from histo_ray.store.layout import check_file_name, check_slug
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.publish import publish, stage, write_bytes
@@ -46,7 +48,7 @@ class TableFolder(NamedTuple):
         path = self._path(f"{name}.parquet")
         try:
             with self.root.child(path).open() as file:
-                return pq.read_table(file)
+                return pq.read_table(native(file))
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"{path}: cannot be read ({str(error).partition(chr(10))[0]}), wanted a table; "
@@ -59,18 +61,36 @@ class TableFolder(NamedTuple):
         write_bytes(self.root, self._path(f"{name}.json"), text.encode())
 
     def read_note(self, name: str) -> dict[str, Any] | None:
-        """What `name`.json says; None if it is not there."""
-        place = self.root.child(self._path(f"{name}.json"))
+        """What `name`.json says; None if it is not there.
+
+        Raises:
+            StoreError: It is damaged.
+        """
+        path = self._path(f"{name}.json")
+        place = self.root.child(path)
         if not place.kind():
             return None
-        note: dict[str, Any] = json.loads(place.read_bytes())
-        return note
+        try:
+            note = json.loads(place.read_bytes())
+        except (ValueError, RecursionError) as error:
+            found = f"no JSON: {error}"
+        except FileNotFoundError:  # removed just now
+            return None
+        else:
+            if isinstance(note, dict):
+                return note
+            found = f"a JSON {type(note).__name__} where an object belongs"
+        raise StoreError(
+            f"{path} is damaged ({found}); delete the file, and the command that made it makes it "
+            "again"
+        )
 
     def delete(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
         place = self.root.child(self._path(name))
-        if place.kind():
-            place.delete()
+        with suppress(FileNotFoundError):  # another process was faster
+            if place.kind():
+                place.delete()
 
     def child(self, name: str) -> "TableFolder":
         """A folder in it."""

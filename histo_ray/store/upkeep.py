@@ -16,6 +16,7 @@ _CACHED = {
     f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
     f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+\.parquet"),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
+    f"{CACHE}/claims": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
 }
 """What is made by us and can be made again, by folder; nothing else there is removed."""
 DAY_S = 24 * 3600.0
