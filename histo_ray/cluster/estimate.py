@@ -31,7 +31,6 @@ from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
-from histo_ray.types import Slide
 
 SLIDES_HERE = 300
 """Most slides that processes of this program open; more are spread by Ray."""

@@ -90,6 +90,18 @@ def list_partitions(
     return found
 
 
+def list_in_form(root: Place, form: Form) -> set[PartitionKey]:
+    """All partitions that are there in one form, whether or not in the other as well."""
+    found: set[PartitionKey] = set()
+    for folder in list_folders(root, None, None):
+        names = [name for name in root.child(folder).names() if name.endswith(f".{form}")]
+        forms = choose_forms(names)
+        roots = _find_roots(root.child(folder), forms)
+        key = split_folder(folder)
+        found |= {PartitionKey(*key, name) for name in forms if roots.get(name, True)}
+    return found
+
+
 def list_files(root: Place, encoder: str, tiling: str) -> pa.Table:
     """All partitions of an encoder and tiling and how their files look: `LISTING`, by name."""
     place = root.child(folder_path(encoder, tiling))

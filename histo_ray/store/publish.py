@@ -10,13 +10,13 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.layout import STAGING
-from histo_ray.store.place import Place
+from histo_ray.store.place import ROOT_FILE, Place
 from histo_ray.store.upload import send
 
 _ROOM = ("room for the file", "make room")
@@ -46,7 +46,7 @@ def stage(root: Place) -> Iterator[Path]:
         if root.local:
             folder = Path(root.path) / STAGING
             folder.mkdir(parents=True, exist_ok=True)
-        built = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
+        built = Path(tempfile.mkdtemp(prefix=stage_prefix(), dir=folder))
         try:
             yield built
         finally:
@@ -117,9 +117,15 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
+    aside = built.parent / "replaced"
     if replace:  # a folder cannot be replaced in one step
         with suppress(FileNotFoundError):
-            final.rename(built.parent / "replaced")
+            final.rename(aside)
+    elif final.is_dir() and not (final / ROOT_FILE).exists():  # what a killed deletion left
+        final.rename(aside)
+        if (aside / ROOT_FILE).exists():  # another run put a whole one there at this moment
+            with suppress(OSError):
+                aside.rename(final)
     try:
         built.rename(final)
     except OSError:
@@ -127,6 +133,43 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
             return False
         raise
     return True
+
+
+def discard(root: Place, place: Place, keep: Callable[[Place], bool] | None = None) -> bool:
+    """Remove a file or folder of the store so that no half of it is ever found there.
+
+    Locally it is renamed into staging, in one step, before its files are deleted. On an object
+    store a folder's root file goes first, so that what is left does not count as a partition.
+
+    Args:
+        root: The store.
+        place: What to remove; it need not be there.
+        keep: Asked of what is about to be deleted, where it lies by then; True puts it back.
+
+    Returns:
+        Whether it is gone.
+    """
+    if not root.local:
+        if not place.kind():
+            return True
+        if keep is not None and keep(place):
+            return False
+        place.delete()
+        return True
+    final = Path(place.path)
+    with stage(root) as folder:
+        aside = folder / "removed"
+        try:
+            final.rename(aside)
+        except FileNotFoundError:
+            return True
+        if keep is None or not keep(Place(place.system, str(aside))):
+            return True
+        if aside.is_dir():
+            _place_folder(aside, final, replace=False)
+        else:
+            _place_file(aside, final, replace=False)
+        return False
 
 
 def _flush(built: Path) -> None:
@@ -151,14 +194,20 @@ def sweep_staging(root: Place) -> list[str]:
         return []
     swept = []
     for name in root.child(STAGING).names():
-        found = _STAGED.fullmatch(name)
-        if found and found["host"] == _here() and not _is_alive(int(found["pid"])):
+        if is_dead(name):
             shutil.rmtree(Path(root.path) / STAGING / name, ignore_errors=True)
             swept.append(name)
     return swept
 
 
-def _prefix() -> str:
+def is_dead(staged: str) -> bool:
+    """Whether a name under staging is of a process of this machine that is no more."""
+    found = _STAGED.fullmatch(staged)
+    return bool(found and found["host"] == _here() and not _is_alive(int(found["pid"])))
+
+
+def stage_prefix() -> str:
+    """How names under staging begin that this process makes."""
     return f"histo-ray-{_here()}-{os.getpid()}-"
 
 

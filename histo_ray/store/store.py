@@ -15,6 +15,7 @@ from histo_ray.store.catalog import (
     name_some,
     open_marker,
 )
+from histo_ray.store.convert import Conversion, convert_partitions
 from histo_ray.store.find import (
     choose_keys,
     choose_slides,
@@ -22,7 +23,8 @@ from histo_ray.store.find import (
     find_tile_set,
     not_there,
 )
-from histo_ray.store.layout import FORMS, MARKER, RUNS, Form, partition_path
+from histo_ray.store.forms import settle_forms
+from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
 from histo_ray.store.patients import read_patient_bag, tabulate_patients
@@ -37,7 +39,7 @@ from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
-from histo_ray.store.upkeep import DAY_S, collect_garbage, convert_partitions
+from histo_ray.store.upkeep import DAY_S, collect_garbage
 from histo_ray.store.verify import check_encoder, verify_store
 from histo_ray.types import (
     Bag,
@@ -192,12 +194,12 @@ class Store:
             receipt = FORMATS[format].write(
                 built, shape, rows, lambda totals: write_receipt(facts, totals)
             )
-            placed = publish(built, self._root.child(final), replace)
+            there = None if replace else find_form(self._root, key)  # another run's, meanwhile
+            placed = there is None and publish(built, self._root.child(final), replace)
         if not placed:
             return self.read_receipt(key)
-        if replace:
-            self._drop_other_form(key, format)
-        return receipt
+        kept = settle_forms(self._root, key, format, replace)
+        return receipt if kept == format else self.read_receipt(key)
 
     def sweep(self) -> list[str]:
         """Remove what dead processes of this machine left half-built; called before a run."""
@@ -342,12 +344,19 @@ class Store:
         return collect_garbage(self._root, time.time() - older_than_s, dry_run)
 
     def export(self, to: Form, target: Self | None = None) -> int:
-        """Convert all partitions, in place or into another store; how many were written."""
-        place = self._root if target is None else target._root
-        return convert_partitions(self._root, list_partitions(self._root), to, place)
+        """Convert all partitions, in place or into another store; how many were written.
 
-    def _drop_other_form(self, key: PartitionKey, form: Form) -> None:
-        for other in FORMS:
-            place = self._root.child(partition_path(key, other))
-            if other != form and place.kind():
-                place.delete()
+        Nothing is deleted whose replacement was not read back from its final place and found to
+        be the same, bit by bit. Another store's partitions are only ever read.
+
+        Raises:
+            StoreError: Some could not be converted and stayed as they were; says which and why.
+        """
+        done = self.convert(to, target)
+        done.check()
+        return done.written
+
+    def convert(self, to: Form, target: Self | None = None) -> Conversion:
+        """As `export`, with all that came of it in place of an error."""
+        place = self._root if target is None else target._root
+        return convert_partitions(self._root, to, place)

@@ -1,16 +1,10 @@
-"""Keeping a store tidy: what crashed runs left, what can be made again, the other form."""
+"""Keeping a store tidy: what crashed runs left, and what can be made again."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from histo_ray.errors import StoreError
-from histo_ray.store.catalog import FORMATS, Partitions, list_folders
-from histo_ray.store.layout import CACHE, STAGING, Form, partition_path
-from histo_ray.store.partition import Shape, Totals
+from histo_ray.store.catalog import list_folders
+from histo_ray.store.layout import CACHE, STAGING
 from histo_ray.store.place import ROOT_FILE, Place
-from histo_ray.store.publish import publish, stage
-from histo_ray.types import PartitionKey, Receipt
 
 _CACHED = {
     f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
@@ -53,61 +47,6 @@ def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
         for path in found:
             root.child(path).delete()
     return found
-
-
-def convert_partitions(root: Place, partitions: Partitions, to: Form, target: Place) -> int:
-    """Give partitions another form, in place or in another store; receipts stay as they are.
-
-    Args:
-        root: The store they are in.
-        partitions: Which, and the form each has.
-        to: Form wanted.
-        target: Store to write to; `root` itself replaces the old form by the new.
-
-    Returns:
-        How many were written.
-
-    Raises:
-        StoreError: A partition's rows are not what its receipt says; it stays as it was.
-    """
-    in_place = target.path == root.path and target.system.equals(root.system)
-    wanted = {key: form for key, form in partitions.items() if not in_place or form != to}
-
-    def convert(item: tuple[PartitionKey, Form]) -> bool:
-        key, form = item
-        source, final = root.child(partition_path(key, form)), partition_path(key, to)
-        with stage(target) as folder:
-            built = folder / f"partition.{to}"
-            _copy_rows(source, form, built, to)
-            placed = publish(built, target.child(final))
-        if in_place:
-            source.delete()
-        return placed
-
-    with ThreadPoolExecutor(2) as pool:
-        return sum(pool.map(convert, sorted(wanted.items())))
-
-
-def _copy_rows(source: Place, form: Form, built: Path, to: Form) -> None:
-    receipt = FORMATS[form].read_receipt(source)
-    encoder = receipt.encoder
-    shape = Shape(receipt.slide.slide_id, encoder.dim, encoder.dtype, receipt.text_columns)
-
-    def conclude(totals: Totals) -> Receipt:
-        said = Totals(
-            receipt.tile_count,
-            receipt.vectors_sha256,
-            receipt.columns_sha256,
-            receipt.texts_sha256,
-        )
-        if totals != said:
-            raise StoreError(
-                f"{source.path}: rows differ from the receipt, wanted the ones written; "
-                "run store verify and extract it again"
-            )
-        return receipt
-
-    FORMATS[to].write(built, shape, FORMATS[form].read_rows(source), conclude)
 
 
 def _last_touched(place: Place) -> float:

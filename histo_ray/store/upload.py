@@ -69,7 +69,10 @@ def _send_folder(built: Path, target: Place, replace: bool) -> bool:
         if _read_marks(target, others) == others:
             return True
         time.sleep(random.uniform(0, 2**round_ / 4))
-        if root.read_bytes() != mine:
+        try:
+            if root.read_bytes() != mine:
+                return False
+        except FileNotFoundError:  # another run took it away, as one that stored the other form
             return False
         _upload_all(built, target, others)
     raise StoreError(

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.storage.native import native
-from histo_ray.store.catalog import FORMATS, list_folders, list_partitions
+from histo_ray.store.catalog import FORMATS, has_form, list_folders, list_partitions
 from histo_ray.store.layout import (
     EMBEDDINGS,
+    FORMS,
     MARKER,
     ROOMS,
     RUNS,
@@ -53,9 +54,17 @@ def verify_store(root: Place) -> tuple[int, list[str]]:
     for folder in list_folders(root, None, None):
         for name in root.child(folder).names():
             try:
-                partitions.append(parse_partition_path(f"{folder}/{name}"))
+                key, form = parse_partition_path(f"{folder}/{name}")
             except StoreError as error:
                 problems.append(str(error))
+                continue
+            if form == "parquet" or has_form(root, key, form):
+                partitions.append((key, form))
+            elif root.local:  # elsewhere it may be on its way
+                problems.append(
+                    f"{folder}/{name}: what a killed process left of a Zarr partition, which does "
+                    "not count as one; remove it with store gc"
+                )
     weights: dict[str, Weights] = {}  # all that is kept of receipts: there may be very many
     alike: dict[Weights, Weights] = {}
     forms = Counter(key for key, _ in partitions)
@@ -64,7 +73,7 @@ def verify_store(root: Place) -> tuple[int, list[str]]:
         for (key, form), (found, said) in zip(partitions, checked, strict=True):
             path = partition_path(key, form)
             if forms[key] > 1 and form == "zarr":
-                found = [*found, "is there as Parquet too; remove one"]
+                found = [*found, _describe_double(root, key)]
             problems += [f"{path}: {problem}" for problem in found]
             if said is not None:
                 weights[path] = alike.setdefault(said, said)
@@ -97,6 +106,31 @@ def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
     if not problems:
         problems += _check_rows(place, form, receipt)
     return problems, receipt
+
+
+def _describe_double(root: Place, key: PartitionKey) -> str:
+    """What to do about the Zarr form of a partition that is there as Parquet too."""
+    try:
+        one, two = (
+            FORMATS[form].read_receipt(root.child(partition_path(key, form))) for form in FORMS
+        )
+    except StoreError:
+        return "is there as Parquet too, and one of the two is damaged; delete that one"
+    if is_same_content(one, two):
+        return (
+            "is there as Parquet too, with the same content; one of them is enough, and store "
+            "export --to parquet removes this one"
+        )
+    return (
+        "is there as Parquet too, with other content; readers take the Parquet, so delete the "
+        "one that you do not want"
+    )
+
+
+def is_same_content(one: Receipt, two: Receipt) -> bool:
+    """Whether two receipts tell of the same rows, slide, tiling and encoder; runs may differ."""
+    runs = {"run_id", "created_at"}
+    return one.model_dump_json(exclude=runs) == two.model_dump_json(exclude=runs)
 
 
 def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
