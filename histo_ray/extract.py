@@ -189,7 +189,8 @@ def encoder_facts(
     spec = encoder.spec
     if spec.mean is None or spec.std is None or spec.input_px is None:
         raise ConfigError(
-            f"encoder {spec.name}: no input size, mean or std, wanted all; add px=, mean= and std="
+            f"encoder {spec.name}: its input size, mean or standard deviation is not known; "
+            "add px=, mean= and std= to the request"
         )
     return EncoderFacts(
         name=stored_name(spec.name, config_dtype),
@@ -209,6 +210,9 @@ def encoder_facts(
         contract_broken=check_contract(
             spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
         ),
+        resize_px=spec.resize_px,
+        pos_embed_resampled=spec.pos_embed_resampled,
+        config_differs=spec.config_differs,
     )
 
 

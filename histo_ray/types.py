@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Floats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Size = tuple[int, int]
@@ -264,6 +264,20 @@ class EncoderFacts(BaseModel):
     batch_norm_folded: bool
     contract_broken: str
     """What of the encoder's tile contract was waived on request; empty if nothing."""
+    resize_px: int | None = None
+    """Edge to which tiles of another size than `input_px` were resized before their centre was cut
+    out; None: the whole tile was resized to `input_px`."""
+    pos_embed_resampled: str = ""
+    """How the position embedding of the weights was resampled on request; empty if it was not."""
+    config_differs: str = ""
+    """Where the configuration of the weights' repository states other preparation than was used."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what 0.1.0 does not know only where it says something: 0.1.0 then reads it."""
+        values: dict[str, Any] = serialise(self)
+        newer = ("resize_px", "pos_embed_resampled", "config_differs")
+        return {name: value for name, value in values.items() if value or name not in newer}
 
 
 class Receipt(BaseModel):

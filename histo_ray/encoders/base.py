@@ -1,11 +1,11 @@
 """What an encoder is, and the pure functions around it. No torch, no I/O."""
 
 import math
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
@@ -16,8 +16,10 @@ Pool = Literal["timm", "avg", "token", "cls+mean"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["torch", "openvino"]
+TileEdge = Annotated[int, Field(ge=8, le=4096)]
+Microns = Annotated[float, Field(gt=0)]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
-"""Of an encoder's name, which becomes part of paths: stores take no others."""
+"""Names of encoders become parts of paths: stores take no others."""
 MPP_TOLERANCE = 0.01
 """Relative difference of mpp up to which a request still keeps to an encoder's contract."""
 
@@ -52,10 +54,13 @@ class EncoderSpec(Settings):
     dim: int | None = Field(None, ge=1)
     input_px: int | None = Field(None, ge=8, le=4096)
     """Edge of what the network sees; tiles of another size are resized to it."""
-    tile_px: int | None = Field(None, ge=8, le=4096)
-    """Tile contract: edge of a tile in px; None accepts any."""
-    mpp: float | None = Field(None, gt=0)
-    """Tile contract: microns per pixel of a tile; None accepts any."""
+    resize_px: int | None = Field(None, ge=8, le=4096)
+    """Edge to which tiles of another size than `input_px` are resized instead; the network then
+    sees their centre. None: it sees the whole tile."""
+    tile_px: TileEdge | tuple[TileEdge, ...] | None = None
+    """Tile contract: edge of a tile in px, or several that will do; None accepts any."""
+    mpp: Microns | tuple[Microns, ...] | None = None
+    """Tile contract: microns per pixel of a tile, or several that will do; None accepts any."""
     stain: Literal["none", "macenko", "reinhard"] | None = None
     """Tile contract: how tiles' stain is normalised; None accepts any."""
     mean: Rgb | None = None
@@ -67,10 +72,31 @@ class EncoderSpec(Settings):
     timm_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Construction arguments of the timm network."""
     licence: str = ""
-    """Of the weights."""
+    """Licence of the weights."""
     gated: bool = False
-    """Whether the repository wants a token and an accepted licence."""
+    """Whether the repository needs a token and an accepted licence."""
     about: str = ""
+    pos_embed_resampled: str = Field("", exclude=True)
+    """Known once loaded: how its position embedding was resampled, as "37x37 to 16x16"."""
+    config_differs: str = Field("", exclude=True)
+    """Known once loaded: where the repository's own configuration says something else."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `resize_px` only where it is set: fingerprints of 0.1.0 do not know it."""
+        values: dict[str, Any] = serialise(self)
+        if values.get("resize_px", 0) is None:
+            del values["resize_px"]
+        return values
+
+    @model_validator(mode="after")
+    def _check_resize(self) -> Self:
+        if self.resize_px and self.input_px and self.resize_px < self.input_px:
+            raise ValueError(
+                f"resize_px {self.resize_px} is smaller than input_px {self.input_px}: "
+                "the network would see beyond the tile"
+            )
+        return self
 
 
 class Encoder(Protocol):
@@ -115,7 +141,7 @@ def check_contract(
 
     Args:
         spec: The encoder.
-        mpp: Microns per pixel of the tiles; None where unknown, which breaches nothing.
+        mpp: Microns per pixel of the tiles; None where unknown, which breaks nothing.
         tile_px: Edge of the tiles in px.
         allow: Accept a breach; it is then returned, to be recorded.
         stain: How their stain is normalised.
@@ -126,26 +152,41 @@ def check_contract(
     Raises:
         ConfigError: The contract is breached and `allow` is False.
     """
-    broken = []
-    if (
-        mpp is not None
-        and spec.mpp is not None
-        and not math.isclose(mpp, spec.mpp, rel_tol=MPP_TOLERANCE)
+    broken: list[tuple[str, str, str, str]] = []  # key, found, made for, what to ask for
+    if mpp is not None and not any(
+        math.isclose(mpp, fit, rel_tol=MPP_TOLERANCE) for fit in _all_of(spec.mpp) or (mpp,)
     ):
-        broken.append(("mpp", f"{mpp:g}", f"{spec.mpp:g}"))
-    if spec.tile_px is not None and tile_px != spec.tile_px:
-        broken.append(("tile_px", str(tile_px), str(spec.tile_px)))
+        broken.append(("mpp", f"{mpp:g}", describe_choice(spec.mpp), _nearest(spec.mpp, mpp)))
+    if tile_px not in (_all_of(spec.tile_px) or (tile_px,)):
+        made_for = describe_choice(spec.tile_px)
+        broken.append(("tile_px", str(tile_px), made_for, _nearest(spec.tile_px, tile_px)))
     if spec.stain is not None and stain != spec.stain:
-        broken.append(("stain", stain, spec.stain))
+        broken.append(("stain", stain, spec.stain, spec.stain))
     if broken and not allow:
-        found = " and ".join(f"{key} {value}" for key, value, _ in broken)
-        wanted = " and ".join(f"{key} {value}" for key, _, value in broken)
-        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, _, value in broken)
+        found = " and ".join(f"{key} {value}" for key, value, _, _ in broken)
+        made_for = " and ".join(f"{key} {value}" for key, _, value, _ in broken)
+        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, _, _, value in broken)
         raise ConfigError(
-            f"encoder {spec.name!r}: tiles of {found}, made for {wanted}; "
+            f"encoder {spec.name!r} was made for tiles of {made_for}, not of {found}; "
             f"ask for {flags}, or pass --allow-contract-break"
         )
-    return "; ".join(f"{key} {value} instead of {wanted}" for key, value, wanted in broken)
+    return "; ".join(f"{key} {value} instead of {right}" for key, value, right, _ in broken)
+
+
+def describe_choice(values: float | tuple[float, ...] | None) -> str:
+    """A tile contract's number in words: "0.5", "0.25, 0.5 or 1", or "any"."""
+    *others, last = [f"{value:g}" for value in _all_of(values)] or ["any"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _nearest(values: float | tuple[float, ...] | None, asked: float) -> str:
+    return f"{min(_all_of(values), key=lambda value: abs(value - asked)):g}"
+
+
+def _all_of(values: float | tuple[float, ...] | None) -> tuple[float, ...]:
+    if values is None:
+        return ()
+    return values if isinstance(values, tuple) else (values,)
 
 
 def encode_fixed(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,28 @@ def fetch_file(repository: str, filename: str, encoder: str) -> Path:
     return _fetch_first(
         repository, (filename,), encoder, "add ?arch=<timm name>, or choose another encoder"
     )
+
+
+def find_file(repository: str, filename: str) -> Path | None:
+    """A file of a repository in the local cache; None if it is not there. Asks no hub."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    repo, _, revision = repository.partition("@")
+    try:
+        found = huggingface_hub.try_to_load_from_cache(
+            repo_id=repo, filename=filename, revision=revision or None
+        )
+    except errors.HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetch_beside(repository: str, filename: str) -> None:
+    """Bring a further file of a repository here if it has one and the hub answers; never fails."""
+    if find_file(repository, filename) is None:
+        with suppress(ConfigError):
+            fetch_file(repository, filename, repository)
 
 
 def _fetch_first(repository: str, filenames: Sequence[str], encoder: str, remedy: str) -> Path:

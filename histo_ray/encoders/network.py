@@ -1,18 +1,36 @@
 """From a spec to a network that holds its weights, and to a spec with nothing left open."""
 
-import json
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.complete import complete_spec
 from histo_ray.encoders.download import fetch_url
-from histo_ray.encoders.hub import fetch_file, fetch_weights
+from histo_ray.encoders.hub import WEIGHTS_FILES, fetch_beside, fetch_weights, find_file
+from histo_ray.encoders.hub_config import (
+    CONFIG_FILE,
+    HubConfig,
+    compare_config,
+    read_hub_config,
+    read_stated,
+)
 from histo_ray.encoders.lean_timm import timm
 from histo_ray.encoders.published import read_published
-from histo_ray.encoders.weights import Weights, digest_weights, fit_weights, read_weights
+from histo_ray.encoders.weights import (
+    Filter,
+    Weights,
+    digest_weights,
+    fit_weights,
+    keep_weights,
+    read_weights,
+)
 from histo_ray.errors import ConfigError
 
 _timm: Any = timm
@@ -27,16 +45,29 @@ _LAYERS = {
 _LOADING = frozenset(
     {
         "cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained", "pretrained_cfg",
-        "pretrained_cfg_overlay", "scriptable",
+        "pretrained_cfg_overlay", "pretrained_filter_fn", "pretrained_strict", "scriptable",
     }
 )  # fmt: skip
-"""timm's arguments that fetch or open something; tables, cards and hubs may not say them."""
+"""timm's arguments that fetch or open something; tables, cards and hubs may not state them."""
+_FEATURES = frozenset({"feature_cfg", "feature_cls", "features_only", "out_indices"})
+"""timm's arguments that make a network return maps of features in place of one vector a tile."""
 _REFUSALS = (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 """What timm raises for arguments that it cannot build a network from."""
 
 
+_BUILDING = threading.Lock()
+
+
+class _Loading(NamedTuple):
+    """How timm would load weights into a network that it has just built."""
+
+    checkpoint_filter: Filter
+    may_have_more: bool
+    """Whether timm ignores weights without a place in the network."""
+
+
 def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
-    """Build the network of `spec` and load its weights.
+    """Build the network of `spec` as timm does, and load its weights.
 
     Args:
         spec: As `resolve` gives it.
@@ -46,58 +77,138 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         input_px, mean, std and interpolation filled in.
 
     Raises:
-        ConfigError: The weights cannot be had, or do not fit. Others are never taken instead.
+        ConfigError: The weights cannot be had, do not fit, or would fit only with a resampled
+            position embedding that nobody asked for. Others are never taken instead.
     """
-    facts: dict[str, Any] = {}
-    kwargs: dict[str, Any] = {}
+    config: HubConfig | None = None
     if spec.architecture.startswith(_HUB):
-        facts = _read_hub_config(spec)
-        kwargs = dict(facts.get("model_args") or {})
-        spec = spec.model_copy(update={"architecture": facts["architecture"]})
-    defaults = _timm_defaults(spec)
-    spec = _fill_in(spec, defaults | (facts.get("pretrained_cfg") or facts))
-    weights = _read_weights(spec, defaults)
-    network = create_network(spec, kwargs | spec.timm_kwargs)
+        repository = spec.hub or spec.architecture.removeprefix(_HUB)
+        config = read_hub_config(repository, spec.name)
+        spec = spec.model_copy(update={"architecture": config.architecture})
+    weights = _read_weights(spec, config)
+    arguments = (config.model_args if config else {}) | spec.timm_kwargs
+    with _note_loading() as noted:
+        network = create_network(spec, arguments, config, with_weights=weights is not None)
+    facts: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
+    complete = complete_spec(spec, facts, arguments, from_hub=config is not None)
     if weights is not None:
-        try:
-            fit_weights(network, weights, spec.architecture)
-        except ConfigError as error:
-            prefix = f"encoder {spec.name!r}: "
-            raise ConfigError(prefix + str(error).removeprefix(prefix)) from None
-    _check_digest(spec, network)
-    return network.eval().requires_grad_(False), spec
+        resampled = _fit(complete, network, weights, noted[0] if noted else None)
+        if resampled:
+            _check_resampling(spec, network, resampled)
+            complete = complete.model_copy(update={"pos_embed_resampled": resampled})
+    _check_digest(complete, network)
+    if spec.source == "hub" and spec.hub:
+        differing = compare_config(complete, read_stated(spec.hub), spec.hub)
+        complete = complete.model_copy(update={"config_differs": differing})
+    return network.eval().requires_grad_(False), complete
 
 
-def create_network(spec: EncoderSpec, kwargs: dict[str, Any]) -> nn.Module:
+def create_network(
+    spec: EncoderSpec,
+    kwargs: dict[str, Any],
+    config: HubConfig | None = None,
+    *,
+    with_weights: bool = False,
+) -> nn.Module:
     """Build the bare network; its random weights depend on the seed alone.
 
     Args:
         spec: With a timm architecture.
         kwargs: timm's construction arguments; layer types may be named.
+        config: Configuration of a repository, which timm then builds from.
+        with_weights: Build as timm does before it loads weights; only inside `_note_loading`.
 
     Raises:
-        ConfigError: timm does not take them.
+        ConfigError: timm does not take the arguments, or they make it no encoder.
     """
     arguments = {k: _LAYERS.get(v, v) if isinstance(v, str) else v for k, v in kwargs.items()}
     arguments.pop("num_classes", None)
-    loading = sorted(_LOADING & arguments.keys())
-    if loading:
-        raise ConfigError(
-            f"encoder {spec.name!r}: argument {loading[0]!r}, which makes timm load something, "
-            "none such wanted; name weights with file= or hub="
-        )
+    _check_arguments(spec.name, arguments)
+    name = spec.architecture if config is None else f"local-dir:{config.folder}"
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(spec.seed or 0)
             network: nn.Module = _timm.create_model(
-                spec.architecture, pretrained=False, num_classes=0, **arguments
+                name, pretrained=with_weights, num_classes=0, **arguments
             )
     except _REFUSALS as error:
+        source = f" by the {CONFIG_FILE} of {spec.hub}" if config is not None else ""
         raise ConfigError(
-            f"encoder {spec.name!r}: timm cannot build {spec.architecture} with {kwargs} "
-            f"({_one_line(error)}), arguments it knows wanted; mend the request"
+            f"encoder {spec.name!r}: timm cannot build {spec.architecture}{source} with {kwargs} "
+            f"({_one_line(error)}); correct the arguments in the request or the encoder table"
         ) from None
     return network
+
+
+def _check_arguments(encoder: str, arguments: dict[str, Any]) -> None:
+    loading = sorted(_LOADING & arguments.keys())
+    if loading:
+        raise ConfigError(
+            f"encoder {encoder!r}: the argument {loading[0]!r} makes timm load something by "
+            "itself, which is not allowed here; name weights with file= or hub="
+        )
+    features = sorted(_FEATURES & arguments.keys())
+    if features:
+        raise ConfigError(
+            f"encoder {encoder!r}: with the argument {features[0]!r} the network returns maps of "
+            "features, not one vector a tile; leave it out, or choose an architecture with "
+            "?arch=<timm name> and a pool"
+        )
+
+
+@contextmanager
+def _note_loading() -> Iterator[list[_Loading]]:
+    """Have timm build a network for weights, and note how it would load them in place of doing it.
+
+    Which filter a checkpoint passes depends on the architecture and its arguments, and only timm's
+    builder knows it. Loading itself is ours: timm leaves what is missing at random.
+    """
+    builder: Any = importlib.import_module("timm.models._builder")
+    noted: list[_Loading] = []
+
+    def note(model: Any, *_: Any, filter_fn: Filter | None = None, **how: Any) -> None:
+        noted.append(_Loading(filter_fn or keep_weights, not how.get("strict", True)))
+
+    with _BUILDING:
+        load = builder.load_pretrained
+        builder.load_pretrained = note
+        try:
+            yield noted
+        finally:
+            builder.load_pretrained = load
+
+
+def _fit(
+    spec: EncoderSpec, network: nn.Module, weights: Weights, loading: _Loading | None
+) -> str:
+    """Load the weights; how their position embedding was resampled, or nothing."""
+    checkpoint_filter, may_have_more = loading or (None, False)
+    try:
+        return fit_weights(
+            network, weights, spec.architecture, checkpoint_filter, may_have_more=may_have_more
+        )
+    except ConfigError as error:
+        raise ConfigError(f"encoder {spec.name!r}: {error}") from None
+
+
+def _check_resampling(spec: EncoderSpec, network: nn.Module, resampled: str) -> None:
+    """Refuse a resampled position embedding unless the request or a table states `img_size`."""
+    if "img_size" in spec.timm_kwargs:
+        return
+    embed = getattr(network, "patch_embed", None)
+    patch, size = getattr(embed, "patch_size", None), getattr(embed, "img_size", None)
+    rows = resampled.partition("x")[0]
+    remedy = "state the size of the input with img_size="
+    if patch and size and rows.isdigit():
+        remedy = (
+            f"add img_size={int(rows) * patch[0]}, for which the weights were made, or "
+            f"img_size={size[0]} to have it resampled, which every receipt then says"
+        )
+    raise ConfigError(
+        f"encoder {spec.name!r}: the position embedding of the weights would have to be resampled "
+        f"({resampled}) to fit the network that {spec.architecture} describes, which changes every "
+        f"vector; {remedy}"
+    )
 
 
 def _timm_defaults(spec: EncoderSpec) -> dict[str, Any]:
@@ -106,27 +217,11 @@ def _timm_defaults(spec: EncoderSpec) -> dict[str, Any]:
         config = _timm.get_pretrained_cfg(spec.architecture, allow_unregistered=False)
     except RuntimeError as error:
         raise ConfigError(
-            f"encoder {spec.name!r}: {_one_line(error)}, one of timm's networks and tags wanted; "
-            f"timm.list_pretrained('{spec.architecture.partition('.')[0]}*') lists them"
+            f"encoder {spec.name!r}: {_one_line(error)}; "
+            f"timm.list_pretrained('{spec.architecture.partition('.')[0]}*') lists what there is"
         ) from None
     known: dict[str, Any] = config.to_dict() if config else {}
     return known
-
-
-def _fill_in(spec: EncoderSpec, facts: dict[str, Any]) -> EncoderSpec:
-    """Set what `spec` leaves open; a tag that timm chose joins the architecture."""
-    size = facts.get("input_size") or (3, 224, 224)
-    mode = facts.get("interpolation")
-    found = {
-        "input_px": int(spec.timm_kwargs.get("img_size") or size[-1]),
-        "mean": tuple(facts.get("mean") or (0.485, 0.456, 0.406)),
-        "std": tuple(facts.get("std") or (0.229, 0.224, 0.225)),
-        "interpolation": mode if mode in ("bilinear", "bicubic") else "bicubic",
-    }
-    update: dict[str, Any] = {k: v for k, v in found.items() if getattr(spec, k) is None}
-    if spec.source == "timm" and "." not in spec.architecture and facts.get("tag"):
-        update["architecture"] = f"{spec.architecture}.{facts['tag']}"
-    return spec.model_copy(update=update)
 
 
 def _check_digest(spec: EncoderSpec, network: nn.Module) -> None:
@@ -135,13 +230,14 @@ def _check_digest(spec: EncoderSpec, network: nn.Module) -> None:
     found = digest_weights(network.state_dict())
     if found != spec.weights_sha256:
         raise ConfigError(
-            f"encoder {spec.name!r}: weights with SHA-256 {found[:12]}, {spec.weights_sha256[:12]} "
-            "wanted; restore the file"
+            f"encoder {spec.name!r}: its weights have the SHA-256 {found[:12]}..., not "
+            f"{spec.weights_sha256[:12]}... as stated where they are named; restore the file"
         )
 
 
-def _read_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Weights | None:
+def _read_weights(spec: EncoderSpec, config: HubConfig | None) -> Weights | None:
     """The weights from wherever they are; None for random ones."""
+    defaults = _timm_defaults(spec) if config is None else {}
     if spec.source == "random":
         return None
     if spec.published is not None:
@@ -154,7 +250,11 @@ def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path:
     if spec.file is not None:
         return Path(spec.file).expanduser()
     if spec.source == "hub" and spec.hub:
-        return fetch_weights(spec.hub, spec.name)
+        is_new = not any(find_file(spec.hub, name) for name in WEIGHTS_FILES)
+        path = fetch_weights(spec.hub, spec.name)
+        if is_new:
+            fetch_beside(spec.hub, CONFIG_FILE)
+        return path
     repository = defaults.get("hf_hub_id")
     if repository:
         return fetch_weights(repository, spec.name)
@@ -162,24 +262,10 @@ def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path:
     if url:
         return fetch_url(url, spec.name)
     raise ConfigError(
-        f"encoder {spec.name!r}: timm has no weights for {spec.architecture}, some wanted; choose "
-        f"a tag, add ?file=PATH.safetensors (or .pth), or ask for random:{spec.architecture}"
+        f"encoder {spec.name!r}: timm has no weights for {spec.architecture}; choose a tag "
+        f"(timm.list_pretrained('{spec.architecture.partition('.')[0]}*') lists them), add "
+        f"?file=PATH.safetensors (or .pth), or ask for random:{spec.architecture}"
     )
-
-
-def _read_hub_config(spec: EncoderSpec) -> dict[str, Any]:
-    repository = spec.hub or spec.architecture.removeprefix(_HUB)
-    path = fetch_file(repository, "config.json", spec.name)
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        facts = {}
-    if not isinstance(facts.get("architecture"), str):
-        raise ConfigError(
-            f"encoder {spec.name!r}: {repository} names no timm architecture, a timm repository "
-            "wanted; add ?arch=<timm name>, or choose another encoder"
-        )
-    return facts
 
 
 def _one_line(error: BaseException) -> str:

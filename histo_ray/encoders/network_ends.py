@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from histo_ray.encoders.base import EncoderSpec, Pool
 
@@ -24,8 +25,30 @@ class Normaliser:
         )
 
 
+def fit_tiles(values: torch.Tensor, spec: EncoderSpec) -> torch.Tensor:
+    """Make tiles the size that a network sees.
+
+    Args:
+        values: (B, 3, height, width), float32 of 0..255.
+        spec: With `input_px`, `interpolation` and, if the centre is to be cut out, `resize_px`.
+
+    Returns:
+        (B, 3, input_px, input_px). Tiles of that size are returned as they are.
+    """
+    side = spec.input_px
+    if side is None or tuple(values.shape[-2:]) == (side, side):
+        return values
+    edge = spec.resize_px or side
+    if tuple(values.shape[-2:]) != (edge, edge):
+        mode = spec.interpolation or "bicubic"
+        values = functional.interpolate(values, (edge, edge), mode=mode, antialias=True)
+        values = values.clamp_(0, 255)  # bicubic overshoots at edges
+    before = round((edge - side) / 2)  # as torchvision's CenterCrop
+    return values[..., before : before + side, before : before + side]
+
+
 class PooledNetwork(nn.Module):
-    """`encode_pooled` as a module, for engines that take nothing else."""
+    """`encode_pooled` as a module, for engines that take only modules."""
 
     def __init__(self, network: nn.Module, pool: Pool) -> None:
         super().__init__()
@@ -41,7 +64,7 @@ def encode_pooled(network: Any, pool: Pool, values: torch.Tensor) -> torch.Tenso
     """Vectors of normalised tiles.
 
     Args:
-        network: Of timm.
+        network: A timm network.
         pool: How its features become one vector a tile.
         values: (B, 3, height, width).
 
@@ -49,7 +72,7 @@ def encode_pooled(network: Any, pool: Pool, values: torch.Tensor) -> torch.Tenso
         (B, dim).
 
     Raises:
-        RuntimeError: The features have no class token and `pool` wants one.
+        RuntimeError: The features have no class token, and `pool` needs one.
     """
     if pool == "timm":
         vectors: torch.Tensor = network(values)
@@ -77,7 +100,7 @@ def pool_features(
         (B, dim), or (B, 2 dim) for `cls+mean`.
 
     Raises:
-        RuntimeError: The features have no class token and `pool` wants one.
+        RuntimeError: The features have no class token, and `pool` needs one.
     """
     if features.ndim == 4 and pool == "avg":
         return features.mean((1, 2) if channels_last else (2, 3))

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
 from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue
 from histo_ray.encoders.network import build_network
-from histo_ray.encoders.network_ends import Normaliser, PooledNetwork
+from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
+from histo_ray.encoders.positions import ResamplingWatch
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 
@@ -89,8 +89,9 @@ class TorchEncoder:
         """Encode tiles.
 
         Args:
-            pixels: (B, height, width, 3) RGB; of another size than the encoder's, they are
-                resized on the device, with a filter that spans all px when shrinking.
+            pixels: (B, height, width, 3) RGB; tiles of another size than the encoder's are
+                resized on the device, with a filter that spans all px when shrinking, and cut
+                to their centre where the encoder asks for that (`resize_px`).
 
         Returns:
             (B, dim). Not checked for being finite.
@@ -131,31 +132,51 @@ class TorchEncoder:
 
     def _normalise(self, tiles: torch.Tensor) -> torch.Tensor:
         values = tiles.permute(0, 3, 1, 2).to(torch.float32)
-        side = self.spec.input_px
-        if side is not None and tuple(values.shape[-2:]) != (side, side):
-            mode = self.spec.interpolation or "bicubic"
-            values = functional.interpolate(values, (side, side), mode=mode, antialias=True)
-            values = values.clamp_(0, 255)  # bicubic overshoots at edges
-        return self._normaliser(values)
+        return self._normaliser(fit_tiles(values, self.spec))
 
     def _probe(self) -> int:
-        """Length of a vector, from one black tile."""
+        """Length of a vector, from two black tiles."""
         side = self.spec.input_px or 224
         try:
-            shape = self._encode_at_once(np.zeros((1, side, side, 3), np.uint8)).shape
+            with ResamplingWatch() as watch:
+                shape = self._encode_at_once(np.zeros((2, side, side, 3), np.uint8)).shape
         except (AssertionError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
-                f"encoder {self.spec.name!r}: {self.spec.architecture} does not run on {side} px "
-                f"with pool {self.spec.pool!r} ({reason}), an input it takes wanted; mend px, "
-                f"img_size={side} or pool in the request"
+                f"encoder {self.spec.name!r}: {self.spec.architecture} does not run on tiles of "
+                f"{side} px with pool {self.spec.pool!r} ({reason}); change px, add "
+                f"img_size={side} for a network of fixed size, or choose another pool"
             ) from None
-        if len(shape) != 2 or self.spec.dim not in (None, shape[1]):
+        self._check_positions(side, watch.describe())
+        if len(shape) != 2:
             raise ConfigError(
-                f"encoder {self.spec.name!r}: gives vectors of shape {shape[1:]}, "
-                f"({self.spec.dim or 'dim'},) wanted; mend pool or dim"
+                f"encoder {self.spec.name!r}: {self.spec.architecture} returns an array of shape "
+                f"{shape[1:]} a tile, not one vector; choose pool=token, avg or cls+mean"
+            )
+        if self.spec.dim not in (None, shape[1]):
+            raise ConfigError(
+                f"encoder {self.spec.name!r}: its vectors have {shape[1]} numbers, and its entry "
+                f"in the encoder table says {self.spec.dim}; correct pool or dim"
             )
         return int(shape[1])
+
+    def _check_positions(self, side: int, resampled: str) -> None:
+        """Refuse a network that resamples its position embedding for each batch.
+
+        Some do that at the size they were trained at, too, and are taken; random weights have
+        learned no positions.
+        """
+        embed = getattr(self._network.network, "patch_embed", None)
+        size = getattr(embed, "img_size", None)
+        if not resampled or self.spec.source == "random" or size in (None, (side, side)):
+            return
+        patch = (getattr(embed, "patch_size", None) or (1,))[0]
+        raise ConfigError(
+            f"encoder {self.spec.name!r}: on tiles of {side} px the network would resample its "
+            f"position embedding ({resampled}) for every batch, which changes every vector; give "
+            f"it px={size[0]}, the size it was built for, or img_size={-(-side // patch) * patch} "
+            "to have it resampled once, which every receipt then says"
+        )
 
 
 def load_encoder(
@@ -181,11 +202,14 @@ def load_encoder(
     """
     if engine == "openvino":
         if device == "cuda":
-            raise ConfigError(f"encoder {spec.name!r}: --engine openvino runs on CPU, not on cuda")
+            raise ConfigError(
+                f"encoder {spec.name!r}: --engine openvino runs on CPUs only, and --device cuda "
+                "asks for a GPU; leave out one of them"
+            )
         device = "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            f"encoder {spec.name!r}: no GPU is visible, device cuda wanted; "
+            f"encoder {spec.name!r}: --device cuda asks for a GPU, and torch sees none here; "
             "run where one is, or pass --device cpu"
         )
     if device == "auto":

@@ -8,7 +8,7 @@ import hashlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 Weights = dict[str, "torch.Tensor"]
+Filter = Callable[..., Any]
+"""timm's function from the weights of a checkpoint, and the network, to what the network loads."""
 _SHOWN = 3
+_POSITIONS = ("pos_embed", "rel_pos", "relative_position", "position_bias", "attention_bias")
+"""Parts of the names of weights that say where a patch lies."""
 _WRAPPERS = ("state_dict", "model")
 """Keys under which training programs put the weights, beside an optimizer and the like."""
 _DAMAGED = (
@@ -36,43 +40,64 @@ def read_weights(path: Path, encoder: str) -> Weights:
     """
     if not path.is_file():
         raise ConfigError(
-            f"encoder {encoder!r}: no file {path}, weights wanted; check the path, which every "
-            "node must see"
+            f"encoder {encoder!r}: there is no weights file {path} on this machine; check the "
+            "path, which every node must see"
         )
     if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path, encoder)
     return _read_pickle(path, encoder)
 
 
-def fit_weights(network: "torch.nn.Module", weights: Weights, architecture: str) -> None:
+def fit_weights(
+    network: "torch.nn.Module",
+    weights: Weights,
+    architecture: str,
+    checkpoint_filter: Filter | None = None,
+    *,
+    may_have_more: bool = False,
+) -> str:
     """Load `weights` into `network`, all of them or none.
 
-    timm's own filter for the architecture runs first: it renames keys of old checkpoints and
-    resamples position embeddings to the network's input size. A classifier head is dropped.
+    timm's own filter for the network runs first: it renames keys of old checkpoints and resamples
+    position embeddings to the network's input size. A classifier head is dropped.
 
     Args:
-        network: Built by timm without a classifier.
+        network: A timm network without a classifier.
         weights: From `read_weights`.
         architecture: timm name of the network.
+        checkpoint_filter: What timm would pass the weights through; None: what the module of the
+            architecture has under the usual name.
+        may_have_more: Whether timm itself ignores weights that the network has no place for.
+
+    Returns:
+        Which position embedding was resampled, as "37x37 to 16x16"; empty if none was.
 
     Raises:
         ConfigError: Keys are missing or left over, or shapes differ; some are named.
     """
+    from histo_ray.encoders.positions import ResamplingWatch
+
     wanted = network.state_dict()
-    fitted = _filter(network, weights, architecture)
-    heads = _heads(network)
+    with ResamplingWatch() as watch:
+        fitted = _filter(network, weights, checkpoint_filter or _usual_filter(architecture))
+    heads = _heads(network, architecture)
     fitted = {k: v for k, v in fitted.items() if k in wanted or k.partition(".")[0] not in heads}
+    if may_have_more:
+        fitted = {k: v for k, v in fitted.items() if k in wanted}
+    misshapen = _misshapen(wanted, fitted, weights)
     problems = [
         *_list("missing", {k for k in wanted.keys() - fitted.keys() if not _counts(k)}),
-        *_list("left over", fitted.keys() - wanted.keys()),
-        *_list("of another shape", _misshapen(wanted, fitted, weights)),
+        *_list("without a place in the network", fitted.keys() - wanted.keys()),
+        *_list("of another shape", misshapen),
     ]
     if problems:
         raise ConfigError(
-            f"weights for {architecture}: {'; '.join(problems)}, a full match wanted; "
-            "check the architecture and its keys"
+            f"the weights are not those of {architecture} as it was built: {'; '.join(problems)}; "
+            "check the architecture and its arguments"
         )
+    resampled = watch.describe() or _reshaped(fitted, weights)
     network.load_state_dict(fitted, strict=True)
+    return resampled
 
 
 def digest_weights(weights: Mapping[str, "torch.Tensor"]) -> str:
@@ -97,7 +122,7 @@ def _read_safetensors(path: Path, encoder: str) -> Weights:
     except (SafetensorError, OSError) as error:
         raise ConfigError(
             f"encoder {encoder!r}: {path} is damaged or no safetensors file "
-            f"({_one_line(error)}), weights wanted; fetch it again"
+            f"({_one_line(error)}); delete it and fetch it again"
         ) from None
 
 
@@ -118,8 +143,8 @@ def _read_pickle(path: Path, encoder: str) -> Weights:
         raise ConfigError(_refusal(path, encoder)) from None
     except _DAMAGED as error:
         raise ConfigError(
-            f"encoder {encoder!r}: {path} is damaged or no torch file ({_one_line(error)}), "
-            "weights wanted; delete it and fetch it again"
+            f"encoder {encoder!r}: {path} is damaged or no file of torch ({_one_line(error)}); "
+            "delete it and fetch it again"
         ) from None
     weights = _unwrap(content)
     if weights is None:
@@ -141,24 +166,35 @@ def _unwrap(content: object) -> Weights | None:
 
 def _refusal(path: Path, encoder: str) -> str:
     return (
-        f"encoder {encoder!r}: {path} is refused: a pickle that is damaged or holds more than "
-        "tensors can run any code, a plain state_dict wanted; if you trust its origin, open it "
+        f"encoder {encoder!r}: {path} is refused, because a pickle that is damaged or holds more "
+        "than tensors can run any code when it is opened; if you trust its origin, open it "
         "yourself, write its state_dict with safetensors.torch.save_file(state_dict, "
         "'w.safetensors'), and give that file"
     )
 
 
-def _filter(network: "torch.nn.Module", weights: Weights, architecture: str) -> Weights:
+def keep_weights(weights: Weights, network: "torch.nn.Module") -> Weights:
+    """The filter of networks for which timm has none."""
+    return weights
+
+
+def _usual_filter(architecture: str) -> Filter:
     import importlib
 
     from histo_ray.encoders.lean_timm import timm
 
-    entry = timm.models.model_entrypoint(architecture)
-    run: Any = getattr(importlib.import_module(entry.__module__), "checkpoint_filter_fn", None)
-    if run is None:
-        return weights
+    module = importlib.import_module(timm.models.model_entrypoint(architecture).__module__)
+    found: Filter = getattr(module, "checkpoint_filter_fn", keep_weights)
+    return found
+
+
+def _filter(network: "torch.nn.Module", weights: Weights, checkpoint_filter: Filter) -> Weights:
+    """Weights as timm's filter leaves them; as they are where it cannot read them."""
     try:
-        filtered: Weights = run(dict(weights), network)
+        try:
+            filtered: Weights = checkpoint_filter(dict(weights), network)
+        except TypeError:  # timm has filters of one argument
+            filtered = checkpoint_filter(dict(weights))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
         return weights  # not in a form timm knows: the comparison says what is wrong
     return filtered
@@ -172,11 +208,15 @@ def _counts(key: str) -> bool:
     return key.endswith(".num_batches_tracked")
 
 
-def _heads(network: "torch.nn.Module") -> set[str]:
-    """First parts of the names of classifier weights."""
-    names = (getattr(network, "pretrained_cfg", None) or {}).get("classifier") or ()
-    names = (names,) if isinstance(names, str) else names
-    return {name.partition(".")[0] for name in names}
+def _heads(network: "torch.nn.Module", architecture: str) -> set[str]:
+    """First parts of the names of classifier weights; a hub's configuration may not name them."""
+    from histo_ray.encoders.lean_timm import timm
+
+    default = timm.get_pretrained_cfg(architecture.partition(".")[0])
+    stated = getattr(network, "pretrained_cfg", None) or {}
+    names = [stated.get("classifier"), default.classifier if default else None]
+    flat = [n for name in names if name for n in ((name,) if isinstance(name, str) else name)]
+    return {name.partition(".")[0] for name in flat}
 
 
 def _misshapen(wanted: Weights, fitted: Weights, given: Weights) -> set[str]:
@@ -186,10 +226,22 @@ def _misshapen(wanted: Weights, fitted: Weights, given: Weights) -> set[str]:
     """
     wrong = {k for k in wanted.keys() & fitted.keys() if wanted[k].shape != fitted[k].shape}
     for key in wanted.keys() & given.keys():
-        resampled = given[key].numel() != wanted[key].numel()
-        if resampled and not any(part in key for part in ("pos_embed", "rel_pos")):
+        if given[key].numel() != wanted[key].numel() and not _is_position(key):
             wrong.add(key)
     return wrong
+
+
+def _is_position(key: str) -> bool:
+    return any(part in key for part in _POSITIONS)
+
+
+def _reshaped(fitted: Weights, given: Weights) -> str:
+    """Tables of relative positions that the filter has made larger or smaller."""
+    for key in sorted(fitted.keys() & given.keys()):
+        before, after = given[key].shape, fitted[key].shape
+        if _is_position(key) and before.numel() != after.numel() and len(before) == 2:
+            return f"{key} of {before[0]} positions to {after[0]}"
+    return ""
 
 
 def _list(problem: str, keys: set[str]) -> list[str]:
