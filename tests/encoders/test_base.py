@@ -96,7 +96,9 @@ def test_tiles_of_another_stain_are_refused_where_the_encoder_learned_from_norma
 ):
     made_for = spec(stain="macenko")
     assert check_contract(made_for, 0.5, 224, allow=False, stain="macenko") == ""
-    with pytest.raises(ConfigError, match=r"for tiles of stain macenko, not of stain none; ask for --stain m"):
+    with pytest.raises(
+        ConfigError, match=r"for tiles of stain macenko, not of stain none; ask for --stain m"
+    ):
         check_contract(made_for, 0.5, 224, allow=False)
     broken = check_contract(made_for, 0.5, 224, allow=True)
     assert broken == "stain none instead of macenko"
