@@ -42,7 +42,8 @@ FILES_KEY = "histo_ray_files"
 NAMES_KEY = "names"
 """Attribute of a column of text: what its integers stand for."""
 DIMENSIONS = ("tile", "feature")
-"""Names of the vectors' axes, for xarray; columns have the first alone."""
+"""Names of the axes of vectors, for xarray."""
+COLUMN_DIMENSIONS = DIMENSIONS[:1]
 COLUMNS = {"tile_id": "int32", "x": "int32", "y": "int32", "tissue": "float32", "focus": "float32"}
 
 
@@ -158,7 +159,7 @@ def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> Non
         chunks=(size,),
         shards=(size,),
         dtype=COLUMNS.get(name, "int32"),
-        dimension_names=DIMENSIONS[:1],
+        dimension_names=COLUMN_DIMENSIONS,
         compressors=None,
         config={"write_empty_chunks": True},
     )

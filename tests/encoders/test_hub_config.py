@@ -205,7 +205,7 @@ def test_a_flexible_network_is_resampled_with_its_own_filter(publish: Publish) -
     check_same(f"{publish(config, source)}?img_size=128", img_size=128)
 
 
-@pytest.mark.filterwarnings("ignore:torch.searchsorted")  # timm's own code
+@pytest.mark.filterwarnings("ignore::UserWarning")  # in timm's own code
 def test_windows_of_another_size_are_resampled_where_asked_for(publish: Publish) -> None:
     name = "swin_tiny_patch4_window7_224"
     small = {"embed_dim": 24, "depths": [1, 1], "num_heads": [2, 3]}
