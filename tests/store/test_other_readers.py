@@ -86,8 +86,9 @@ def test_xarray_opens_an_exported_partition_and_one_without_tiles(
         facts = make_facts(slide_id, empty_reason="" if count else "no tissue")
         store.commit(facts.key, facts, make_rows(count))
     store.export("zarr")
-    for path, count in zip(sorted(Path(store._root.path).glob("embeddings/*/*/*.zarr")), [12, 0],
-                           strict=True):
+    for path, count in zip(
+        sorted(Path(store._root.path).glob("embeddings/*/*/*.zarr")), [12, 0], strict=True
+    ):
         assert xr.open_zarr(path, consolidated=False).sizes["tile"] == count
 
 
