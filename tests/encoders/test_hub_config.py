@@ -12,10 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from histo_ray.config import ExtractConfig
 from histo_ray.encoders.network import build_network
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
+from histo_ray.extract import encoder_facts
+from histo_ray.types import EncoderFacts
 
 REVISION = "0" * 40
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
@@ -309,6 +312,47 @@ def test_configurations_without_a_network_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         build_network(resolve(publish(config, make("resnet10t", num_classes=0))))
+
+
+def test_a_repository_that_states_other_preparation_is_named_once_loaded(
+    publish: Publish, tmp_path: Path
+) -> None:
+    """As the ports of the table that carry the stock values of their architecture."""
+    request = publish(
+        new_style(DINO, 56, SMALL, **HALF, crop_pct=0.9), make(DINO, img_size=56, **SMALL)
+    )
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        "[mine]\nhub = 'lab/net'\nmean = [0.485, 0.456, 0.406]\ninterpolation = 'bilinear'\n"
+    )
+    spec = load_encoder(resolve(request, [str(table)]), device="cpu").spec
+    assert spec.mean == (0.485, 0.456, 0.406)  # the table's
+    assert spec.config_differs == (
+        "the config.json of lab/net says mean 0.5 0.5 0.5 (used: 0.485 0.456 0.406), "
+        "crop_pct 0.9 (used: 1, the whole tile)"
+    )
+    facts = encoder_facts(
+        load_encoder(resolve("mine", [str(table)]), device="cpu"),
+        ExtractConfig(store="s", manifest="m.csv", encoder=("mine",)),
+        "float16",
+        allow_contract_break=False,
+    )
+    assert facts.config_differs == spec.config_differs
+    again = EncoderFacts.model_validate_json(facts.model_dump_json())
+    assert again == facts
+
+
+def test_a_receipt_of_0_1_0_reads_and_a_plain_one_is_written_as_then(publish: Publish) -> None:
+    request = publish(new_style(DINO, 56, SMALL), make(DINO, img_size=56, **SMALL))
+    facts = encoder_facts(
+        load_encoder(resolve(request), device="cpu"),
+        ExtractConfig(store="s", manifest="m.csv", encoder=(request,)),
+        "float16",
+        allow_contract_break=False,
+    )
+    said = json.loads(facts.model_dump_json())
+    assert not {"resize_px", "pos_embed_resampled", "config_differs"} & said.keys()
+    assert EncoderFacts.model_validate(said) == facts
 
 
 def test_tokens_are_no_vector_until_a_pool_is_chosen(publish: Publish) -> None:
