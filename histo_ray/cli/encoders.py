@@ -6,8 +6,13 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
-    parser.add_argument("--store", help="list the encoders published into this store too")
+    parser.add_argument(
+        "--encoder-table",
+        action="append",
+        default=[],
+        help="TOML file of your own encoders; may be repeated",
+    )
+    parser.add_argument("--store", help="also list the encoders published into this store")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -20,14 +25,22 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([spec.model_dump() for spec in specs], indent=2))
         return 0
-    print(f"{'name':<22} {'dim':>5}  {'tile px':>7}  {'mpp':>5}  {'gated':<5}  licence")
+    print(f"{'name':<22} {'dim':>5}  {'tile px':>7}  {'mpp':>12}  {'gated':<5}  licence")
     for spec in specs:
-        px = str(spec.tile_px or "any")
-        mpp = f"{spec.mpp:g}" if spec.mpp else "any"
+        px, mpp = _list_choice(spec.tile_px), _list_choice(spec.mpp)
         gated = "yes" if spec.gated else "no"
-        print(f"{spec.name:<22} {spec.dim or '':>5}  {px:>7}  {mpp:>5}  {gated:<5}  {spec.licence}")
+        print(
+            f"{spec.name:<22} {spec.dim or '':>5}  {px:>7}  {mpp:>12}  {gated:<5}  {spec.licence}"
+        )
     print(
         "\nalso: any timm name, hf-hub:ORG/NAME, PATH?arch=NAME (.safetensors, .pth, .pt or .bin), "
         "random:NAME?seed=0, and entries of your own (--encoder-table FILE.toml)"
     )
     return 0
+
+
+def _list_choice(values: float | tuple[float, ...] | None) -> str:
+    """The numbers that keep to a tile contract, as "0.25,0.5,1"."""
+    if values is None:
+        return "any"
+    return ",".join(f"{value:g}" for value in (values if isinstance(values, tuple) else (values,)))

@@ -48,6 +48,8 @@ def start_pipeline(
     loaded, facts = load_encoders(encoders)
     for about in facts:
         store.check_encoder(about)
+        if about.config_differs:
+            _log.warning("encoder %s: %s", about.name, about.config_differs)
     here = _gather(loaded, lambda member: member.handle.node.remote(), "encoder")
     here |= _gather(readers, lambda member: member.handle.node.remote(), "reader")
     for member, node in here.items():

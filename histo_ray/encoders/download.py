@@ -23,7 +23,7 @@ def fetch_url(url: str, encoder: str) -> Path:
     its SHA-256 is checked where the name holds some of it.
 
     Args:
-        url: Of a weights file.
+        url: Where a weights file is.
         encoder: Name of the encoder, for messages.
 
     Returns:
@@ -37,8 +37,9 @@ def fetch_url(url: str, encoder: str) -> Path:
     name = Path(urlsplit(url).path).name
     if not name.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(
-            f"encoder {encoder!r}: weights only as {url}, {', '.join(WEIGHTS_SUFFIXES)} wanted; "
-            "convert them to safetensors once and add ?file=PATH.safetensors"
+            f"encoder {encoder!r}: timm has its weights only as {url}, and weights are read from "
+            f"{', '.join(WEIGHTS_SUFFIXES)}; convert them to safetensors once and add "
+            "?file=PATH.safetensors"
         )
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
@@ -56,8 +57,8 @@ def fetch_url(url: str, encoder: str) -> Path:
         raise ConfigError(f"{_unreachable(url, path, encoder)} ({problem})") from None
     except RuntimeError as error:
         raise ConfigError(
-            f"encoder {encoder!r}: {url} came damaged ({error}), the file its name promises "
-            "wanted; try again, or download it elsewhere and add ?file=PATH.pth"
+            f"encoder {encoder!r}: {url} arrived damaged ({error}); try again, or download it "
+            "elsewhere and add ?file=PATH.pth"
         ) from None
     return path
 
@@ -81,7 +82,7 @@ def can_reach(url: str) -> bool:
 
 def _unreachable(url: str, path: Path, encoder: str) -> str:
     return (
-        f"encoder {encoder!r}: {url} cannot be reached and {path} is not there, weights wanted; "
-        "connect, or download them elsewhere and put them there or add ?file=PATH.safetensors "
-        "(or .pth)"
+        f"encoder {encoder!r}: its weights are not on this machine ({path}), and {url} cannot be "
+        "reached; connect, or download the file elsewhere and put it there, or name it with "
+        "?file=PATH.safetensors (or .pth)"
     )

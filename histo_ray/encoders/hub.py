@@ -10,7 +10,7 @@ from histo_ray.encoders.download import can_reach
 from histo_ray.errors import ConfigError
 
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What repositories call their weights; the first one that is there is taken."""
+"""Names that repositories give their weights; the first one that is there is taken."""
 
 
 def fetch_weights(repository: str, encoder: str) -> Path:
@@ -92,31 +92,35 @@ def _fetch_first(repository: str, filenames: Sequence[str], encoder: str, remedy
         return Path(huggingface_hub.hf_hub_download(filename=filenames[-1], **asked))
     except (errors.GatedRepoError, errors.RepositoryNotFoundError):
         raise ConfigError(
-            f"encoder {encoder!r}: no access to the weights in {repo}, access wanted; check the "
-            "name, accept the licence on its page and set HF_TOKEN, or download them elsewhere "
-            "and add ?file=PATH.safetensors (or .pth)"
+            f"encoder {encoder!r}: the hub gives no access to {repo}; check the name, accept the "
+            "licence on its page and set HF_TOKEN, or download the weights elsewhere and add "
+            "?file=PATH.safetensors (or .pth)"
         ) from None
     except errors.LocalEntryNotFoundError:
         raise ConfigError(unreachable(repo, encoder)) from None
     except errors.EntryNotFoundError:
         raise ConfigError(
-            f"encoder {encoder!r}: {repo} has no {' and no '.join(filenames)}, one wanted; {remedy}"
+            f"encoder {encoder!r}: {repo} has no {' and no '.join(filenames)}; {remedy}"
         ) from None
     except errors.RevisionNotFoundError:
         raise ConfigError(
-            f"encoder {encoder!r}: {repo} has no revision {revision!r}, one wanted; mend the name"
+            f"encoder {encoder!r}: {repo} has no revision {revision!r}; correct what stands after "
+            "the @, or leave it out"
         ) from None
     except errors.HFValidationError as error:
-        raise ConfigError(f"encoder {encoder!r}: {_one_line(error)}; mend the name") from None
+        raise ConfigError(
+            f"encoder {encoder!r}: {repo!r} cannot be a repository ({_one_line(error)}); write "
+            "hf-hub:ORG/NAME"
+        ) from None
     except _transport_errors() as error:
         raise ConfigError(f"{unreachable(repo, encoder)} ({_one_line(error)})") from None
 
 
 def unreachable(repo: str, encoder: str) -> str:
-    """What to say, and to do, when there is no way to the hub."""
+    """The message for a hub that cannot be reached, with its remedy."""
     return (
-        f"encoder {encoder!r}: the hub cannot be reached and {repo} is not in the local cache, "
-        "weights wanted; connect (HF_TOKEN for gated ones), or download them elsewhere and add "
+        f"encoder {encoder!r}: {repo} is not in the local cache, and the hub cannot be reached; "
+        "connect (with HF_TOKEN for a gated repository), or download the weights elsewhere and add "
         "?file=PATH.safetensors (or .pth)"
     )
 

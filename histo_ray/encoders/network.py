@@ -178,9 +178,7 @@ def _note_loading() -> Iterator[list[_Loading]]:
             builder.load_pretrained = load
 
 
-def _fit(
-    spec: EncoderSpec, network: nn.Module, weights: Weights, loading: _Loading | None
-) -> str:
+def _fit(spec: EncoderSpec, network: nn.Module, weights: Weights, loading: _Loading | None) -> str:
     """Load the weights; how their position embedding was resampled, or nothing."""
     checkpoint_filter, may_have_more = loading or (None, False)
     try:

@@ -27,7 +27,7 @@ class OpenVinoNetwork:
 
         Args:
             network: In eval mode, on CPU.
-            shape: Of the tiles, (B, 3, height, width).
+            shape: Shape of the batches, (B, 3, height, width).
             precision: `float32` or `bfloat16`.
             threads: Callers at once, each with a core of its own.
 
@@ -37,7 +37,8 @@ class OpenVinoNetwork:
         """
         if precision not in _HINTS:
             raise ConfigError(
-                f"--engine openvino: no {precision} on CPU, float32 or bfloat16 wanted"
+                f"--engine openvino: CPUs compute in float32 or bfloat16, not in {precision}; "
+                "choose one of them with --precision"
             )
         ov = _import()
         if precision == "bfloat16":
@@ -61,8 +62,8 @@ class OpenVinoNetwork:
         except _failures(ov) as error:
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
-                f"--engine openvino: cannot run the network in {precision} ({reason}), one that "
-                "it knows wanted; use --engine torch, or --precision float32"
+                f"--engine openvino: OpenVINO cannot run this network in {precision} ({reason}); "
+                "use --engine torch, or --precision float32"
             ) from None
         self._own = threading.local()
 
@@ -77,7 +78,7 @@ class OpenVinoNetwork:
 
 
 def openvino_version() -> str:
-    """Of the installed OpenVINO.
+    """Version of the installed OpenVINO.
 
     Raises:
         ConfigError: There is none.
@@ -96,8 +97,8 @@ def _check_bfloat16(ov: Any) -> None:
     able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if "BF16" not in able:
         raise ConfigError(
-            f"--engine openvino: this CPU computes in {', '.join(able)}, BF16 wanted for "
-            "--precision bfloat16; use --precision float32"
+            f"--engine openvino: --precision bfloat16 needs a CPU with BF16, and this one computes "
+            f"in {', '.join(able)}; use --precision float32"
         )
 
 
@@ -105,7 +106,7 @@ def _import() -> Any:
     """OpenVINO, without its telemetry: it would report each import to its makers."""
     if find_spec("openvino") is None:
         raise ConfigError(
-            "--engine openvino: it is not installed where the encoder runs; "
+            "--engine openvino: OpenVINO is not installed where the encoder runs; "
             "pip install openvino there, or use --engine torch"
         )
     before = sys.modules.get(_TELEMETRY)

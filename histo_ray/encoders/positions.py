@@ -1,4 +1,4 @@
-"""Notices resampled position embeddings: a network that gets one is not the one that was trained."""
+"""Notices resampled position embeddings: with one, a network is not the one that was trained."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

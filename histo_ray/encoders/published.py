@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
-"""Of the head's weights, which lie in the same file as the network's."""
+"""Begins the names of the head's weights, which lie in the same file as the network's."""
 CARD_VERSION = 1
 
 
@@ -69,9 +69,9 @@ class ModelCard(Settings):
     fingerprint: str
     """SHA-256 over everything that decided the weights but the machine."""
     weights_sha256: str
-    """Of the encoder's weights, as in the receipts of its embeddings; the head is no part."""
+    """SHA-256 of the encoder's weights, as in the receipts of its embeddings; without the head."""
     file_sha256: str
-    """Of the bytes of model.safetensors."""
+    """SHA-256 of the bytes of model.safetensors."""
     encoder: EncoderSpec
     """Architecture, input, normalisation and pooling."""
     base: Base
@@ -89,7 +89,7 @@ class ModelCard(Settings):
 
     @property
     def licence(self) -> str:
-        """Of the base, which goes on to bind what was made of it."""
+        """Licence of the base, which also binds what was made from it."""
         return self.base.licence
 
 
@@ -134,15 +134,18 @@ def read_card(store: str, name: str) -> ModelCard | None:
         values = json.loads(data)
         version = values.get("format_version")
     except (ValueError, AttributeError):
-        raise ConfigError(f"{origin}: damaged, JSON wanted; publish under another name") from None
+        raise ConfigError(
+            f"{origin} is damaged: it is no JSON; restore it, or fine-tune again under another name"
+        ) from None
     if not isinstance(version, int) or version > CARD_VERSION:
         raise ConfigError(
-            f"{origin}: format version {version}, at most {CARD_VERSION} wanted; upgrade histo-ray"
+            f"{origin} has the format version {version}, and this histo-ray reads versions up to "
+            f"{CARD_VERSION}; upgrade histo-ray"
         )
     card = parse_settings(ModelCard, values, origin)
     if card.name != name:
         raise ConfigError(
-            f"{origin}: the card of {card.name!r}, that of {name!r} wanted; rename the folder back"
+            f"{origin} is the card of {card.name!r}, not of {name!r}; rename the folder back"
         )
     return card
 
@@ -178,19 +181,19 @@ def _read_weights(store: str, name: str) -> "dict[str, torch.Tensor]":
     card, data = read_card(store, name), _read(store, name, WEIGHTS_FILE)
     if card is None or data is None:
         raise ConfigError(
-            f"encoder {name!r}: not in {store}/{MODELS}, a published one wanted; "
+            f"encoder {name!r}: {store}/{MODELS} holds no published encoder of that name; "
             "check --store, which every node must see"
         )
     if hashlib.sha256(data).hexdigest() != card.file_sha256:
         raise ConfigError(
-            f"encoder {name!r}: {WEIGHTS_FILE} is not the file that {CARD} names by its SHA-256, "
-            "that file wanted; restore it, or fine-tune again under another name"
+            f"encoder {name!r}: {WEIGHTS_FILE} is not the file that {CARD} names by its SHA-256; "
+            "restore it, or fine-tune again under another name"
         )
     try:
         return load(data)
     except SafetensorError as error:
         raise ConfigError(
-            f"encoder {name!r}: {WEIGHTS_FILE} is damaged ({str(error)[:120]}), weights wanted; "
+            f"encoder {name!r}: {WEIGHTS_FILE} is damaged ({str(error)[:120]}); "
             "restore it, or fine-tune again under another name"
         ) from None
 
@@ -220,4 +223,4 @@ def _read(store: str, name: str, file: str) -> bytes | None:
 
 def _unreachable(store: str, error: OSError) -> ConfigError:
     problem = " ".join(str(error).split())[:200]
-    return ConfigError(f"store {store}: cannot be read ({problem}), a store wanted; check --store")
+    return ConfigError(f"store {store} cannot be read ({problem}); check --store")

@@ -73,8 +73,8 @@ def _source_values(parsed: EncoderRequest, table: Table) -> dict[str, Any]:
     if parsed.kind == "hub":
         if parsed.source.count("/") != 1:
             raise ConfigError(
-                f"encoder {parsed.text!r}: repository {parsed.source!r}, org/name wanted; "
-                "mend the request"
+                f"encoder {parsed.text!r}: a hub repository is named ORG/NAME, and "
+                f"{parsed.source!r} is not; write hf-hub:ORG/NAME"
             )
         architecture = parsed.keys.get("arch", f"hf-hub:{parsed.source}")
         return {
@@ -100,8 +100,8 @@ def _file_values(parsed: EncoderRequest, slug: str) -> dict[str, Any]:
     architecture = parsed.keys.get("arch")
     if architecture is None:
         raise ConfigError(
-            f"encoder {parsed.text!r}: a file without an architecture, one wanted; "
-            "add ?arch=<timm name>"
+            f"encoder {parsed.text!r}: a file of weights does not say which network they belong "
+            "to; add ?arch=<timm name>"
         )
     _check_timm_name(parsed.text, architecture, {})
     return {
@@ -126,15 +126,15 @@ def _own_values(parsed: EncoderRequest) -> dict[str, Any]:
             values[key] = keys[key].replace(" ", "+")  # a + in a URL may have become a blank
     if parsed.kind == "random" and "file" in keys:
         raise ConfigError(
-            f"encoder {parsed.text!r}: random weights and a file, one wanted; drop random:"
+            f"encoder {parsed.text!r}: random: and file= contradict each other; leave one out"
         )
     if parsed.kind != "file" and "file" in keys:
         values["file"] = keys["file"]
         values["source"] = "file"
     if "arch" in keys and parsed.kind in ("named", "random"):
         raise ConfigError(
-            f"encoder {parsed.text!r}: arch beside a name, none wanted; "
-            "it is for files and repositories"
+            f"encoder {parsed.text!r}: arch= is for files and repositories, and a name already "
+            "says which network it is; leave it out"
         )
     return values
 
@@ -149,8 +149,7 @@ def _check_timm_name(text: str, name: str, table: Table) -> None:
     else:
         remedy = f"ours: {', '.join(table) or 'none'}; timm.list_models() lists timm's"
     raise ConfigError(
-        f"encoder {text!r}: {name!r} is neither in a table nor in timm, a known name wanted; "
-        f"{remedy}"
+        f"encoder {text!r}: {name!r} is neither in an encoder table nor in timm; {remedy}"
     )
 
 
@@ -160,7 +159,8 @@ def _merge_tables(tables: Sequence[str]) -> Table:
         for name, spec in _read_table(Path(file).expanduser()).items():
             if name in merged:
                 raise ConfigError(
-                    f"{file}: encoder {name!r} is there already, a new name wanted; rename it"
+                    f"{file}: there is an encoder {name!r} already, built in or in another table; "
+                    "rename this one"
                 )
             merged[name] = spec
     return merged
@@ -177,12 +177,11 @@ def _read_table(path: Path) -> Table:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}), a TOML table of encoders wanted; "
-            "check --encoder-table"
+            f"{path}: the encoder table cannot be read ({error.strerror}); check --encoder-table"
         ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
-            f"{path}: {error}, a TOML table of encoders wanted; mend the file"
+            f"{path}: the encoder table is no valid TOML ({error}); correct the file"
         ) from None
     return {name: _read_entry(path, name, entry) for name, entry in entries.items()}
 
@@ -191,10 +190,15 @@ def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
     """One section; a relative `file` starts at the table's own folder."""
     origin = f"{path}: encoder {name!r}"
     if not isinstance(entry, dict):
-        raise ConfigError(f"{origin}: {entry!r}, a section [{name}] wanted; mend the file")
-    unwanted = sorted(_NOT_IN_TABLES & entry.keys())
-    if unwanted:
-        raise ConfigError(f"{origin}: key {unwanted[0]!r}, none such wanted in a table; drop it")
+        raise ConfigError(
+            f"{origin} is {entry!r}, and each encoder is a section of the file that begins with "
+            f"[{name}]"
+        )
+    refused = sorted(_NOT_IN_TABLES & entry.keys())
+    if refused:
+        raise ConfigError(
+            f"{origin}: the key {refused[0]!r} has no meaning in an encoder table; leave it out"
+        )
     values = entry | {"name": name, "request": name, "source": "timm"}
     if "file" in entry:
         check_suffix(name, str(entry["file"]))

@@ -13,7 +13,7 @@ from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.errors import ConfigError
 
 OWN_KEYS = frozenset({"seed", "px", "arch", "file", "name", "mean", "std", "pool", "interpolation"})
-"""Keys that histo_ray reads itself."""
+"""Keys that histo_ray interprets itself."""
 TIMM_KEYS = frozenset(
     {
         "act_layer", "class_token", "depth", "dynamic_img_pad", "dynamic_img_size", "embed_dim",
@@ -26,9 +26,9 @@ TIMM_KEYS = frozenset(
 UNNAMED_KEYS = frozenset({"file", "arch", "name"})
 """Keys that say where weights are, not what vectors they give: no part of a name."""
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-"""Of the files we read weights from."""
+"""Endings of the files that weights are read from."""
 _OTHER_SUFFIXES = (".ckpt", ".pkl", ".tar", ".npz", ".h5")
-"""Of files that may hold weights too; a source that ends so is a path, not a name."""
+"""Endings of other files that may hold weights; a source that ends so is a path, not a name."""
 
 Kind = Literal["named", "hub", "random", "file"]
 
@@ -54,24 +54,30 @@ def parse_request(text: str) -> EncoderRequest:
     for part in query.split("&") if query else []:
         key, equals, value = part.partition("=")
         if not equals or not value:
-            raise ConfigError(f"encoder {text!r}: {part!r}, key=value wanted; mend the request")
+            raise ConfigError(
+                f"encoder {text!r}: {part!r} is no key=value; after the ? stand key=value pairs, "
+                "joined by &"
+            )
         if key not in OWN_KEYS | TIMM_KEYS:
             near = suggest(key, OWN_KEYS | TIMM_KEYS)
-            raise ConfigError(f"encoder {text!r}: key {key!r}, one we know wanted; {near}")
+            raise ConfigError(f"encoder {text!r}: there is no key {key!r}; {near}")
         if key in keys:
-            raise ConfigError(f"encoder {text!r}: key {key!r} twice, once wanted; drop one")
+            raise ConfigError(f"encoder {text!r}: the key {key!r} is given twice; leave one out")
         keys[key] = value
     kind, name = _split_kind(source, "arch" in keys)
     if not name:
-        raise ConfigError(f"encoder {text!r}: no source, a name wanted; see `histo-ray doctor`")
+        raise ConfigError(
+            f"encoder {text!r}: the request names no encoder; `histo-ray encoders` lists what it "
+            "may begin with"
+        )
     if kind == "named" and source.lower().endswith(_OTHER_SUFFIXES):
         check_suffix(text, source)
     if "file" in keys:
         check_suffix(text, keys["file"])
     if "seed" in keys and kind != "random":
         raise ConfigError(
-            f"encoder {text!r}: a seed with real weights, none wanted; "
-            f"drop it, or ask for random:{name}"
+            f"encoder {text!r}: a seed is for random weights, and these are real ones; "
+            f"leave it out, or ask for random:{name}"
         )
     return EncoderRequest(text.strip(), kind, name, keys)
 
@@ -80,8 +86,9 @@ def check_suffix(text: str, path: str) -> None:
     """Raise ConfigError unless `path` names a file we read weights from."""
     if not path.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(
-            f"encoder {text!r}: file {path!r}, {', '.join(WEIGHTS_SUFFIXES)} wanted; convert it "
-            "once, with safetensors.torch.save_file(state_dict, 'w.safetensors')"
+            f"encoder {text!r}: weights are read from {', '.join(WEIGHTS_SUFFIXES)}, not from "
+            f"{path!r}; convert it once, with safetensors.torch.save_file(state_dict, "
+            "'w.safetensors')"
         )
 
 
@@ -95,7 +102,7 @@ def slugify(request: str) -> str:
         request: A request in full.
 
     Returns:
-        Of letters a-z, digits, `.`, `_` and `-`.
+        Letters a-z, digits, `.`, `_` and `-`.
     """
     parsed = parse_request(request)
     if "name" in parsed.keys:
@@ -127,7 +134,7 @@ def parse_value(value: str) -> Any:
 
 
 def suggest(found: str, known: Iterable[str]) -> str:
-    """Half a sentence that names what is nearest to `found`."""
+    """Suggest what `found` may have meant, else list what is known; half a sentence."""
     near = difflib.get_close_matches(found, sorted(known), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known))}"
 

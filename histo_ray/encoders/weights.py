@@ -87,7 +87,7 @@ def fit_weights(
     misshapen = _misshapen(wanted, fitted, weights)
     problems = [
         *_list("missing", {k for k in wanted.keys() - fitted.keys() if not _counts(k)}),
-        *_list("without a place in the network", fitted.keys() - wanted.keys()),
+        *_list("not in the network", fitted.keys() - wanted.keys()),
         *_list("of another shape", misshapen),
     ]
     if problems:

@@ -158,6 +158,7 @@ def _describe_encoder(job: Job, name: str) -> EncoderSpec:
             "published_name": None,
             "weights_sha256": None,
             "gated": False,
+            "resize_px": None,  # it was trained on whole tiles
             "stain": "macenko" if job.recipe.macenko else spec.stain,
             "about": f"{spec.name}, fine-tuned",
         }

@@ -159,8 +159,13 @@ def check_encoder(root: Place, facts: EncoderFacts) -> None:
             continue
         key = min(keys)
         place = root.child(partition_path(key, keys[key]))
-        known = describe_weights(FORMATS[keys[key]].read_receipt(place).encoder)
+        receipt = FORMATS[keys[key]].read_receipt(place)
+        known = describe_weights(receipt.encoder)
         now = describe_weights(facts)
+        if receipt.tiling.settings.get("tile_px") != facts.input_px:  # such tiles are never cut
+            known["resize_px"], now["resize_px"] = (
+                str(about.resize_px) for about in (receipt.encoder, facts)
+            )
         other = [
             f"{what} {known[what]}, now {now[what]}" for what in now if now[what] != known[what]
         ]

@@ -41,6 +41,9 @@ SHARD_BLOCKS = 8
 FILES_KEY = "histo_ray_files"
 NAMES_KEY = "names"
 """Attribute of a column of text: what its integers stand for."""
+DIMENSIONS = ("tile", "feature")
+"""Names of the axes of vectors, for xarray."""
+COLUMN_DIMENSIONS = DIMENSIONS[:1]
 COLUMNS = {"tile_id": "int32", "x": "int32", "y": "int32", "tissue": "float32", "focus": "float32"}
 
 
@@ -142,6 +145,7 @@ def _create_vectors(group: Any, shape: Shape, first_rows: int) -> Any:
         chunks=(block, shape.dim),
         shards=(shard, shape.dim),
         dtype=shape.dtype,
+        dimension_names=DIMENSIONS,
         compressors=None,
         config={"write_empty_chunks": True},  # else rows of -0.0 or 0.0 would not be stored
     )
@@ -155,6 +159,7 @@ def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> Non
         chunks=(size,),
         shards=(size,),
         dtype=COLUMNS.get(name, "int32"),
+        dimension_names=COLUMN_DIMENSIONS,
         compressors=None,
         config={"write_empty_chunks": True},
     )

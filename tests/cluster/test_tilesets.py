@@ -182,7 +182,7 @@ def test_sets_that_do_not_go_together_are_refused(make: Make, table: Path, tmp_p
         extract_tilesets(config, [small, small])
     with pytest.raises(ConfigError, match="none, wanted at least one"):
         extract_tilesets(config, [])
-    with pytest.raises(ConfigError, match="tiles of tile_px 48, made for tile_px 256"):
+    with pytest.raises(ConfigError, match="for tiles of tile_px 256, not of tile_px 48"):
         extract_tilesets(make(tmp_path / "store", encoder=("uni",)), [small])
     assert not (tmp_path / "store").exists()
 

@@ -70,6 +70,35 @@ def test_a_broken_contract_is_refused_unless_allowed_and_then_recorded(
     assert check_contract(made_for, mpp, tile_px, allow=True) == broken
 
 
+@pytest.mark.parametrize(("mpp", "fits"), [(0.25, True), (2.01, True), (0.3, False), (4, False)])
+def test_a_contract_of_several_resolutions_is_kept_by_each(mpp: float, fits: bool) -> None:
+    made_for = spec(mpp=(0.25, 0.5, 1, 2), tile_px=(224, 256))
+    assert (check_contract(made_for, mpp, 256, allow=True) == "") == fits
+    if not fits:
+        nearest = {0.3: "0.25", 4: "2"}[mpp]
+        says = rf"for tiles of mpp 0\.25, 0\.5, 1 or 2, not of mpp {mpp}; ask for --mpp {nearest},"
+        with pytest.raises(ConfigError, match=says):
+            check_contract(made_for, mpp, 224, allow=False)
+
+
+def test_a_contract_of_several_sizes_names_the_nearest() -> None:
+    made_for = spec(tile_px=(224, 256))
+    with pytest.raises(ConfigError, match=r"tile_px 224 or 256, not .* 512; ask for --tile-px 256"):
+        check_contract(made_for, None, 512, allow=False)
+
+
+def test_tiles_are_not_resized_to_less_than_the_network_sees() -> None:
+    with pytest.raises(ValidationError, match="resize_px 200 is smaller than input_px 224"):
+        spec(input_px=224, resize_px=200)
+
+
+def test_fields_that_0_1_0_does_not_know_are_written_only_where_they_say_something() -> None:
+    assert "resize_px" not in spec().model_dump()
+    assert "pos_embed_resampled" not in spec(pos_embed_resampled="4x4 to 8x8").model_dump()
+    kept = EncoderSpec.model_validate_json(spec(input_px=224, resize_px=256).model_dump_json())
+    assert kept.resize_px == 256
+
+
 def test_the_refusal_says_which_flags_would_do() -> None:
     with pytest.raises(ConfigError, match=r"ask for --mpp 0\.5 --tile-px 256"):
         check_contract(spec(mpp=0.5, tile_px=256), 1.0, 224, allow=False)
@@ -96,7 +125,9 @@ def test_tiles_of_another_stain_are_refused_where_the_encoder_learned_from_norma
 ):
     made_for = spec(stain="macenko")
     assert check_contract(made_for, 0.5, 224, allow=False, stain="macenko") == ""
-    with pytest.raises(ConfigError, match=r"for tiles of stain macenko, not of stain none; ask for --stain m"):
+    with pytest.raises(
+        ConfigError, match=r"for tiles of stain macenko, not of stain none; ask for --stain m"
+    ):
         check_contract(made_for, 0.5, 224, allow=False)
     broken = check_contract(made_for, 0.5, 224, allow=True)
     assert broken == "stain none instead of macenko"

@@ -105,8 +105,8 @@ def test_a_user_who_went_offline_is_told_the_same(
 @pytest.mark.parametrize(
     ("status", "code", "says"),
     [
-        (403, "GatedRepo", r"no access to the weights in lab/net.*set HF_TOKEN"),
-        (401, "RepoNotFound", r"no access to the weights in lab/net.*check the name"),
+        (403, "GatedRepo", r"the hub gives no access to lab/net.*set HF_TOKEN"),
+        (401, "RepoNotFound", r"the hub gives no access to lab/net.*check the name"),
         (401, "", r"lab/net"),
         (
             404,

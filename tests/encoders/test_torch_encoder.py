@@ -13,7 +13,7 @@ from PIL import Image
 
 from histo_ray.encoders.base import encode_fixed
 from histo_ray.encoders.network import create_network
-from histo_ray.encoders.network_ends import pool_features
+from histo_ray.encoders.network_ends import fit_tiles, pool_features
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import ConfigError
@@ -130,6 +130,25 @@ def test_tiles_of_another_size_are_resized_as_pillow_does(
     assert cosine(vectors, expected).min() > 0.999
 
 
+def test_the_centre_is_cut_as_torchvision_does(tiles: MakeTiles) -> None:
+    transforms = pytest.importorskip("torchvision.transforms.functional")
+    spec = resolve(CONV).model_copy(update={"input_px": 64, "resize_px": 75})
+    given = torch.from_numpy(tiles(2, 75)).permute(0, 3, 1, 2).float()
+    assert torch.equal(fit_tiles(given, spec), transforms.center_crop(given, [64, 64]))
+    larger = torch.from_numpy(tiles(2, 150)).permute(0, 3, 1, 2).float()
+    resized = transforms.resize(larger, [75, 75], transforms.InterpolationMode.BICUBIC)
+    expected = transforms.center_crop(resized, [64, 64]).clamp(0, 255)
+    torch.testing.assert_close(fit_tiles(larger, spec), expected)
+    native = given[..., :64, :64]
+    assert fit_tiles(native, spec) is native
+
+
+def test_gigapath_sees_the_centre_of_a_tile_of_256_px(tiles: MakeTiles) -> None:
+    spec = resolve("prov-gigapath")
+    given = torch.from_numpy(tiles(2, 256)).permute(0, 3, 1, 2).float()
+    assert torch.equal(fit_tiles(given, spec), given[..., 16:240, 16:240])
+
+
 def test_tokens_are_pooled_without_registers() -> None:
     features = torch.arange(2 * 7 * 3, dtype=torch.float32).reshape(2, 7, 3) ** 2
     cls, patches = features[:, 0], features[:, 5:]
@@ -160,7 +179,7 @@ def test_class_token_beside_the_mean_doubles_the_vector(load: Load, tiles: MakeT
 @pytest.mark.parametrize(
     ("request_text", "says"),
     [
-        ("random:vit_tiny_patch16_224?px=112", r"does not run on 112 px.*img_size=112"),
+        ("random:vit_tiny_patch16_224?px=112", r"does not run on tiles of 112 px.*img_size=112"),
         ("random:resnet10t?px=64&pool=token", r"no class token"),
         ("random:resnet10t?px=64&reg_tokens=4", r"timm cannot build resnet10t.*reg_tokens"),
         ("random:resnet18.nosuchtag", r"Invalid pretrained tag.*list_pretrained"),
@@ -174,13 +193,15 @@ def test_what_a_network_cannot_do_is_said_in_one_line(request_text: str, says: s
 
 def test_a_dim_that_does_not_hold_is_refused() -> None:
     spec = resolve(CONV).model_copy(update={"dim": 100})
-    with pytest.raises(ConfigError, match=r"vectors of shape \(512,\), \(100,\) wanted"):
+    with pytest.raises(ConfigError, match=r"vectors have 512 numbers, .* says 100"):
         load_encoder(spec, device="cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no GPU is visible.*--device cpu"):
+    with pytest.raises(
+        ConfigError, match=r"asks for a GPU, and torch sees none here.*--device cpu"
+    ):
         load_encoder(resolve(CONV), device="cuda")
 
 

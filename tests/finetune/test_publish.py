@@ -117,7 +117,7 @@ def test_an_extraction_finds_it_by_name_and_so_does_the_list(
     assert spec.published == store
     assert [entry.name for entry in list_encoders(store=store)][-1] == "tuned"
     assert list_published(str(tmp_path / "nothing")) == []
-    with pytest.raises(ConfigError, match="neither in a table nor in timm"):
+    with pytest.raises(ConfigError, match="neither in an encoder table nor in timm"):
         resolve("tuned", store=str(tmp_path / "nothing"))
     renamed = resolve("tuned?px=64", store=store)
     assert (renamed.name, renamed.input_px) == ("tuned-px64", 64)
@@ -145,7 +145,7 @@ def test_weights_that_are_not_those_of_the_card_are_refused(
     with pytest.raises(ConfigError, match=r"'tuned': model.safetensors is not the file"):
         load_encoder(resolve("tuned", store=store), device="cpu")
     path.unlink()
-    with pytest.raises(ConfigError, match=r"'tuned': not in .*models"):
+    with pytest.raises(ConfigError, match=r"'tuned': .*models holds no published encoder"):
         load_encoder(resolve("tuned", store=store), device="cpu")
 
 

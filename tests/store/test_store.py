@@ -234,6 +234,25 @@ def test_a_name_is_bound_to_its_weights(filled: Store, make_facts: MakeFacts) ->
         filled.check_encoder(make_facts(input_px=256).encoder)
 
 
+def test_tiles_that_are_cut_are_not_mixed_with_tiles_that_were_squeezed(
+    store: Store, make_facts: MakeFacts, make_rows: MakeRows
+) -> None:
+    """An encoder may be given `resize_px` after tiles were stored without."""
+
+    def facts_of(encoder: str, tile_px: int) -> Any:
+        facts = make_facts("S1", encoder)
+        tiling = facts.tiling.model_copy(update={"settings": {"tile_px": tile_px}})
+        return dataclasses.replace(facts, tiling=tiling)
+
+    for encoder, tile_px in {"whole": 224, "squeezed": 256}.items():
+        facts = facts_of(encoder, tile_px)
+        store.commit(facts.key, facts, make_rows(9))
+    now = make_facts().encoder.model_copy(update={"resize_px": 256})
+    store.check_encoder(now.model_copy(update={"name": "whole"}))  # never resized, so never cut
+    with pytest.raises(StoreError, match=r"squeezed: .*resize_px None, now 256.*name="):
+        store.check_encoder(now.model_copy(update={"name": "squeezed"}))
+
+
 def test_a_matrix_of_mixed_weights_is_refused(
     filled: Store, make_facts: MakeFacts, make_rows: MakeRows
 ) -> None:
