@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
-from histo_ray.errors import SlideError
+from histo_ray.errors import SlideError, StoreError
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.store import Store
 from histo_ray.tiles.masks import digest_given_mask
@@ -80,12 +80,15 @@ def plan_agenda(
     known = {key.slide_id for key in keys} if open_files else set()
     marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
     stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
-    for key, receipt in store.each_receipt(keys) if store else ():
+    damaged: dict[PartitionKey, StoreError] = {}
+    for key, receipt in store.each_receipt(keys, damaged.__setitem__) if store else ():
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
         now = marks.get(key.slide_id, as_stored)
         change = describe_change(receipt, by_id[key.slide_id], *now)
         otherwise = other_precision(receipt, config)
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
+    for key, error in damaged.items():  # one that cannot be read does not stop the others
+        stored[key] = _Stored(f"damaged ({error})", 0, "", "")
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
     for slide in slides:

@@ -15,6 +15,7 @@ from histo_ray.encoders.base import NAME_PATTERN, EncoderSpec
 from histo_ray.errors import ConfigError
 from histo_ray.storage import is_local, locate
 from histo_ray.storage.files import open_file
+from histo_ray.storage.seal import check_bytes, strip_marks
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,8 @@ MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Of the head's weights, which lie in the same file as the network's."""
-CARD_VERSION = 1
+CARD_VERSION = 2
+"""2: the card ends with the digest of its own bytes; version 0.1.0 refuses such a card by name."""
 
 
 class Base(Settings):
@@ -139,7 +141,12 @@ def read_card(store: str, name: str) -> ModelCard | None:
         raise ConfigError(
             f"{origin}: format version {version}, at most {CARD_VERSION} wanted; upgrade histo-ray"
         )
-    card = parse_settings(ModelCard, values, origin)
+    if check_bytes(data) == "damaged":
+        raise ConfigError(
+            f"{origin} is damaged: its bytes are not those that were written; restore it from a "
+            "copy, or fine-tune again under another name"
+        )
+    card = parse_settings(ModelCard, strip_marks(values), origin)
     if card.name != name:
         raise ConfigError(
             f"{origin}: the card of {card.name!r}, that of {name!r} wanted; rename the folder back"
