@@ -25,7 +25,8 @@ CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Of the head's weights, which lie in the same file as the network's."""
 CARD_VERSION = 2
-"""2: the card ends with the digest of its own bytes; version 0.1.0 refuses such a card by name."""
+SEALED_VERSION = 2
+"""From this version on a card ends with the digest of its own bytes."""
 
 
 class Base(Settings):
@@ -141,7 +142,7 @@ def read_card(store: str, name: str) -> ModelCard | None:
         raise ConfigError(
             f"{origin}: format version {version}, at most {CARD_VERSION} wanted; upgrade histo-ray"
         )
-    if check_bytes(data) == "damaged":
+    if check_bytes(data) != ("unsealed" if version < SEALED_VERSION else "sealed"):
         raise ConfigError(
             f"{origin} is damaged: its bytes are not those that were written; restore it from a "
             "copy, or fine-tune again under another name"

@@ -47,11 +47,11 @@ def find_head_card(root: Place, name: str) -> HeadCard | None:
     try:
         data = place.read_bytes()
         said = json.loads(data)
-        if check_bytes(data) == "damaged":
+        if check_bytes(data) != ("unsealed" if said.get("format_version") == 1 else "sealed"):
             raise ValueError("its bytes are not those that were written")
         classes = tuple(str(label) for label in said["classes"])
         return HeadCard(name, classes, str(said["weights_sha256"]), str(said["file_sha256"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{place.path}: damaged ({type(error).__name__}: {error}), wanted the card of a "
             "published encoder; publish under another name"

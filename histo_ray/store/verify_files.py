@@ -86,8 +86,11 @@ def _check_file(root: Place, path: str) -> tuple[State | None, list[str]]:
                 return state, []
             file.seek(0)
             said = json.loads(bytes(file.read()))
-        problems = _check_weights(root, path, said) if path.startswith(CARDS) else []
-        return state, problems
+        if not path.startswith(CARDS):
+            return state, []
+        if state == "unsealed" and isinstance(said, dict) and said.get("format_version") != 1:
+            return state, [f"{path}: its digest was taken out, so it was changed"]
+        return state, _check_weights(root, path, said)
     except UnreachableError:
         raise
     except FileNotFoundError:  # written anew, or gone with its folder, since it was listed
