@@ -1,5 +1,24 @@
 """Text of files and stores on its way to a terminal, which obeys control characters."""
 
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""What makes a spreadsheet take a cell of text for a formula."""
+
+
+def csv_cell(text: str) -> str:
+    """Text as a cell of a CSV: control characters spelled out, and no formula. Pure.
+
+    A spreadsheet shows the apostrophe put before `=`, `+`, `-` or `@` or hides it, but does not
+    calculate. Text that is a number stays as it is.
+    """
+    plain = printable(text)
+    if not plain.startswith(FORMULA_STARTS):
+        return plain
+    try:
+        float(plain)
+    except ValueError:
+        return f"'{plain}"
+    return plain
+
 
 def one_line(text: str) -> str:
     """`text` without line breaks, control characters spelled out. Pure."""

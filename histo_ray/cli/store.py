@@ -3,9 +3,15 @@
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING, Any
 
-from histo_ray.cli.printable import one_line, printable
+from histo_ray.cli.printable import csv_cell, one_line, printable
 from histo_ray.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from histo_ray.types import PartitionKey
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,20 +35,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("store", help="folder or URI of the store")
         sub.add_argument("--json", action="store_true", help="print as JSON")
     sql.add_argument("query", help="SQL")
-    sql.add_argument("--csv", action="store_true", help="print all rows as CSV, not the first few")
+    sql.add_argument(
+        "--csv",
+        action="store_true",
+        help="print all rows as CSV, not the first few; control characters in texts are spelled "
+        "out, and an apostrophe stands before a text that a spreadsheet would calculate",
+    )
 
 
 def run_ls(args: argparse.Namespace) -> int:
-    """Print what is in the store."""
+    """Print what is in the store; 1 if a partition is damaged, which is then named and left out."""
     from histo_ray.store.store import open_store
 
     store = open_store(args.store)
+    damaged: list[StoreError] = []
+
+    def note(key: "PartitionKey", error: StoreError) -> None:
+        damaged.append(error)
+
     if args.slides:
-        slides = store.slides()
+        slides = store.slides(on_damaged=note)
     else:
         groups = ["encoder", "dim", "precision", "tile_px", "tile_mpp", "tiling", "format"]
         slides = (
-            store.slides([*groups, "slide_id", "patient_id", "n_tiles"])
+            store.slides([*groups, "slide_id", "patient_id", "n_tiles"], on_damaged=note)
             .groupby(groups, as_index=False, dropna=False)
             .agg(
                 slides=("slide_id", "nunique"),
@@ -58,21 +74,30 @@ def run_ls(args: argparse.Namespace) -> int:
         slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
         text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
         print(printable(text))
-    return 0
+    for error in damaged:
+        print(f"left out: {one_line(str(error))}", file=sys.stderr)
+    return 1 if damaged else 0
 
 
 def run_verify(args: argparse.Namespace) -> int:
     """Check every partition; 1 if something is wrong."""
     from histo_ray.store.store import open_store
 
-    checked, problems = open_store(args.store).verify()
+    found = open_store(args.store).inspect()
+    problems = found.problems
     if args.json:
-        print(json.dumps({"partitions": checked, "problems": problems}, indent=2))
+        print(json.dumps(found._asdict(), indent=2))
     else:
         for problem in problems:
             print(one_line(problem))
-        print(f"{checked} partitions checked, {len(problems)} problems")
-        if problems:
+        print(f"{found.partitions} partitions checked, {len(problems)} problems")
+        print(f"{found.files} other files checked: run tables, evaluations, models, store.json")
+        if found.unsealed:
+            print(
+                f"{found.unsealed} of them hold no digest of themselves, as histo-ray 0.1.0 wrote "
+                "them: they can be read, but a changed value in them would not be noticed"
+            )
+        if any(problem.startswith("embeddings/") for problem in problems):
             print("delete a damaged partition, and the same extract command makes it again")
     return 1 if problems else 0
 
@@ -84,28 +109,46 @@ def run_sql(args: argparse.Namespace) -> int:
     from histo_ray.store.store import open_store
 
     if not args.query.strip():
-        raise ConfigError("store sql: an empty query, SQL wanted")
+        raise ConfigError("store sql: the query is empty; give one, as 'from slides'")
     try:
         result = open_store(args.store).sql(args.query)
         if args.json:
             print(result.df().to_json(orient="records", indent=2))
         elif args.csv:
-            result.df().to_csv(sys.stdout, index=False)
+            as_csv_cells(result.df()).to_csv(sys.stdout, index=False)
         else:
-            print(result)
+            print(printable(str(result)))
     except duckdb.Error as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"store sql: {text}") from None
+        raise ConfigError(f"store sql: {one_line(' '.join(str(error).split()))}") from None
     return 0
+
+
+def as_csv_cells(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """A table whose texts, its header's too, may be printed or opened in a spreadsheet."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, str):
+            return csv_cell(value)
+        return printable(str(value)) if isinstance(value, bytes | list | dict) else value
+
+    safe = frame.copy()
+    for at, kind in enumerate(frame.dtypes):
+        if getattr(kind, "kind", "O") == "O":  # not of plain numbers, truths or times
+            safe.isetitem(at, frame.iloc[:, at].astype(object).map(cell, na_action="ignore"))
+    return safe.set_axis([csv_cell(str(name)) for name in frame.columns], axis=1)
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Convert every partition."""
+    """Convert every partition; 1 if some could not be and stayed as they were."""
     from histo_ray.store.store import open_store
 
-    done = open_store(args.store).export(to=args.to)
-    print(f"{done} partitions are now {args.to}")
-    return 0
+    done = open_store(args.store).convert(to=args.to)
+    for problem in done.problems:
+        print(f"not converted: {one_line(problem)}", file=sys.stderr)
+    print(f"{done.written} partitions are now {args.to}")
+    if done.dropped:
+        print(f"{done.dropped} were there in both forms alike, and now are {args.to} only")
+    return 1 if done.problems else 0
 
 
 def run_gc(args: argparse.Namespace) -> int:
@@ -113,12 +156,12 @@ def run_gc(args: argparse.Namespace) -> int:
     from histo_ray.store.store import open_store
 
     if args.older_than_h < 0:
-        raise StoreError(f"--older-than-h {args.older_than_h:g}: wanted 0 or more")
+        raise ConfigError(f"--older-than-h {args.older_than_h:g}: hours cannot be negative")
     removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
     if args.json:
         print(json.dumps(removed, indent=2))
         return 0
     for path in removed:
-        print(path)
+        print(one_line(path))
     print(f"{len(removed)} leftovers {'would be ' if args.dry_run else ''}removed")
     return 0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from histo_ray.cluster.work import SlideWork, row_of
 from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
-from histo_ray.errors import SlideError
+from histo_ray.errors import SlideError, StoreError
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.stated import correct_receipt
 from histo_ray.store.store import Store
@@ -86,7 +86,8 @@ def plan_agenda(
     stated = store.stated() if store else {}
     moved: dict[str, tuple[str, str]] = {}
     stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
-    for key, receipt in store.each_receipt(keys) if store else ():
+    damaged: dict[PartitionKey, StoreError] = {}
+    for key, receipt in store.each_receipt(keys, damaged.__setitem__) if store else ():
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
         now = marks.get(key.slide_id, as_stored)
         change = describe_change(receipt, by_id[key.slide_id], *now)
@@ -95,6 +96,8 @@ def plan_agenda(
         if before != by_id[key.slide_id].patient_id:
             moved[key.slide_id] = before, by_id[key.slide_id].patient_id
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
+    for key, error in damaged.items():  # one that cannot be read does not stop the others
+        stored[key] = _Stored(f"damaged ({error})", 0, "", "")
     todo: list[SlideWork] = []
     rows: list[RunRow] = []
     for slide in slides:

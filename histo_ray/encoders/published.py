@@ -15,6 +15,7 @@ from histo_ray.encoders.base import NAME_PATTERN, EncoderSpec
 from histo_ray.errors import ConfigError
 from histo_ray.storage import is_local, locate
 from histo_ray.storage.files import open_file
+from histo_ray.storage.seal import check_bytes, strip_marks
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,9 @@ MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Begins the names of the head's weights, which lie in the same file as the network's."""
-CARD_VERSION = 1
+CARD_VERSION = 2
+SEALED_VERSION = 2
+"""From this version on a card ends with the digest of its own bytes."""
 
 
 class Base(Settings):
@@ -142,7 +145,12 @@ def read_card(store: str, name: str) -> ModelCard | None:
             f"{origin} has the format version {version}, and this histo-ray reads versions up to "
             f"{CARD_VERSION}; upgrade histo-ray"
         )
-    card = parse_settings(ModelCard, values, origin)
+    if check_bytes(data) != ("unsealed" if version < SEALED_VERSION else "sealed"):
+        raise ConfigError(
+            f"{origin} is damaged: its bytes are not those that were written; restore it from a "
+            "copy, or fine-tune again under another name"
+        )
+    card = parse_settings(ModelCard, strip_marks(values), origin)
     if card.name != name:
         raise ConfigError(
             f"{origin} is the card of {card.name!r}, not of {name!r}; rename the folder back"

@@ -33,6 +33,7 @@ from histo_ray.finetune.job import Job
 from histo_ray.finetune.judge import Scores
 from histo_ray.finetune.loop import Outcome
 from histo_ray.finetune.tiles import Part
+from histo_ray.storage.seal import seal_json
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.publish import publish, stage, write_bytes
 
@@ -105,7 +106,7 @@ def publish_model(
         device=device,
         versions=library_versions(),
     )  # fmt: skip
-    text = card.model_dump_json(indent=2).encode()
+    text = seal_json(card.model_dump(mode="json"), indent=2)
     files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
     if not _write(place_at(store), f"{MODELS}/{name}", files):
         there = check_name(store, name, card.fingerprint)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.storage.seal import seal_json
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -190,7 +191,7 @@ def _create_marker(root: Place) -> None:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "library_version": __version__,
     }
-    write_bytes(root, MARKER, json.dumps(text, indent=2).encode() + b"\n", replace=False)
+    write_bytes(root, MARKER, seal_json(text, indent=2), replace=False)
 
 
 def _values(place: Place, prefix: str, wanted: str | None) -> list[str]:

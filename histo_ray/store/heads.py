@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histo_ray.errors import StoreError
+from histo_ray.storage.seal import check_bytes
 from histo_ray.store.catalog import name_some
 from histo_ray.store.layout import check_slug
 from histo_ray.store.place import Place
@@ -44,10 +45,13 @@ def find_head_card(root: Place, name: str) -> HeadCard | None:
     if not place.kind():
         return None
     try:
-        said = json.loads(place.read_bytes())
+        data = place.read_bytes()
+        said = json.loads(data)
+        if check_bytes(data) != ("unsealed" if said.get("format_version") == 1 else "sealed"):
+            raise ValueError("its bytes are not those that were written")
         classes = tuple(str(label) for label in said["classes"])
         return HeadCard(name, classes, str(said["weights_sha256"]), str(said["file_sha256"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{place.path}: damaged ({type(error).__name__}: {error}), wanted the card of a "
             "published encoder; publish under another name"

@@ -19,7 +19,17 @@ EMBEDDINGS = "embeddings"
 RUNS = "runs"
 CACHE = "cache"
 STAGING = ".staging"
-ROOMS = (EMBEDDINGS, RUNS, CACHE, STAGING, "models", "labels", "evaluations")
+ROOMS = (
+    EMBEDDINGS,
+    RUNS,
+    CACHE,
+    STAGING,
+    "models",
+    "predictors",
+    "predictions",
+    "labels",
+    "evaluations",
+)
 """Folders a store may hold at its top."""
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names, optional_names
+from histo_ray.storage.seal import BLANK, SEAL_KEY, TAIL_BYTES, check_stream, find_seal
 from histo_ray.store.footer import GUESS_BYTES, find_receipt_text, footer_bytes
 from histo_ray.store.layout import Form
 from histo_ray.store.pages import LAYOUT, LAYOUT_KEY, Chunk, is_single_page, locate_chunks
@@ -32,7 +33,6 @@ from histo_ray.store.partition import (
 )
 from histo_ray.store.place import Place, Span, byte_view, read_spans
 from histo_ray.store.receipts import parse_receipt
-from histo_ray.store.seal import BLANK, SEAL_KEY, find_seal
 from histo_ray.types import Floats, Receipt, TileRows
 
 UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
@@ -97,6 +97,8 @@ class ParquetFormat:
                 vectors = None if chunks is None else _read_straight(place, source, chunks)
                 if vectors is None:
                     vectors = _decode(source, source.read(columns=[VECTOR]))
+            if len(vectors) != len(axes):
+                raise ValueError(f"{len(vectors)} vectors for {len(axes)} tiles")
         except UNREADABLE as error:
             raise unreadable(place.path, error) from None
         coords = np.stack([axes["x"].to_numpy(), axes["y"].to_numpy()], axis=1)
@@ -225,7 +227,7 @@ def _make_table(rows: TileRows, schema: pa.Schema, slide_id: str, first: int) ->
 def _seal_file(path: Path, digest: str) -> None:
     """Put the digest of the file, as it is with a blank seal, where the blank is."""
     with path.open("r+b") as file:
-        start = _tail_start(file.seek(0, io.SEEK_END), file)
+        start = max(0, file.seek(0, io.SEEK_END) - TAIL_BYTES)
         file.seek(start)
         found = find_seal(file.read())
         if found is None or found[1] != BLANK:
@@ -234,35 +236,12 @@ def _seal_file(path: Path, digest: str) -> None:
         file.write(digest.encode())
 
 
-def _tail_start(size: int, file: Any) -> int:
-    """Where a Parquet file's footer begins; the start of the file if its end makes no sense."""
-    if size < 12:
-        return 0
-    file.seek(size - 8)
-    footer = int.from_bytes(file.read(4), "little")
-    return max(0, size - 8 - footer)
-
-
 def _check_seal(place: Place) -> list[str]:
     with place.open() as file:
-        size = file.size()
-        start = _tail_start(size, file)
-        digest = hashlib.sha256()
-        file.seek(0)
-        left = start
-        while left:
-            block = file.read(min(left, 8 << 20))
-            if not block:
-                return ["truncated while it was read"]
-            digest.update(block)
-            left -= len(block)
-        tail = bytes(file.read(size - start))
-    found = find_seal(tail)
-    if found is None:
-        return ["no seal: written or changed by something else, or truncated"]
-    at, said = found
-    digest.update(tail[:at] + BLANK.encode() + tail[at + len(BLANK) :])
-    return [] if digest.hexdigest() == said else ["bytes differ from those that were written"]
+        state = check_stream(file)
+    if state == "unsealed":
+        return ["no digest of itself: written or changed by something else, or truncated"]
+    return [] if state == "sealed" else ["bytes differ from those that were written"]
 
 
 def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[str]:
@@ -285,6 +264,8 @@ def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[st
 
 def _vector_kind(source: pq.ParquetFile) -> tuple[int, np.dtype[Any]]:
     kind = source.schema_arrow.field(VECTOR).type
+    if not pa.types.is_fixed_size_list(kind):
+        raise ValueError(f"column {VECTOR} is {kind}, not a list of fixed size")
     return int(kind.list_size), np.dtype(kind.value_type.to_pandas_dtype())
 
 

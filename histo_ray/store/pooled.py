@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from histo_ray._version import __version__
 from histo_ray.config import digest
 from histo_ray.storage.native import native
+from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.halves import Float32s
 from histo_ray.store.layout import CACHE
 from histo_ray.store.partition import RECEIPT_KEY
@@ -111,10 +112,12 @@ def write_pooled(
     receipt = table.receipt.model_copy(update={"created_at": now})
     content = pa.table(columns).replace_schema_metadata({RECEIPT_KEY: receipt.model_dump_json()})
     sink = io.BytesIO()
-    pq.write_table(
-        content, sink, compression="zstd", write_page_checksum=True, use_dictionary=False
-    )
-    write_bytes(root, table.receipt.facts.path(), sink.getvalue())
+    with pq.ParquetWriter(
+        sink, content.schema, compression="zstd", write_page_checksum=True, use_dictionary=False
+    ) as writer:
+        writer.write_table(content)
+        writer.add_key_value_metadata(MARKS)
+    write_bytes(root, table.receipt.facts.path(), seal_bytes(sink.getvalue()))
 
 
 def read_pooled(root: Place, facts: PoolFacts, names: Iterable[str]) -> PooledTable | None:
@@ -126,7 +129,10 @@ def read_pooled(root: Place, facts: PoolFacts, names: Iterable[str]) -> PooledTa
     if not place.kind():
         return None
     try:
-        content = pq.read_table(native(place.read_bytes()), page_checksum_verification=True)
+        data = place.read_bytes()
+        if check_bytes(data) == "damaged":
+            return None
+        content = pq.read_table(native(data), page_checksum_verification=True)
         receipt = PoolReceipt.model_validate_json(content.schema.metadata[RECEIPT_KEY.encode()])
         there = content["name"].to_pylist()
         flat = content["vector"].combine_chunks().flatten().to_numpy()

@@ -8,7 +8,7 @@ read; where the table is missing, damaged or older, the files are read. Decision
 import io
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import NamedTuple
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from histo_ray.config import digest
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
+from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
 from histo_ray.store.parquet import UNREADABLE
@@ -41,7 +42,6 @@ from histo_ray.store.receipt_table import (
     to_listed,
 )
 from histo_ray.store.receipts import ReceiptParser
-from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.types import PartitionKey, Receipt
 
 VERSION = "2"
@@ -58,6 +58,9 @@ AT_ONCE = 64 * A_TASK
 
 _VERSION_KEY, _FOLDER_KEY = b"histo_ray_catalogue", b"histo_ray_folder"
 _log = logging.getLogger(__name__)
+
+Problems = dict[PartitionKey, StoreError]
+"""Why some partitions have no receipt."""
 
 Read = tuple[Listed, str, bytes | StoreError]
 """A file, its path, and its receipt's text or why there is none."""
@@ -87,6 +90,10 @@ class Folder(NamedTuple):
         return PartitionKey(self.encoder, self.tiling, name)
 
 
+Damaged = Callable[[PartitionKey, StoreError], None]
+"""Told of a partition whose receipt cannot be read, which is then left out."""
+
+
 def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Receipt]:
     """The receipts of some partitions, by key in sorted order.
 
@@ -97,7 +104,11 @@ def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Rec
 
 
 def each_receipt(
-    root: Place, partitions: Partitions | None = None, *, keep: bool = True
+    root: Place,
+    partitions: Partitions | None = None,
+    *,
+    keep: bool = True,
+    on_damaged: Damaged | None = None,
 ) -> Iterator[tuple[PartitionKey, Receipt]]:
     """The receipts of some partitions, in the order of keys; arguments as `read_rows`.
 
@@ -105,7 +116,7 @@ def each_receipt(
         StoreError: One is not there, or not readable; before the first is given.
     """
     columns = ["encoder", "tiling", NAME, TEXT]
-    return parse_table(read_rows(root, partitions, columns, keep=keep))
+    return parse_table(read_rows(root, partitions, columns, keep=keep, on_damaged=on_damaged))
 
 
 def read_rows(
@@ -114,6 +125,7 @@ def read_rows(
     columns: Sequence[str] = SLIDES,
     *,
     keep: bool = True,
+    on_damaged: Damaged | None = None,
 ) -> pa.Table:
     """What the receipts of some partitions say, by key in sorted order.
 
@@ -122,9 +134,10 @@ def read_rows(
         partitions: Which; None: all.
         columns: Of the receipts' table; by default those of `schemas/slides.json`.
         keep: Whether the catalogue may be written where many files had to be read.
+        on_damaged: Told of each that is not there or not readable, which is left out.
 
     Raises:
-        StoreError: One is not there, or not readable.
+        StoreError: One is not there, or not readable, and there is no `on_damaged`.
     """
     folders: dict[tuple[str, str], dict[str, Form] | None] = {}
     if partitions is None:
@@ -134,23 +147,29 @@ def read_rows(
             names = folders.setdefault((key.encoder, key.tiling), {})
             if names is not None:
                 names[key.slide_id] = form
-    tables = [
-        _read_folder(Folder(root, *names, keep), wanted, columns)
-        for names, wanted in sorted(folders.items())
-    ]
+    tables = []
+    for names, wanted in sorted(folders.items()):
+        rows, problems = _read_folder(Folder(root, *names, keep), wanted, columns)
+        for key, problem in problems.items():
+            if on_damaged is None:
+                raise problem
+            on_damaged(key, problem)
+        tables.append(rows)
     return pa.concat_tables([_nothing(columns), *tables])
 
 
 def _read_folder(
     folder: Folder, wanted: dict[str, Form] | None, columns: Sequence[str]
-) -> pa.Table:
-    """Some columns for some partitions of a folder, or all, in order of their names."""
+) -> tuple[pa.Table, Problems]:
+    """Some columns for some partitions of a folder, or all, in order of their names.
+
+    Raises:
+        UnreachableError: The store does not answer.
+    """
     if wanted is not None and len(wanted) < LEAST:
         unseen = [Listed(name, wanted[name], NEVER) for name in sorted(wanted)]
-        fresh, problem = _read_files(folder, unseen)
-        if problem:
-            raise problem
-        return fresh.select(columns)
+        fresh, problems = _read_files(folder, unseen)
+        return fresh.select(columns), problems
     asked_ns = time.time_ns()
     listed = list_files(folder.root, folder.encoder, folder.tiling)  # before any file is read
     there = listed if wanted is None else _choose(listed, wanted)
@@ -161,15 +180,13 @@ def _read_folder(
     if wanted is not None:
         gone = sorted(wanted.keys() - set(there[NAME].to_pylist()))
         unread += [Listed(name, wanted[name], NEVER) for name in gone]
-    fresh, problem = _read_files(folder, unread)
+    fresh, problems = _read_files(folder, unread)
     settled = fresh.filter(pc.less(changed_ns(fresh), asked_ns - SETTLED_NS))
     if folder.keep and len(settled) >= LEAST:
         whole = _read_catalogue(folder, table_schema().names)
         _write_catalogue(folder, pa.concat_tables([split_listing(whole, listed)[0], settled]))
-    if problem:
-        raise problem
     rows = held if not len(fresh) else pa.concat_tables([held, fresh.select(kept)]).sort_by(NAME)
-    return rows.select(columns)
+    return rows.select(columns), problems
 
 
 def _choose(listed: pa.Table, wanted: dict[str, Form]) -> pa.Table:
@@ -178,11 +195,11 @@ def _choose(listed: pa.Table, wanted: dict[str, Form]) -> pa.Table:
     return listed.filter(pa.array([wanted.get(name) == form for name, form in pairs], pa.bool_()))
 
 
-def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, StoreError | None]:
-    """The table of some files, in their order, and what is wrong with the first that has none."""
+def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Problems]:
+    """The table of some files, in their order, and what is wrong with each that has none."""
     parser = ReceiptParser()
     tables: list[pa.Table] = []
-    problems: list[StoreError] = []
+    problems: Problems = {}
 
     def read(part: Sequence[Listed]) -> list[Read]:
         return [_read_text(folder, entry) for entry in part]
@@ -195,14 +212,16 @@ def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Sto
             for entry, path, text in chain.from_iterable(pool.map(read, parts)):
                 try:
                     if isinstance(text, UnreachableError):
-                        return tabulate([]), text  # and so would be the others
+                        raise text  # and so would be the others
                     if isinstance(text, StoreError):
                         raise text
                     rows.append((folder.key(entry.name), entry, parser.parse(text, path), text))
+                except UnreachableError:
+                    raise
                 except StoreError as error:
-                    problems.append(error)
+                    problems[folder.key(entry.name)] = error
             tables.append(tabulate(rows))
-    return pa.concat_tables([table_schema().empty_table(), *tables]), next(iter(problems), None)
+    return pa.concat_tables([table_schema().empty_table(), *tables]), problems
 
 
 def _read_text(folder: Folder, entry: Listed) -> Read:

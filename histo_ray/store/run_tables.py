@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
-from histo_ray.storage.native import native
+from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.place import THREADS, Place, place_at
@@ -44,9 +44,8 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
         if not name.endswith(_SUFFIX):
             continue
         try:
-            with root.child(f"{RUNS}/{name}").open() as file:
-                tables.append(_complete(pq.read_table(native(file))).to_pandas())
-        except (OSError, KeyError, pa.ArrowInvalid):
+            tables.append(_complete(_open_table(root, f"{RUNS}/{name}").read()).to_pandas())
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             problems.append(f"{RUNS}/{name}: cannot be read, so slides that it lost are not told")
     return tables, problems
 
@@ -60,8 +59,10 @@ def write_run_table(
     if record is not None:
         schema = schema.with_metadata(pack_record(record))
     sink = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), sink)
-    write_bytes(root, run_path(run_id), sink.getvalue())
+    with pq.ParquetWriter(sink, schema) as writer:
+        writer.write_table(pa.table(columns, schema=schema))
+        writer.add_key_value_metadata(MARKS)
+    write_bytes(root, run_path(run_id), seal_bytes(sink.getvalue()))
 
 
 class Runs(NamedTuple):
@@ -76,7 +77,7 @@ class Runs(NamedTuple):
 
 
 def list_runs(store: str, last: int) -> Runs:
-    """What the newest runs of a store say of themselves; reads the ends of their tables only.
+    """What the newest runs of a store say of themselves.
 
     Args:
         store: Local folder or URI of the store.
@@ -90,9 +91,8 @@ def list_runs(store: str, last: int) -> Runs:
 
     def read(name: str) -> RunRecord | str:
         try:
-            with root.child(run_path(name)).open() as file:
-                return _read_record(name, pq.ParquetFile(file))
-        except (OSError, KeyError, ValueError) as error:
+            return _read_record(name, _open_table(root, run_path(name)))
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             return f"{run_path(name)}: cannot be read ({_first_line(error)})"
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -123,10 +123,9 @@ def read_run(store: str, run_id: str) -> "tuple[RunRecord, pd.DataFrame]":
         )
     (name,) = fitting
     try:
-        with root.child(run_path(name)).open() as file:
-            parquet = pq.ParquetFile(file)
-            return _read_record(name, parquet), _complete(parquet.read()).to_pandas()
-    except (OSError, KeyError, ValueError) as error:
+        parquet = _open_table(root, run_path(name))
+        return _read_record(name, parquet), _complete(parquet.read()).to_pandas()
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"run {name}: {run_path(name)} cannot be read ({_first_line(error)}), wanted a whole "
             "table; its partitions are not touched by that, delete it"
@@ -139,6 +138,18 @@ def _run_names(store: str) -> tuple[Place, list[str]]:
     open_marker(root, create=False)
     names = [name for name in root.child(RUNS).names() if name.endswith(_SUFFIX)]
     return root, [name.removesuffix(_SUFFIX) for name in reversed(names)]
+
+
+def _open_table(root: Place, path: str) -> pq.ParquetFile:
+    """A run's table, held against its own digest; one is some kB.
+
+    Raises:
+        ValueError: Its bytes are not those that were written.
+    """
+    data = root.child(path).read_bytes()
+    if check_bytes(data) == "damaged":
+        raise ValueError("its bytes are not those that were written")
+    return pq.ParquetFile(native(data))
 
 
 def _read_record(run_id: str, file: Any) -> RunRecord:

@@ -1,5 +1,6 @@
 """The store as its users see it: a thin face over the functions of this room."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
@@ -34,13 +35,13 @@ from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
-from histo_ray.store.receipt_cache import each_receipt, read_receipts, read_rows
+from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage
-from histo_ray.store.verify import check_encoder, verify_store
+from histo_ray.store.verify import Verification, check_encoder, verify_store
 from histo_ray.types import (
     Bag,
     EncoderFacts,
@@ -55,6 +56,9 @@ from histo_ray.types import (
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+
+
+_log = logging.getLogger(__name__)
 
 
 def open_store(uri: str, create: bool = False) -> "Store":
@@ -127,23 +131,35 @@ class Store:
         return dict(self.each_receipt(keys))
 
     def each_receipt(
-        self, keys: Iterable[PartitionKey] | None = None
+        self,
+        keys: Iterable[PartitionKey] | None = None,
+        on_damaged: Damaged | None = None,
     ) -> Iterator[tuple[PartitionKey, Receipt]]:
         """As `receipts`, one after the other; for callers who keep little of very many.
 
+        Args:
+            keys: Which; None: all.
+            on_damaged: Told of each that cannot be read, which is then left out.
+
         Raises:
-            StoreError: One is not there, or not readable.
+            StoreError: One is not there; or not readable, and there is no `on_damaged`.
         """
         there = None if keys is None else choose_keys(self._root, keys)
-        return each_receipt(self._root, there, keep=self._keep)
+        return each_receipt(self._root, there, keep=self._keep, on_damaged=on_damaged)
 
-    def slides(self, columns: Sequence[str] = SLIDES) -> "pd.DataFrame":
+    def slides(
+        self, columns: Sequence[str] = SLIDES, on_damaged: Damaged | None = None
+    ) -> "pd.DataFrame":
         """One row a slide, encoder and tiling: the columns of `schemas/slides.json`, or some.
 
-        Patients and sites are those of the newest manifest; see `stated`.
+        Patients and sites are those of the newest manifest; see `stated`. A slide that is there in
+        both forms has one row, of the Parquet that is read.
+
+        Raises:
+            StoreError: A receipt is not readable, and there is no `on_damaged` to be told of it.
         """
-        wanted = list(dict.fromkeys(["slide_id", *columns]))
-        rows = read_rows(self._root, columns=wanted, keep=self._keep)
+        asked = list(dict.fromkeys(["slide_id", *columns]))
+        rows = read_rows(self._root, columns=asked, keep=self._keep, on_damaged=on_damaged)
         frame: pd.DataFrame = correct_slides(rows, self.stated()).select(list(columns)).to_pandas()
         return frame
 
@@ -321,7 +337,11 @@ class Store:
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
         """Run SQL over the views `embeddings`, `slides` and `runs`."""
-        return run_query(self._root, list_partitions(self._root), self.slides, query)
+        return run_query(self._root, list_partitions(self._root), self._readable_slides, query)
+
+    def _readable_slides(self) -> "pd.DataFrame":
+        """As `slides`, without damaged partitions, which are told in the log."""
+        return self.slides(on_damaged=lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
         """Refuse a name that the store knows for other weights or other preparation of tiles.
@@ -337,6 +357,11 @@ class Store:
 
     def verify(self) -> tuple[int, list[str]]:
         """Read everything; how many partitions there are, and one line a problem."""
+        found = self.inspect()
+        return found.partitions, found.problems
+
+    def inspect(self) -> Verification:
+        """As `verify`, with all that was counted; see `verify_store`."""
         return verify_store(self._root)
 
     def gc(self, older_than_s: float = DAY_S, dry_run: bool = False) -> list[str]:

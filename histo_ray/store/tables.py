@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
+from histo_ray.storage.seal import MARKS, check_bytes, seal_file, seal_json, strip_marks
 from histo_ray.store.layout import check_file_name, check_slug
+from histo_ray.store.partition import first_line
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.publish import publish, stage, write_bytes
 
 EVALUATIONS = "evaluations"
+PIECES = "pieces"
+"""Of a folder of tables: what is there only while they are made."""
 
 
 class TableFolder(NamedTuple):
@@ -37,53 +41,55 @@ class TableFolder(NamedTuple):
             with pq.ParquetWriter(built, schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(table.cast(schema))
+                writer.add_key_value_metadata(MARKS)
+            seal_file(built)
             publish(built, self.root.child(path), replace=True)
 
     def read(self, name: str) -> pa.Table:
-        """All of `name`.parquet.
+        """All of `name`.parquet, held against its own digest.
 
         Raises:
             StoreError: It is not there, or damaged.
         """
         path = self._path(f"{name}.parquet")
         try:
-            with self.root.child(path).open() as file:
-                return pq.read_table(native(file))
-        except (OSError, pa.ArrowInvalid) as error:
+            data = self.root.child(path).read_bytes()
+            if check_bytes(data) == "damaged":
+                raise damaged(path)
+            return strip_table(pq.read_table(native(data)))
+        except FileNotFoundError:
             raise StoreError(
-                f"{path}: cannot be read ({str(error).partition(chr(10))[0]}), wanted a table; "
-                "remove it and run the command again"
+                f"{path}: there is no such table; run the command again that writes it"
             ) from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise damaged(path, error) from None
 
     def write_note(self, name: str, note: dict[str, Any]) -> None:
-        """Write `name`.json, or write it anew."""
-        text = json.dumps(note, indent=1, allow_nan=False) + "\n"
-        write_bytes(self.root, self._path(f"{name}.json"), text.encode())
+        """Write `name`.json, or write it anew, with its own digest as the last entry."""
+        write_bytes(self.root, self._path(f"{name}.json"), seal_json(note))
 
     def read_note(self, name: str) -> dict[str, Any] | None:
-        """What `name`.json says; None if it is not there.
+        """What `name`.json says, held against its own digest; None if it is not there.
 
         Raises:
-            StoreError: It is damaged.
+            StoreError: It is damaged: cut, no JSON object, or changed since it was written.
         """
         path = self._path(f"{name}.json")
         place = self.root.child(path)
         if not place.kind():
             return None
         try:
-            note = json.loads(place.read_bytes())
-        except (ValueError, RecursionError) as error:
-            found = f"no JSON: {error}"
+            data = place.read_bytes()
+            note = json.loads(data)
+        except UnreachableError:
+            raise
         except FileNotFoundError:  # removed just now
             return None
-        else:
-            if isinstance(note, dict):
-                return note
-            found = f"a JSON {type(note).__name__} where an object belongs"
-        raise StoreError(
-            f"{path} is damaged ({found}); delete the file, and the command that made it makes it "
-            "again"
-        )
+        except (OSError, ValueError, RecursionError) as error:
+            raise damaged(path, error) from None
+        if not isinstance(note, dict) or check_bytes(data) == "damaged":
+            raise damaged(path)
+        return strip_marks(note)
 
     def delete(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
@@ -98,6 +104,20 @@ class TableFolder(NamedTuple):
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{check_file_name('table', name)}"
+
+
+def damaged(path: str, error: Exception | None = None) -> StoreError:
+    """The error of a file of a folder of tables that is not as it was written."""
+    reason = f" ({first_line(error)})" if error else ": its bytes are not those that were written"
+    return StoreError(
+        f"{path} is damaged{reason}; delete its folder, and the same command makes it again"
+    )
+
+
+def strip_table(table: pa.Table) -> pa.Table:
+    """A table without the entries of its file's digest."""
+    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k.decode() not in MARKS}
+    return table.replace_schema_metadata(kept or None)
 
 
 def open_evaluation(store: str, task: str, run: str) -> TableFolder:

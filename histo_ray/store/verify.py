@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
-from histo_ray.store.catalog import FORMATS, has_form, list_folders, list_partitions
+from histo_ray.store.catalog import FORMATS, Partitions, has_form, list_folders, list_partitions
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -27,6 +27,7 @@ from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Tally, Totals, first_line
 from histo_ray.store.place import THREADS, Place
 from histo_ray.store.upkeep import DAY_S, list_leftovers
+from histo_ray.store.verify_files import check_files
 from histo_ray.types import EncoderFacts, PartitionKey, Receipt
 
 WEIGHING = ("weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim", "interpolation")
@@ -43,12 +44,21 @@ class Weights(NamedTuple):
     """As of `describe_weights`."""
 
 
-def verify_store(root: Place) -> tuple[int, list[str]]:
-    """Read every byte and check it against receipts, paths, schemas and siblings.
+class Verification(NamedTuple):
+    """What a look at a whole store found."""
 
-    Returns:
-        Number of partitions looked at, and one line a problem: `<path>: <what is wrong>`.
-    """
+    partitions: int
+    """That were looked at."""
+    files: int
+    """Others that were looked at: marker, run tables, evaluations, cards and weights."""
+    unsealed: int
+    """Of these, whole as far as can be told but without a digest: written by version 0.1.0."""
+    problems: list[str]
+    """One line each: `<path>: <what is wrong>`."""
+
+
+def verify_store(root: Place) -> Verification:
+    """Read every byte and check it against receipts, digests, paths, schemas and siblings."""
     problems = _find_strays(root)
     partitions: list[tuple[PartitionKey, Form]] = []
     for folder in list_folders(root, None, None):
@@ -79,7 +89,10 @@ def verify_store(root: Place) -> tuple[int, list[str]]:
                 weights[path] = alike.setdefault(said, said)
     problems += _compare_siblings(weights)
     problems += _find_vanished(root, {(key.slide_id, key.encoder) for key, _ in partitions})
-    return len(partitions), sorted(problems)
+    others = check_files(root)
+    named = {problem.partition(": ")[0] for problem in problems}
+    problems += [text for text in others.problems if text.partition(": ")[0] not in named]
+    return Verification(len(partitions), others.files, others.unsealed, sorted(problems))
 
 
 def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], Weights | None]:
@@ -157,9 +170,9 @@ def check_encoder(root: Place, facts: EncoderFacts) -> None:
         keys = list_partitions(root, *split_folder(folder))
         if not keys:
             continue
-        key = min(keys)
-        place = root.child(partition_path(key, keys[key]))
-        receipt = FORMATS[keys[key]].read_receipt(place)
+        receipt = _first_receipt(root, keys)
+        if receipt is None:
+            continue
         known = describe_weights(receipt.encoder)
         now = describe_weights(facts)
         if receipt.tiling.settings.get("tile_px") != facts.input_px:  # such tiles are never cut
@@ -174,6 +187,18 @@ def check_encoder(root: Place, facts: EncoderFacts) -> None:
                 f"encoder {facts.name}: stored with {'; '.join(other)}, wanted the same under "
                 "one name; give the new one a name of its own (name=)"
             )
+
+
+def _first_receipt(root: Place, keys: Partitions) -> Receipt | None:
+    """The first receipt that can be read; a damaged partition binds no name."""
+    for key in sorted(keys):
+        try:
+            return FORMATS[keys[key]].read_receipt(root.child(partition_path(key, keys[key])))
+        except UnreachableError:
+            raise
+        except StoreError:
+            continue
+    return None
 
 
 def describe_weights(facts: EncoderFacts) -> dict[str, str]:

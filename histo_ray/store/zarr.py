@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import column_names
+from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.store.layout import Form
 from histo_ray.store.partition import (
     RECEIPT_KEY,
@@ -31,7 +32,6 @@ from histo_ray.store.partition import (
 )
 from histo_ray.store.place import ROOT_FILE, THREADS, Place, place_at
 from histo_ray.store.receipts import parse_receipt
-from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.store.shards import describe_array, read_json, read_shards
 from histo_ray.types import Floats, Receipt, TileRows
 
@@ -44,6 +44,11 @@ NAMES_KEY = "names"
 DIMENSIONS = ("tile", "feature")
 """Names of the axes of vectors, for xarray."""
 COLUMN_DIMENSIONS = DIMENSIONS[:1]
+_ZARR_FAILS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(RuntimeError, ArithmeticError, AssertionError, MemoryError, UnicodeError),
+)
+"""What zarr and its codecs raise on damaged files."""
 COLUMNS = {"tile_id": "int32", "x": "int32", "y": "int32", "tissue": "float32", "focus": "float32"}
 
 
@@ -97,18 +102,20 @@ class ZarrFormat:
         root = read_json(place.child(ROOT_FILE))
         try:
             return json.dumps(_attributes(root)[RECEIPT_KEY], ensure_ascii=False).encode()
-        except (KeyError, UnicodeEncodeError) as error:
+        except (KeyError, TypeError, UnicodeEncodeError) as error:
             raise unreadable(f"{place.path}: receipt", error) from None
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
         with ThreadPoolExecutor(3) as pool:
             x, y, vectors = pool.map(lambda name: _read_array(place, name), ["x", "y", VECTOR])
+        _check_lengths(place, {"x": x, "y": y, VECTOR: vectors})
         return np.stack([x, y], axis=1).astype(np.int32, copy=False), vectors
 
     def read_rows(self, place: Place) -> Iterator[TileRows]:
         """All rows, a shard at a time."""
         x, y, tissue, focus = (_read_array(place, n) for n in ["x", "y", "tissue", "focus"])
+        _check_lengths(place, {"x": x, "y": y, "tissue": tissue, "focus": focus})
         coords = np.stack([x, y], axis=1)
         texts = self.read_texts(place)
         array = describe_array(place, VECTOR)
@@ -224,9 +231,24 @@ def _compare_arrays(place: Place, text_columns: tuple[str, ...]) -> list[str]:
     return problems
 
 
+def _check_lengths(place: Place, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Refuse columns of different lengths.
+
+    Raises:
+        StoreError: They are.
+    """
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise unreadable(place.path, ValueError(f"columns of different lengths: {lengths}"))
+
+
 def _read_text(place: Place, name: str) -> npt.NDArray[np.str_]:
     """A column of text: integers and the names they stand for."""
-    names = _attributes(read_json(place.child(f"{name}/{ROOT_FILE}"))).get(NAMES_KEY, [])
+    meta = read_json(place.child(f"{name}/{ROOT_FILE}"))
+    try:
+        names = [str(said) for said in _attributes(meta).get(NAMES_KEY, [])]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise unreadable(f"{place.path}/{name}", error) from None
     codes = _read_array(place, name)
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
         raise StoreError(
@@ -248,13 +270,30 @@ def _read_array(place: Place, name: str, cut: slice | None = None) -> Any:
         values = read_shards(place.child(name), array, rows)
         if values is not None:
             return values
+    values = _read_by_zarr(place, name, rows)
+    if values.shape != (rows.stop - rows.start, *array.shape[1:]) or values.dtype != array.dtype:
+        raise unreadable(f"{place.path}/{name}", ValueError("another shape than it states"))
+    return values
+
+
+def _read_by_zarr(place: Place, name: str, rows: slice) -> Any:
+    """Rows of an array whose blocks do not lie as we write them.
+
+    Raises:
+        StoreError: Whatever zarr and its codecs make of damaged files.
+    """
     import zarr
 
-    with _on_this_machine(place) as path:
-        opened: Any = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)[
-            name
-        ]  # never version 2, whose codecs know pickle
-        return opened[rows]
+    try:
+        with _on_this_machine(place) as path:
+            group: Any = zarr.open_group(
+                str(path), mode="r", zarr_format=3, use_consolidated=False
+            )  # never version 2, whose codecs know pickle
+            return np.asarray(group[name][rows])
+    except StoreError:
+        raise
+    except _ZARR_FAILS as error:
+        raise unreadable(f"{place.path}/{name}", error) from None
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             [*EXTRACT, *RANDOM, "--engine=openvino", "--precision=float16"],
             "no float16 on CPU",
         ),
-        (["store", "sql", "nothing", " "], "an empty query"),
+        (["store", "sql", "nothing", " "], "the query is empty"),
         (["runs", "nothing"], "no store.json"),
         (["store", "ls", "nothing"], "no store.json"),
         (["store", "ls", "newer"], "upgrade histo-ray"),

@@ -58,7 +58,28 @@ def test_what_is_stored_is_skipped_and_the_rest_is_to_do(
         assert told["S1"] == ("empty", "no tissue", 0)
         assert told["S2"][0] == "failed"
         assert told["S2"][1].startswith("the slide's file has changed since it was stored; --repl")
+
         assert (tmp_path / "s" / "cache" / "catalogue").is_dir()
+
+
+def test_a_damaged_partition_is_named_and_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipt_cache, "SETTLED_NS", -(10**10))
+    config, slides = lay_out(tmp_path)
+    (cut,) = Path(config.store).glob("embeddings/*/*/S3.parquet")
+    cut.write_bytes(cut.read_bytes()[:40])
+    for some in (slides, slides[:5]):  # by a listing, and by a look at each
+        agenda = plan_agenda(some, ["e"], open_store(config.store), config)
+        told = {row.slide_id: (row.outcome, row.reason) for row in agenda.rows}
+        assert (agenda.todo, len(told)) == ([], len(some))
+        assert told["S3"][0] == "failed"
+        assert "S3.parquet" in told["S3"][1]
+        assert told["S3"][1].endswith("--replace-changed extracts it again")
+        assert [name for name, (outcome, _) in told.items() if outcome == "failed"] == ["S3"]
+    again = config.model_copy(update={"replace_changed": True})
+    agenda = plan_agenda(slides, ["e"], open_store(config.store), again)
+    assert [work.slide.slide_id for work in agenda.todo] == ["S3"]
 
 
 def test_vectors_of_another_arithmetic_are_told_and_made_anew_on_request(tmp_path: Path) -> None:

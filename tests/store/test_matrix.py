@@ -81,7 +81,7 @@ def write_model(root: Path, name: str, bias: float = 0.0, **card: Any) -> None:
     folder = root / "models" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.safetensors").write_bytes(data)
-    said = {"classes": CLASSES, "weights_sha256": WEIGHTS["ft"], "name": name}
+    said = {"format_version": 1, "classes": CLASSES, "weights_sha256": WEIGHTS["ft"], "name": name}
     said["file_sha256"] = hashlib.sha256(data).hexdigest()
     (folder / "model.json").write_text(json.dumps(said | card))
 

@@ -172,10 +172,17 @@ def test_a_slide_in_both_forms_is_found(store: Store, root: Path, tmp_path: Path
 
 
 def test_room_for_other_things_is_no_problem(store: Store, root: Path) -> None:
-    for name in ("models/ftx/model.json", "labels/a.csv", "evaluations/x/y", "cache/z"):
+    for name in ("labels/a.csv", "cache/z"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("{}")
     assert store.verify() == (6, [])
+    for name, told in {
+        "models/ftx/model.json": "its digest was taken out",
+        "evaluations/x/y/notes": "not a file of a store; move it out",
+    }.items():
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("{}")
+        assert f"{name}: {told}" in problems_of(store)
 
 
 def test_a_partition_that_a_run_table_knows_and_that_is_gone_is_named(

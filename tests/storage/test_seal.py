@@ -1,6 +1,6 @@
 import hashlib
 
-from histo_ray.store.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
+from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 
 PARQUET = SEAL_KEY.encode() + b"\x18\x40"
 JSON = b'{"' + SEAL_KEY.encode() + b'": "'
