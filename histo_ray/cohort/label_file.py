@@ -129,7 +129,7 @@ def unzip(data: bytes, uri: str, what: str) -> bytes:
         raise ConfigError(f"{what} {uri}: damaged gzip file ({error}); copy it again") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(
-            f"{what} {uri}: unpacks to more than {MOST_BYTES} bytes, which is the most that is read; "
+            f"{what} {uri}: unpacks to more than {MOST_BYTES} bytes, the most that is read; "
             "leave out columns or rows that are not needed"
         )
     return content

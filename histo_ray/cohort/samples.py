@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.slides.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
 from histo_ray.cohort.folds import name_some
 from histo_ray.cohort.labels import count
 from histo_ray.errors import ConfigError
+from histo_ray.slides.barcodes import NOT_TUMOUR, PRIMARY, cut_barcode, parse_barcode
 
 Values = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]

@@ -48,7 +48,9 @@ def test_bom_crlf_and_blank_lines_are_fine(tmp_path: Path) -> None:
 
 def test_a_mark_that_says_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
     text = "slide_id,path,synthetic\nA,a.svs,maybe\nB,b.svs,TRUE\nC,a.svs,\nD,b.svs,0\n"
-    assert "line 2: synthetic 'maybe' says neither yes nor no; write true or false" in problems(write(tmp_path, text))
+    assert "line 2: synthetic 'maybe' says neither yes nor no; write true or false" in problems(
+        write(tmp_path, text)
+    )
     slides = read_manifest(write(tmp_path, text.replace("maybe", "no")))
     assert [slide.synthetic for slide in slides] == [False, True, False, False]
 
@@ -87,7 +89,10 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,mpp\na.svs,1\n", r"no column slide_id in the header \(its columns: path, mpp\); add it"),
+        (
+            "path,mpp\na.svs,1\n",
+            r"no column slide_id in the header \(its columns: path, mpp\); add it",
+        ),
         ("name\nA\n", "no column slide_id and no column path"),
         ("", "no column slide_id"),
         ("slide_id,path\n", "no rows under the header; add a row for each slide"),
