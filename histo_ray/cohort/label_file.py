@@ -76,7 +76,8 @@ def open_labels(uri: str, what: str = "labels") -> LabelFile:
     digest = hashlib.sha256(raw).hexdigest()
     data = unzip(raw, uri, what)
     name = uri.lower().removesuffix(".gz")
-    comments, separator = (), ""
+    comments: tuple[str, ...] = ()
+    separator = ""
     try:
         if name.endswith((".parquet", ".pq")):
             columns, load = _open_parquet(data)
@@ -186,6 +187,8 @@ def _open_text(data: bytes, uri: str, what: str) -> tuple[tuple[str, ...], Load,
 
     def load(places: Sequence[int], nulls: Sequence[str] = MISSING) -> list[pa.Array]:
         chosen = [labels[place] for place in places]
+        if not chosen:  # which pyarrow takes for all
+            return []
         converting = pyarrow.csv.ConvertOptions(
             include_columns=chosen,
             column_types=dict.fromkeys(chosen, pa.string()),

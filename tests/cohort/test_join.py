@@ -82,7 +82,7 @@ def test_an_exact_match_goes_before_a_barcode() -> None:
     cohort = join({"a": ["TCGA-05-4249-01", "TCGA-44-2655"]}, labels)
     np.testing.assert_array_equal(cohort.labels.values, [[0], [1]])
     assert cohort.notes[0].startswith("1 patient of the store matched")
-    with pytest.raises(ConfigError, match="several rows of patient TCGA-05-4249, wanted one"):
+    with pytest.raises(ConfigError, match="several rows of patient TCGA-05-4249; cut barcodes"):
         join({"a": ["TCGA-05-4249"]}, ["TCGA-05-4249-01", "TCGA-05-4249-06"])
 
 
@@ -110,20 +110,20 @@ def test_a_patient_of_two_sites_joins_them_and_one_without_is_alone() -> None:
 @pytest.mark.parametrize("sites", [{}, {"p1": ["05"], "p2": ["05"]}])
 def test_folds_by_site_need_sites(sites: Mapping[str, Sequence[str]]) -> None:
     cohort = join({"a": ["p1", "p2"]}, ["p1", "p2"], sites)
-    with pytest.raises(ConfigError, match="wanted several; give a column `site`"):
+    with pytest.raises(ConfigError, match="--keep-together site: .*; give a column `site`"):
         cohort.groups("site")
 
 
 def test_no_patient_in_common_is_told_with_examples_of_both() -> None:
     told = (
         r"t.csv: none of its 4 patients \(x1, x2, x3, ...\) is among the 2 of the store "
-        r"\(TCGA-05-4249, TCGA-44-2655\), wanted the same ids .*barcodes.*--id-column"
+        r"\(TCGA-05-4249, TCGA-44-2655\); ids join where they are equal.*barcodes.*--id-column"
     )
     with pytest.raises(ConfigError, match=told):
         join({"a": ["TCGA-05-4249", "TCGA-44-2655"]}, ["x1", "x2", "x3", "x4"])
 
 
 def test_encoders_without_a_patient_in_common_are_told() -> None:
-    told = "2 patients with a label .*none with vectors of all .a has 1, b has 2 patients"
+    told = "2 patients have a label .*none has vectors of all .a has 1, b has 2 patients"
     with pytest.raises(ConfigError, match=told):
         join({"a": ["p1"], "b": ["p2", "p3"]}, ["p1", "p2"])

@@ -80,13 +80,13 @@ def test_the_caller_decides_against_the_evidence() -> None:
     [
         (["x", *BARCODES], BARCODES, {}, "3 of 3 cells of column x and 3 of 3 .*--labels-lay"),
         (["x", "y"], ["a", "b"], {}, "none of them a known name .*--id-column, or .*--labels-lay"),
-        (["x", "y"], BARCODES, {"id_column": "z"}, r"no column z \(found: x, y\), wanted"),
-        (["x", "y"], ["a"], {"labels_layout": "long"}, "wanted columns of patients and genes"),
-        (["id", "gene", "tpm", "fpkm"], ["a"], {"id_column": "id"}, "wanted one column `value`"),
-        (["patient_id", "site"], ["a"], {}, "wanted columns of labels beside it"),
+        (["x", "y"], BARCODES, {"id_column": "z"}, r"no column z, which --id-column names; its columns are x, y"),
+        (["x", "y"], ["a"], {"labels_layout": "long"}, "layout long needs a column of patients and one of genes"),
+        (["id", "gene", "tpm", "fpkm"], ["a"], {"id_column": "id"}, "a long table needs one column `value`"),
+        (["patient_id", "site"], ["a"], {}, "no column of labels beside the ids"),
         (
             ["gene", "sample", "Variant_Classification"], ["a"], {},
-            r"mutation calls \(a MAF\), wanted expression",
+            r"mutation calls \(a MAF\), not of expression; use it with evaluate mutation",
         ),
     ],
 )  # fmt: skip
@@ -100,12 +100,18 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"clip_at": "0"}, "--clip-at: wanted a positive number, or one with sd behind it"),
+        ({"clip_at": "0"}, "--clip-at: neither a positive number nor one with sd behind it"),
         ({"clip_at": "5 sd"}, "--clip-at"),
         ({"transform": "sqrt"}, "--transform"),
         ({"max_missing": 1.0}, "--max-missing"),
-        ({"labels_layout": "genes-in-rows", "id_column": "x"}, "id_column: there is none where"),
-        ({"labels_layout": "long", "sequenced": "x"}, "sequenced: of a MAF only"),
+        (
+            {"labels_layout": "genes-in-rows", "id_column": "x"},
+            "id_column: a table with genes in rows has no",
+        ),
+        (
+            {"labels_layout": "long", "sequenced": "x"},
+            "sequenced: only for a MAF, not for layout long",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_told(options: dict[str, Any], told: str) -> None:
