@@ -87,7 +87,7 @@ def test_all_bad_cells_come_at_once_with_their_columns_and_patients(tmp_path: Pa
     assert "14 cells are not a number, or NA in 2 columns: column CD8A, row p0: 'x'; " in told
     assert "column CD4, row p2: 'y'; and 4 more; correct them" in told
     long = "patient_id,gene,value\n" + "".join(f"p{k},G{k},{'z' if k else 1}\n" for k in range(4))
-    with pytest.raises(ConfigError, match="3 cells .* G1, row p1: 'z'; .* G3, row p3: 'z'"):
+    with pytest.raises(ConfigError, match=r"3 cells .* G1, row p1: 'z'; .* G3, row p3: 'z'"):
         read(tmp_path / "a.csv", long)
 
 

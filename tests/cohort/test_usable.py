@@ -53,7 +53,7 @@ def test_groups_are_counted_where_they_stay_together() -> None:
 def test_all_zero_mutations_leave_nothing_to_judge() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"t.csv: none of 3 targets can be scored by 5 folds of 20 patients \(OLD: x; A: 0 pos",
+        match=r"t.csv: none of 3 targets can be scored by .* of 20 patients \(OLD: x; A: 0 pos",
     ):
         keep_usable(labels_of(A=first(0), B=first(0)), "mutation", 5)
 
