@@ -72,7 +72,7 @@ def test_all_problems_come_at_once_with_their_lines(tmp_path: Path) -> None:
         "line 8: mpp '20.5'",
         "line 9: mpp 'half'",
         "line 9: path is empty",
-        "line 10: 4 cells, wanted 3",
+        "line 10: 4 cells, but 3 columns in the header",
         "line 11: path",
         "a folder",
     ):
@@ -96,9 +96,9 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
         ("name\nA\n", "no column slide_id and no column path"),
         ("", "no column slide_id"),
         ("slide_id,path\n", "no rows under the header; add a row for each slide"),
-        ("slide_id;path\nA;a.svs\n", "columns separated by semicolons, wanted commas"),
-        ("slide_id,path,path\nA,a,b\n", "column path more than once"),
-        ('slide_id,path\nA,"a.svs\n', "line 2: not CSV"),
+        ("slide_id;path\nA;a.svs\n", "columns are separated by semicolons; save it as CSV with"),
+        ("slide_id,path,path\nA,a,b\n", "column path is there more than once"),
+        ('slide_id,path\nA,"a.svs\n', "line 2 is not CSV"),
     ],
 )
 def test_a_table_that_is_no_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
