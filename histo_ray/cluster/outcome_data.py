@@ -1,4 +1,4 @@
-"""From a store and a table of labels to patients, features and folds, the same for each encoder."""
+"""Read patients, features and folds, the same for each encoder, from a store and a label table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ class StoredSlides:
         return {name: receipt for name, receipt in self.receipts.items() if receipt.tile_count}
 
     def describe(self) -> dict[str, object]:
-        """What `run.json` says of an encoder: the snapshot that was judged."""
+        """What `run.json` says of an encoder: the snapshot that is evaluated."""
         first = next(iter(self.receipts.values()))
         vectors = {name: receipt.vectors_sha256 for name, receipt in self.receipts.items()}
         return {
@@ -68,19 +68,19 @@ class StoredSlides:
 
 @dataclass(frozen=True)
 class Patients:
-    """Who is judged, on what."""
+    """Patients that are evaluated, with their labels and slides."""
 
     cohort: Cohort
     labels: LabelTable
-    """Of the patients that are used, as heads are trained on them."""
+    """Labels of the patients that are used, as heads are trained on them."""
     groups: tuple[str, ...]
-    """(P,) what stays in one fold."""
+    """(P,) group of each patient; a group stays in one fold."""
     slides: tuple[str, ...]
     """Slides with tiles of every encoder: the ones that are pooled."""
     manifested: Manifested
-    """What became of the others, and which are nobody's tissue."""
+    """Slides without a partition or without tiles, and synthetic ones."""
     notes: tuple[str, ...]
-    """What a reader must know."""
+    """Caveats of every score."""
 
 
 def find_slides(store: Store, config: OutcomeConfig) -> list[StoredSlides]:
@@ -125,8 +125,8 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
         raise ConfigError(
-            f"{word}: {len(set(groups))} to put into {config.folds} folds, wanted one a fold or "
-            "more; use fewer --folds"
+            f"{len(set(groups))} {word} cannot fill {config.folds} folds; use --folds "
+            f"{max(2, len(set(groups)))} or fewer"
         )
     usable = prepare_labels(cohort.labels, task, config.folds, config, groups)
     return Patients(
@@ -135,7 +135,7 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
         groups,
         tuple(sorted(common)),
         manifested,
-        _compare_slides(found, common, patients),
+        (*labels.caveats, *_compare_slides(found, common, patients)),
     )
 
 
@@ -192,9 +192,9 @@ def load_features(
             lost = sorted(set(patients.cohort.patients) - set(frame.index))
             if lost:
                 raise ConfigError(
-                    f"pooling {pooling} of {slides.encoder}: {len(lost)} patients without a "
-                    f"vector ({name_some(lost)}), wanted one each; leave this pooling out, or "
-                    "these patients out of the labels"
+                    f"pooling {pooling} of {slides.encoder}: {len(lost)} patients have no vector "
+                    f"({name_some(lost)}); leave this pooling out, or these patients out of the "
+                    "labels"
                 )
             features[slides.encoder, pooling] = frame.loc[list(patients.cohort.patients)].to_numpy()
     return features
@@ -203,7 +203,7 @@ def load_features(
 def load_bags(
     store: Store, found: list[StoredSlides], patients: Patients, most: int, seed: int
 ) -> dict[str, Bags]:
-    """All tiles, or `most` drawn ones, of each patient in the eyes of each encoder.
+    """All tiles, or `most` drawn ones, of each patient, as each encoder embeds them.
 
     What stays in one fold stays together inside training parts too.
     """
@@ -229,13 +229,15 @@ def _find_encoder(
     own = [key for key in keys if key.encoder == name and config.tiling in (None, key.tiling)]
     tilings = sorted({key.tiling for key in own})
     if len(tilings) != 1:
-        told = f"tilings {name_some(tilings)}" if tilings else "no slides"
-        if not tilings and config.tiling:
-            told += f" in tiling {config.tiling}"
+        if tilings:
+            raise ConfigError(
+                f"encoder {asked}: store {config.store} has its slides in several tilings "
+                f"({name_some(tilings)}); name one with --tiling"
+            )
+        where = f" in tiling {config.tiling}" if config.tiling else ""
         raise ConfigError(
-            f"encoder {asked}: {told} in {config.store} (encoders there: "
-            f"{name_some(sorted(names)) or 'none'}), wanted one tiling with slides; "
-            + ("name it with --tiling" if tilings else "extract them first, or check --encoder")
+            f"encoder {asked}: no slides{where} in store {config.store} (its encoders: "
+            f"{name_some(sorted(names)) or 'none'}); extract them first, or check --encoder"
         )
     receipts = store.receipts(own)
     by_slide = {key.slide_id: receipts[key] for key in sorted(own)}

@@ -1,4 +1,4 @@
-"""What receipts cannot tell of slides: which never became one, and which are nobody's tissue."""
+"""What only run tables know of slides: those that failed, and those marked as synthetic."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,19 +10,19 @@ from histo_ray.store.run_tables import read_runs
 from histo_ray.types import Receipt
 
 NO_SLIDES = "no slides"
-"""Reason that a cohort's row gives for a patient of the labels whom no receipt names."""
+"""Reason in the cohort's row of a patient that has a label and no receipt."""
 
 
 @dataclass(frozen=True)
 class Manifested:
-    """What extraction's run tables say of a manifest's slides."""
+    """Slides of manifests, as the run tables of extraction know them."""
 
     failed: Mapping[str, str]
     """Patient (empty where the table is too old to say) of each slide that has no receipt."""
     empty: Mapping[str, str]
     """Patient of each slide whose receipts all have no tile."""
     synthetic: frozenset[str]
-    """Slides that the manifest marks as nobody's tissue."""
+    """Slides that the newest manifest marks as synthetic."""
     lost: Mapping[str, str]
     """Why, by patient without a single slide with tiles."""
     unread: tuple[str, ...]
@@ -32,11 +32,12 @@ class Manifested:
 def read_manifested(
     store: str, receipts: Mapping[str, Mapping[str, Receipt]], given: Iterable[str]
 ) -> Manifested:
-    """Ask the run tables of a store about the slides of some encoders.
+    """Read the run tables of a store for the slides of some encoders.
 
     Args:
         store: Local folder or URI.
-        receipts: Of the slides with any outcome but failure, by encoder and slide_id.
+        receipts: Receipts of the slides that did not fail, by encoder and slide_id, with the
+            patients of the newest manifest.
         given: Names of tile sets, which are no slides.
     """
     tables, problems = read_runs(store)
@@ -57,11 +58,11 @@ def read_manifested(
 
 
 def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:
-    """The cohort with the patients whom extraction lost, each with the reason. Pure.
+    """Add the patients that extraction lost to a cohort, each with the reason. Pure.
 
     Args:
-        cohort: As it was joined; of a patient lost it knows the label at most.
-        lost: Why, by patient as the manifest calls him.
+        cohort: The joined cohort, which knows lost patients at most from the labels.
+        lost: Reason by patient, with the manifest's patient_id.
     """
     by_person = {cut_barcode(patient): reason for patient, reason in lost.items()}
     rows, seen = [], set()

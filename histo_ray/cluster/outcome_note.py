@@ -51,7 +51,7 @@ class OutcomePlan:
 
 
 def tell_cohort(patients: Patients) -> Iterator[str]:
-    """Who is judged, and who is not, before anything runs."""
+    """Which patients are evaluated and which are not, before anything runs."""
     cohort, labels = patients.cohort, patients.labels
     judged = len(cohort.patients)
     yield (
@@ -156,6 +156,7 @@ def write_note(
             "patients": cohort.with_labels,
             "targets": len(labels.targets),
             "transform": config.transform if about["task"] == "expression" else "",
+            "variant_classes": list(labels.variant_classes),
             "dropped": [{"target": d.target, "reason": d.reason} for d in labels.dropped],
             "notes": list(labels.notes),
         },

@@ -22,6 +22,7 @@ from histo_ray.cluster.outcome_data import (
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
 from histo_ray.cluster.outcome_repeat import Answers
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
+from histo_ray.cohort.mutation import is_default
 from histo_ray.config import digest
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
@@ -190,7 +191,10 @@ def _describe(plan: OutcomePlan, features: Mapping[tuple[str, str], Any]) -> dic
     bags = [config.bag_tiles] if isinstance(config, MutationConfig) and MIL in config.head else []
     used = set(plan.patients.slides)
     corrected = {n: c for s in plan.found for n, c in s.corrected.items() if n in used}
-    return ({"manifest_sha256": digest(corrected)} if corrected else {}) | {
+    differing = {"manifest_sha256": digest(corrected)} if corrected else {}
+    if not is_default(labels.variant_classes):
+        differing["variant_classes"] = digest(sorted(labels.variant_classes))
+    return differing | {
         "outcome_version": OUTCOME_VERSION,
         "task": task_of(config),
         "labels": {

@@ -56,10 +56,10 @@ def plan_agenda(
 
     A partition counts if its receipt tells of the same file (size, first and last 64 KiB), the
     same given mask and the mpp that the manifest states. Another patient or site is no change of
-    a partition: the run table writes down the manifest's word, which goes before the receipt's. One that does not is never used in
-    silence: its slide fails, or is extracted again with `replace_changed`. One whose vectors were
-    computed in another arithmetic than the run states counts, which its row says, unless
-    `replace_changed` asks for it anew.
+    a partition: the run table keeps the manifest's word, which goes before the receipt's. A
+    partition that does not count is never used in silence: its slide fails, or is extracted again
+    with `replace_changed`. One whose vectors were computed in another arithmetic than the run
+    states counts, which its row says, unless `replace_changed` asks for it anew.
 
     Args:
         slides: The manifest.

@@ -32,7 +32,7 @@ class CellKind:
     """What the cells of a table hold."""
 
     parse: Callable[[pa.Array, bool], tuple[Values, Flags]]
-    """Cells, and whether semicolons separate the file's columns, to values and flags of bad ones."""
+    """Takes cells and whether semicolons separate columns; gives values and flags of bad cells."""
     wanted: str
     """What a cell should be, in words, for messages."""
     how: How

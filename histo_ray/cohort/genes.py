@@ -1,4 +1,4 @@
-"""Lists of genes: built in, with their sources, or a file of the caller's."""
+"""Lists of genes: built in, with their sources, or from a file."""
 
 import tomllib
 from dataclasses import dataclass

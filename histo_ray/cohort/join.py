@@ -1,4 +1,4 @@
-"""Who is used: patients whom all encoders and the labels know; the rest is counted. Pure."""
+"""Join slides and labels: the patients with vectors of all encoders and a label. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ from histo_ray.cohort.folds import join_groups, name_some
 from histo_ray.cohort.labels import LabelTable, count
 from histo_ray.errors import ConfigError
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
+from histo_ray.slides.near_ids import describe_near_ids, find_near_ids
 
 KeepTogether = Literal["patient", "site"]
 
 
 class CohortRow(NamedTuple):
-    """What became of one patient: a row of `schemas/outcome_cohort.json`."""
+    """One patient and why it is not used: a row of `schemas/outcome_cohort.json`."""
 
     patient_id: str
     site: str
@@ -27,16 +28,16 @@ class CohortRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Cohort:
-    """Patients that are used, in one order for all encoders, and how they were found."""
+    """Patients that are used, in one order for all encoders, and counts of the others."""
 
     patients: tuple[str, ...]
     """(P,) as the store calls them, sorted."""
     persons: tuple[str, ...]
-    """(P,) who they are: the store may know one person by several barcodes."""
+    """(P,) person behind each patient_id: the store may have several barcodes of one person."""
     sites: tuple[tuple[str, ...], ...]
     """(P,) sites of each, sorted; empty where unknown."""
     labels: LabelTable
-    """Of these patients, in this order."""
+    """Labels of these patients, in this order."""
     rows: tuple[CohortRow, ...]
     """All patients, those that are not used too."""
     with_features: int
@@ -51,7 +52,7 @@ class Cohort:
     notes: tuple[str, ...]
 
     def groups(self, keep_together: KeepTogether) -> tuple[str, ...]:
-        """What stays in one fold together.
+        """Groups of patients that stay in one fold.
 
         Args:
             keep_together: `patient`, or `site`: then all patients of a site stay together, and
@@ -75,10 +76,10 @@ class Cohort:
         group = {person: name for (person, _), name in zip(pairs, joined, strict=True)}
         known = sum(bool(sites) for sites in self.sites)
         if not known or len(set(joined)) < 2:
-            found = "no site of any patient known" if not known else f"one site ({joined[0]})"
+            found = "no site is known" if not known else f"all patients are of {joined[0]}"
             raise ConfigError(
-                f"sites: {found}, wanted several; give a column `site` in the manifest of the "
-                "slides, or keep patients together only"
+                f"--keep-together site: {found}, so there is nothing to put into different folds; "
+                "give a column `site` in the manifest, or use --keep-together patient"
             )
         return tuple(group[person] for person in self.persons)
 
@@ -89,10 +90,11 @@ def join_cohort(
     sites: Mapping[str, Collection[str]],
     labels: LabelTable,
 ) -> Cohort:
-    """Find the patients on whom all encoders and the labels agree.
+    """Find the patients that all encoders and the labels have.
 
-    Ids are matched as they are, and where that fails by the first three fields of a TCGA barcode.
-    A patient whose labels are all missing counts as one without.
+    Ids are matched as they are, and where that fails by the first three fields of a TCGA barcode
+    (or as a case of CPTAC), in any case. Ids that differ only in how they are written are not
+    joined; a note counts them. A patient whose labels are all missing counts as one without.
 
     Args:
         features: Patients with vectors, by encoder.
@@ -112,9 +114,9 @@ def join_cohort(
     if not used:
         if place and not labelled:
             raise ConfigError(
-                f"labels {labels.origin}: {len(place)} patients are in the store too, but all of "
-                f"their labels ({name_some(labels.targets, 3)}) are missing, wanted some; check "
-                "its columns, or name the genes with --genes"
+                f"labels {labels.origin}: {len(place)} of its patients are in the store, but all "
+                f"of their labels ({name_some(labels.targets, 3)}) are missing; check the columns, "
+                "or name the genes with --genes"
             )
         _refuse(features, labels, labelled)
     persons = tuple(cut_barcode(patient) for patient in used)
@@ -142,7 +144,10 @@ def join_cohort(
         features_only=len(some) - len(labelled),
         labels_only=int((~empty).sum()) - len(seen),
         lost={name: len(labelled - set(patients)) for name, patients in features.items()},
-        notes=tuple(_note(used, persons, found, cut, int(empty.sum()))),
+        notes=(
+            *_note(used, persons, found, cut, int(empty.sum())),
+            *_note_near(some, labels, place, matched),
+        ),
     )
 
 
@@ -153,8 +158,8 @@ def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int],
     for patient, at in exact.items():
         if short.setdefault(cut_barcode(patient), at) != at:
             raise ConfigError(
-                f"labels {labels.origin}: several rows of patient {cut_barcode(patient)}, wanted "
-                "one a patient; cut barcodes to patients"
+                f"labels {labels.origin}: several rows of patient {cut_barcode(patient)}; cut "
+                "barcodes to patients, so that each has one row"
             )
     place = {
         patient: exact.get(patient, short.get(cut_barcode(patient), -1)) for patient in patients
@@ -164,7 +169,7 @@ def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int],
 
 
 def _find_sites(patient: str, sites: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Sites of a patient's slides, or else that of his barcode."""
+    """Sites of a patient's slides, or else the site of the barcode."""
     given = tuple(sorted({site for site in sites.get(patient, ()) if site}))
     barcode = parse_barcode(patient)
     return given or (() if barcode is None else (barcode.site,))
@@ -176,7 +181,7 @@ def _find_reason(
     place: Mapping[str, int],
     empty: npt.NDArray[np.bool_],
 ) -> str:
-    """Why a patient with slides is not used; empty if he is."""
+    """Why a patient with slides is not used; empty if used."""
     lacking = [name for name, patients in features.items() if patient not in patients]
     reasons = []
     if len(lacking) == len(features):
@@ -208,9 +213,29 @@ def _note(
             f"{count(twice, 'patient')} of the store by barcode the same person as another one: "
             "kept in one fold with that"
         )
+    near = find_near_ids(set(persons), set(persons))
+    if near:
+        yield (
+            f"patients of the store: {describe_near_ids(near)}; if they are one patient, correct "
+            "patient_id in the manifest: folds keep only equal ids together"
+        )
     unknown = sum(not sites[patient] for patient in used)
     if 0 < unknown < len(used):
         yield f"{count(unknown, 'patient')} without a site: each counts as a site of its own"
+
+
+def _note_near(
+    stored: Collection[str], labels: LabelTable, place: Mapping[str, int], matched: Collection[int]
+) -> Iterable[str]:
+    """Ids of store and labels that found no partner and differ only in how they are written."""
+    alone = [patient for patient in stored if patient not in place]
+    others = [patient for at, patient in enumerate(labels.patients) if at not in matched]
+    near = find_near_ids(alone, others)
+    if near:
+        yield (
+            f"ids of store and labels: {describe_near_ids(near)}; they are not joined: write them "
+            "alike in manifest and labels where they are one patient"
+        )
 
 
 def _refuse(
@@ -219,14 +244,16 @@ def _refuse(
     counts = ", ".join(f"{name} has {len(patients)}" for name, patients in features.items())
     if labelled:
         raise ConfigError(
-            f"labels {labels.origin}: {len(labelled)} patients with a label and vectors of some "
-            f"encoder, none with vectors of all ({counts} patients), wanted some in common; "
-            "extract what is missing or evaluate fewer encoders"
+            f"labels {labels.origin}: {len(labelled)} patients have a label and vectors of some "
+            f"encoder, but none has vectors of all ({counts} patients); extract what is missing, "
+            "or evaluate fewer encoders"
         )
     stored = sorted(set[str]().union(*features.values()))
+    near = find_near_ids(stored, labels.patients)
+    hint = f"; {describe_near_ids(near)} (id of the store / of the labels)" if near else ""
     raise ConfigError(
         f"labels {labels.origin}: none of its {len(labels.patients)} patients "
         f"({name_some(labels.patients, 3)}) is among the {len(stored)} of the store "
-        f"({name_some(stored, 3)}), wanted the same ids (equal, or TCGA barcodes whose first three "
-        "fields are); take another --id-column, or name the patients alike in manifest and labels"
+        f"({name_some(stored, 3)}){hint}; ids join where they are equal, or TCGA barcodes of the "
+        "same patient: choose another --id-column, or name patients alike in manifest and labels"
     )

@@ -77,7 +77,8 @@ def open_labels(uri: str, what: str = "labels") -> LabelFile:
     digest = hashlib.sha256(raw).hexdigest()
     data = unzip(raw, uri, what)
     name = uri.lower().removesuffix(".gz")
-    comments, separator = (), ""
+    comments: tuple[str, ...] = ()
+    separator = ""
     try:
         if name.endswith((".parquet", ".pq")):
             columns, load = _open_parquet(data)
@@ -130,7 +131,7 @@ def unzip(data: bytes, uri: str, what: str) -> bytes:
         raise ConfigError(f"{what} {uri}: damaged gzip file ({error}); copy it again") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(
-            f"{what} {uri}: unpacks to more than {MOST_BYTES} bytes, which is the most that is read; "
+            f"{what} {uri}: unpacks to more than {MOST_BYTES} bytes, the most that is read; "
             "leave out columns or rows that are not needed"
         )
     return content
@@ -187,6 +188,8 @@ def _open_text(data: bytes, uri: str, what: str) -> tuple[tuple[str, ...], Load,
 
     def load(places: Sequence[int], nulls: Sequence[str] = MISSING) -> list[pa.Array]:
         chosen = [labels[place] for place in places]
+        if not chosen:  # which pyarrow takes for all
+            return []
         converting = pyarrow.csv.ConvertOptions(
             include_columns=chosen,
             column_types=dict.fromkeys(chosen, pa.string()),

@@ -92,12 +92,14 @@ def find_layout(
         patient_notes = _compare_patients(found, texts)
     genes = found.first(GENE_NAMES)
     kind, note = settings.labels_layout, "as told"
+    side = _first_column(found, texts)
     if kind == "auto":
         if ids is not None and genes is not None:
             kind = "long" if found.first(CALL_NAMES) is None else "maf"
             note = "found from the names of its columns"
         else:
-            kind, note = _find_side(found, texts, ids, genes, known)
+            side = next((at for at in (ids, genes) if at is not None), side)
+            kind, note = _find_side(found, texts, (side, ids, genes), known)
     notes = [f"layout {kind}: {note}"]
     if kind == "maf" and task != "mutation":
         raise ConfigError(
@@ -109,11 +111,11 @@ def find_layout(
             found.refuse(f"layout {kind} needs a column of patients and one of genes")
         values: tuple[int, ...] = (_find_value(found, kind, (ids, samples, genes), notes),)
     elif kind == "genes-in-rows":
-        genes = genes if genes is not None else 0
+        genes = genes if genes is not None else side
         ids = samples = None
         values = found.others({genes}, (*GENE_NAMES, *OTHER_NAMES, *POSITION_NAMES), notes)
     else:
-        ids = ids if ids is not None else 0
+        ids = ids if ids is not None else side
         genes = None
         apart = (*PATIENT_NAMES, *SAMPLE_NAMES, *OTHER_NAMES)
         values = found.others({ids}, apart, notes)
@@ -259,11 +261,18 @@ def _find_repeats(
 def _find_side(
     found: _Names,
     texts: Callable[[int], Sequence[str]],
-    ids: int | None,
-    genes: int | None,
+    places: tuple[int, int | None, int | None],
     known: Collection[str],
 ) -> tuple[Literal["patients-in-rows", "genes-in-rows"], str]:
-    """Whether patients are in the rows or in the columns of a wide table, and why it is thought."""
+    """Whether patients are in rows or columns of a wide table, and on what grounds.
+
+    Args:
+        found: Names of the columns.
+        texts: Reads a column.
+        places: The column of ids or genes that is looked at, then those of ids and of genes as far
+            as their names tell.
+        known: Patients that the store knows.
+    """
     patients = {cut_barcode(patient) for patient in known}
 
     def count(names: Iterable[str]) -> tuple[int, int]:
@@ -272,9 +281,7 @@ def _find_side(
             seen
         )
 
-    side = next((at for at in (ids, genes) if at is not None), None)
-    if side is None:
-        side = _first_column(found, texts)
+    side, ids, genes = places
     in_rows, rows = count(texts(side))
     in_columns, columns = count(n for at, n in enumerate(found.columns) if at != side)
     name = found.columns[side] or f"number {side + 1}"

@@ -144,7 +144,7 @@ def is_date(name: str) -> bool:
 
 
 def is_excel_serial(name: str) -> bool:
-    """Whether a number is the day that Excel makes of a gene such as MARCH1: 44256 is 2021-03-01."""
+    """Whether a number is the day that Excel makes of such a gene: 44256 is 2021-03-01, MARCH1."""
     text = re.sub(r"\.0$", "", name.strip().removeprefix("X"))
     if not text.isdecimal() or int(text) not in _SERIALS:
         return False

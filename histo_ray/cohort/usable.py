@@ -1,4 +1,4 @@
-"""Which targets can be judged at all, among the patients that are used. Pure."""
+"""Targets that cross-validation can score among the patients that are used. Pure."""
 
 from collections.abc import Sequence
 
@@ -21,17 +21,17 @@ def prepare_labels(
 ) -> LabelTable:
     """Labels of the patients that are used, as a head is trained on them.
 
-    Expression is transformed; targets that cannot be judged are left out (see `keep_usable`).
+    Expression is transformed; targets that cannot be scored are left out (see `keep_usable`).
 
     Args:
-        labels: Of the patients that are used.
+        labels: Labels of the patients that are used.
         task: expression or mutation.
-        n_folds: Of the cross-validation.
-        settings: Transform, and share of missing values.
-        groups: (P,) what stays in one fold together.
+        n_folds: Number of folds of the cross-validation.
+        settings: Transform, and largest share of missing values.
+        groups: (P,) group of each patient; a group stays in one fold.
 
     Raises:
-        ConfigError: A transform that the values do not bear, or no target left.
+        ConfigError: A transform that the values do not allow, or no target left.
     """
     if task == "expression":
         labels = transform_expression(labels, settings.transform, settings.clip_at)
@@ -45,20 +45,20 @@ def keep_usable(
     max_missing: float = 0.2,
     groups: Sequence[str] | None = None,
 ) -> LabelTable:
-    """Leave out targets that some fold could not judge, or be trained without.
+    """Leave out targets that cannot be scored, or trained on, in some fold.
 
-    Those with too many missing values; expression that is the same in all patients, or in all
-    but fewer than `n_folds`; mutations with fewer positives or negatives than folds.
+    These are targets with too many missing values; expression that is the same in all patients, or
+    in all but fewer than `n_folds`; mutations with fewer positives or negatives than folds.
 
     Args:
-        labels: Of the patients that are used.
+        labels: Labels of the patients that are used.
         task: expression or mutation.
-        n_folds: Of the cross-validation.
+        n_folds: Number of folds of the cross-validation.
         max_missing: Largest share of missing values.
-        groups: (P,) what stays in one fold together: then groups are counted.
+        groups: (P,) group of each patient, if groups stay in one fold: then groups are counted.
 
     Returns:
-        The others; those left out are in `dropped`, with the reason.
+        The other targets; those left out are in `dropped`, with the reason.
 
     Raises:
         ConfigError: None is left.
@@ -71,9 +71,9 @@ def keep_usable(
     if not kept.targets:
         told = [f"{drop.target}: {drop.reason}" for drop in kept.dropped]
         raise ConfigError(
-            f"labels {labels.origin}: no target of {len(told)} can be judged by {n_folds} folds of "
-            f"{len(labels.patients)} patients ({'; '.join(told[:5])}{', ...' if told[5:] else ''})"
-            ", wanted one; use fewer --folds or other genes"
+            f"labels {labels.origin}: none of {count(len(told), 'target')} can be scored by "
+            f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
+            f"{', ...' if told[5:] else ''}); use fewer --folds, or other genes"
         )
     left = [drop.target for drop in kept.dropped[len(labels.dropped) :]]
     return kept.note(f"{count(len(left), 'gene')} left out ({name_some(left)})") if left else kept
@@ -92,15 +92,15 @@ def _find_fault(
     if not there.any():
         return "no value"
     if missing > max_missing:
-        return f"{missing:.1%} missing, wanted at most {max_missing:.0%}"
-    wanted = f"wanted {n_folds}, one a fold"
+        return f"{missing:.1%} missing, more than {max_missing:.0%}"
+    needed = f"{n_folds} needed, one a fold"
     among = "" if units is None else " (groups)"
     if task == "mutation":
         for state, name in ((1, "positive"), (0, "negative")):
             found = _count(values == state, units)
             if found < n_folds:
                 patients = count(int(there.sum()), "patient")
-                return f"{count(found, name)}{among} among {patients}, {wanted}"
+                return f"{count(found, name)}{among} among {patients}, {needed}"
         return ""
     levels, counts = np.unique(values[there], return_counts=True)
     if len(levels) == 1:
@@ -108,7 +108,7 @@ def _find_fault(
     found = _count(there & (values != levels[counts.argmax()]), units)
     if found >= n_folds:
         return ""
-    return f"{count(found, 'patient')}{among} off the commonest value, {wanted}"
+    return f"{count(found, 'patient')}{among} off the commonest value, {needed}"
 
 
 def _count(flags: npt.NDArray[np.bool_], units: npt.NDArray[np.intp] | None) -> int:

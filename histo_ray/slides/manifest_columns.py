@@ -135,7 +135,7 @@ def find_manifest_columns(
 def cell_text(row: Row, column: str | None) -> str:
     """A cell without blanks around it; empty where there is no column or no value."""
     value = None if column is None else row.values.get(column)
-    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - nan
+    return "" if value is None or value != value else str(value).strip()  # nan
 
 
 def name_of_file(text: str) -> str:

@@ -48,7 +48,7 @@ def find_near_ids(ids: Collection[str], others: Collection[str]) -> dict[str, li
 
 
 def describe_near_ids(found: dict[str, list[Pair]]) -> str:
-    """As in: `8 pairs differ only in case (p1 / P1, ...), 1 pair differs only in a suffix (...)`."""
+    """As in `8 pairs differ only in case (p1 / P1, ...), 1 pair differs only in a suffix`."""
     parts = []
     for kind, pairs in found.items():
         shown = ", ".join(f"{one} / {other}" for one, other in pairs[:SHOWN])

@@ -46,8 +46,7 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
         data = read_file(*place, MOST_BYTES)
     except OSError as error:
         raise ConfigError(
-            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}), wanted a CSV or "
-            "Parquet file; check the path"
+            f"{what} {uri}: cannot be read ({' '.join(str(error).split())}); check the path"
         ) from error
     if uri.lower().endswith((".parquet", ".pq")):
         return "row", *_parse_parquet(data, uri, what)
@@ -62,8 +61,8 @@ def _parse_parquet(data: bytes, uri: str, what: str) -> tuple[list[str], list[Ta
         table = parquet.read_table(native(data))
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(
-            f"{what} {uri}: not readable as Parquet ({' '.join(str(error).split())}), wanted "
-            "Parquet; write it again or give a CSV"
+            f"{what} {uri}: not readable as Parquet ({' '.join(str(error).split())}); write it "
+            "again, or give a CSV"
         ) from error
     _check_header(table.column_names, uri, what)
     rows = [TableRow(place, values) for place, values in enumerate(table.to_pylist(), 1)]
@@ -75,7 +74,7 @@ def _parse_csv(data: bytes, uri: str, what: str) -> tuple[list[str], list[TableR
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{what} {uri}: byte {error.start} is not UTF-8, wanted UTF-8 text; save it as UTF-8"
+            f"{what} {uri}: byte {error.start} is not UTF-8; save the file as UTF-8 text"
         ) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
@@ -90,12 +89,13 @@ def _parse_csv(data: bytes, uri: str, what: str) -> tuple[list[str], list[TableR
                 continue
             values = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
             extra = len(cells) > len(header)
-            problem = f"{len(cells)} cells, wanted {len(header)} as in the header" if extra else ""
+            problem = (
+                f"{len(cells)} cells, but {len(header)} columns in the header" if extra else ""
+            )
             rows.append(TableRow(reader.line_num, values, problem))
     except csv.Error as error:
         raise ConfigError(
-            f"{what} {uri}: line {reader.line_num}: not CSV ({error}), wanted comma-separated "
-            "values; correct the line"
+            f"{what} {uri}: line {reader.line_num} is not CSV ({error}); correct the line"
         ) from error
     return header, rows
 
@@ -104,12 +104,11 @@ def _check_header(names: list[str], uri: str, what: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(
-            f"{what} {uri}: column {', '.join(repeated)} more than once, wanted each once; "
-            "rename one"
+            f"{what} {uri}: column {', '.join(repeated)} is there more than once; rename or remove "
+            "all but one"
         )
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and mark in names[0]:
             raise ConfigError(
-                f"{what} {uri}: columns separated by {name}, wanted commas; save it as CSV with "
-                "commas"
+                f"{what} {uri}: its columns are separated by {name}; save it as CSV with commas"
             )

@@ -82,7 +82,7 @@ def test_an_exact_match_goes_before_a_barcode() -> None:
     cohort = join({"a": ["TCGA-05-4249-01", "TCGA-44-2655"]}, labels)
     np.testing.assert_array_equal(cohort.labels.values, [[0], [1]])
     assert cohort.notes[0].startswith("1 patient of the store matched")
-    with pytest.raises(ConfigError, match="several rows of patient TCGA-05-4249, wanted one"):
+    with pytest.raises(ConfigError, match="several rows of patient TCGA-05-4249; cut barcodes"):
         join({"a": ["TCGA-05-4249"]}, ["TCGA-05-4249-01", "TCGA-05-4249-06"])
 
 
@@ -110,20 +110,49 @@ def test_a_patient_of_two_sites_joins_them_and_one_without_is_alone() -> None:
 @pytest.mark.parametrize("sites", [{}, {"p1": ["05"], "p2": ["05"]}])
 def test_folds_by_site_need_sites(sites: Mapping[str, Sequence[str]]) -> None:
     cohort = join({"a": ["p1", "p2"]}, ["p1", "p2"], sites)
-    with pytest.raises(ConfigError, match="wanted several; give a column `site`"):
+    with pytest.raises(ConfigError, match=r"--keep-together site: .*; give a column `site`"):
         cohort.groups("site")
 
 
 def test_no_patient_in_common_is_told_with_examples_of_both() -> None:
     told = (
         r"t.csv: none of its 4 patients \(x1, x2, x3, ...\) is among the 2 of the store "
-        r"\(TCGA-05-4249, TCGA-44-2655\), wanted the same ids .*barcodes.*--id-column"
+        r"\(TCGA-05-4249, TCGA-44-2655\); ids join where they are equal.*barcodes.*--id-column"
     )
     with pytest.raises(ConfigError, match=told):
         join({"a": ["TCGA-05-4249", "TCGA-44-2655"]}, ["x1", "x2", "x3", "x4"])
 
 
 def test_encoders_without_a_patient_in_common_are_told() -> None:
-    told = "2 patients with a label .*none with vectors of all .a has 1, b has 2 patients"
+    told = "2 patients have a label .*none has vectors of all .a has 1, b has 2 patients"
     with pytest.raises(ConfigError, match=told):
         join({"a": ["p1"], "b": ["p2", "p3"]}, ["p1", "p2"])
+
+
+def test_barcodes_join_in_any_case() -> None:
+    cohort = join({"a": ["TCGA-05-4249", "tcga-44-2655"]}, ["tcga-05-4249", "TCGA-44-2655"])
+    assert cohort.patients == ("TCGA-05-4249", "tcga-44-2655")
+    assert cohort.persons == ("TCGA-05-4249", "TCGA-44-2655")
+    assert join({"a": ["C3L-00001"]}, ["c3l-00001"]).patients == ("C3L-00001",)
+
+
+def test_ids_that_differ_only_in_writing_are_counted_and_not_joined() -> None:
+    cohort = join({"a": ["p1", "P2", "7", "q"]}, ["p1", "p2", "007", "q-2", "r"])
+    assert cohort.patients == ("p1",)
+    (note,) = cohort.notes
+    assert note == (
+        "ids of store and labels: 1 pair differs only in case (P2 / p2), 1 pair differs only in "
+        "leading zeros (7 / 007), 1 pair differs only in a suffix (q / q-2); they are not joined: "
+        "write them alike in manifest and labels where they are one patient"
+    )
+    told = r"none of its 1 patients \(p1\) .*1 pair differs only in case \(P1 / p1\)"
+    with pytest.raises(ConfigError, match=told):
+        join({"a": ["P1"]}, ["p1"])
+
+
+def test_patients_of_the_store_that_may_be_one_are_told() -> None:
+    cohort = join({"a": ["p1", "P1", "x"]}, ["p1", "P1", "x"])
+    assert cohort.patients == ("P1", "p1", "x")
+    assert cohort.notes[0].startswith(
+        "patients of the store: 1 pair differs only in case (P1 / p1)"
+    )

@@ -69,15 +69,19 @@ def test_parquet_keeps_its_index_and_reads_categories(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("a.csv", b"", "labels .*a.csv: empty, wanted a table; check"),
-        ("a.csv", b"\n# nothing\n\n", "no line but comments, wanted a header"),
+        ("a.csv", b"", "labels .*a.csv: the file is empty"),
+        ("a.csv", b"\n# nothing\n\n", "only comments and blank lines, no header"),
         ("a.csv", b"patient_id,TP53\n", "no rows under the header"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n\x00", "not UTF-8 text, wanted CSV, TSV or Parquet"),
-        ("a.csv", b"hello\nworld\n", r"a header without tab, comma or semicolon \('hello'\)"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\x00", "not UTF-8 text; save it as CSV, TSV or Parquet"),
+        ("a.csv", b"hello\nworld\n", "header 'hello' has no tab, comma or semicolon"),
         ("a.csv", b"id,TP53\np1,1\np2,1,0\n", "cannot be read as a table .*Expected 2 columns"),
         ("a.csv", b"id,TP53\np1,1\np2\n", "cannot be read as a table .*Expected 2 columns, got 1"),
         ("a.csv", b"id,TP53\np\xff,1\n", "cannot be read as a table .*UTF8"),
-        ("a.parquet", b"id,TP53\np1,1\n", "cannot be read as a table .*wanted CSV, TSV or Parquet"),
+        (
+            "a.parquet",
+            b"id,TP53\np1,1\n",
+            "cannot be read as a table .*give a CSV, TSV or Parquet file",
+        ),
         ("a.csv.gz", gzip.compress(b"id,TP53\np1,1\n", mtime=0)[:-9], "damaged gzip"),
     ],
 )
@@ -88,7 +92,7 @@ def test_what_is_no_table_is_told(tmp_path: Path, name: str, data: bytes, told: 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(ConfigError, match=r"cannot be read .*wanted a file; check the path"):
+        with pytest.raises(ConfigError, match=r"cannot be read .*; check the path"):
             open_labels(str(path))
 
 
@@ -108,7 +112,9 @@ def test_names_are_read_from_lines_columns_and_case_lists(
 
 
 def test_a_list_without_the_column_or_without_names_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--genes .*: columns a, b, wanted gene; rename one"):
+    with pytest.raises(
+        ConfigError, match=r"--genes .*: none of its columns \(a, b\) is called gene; rename"
+    ):
         read_names(write(tmp_path / "a.csv", "a,b\n1,2\n"), "--genes", ("gene",))
-    with pytest.raises(ConfigError, match="no names, wanted one a line"):
+    with pytest.raises(ConfigError, match="no names in it; write one a line"):
         read_names(write(tmp_path / "b.txt", "gene\n"), "--genes", ("gene",))

@@ -80,13 +80,13 @@ def test_the_caller_decides_against_the_evidence() -> None:
     [
         (["x", *BARCODES], BARCODES, {}, "3 of 3 cells of column x and 3 of 3 .*--labels-lay"),
         (["x", "y"], ["a", "b"], {}, "none of them a known name .*--id-column, or .*--labels-lay"),
-        (["x", "y"], BARCODES, {"id_column": "z"}, r"no column z \(found: x, y\), wanted"),
-        (["x", "y"], ["a"], {"labels_layout": "long"}, "wanted columns of patients and genes"),
-        (["id", "gene", "tpm", "fpkm"], ["a"], {"id_column": "id"}, "wanted one column `value`"),
-        (["patient_id", "site"], ["a"], {}, "wanted columns of labels beside it"),
+        (["x", "y"], BARCODES, {"id_column": "z"}, r"no column z, which --id-column .* x, y"),
+        (["x", "y"], ["a"], {"labels_layout": "long"}, "needs a column of patients and one"),
+        (["id", "gene", "tpm", "fpkm"], ["a"], {"id_column": "id"}, "needs one column `value`"),
+        (["patient_id", "site"], ["a"], {}, "no column of labels beside the ids"),
         (
             ["gene", "sample", "Variant_Classification"], ["a"], {},
-            r"mutation calls \(a MAF\), wanted expression",
+            r"mutation calls \(a MAF\), not of expression; use it with evaluate mutation",
         ),
     ],
 )  # fmt: skip
@@ -100,14 +100,52 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"clip_at": "0"}, "--clip-at: wanted a positive number, or one with sd behind it"),
+        ({"clip_at": "0"}, "--clip-at: neither a positive number nor one with sd behind it"),
         ({"clip_at": "5 sd"}, "--clip-at"),
         ({"transform": "sqrt"}, "--transform"),
         ({"max_missing": 1.0}, "--max-missing"),
-        ({"labels_layout": "genes-in-rows", "id_column": "x"}, "id_column: there is none where"),
-        ({"labels_layout": "long", "sequenced": "x"}, "sequenced: of a MAF only"),
+        (
+            {"labels_layout": "genes-in-rows", "id_column": "x"},
+            "id_column: a table with genes in rows has no",
+        ),
+        (
+            {"labels_layout": "long", "sequenced": "x"},
+            "sequenced: only for a MAF, not for layout long",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_told(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse_settings(LabelSettings, {"labels": "a.csv"} | options, "flags")
+
+
+def find_in(table: dict[str, Sequence[str]], **settings: Any) -> Layout:
+    """The layout of a table of some columns."""
+    columns = list(table)
+    given = LabelSettings(labels="t.csv", **settings)
+    return find_layout(columns, lambda at: table[columns[at]], "expression", given)
+
+
+def test_ids_that_repeat_patients_of_another_column_are_a_caveat() -> None:
+    table = {"case_id": ["c1", "c1", "c2"], "slide_id": ["s1", "s2", "s3"], "CD8A": ["1", "2", "3"]}
+    assert find_in(table).caveats == ()
+    (caveat,) = find_in(table, id_column="slide_id").caveats
+    assert caveat.startswith(
+        "1 patients of column case_id have several ids in column slide_id (c1: s1, s2): where"
+    )
+    barcodes = ["TCGA-05-4249-01A", "tcga-05-4249-01b", "TCGA-05-4250-01A"]
+    table |= {"case_id": ["TCGA-05-4249", "TCGA-05-4249", "TCGA-05-4250"], "slide_id": barcodes}
+    assert find_in(table, id_column="slide_id").caveats == ()
+
+
+def test_two_columns_of_patients_that_disagree_are_refused_or_told() -> None:
+    table = {"PATIENT": ["p1", "p1", "p2"], "case_id": ["c1", "c2", "c2"], "CD8A": ["1"] * 3}
+    told = "columns PATIENT and case_id both name patients and group 3 rows differently .*--id-col"
+    with pytest.raises(ConfigError, match=told):
+        find_in(table)
+    assert find_in(table, id_column="case_id").ids == 1
+    layout = find_in({"patient_id": table["PATIENT"], **table})
+    assert layout.ids == 0
+    assert any("patient_id and case_id both name patients" in note for note in layout.notes)
+    agree = find_in({"case_id": ["u1", "u1", "u2"], "submitter_id": ["p1", "p1", "p2"], "G": ["1"]})
+    assert (agree.ids, agree.caveats) == (1, ())

@@ -67,12 +67,16 @@ def test_equal_rows_of_one_patient_are_noted_and_fill_each_other() -> None:
 
 def test_rows_of_one_patient_that_contradict_each_other_are_refused_with_their_ids() -> None:
     rows = [[NAN, 1], [3, 4], [2, 1], [7, 1], [3, 4], [3, 4]]
-    with pytest.raises(ConfigError, match=r"t.csv: 1 id .*different values \(p2\), wanted"):
+    with pytest.raises(
+        ConfigError, match=r"t.csv: 1 id .*different values \(p2\), in column A \(1 id\)"
+    ):
         merge_samples(table(["p2", "p1", "p2", "p2", "p1", "p3"], rows), "mean", "t.csv")
 
 
 def test_nothing_but_normal_tissue_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"2 samples, all of normal tissue .*wanted tumours"):
+    with pytest.raises(
+        ConfigError, match=r"2 samples, all of normal tissue .*give a table with tumour"
+    ):
         merge_samples(table(["TCGA-44-2655-11A", "TCGA-05-4249-11A"], [[1], [2]]), "mean", "t")
 
 

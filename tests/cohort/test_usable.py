@@ -30,11 +30,11 @@ def test_genes_with_too_few_of_a_kind_are_left_out_with_the_count() -> None:
     assert kept.values.shape == (COUNT, 1)
     assert [(drop.target, drop.reason) for drop in kept.dropped] == [
         ("OLD", "x"),
-        ("FEW", "4 positives among 20 patients, wanted 5, one a fold"),
-        ("NONE", "0 positives among 20 patients, wanted 5, one a fold"),
-        ("ALL", "3 negatives among 20 patients, wanted 5, one a fold"),
-        ("GAPS", "4 negatives among 16 patients, wanted 5, one a fold"),
-        ("HOLES", "25.0% missing, wanted at most 20%"),
+        ("FEW", "4 positives among 20 patients, 5 needed, one a fold"),
+        ("NONE", "0 positives among 20 patients, 5 needed, one a fold"),
+        ("ALL", "3 negatives among 20 patients, 5 needed, one a fold"),
+        ("GAPS", "4 negatives among 16 patients, 5 needed, one a fold"),
+        ("HOLES", "25.0% missing, more than 20%"),
         ("VOID", "no value"),
     ]
     assert kept.notes == ("6 genes left out (FEW, NONE, ALL, GAPS, HOLES, ...)",)
@@ -46,14 +46,14 @@ def test_genes_with_too_few_of_a_kind_are_left_out_with_the_count() -> None:
 def test_groups_are_counted_where_they_stay_together() -> None:
     sites = ["a", "a", "b", "b", "c", *"defghijklmnopqr"]
     assert keep_usable(labels_of(G=first(6)), "mutation", 4, groups=sites).targets == ("G",)
-    with pytest.raises(ConfigError, match=r"G: 3 positives \(groups\) among 20 patients, wanted 4"):
+    with pytest.raises(ConfigError, match=r"G: 3 positives \(groups\) among 20 patients, 4 needed"):
         keep_usable(labels_of(G=first(5)), "mutation", 4, groups=sites)
 
 
 def test_all_zero_mutations_leave_nothing_to_judge() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"t.csv: no target of 3 can be judged by 5 folds of 20 patients \(OLD: x; A: 0 pos",
+        match=r"t.csv: none of 3 targets can be scored by .* of 20 patients \(OLD: x; A: 0 pos",
     ):
         keep_usable(labels_of(A=first(0), B=first(0)), "mutation", 5)
 
@@ -72,10 +72,10 @@ def test_expression_without_variance_or_values_is_left_out() -> None:
         assert kept.targets == ("GOOD", "FIVE")
         assert Dropped("SAME", "no variance") in kept.dropped
         if transform != "log2":
-            rare = "4 patients off the commonest value, wanted 5, one a fold"
+            rare = "4 patients off the commonest value, 5 needed, one a fold"
             assert kept.dropped[2:] == (
                 Dropped("RARE", rare), Dropped("MOST", rare.replace("4", "3")),
-                Dropped("HOLES", "25.0% missing, wanted at most 20%"),
+                Dropped("HOLES", "25.0% missing, more than 20%"),
                 Dropped("VOID", "no value"),
             )  # fmt: skip
 

@@ -48,7 +48,9 @@ def test_bom_crlf_and_blank_lines_are_fine(tmp_path: Path) -> None:
 
 def test_a_mark_that_says_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
     text = "slide_id,path,synthetic\nA,a.svs,maybe\nB,b.svs,TRUE\nC,a.svs,\nD,b.svs,0\n"
-    assert "line 2: synthetic 'maybe' says neither yes nor no; write true or false" in problems(write(tmp_path, text))
+    assert "line 2: synthetic 'maybe' says neither yes nor no; write true or false" in problems(
+        write(tmp_path, text)
+    )
     slides = read_manifest(write(tmp_path, text.replace("maybe", "no")))
     assert [slide.synthetic for slide in slides] == [False, True, False, False]
 
@@ -70,7 +72,7 @@ def test_all_problems_come_at_once_with_their_lines(tmp_path: Path) -> None:
         "line 8: mpp '20.5'",
         "line 9: mpp 'half'",
         "line 9: path is empty",
-        "line 10: 4 cells, wanted 3",
+        "line 10: 4 cells, but 3 columns in the header",
         "line 11: path",
         "a folder",
     ):
@@ -87,13 +89,16 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,mpp\na.svs,1\n", r"no column slide_id in the header \(its columns: path, mpp\); add it"),
+        (
+            "path,mpp\na.svs,1\n",
+            r"no column slide_id in the header \(its columns: path, mpp\); add it",
+        ),
         ("name\nA\n", "no column slide_id and no column path"),
         ("", "no column slide_id"),
         ("slide_id,path\n", "no rows under the header; add a row for each slide"),
-        ("slide_id;path\nA;a.svs\n", "columns separated by semicolons, wanted commas"),
-        ("slide_id,path,path\nA,a,b\n", "column path more than once"),
-        ('slide_id,path\nA,"a.svs\n', "line 2: not CSV"),
+        ("slide_id;path\nA;a.svs\n", "columns are separated by semicolons; save it as CSV with"),
+        ("slide_id,path,path\nA,a,b\n", "column path is there more than once"),
+        ('slide_id,path\nA,"a.svs\n', "line 2 is not CSV"),
     ],
 )
 def test_a_table_that_is_no_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
