@@ -178,6 +178,8 @@ def _what_is_wrong(path: str) -> str:
     """Why there is no file at `path`; empty if there is one."""
     from pyarrow.fs import FileType
 
+    if "\0" in path:
+        return "a NUL character, which no path has in it"
     if "://" not in path and Path(path).is_file():  # one look; pyarrow takes several
         return ""
     try:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.report.page import write_report
 from histo_ray.report.runs import choose_runs, read_batches, read_rows
 from histo_ray.store.tables import open_evaluation
 
@@ -140,3 +141,14 @@ def test_large_tables_are_read_by_target_and_by_piece(store: Path) -> None:
     assert list(pieces[0]) == ["encoder"]
     with pytest.raises(StoreError, match=r"predictions.parquet: no column wrong, wanted one"):
         read_rows(folder, "predictions", ["wrong"], ["KRAS"])
+
+
+@pytest.mark.parametrize("content", [b'{"task": ', b"", b"[" * 99_999, b"\xff\xfe{}", b"[1]"])
+def test_the_rest_of_the_page_is_made_beside_a_damaged_note(
+    store: Path, tmp_path: Path, content: bytes
+) -> None:
+    for path in store.glob("evaluations/mutation/*/run.json"):
+        path.write_bytes(content)
+    page = write_report(str(store), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("run.json is damaged (no JSON)") == 2
+    assert "crc-100k" in page
