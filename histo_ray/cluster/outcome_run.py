@@ -22,6 +22,7 @@ from histo_ray.cluster.outcome_data import (
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
 from histo_ray.cluster.outcome_repeat import Answers
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.config import digest
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
@@ -57,6 +58,7 @@ def run_outcome(
     Raises:
         HistoRayError: The run could not start, or processes kept dying.
     """
+    check_shipped(config)
     store = open_store(config.store)
     found = find_slides(store, config)
     patients = gather_patients(found, config)

@@ -12,6 +12,7 @@ from ray.util.queue import Empty, Queue
 
 from histo_ray.cluster.resources import Node
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
@@ -19,7 +20,16 @@ from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.job import Progress, Report
 from histo_ray.finetune.publish import check_name
-from histo_ray.finetune.run import Plan, Result, conclude, finetune, make_job, plan_finetune, work
+from histo_ray.finetune.run import (
+    Plan,
+    Result,
+    claim_name,
+    conclude,
+    finetune,
+    make_job,
+    plan_finetune,
+    work,
+)
 from histo_ray.finetune.team import ProcessGroup, Solo
 
 MAX_FAILURES = 3
@@ -46,9 +56,16 @@ def run_finetune(
         StoreError: The store is none.
         HistoRayError: Workers died more often than is borne.
     """
+    check_shipped(config)
     alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
     if alone:
         return finetune(config, report, tell)
+    with claim_name(config):
+        return _finetune(config, report, tell)
+
+
+def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
+    """Plan, train with a group of workers, and publish."""
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)

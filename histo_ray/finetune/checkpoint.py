@@ -44,6 +44,8 @@ class Checkpoint:
     """Of the classifier."""
     average: Weights = field(default_factory=dict)
     """Moving average of the weights; empty without one."""
+    first: Weights = field(default_factory=dict)
+    """Weights after step 1, should step 2 end worse; empty in checkpoints of version 0.1.0."""
     best: Weights = field(default_factory=dict)
     """Weights of the best epoch; empty where the last is taken."""
     optimizer: dict[str, Any] = field(default_factory=dict)

@@ -30,7 +30,6 @@ from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import Job
-from histo_ray.finetune.judge import Scores
 from histo_ray.finetune.loop import Outcome
 from histo_ray.finetune.tiles import Part
 from histo_ray.store.place import Place, place_at
@@ -101,7 +100,7 @@ def publish_model(
         seed=job.seed,
         workers=workers,
         epoch=outcome.epoch,
-        metrics=_describe_scores(outcome.scores, job.train.tiles.classes),
+        metrics=_describe_scores(outcome, job.train.tiles.classes),
         device=device,
         versions=library_versions(),
     )  # fmt: skip
@@ -181,7 +180,8 @@ def _count(part: Part) -> dict[str, int]:
     return dict(zip(names, numbers, strict=True))
 
 
-def _describe_scores(scores: Scores, classes: Sequence[str]) -> Metrics:
+def _describe_scores(outcome: Outcome, classes: Sequence[str]) -> Metrics:
+    scores = outcome.scores
     if math.isnan(scores.accuracy):
         return Metrics()
     recall = {
@@ -193,7 +193,13 @@ def _describe_scores(scores: Scores, classes: Sequence[str]) -> Metrics:
         balanced_accuracy=scores.balanced_accuracy,
         loss=scores.loss,
         recall=recall,
+        first_accuracy=_or_none(outcome.first_accuracy),
+        second_accuracy=_or_none(outcome.second_accuracy),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _below(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """A whole fine-tuning in one process: settings in, a published encoder out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from histo_ray.encoders.published import ModelCard
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.encoders.weights import digest_weights
-from histo_ray.errors import ConfigError
+from histo_ray.errors import BusyError, ConfigError
 from histo_ray.finetune.checkpoint import FileKeeper
 from histo_ray.finetune.classifier import Classifier, build_classifier
 from histo_ray.finetune.compute import Compute
@@ -21,6 +22,7 @@ from histo_ray.finetune.publish import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
 from histo_ray.finetune.team import Team
 from histo_ray.finetune.tiles import LoadedTiles, Part, Pixels, Rows
+from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import CACHE
 from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
@@ -152,6 +154,32 @@ def finetune(
         ConfigError: Settings, tiles, base or name cannot be used.
         StoreError: The store is none.
     """
+    with claim_name(config):
+        return _finetune(config, report, tell)
+
+
+@contextmanager
+def claim_name(config: FinetuneConfig) -> Iterator[None]:
+    """Hold the name of the new encoder, so that no other process trains under it meanwhile.
+
+    A claim whose process was killed is taken over.
+
+    Raises:
+        ConfigError: Another process trains under this name into this store.
+    """
+    try:
+        with hold_claim(
+            place_at(config.store), f"finetune-{config.name}", lambda holder: None, wait=False
+        ):
+            yield
+    except BusyError as error:
+        raise ConfigError(
+            f"name {config.name!r}: {error} is fine-tuning under this name into {config.store}; "
+            "wait until it has ended, or choose another --name"
+        ) from None
+
+
+def _finetune(config: FinetuneConfig, report: Report, tell: Callable[[str], None]) -> Result:
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     job, classifier = make_job(plan)
