@@ -63,15 +63,7 @@ def plan_finetune(config: FinetuneConfig) -> Plan:
         ConfigError: Recipe, base, name or tiles cannot be used.
         StoreError: The store is none.
     """
-    recipe = config.read_recipe()
-    spec = resolve(config.encoder, config.encoder_table, config.store)
-    known = {entry.name for entry in list_encoders(config.encoder_table)}
-    if config.name in known or has_timm_name(config.name):
-        raise ConfigError(
-            f"name {config.name!r}: an encoder that is known already, a new name wanted; "
-            "choose another --name"
-        )
-    open_store(config.store, create=True)
+    recipe, spec = _check_settings(config)
     tileset = read_tileset(config.tiles)
     every, none = np.arange(len(tileset)), np.empty(0, np.int64)
     if config.validation is not None:
@@ -88,6 +80,20 @@ def plan_finetune(config: FinetuneConfig) -> Plan:
     if tileset.groups is None:
         source = "the same tiles, groups unknown: leakage cannot be excluded"
     return Plan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
+
+
+def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
+    """Check what needs no look at tiles, and make the store if it is not there."""
+    recipe = config.read_recipe()
+    spec = resolve(config.encoder, config.encoder_table, config.store)
+    known = {entry.name for entry in list_encoders(config.encoder_table)}
+    if config.name in known or has_timm_name(config.name):
+        raise ConfigError(
+            f"name {config.name!r} belongs to an encoder that is known already; choose another "
+            "--name"
+        )
+    open_store(config.store, create=True)
+    return recipe, spec
 
 
 def make_job(plan: Plan) -> tuple[Job, Classifier]:
@@ -167,6 +173,7 @@ def claim_name(config: FinetuneConfig) -> Iterator[None]:
     Raises:
         ConfigError: Another process trains under this name into this store.
     """
+    _check_settings(config)
     try:
         with hold_claim(
             place_at(config.store), f"finetune-{config.name}", lambda holder: None, wait=False
