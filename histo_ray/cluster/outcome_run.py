@@ -158,7 +158,7 @@ def _search(
     answers: Answers,
     report: Progress,
 ) -> None:
-    """Judge every configuration. Only here Ray is wanted, and its import takes seconds."""
+    """Judge every configuration. Ray, whose import takes seconds, is imported only here."""
     from histo_ray.cluster.mil_search import MilPlan, search_heads
     from histo_ray.cluster.outcome_search import Resources, search_configurations
 

@@ -84,7 +84,8 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
         here = config.address == "local" and "RAY_ADDRESS" not in os.environ
         if here and spec.file and not Path(spec.file).expanduser().is_file():
             raise ConfigError(
-                f"encoder {spec.name!r}: no file {spec.file}, weights wanted; check the path"
+                f"encoder {spec.name!r}: the weights file {spec.file} does not exist; check the "
+                "path"
             )
     return specs
 

@@ -120,8 +120,8 @@ def _check_answers(address: str) -> None:
         return  # no cluster to be found, or no address: Ray will say so
     if place and stated and not head_answers(place):
         raise ConfigError(
-            f"--address {address}: nothing answers at {place}, a Ray head wanted; start one with "
-            "`ray start --head`, or leave --address out to run on this machine"
+            f"--address {address}: no Ray head answers at {place}; start one with `ray start "
+            "--head`, or leave --address out to run on this machine"
         )
 
 

@@ -199,8 +199,8 @@ def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str]) -> Judge
     for name, bag in bags.items():
         if bag.labels != tiles.label_names:
             raise ConfigError(
-                f"tile set {tiles.name} of {name}: stored with other labels than the files have, "
-                "wanted the same; --replace-changed extracts it again"
+                f"tile set {tiles.name}, encoder {name}: the store has other labels than the "
+                "files; --replace-changed extracts the set again"
             )
     return JudgedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
 

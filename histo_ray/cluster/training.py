@@ -94,8 +94,8 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
     have, what = (gpus, "GPUs") if use_gpu else (cpus, "CPUs")
     if have < config.workers:
         raise ConfigError(
-            f"workers: {config.workers}, at most {have} wanted as the cluster has {have} {what}; "
-            "lower --workers"
+            f"--workers {config.workers} is more than the cluster's {have} {what}; lower it to "
+            f"at most {have}"
         )
     threads = config.threads or max(1, cpus // config.workers)
     return {
@@ -168,8 +168,8 @@ def _published(config: FinetuneConfig, fingerprint: str) -> ModelCard:
     card = check_name(config.store, config.name, fingerprint)
     if card is None:
         raise HistoRayError(
-            f"{config.name}: workers ended without publishing, an encoder in {config.store} "
-            "wanted; do all nodes see the store under this path?"
+            f"{config.name}: the workers ended, but {config.store} does not hold the encoder; "
+            "check that all nodes see the store under this path"
         )
     return card
 
@@ -183,6 +183,6 @@ def _explain(error: BaseException) -> HistoRayError:
             return cause
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return HistoRayError(
-        f"workers: lost more than {MAX_FAILURES} times ({lines[-1].strip()[:200]}), all at work "
-        "wanted; see Ray's logs, and run again: it goes on from the checkpoint"
+        f"workers were lost more than {MAX_FAILURES} times ({lines[-1].strip()[:200]}); Ray's "
+        "logs say more, and the same command goes on from the checkpoint"
     )

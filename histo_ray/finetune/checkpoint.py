@@ -99,8 +99,8 @@ class FileKeeper:
         checkpoint = _decode(place.read_bytes(), place.path)
         if checkpoint.fingerprint != fingerprint:
             raise ConfigError(
-                f"{place.path}: a checkpoint of other tiles, settings or weights, one of this run "
-                "wanted; delete it, or choose another --name"
+                f"{place.path} is a checkpoint of another run, with other tiles, settings or "
+                "weights; delete it, or choose another --name"
             )
         return checkpoint
 
@@ -130,5 +130,6 @@ def _decode(data: bytes, path: str) -> Checkpoint:
         return Checkpoint(**content)
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
-            f"{path}: damaged, or a checkpoint of another version, a checkpoint wanted; delete it"
+            f"{path} is damaged, or a checkpoint of another version; delete it to train from the "
+            "start"
         ) from None

@@ -52,9 +52,9 @@ def check_name(store: str, name: str, fingerprint: str) -> ModelCard | None:
     card = read_card(store, name)
     if card is not None and card.fingerprint != fingerprint:
         raise ConfigError(
-            f"name {name!r}: in use in {store} by weights {card.weights_sha256[:12]} of "
-            f"{card.created[:10]}, made of other tiles, settings or weights, a new name wanted; "
-            "choose another --name"
+            f"name {name!r} is in use in {store}: weights {card.weights_sha256[:12]} of "
+            f"{card.created[:10]}, made from other tiles, settings or base weights; choose another "
+            "--name"
         )
     return card
 

@@ -89,11 +89,12 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(
     keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
     run(make_job, keeper=keeper)
     with pytest.raises(
-        ConfigError, match=r"run\.safetensors: a checkpoint of other tiles.*delete it"
+        ConfigError,
+        match=r"run\.safetensors is a checkpoint of another run, with other tiles.*delete it",
     ):
         run(make_job, keeper=keeper, seed=1)
     (tmp_path / "run.safetensors").write_bytes((tmp_path / "run.safetensors").read_bytes()[:1000])
-    with pytest.raises(ConfigError, match=r"run\.safetensors: damaged.*delete it"):
+    with pytest.raises(ConfigError, match=r"run\.safetensors is damaged.*delete it"):
         run(make_job, keeper=keeper)
 
 
