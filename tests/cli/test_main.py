@@ -35,7 +35,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*EXTRACT, "--encoder", "virchow", "--mpp", "1"], "--allow-contract-break"),
         (
             [*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"],
-            r"weights file no\.safetensors does not exist",
+            "weights file no.safetensors does",
         ),
         ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),
         ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),

@@ -224,7 +224,7 @@ def test_a_name_under_which_another_process_trains_is_refused_at_the_start(
             0.9,
             0.8,
             0,
-            "0.900 after step 1 .*, 0.800 after step 2 .*; kept: step 1, so the encoder's",
+            "0.900 after step 1 .*, 0.800 after step 2 .*; kept: step 1, so the",
         ),
         (0.9, None, 0, "0.900 after step 1 .*; there was no step 2"),
     ],
