@@ -122,3 +122,26 @@ def test_a_note_that_cannot_be_shown_is_told(folder: TableFolder) -> None:
     done = run_once(folder, lambda text: None, lambda: pytest.fail("done"))
     with pytest.raises(StoreError, match=r"cannot be shown \(KeyError: 'pairs'\)"):
         done.describe(lambda note: [note["pairs"]])
+
+
+def test_a_process_killed_while_it_wrote_tables_is_made_good_by_the_same_command(
+    folder: TableFolder,
+) -> None:
+    """Tables come before the note, pieces go after it: the next one goes on from the pieces."""
+
+    class KilledError(BaseException):
+        """Stands for kill -9: nothing is tidied up."""
+
+    def work(killed: bool) -> dict[str, Any]:
+        add_piece(folder)
+        folder.write("scores", [TABLE], TABLE.schema)
+        if killed:
+            raise KilledError
+        assert "pieces" in folder.names()
+        return make_note(folder)
+
+    with pytest.raises(KilledError):
+        run_once(folder, lambda text: None, lambda: work(killed=True))
+    assert folder.names() == ["pieces", "scores.parquet"]
+    run_once(folder, lambda text: None, lambda: work(killed=False))
+    assert folder.names() == ["run.json", "scores.parquet"]

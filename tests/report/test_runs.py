@@ -1,6 +1,7 @@
 """Which evaluations a report is about."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -152,3 +153,15 @@ def test_the_rest_of_the_page_is_made_beside_a_damaged_note(
     page = write_report(str(store), tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("run.json is damaged (no JSON)") == 2
     assert "crc-100k" in page
+
+
+def test_half_a_page_of_a_killed_process_is_removed_and_nothing_else(
+    store: Path, tmp_path: Path
+) -> None:
+    names = (".r.html.histo-ray-old", ".r.html.histo-ray-new", ".r.html.swp", ".s.html.histo-ray-x")
+    for name in names:
+        (tmp_path / name).write_text("half")
+        if not name.endswith("new"):
+            os.utime(tmp_path / name, (0, 0))
+    write_report(str(store), tmp_path / "r.html")
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"r.html", *names[1:]}
