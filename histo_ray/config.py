@@ -3,9 +3,18 @@
 import hashlib
 import json
 import tomllib
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from histo_ray.errors import ConfigError
 
@@ -20,6 +29,17 @@ class Settings(BaseModel):
     """Base of all settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _check_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse NUL characters, which no path has in it; make a local store's path absolute."""
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("holds a NUL character")
+        if info.field_name == "store" and value and "://" not in value:
+            return str(Path(value).expanduser().absolute())  # processes elsewhere resolve no other
+        return value
 
 
 class TilingConfig(Settings):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from histo_ray.cli.flags import add_settings, read_settings
 
 if TYPE_CHECKING:
+    from histo_ray.encoders.published import Metrics
     from histo_ray.finetune.job import Progress
     from histo_ray.finetune.run import Result
 
@@ -80,6 +81,23 @@ def describe(progress: "Progress") -> str:
     return ", ".join(parts)
 
 
+def describe_steps(metrics: "Metrics", epoch: int) -> list[str]:
+    """What step 2 gained, and which weights were kept, in words. Pure."""
+    first, second = metrics.first_accuracy, metrics.second_accuracy
+    if first is None:
+        return []
+    told = f"held-out accuracy: {first:.3f} after step 1 (a head on the base as it was)"
+    if second is None:
+        return [f"{told}; there was no step 2"]
+    told += f", {second:.3f} after step 2 (the network trained)"
+    if epoch:
+        return [f"{told}; kept: step 2, epoch {epoch}"]
+    return [
+        f"{told}; kept: step 1, so the encoder's vectors are those of its base; a lower "
+        "network.rate, fewer epochs or more tiles may help"
+    ]
+
+
 def print_result(result: "Result", store: str) -> None:
     """Say what is in the store now."""
     card = result.card
@@ -94,5 +112,7 @@ def print_result(result: "Result", store: str) -> None:
         )
     print(f"{card.name}: {card.base.name}, fine-tuned on {sum(card.data.train.values())} tiles")
     print(f"  head: {judged}")
+    for line in describe_steps(card.metrics, card.epoch):
+        print(f"  {line}")
     print(f"  weights {card.weights_sha256[:12]} in {store}/models/{card.name}")
     print(f"  next: histo-ray extract --store {store} --encoder {card.name} ...")

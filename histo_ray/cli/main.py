@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
+from histo_ray.cli.edge import run_at_edge
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import ClusterLostError, HistoRayError
 
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 all done; 1 done, but some slides failed (they are listed); 2 could not start;
         130 interrupted.
     """
-    return _run(sys.argv[1:] if argv is None else argv, is_program=argv is None)
+    if argv is not None:
+        return _run(argv, is_program=False)
+    return run_at_edge(lambda: _run(sys.argv[1:], is_program=True))
 
 
 def run_job(*verbs: str) -> int:
@@ -52,7 +55,7 @@ def run_job(*verbs: str) -> int:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments.insert(0, "--config")
-    return _run([*verbs, *arguments], is_program=True)
+    return run_at_edge(lambda: _run([*verbs, *arguments], is_program=True))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +98,4 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     except KeyboardInterrupt:
         print(f"histo-ray {args.verb}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     return code

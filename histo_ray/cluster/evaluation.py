@@ -84,8 +84,9 @@ def check_vectors(tiles: JudgedSet) -> None:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise ConfigError(
-                f"encoder {name}: {len(bad)} embeddings are not finite (first: tile_id {bad[0]}), "
-                "wanted numbers; extract them again with --dtype float32"
+                f"encoder {name}: {len(bad)} embeddings hold inf or nan (first: tile_id "
+                f"{bad[0]}), so "
+                "no head can be trained on them; extract them again with --dtype float32"
             )
 
 
@@ -204,7 +205,8 @@ def _run_tasks(
         except (WorkerCrashedError, OutOfMemoryError) as error:
             raise HistoRayError(
                 f"evaluation: processes keep dying on {running[ref].piece} "
-                f"({str(error).splitlines()[0]}), wanted memory for a fold; what is done stays done"
+                f"({str(error).splitlines()[0]}); a repeat may need more memory than there is; "
+                "what is done stays done, and the same command goes on"
             ) from None
         yield running.pop(ref)
 

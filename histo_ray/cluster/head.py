@@ -51,7 +51,7 @@ def watch_head() -> Iterator[None]:
         return
     address = ray.get_runtime_context().gcs_address
     mine = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    here = address.rpartition(":")[0] == mine
+    here = address.rpartition(":")[0] in (mine, "127.0.0.1", "localhost", "[::1]")
     patience_s = GONE_HERE_S if here else GONE_S
     over, lost = threading.Event(), threading.Event()
 

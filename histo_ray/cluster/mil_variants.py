@@ -19,8 +19,8 @@ def parse_variants(texts: Sequence[str]) -> dict[str, MilSettings]:
         key, equals, values = text.partition("=")
         if not equals or not values or key in choices:
             raise ConfigError(
-                f"--mil {text!r}: wanted KEY=VALUE or KEY=VALUE,VALUE, each key once; known keys: "
-                f"{', '.join(MilSettings.model_fields)}"
+                f"--mil {text!r} must be KEY=VALUE or KEY=VALUE,VALUE, with each key once; known "
+                f"keys: {', '.join(MilSettings.model_fields)}"
             )
         choices[key.replace("-", "_")] = values.split(",")
     variants = {}

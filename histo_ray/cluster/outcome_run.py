@@ -22,6 +22,7 @@ from histo_ray.cluster.outcome_data import (
 from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
 from histo_ray.cluster.outcome_repeat import Answers
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.cohort.mutation import is_default
 from histo_ray.config import digest
 from histo_ray.learn.configurations import Configuration
@@ -58,6 +59,7 @@ def run_outcome(
     Raises:
         HistoRayError: The run could not start, or processes kept dying.
     """
+    check_shipped(config)
     store = open_store(config.store)
     found = find_slides(store, config)
     patients = gather_patients(found, config)
@@ -157,7 +159,7 @@ def _search(
     answers: Answers,
     report: Progress,
 ) -> None:
-    """Judge every configuration. Only here Ray is wanted, and its import takes seconds."""
+    """Judge every configuration. Ray, whose import takes seconds, is imported only here."""
     from histo_ray.cluster.mil_search import MilPlan, search_heads
     from histo_ray.cluster.outcome_search import Resources, search_configurations
 

@@ -16,6 +16,7 @@ from histo_ray.cluster.pool import start_readers
 from histo_ray.cluster.resources import plan_workers
 from histo_ray.cluster.resume import plan_agenda
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.cluster.start import start_pipeline
 from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
@@ -81,6 +82,7 @@ def run_extract(
         HistoRayError: The run could not start, or something that is not one slide's fate.
     """
     began = time.monotonic()
+    check_shipped(config)
     check_place(config.store, "store")
     manifest = open_manifest(config.manifest)
     slides = manifest.slides

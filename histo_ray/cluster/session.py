@@ -2,30 +2,46 @@
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from histo_ray.cluster.resources import Node
-from histo_ray.errors import ClusterLostError, ConfigError
+from histo_ray.errors import ClusterLostError, ConfigError, HistoRayError
 
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers run our interpreter as it is
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._private import ray_constants
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
+from ray.exceptions import RayError
 
 from histo_ray.cluster.head import head_answers, watch_head
+from histo_ray.cluster.machine import check_machine, scratch_folder
+from histo_ray.cluster.session_folder import (
+    has_failed,
+    keep_logs,
+    mark_folder,
+    remove_folder,
+    sweep_folders,
+)
+from histo_ray.cluster.trouble import FULL, explain, tell_full
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""
 _OWN_TOKEN = secrets.token_hex(32)
-"""Of every Ray that this process starts for itself, for Ray listens on all interfaces. Ray's own
-default is a file in the home folder that others may be able to read, and that outlives the run."""
+"""Token of every Ray that this process starts for itself: other users of the machine reach
+loopback, too. Ray's own default is a file in the home folder that others may be able to read, and
+that outlives the run."""
+_TOKEN = re.compile(r"Unauthenticated|UNAUTHENTICATED|Authentication ?[Tt]oken|auth.*token", re.I)
+"""What Ray's errors say where the token is wrong or missing; Ray raises bare ones."""
 CLIENT = "ray://"
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
@@ -55,17 +71,34 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         address = "auto"
     if address != "local":
         _check_answers(address)
+    if address == "local":
+        check_machine(cpus)
+        sweep_folders(scratch_folder())
     _connect(address, cpus)
-    there = True
+    there, folder = True, _mark_session() if address == "local" else None
     try:
         with watch_head():
             yield cluster_nodes()
     except ClusterLostError:
         there = False
         raise
+    except RayError as error:
+        if folder is not None:
+            keep_logs(folder)
+        raise explain(error, folder) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ConfigError(tell_full(error)) from error
+    except HistoRayError:
+        if folder is not None:
+            keep_logs(folder)
+        raise
     finally:
         if there:  # else Ray would wait for it
             ray.shutdown()
+        if folder is not None and not has_failed(folder):
+            remove_folder(folder)
         if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
             del os.environ[_TOKENS[0]]
 
@@ -87,8 +120,8 @@ def _check_answers(address: str) -> None:
         return  # no cluster to be found, or no address: Ray will say so
     if place and stated and not head_answers(place):
         raise ConfigError(
-            f"--address {address}: nothing answers at {place}, a Ray head wanted; start one with "
-            "`ray start --head`, or leave --address out to run on this machine"
+            f"--address {address}: no Ray head answers at {place}; start one with `ray start "
+            "--head`, or leave --address out to run on this machine"
         )
 
 
@@ -103,13 +136,20 @@ def _connect(address: str, cpus: int | None) -> None:
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
-                ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
+                with _on_loopback():
+                    ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
             else:
                 ray.init(address, **settings)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
             text = " ".join(str(error).split())
             ray.shutdown()
+            if _TOKEN.search(text):
+                raise ConfigError(
+                    f"--address {address}: the cluster refuses this token, or wants one; set "
+                    "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token "
+                    "that its head was started with"
+                ) from None
             if left:
                 continue
             if address == "local":
@@ -121,6 +161,31 @@ def _connect(address: str, cpus: int | None) -> None:
                 f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one "
                 "with `ray start --head`, or leave --address out to run on this machine"
             ) from None
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have Ray's processes listen on loopback only.
+
+    Ray replaces an address of loopback that it is given by the machine's own, but for systems on
+    which it knows no clusters of several nodes. A local Ray is none.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _mark_session() -> Path | None:
+    """Say that this process had the session's folder made; None where there is none."""
+    try:
+        folder = Path(_ray_worker._global_node.get_session_dir_path())
+        mark_folder(folder)
+    except (AttributeError, OSError):
+        return None
+    return folder
 
 
 def _speak_on_stderr() -> None:

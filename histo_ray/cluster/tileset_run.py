@@ -135,8 +135,9 @@ def plan_sets(
     if changed:
         found = "; ".join(f"{name} (of {', '.join(by)})" for name, by in changed.items())
         raise ConfigError(
-            f"tile sets {found}: stored with other tiles, labels or groups, wanted the same under "
-            "one name; give the new set another name, or --replace-changed"
+            f"tile sets {found}: the store has other tiles, labels or groups under the same "
+            "name; give "
+            "the new set another name, or replace the stored one with --replace-changed"
         )
     return todo, rows
 
@@ -224,16 +225,19 @@ def plan_tileset(tiles: TileSet, slide: Slide, config: TileSetConfig) -> SlidePl
 def _settle_size(config: TileSetConfig, tilesets: Sequence[TileSet]) -> TileSetConfig:
     """`config` with the sets' tile size."""
     if not tilesets:
-        raise ConfigError("tile sets: none, wanted at least one; name some")
+        raise ConfigError("no tile set is given; name at least one")
     for name, times in Counter(tiles.name for tiles in tilesets).items():
         if times > 1:
             raise ConfigError(
-                f"tile set {name}: {times} of this name, wanted one each; give another name"
+                f"{times} tile sets are called {name}; rename the folders or tables so that they "
+                "differ"
             )
     sizes = sorted({tiles.tile_px for tiles in tilesets} | ({config.tile_px} - {0}))
     if len(sizes) > 1:
         found = " and ".join(f"{size} px" for size in sizes)
-        raise ConfigError(f"tile sets: tiles of {found}, wanted one size; extract them apart")
+        raise ConfigError(
+            f"the tile sets have tiles of {found}, and one run takes one size; run them one by one"
+        )
     return config.model_copy(update={"tile_px": sizes[0]})
 
 

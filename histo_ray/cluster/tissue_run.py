@@ -14,6 +14,7 @@ from histo_ray._version import __version__
 from histo_ray.cluster.evaluation import JudgedSet, Outcome, run_evaluation
 from histo_ray.cluster.finished import Evaluation, run_once
 from histo_ray.cluster.run import Report as ReportCounts
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.cluster.tileset_run import extract_tilesets
 from histo_ray.cohort.fold_table import parse_folds, read_fold_file
 from histo_ray.cohort.folds import Folds, draw_folds
@@ -69,6 +70,7 @@ def run_tissue(
     Raises:
         HistoRayError: The run could not start, or tiles could not be extracted.
     """
+    check_shipped(config)
     tiles = read_tileset(config.tiles)
     test = read_tileset(config.test_tiles) if config.test_tiles else None
     if test is not None:
@@ -197,8 +199,8 @@ def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str]) -> Judge
     for name, bag in bags.items():
         if bag.labels != tiles.label_names:
             raise ConfigError(
-                f"tile set {tiles.name} of {name}: stored with other labels than the files have, "
-                "wanted the same; --replace-changed extracts it again"
+                f"tile set {tiles.name}, encoder {name}: the store has other labels than the "
+                "files; --replace-changed extracts the set again"
             )
     return JudgedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
 

@@ -12,6 +12,7 @@ from ray.util.queue import Empty, Queue
 
 from histo_ray.cluster.resources import Node
 from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.shipped import check_shipped
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
@@ -19,7 +20,16 @@ from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.job import Progress, Report
 from histo_ray.finetune.publish import check_name
-from histo_ray.finetune.run import Plan, Result, conclude, finetune, make_job, plan_finetune, work
+from histo_ray.finetune.run import (
+    Plan,
+    Result,
+    claim_name,
+    conclude,
+    finetune,
+    make_job,
+    plan_finetune,
+    work,
+)
 from histo_ray.finetune.team import ProcessGroup, Solo
 
 MAX_FAILURES = 3
@@ -46,9 +56,16 @@ def run_finetune(
         StoreError: The store is none.
         HistoRayError: Workers died more often than is borne.
     """
+    check_shipped(config)
     alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
     if alone:
         return finetune(config, report, tell)
+    with claim_name(config):
+        return _finetune(config, report, tell)
+
+
+def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
+    """Plan, train with a group of workers, and publish."""
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)
@@ -77,8 +94,8 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
     have, what = (gpus, "GPUs") if use_gpu else (cpus, "CPUs")
     if have < config.workers:
         raise ConfigError(
-            f"workers: {config.workers}, at most {have} wanted as the cluster has {have} {what}; "
-            "lower --workers"
+            f"--workers {config.workers} is more than the cluster's {have} {what}; lower it to "
+            f"at most {have}"
         )
     threads = config.threads or max(1, cpus // config.workers)
     return {
@@ -151,8 +168,8 @@ def _published(config: FinetuneConfig, fingerprint: str) -> ModelCard:
     card = check_name(config.store, config.name, fingerprint)
     if card is None:
         raise HistoRayError(
-            f"{config.name}: workers ended without publishing, an encoder in {config.store} "
-            "wanted; do all nodes see the store under this path?"
+            f"{config.name}: the workers ended, but {config.store} does not hold the encoder; "
+            "check that all nodes see the store under this path"
         )
     return card
 
@@ -166,6 +183,6 @@ def _explain(error: BaseException) -> HistoRayError:
             return cause
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return HistoRayError(
-        f"workers: lost more than {MAX_FAILURES} times ({lines[-1].strip()[:200]}), all at work "
-        "wanted; see Ray's logs, and run again: it goes on from the checkpoint"
+        f"workers were lost more than {MAX_FAILURES} times ({lines[-1].strip()[:200]}); Ray's "
+        "logs say more, and the same command goes on from the checkpoint"
     )

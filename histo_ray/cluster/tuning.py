@@ -149,6 +149,6 @@ def explain_failure(error: BaseException) -> BaseException:
         return original_error(error)
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return HistoRayError(
-        f"evaluation: processes keep dying ({lines[-1].strip()[:200]}), wanted memory for a "
-        "repeat; what is done stays done, so run again, with --memory-gb if memory is short"
+        f"evaluation: processes keep dying ({lines[-1].strip()[:200]}); what is done stays done, "
+        "so run it again, with --memory-gb if a repeat needs more memory"
     )

@@ -46,6 +46,11 @@ class Metrics(Settings):
     loss: float | None = None
     recall: dict[str, float | None] = Field(default_factory=dict)
     """By class; None for one without held-out tiles."""
+    first_accuracy: float | None = None
+    """After step 1: a new head on the base as it was."""
+    second_accuracy: float | None = None
+    """After step 2: the network trained, too. The better of the two is published; `epoch` of the
+    card says which."""
 
 
 class Data(Settings):

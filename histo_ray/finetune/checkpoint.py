@@ -44,6 +44,8 @@ class Checkpoint:
     """Of the classifier."""
     average: Weights = field(default_factory=dict)
     """Moving average of the weights; empty without one."""
+    first: Weights = field(default_factory=dict)
+    """Weights after step 1, should step 2 end worse; empty in checkpoints of version 0.1.0."""
     best: Weights = field(default_factory=dict)
     """Weights of the best epoch; empty where the last is taken."""
     optimizer: dict[str, Any] = field(default_factory=dict)
@@ -97,8 +99,8 @@ class FileKeeper:
         checkpoint = _decode(place.read_bytes(), place.path)
         if checkpoint.fingerprint != fingerprint:
             raise ConfigError(
-                f"{place.path}: a checkpoint of other tiles, settings or weights, one of this run "
-                "wanted; delete it, or choose another --name"
+                f"{place.path} is a checkpoint of another run, with other tiles, settings or "
+                "weights; delete it, or choose another --name"
             )
         return checkpoint
 
@@ -128,5 +130,6 @@ def _decode(data: bytes, path: str) -> Checkpoint:
         return Checkpoint(**content)
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
-            f"{path}: damaged, or a checkpoint of another version, a checkpoint wanted; delete it"
+            f"{path} is damaged, or a checkpoint of another version; delete it to train from the "
+            "start"
         ) from None

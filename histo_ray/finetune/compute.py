@@ -37,7 +37,8 @@ class Compute:
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError(
-                "device cuda: no GPU is visible, one wanted; run where one is, or pass --device cpu"
+                "device cuda: no GPU is visible here; run on a machine that has one, or pass "
+                "--device cpu"
             )
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -37,7 +37,11 @@ class Outcome(NamedTuple):
     """On the held-out tiles; nan without any."""
     curves: list[CurveRow]
     epoch: int
-    """Of step 2 from which the weights are."""
+    """Epoch of step 2 from which the weights are; 0: they are those of step 1."""
+    first_accuracy: float = np.nan
+    """Held-out accuracy after step 1; nan without held-out tiles."""
+    second_accuracy: float = np.nan
+    """Held-out accuracy after step 2; nan without held-out tiles, or without a step 2."""
 
 
 def train(
@@ -59,7 +63,8 @@ def train(
         team: The workers that share each batch; None: this one alone.
 
     Returns:
-        The same on all workers.
+        The weights after step 2, or those after step 1 where these are better on held-out tiles;
+        the same on all workers.
 
     Raises:
         ConfigError: The checkpoint is damaged or of another job.
@@ -75,13 +80,27 @@ def train(
     epochs = Epochs(job, classifier, normalise, compute, keeper, team, checkpoint)
     epochs.run(report)
     final = epochs.checkpoint
-    classifier.load_state_dict(final.outcome)
-    scores = judge(job, classifier, normalise, compute, team)
+
+    def judge_weights(weights: Weights) -> Scores:
+        classifier.load_state_dict(weights)
+        return judge(job, classifier, normalise, compute, team)
+
+    weights, epoch = final.outcome, final.position.best_epoch or final.position.epoch
+    scores = judge_weights(weights)
+    first, second = final.curves[0].held_out_accuracy, scores.accuracy if epoch else np.nan
+    if epoch and final.first and scores.accuracy < first:
+        before = judge_weights(final.first)
+        if before.accuracy > scores.accuracy:
+            weights, epoch, scores = final.first, 0, before
+        else:  # the figures of step 1 were of a network that was not measured anew
+            classifier.load_state_dict(weights)
     return Outcome(
-        weights={name: value.cpu() for name, value in final.outcome.items()},
+        weights={name: value.cpu() for name, value in weights.items()},
         scores=scores,
         curves=final.curves,
-        epoch=final.position.best_epoch or final.position.epoch,
+        epoch=epoch,
+        first_accuracy=first,
+        second_accuracy=second,
     )
 
 
@@ -134,7 +153,8 @@ def _first_step(
         compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
     team.copy_first(list(classifier.state_dict().values()))
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
-    return Checkpoint(job.fingerprint(team.size), Position(), weights, curves=[row])
+    first = {name: value.cpu().clone() for name, value in weights.items()}
+    return Checkpoint(job.fingerprint(team.size), Position(), weights, first=first, curves=[row])
 
 
 def _recalibrate(job: Job, classifier: Classifier, normalise: Normaliser, compute: Compute) -> None:

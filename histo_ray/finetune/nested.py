@@ -57,7 +57,7 @@ def _take_out(value: Any, tensors: Tensors, seen: set[int]) -> Any:
         return [type(value).__name__, [_take_out(inner, tensors, seen) for inner in value]]
     if value is None or isinstance(value, bool | int | float | str):
         return ["plain", value]
-    raise TypeError(f"{type(value).__name__}, wanted what JSON knows, or tensors")
+    raise TypeError(f"a {type(value).__name__} cannot be packed, only tensors and what JSON knows")
 
 
 def _put_back(said: Any, tensors: Tensors) -> Any:

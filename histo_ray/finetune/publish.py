@@ -30,7 +30,6 @@ from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import Job
-from histo_ray.finetune.judge import Scores
 from histo_ray.finetune.loop import Outcome
 from histo_ray.finetune.tiles import Part
 from histo_ray.storage.seal import seal_json
@@ -54,9 +53,9 @@ def check_name(store: str, name: str, fingerprint: str) -> ModelCard | None:
     card = read_card(store, name)
     if card is not None and card.fingerprint != fingerprint:
         raise ConfigError(
-            f"name {name!r}: in use in {store} by weights {card.weights_sha256[:12]} of "
-            f"{card.created[:10]}, made of other tiles, settings or weights, a new name wanted; "
-            "choose another --name"
+            f"name {name!r} is in use in {store}: weights {card.weights_sha256[:12]} of "
+            f"{card.created[:10]}, made from other tiles, settings or base weights; choose another "
+            "--name"
         )
     return card
 
@@ -102,7 +101,7 @@ def publish_model(
         seed=job.seed,
         workers=workers,
         epoch=outcome.epoch,
-        metrics=_describe_scores(outcome.scores, job.train.tiles.classes),
+        metrics=_describe_scores(outcome, job.train.tiles.classes),
         device=device,
         versions=library_versions(),
     )  # fmt: skip
@@ -183,7 +182,8 @@ def _count(part: Part) -> dict[str, int]:
     return dict(zip(names, numbers, strict=True))
 
 
-def _describe_scores(scores: Scores, classes: Sequence[str]) -> Metrics:
+def _describe_scores(outcome: Outcome, classes: Sequence[str]) -> Metrics:
+    scores = outcome.scores
     if math.isnan(scores.accuracy):
         return Metrics()
     recall = {
@@ -195,7 +195,13 @@ def _describe_scores(scores: Scores, classes: Sequence[str]) -> Metrics:
         balanced_accuracy=scores.balanced_accuracy,
         loss=scores.loss,
         recall=recall,
+        first_accuracy=_or_none(outcome.first_accuracy),
+        second_accuracy=_or_none(outcome.second_accuracy),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _below(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -106,8 +106,8 @@ def read_recipe(source: str = DEFAULT, changes: Sequence[str] = ()) -> Recipe:
         values = _read_file(Path(source).expanduser())
     else:
         raise ConfigError(
-            f"recipe {source!r}: unknown, one of {', '.join(list_recipes())} or a .toml file "
-            "wanted; mend --recipe"
+            f"recipe {source!r} is not known; give one of {', '.join(list_recipes())}, or a "
+            ".toml file, as --recipe"
         )
     for change in changes:
         values = _merge(values, _parse_change(change))
@@ -129,12 +129,11 @@ def _read_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"recipe {str(path)!r}: cannot be read ({error.strerror}), a TOML file wanted; "
-            "check --recipe"
+            f"recipe {str(path)!r} cannot be read ({error.strerror}); check --recipe"
         ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
-            f"recipe {str(path)!r}: {error}, a TOML file wanted; mend the file"
+            f"recipe {str(path)!r} is not valid TOML ({error}); correct the file"
         ) from None
 
 
@@ -144,8 +143,8 @@ def _parse_change(change: str) -> dict[str, Any]:
         return tomllib.loads(change)
     except tomllib.TOMLDecodeError:
         raise ConfigError(
-            f"--set {change!r}: not KEY=VALUE in TOML, as in network.epochs=5 or "
-            "network.batch_norm='train' wanted; mend it"
+            f"--set {change!r} must be KEY=VALUE in TOML, as in network.epochs=5 or "
+            "network.batch_norm='train'"
         ) from None
 
 

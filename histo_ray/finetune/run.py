@@ -1,6 +1,7 @@
 """A whole fine-tuning in one process: settings in, a published encoder out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from histo_ray.encoders.published import ModelCard
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.encoders.weights import digest_weights
-from histo_ray.errors import ConfigError
+from histo_ray.errors import BusyError, ConfigError
 from histo_ray.finetune.checkpoint import FileKeeper
 from histo_ray.finetune.classifier import Classifier, build_classifier
 from histo_ray.finetune.compute import Compute
@@ -21,6 +22,7 @@ from histo_ray.finetune.publish import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
 from histo_ray.finetune.team import Team
 from histo_ray.finetune.tiles import LoadedTiles, Part, Pixels, Rows
+from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import CACHE
 from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
@@ -61,15 +63,7 @@ def plan_finetune(config: FinetuneConfig) -> Plan:
         ConfigError: Recipe, base, name or tiles cannot be used.
         StoreError: The store is none.
     """
-    recipe = config.read_recipe()
-    spec = resolve(config.encoder, config.encoder_table, config.store)
-    known = {entry.name for entry in list_encoders(config.encoder_table)}
-    if config.name in known or has_timm_name(config.name):
-        raise ConfigError(
-            f"name {config.name!r}: an encoder that is known already, a new name wanted; "
-            "choose another --name"
-        )
-    open_store(config.store, create=True)
+    recipe, spec = _check_settings(config)
     tileset = read_tileset(config.tiles)
     every, none = np.arange(len(tileset)), np.empty(0, np.int64)
     if config.validation is not None:
@@ -86,6 +80,20 @@ def plan_finetune(config: FinetuneConfig) -> Plan:
     if tileset.groups is None:
         source = "the same tiles, groups unknown: leakage cannot be excluded"
     return Plan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
+
+
+def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
+    """Check what needs no look at tiles, and make the store if it is not there."""
+    recipe = config.read_recipe()
+    spec = resolve(config.encoder, config.encoder_table, config.store)
+    known = {entry.name for entry in list_encoders(config.encoder_table)}
+    if config.name in known or has_timm_name(config.name):
+        raise ConfigError(
+            f"name {config.name!r} belongs to an encoder that is known already; choose another "
+            "--name"
+        )
+    open_store(config.store, create=True)
+    return recipe, spec
 
 
 def make_job(plan: Plan) -> tuple[Job, Classifier]:
@@ -152,6 +160,33 @@ def finetune(
         ConfigError: Settings, tiles, base or name cannot be used.
         StoreError: The store is none.
     """
+    with claim_name(config):
+        return _finetune(config, report, tell)
+
+
+@contextmanager
+def claim_name(config: FinetuneConfig) -> Iterator[None]:
+    """Hold the name of the new encoder, so that no other process trains under it meanwhile.
+
+    A claim whose process was killed is taken over.
+
+    Raises:
+        ConfigError: Another process trains under this name into this store.
+    """
+    _check_settings(config)
+    try:
+        with hold_claim(
+            place_at(config.store), f"finetune-{config.name}", lambda holder: None, wait=False
+        ):
+            yield
+    except BusyError as error:
+        raise ConfigError(
+            f"name {config.name!r}: {error} is fine-tuning under this name into {config.store}; "
+            "wait until it has ended, or choose another --name"
+        ) from None
+
+
+def _finetune(config: FinetuneConfig, report: Report, tell: Callable[[str], None]) -> Result:
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     job, classifier = make_job(plan)

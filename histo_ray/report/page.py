@@ -1,11 +1,14 @@
 """The report: one HTML file that needs nothing beside it."""
 
 import base64
+import glob
 import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +30,8 @@ from histo_ray.report.tissue_section import tissue_sentences, write_tissue
 from histo_ray.report.view import Section
 
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
+LEFT_S = 3600.0
+"""A half-written page that is older was left by a process that was killed."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -158,7 +163,12 @@ def _mend(value: object) -> object:
 def _write_whole(target: Path, text: str) -> None:
     """Write beside `target`, then move there: a reader never sees half a page."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    prefix = f".{target.name}.histo-ray-"
+    for left in target.parent.glob(f"{glob.escape(prefix)}*"):  # by a process that was killed
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                left.unlink()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
     beside = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

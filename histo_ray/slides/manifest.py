@@ -240,6 +240,8 @@ def _look_for_file(path: str) -> _Looked:
     """Whether there is a file at `path`, and its size."""
     from pyarrow.fs import FileType
 
+    if "\0" in path:
+        return _Looked("a NUL character, which no path has in it")
     if "://" not in path:  # one look; pyarrow takes several
         local = Path(path).expanduser() if path.startswith("~") else Path(path)
         if local.is_file():

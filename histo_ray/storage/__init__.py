@@ -29,6 +29,8 @@ def locate(uri: str, *, hurried: bool = False) -> "tuple[FileSystem, str]":
     from pyarrow import fs
 
     scheme, mark, rest = uri.partition("://")
+    if "\0" in uri:
+        raise ConfigError(f"storage {uri!r}: no path has a NUL character in it; correct the path")
     if not uri:
         raise ConfigError(f"storage: an empty path, wanted {ACCEPTED}; name a place")
     if not mark:

@@ -33,7 +33,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*EXTRACT, *RANDOM, "--mpp", "0"], "mpp: .* greater than or equal to 0.05"),
         ([*EXTRACT, *RANDOM, "--tissue", "x"], "tissue 'x': not a method"),
         ([*EXTRACT, "--encoder", "virchow", "--mpp", "1"], "--allow-contract-break"),
-        ([*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"], "no file .*no.safetensors"),
+        (
+            [*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"],
+            "weights file no.safetensors does",
+        ),
         ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),
         ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),
         ([*EXTRACT, *RANDOM, "--config", "typo.toml"], "tile_pixels: unknown key"),

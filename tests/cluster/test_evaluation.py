@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from histo_ray.cluster.evaluation import PIECES, JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.evaluation import JudgedSet, Outcome, run_evaluation
+from histo_ray.cluster.finished import PIECES
 from histo_ray.cohort.folds import Folds, draw_folds
 from histo_ray.errors import ConfigError
 from histo_ray.learn.tissue import HeadSettings

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ class Cluster:
     """A running head node, and how to reach it."""
 
     dashboard: str
+    address: str
     environment: dict[str, str]
 
 
@@ -78,7 +80,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
                 assert head.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.5)
-            yield Cluster(address, environment)
+            yield Cluster(address, f"127.0.0.1:{port}", environment)
         finally:
             os.killpg(head.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -152,12 +154,22 @@ def test_a_submitted_evaluation_prints_the_sentence_and_writes_its_tables(
     assert pq.read_metadata(scores).num_rows
 
 
-def test_a_job_that_cannot_start_says_why_in_one_line(cluster: Cluster, shipped: Path) -> None:
-    (shipped / "run.toml").write_text('manifest = "no.csv"\nstore = "s"\nencoder = ["resnet50"]\n')
-    answer = submit(cluster, shipped, "python", "jobs/extract.py", "run.toml")
+def test_jobs_that_cannot_start_say_why_in_one_line_each(
+    cluster: Cluster, shipped: Path, tmp_path: Path
+) -> None:
+    """Of a manifest that is not there, and of what would be lost with the copy of the folder."""
+    (shipped / "run.toml").write_text(
+        f'manifest = "{tmp_path}/no.csv"\nstore = "{tmp_path}/s"\nencoder = ["resnet50"]\n'
+    )
+    run = "python jobs/extract.py run.toml"
+    line = f"{run}; {run} --store s; {run} --manifest no.csv; test ! -e s"
+    answer = submit(cluster, shipped, "sh", "-c", shlex.quote(line))
     told = answer.stdout + answer.stderr
-    assert answer.returncode == 1, told
+    assert answer.returncode == 0, told
     assert "no.csv: cannot be read" in told
+    assert "store " in told
+    assert "so what is written there is lost" in told
+    assert "manifest no.csv: a relative path of a submitted job" in told
     assert "histo_ray/cli/main.py" not in told  # no traceback of ours
 
 
@@ -168,3 +180,8 @@ def test_without_the_token_nothing_is_run(cluster: Cluster, shipped: Path, tmp_p
     answer = submit(cluster, shipped, "touch", str(marker), RAY_AUTH_TOKEN_PATH=str(other))
     assert answer.returncode != 0
     assert not marker.exists()
+    command = [sys.executable, "-m", "histo_ray", "doctor", "--address", cluster.address]
+    environment = cluster.environment | {"RAY_AUTH_TOKEN_PATH": str(other)}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    (told,) = (line for line in found.stdout.splitlines() if line.split()[1:2] == ["ray"])
+    assert "the cluster refuses this token" in told

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from histo_ray.cluster.finished import Evaluation
+from histo_ray.cluster.finished import PIECES, Evaluation
 from histo_ray.cluster.outcome_data import find_slides, gather_patients, load_bags
-from histo_ray.cluster.outcome_run import PIECES, run_outcome
+from histo_ray.cluster.outcome_run import run_outcome
 from histo_ray.errors import ConfigError
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
 from histo_ray.schema import arrow_schema

@@ -176,11 +176,11 @@ def test_sets_that_do_not_go_together_are_refused(make: Make, table: Path, tmp_p
         str(write_demo_tiles(tmp_path / "big", per_class=2, tile_px=64)), name="big"
     )
     config = make(tmp_path / "store")
-    with pytest.raises(ConfigError, match="tiles of 48 px and 64 px, wanted one size"):
+    with pytest.raises(ConfigError, match="tiles of 48 px and 64 px, and one run takes one size"):
         extract_tilesets(config, [small, other])
     with pytest.raises(ConfigError, match="2 of this name"):
         extract_tilesets(config, [small, small])
-    with pytest.raises(ConfigError, match="none, wanted at least one"):
+    with pytest.raises(ConfigError, match="no tile set is given"):
         extract_tilesets(config, [])
     with pytest.raises(ConfigError, match="for tiles of tile_px 256, not of tile_px 48"):
         extract_tilesets(make(tmp_path / "store", encoder=("uni",)), [small])

@@ -56,7 +56,7 @@ def test_all_combinations_of_values_are_searched_and_named_by_what_differs() -> 
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        (["rate"], "--mil 'rate': wanted KEY=VALUE"),
+        (["rate"], "--mil 'rate' must be KEY=VALUE"),
         (["rate=1e-3", "rate=1e-2"], "each key once"),
         (["speed=3"], "--mil: speed: unknown key"),
         (["rate=fast"], "--mil: rate: .*'fast'"),

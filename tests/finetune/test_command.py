@@ -87,7 +87,7 @@ def test_it_runs_from_a_file_of_settings_and_says_what_came_of_it(
         (["--tiles", "corrupt"], r"corrupt.*bad\.jpg: damaged"),
         (["--tiles", "grey"], "grey.*1 channel"),
         (["--tiles", "none"], "no such folder"),
-        (["--recipe", "exception"], "recipe 'exception': unknown"),
+        (["--recipe", "exception"], "recipe 'exception' is not known"),
         (["--set", "network.epoch=3"], "network.epoch: unknown key"),
         (["--encoder", "resnett18"], "did you mean resnet18"),
         (["--encoder", "no.safetensors?arch=resnet18"], "no file no.safetensors"),

@@ -89,21 +89,49 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(
     keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
     run(make_job, keeper=keeper)
     with pytest.raises(
-        ConfigError, match=r"run\.safetensors: a checkpoint of other tiles.*delete it"
+        ConfigError,
+        match=r"run\.safetensors is a checkpoint of another run, with other tiles.*delete it",
     ):
         run(make_job, keeper=keeper, seed=1)
     (tmp_path / "run.safetensors").write_bytes((tmp_path / "run.safetensors").read_bytes()[:1000])
-    with pytest.raises(ConfigError, match=r"run\.safetensors: damaged.*delete it"):
+    with pytest.raises(ConfigError, match=r"run\.safetensors is damaged.*delete it"):
         run(make_job, keeper=keeper)
 
 
 def test_patience_stops_early_and_takes_the_best_epoch(make_job: MakeJob) -> None:
     worse = ("network.epochs=9", "network.patience=2", "network.rate=0.3", "network.warm_up=0.0")
     outcome = run(make_job, *worse)
-    accuracies = [row.held_out_accuracy for row in outcome.curves[1:]]
+    first, *accuracies = [row.held_out_accuracy for row in outcome.curves]
     assert len(accuracies) < 9
-    assert outcome.epoch == 1 + int(np.argmax(accuracies))
-    assert outcome.scores.accuracy == max(accuracies)
+    assert outcome.second_accuracy == max(accuracies)
+    assert outcome.epoch == (1 + int(np.argmax(accuracies)) if max(accuracies) >= first else 0)
+    assert outcome.scores.accuracy == max(first, *accuracies)
+
+
+def test_where_step_two_is_worse_on_held_out_tiles_the_weights_of_step_one_are_kept(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    ruin = ("network.epochs=2", "network.rate=3.0", "network.warm_up=0.0", "network.clip=1e9")
+    job, classifier = make_job(*ruin)
+    keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
+    outcome = train(job, classifier, Compute("cpu", 2), keeper)
+    assert outcome.second_accuracy < outcome.first_accuracy
+    assert outcome.second_accuracy == outcome.curves[-1].held_out_accuracy
+    assert outcome.first_accuracy == outcome.curves[0].held_out_accuracy
+    assert (outcome.epoch, outcome.scores.accuracy) == (0, outcome.first_accuracy)
+    assert digest_weights(classifier.network.state_dict()) == job.base_sha256
+    again = train(*make_job(*ruin), Compute("cpu", 2), keeper)  # from the checkpoint
+    assert digest_weights(again.weights) == digest_weights(outcome.weights)
+    assert again.epoch == 0
+
+
+def test_where_step_two_is_no_worse_it_is_kept(make_job: MakeJob) -> None:
+    outcome = run(make_job, "network.epochs=4")
+    assert outcome.second_accuracy >= outcome.first_accuracy
+    assert (outcome.epoch, outcome.scores.accuracy) == (4, outcome.second_accuracy)
+    without = run(make_job, "network.epochs=0")
+    assert math.isnan(without.second_accuracy)
+    assert without.scores.accuracy == without.first_accuracy
 
 
 def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob) -> None:

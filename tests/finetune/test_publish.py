@@ -1,6 +1,7 @@
 """A fine-tuned encoder in a store: found by its name, checked by its digest, never overwritten."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from histo_ray.cli.finetune import describe_steps
 from histo_ray.config import ExtractConfig
-from histo_ray.encoders.published import list_published, read_card, read_head
+from histo_ray.encoders.published import Metrics, list_published, read_card, read_head
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
@@ -23,6 +25,9 @@ from histo_ray.errors import ConfigError
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.curves import read_curves
 from histo_ray.finetune.run import Result, finetune
+from histo_ray.store.claim import hold_claim
+from histo_ray.store.place import place_at
+from histo_ray.store.store import open_store
 from tests.finetune.short import short_config
 
 MakeConfig = Callable[..., FinetuneConfig]
@@ -194,3 +199,39 @@ def test_nothing_need_be_held_out(make_config: MakeConfig) -> None:
     card = finetune(make_config(**changes)).card
     assert sum(card.data.train.values()) == 90
     assert card.metrics.accuracy is None
+
+
+def test_a_name_under_which_another_process_trains_is_refused_at_the_start(
+    make_config: MakeConfig,
+) -> None:
+    config, read = make_config(), list[str]()
+    open_store(config.store, create=True)
+    root = place_at(config.store)
+    with (
+        hold_claim(root, "finetune-tuned", print, wait=False),
+        pytest.raises(ConfigError, match=r"name 'tuned': process \d+ on .* is fine-tuning"),
+    ):
+        finetune(config, tell=read.append)
+    assert read == []  # not a tile was read
+    assert not (Path(config.store) / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "epoch", "told"),
+    [
+        (0.8, 0.9, 7, "held-out accuracy: 0.800 after step 1 .*, 0.900 after .*: step 2, epoch 7"),
+        (
+            0.9,
+            0.8,
+            0,
+            "0.900 after step 1 .*, 0.800 after step 2 .*; kept: step 1, so the",
+        ),
+        (0.9, None, 0, "0.900 after step 1 .*; there was no step 2"),
+    ],
+)
+def test_both_steps_and_the_one_kept_are_told(
+    first: float, second: float | None, epoch: int, told: str
+) -> None:
+    (line,) = describe_steps(Metrics(first_accuracy=first, second_accuracy=second), epoch)
+    assert re.search(told, line)
+    assert describe_steps(Metrics(), 3) == []

@@ -1,6 +1,7 @@
 """Which evaluations a report is about."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.report.page import write_report
 from histo_ray.report.runs import choose_runs, read_batches, read_rows
 from histo_ray.store.tables import open_evaluation
 
@@ -140,3 +142,26 @@ def test_large_tables_are_read_by_target_and_by_piece(store: Path) -> None:
     assert list(pieces[0]) == ["encoder"]
     with pytest.raises(StoreError, match=r"predictions.parquet: no column wrong, wanted one"):
         read_rows(folder, "predictions", ["wrong"], ["KRAS"])
+
+
+@pytest.mark.parametrize("content", [b'{"task": ', b"", b"[" * 99_999, b"\xff\xfe{}", b"[1]"])
+def test_the_rest_of_the_page_is_made_beside_a_damaged_note(
+    store: Path, tmp_path: Path, content: bytes
+) -> None:
+    for path in store.glob("evaluations/mutation/*/run.json"):
+        path.write_bytes(content)
+    page = write_report(str(store), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("run.json is damaged (no JSON)") == 2
+    assert "crc-100k" in page
+
+
+def test_half_a_page_of_a_killed_process_is_removed_and_nothing_else(
+    store: Path, tmp_path: Path
+) -> None:
+    names = (".r.html.histo-ray-old", ".r.html.histo-ray-new", ".r.html.swp", ".s.html.histo-ray-x")
+    for name in names:
+        (tmp_path / name).write_text("half")
+        if not name.endswith("new"):
+            os.utime(tmp_path / name, (0, 0))
+    write_report(str(store), tmp_path / "r.html")
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"r.html", *names[1:]}

@@ -1,0 +1,150 @@
+"""The program's edge to the shell: streams that are closed, full or gone, and Ctrl-C."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from histo_ray.cli.printable import one_line
+from histo_ray.errors import HistoRayError
+
+_DONE, _NOT_STARTED, _INTERRUPTED = 0, 2, 130
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+"""What a terminal obeys: control characters but tab and line ends, and changes of direction."""
+STOPPING = "\nhisto-ray: stopping; Ctrl-C again ends it at once\n"
+
+
+class OutputError(HistoRayError):
+    """Results cannot be written to stdout."""
+
+
+def run_at_edge(run: Callable[[], int]) -> int:
+    """Run the program as a shell runs it.
+
+    * A standard stream that is closed is taken for /dev/null: the next file that is opened would
+      get its number, and whatever prints would write into that file.
+    * stdout spells out control characters, wherever they came from; if it cannot be written, one
+      line says so. If its reader has gone, that is no error.
+    * What cannot be said on stderr is dropped: the work goes on.
+    * The first Ctrl-C raises `KeyboardInterrupt`; a second one ends the process at once.
+
+    Returns:
+        What `run` returns; 130 if it was interrupted.
+    """
+    _open_missing()
+    stdout, stderr = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Results(stdout), _Notes(stderr)
+    before = signal.signal(signal.SIGINT, _interrupt_once)
+    code = _NOT_STARTED
+    try:
+        code = run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        print("histo-ray: interrupted", file=sys.stderr)
+    except BrokenPipeError:  # the reader of stdout has seen enough
+        code = _DONE
+    except HistoRayError as error:
+        print(f"histo-ray: {one_line(str(error))}", file=sys.stderr)
+    finally:
+        ended = signal.SIG_DFL if before is signal.default_int_handler else before
+        signal.signal(signal.SIGINT, ended)  # Ctrl-C while Python ends: no traceback
+        sys.stdout, sys.stderr = stdout, stderr
+    return code
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with suppress(OSError):
+        os.write(2, STOPPING.encode())
+    raise KeyboardInterrupt
+
+
+def _open_missing() -> None:
+    """Open /dev/null as every standard stream that is closed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+class _Stream:
+    """A text stream in front of another."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Results(_Stream):
+    """stdout."""
+
+    def write(self, text: str) -> int:
+        """Write `text`, control characters spelled out."""
+        plain = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+        try:
+            self._stream.write(plain)
+        except OSError as error:
+            raise self._give_up(error) from None
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write all."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._give_up(error) from None
+
+    def _give_up(self, error: OSError) -> Exception:
+        """Send what is left to nobody, so that Python can end; what to raise."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
+        if isinstance(error, BrokenPipeError):
+            return error
+        return OutputError(
+            f"standard output cannot be written ({error.strerror}), so results are missing there; "
+            "what the command wrote to files and stores is whole"
+        )
+
+
+class _Notes(_Stream):
+    """stderr."""
+
+    def write(self, text: str) -> int:
+        """Write `text` if that is possible."""
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):
+            self._give_up()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written if that is possible."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)

@@ -1,0 +1,83 @@
+"""What went wrong inside Ray, in one line instead of the tracebacks of several processes."""
+
+import errno
+from pathlib import Path
+
+from ray.exceptions import (
+    AuthenticationError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from histo_ray.errors import ConfigError, HistoRayError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the system where a disk is full."""
+SHOWN = 300
+
+
+def explain(error: BaseException, logs: Path | None = None) -> Exception:
+    """The error of ours inside an error of Ray's, or what happened, in one line.
+
+    Args:
+        error: As Ray raised it.
+        logs: Folder with Ray's logs, if it stays.
+
+    Returns:
+        What to raise instead; the error itself if it is a fault of the program, whose traceback is
+        wanted.
+    """
+    cause = _find_cause(error)
+    if isinstance(cause, HistoRayError):
+        return cause
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        return ConfigError(tell_full(cause))
+    where = f"; its logs are in {logs}/logs" if logs else ""
+    if isinstance(cause, OutOfDiskError | ObjectStoreFullError):
+        return ConfigError(
+            "Ray has no room for what its processes hand on: shared memory (/dev/shm) and the disk "
+            "of its temporary folder are full; make room there, or set RAY_TMPDIR to a folder on "
+            "another disk; the same command finishes what is missing"
+        )
+    if isinstance(cause, OutOfMemoryError | WorkerCrashedError):
+        return HistoRayError(
+            f"Ray: processes keep dying ({_first_line(cause)}); is there enough memory? What is "
+            f"done stays done, and the same command goes on{where}"
+        )
+    if isinstance(cause, AuthenticationError):
+        return ConfigError(f"Ray: the cluster refuses this token ({_first_line(cause)})")
+    if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):
+        return HistoRayError(f"Ray: {type(cause).__name__} ({_first_line(cause)}){where}")
+    return error if isinstance(error, Exception) else HistoRayError(str(error))
+
+
+def tell_full(error: OSError) -> str:
+    """One line on a disk that is full."""
+    name = f" at {error.filename}" if error.filename else ""
+    return (
+        f"disk full ({error.strerror}{name}); make room in the store, and in the temporary folder "
+        "(TMPDIR, RAY_TMPDIR), and the same command finishes what is missing"
+    )
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """The innermost error that says what happened: of ours, of the system or of Ray."""
+    seen: list[BaseException] = []
+    now: BaseException | None = error
+    while now is not None and now not in seen:
+        seen.append(now)
+        if isinstance(now, HistoRayError) or (isinstance(now, OSError) and now.errno in FULL):
+            return now
+        inner = getattr(now, "cause", None)
+        now = inner if isinstance(inner, BaseException) else now.__cause__ or now.__context__
+    named = [one for one in seen if isinstance(one, RayError) and not isinstance(one, RayTaskError)]
+    return named[-1] if named else error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:SHOWN]
