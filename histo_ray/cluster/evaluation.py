@@ -247,7 +247,8 @@ def _write_tables(
         for name in judged.vectors:
             tables = [pieces.read(unit.piece) for unit in units[split] if unit.encoder == name]
             tallies[split][name] = tally_predictions(tables, judged.truth, n_trained)
-        comparisons += compare_encoders(split, tallies[split], judged.truth, resamples, seed)
+        parts = folds.parts if split == "cv" else None
+        comparisons += compare_encoders(split, tallies[split], judged.truth, resamples, seed, parts)
     everything = (pieces.read(unit.piece) for some in units.values() for unit in some)
     folder.write("predictions", everything, arrow_schema("tissue_predictions"))
     all_tallies = [tally for by_name in tallies.values() for tally in by_name.values()]

@@ -19,7 +19,8 @@ from histo_ray.cluster.outcome_data import (
     load_features,
     task_of,
 )
-from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
+from histo_ray.cluster.outcome_note import find_doubts, tell_cohort, write_note
+from histo_ray.cluster.outcome_plan import OutcomePlan
 from histo_ray.cluster.outcome_repeat import Answers
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
 from histo_ray.config import digest
@@ -27,13 +28,16 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.outcome import OutcomeSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig, OutcomeConfig
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.outcome_tests import has_few_units
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
+STATISTICS_VERSION = 2
+"""Raised whenever the code changes a P value or interval; stands in the digest of runs with few
+independent units alone, as all others have the values of version 1."""
 PIECES = "pieces"
 """Folder of what is done of an unfinished run."""
 MIL = "mil"
@@ -82,15 +86,12 @@ def run_outcome(
     answers = _set_answers(plan)
     _search(store, folder.child(PIECES), plan, features, answers, report)
     say("scores and statistics")
-    kept = patients.groups if config.keep_together == "site" else None
-    labels = patients.labels
-    truth = OutcomeTruth(task_of(config), labels.targets, labels.values, folds.parts, kept)
     tables = write_tables(
         folder,
         folder.child(PIECES),
         configurations,
         answers,
-        Cohort(truth, patients, folds),
+        Cohort(plan.truth, patients, folds),
         config,
     )
     note = write_note(folder, plan, about, tables, warnings, began)
@@ -177,7 +178,8 @@ def _describe(plan: OutcomePlan, features: Mapping[tuple[str, str], Any]) -> dic
     """All that decides the tables, and by whose digest the run is called."""
     config, labels = plan.config, plan.patients.labels
     bags = [config.bag_tiles] if isinstance(config, MutationConfig) and MIL in config.head else []
-    return {
+    changed = has_few_units(plan.truth, bool(plan.permutations))
+    return ({"statistics_version": STATISTICS_VERSION} if changed else {}) | {
         "outcome_version": OUTCOME_VERSION,
         "task": task_of(config),
         "labels": {

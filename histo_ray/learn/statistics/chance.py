@@ -48,6 +48,31 @@ def permute_targets(
     return permuted
 
 
+def count_orders(targets: Floats, groups: Sequence[str] | None = None) -> Floats:
+    """Natural logarithm of the number of different orders that `permute_targets` can draw.
+
+    Args:
+        targets: (P, T); nan: no label.
+        groups: (P,) within which labels are exchanged; None: over all patients.
+
+    Returns:
+        (T,) 0 where nothing can be exchanged; equal labels count once.
+    """
+    units = (
+        np.zeros(len(targets), int) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
+    found = np.zeros(targets.shape[1])
+    for unit in np.unique(units):
+        rows = np.sort(targets[units == unit], axis=0)  # nan comes last
+        run = np.zeros(rows.shape[1])
+        for number, row in enumerate(rows):
+            there = ~np.isnan(row)
+            same = (row == rows[number - 1]) if number else np.zeros(len(row), bool)
+            run = np.where(same, run + 1, 1.0)  # n! / prod(ties!) as a product over sorted labels
+            found += np.where(there, np.log(number + 1) - np.log(run), 0.0)
+    return found
+
+
 def chance_statistic(
     truth: Floats,
     predicted: npt.NDArray[np.floating],
