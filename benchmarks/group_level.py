@@ -221,7 +221,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     began = time.monotonic()
-    print("| task | sites | folds | distinct splits | df | P < 0.05, above chance | q < 0.05 | ", end="")
+    print(
+        "| task | sites | folds | distinct splits | df | P < 0.05, above chance | q < 0.05 | ",
+        end="",
+    )
     print("P < 0.05, two encoders | q < 0.05 |")
     print("|---" * 9 + "|")
     for design in list_designs(args.quick):

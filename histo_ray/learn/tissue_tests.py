@@ -1,6 +1,6 @@
 """Tests of the difference between two encoders over the folds of tissue classification. Pure."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,33 @@ def test_folds(
     return DifferenceTest(
         mean, float(found.p), float(found.low), float(found.high), plain, float(found.df)
     )
+
+
+def describe_tests(folds: TileFolds, labels: npt.NDArray[np.integer]) -> dict[str, Any]:
+    """Splits, units and degrees of freedom for `run.json`.
+
+    Args:
+        folds: Which tiles they test.
+        labels: (N,) class of each tile.
+
+    Returns:
+        `distinct_splits` and `independent_units` as [smallest, largest], the latter of all tiles;
+        `units_of_classes` of each class; `degrees_of_freedom` of accuracy, none where it has no
+        test; and `few`: whether any test needs the covariance of its own folds.
+    """
+    tiles, units = np.arange(len(labels)), folds.count_units()
+    of_classes = [len(np.unique(folds.units[labels == one])) for one in np.unique(labels)]
+    count = folds.parts.shape[0]
+    zeros = np.zeros(count * (int(folds.parts.max()) + 1))
+    free = test_folds(zeros, folds, (1.0, 1.0), tiles, units).df
+    return {
+        "distinct_splits": [count, count],
+        "independent_units": [units, units],
+        "units_of_classes": of_classes,
+        "units_are": "groups" if folds.grouped else "tiles",
+        "degrees_of_freedom": [] if np.isnan(free) else [free, free],
+        "few": folds.grouped or min(of_classes) < ENOUGH_UNITS,
+    }
 
 
 test_folds.__test__ = False  # type: ignore[attr-defined]

@@ -44,6 +44,8 @@ def is_synthetic(run: Run, marked: Collection[str] = ()) -> bool:
 def list_doubts(run: Run) -> list[str]:
     """A run's own warnings, and those that its tables give reason for and it does not state."""
     said = list(run.note.warnings)
+    if told := _doubt_old_tests(run):
+        said.append(told)
     if isinstance(run, OutcomeRun):
         for keyword, doubt in (
             ("site", _doubt_sites(run)),
@@ -54,6 +56,24 @@ def list_doubts(run: Run) -> list[str]:
             if doubt and not any(keyword in text for text in run.note.warnings):
                 said.append(doubt)
     return said
+
+
+def _doubt_old_tests(run: Run) -> str:
+    """Of runs made before tests over folds knew how few the independent units are."""
+    if run.note.tests is not None:
+        return ""
+    if isinstance(run, OutcomeRun):
+        grouped = run.note.folds.kept_together == "site"
+        word = "sites"
+    else:
+        grouped, word = run.grouped, "groups"
+    if not grouped:
+        return ""
+    return (
+        f"P values of this run are too sure: it was made by a version that counted every fold of "
+        f"every repeat as a draw, though few {word} can be put into folds in few ways only; "
+        "evaluate again for P values that know it"
+    )
 
 
 def _doubt_sites(run: OutcomeRun) -> str:
