@@ -47,7 +47,7 @@ def tell_few_units(plan: OutcomePlan) -> Iterator[str]:
             f"too few {word}s{rarer} ({_span(support.units[untested])}) for a test over folds"
             f"{where}: no P value{permuted} and no interval is given; {FEWEST_UNITS} are needed"
         )
-    few = support.few & ~untested
+    few = (support.effective < ENOUGH_UNITS) & ~untested
     if few.any() and truth.groups is not None:
         yield (
             f"{_span(support.units[few])} {word}s{rarer} only: tests over folds have few degrees "

@@ -23,9 +23,9 @@ from histo_ray.encoders.published import read_card
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.learn.config import TissueConfig
-from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
 from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
+from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
 from histo_ray.learn.tissue_tables import Truth, tile_folds
 from histo_ray.learn.tissue_tests import describe_tests
 from histo_ray.store.layout import is_given

@@ -17,7 +17,7 @@ ENOUGH_UNITS = 20
 
 @dataclass(frozen=True)
 class FoldSupport:
-    """Of T targets; every field is (T,)."""
+    """Of T targets; every array is (T,)."""
 
     splits: Ints
     """Repeats with folds of their own; no two of them are equal."""
@@ -28,11 +28,13 @@ class FoldSupport:
     """Units of equal size that would vary as much: (sum n)^2 / sum n^2 over units of n patients."""
     complete: npt.NDArray[np.bool_]
     """Whether the target is evaluated in every repeat."""
+    sites: bool
+    """Whether whole sites are kept in one fold."""
 
     @property
     def few(self) -> npt.NDArray[np.bool_]:
         """Targets whose tests need the covariance of their own folds."""
-        return (self.effective < ENOUGH_UNITS) | ~self.complete
+        return (self.effective < ENOUGH_UNITS) | ~self.complete | self.sites
 
     @property
     def untested(self) -> npt.NDArray[np.bool_]:
@@ -52,6 +54,7 @@ def support_of(
     parts: npt.NDArray[np.integer],
     groups: Sequence[str] | None,
     classes: bool,
+    sites: bool = False,
 ) -> FoldSupport:
     """Count splits and units.
 
@@ -60,6 +63,7 @@ def support_of(
         parts: (R, P) fold of each patient, or (T, R, P); below 0: in none. Without equal repeats.
         groups: (P,) what is kept whole; None: each patient is alone.
         classes: Whether values are classes.
+        sites: Whether groups are sites.
     """
     number = np.arange(len(values))
     if groups is not None:
@@ -77,7 +81,7 @@ def support_of(
     there = (parts >= 0).any(-1)  # (R,) or (T, R)
     splits = np.broadcast_to(there.sum(-1), count).astype(np.int64)
     complete = np.broadcast_to(there.all(-1), count)
-    return FoldSupport(splits, units.astype(np.int64), effective, complete)
+    return FoldSupport(splits, units.astype(np.int64), effective, complete, sites)
 
 
 def _range(values: Ints) -> list[int]:

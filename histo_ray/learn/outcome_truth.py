@@ -70,7 +70,8 @@ class OutcomeTruth:
     @cached_property
     def support(self) -> FoldSupport:
         """Distinct splits and independent units of each target."""
-        return support_of(self.values, self.parts, self.groups, self.task == "mutation")
+        classes = self.task == "mutation"
+        return support_of(self.values, self.parts, self.groups, classes, self.sites is not None)
 
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """(F, T) sums of (P, T) over the patients judged in each fold."""
