@@ -73,7 +73,11 @@ def simulate(design: Design, seed: int = 0) -> Found:
 
 def summarise(found: Found) -> dict[str, float]:
     """Shares of P < 0.05 among P values that were given, and numbers of q < 0.05."""
-    row = {"splits": float(np.median(found.splits)), "df": float(np.nanmedian([*found.df, np.nan]))}
+    known = [df for df in found.df if not np.isnan(df)]
+    row = {
+        "splits": float(np.median(found.splits)),
+        "df": float(np.median(known)) if known else float("nan"),
+    }
     for name, cohorts in (("chance", found.chance), ("difference", found.difference)):
         p = np.concatenate(cohorts) if cohorts else np.empty(0)
         given = p[~np.isnan(p)]
@@ -127,7 +131,7 @@ def _draw_targets(values: Floats, design: Design, sites: list[str]) -> OutcomeFo
 
 
 def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDArray[np.float32]:
-    """(R, P, T) out-of-fold predictions by ridge; each target in its own folds where it has some."""
+    """(R, P, T) out-of-fold predictions by ridge; each target in its own folds, if any."""
     settings, names = OutcomeSettings("ridge"), tuple(map(str, range(targets.shape[1])))
 
     def judge(columns: list[int], part: npt.NDArray[np.integer]) -> RepeatAnswer:
@@ -221,11 +225,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     began = time.monotonic()
-    print(
-        "| task | sites | folds | distinct splits | df | P < 0.05, above chance | q < 0.05 | ",
-        end="",
-    )
-    print("P < 0.05, two encoders | q < 0.05 |")
+    head = ["task", "sites", "folds", "distinct splits", "df", "P < 0.05, above chance", "q < 0.05"]
+    print(f"| {' | '.join([*head, 'P < 0.05, two encoders', 'q < 0.05'])} |")
     print("|---" * 9 + "|")
     for design in list_designs(args.quick):
         if args.task and design.task not in args.task:

@@ -109,7 +109,7 @@ def one_fold(table: pa.Table) -> pa.Table:
         (drop_rows, "2 items lack a fold in some repeat"),
         (
             rename_item,
-            r"1 of its items are not evaluated here \(x7\); 1 items lack a fold in some repeat \(7\)",
+            r"1 of its items are not evaluated here \(x7\); 1 items lack a fold in some .* \(7\)",
         ),
         (move_one, r"1 groups lie in two folds \(p0\)"),
         (double_row, r"items stand twice in a repeat \(4\)"),
@@ -127,7 +127,6 @@ def test_a_fold_file_that_does_not_fit_is_refused(
 
 def test_a_class_that_lies_in_one_fold_alone_is_refused() -> None:
     table = pa.table({"item": ["0", "1", "2", "3"], "repeat": [0] * 4, "fold": [0, 0, 1, 1]})
-    with pytest.raises(
-        ConfigError, match="class a: all of it is in fold 0 of repeat 0, which leaves nothing"
-    ):
+    told = "class a: all of it is in fold 0 of repeat 0, which leaves nothing of it to train on"
+    with pytest.raises(ConfigError, match=told):
         parse_folds(table, ["0", "1", "2", "3"], ["a", "a", "b", "b"])
