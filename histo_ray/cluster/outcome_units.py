@@ -11,7 +11,7 @@ from histo_ray.cohort.labels import LabelTable
 from histo_ray.cohort.outcome_folds import draw_shared_folds, draw_target_folds
 from histo_ray.cohort.usable import prepare_labels
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_support import ENOUGH_UNITS, support_of
+from histo_ray.learn.fold_support import FEW_GROUPS, support_of
 from histo_ray.learn.outcome_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.report.words import count_of, name_first
@@ -47,11 +47,11 @@ def tell_few_units(plan: OutcomePlan) -> Iterator[str]:
             f"too few {word}s{rarer} ({_span(support.units[untested])}) for a test over folds"
             f"{where}: no P value{permuted} and no interval is given; {FEWEST_UNITS} are needed"
         )
-    few = (support.effective < ENOUGH_UNITS) & ~untested
+    few = (support.effective < FEW_GROUPS) & ~untested
     if few.any() and truth.groups is not None:
         yield (
             f"{_span(support.units[few])} {word}s{rarer} only: tests over folds have few degrees "
-            f"of freedom, and below some {ENOUGH_UNITS} sites P values are approximate; intervals "
+            f"of freedom, and below some {FEW_GROUPS} sites P values are approximate; intervals "
             "of scores resample patients, not sites"
         )
     orders = too_few_orders(truth)

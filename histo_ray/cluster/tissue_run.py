@@ -23,7 +23,7 @@ from histo_ray.encoders.published import read_card
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.learn.config import TissueConfig
-from histo_ray.learn.fold_support import ENOUGH_UNITS
+from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
 from histo_ray.learn.tissue_tables import Truth, tile_folds
@@ -135,10 +135,10 @@ def tell_few_groups(tests: Mapping[str, Any]) -> list[str]:
             f"some class has tiles of only {min(classes)} groups (patients): no P value is given "
             f"for its recall, nor for balanced accuracy; {FEWEST_UNITS} are needed"
         )
-    if count < ENOUGH_UNITS:
+    if count < FEW_GROUPS:
         told.append(
             f"{count} groups (patients) only: tests over folds have few degrees of freedom, and "
-            f"below some {ENOUGH_UNITS} groups P values are approximate"
+            f"below some {FEW_GROUPS} groups P values are approximate"
         )
     return told
 

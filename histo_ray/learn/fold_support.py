@@ -11,8 +11,14 @@ from histo_ray.learn.statistics import FEWEST_UNITS
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-ENOUGH_UNITS = 20
-"""Effective units from which one correlation serves all pairs of folds, and each fold counts."""
+ENOUGH_UNITS = 10
+"""Effective patients of the rarer class from which one correlation serves all pairs of folds.
+
+On random labels 19 % of genes with 3 positives among 60 patients had P < 0.05 with it, 10 % with 5,
+5 % with 8 and 4 % with 12.
+"""
+FEW_GROUPS = 20
+"""Independent groups below which P values are called approximate."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.report.outcome_words import tell_far_off
 from histo_ray.report.runs import OutcomeRun, Run
 from histo_ray.report.words import count_of, name_first
@@ -62,16 +63,20 @@ def _doubt_old_tests(run: Run) -> str:
     """Of runs made before tests over folds knew how few the independent units are."""
     if run.note.tests is not None:
         return ""
-    if isinstance(run, OutcomeRun):
-        grouped = run.note.folds.kept_together == "site"
-        word = "sites"
+    if not isinstance(run, OutcomeRun):
+        whole = "groups" if run.grouped else ""
+    elif run.note.folds.kept_together == "site":
+        whole = "sites"
     else:
-        grouped, word = run.grouped, "groups"
-    if not grouped:
+        rows = run.targets
+        rarer = rows[["positives"]].assign(rest=rows["n_patients"] - rows["positives"]).min(axis=1)
+        rare = run.note.task == "mutation" and bool((rarer < ENOUGH_UNITS).any())
+        whole = "patients of a class" if rare else ""
+    if not whole:
         return ""
     return (
-        f"P values of this run are too sure: it was made by a version that counted every fold of "
-        f"every repeat as a draw, though few {word} can be put into folds in few ways only; "
+        "P values of this run are too sure: it was made by a version that counted every fold of "
+        f"every repeat as a draw, though few {whole} can be put into folds in few ways only; "
         "evaluate again for P values that know it"
     )
 
