@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.report.outcome_words import tell_far_off
 from histo_ray.report.runs import OutcomeRun, Run
 from histo_ray.report.words import count_of, name_first
 
 FEW_POSITIVES = 20
 """Fewer positives than this are called few: a fold of five then judges on three or less."""
+RARE = 10
+"""Patients of a class below which earlier versions gave P values that are too small
+(`ENOUGH_UNITS` of learn/fold_support.py)."""
 SYNTHETIC = "SYNTHETIC"
 
 
@@ -70,7 +72,7 @@ def _doubt_old_tests(run: Run) -> str:
     else:
         rows = run.targets
         rarer = rows[["positives"]].assign(rest=rows["n_patients"] - rows["positives"]).min(axis=1)
-        rare = run.note.task == "mutation" and bool((rarer < ENOUGH_UNITS).any())
+        rare = run.note.task == "mutation" and bool((rarer < RARE).any())
         whole = "patients of a class" if rare else ""
     if not whole:
         return ""
