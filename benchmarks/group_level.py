@@ -45,7 +45,7 @@ class Design:
     sites: int
     folds: int
     targets: int = 50
-    cohorts: int = 10
+    cohorts: int = 8
     repeats: int = 10
     patients: int = 60
     strength: float = 0.0
