@@ -85,8 +85,8 @@ def check_vectors(tiles: JudgedSet) -> None:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise ConfigError(
-                f"encoder {name}: {len(bad)} embeddings are not finite (first: tile_id {bad[0]}), "
-                "wanted numbers; extract them again with --dtype float32"
+                f"encoder {name}: {len(bad)} embeddings have nan or infinity "
+                f"(first: tile_id {bad[0]}); extract them again with --dtype float32"
             )
 
 
@@ -205,7 +205,8 @@ def _run_tasks(
         except (WorkerCrashedError, OutOfMemoryError) as error:
             raise HistoRayError(
                 f"evaluation: processes keep dying on {running[ref].piece} "
-                f"({str(error).splitlines()[0]}), wanted memory for a fold; what is done stays done"
+                f"({str(error).splitlines()[0]}), probably for want of memory; what is "
+                "done stays done"
             ) from None
         yield running.pop(ref)
 

@@ -230,8 +230,8 @@ def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str]) -> Judge
     for name, bag in bags.items():
         if bag.labels != tiles.label_names:
             raise ConfigError(
-                f"tile set {tiles.name} of {name}: stored with other labels than the files have, "
-                "wanted the same; --replace-changed extracts it again"
+                f"tile set {tiles.name} of {name}: its stored labels differ from those of the "
+                "files; --replace-changed extracts it again"
             )
     return JudgedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
 

@@ -27,7 +27,7 @@ def permute_targets(
     Args:
         targets: (P, T); nan: no label. It stays where it is, so that a permuted target shares the
             training parts of its source.
-        count: Columns wanted, B.
+        count: Columns to draw, B.
         seed: Of the draws.
         groups: (P,) such as sites: labels are exchanged within them only, so what a group's
             patients have in common does not count as predicted.

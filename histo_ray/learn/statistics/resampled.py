@@ -76,7 +76,7 @@ def corrected_t_test(
     """
     train, test = np.asarray(n_train, np.float64), np.asarray(n_test, np.float64)
     if not ((train > 0).all() and (test > 0).all()):
-        raise ValueError(f"n_train {train}, n_test {test}: wanted both above 0")
+        raise ValueError(f"n_train {train}, n_test {test}: both must be above 0")
     share = test / (train + test)
     shared = share if correlation == "training" else 2 * share * (1 - share)
     overlap = shared / (1 - shared)
@@ -97,7 +97,7 @@ def plain_t_test(
 def _t_test(differences: Floats, overlap: Floats, level: float, alternative: Alternative) -> TTest:
     given = differences.shape[-1] if differences.ndim else 0
     if given < 2:
-        raise ValueError(f"differences: {given} folds, wanted 2 or more")
+        raise ValueError(f"differences: {given} folds, a test needs 2 or more")
     there = ~np.isnan(differences)
     folds = there.sum(-1)
     some = np.where(there, differences, 0.0)
