@@ -84,9 +84,8 @@ def check_vectors(tiles: JudgedSet) -> None:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise ConfigError(
-                f"encoder {name}: {len(bad)} embeddings hold inf or nan (first: tile_id "
-                f"{bad[0]}), so "
-                "no head can be trained on them; extract them again with --dtype float32"
+                f"encoder {name}: {len(bad)} embeddings have nan or infinity "
+                f"(first: tile_id {bad[0]}); extract them again with --dtype float32"
             )
 
 
@@ -248,7 +247,8 @@ def _write_tables(
         for name in judged.vectors:
             tables = [pieces.read(unit.piece) for unit in units[split] if unit.encoder == name]
             tallies[split][name] = tally_predictions(tables, judged.truth, n_trained)
-        comparisons += compare_encoders(split, tallies[split], judged.truth, resamples, seed)
+        parts = folds.parts if split == "cv" else None
+        comparisons += compare_encoders(split, tallies[split], judged.truth, resamples, seed, parts)
     everything = (pieces.read(unit.piece) for some in units.values() for unit in some)
     folder.write("predictions", everything, arrow_schema("tissue_predictions"))
     all_tallies = [tally for by_name in tallies.values() for tally in by_name.values()]

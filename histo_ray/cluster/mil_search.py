@@ -99,6 +99,7 @@ def search_heads(
         Unit(number, target, repeat, fold)
         for target, repeat, fold in itertools.product(range(len(answers.names)), repeats, n_folds)
         for number in wanted
+        if not _is_empty(answers, target, repeat)
     )
     todo = [at for at, unit in enumerate(units) if f"{unit.piece}.parquet" not in there]
     report(len(units) - len(todo), len(units))
@@ -129,6 +130,11 @@ def judge_unit(unit: Unit, bags: Bags, answers: Answers, job: _Job, report: Any)
     variant = job.plan.configurations[unit.number].variant
     seed = job.plan.seed + unit.repeat
     return judge_mil_fold(bags, labels, fold, unit.fold, job.plan.settings[variant], seed, report)
+
+
+def _is_empty(answers: Answers, target: int, repeat: int) -> bool:
+    """Whether a target lacks this repeat, as it would equal an earlier one."""
+    return answers.parts.ndim == 3 and bool((answers.parts[target, repeat] < 0).all())
 
 
 def _run_unit(config: dict[str, int], job: _Job) -> None:

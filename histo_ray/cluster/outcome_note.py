@@ -3,7 +3,6 @@
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -12,12 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from histo_ray._version import __version__
-from histo_ray.cluster.outcome_data import Patients, StoredSlides, task_of
-from histo_ray.cohort.outcome_folds import OutcomeFolds
-from histo_ray.errors import ConfigError
-from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+from histo_ray.cluster.outcome_data import Patients, task_of
+from histo_ray.cluster.outcome_plan import OutcomePlan
+from histo_ray.cluster.outcome_units import describe_tests, suggest_site_folds, tell_few_units
+from histo_ray.learn.outcome_config import ExpressionConfig
 from histo_ray.learn.statistics import count_as_paper
 from histo_ray.report.doubts import tell_synthetic
 from histo_ray.report.outcome_words import (
@@ -30,24 +27,12 @@ from histo_ray.report.outcome_words import (
 from histo_ray.report.words import count_of, name_first
 from histo_ray.store.tables import TableFolder
 
+__all__ = ["OutcomePlan", "find_doubts", "summarise", "tell_cohort", "write_note"]
+
 FEW_POSITIVES = 20
 FEW_PATIENTS = 100
 SHOWN = 20
 """Targets whose scores `run.json` repeats."""
-
-
-@dataclass(frozen=True)
-class OutcomePlan:
-    """All that is known before the first head is trained."""
-
-    config: ExpressionConfig | MutationConfig
-    found: list[StoredSlides]
-    patients: Patients
-    folds: OutcomeFolds
-    configurations: list[Configuration]
-    variants: dict[str, MilSettings]
-    """Settings of attention heads, by name."""
-    permutations: int
 
 
 def tell_cohort(patients: Patients) -> Iterator[str]:
@@ -68,13 +53,14 @@ def tell_cohort(patients: Patients) -> Iterator[str]:
 
 
 def find_doubts(plan: OutcomePlan) -> Iterator[str]:
-    """What a reader must know before he believes a figure."""
+    """Caveats of the reported scores."""
     config, patients = plan.config, plan.patients
     marked = sum(name in patients.manifested.synthetic for name in patients.slides)
     if marked:
         yield tell_synthetic(marked, len(patients.slides), "slide", "manifest")
     yield from (*patients.manifested.unread, *patients.notes)
     yield from _doubt_sites(plan)
+    yield from tell_few_units(plan)
     count = len(patients.cohort.patients)
     if count < FEW_PATIENTS:
         only = count_of(count, "patient")
@@ -99,7 +85,7 @@ def find_doubts(plan: OutcomePlan) -> Iterator[str]:
 
 
 def _doubt_sites(plan: OutcomePlan) -> Iterator[str]:
-    """Whether scores may rest on sites, and how that can be seen."""
+    """Whether scores may rest on sites, and which setting would show it."""
     config, cohort = plan.config, plan.patients.cohort
     sites = {site for some in cohort.sites for site in some}
     if not sites:
@@ -114,13 +100,7 @@ def _doubt_sites(plan: OutcomePlan) -> Iterator[str]:
             f"patients of one site ({len(sites)} sites) are in several folds: embeddings know the "
             "site, so scores may rest on it; "
         )
-        try:
-            apart = len(set(cohort.groups("site")))
-        except ConfigError:  # patients with slides of several sites tie all of them together
-            yield told + "patients of several sites tie all together, so no fold can be without"
-            return
-        fewer = f" --folds {apart}" if apart < config.folds else ""
-        yield f"{told}--keep-together site{fewer} shows what is left without"
+        yield told + suggest_site_folds(plan)
 
 
 def write_note(
@@ -178,6 +158,7 @@ def write_note(
         "versions": {"histo_ray": __version__, "python": platform.python_version()}
         | {package: version(package) for package in packages},
         "warnings": [*warnings, *_doubt_ranges(targets)],
+        "tests": describe_tests(plan),
         **summarise(targets, tables["comparisons"].to_pylist(), plan.permutations),
     }
     note["sentences"] = write_sentences(note)

@@ -28,14 +28,19 @@ class Answers(NamedTuple):
     """(T,) of the targets."""
     parts: npt.NDArray[np.int32]
     """(R, P) fold of each patient, or (T, R, P) where targets have folds of their own; there -1
-    where a patient has no label."""
+    where a patient has no label, and in all of a repeat that the target lacks."""
     groups: tuple[str, ...] | None
     """(P,) what stays together in inner folds too; None: each patient is on its own."""
 
     @property
     def repeats(self) -> int:
-        """How often all patients are judged."""
+        """Distinct splits; a target with folds of its own may lack some of them."""
         return int(self.parts.shape[-2])
+
+    @property
+    def n_folds(self) -> int:
+        """Folds of a repeat."""
+        return int(self.parts.max()) + 1
 
 
 def judge_repeat(
@@ -57,6 +62,9 @@ def judge_repeat(
     data = OutcomeData(features, answers.targets, answers.names, answers.groups)
     if answers.parts.ndim == 2:
         return judge_outcome_repeat(data, answers.parts[repeat], settings, (seed, repeat))
+    absent = RepeatAnswer(
+        np.full((len(features), 1), np.nan), *(np.full((answers.n_folds, 1), np.nan),) * 2
+    )
     own = [
         judge_outcome_repeat(
             OutcomeData(features, answers.targets[:, [t]], (name,), answers.groups),
@@ -64,6 +72,8 @@ def judge_repeat(
             settings,
             (seed, repeat),
         )
+        if (answers.parts[t, repeat] >= 0).any()
+        else absent
         for t, name in enumerate(answers.names)
     ]
     return RepeatAnswer(*(np.concatenate(same, axis=1) for same in zip(*own, strict=True)))

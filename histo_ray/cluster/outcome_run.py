@@ -19,7 +19,8 @@ from histo_ray.cluster.outcome_data import (
     load_features,
     task_of,
 )
-from histo_ray.cluster.outcome_note import OutcomePlan, find_doubts, tell_cohort, write_note
+from histo_ray.cluster.outcome_note import find_doubts, tell_cohort, write_note
+from histo_ray.cluster.outcome_plan import OutcomePlan
 from histo_ray.cluster.outcome_repeat import Answers
 from histo_ray.cluster.outcome_tables import Cohort, write_tables
 from histo_ray.cluster.shipped import check_shipped
@@ -29,13 +30,16 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.outcome import OutcomeSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig, OutcomeConfig
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.outcome_tests import has_few_units
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
+STATISTICS_VERSION = 2
+"""Raised whenever the code changes a P value or interval; stands in the digest of runs with few
+independent units alone, as all others have the values of version 1."""
 MIL = "mil"
 DECIDING = ("transform", "clip_at", "keep_together", "inner_folds", "resamples", "seed")
 """Settings that bear on the tables beside data, folds and configurations, which are digested."""
@@ -98,15 +102,12 @@ def _compare(
     if made is not None:  # by a process that no lock held up; its pieces are gone
         return made
     say("scores and statistics")
-    kept = patients.groups if config.keep_together == "site" else None
-    labels = patients.labels
-    truth = OutcomeTruth(task_of(config), labels.targets, labels.values, folds.parts, kept)
     tables = write_tables(
         folder,
         folder.child(PIECES),
         plan.configurations,
         answers,
-        Cohort(truth, patients, folds),
+        Cohort(plan.truth, patients, folds),
         config,
     )
     return write_note(folder, plan, about, tables, warnings, began)
@@ -193,9 +194,11 @@ def _describe(plan: OutcomePlan, features: Mapping[tuple[str, str], Any]) -> dic
     bags = [config.bag_tiles] if isinstance(config, MutationConfig) and MIL in config.head else []
     used = set(plan.patients.slides)
     corrected = {n: c for s in plan.found for n, c in s.corrected.items() if n in used}
-    differing = {"manifest_sha256": digest(corrected)} if corrected else {}
+    differing: dict[str, Any] = {"manifest_sha256": digest(corrected)} if corrected else {}
     if not is_default(labels.variant_classes):
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
+    if has_few_units(plan.truth, bool(plan.permutations)):
+        differing["statistics_version"] = STATISTICS_VERSION
     return differing | {
         "outcome_version": OUTCOME_VERSION,
         "task": task_of(config),

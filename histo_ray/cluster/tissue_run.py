@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -24,8 +24,11 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract import stored_name
 from histo_ray.learn.config import TissueConfig
+from histo_ray.learn.fold_support import FEW_GROUPS
+from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.tissue import HeadSettings, TissueTiles, choose_head, judge_fold
-from histo_ray.learn.tissue_tables import Truth
+from histo_ray.learn.tissue_tables import Truth, tile_folds
+from histo_ray.learn.tissue_tests import describe_tests
 from histo_ray.store.layout import is_given
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
@@ -35,6 +38,9 @@ from histo_ray.tilesets.tileset import TileSet
 
 EVALUATION_VERSION = 1
 """Raised whenever the code changes a prediction for the same settings and data."""
+STATISTICS_VERSION = 2
+"""Raised whenever the code changes a P value or interval; stands in the digest of runs with groups
+or few tiles alone, as all others have the values of version 1."""
 TRIED_ROWS = 2000
 """Rows of the fit that is timed beforehand."""
 NO_GROUPS = (
@@ -47,7 +53,7 @@ Progress = Callable[[int, int], None]
 
 
 class Said(NamedTuple):
-    """What a reader must know."""
+    """Caveats of the reported scores."""
 
     warnings: list[str]
     remark: str
@@ -86,13 +92,16 @@ def run_tissue(
     fits = folds.n_folds * folds.repeats
     head = choose_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
     settings = HeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
+    tests = describe_tests(tile_folds(folds.parts, truth), truth.labels)
     about = _describe(config, settings, folds, store, names, tiles, test)
+    if tests.pop("few"):
+        about = {"statistics_version": STATISTICS_VERSION} | about
     folder = open_evaluation(config.store, "tissue", f"{tiles.name}-{digest(about)[:12]}")
 
     def work() -> dict[str, Any]:
         sets = [tiles] if test is None else [tiles, test]
         warnings = find_marked(sets) + find_seen(config, sets)
-        warnings += [] if tiles.groups is not None else [NO_GROUPS]
+        warnings += [NO_GROUPS] if tiles.groups is None else tell_few_groups(tests)
         say(describe_cost(judged, folds, settings, config))
         began = time.monotonic()
         outcome = run_evaluation(
@@ -107,9 +116,31 @@ def run_tissue(
             report=report,
         )
         said = Said(warnings, config.remark)
-        return _write_note(folder, about, outcome, truth, said, began)
+        return _write_note(folder, about | {"tests": tests}, outcome, truth, said, began)
 
     return run_once(folder, say, work)
+
+
+def tell_few_groups(tests: Mapping[str, Any]) -> list[str]:
+    """Caveats of tests that rest on few groups, from `describe_tests`."""
+    (count,), classes = tests["independent_units"][:1], tests["units_of_classes"]
+    if count < FEWEST_UNITS:
+        return [
+            f"too few groups (patients): {count}, for a test over folds: no P value and no "
+            f"interval is given; {FEWEST_UNITS} are needed"
+        ]
+    told = []
+    if min(classes) < FEWEST_UNITS:
+        told.append(
+            f"some class has tiles of only {min(classes)} groups (patients): no P value is given "
+            f"for its recall, nor for balanced accuracy; {FEWEST_UNITS} are needed"
+        )
+    if count < FEW_GROUPS:
+        told.append(
+            f"{count} groups (patients) only: tests over folds have few degrees of freedom, and "
+            f"below some {FEW_GROUPS} groups P values are approximate"
+        )
+    return told
 
 
 def find_marked(sets: list[TileSet]) -> list[str]:

@@ -1,13 +1,14 @@
-"""Folds of repeated cross-validation: who is judged when. Pure; the same for every encoder."""
+"""Folds of repeated cross-validation; the same for every encoder. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from histo_ray.errors import ConfigError
 
@@ -20,7 +21,7 @@ class Folds:
     """Repeated k-fold cross-validation of N items."""
 
     parts: npt.NDArray[np.int32]
-    """(repeats, N) the fold in which each item is judged, 0..n_folds-1."""
+    """(repeats, N) the fold that tests each item, 0..n_folds-1; no two repeats are equal."""
     n_folds: int
     seeds: tuple[int, ...]
     """One a repeat."""
@@ -29,7 +30,7 @@ class Folds:
 
     @property
     def repeats(self) -> int:
-        """How often all items are judged."""
+        """Distinct splits of the items."""
         return len(self.parts)
 
 
@@ -40,35 +41,105 @@ def draw_folds(
     seed: int,
     groups: Sequence[str] | None = None,
 ) -> Folds:
-    """Draw stratified folds, several times over; a group is never in two folds.
+    """Draw stratified folds several times; a group is never in two folds.
 
     Repeat r is drawn with seed + r by scikit-learn's StratifiedKFold, or StratifiedGroupKFold.
+    A repeat that splits the items as an earlier one does is left out, whatever the numbers of its
+    folds: five groups can be put into five folds in one way only.
 
     Args:
         labels: (N,) class of each item; each fold gets its share of each.
         n_folds: Folds of a repeat, 2 or more.
-        repeats: How often, 1 or more.
-        seed: Of the first repeat.
+        repeats: Splits drawn, 1 or more.
+        seed: Seed of the first repeat.
         groups: (N,) patient, or site, of each item; see `join_groups` for both.
 
     Raises:
-        ConfigError: A class with too few items or groups; all such classes at once.
+        ConfigError: A class with too few items or groups; all such classes at once. Or no repeat
+            leaves every class something to train on.
     """
     classes, which = np.unique(np.asarray(labels, str), return_inverse=True)
     units = np.arange(len(which)) if groups is None else _number(groups)
     _check_classes(classes, which, units, n_folds, "items" if groups is None else "groups")
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    drawn = _draw(kind, which, None if groups is None else units, n_folds, repeats, seed)
+    folds = Folds(*drawn, None if groups is None else tuple(groups))
+    trained = ~_untrained(folds, which).any((1, 2))
+    if not trained.any():
+        check_training(folds, labels)
+    return _select(folds, trained & find_distinct(folds.parts))
+
+
+def draw_plain_folds(
+    n_folds: int, repeats: int, seed: int, count: int, groups: Sequence[str] | None = None
+) -> Folds:
+    """Draw folds of equal size without strata, by scikit-learn's KFold or GroupKFold.
+
+    Args:
+        n_folds: Folds of a repeat, 2 or more.
+        repeats: Splits drawn, 1 or more; equal ones are left out, as by `draw_folds`.
+        seed: Seed of the first repeat.
+        count: Items.
+        groups: (count,) what stays in one fold.
+
+    Raises:
+        ConfigError: Fewer items or groups than folds.
+    """
+    units = np.arange(count) if groups is None else _number(groups)
+    if len(np.unique(units)) < n_folds:
+        raise ConfigError(
+            f"cohort: {len(np.unique(units))} patients or sites cannot fill {n_folds} folds; use "
+            "fewer --folds"
+        )
+    kind = KFold if groups is None else GroupKFold
+    drawn = _draw(
+        kind, np.zeros(count, int), None if groups is None else units, n_folds, repeats, seed
+    )
+    folds = Folds(*drawn, None if groups is None else tuple(groups))
+    return _select(folds, find_distinct(folds.parts))
+
+
+def find_distinct(parts: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Which repeats split the items as no earlier one does, whatever the numbers of the folds.
+
+    Args:
+        parts: (R, N) fold of each item; items below 0 are in none.
+
+    Returns:
+        (R,) flags; the first of equal repeats is flagged.
+    """
+    seen: set[bytes] = set()
+    distinct = np.zeros(len(parts), bool)
+    for repeat, part in enumerate(parts):
+        numbers, first, own = np.unique(part, return_index=True, return_inverse=True)
+        order = np.argsort(np.argsort(first))  # folds by the first item in them
+        named = np.where(numbers[own] < 0, -1, order[own]).astype(np.int32).tobytes()
+        distinct[repeat] = named not in seen
+        seen.add(named)
+    return distinct
+
+
+def _draw(
+    kind: Callable[..., Any],
+    which: npt.NDArray[np.intp],
+    units: npt.NDArray[np.intp] | None,
+    n_folds: int,
+    repeats: int,
+    seed: int,
+) -> tuple[npt.NDArray[np.int32], int, tuple[int, ...]]:
+    """(parts, n_folds, seeds) of `Folds`, by a splitter of scikit-learn."""
     parts = np.empty((repeats, len(which)), np.int32)
     seeds = tuple(range(seed, seed + repeats))
     for repeat, number in enumerate(seeds):
         splitter = kind(n_folds, shuffle=True, random_state=number)
-        for fold, (_, judged) in enumerate(
-            splitter.split(which, which, None if groups is None else units)
-        ):
-            parts[repeat, judged] = fold
-    folds = Folds(parts, n_folds, seeds, None if groups is None else tuple(groups))
-    check_training(folds, labels)
-    return folds
+        for fold, (_, tested) in enumerate(splitter.split(which, which, units)):
+            parts[repeat, tested] = fold
+    return parts, n_folds, seeds
+
+
+def _select(folds: Folds, kept: npt.NDArray[np.bool_]) -> Folds:
+    seeds = tuple(seed for seed, keep in zip(folds.seeds, kept, strict=True) if keep)
+    return Folds(folds.parts[kept], folds.n_folds, seeds, folds.groups)
 
 
 def join_groups(groups: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
@@ -95,22 +166,27 @@ def join_groups(groups: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_training(folds: Folds, labels: Sequence[str]) -> None:
-    """Refuse folds in which some class would be judged without ever having been trained on.
+    """Refuse folds in which a class is tested without anything of it to train on.
 
     Raises:
-        ConfigError: It is so; names class, repeat and fold.
+        ConfigError: There is one; names class, repeat and fold.
     """
     classes, which = np.unique(np.asarray(labels, str), return_inverse=True)
+    alone = np.argwhere(_untrained(folds, which))
+    if len(alone):
+        repeat, at, fold = alone[0]
+        raise ConfigError(
+            f"class {classes[at]}: all of it is in fold {fold} of repeat {repeat}, which leaves "
+            "nothing of it to train on; use fewer --folds or more groups of this class"
+        )
+
+
+def _untrained(folds: Folds, which: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """(R, K, F) whether all items of a class are in one fold."""
+    counts = np.zeros((folds.repeats, int(which.max()) + 1, folds.n_folds), int)
     for repeat, part in enumerate(folds.parts):
-        counts = np.zeros((len(classes), folds.n_folds), int)
-        np.add.at(counts, (which, part), 1)
-        alone = np.argwhere(counts == counts.sum(axis=1, keepdims=True))
-        if len(alone):
-            at, fold = alone[0]
-            raise ConfigError(
-                f"class {classes[at]}: all of it in fold {fold} of repeat {repeat}, wanted some "
-                "left to train on; use fewer --folds or more groups of this class"
-            )
+        np.add.at(counts[repeat], (which, part), 1)
+    return np.asarray(counts == counts.sum(axis=2, keepdims=True))
 
 
 def _check_classes(
@@ -121,14 +197,16 @@ def _check_classes(
     word: str,
 ) -> None:
     if len(classes) < 2:
-        raise ConfigError(f"labels: one class ({name_some(list(classes))}), wanted 2 or more")
+        raise ConfigError(
+            f"labels: only one class ({name_some(list(classes))}); at least two are needed"
+        )
     pairs = np.unique(np.stack([which, units]), axis=1)
     counts = np.bincount(pairs[0])
     few = [f"{name} in {n}" for name, n in zip(classes, counts, strict=True) if n < n_folds]
     if few:
         raise ConfigError(
-            f"labels: too few {word} of {', '.join(few)}, wanted {n_folds} or more a class; "
-            "use fewer --folds or leave the class out"
+            f"labels: too few {word} of {', '.join(few)} for {n_folds} folds, which need "
+            f"{n_folds} of each class; use fewer --folds or leave the class out"
         )
 
 

@@ -4,16 +4,32 @@ Genes that are predicted all at once share their folds. A mutated gene has folds
 fold needs its share of that gene's few positives.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from sklearn.decomposition import PCA
 
-from histo_ray.cohort.fold_table import parse_folds, tabulate_folds
-from histo_ray.cohort.folds import Folds, check_training, draw_folds
+from histo_ray.cohort.fold_table import (
+    GivenFolds,
+    parse_folds,
+    parse_repeats,
+    split_targets,
+    tabulate_folds,
+)
+from histo_ray.cohort.folds import (
+    GIVEN,
+    Folds,
+    check_training,
+    draw_folds,
+    draw_plain_folds,
+    find_distinct,
+    name_some,
+)
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema
 
@@ -27,14 +43,15 @@ class OutcomeFolds:
     """Repeated cross-validation of P patients for T targets."""
 
     parts: npt.NDArray[np.int32]
-    """(R, P) shared by all targets, or (T, R, P); there -1 where a patient has no label."""
+    """(R, P) shared by all targets, or (T, R, P); there -1 where a patient has no label, and in all
+    of a repeat that would equal an earlier one of the target."""
     n_folds: int
     seeds: tuple[int, ...]
     """One a repeat."""
 
     @property
     def repeats(self) -> int:
-        """How often all patients are judged."""
+        """Distinct splits; a target with folds of its own may lack some of them."""
         return int(self.parts.shape[-2])
 
 
@@ -43,23 +60,24 @@ def draw_shared_folds(
 ) -> OutcomeFolds:
     """Folds that all genes share, stratified along the first principal component of expression.
 
+    With fewer than two groups a fold and stratum they are drawn without strata.
+
     Args:
         values: (P, T) expression; nan where missing.
         n_folds: Folds of a repeat.
-        repeats: How often.
-        seed: Of the first repeat.
+        repeats: Splits drawn; equal ones are left out.
+        seed: Seed of the first repeat.
         groups: (P,) patient, or site.
 
     Raises:
-        ConfigError: Too few patients or sites.
+        ConfigError: Fewer patients or sites than folds.
     """
     strata = _stratify(values, min(STRATA, len(set(groups)) // n_folds))
-    if len(set(strata)) < 2:
-        raise ConfigError(
-            f"cohort: {len(set(groups))} patients or sites to put into folds, wanted at least "
-            f"{2 * n_folds}; use fewer --folds, or --keep-together patient"
-        )
-    folds = draw_folds(strata, n_folds, repeats, seed, _unless_single(groups))
+    kept = _unless_single(groups)
+    if len(set(strata)) < 2 or not _fills_folds(strata, groups, n_folds):
+        folds = draw_plain_folds(n_folds, repeats, seed, len(values), kept)
+    else:
+        folds = draw_folds(strata, n_folds, repeats, seed, kept)
     return OutcomeFolds(folds.parts, n_folds, folds.seeds)
 
 
@@ -77,8 +95,8 @@ def draw_target_folds(
         values: (P, T) 0, 1, or nan where unknown.
         targets: (T,) names, for messages.
         n_folds: Folds of a repeat.
-        repeats: How often.
-        seed: Of the first repeat, for each gene.
+        repeats: Splits drawn for each gene; equal ones of a gene are left out.
+        seed: Seed of the first repeat, for each gene.
         groups: (P,) patient, or site.
 
     Raises:
@@ -93,8 +111,8 @@ def draw_target_folds(
             folds = draw_folds(labels, n_folds, repeats, seed, _unless_single(some))
         except ConfigError as error:
             raise ConfigError(f"gene {target}: {error}") from None
-        parts[t][:, rows] = folds.parts
-    return OutcomeFolds(parts, n_folds, tuple(range(seed, seed + repeats)))
+        parts[np.ix_([t], np.array(folds.seeds) - seed, rows)] = folds.parts
+    return _drop_empty(parts, n_folds, range(seed, seed + repeats))
 
 
 def read_given_folds(
@@ -106,14 +124,15 @@ def read_given_folds(
     origin: str,
     classes: bool,
 ) -> OutcomeFolds:
-    """Folds that somebody gives, shared by all targets.
+    """Folds that were given: shared by all targets, or each gene's own.
 
     Args:
-        table: With the columns item (patient_id), repeat, fold; items that are no patients of
-            this cohort are refused.
+        table: Columns item (patient_id), repeat, fold, and target where each gene has its own;
+            items that are no patients of this cohort are refused. Genes that are not evaluated
+            may be in it.
         patients: (P,) names.
         values: (P, T).
-        targets: (T,) names, for messages.
+        targets: (T,) names.
         groups: (P,) what must stay in one fold.
         origin: Where the table came from, for messages.
         classes: Whether values are classes, each of which training needs.
@@ -121,16 +140,54 @@ def read_given_folds(
     Raises:
         ConfigError: Everything that is wrong with it, in one line.
     """
+    if classes and set(by_target := split_targets(table, origin)) != {""}:
+        return _read_target_folds(by_target, patients, values, targets, groups, origin)
     folds = parse_folds(table, patients, [""] * len(patients), groups, origin)
     for t, target in enumerate(targets if classes else ()):
         there = ~np.isnan(values[:, t])
-        labels = np.where(values[there, t] > 0, "mutated", "wild type").tolist()
-        some = Folds(folds.parts[:, there], folds.n_folds, folds.seeds, None)
-        try:
-            check_training(some, labels)
-        except ConfigError as error:
-            raise ConfigError(f"{origin}: gene {target}: {error}") from None
+        _check_gene(folds.parts[:, there], folds, values[there, t], f"{origin}: gene {target}")
     return OutcomeFolds(folds.parts, folds.n_folds, folds.seeds)
+
+
+def _read_target_folds(
+    by_target: Mapping[str, pd.DataFrame],
+    patients: Sequence[str],
+    values: Values,
+    targets: Sequence[str],
+    groups: Sequence[str],
+    origin: str,
+) -> OutcomeFolds:
+    lacking = [target for target in targets if target not in by_target]
+    if lacking:
+        raise ConfigError(
+            f"{origin}: no folds of {name_some(lacking)}, only of {name_some(sorted(by_target))}; "
+            "give a file that has every gene, one without the column target, or fewer --genes"
+        )
+    given = {}
+    for t, target in enumerate(targets):
+        rows = np.flatnonzero(~np.isnan(values[:, t]))
+        own, kept = ([names[int(row)] for row in rows] for names in (patients, groups))
+        folds = parse_repeats(by_target[target], own, kept, f"{origin}: gene {target}")
+        _check_gene(folds.parts, folds, values[rows, t], f"{origin}: gene {target}")
+        given[t] = (rows, folds)
+    counts = {folds.n_folds for _, folds in given.values()}
+    if len(counts) > 1:
+        raise ConfigError(
+            f"{origin}: genes have {' and '.join(map(str, sorted(counts)))} folds; all need the "
+            "same number"
+        )
+    numbers = sorted({number for _, folds in given.values() for number in folds.numbers})
+    slot = {number: at for at, number in enumerate(numbers)}
+    parts = np.full((len(targets), len(numbers), len(patients)), -1, np.int32)
+    seeds = np.full(len(numbers), GIVEN, np.int64)
+    for t, (rows, folds) in given.items():
+        for part, number, seed, distinct in zip(
+            folds.parts, folds.numbers, folds.seeds, find_distinct(folds.parts), strict=True
+        ):
+            if distinct:
+                parts[t, slot[number], rows] = part
+                seeds[slot[number]] = seed
+    return _drop_empty(parts, counts.pop(), seeds.tolist())
 
 
 def tabulate_outcome_folds(
@@ -142,12 +199,38 @@ def tabulate_outcome_folds(
         return tabulate_folds(shared, patients)
     tables = []
     for target, part in zip(targets, folds.parts, strict=True):
-        rows = np.flatnonzero(part[0] >= 0)
-        own = Folds(part[:, rows], folds.n_folds, folds.seeds, tuple(groups[int(r)] for r in rows))
-        table = tabulate_folds(own, [patients[int(row)] for row in rows])
+        numbers = np.flatnonzero((part >= 0).any(1))
+        rows = np.flatnonzero(part[numbers[0]] >= 0)
+        seeds = tuple(folds.seeds[int(number)] for number in numbers)
+        kept = tuple(groups[int(row)] for row in rows)
+        own = Folds(part[np.ix_(numbers, rows)], folds.n_folds, seeds, kept)
+        table = tabulate_folds(own, [patients[int(row)] for row in rows], numbers.tolist())
         tables.append(table.append_column("target", pa.array([target] * len(table))))
     schema = arrow_schema("folds", optional=("target",))
     return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
+
+
+def _drop_empty(parts: npt.NDArray[np.int32], n_folds: int, seeds: Sequence[int]) -> OutcomeFolds:
+    """Without the repeats that no target has."""
+    kept = np.flatnonzero((parts >= 0).any((0, 2)))
+    return OutcomeFolds(parts[:, kept], n_folds, tuple(int(seeds[int(at)]) for at in kept))
+
+
+def _check_gene(
+    parts: npt.NDArray[np.int32], folds: Folds | GivenFolds, values: Values, origin: str
+) -> None:
+    labels = np.where(values > 0, "mutated", "wild type").tolist()
+    try:
+        check_training(Folds(parts, folds.n_folds, folds.seeds, None), labels)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+
+
+def _fills_folds(strata: Sequence[str], groups: Sequence[str], n_folds: int) -> bool:
+    """Whether each stratum has patients of a group for every fold."""
+    pairs = set(zip(strata, groups, strict=True))
+    counts = Counter(stratum for stratum, _ in pairs)
+    return min(counts.values()) >= n_folds
 
 
 def _stratify(values: Values, strata: int) -> list[str]:

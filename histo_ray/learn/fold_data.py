@@ -50,9 +50,9 @@ class OutcomeSettings:
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
-            raise ConfigError(f"inner_folds: {self.inner_folds}, wanted 2 or more")
+            raise ConfigError(f"inner_folds: {self.inner_folds}, must be 2 or more")
         if not all(0 < choice < float("inf") for choice in self.choices):
-            raise ConfigError(f"choices: {self.choices}, wanted numbers above 0")
+            raise ConfigError(f"choices: {self.choices}, must be finite numbers above 0")
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,13 @@ def check_classes(fold: FoldData) -> None:
         found = np.unique(labels)
         if not np.isin(found, (0, 1)).all():
             raise ConfigError(
-                f"target {name}: {found[~np.isin(found, (0, 1))][0]:g}, wanted 0 and 1 alone; "
-                "use the expression task for values"
+                f"target {name}: value {found[~np.isin(found, (0, 1))][0]:g}, but classes are 0 "
+                "and 1 only; use the expression task for values"
             )
         if len(found) < 2:
             raise ConfigError(
-                f"target {name}: all {len(labels)} patients trained on are {found[0]:g}, wanted 0 "
-                "and 1; use fewer --folds or leave the target out"
+                f"target {name}: all {len(labels)} patients of the training part are {found[0]:g}, "
+                "so there is nothing to tell apart; use fewer --folds or leave the target out"
             )
 
 

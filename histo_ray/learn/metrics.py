@@ -49,6 +49,8 @@ def score_classes(labels: Ints, predicted: Ints, n_classes: int) -> ClassScores:
     """
     for name, values in (("labels", labels), ("predicted", predicted)):
         if not len(values) or values.min() < 0 or values.max() >= n_classes:
-            raise ValueError(f"{name}: {len(values)} rows, wanted classes 0..{n_classes - 1}")
+            raise ValueError(
+                f"{name}: {len(values)} rows, needs one or more, of classes 0..{n_classes - 1}"
+            )
     classes = np.arange(n_classes)
     return ClassScores(confusion_matrix(labels, predicted, labels=classes).astype(np.int64))

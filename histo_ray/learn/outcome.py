@@ -94,18 +94,18 @@ class OutcomeData:
         if len(self.features) != rows or len(self.names) != count:
             raise ConfigError(
                 f"outcome data: features {self.features.shape}, targets {self.targets.shape}, "
-                f"{len(self.names)} names, wanted as many rows and a name a target"
+                f"{len(self.names)} names; both need a row for each patient, and each target a name"
             )
         bad = np.flatnonzero(~np.isfinite(self.features).all(axis=1))
         if len(bad):
             raise ConfigError(
-                f"features: {len(bad)} patients are not finite (first: row {bad[0]}), wanted "
-                "numbers; extract their slides again with --dtype float32"
+                f"features: {len(bad)} patients have nan or infinity (first: row {bad[0]}); "
+                "extract their slides again with --dtype float32"
             )
         endless = np.flatnonzero(np.isinf(self.targets).any(axis=0))
         if len(endless):
             raise ConfigError(
-                f"target {self.names[endless[0]]}: infinite values, wanted numbers or nothing; "
+                f"target {self.names[endless[0]]}: some values are infinite; "
                 "transform the labels or leave the target out"
             )
 
@@ -146,8 +146,8 @@ def judge_outcome_fold(
         rows = trained[some]
         if len(rows) < FEWEST:
             raise ConfigError(
-                f"target {data.names[columns[0]]}: {len(rows)} labelled patients outside fold "
-                f"{fold}, wanted {FEWEST} or more to train on; leave the target out"
+                f"target {data.names[columns[0]]}: only {len(rows)} labelled patients outside fold "
+                f"{fold}, but training needs {FEWEST}; leave the target out"
             )
         train, others = standardise_by(
             data.features[rows].astype(np.float64), data.features[judged].astype(np.float64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from histo_ray.learn.outcome_tests import test_above_chance, too_few_orders
 from histo_ray.learn.outcome_truth import (
     Floats,
     OutcomeTruth,
@@ -18,7 +19,6 @@ from histo_ray.learn.statistics import (
     bootstrap_auroc,
     bootstrap_correlation,
     chance_statistic,
-    corrected_t_test,
     place_classes,
     score_auprc,
     score_auroc,
@@ -72,28 +72,33 @@ def score_encoder(
             chance, as always for mutation.
     """
     nothing = np.full(len(truth.targets), np.nan)
-    mean = predicted.mean(0, dtype=np.float64)
+    mean = _mean_repeats(predicted)
     if truth.task == "mutation":
         by_fold = score_folds(truth, predicted, score_auroc)
         return EncoderScores(
-            resampled=bootstrap_auroc(truth.values, predicted, resamples, seed, truth.parts),
+            resampled=_hide_few(
+                truth, bootstrap_auroc(truth.values, predicted, resamples, seed, truth.parts)
+            ),
             spearman=nothing,
             r2=nothing,
             auprc=mean_defined(np.stack([score_auprc(truth.values, one) for one in predicted])),
-            p_chance=_test_folds(truth, by_fold - 0.5),
+            p_chance=test_above_chance(truth, by_fold - 0.5).p,
             p_paper=_rank_p(truth.values, mean),
             by_fold=by_fold,
             placements=tuple(_place(truth.values, predicted)),
         )
     by_fold = score_folds(truth, predicted, score_pearson)
     return EncoderScores(
-        resampled=bootstrap_correlation(
-            truth.values, predicted, resamples, seed, parts=truth.parts
+        resampled=_hide_few(
+            truth,
+            bootstrap_correlation(truth.values, predicted, resamples, seed, parts=truth.parts),
         ),
         spearman=_mean_folds(score_folds(truth, predicted, score_spearman)),
         r2=_score_r2(truth, predicted),
         auprc=nothing,
-        p_chance=_test_folds(truth, by_fold) if null is None else _permute(truth, predicted, null),
+        p_chance=test_above_chance(truth, by_fold).p
+        if null is None
+        else _permute(truth, predicted, null),
         p_paper=_correlation_p(truth.values, mean),
         by_fold=by_fold,
         placements=(),
@@ -110,14 +115,26 @@ def _permute(truth: OutcomeTruth, predicted: Predictions, null: Floats) -> Float
         chance_statistic(truth.values, predicted[r], truth.parts[r], truth.sites)
         for r in range(len(null))
     ]
-    return smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
+    p = smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
+    return np.where(too_few_orders(truth), np.nan, p)
 
 
-def _test_folds(truth: OutcomeTruth, above: Floats) -> Floats:
-    """(T,) one-sided P of (R, F, T) scores less that of a guess."""
-    folds = above.reshape(-1, above.shape[-1]).T
-    sizes = truth.counts.sizes
-    return corrected_t_test(folds, *sizes, alternative="greater", correlation="chance").p
+def _mean_repeats(predicted: Predictions) -> Floats:
+    """(P, T) mean over the repeats that a target has; nan where a patient lacks one of them."""
+    empty = np.isnan(predicted).all(1, keepdims=True)  # (R, 1, T)
+    if not empty.any():
+        return np.asarray(predicted.mean(0, dtype=np.float64))
+    count = (~empty).sum(0)
+    total = np.where(empty, 0.0, predicted).sum(0, dtype=np.float64)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _hide_few(truth: OutcomeTruth, resampled: Resampled) -> Resampled:
+    """Without draws, and so without an interval, where units are too few for one."""
+    untested = truth.support.untested
+    if not untested.any():
+        return resampled
+    return Resampled(resampled.score, np.where(untested, np.nan, resampled.draws))
 
 
 def _score_r2(truth: OutcomeTruth, predicted: Predictions) -> Floats:
@@ -133,9 +150,10 @@ def _place(values: Floats, predicted: Predictions) -> list[Placements | None]:
     found: list[Placements | None] = []
     for target in range(values.shape[1]):
         labels, scores = values[:, target], predicted[:, :, target]
+        scores = scores[~np.isnan(scores).all(1)]
         kept = labels[~np.isnan(labels) & ~np.isnan(scores).any(0)] > 0
         both = kept.any() and not kept.all()
-        found.append(place_classes(labels, scores) if both else None)
+        found.append(place_classes(labels, scores) if both and len(scores) else None)
     return found
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.outcome_scores import EncoderScores
+from histo_ray.learn.outcome_tests import test_difference
 from histo_ray.learn.outcome_truth import (
     METRICS,
     Floats,
@@ -26,7 +27,6 @@ from histo_ray.learn.outcome_truth import (
 )
 from histo_ray.learn.statistics import (
     adjust_p,
-    corrected_t_test,
     delong_test,
     plain_t_test,
     score_auprc,
@@ -129,7 +129,8 @@ def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
         difference = other.resampled.minus(one.resampled)
         low, high = difference.interval()
         folds = (other.by_fold - one.by_fold).reshape(-1, count).T
-        p = corrected_t_test(folds, *truth.counts.sizes, correlation="chance").p
+        p = test_difference(truth, other.by_fold - one.by_fold).p
+        untested = truth.support.untested
         columns = {
             "task": truth.task,
             "target": np.arange(count, dtype=np.int32),
@@ -143,8 +144,8 @@ def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
             "high": high,
             "p_corrected": p,
             "q_corrected": adjust_p(p),
-            "p_plain": plain_t_test(folds).p,
-            "p_delong": _test_areas(one, other, count),
+            "p_plain": np.where(untested, np.nan, plain_t_test(folds).p),
+            "p_delong": np.where(untested, np.nan, _test_areas(one, other, count)),
         }
         tables.append(_tabulate("outcome_comparisons", columns, truth.targets, (count,)))
     return pa.concat_tables(tables)

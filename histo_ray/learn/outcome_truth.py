@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.cohort.labels import Task
+from histo_ray.learn.fold_support import FoldSupport, support_of
 from histo_ray.learn.statistics import score_r2
 
 Floats = npt.NDArray[np.float64]
@@ -45,9 +46,11 @@ class OutcomeTruth:
     """(P, T); nan: no label; mutation: 0 or 1."""
     parts: npt.NDArray[np.integer]
     """(R, P) fold of each patient; or, of mutation, (T, R, P) where targets have their own folds.
-    Below 0: in none."""
+    Below 0: in none; a whole repeat is where it would equal an earlier one of the target."""
     sites: tuple[str, ...] | None = None
     """(P,) within which labels were permuted for the null; None: over all patients."""
+    groups: tuple[str, ...] | None = None
+    """(P,) what is kept in one fold together; None: each patient is alone."""
 
     @property
     def n_folds(self) -> int:
@@ -63,6 +66,12 @@ class OutcomeTruth:
     def counts(self) -> FoldCounts:
         """Of every fold."""
         return _count_folds(self)
+
+    @cached_property
+    def support(self) -> FoldSupport:
+        """Distinct splits and independent units of each target."""
+        classes = self.task == "mutation"
+        return support_of(self.values, self.parts, self.groups, classes, self.sites is not None)
 
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """(F, T) sums of (P, T) over the patients judged in each fold."""

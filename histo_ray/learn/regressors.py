@@ -44,7 +44,10 @@ def judge_pls(fold: FoldData) -> FoldAnswer:
     room = min(min(len(rows) for rows, _ in folds) - 1, train.shape[1])
     choices = np.array([choice for choice in fold.choices if choice <= room])
     if not len(choices):
-        raise ConfigError(f"choices: {fold.choices}, wanted some of at most {room} components")
+        raise ConfigError(
+            f"choices: {fold.choices}, none of which fits: the training part allows at most {room} "
+            "components"
+        )
     errors = np.zeros((len(choices), len(varying)))
     for rows, held in folds:
         fitted = _fit_pls(train[rows], targets[rows], train[held], choices)
@@ -95,8 +98,8 @@ def _draw(fold: FoldData) -> list[tuple[Rows, Rows]]:
     folds = draw_inner_folds(len(fold.train), fold.inner_folds, fold.seed, fold.groups)
     if not folds:
         raise ConfigError(
-            f"training part: one group of {len(fold.train)} patients, wanted 2 or more to choose "
-            "on; use ridge, which leaves out one patient at a time"
+            f"training part: all {len(fold.train)} patients are of one group, but choosing by inner "
+            "folds needs two; use ridge, which leaves out one patient at a time"
         )
     return folds
 

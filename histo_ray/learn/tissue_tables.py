@@ -11,12 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histo_ray.learn.metrics import ClassScores, score_classes
-from histo_ray.learn.statistics import (
-    adjust_p,
-    bootstrap_difference,
-    corrected_t_test,
-    plain_t_test,
-)
+from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, bootstrap_difference
+from histo_ray.learn.tissue_tests import TileFolds, test_folds
 from histo_ray.schema import arrow_schema, column_names
 
 Ints = npt.NDArray[np.int32]
@@ -125,9 +121,24 @@ def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) 
 
 
 def compare_encoders(
-    split: str, tallies: Mapping[str, Tally], truth: Truth, resamples: int, seed: int
+    split: str,
+    tallies: Mapping[str, Tally],
+    truth: Truth,
+    resamples: int,
+    seed: int,
+    parts: npt.NDArray[np.integer] | None = None,
 ) -> list[Row]:
-    """Every pair of encoders in their order, by every score: rows of `tissue_comparisons.json`."""
+    """Every pair of encoders in their order, by every score: rows of `tissue_comparisons.json`.
+
+    Args:
+        split: cv or test.
+        tallies: By encoder.
+        truth: Of the tiles of this split.
+        resamples: Of the bootstrap.
+        seed: Of its draws.
+        parts: (R, N) folds of the tiles; None: a set outside cross-validation, which has no test.
+    """
+    folds = None if parts is None else tile_folds(parts, truth)
     rows = []
     for (a, one), (b, other) in itertools.combinations(tallies.items(), 2):
         kinds = [("accuracy", ""), ("balanced_accuracy", "")]
@@ -136,7 +147,7 @@ def compare_encoders(
         ]:
             row = {"split": split, "encoder_a": a, "encoder_b": b, "metric": metric, "label": label}
             row |= _bootstrap(one, other, truth, metric, label, resamples, seed)
-            row |= _test_folds(one, other, metric, label) if split == "cv" else _NOT_TESTED
+            row |= _NOT_TESTED if folds is None else _test(one, other, truth, folds, metric, label)
             rows.append(row)
     for metric in {row["metric"] for row in rows}:
         chosen = [row for row in rows if row["metric"] == metric]
@@ -152,6 +163,14 @@ def to_table(name: str, rows: Sequence[Row]) -> pa.Table:
     return pa.table(columns, arrow_schema(name))
 
 
+def tile_folds(parts: npt.NDArray[np.integer], truth: Truth) -> TileFolds:
+    """Folds and independent units of labelled tiles."""
+    if truth.groups is None:
+        return TileFolds(parts, np.arange(len(truth.labels)), grouped=False)
+    units = np.unique(np.asarray(truth.groups, str), return_inverse=True)[1]
+    return TileFolds(parts, units, grouped=True)
+
+
 _NOT_TESTED = dict.fromkeys(("p_corrected", "t_low", "t_high", "p_plain"), float("nan"))
 
 
@@ -165,28 +184,29 @@ def _bootstrap(
     classes = truth.labels if metric == "balanced_accuracy" else None
     better = other.right[rows] - one.right[rows]
     found = bootstrap_difference(better, classes, groups, resamples, seed)
-    drawn = "tile" if groups is None else "group"
-    return {"difference": found.estimate, "low": found.low, "high": found.high, "drawn": drawn}
+    row = {"difference": found.estimate, "low": found.low, "high": found.high}
+    if len(rows if groups is None else set(groups)) < FEWEST_UNITS:
+        row |= {"low": float("nan"), "high": float("nan")}
+    return row | {"drawn": "tile" if groups is None else "group"}
 
 
-def _test_folds(one: Tally, other: Tally, metric: str, label: str) -> Row:
+def _test(one: Tally, other: Tally, truth: Truth, folds: TileFolds, metric: str, label: str) -> Row:
     differences = _by_fold(other, metric, label) - _by_fold(one, metric, label)
-    differences = differences[~np.isnan(differences)]  # folds without a tile of the class
-    if len(differences) < 2:
+    tiles, units = np.arange(len(truth.labels)), folds.count_units()
+    if label:
+        tiles = np.flatnonzero(truth.labels == truth.classes.index(label))
+        units = len(np.unique(folds.units[tiles]))
+    elif metric == "balanced_accuracy":
+        units = folds.count_units(truth.labels)
+    sizes = [float(np.mean([row[name] for row in one.scores])) for name in ("n_train", "n_test")]
+    found = test_folds(differences, folds, (sizes[0], sizes[1]), tiles, units)
+    if np.isnan(found.difference):
         return dict(_NOT_TESTED)
-    n_train = float(np.mean([row["n_train"] for row in one.scores]))
-    n_test = float(np.mean([row["n_test"] for row in one.scores]))
-    corrected = corrected_t_test(differences, n_train, n_test)
-    return {
-        "difference": float(corrected.difference),
-        "p_corrected": float(corrected.p),
-        "t_low": float(corrected.low),
-        "t_high": float(corrected.high),
-        "p_plain": float(plain_t_test(differences).p),
-    }
+    return {name: value for name, value in found._asdict().items() if name != "df"}
 
 
 def _by_fold(tally: Tally, metric: str, label: str) -> npt.NDArray[np.float64]:
+    """(R * F,) repeat by repeat; nan where a fold has no tile of the class."""
     if label:
         return np.array([row["recall"] for row in tally.recalls if row["label"] == label])
     return np.array([row[metric] for row in tally.scores])

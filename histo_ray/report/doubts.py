@@ -8,6 +8,9 @@ from histo_ray.report.words import count_of, name_first
 
 FEW_POSITIVES = 20
 """Fewer positives than this are called few: a fold of five then judges on three or less."""
+RARE = 10
+"""Patients of a class below which earlier versions gave P values that are too small
+(`ENOUGH_UNITS` of learn/fold_support.py)."""
 SYNTHETIC = "SYNTHETIC"
 
 
@@ -44,6 +47,8 @@ def is_synthetic(run: Run, marked: Collection[str] = ()) -> bool:
 def list_doubts(run: Run) -> list[str]:
     """A run's own warnings, and those that its tables give reason for and it does not state."""
     said = list(run.note.warnings)
+    if told := _doubt_old_tests(run):
+        said.append(told)
     if isinstance(run, OutcomeRun):
         for keyword, doubt in (
             ("site", _doubt_sites(run)),
@@ -54,6 +59,28 @@ def list_doubts(run: Run) -> list[str]:
             if doubt and not any(keyword in text for text in run.note.warnings):
                 said.append(doubt)
     return said
+
+
+def _doubt_old_tests(run: Run) -> str:
+    """Of runs made before tests over folds knew how few the independent units are."""
+    if run.note.tests is not None:
+        return ""
+    if not isinstance(run, OutcomeRun):
+        whole = "groups" if run.grouped else ""
+    elif run.note.folds.kept_together == "site":
+        whole = "sites"
+    else:
+        rows = run.targets
+        rarer = rows[["positives"]].assign(rest=rows["n_patients"] - rows["positives"]).min(axis=1)
+        rare = run.note.task == "mutation" and bool((rarer < RARE).any())
+        whole = "patients of a class" if rare else ""
+    if not whole:
+        return ""
+    return (
+        "P values of this run are too sure: it was made by a version that counted every fold of "
+        f"every repeat as a draw, though few {whole} can be put into folds in few ways only; "
+        "evaluate again for P values that know it"
+    )
 
 
 def _doubt_sites(run: OutcomeRun) -> str:

@@ -33,6 +33,10 @@ class RunNote(Note):
     seconds: float = 0.0
     remark: str = ""
     folds: FoldsNote
+    statistics_version: int = 1
+    """2 and above: tests over folds know how few the independent units are."""
+    tests: dict[str, Any] | None = None
+    """Splits, units and degrees of freedom; None: a run from before they were recorded."""
     warnings: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
 

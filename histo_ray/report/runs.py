@@ -27,6 +27,8 @@ class TissueRun:
 
     run_id: str
     note: TissueNote
+    grouped: bool = False
+    """Whether groups of tiles were kept in one fold; only looked up for runs without `tests`."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def _newest_first(found: Sequence[_Found]) -> list[_Found]:
 
 def _read_run(found: _Found, note: RunNote) -> Run:
     if isinstance(note, TissueNote):
-        return TissueRun(found.run_id, note)
+        return TissueRun(found.run_id, note, note.tests is None and _has_groups(found.folder))
     assert isinstance(note, OutcomeNote)  # noqa: S101 - there is no third
     tables = {}
     for name in _OUTCOME_TABLES:
@@ -212,6 +214,14 @@ def _read_run(found: _Found, note: RunNote) -> Run:
         with _open_table(found.folder, name, columns) as file:
             tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
     return OutcomeRun(found.run_id, note, folder=found.folder, **tables)
+
+
+def _has_groups(folder: TableFolder) -> bool:
+    try:
+        with _open_table(folder, "folds", ["group"]) as file:
+            return any(pq.read_table(file, columns=["group"])["group"].unique().to_pylist())
+    except StoreError:  # the page needs no folds
+        return False
 
 
 @contextmanager

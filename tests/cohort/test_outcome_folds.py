@@ -61,7 +61,7 @@ def test_too_few_positives_are_named() -> None:
 
 
 def test_too_few_sites_for_folds_are_refused_with_a_remedy() -> None:
-    with pytest.raises(ConfigError, match="--keep-together patient"):
+    with pytest.raises(ConfigError, match="2 patients or sites cannot fill 5 folds; use fewer"):
         draw_shared_folds(expression(), 5, 1, seed=0, groups=["N", "S"] * 21 + ["N"])
 
 
@@ -80,7 +80,7 @@ def test_given_folds_that_leave_a_gene_nothing_to_train_on_are_refused() -> None
     )
     values = np.zeros((43, 1))
     values[:4] = 1
-    with pytest.raises(ConfigError, match=r"f: gene KRAS: class mutated: all of it in fold 1"):
+    with pytest.raises(ConfigError, match=r"f: gene KRAS: class mutated: all of it is in fold 1"):
         read_given_folds(table, PATIENTS, values, ["KRAS"], PATIENTS, "f", classes=True)
 
 

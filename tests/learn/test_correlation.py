@@ -199,7 +199,7 @@ def test_two_encoders_share_their_resamples() -> None:
     unpaired = other.minus(bootstrap_correlation(truth, predicted, 400, seed=3)).interval()
     assert (high - low < unpaired[1] - unpaired[0])[3:].all()
     assert np.ptp(one.minus(one).draws) == 0
-    with pytest.raises(ValueError, match="wanted the same resamples"):
+    with pytest.raises(ValueError, match="must be the same resamples"):
         one.minus(bootstrap_correlation(truth, predicted, 10))
 
 

@@ -94,14 +94,14 @@ def test_a_target_with_one_class_to_train_on_is_refused_by_name() -> None:
     labels = make_labels(features, 2)
     labels[:20, 1] = 0
     labels[:2, 0] = 0, 1
-    with pytest.raises(ConfigError, match="target G1: all 20 patients trained on are 0, wanted 0"):
+    with pytest.raises(ConfigError, match="target G1: all 20 patients of the training part are 0"):
         judge_logistic_outcomes(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
 
 
 def test_values_are_refused_by_name() -> None:
     features = make_features(30, 50)
     labels = make_labels(features, 1) * 2
-    with pytest.raises(ConfigError, match=r"target G0: 2, wanted 0 and 1 alone.*expression"):
+    with pytest.raises(ConfigError, match=r"target G0: value 2, but classes are 0 and 1 only.*expression"):
         judge_logistic_outcomes(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
 
 

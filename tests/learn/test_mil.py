@@ -213,5 +213,5 @@ def test_one_class_is_refused_by_name(value: float, word: str) -> None:
 )
 def test_other_labels_than_yes_and_no_are_refused(bad: Floats) -> None:
     bags, _ = make_bags(12)
-    with pytest.raises(ConfigError, match=r"wanted one target of 0 and 1"):
+    with pytest.raises(ConfigError, match=r"take one target of 0 and 1"):
         train_mil(measure_bags(bags), bad, SMALL, 0)

@@ -68,12 +68,12 @@ def test_empty_and_odd_bags_are_named() -> None:
         measure_bags([*bags, np.zeros((9, 5), np.float16)])
     head, _ = small_head()
     for bag in (bags[0][:0], np.zeros((9, 5), np.float16)):
-        with pytest.raises(ConfigError, match=r"bag: shape .*wanted \(1 or more tiles, 7\)"):
+        with pytest.raises(ConfigError, match=r"bag: shape .*must be \(tiles, 7\)"):
             head.predict([bag])
 
 
 def test_more_members_than_parts_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"mil: members: 6, wanted 5 or fewer"):
+    with pytest.raises(ConfigError, match=r"mil: members: 6, must be 5 or fewer"):
         parse_settings(MilSettings, {"members": 6}, "mil")
 
 

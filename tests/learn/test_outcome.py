@@ -208,7 +208,7 @@ def test_arrays_that_may_not_be_written_are_taken() -> None:
 
 def test_bad_data_is_refused_with_a_remedy() -> None:
     data = data_for("ridge")
-    with pytest.raises(ConfigError, match="wanted as many rows and a name a target"):
+    with pytest.raises(ConfigError, match="both need a row for each patient, and each target a name"):
         replace(data, names=("A",))
     features = data.features.copy()
     features[[4, 9], 3] = [np.nan, np.inf]

@@ -35,7 +35,7 @@ def draw(task: Task, own_folds: bool = False) -> tuple[OutcomeTruth, np.ndarray]
     rng = np.random.default_rng(8)
     values = rng.normal(size=(P, T))
     if task == "mutation":
-        values = (values > [0.8, 0.0, -0.5]).astype(float)
+        values = (values > [0.4, 0.0, -0.5]).astype(float)
     predicted = values + rng.normal(size=(2, R, P, T))
     values[rng.random((P, T)) < 0.1] = np.nan
     predicted[:, :, np.isnan(values)] = np.nan

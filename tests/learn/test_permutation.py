@@ -47,7 +47,7 @@ def test_p_is_scipys_for_a_correlation() -> None:
 def test_targets_may_have_nulls_of_their_own() -> None:
     null = np.array([[0.1, 5.0], [0.2, 6.0], [np.nan, 7.0]])
     np.testing.assert_allclose(permutation_p([0.15, 6.5], null), [2 / 3, 2 / 4])
-    with pytest.raises(ValueError, match=r"null: \(3, 2\), wanted \(B,\) or \(B, 3\)"):
+    with pytest.raises(ValueError, match=r"null: \(3, 2\), must be \(B,\) or \(B, 3\)"):
         permutation_p([0.1, 0.2, 0.3], null)
 
 

@@ -91,5 +91,5 @@ def test_more_components_than_there_is_room_for_are_left_out() -> None:
     targets = make_values(features, 2)
     answer = judge_pls(make_fold(features, targets, 15, (2.0, 50.0)))
     assert (answer.choice == 2).all()
-    with pytest.raises(ConfigError, match=r"wanted some of at most 9 components"):
+    with pytest.raises(ConfigError, match=r"allows at most 9 components"):
         judge_pls(make_fold(features, targets, 15, (50.0,)))

@@ -108,7 +108,7 @@ def test_folds_without_a_score_do_not_count() -> None:
 
 
 def test_too_few_folds_or_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 folds, wanted 2"):
+    with pytest.raises(ValueError, match="1 folds, a test needs 2"):
         plain_t_test([0.1])
     with pytest.raises(ValueError, match="n_test 0"):
         corrected_t_test([0.1, 0.2], 10, 0)

@@ -73,19 +73,19 @@ def measure_bags(vectors: Sequence[Vectors], groups: Sequence[str] | None = None
         ConfigError: No bag, an empty one, one of another width, or one that is not finite.
     """
     if not vectors:
-        raise ConfigError("bags: none, wanted one a patient; check that the encoder has features")
+        raise ConfigError("bags: there are none; check that the encoder has features")
     dim = vectors[0].shape[-1]
     means, squares = np.empty((len(vectors), dim)), np.empty((len(vectors), dim))
     for number, bag in enumerate(vectors):
         if bag.ndim != 2 or bag.shape[1] != dim or not bag.size:
             raise ConfigError(
-                f"bag {number}: shape {bag.shape}, wanted (1 or more tiles, {dim}); "
+                f"bag {number}: shape {bag.shape}, must be (tiles, {dim}) with 1 tile or more; "
                 "leave out patients without tiles, and use one encoder"
             )
         means[number], squares[number] = _measure(bag)
         if not np.isfinite(squares[number]).all():
             raise ConfigError(
-                f"bag {number}: nan or infinity among its vectors, finite ones wanted; "
+                f"bag {number}: some of its vectors have nan or infinity; "
                 "extract its slides again, or leave the patient out"
             )
     counts = np.array([len(bag) for bag in vectors], np.int64)

@@ -92,7 +92,7 @@ class MilHead:
         dim = len(self.networks[0].mean)
         if bag.ndim != 2 or bag.shape[1] != dim or not len(bag):
             raise ConfigError(
-                f"bag: shape {bag.shape}, wanted (1 or more tiles, {dim}); "
+                f"bag: shape {bag.shape}, must be (tiles, {dim}) with 1 tile or more; "
                 "leave out patients without tiles, and use the encoder of the training"
             )
         judged = [network.judge(bag) for network in self.networks]
@@ -138,6 +138,6 @@ def read_head(data: bytes, origin: str) -> MilHead:
         KeyError, TypeError, ValueError, RuntimeError, ValidationError, safetensors.SafetensorError,
     ):  # fmt: skip
         raise ConfigError(
-            f"{origin}: damaged, or no attention head of this version, one wanted; train it again"
+            f"{origin}: damaged, or not an attention head of this version; train it again"
         ) from None
     return MilHead(tuple(networks), settings, shift, spread, epochs, score)

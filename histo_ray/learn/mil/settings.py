@@ -61,7 +61,7 @@ class MilSettings(Settings):
     def _a_part_for_each_member(self) -> Self:
         if self.members > self.stop_folds:
             raise ValueError(
-                f"members: {self.members}, wanted {self.stop_folds} or fewer, for stop_share "
+                f"members: {self.members}, must be {self.stop_folds} or fewer, as stop_share "
                 f"{self.stop_share:g} leaves so many parts to stop on"
             )
         return self

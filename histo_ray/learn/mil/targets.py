@@ -51,19 +51,19 @@ def check_labels(labels: Floats, settings: MilSettings) -> None:
         few = np.flatnonzero((np.isfinite(labels)).sum(0) < 4)
         if len(few):
             raise ConfigError(
-                f"training part: fewer than 4 values of target {few[0]}, wanted 4 or more; "
+                f"training part: fewer than 4 values of target {few[0]}, too few to train on; "
                 "leave the target out"
             )
         return
     if labels.shape[1] != 1 or not np.isin(labels, (0, 1)).all():
         raise ConfigError(
-            f"labels: shape {labels.shape} with other values than 0 and 1, wanted one target of "
-            "0 and 1; train a head for each target, on the patients that have a label"
+            f"labels: shape {labels.shape} or other values than 0 and 1; attention heads take one "
+            "target of 0 and 1; train a head for each target, on the patients that have a label"
         )
     for value, word in ((0, "negative"), (1, "positive")):
         if not (labels == value).any():
             raise ConfigError(
-                f"training part: no {word} among {len(labels)} patients, wanted both classes; "
+                f"training part: no {word} among {len(labels)} patients, but both classes are needed; "
                 "use fewer folds or leave the target out"
             )
 
@@ -115,8 +115,8 @@ def split_rows(
     splits = [Split(*fold) for fold in folds if _can_learn(labels[fold[0]], settings)]
     if not splits:
         raise ConfigError(
-            f"training part: {len(labels)} patients that cannot be cut in two with something to "
-            "learn from in one, wanted more patients or sites; use fewer folds"
+            f"training part: {len(labels)} patients cannot be split into a part to train on, "
+            "with both classes, and a part to stop on; use fewer folds, or more patients or sites"
         )
     return [splits[member % len(splits)] for member in range(settings.members)]
 

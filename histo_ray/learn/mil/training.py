@@ -58,7 +58,7 @@ def train_mil(
     """
     check_labels(labels, settings)
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: no GPU is visible, one wanted; use device cpu")
+        raise ConfigError("device cuda: no GPU is visible; use device cpu")
     devices = [torch.cuda.current_device()] if settings.device == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)

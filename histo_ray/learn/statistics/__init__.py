@@ -1,7 +1,7 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
 from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
-from histo_ray.learn.statistics.chance import chance_statistic, permute_targets
+from histo_ray.learn.statistics.chance import chance_statistic, count_orders, permute_targets
 from histo_ray.learn.statistics.correlation import (
     correlate_within,
     score_pearson,
@@ -17,6 +17,12 @@ from histo_ray.learn.statistics.discovery import (
     count_corrected,
 )
 from histo_ray.learn.statistics.draws import Resampled, draw_weights
+from histo_ray.learn.statistics.fold_covariance import (
+    MOST_FOLDS,
+    count_covariance,
+    flag_folds,
+    label_covariance,
+)
 from histo_ray.learn.statistics.permutation import permutation_p, smooth_permutation_p
 from histo_ray.learn.statistics.ranking import (
     AreaTest,
@@ -27,9 +33,17 @@ from histo_ray.learn.statistics.ranking import (
     score_auroc,
 )
 from histo_ray.learn.statistics.ranking_bootstrap import bootstrap_auprc, bootstrap_auroc
-from histo_ray.learn.statistics.resampled import TTest, corrected_t_test, plain_t_test
+from histo_ray.learn.statistics.resampled import (
+    FEWEST_UNITS,
+    TTest,
+    corrected_t_test,
+    fold_t_test,
+    plain_t_test,
+)
 
 __all__ = [
+    "FEWEST_UNITS",
+    "MOST_FOLDS",
     "AreaTest",
     "CorrectedCount",
     "Interval",
@@ -47,8 +61,13 @@ __all__ = [
     "correlate_within",
     "count_as_paper",
     "count_corrected",
+    "count_covariance",
+    "count_orders",
     "delong_test",
     "draw_weights",
+    "flag_folds",
+    "fold_t_test",
+    "label_covariance",
     "permutation_p",
     "permute_targets",
     "place_classes",

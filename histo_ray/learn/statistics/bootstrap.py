@@ -53,7 +53,7 @@ def bootstrap_difference(
     """
     values = np.asarray(differences, np.float64)
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"differences: shape {values.shape}, wanted (N,) with N above 0")
+        raise ValueError(f"differences: shape {values.shape}, must be (N,) with N above 0")
     which = np.zeros(len(values), int) if classes is None else _number(classes)
     units = np.arange(len(values)) if groups is None else _number(groups)
     count, columns = int(units.max()) + 1, int(which.max()) + 1

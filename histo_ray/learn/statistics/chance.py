@@ -27,7 +27,7 @@ def permute_targets(
     Args:
         targets: (P, T); nan: no label. It stays where it is, so that a permuted target shares the
             training parts of its source.
-        count: Columns wanted, B.
+        count: Columns to draw, B.
         seed: Of the draws.
         groups: (P,) such as sites: labels are exchanged within them only, so what a group's
             patients have in common does not count as predicted.
@@ -46,6 +46,31 @@ def permute_targets(
         order = np.lexsort((rng.random(rows), own))
         permuted[np.argsort(own, kind="stable"), column] = values[order]
     return permuted
+
+
+def count_orders(targets: Floats, groups: Sequence[str] | None = None) -> Floats:
+    """Natural logarithm of the number of different orders that `permute_targets` can draw.
+
+    Args:
+        targets: (P, T); nan: no label.
+        groups: (P,) within which labels are exchanged; None: over all patients.
+
+    Returns:
+        (T,) 0 where nothing can be exchanged; equal labels count once.
+    """
+    units = (
+        np.zeros(len(targets), int) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
+    found = np.zeros(targets.shape[1])
+    for unit in np.unique(units):
+        rows = np.sort(targets[units == unit], axis=0)  # nan comes last
+        run = np.zeros(rows.shape[1])
+        for number, row in enumerate(rows):
+            there = ~np.isnan(row)
+            same = (row == rows[number - 1]) if number else np.zeros(len(row), bool)
+            run = np.where(same, run + 1, 1.0)  # n! / prod(ties!) as a product over sorted labels
+            found += np.where(there, np.log(number + 1) - np.log(run), 0.0)
+    return found
 
 
 def chance_statistic(

@@ -83,7 +83,7 @@ def _pair(truth: Values, predicted: Values) -> tuple[Floats, Floats]:
     """Both in float64, nan where either is."""
     if truth.shape != predicted.shape or truth.ndim != 2:
         raise ValueError(
-            f"truth {truth.shape}, predicted {predicted.shape}: wanted the same (P, T)"
+            f"truth {truth.shape}, predicted {predicted.shape}: must have the same shape (P, T)"
         )
     one, other = truth.astype(np.float64), predicted.astype(np.float64)
     missing = np.isnan(one) | np.isnan(other)

@@ -41,7 +41,7 @@ class Resampled:
         """The difference to another score of the same targets with the same draws of patients."""
         if self.draws.shape != other.draws.shape:
             raise ValueError(
-                f"draws {self.draws.shape} and {other.draws.shape}: wanted the same resamples"
+                f"draws {self.draws.shape} and {other.draws.shape}: must be the same resamples"
             )
         return Resampled(self.score - other.score, self.draws - other.draws)
 

@@ -34,7 +34,7 @@ def permutation_p(observed: npt.ArrayLike, null: npt.ArrayLike) -> Floats:
         count = np.asarray(len(ordered))
         as_high = len(ordered) - np.searchsorted(ordered, seen, side="left")
     else:
-        raise ValueError(f"null: {values.shape}, wanted (B,) or (B, {len(seen)})")
+        raise ValueError(f"null: {values.shape}, must be (B,) or (B, {len(seen)})")
     return np.where(np.isnan(seen), np.nan, (1 + as_high) / (1 + count))
 
 

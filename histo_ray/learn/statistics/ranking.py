@@ -89,7 +89,7 @@ def place_classes(truth: Values, predicted: Values) -> Placements:
     positive = truth[kept] > 0
     m, n = int(positive.sum()), int((~positive).sum())
     if not m or not n:
-        raise ValueError(f"truth: {m} positives and {n} negatives, wanted both")
+        raise ValueError(f"truth: {m} positives and {n} negatives, needs both")
     scores = predicted[:, kept].T  # (P, R)
     ranks = rank_columns(scores)
     above = (ranks[positive] - rank_columns(scores[positive])) / n
@@ -131,7 +131,7 @@ def _split(
     """Positives, negatives (P, T), and predictions that are nan for all others."""
     if truth.shape != predicted.shape or truth.ndim != 2:
         raise ValueError(
-            f"truth {truth.shape}, predicted {predicted.shape}: wanted the same (P, T)"
+            f"truth {truth.shape}, predicted {predicted.shape}: must have the same shape (P, T)"
         )
     there = ~(np.isnan(truth) | np.isnan(predicted))
     positive = there & (truth > 0)

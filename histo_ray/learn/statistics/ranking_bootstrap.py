@@ -16,6 +16,7 @@ from histo_ray.learn.statistics.ranking import score_auprc
 
 Values = npt.NDArray[np.floating]
 Weights = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 
 def bootstrap_auroc(
@@ -43,12 +44,12 @@ def bootstrap_auroc(
     """
     score = np.full(truth.shape[1], np.nan)
     draws = np.full((resamples, truth.shape[1]), np.nan, np.float32)
-    for target, kept, positive, scores in _targets(truth, predicted):
+    for target, repeats, kept, positive, scores in _targets(truth, predicted):
         weights = np.empty((resamples, len(positive)), np.float32)
         weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
         own = np.zeros(scores.shape, int)
         if parts is not None:
-            own = (parts[target] if parts.ndim == 3 else parts)[:, kept]
+            own = (parts[target] if parts.ndim == 3 else parts)[repeats][:, kept]
         rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
         areas = _mean_areas(rows, positive, scores, own)
         score[target], draws[:, target] = areas[0], areas[1:]
@@ -96,7 +97,7 @@ def bootstrap_auprc(
     """
     score = mean_defined(np.stack([score_auprc(truth, repeat) for repeat in predicted]))
     draws = np.full((resamples, truth.shape[1]), np.nan, np.float32)
-    for target, _, positive, scores in _targets(truth, predicted):
+    for target, _, _, positive, scores in _targets(truth, predicted):
         weights = np.empty((resamples, len(positive)), np.float32)
         weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
         total = np.zeros(resamples)
@@ -106,16 +107,20 @@ def bootstrap_auprc(
     return Resampled(score, draws)
 
 
-def _targets(
-    truth: Values, predicted: Values
-) -> Iterator[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.bool_], Values]]:
-    """(target, (P,) who counts, (N,) whether positive, (R, N) predictions); both classes there."""
+def _targets(truth: Values, predicted: Values) -> Iterator[tuple[int, Flags, Flags, Flags, Values]]:
+    """Targets that have both classes.
+
+    Yields:
+        Its number; (R,) repeats in which anybody is tested; (P,) patients who count; (N,) whether
+        each of these is positive; (R', N) their predictions.
+    """
     for target in range(truth.shape[1]):
         labels, scores = truth[:, target], predicted[:, :, target]
-        kept = ~np.isnan(labels) & ~np.isnan(scores).any(0)
+        repeats = ~np.isnan(scores).all(1)
+        kept = ~np.isnan(labels) & ~np.isnan(scores[repeats]).any(0)
         positive = labels[kept] > 0
-        if positive.any() and not positive.all():
-            yield target, kept, positive, scores[:, kept]
+        if repeats.any() and positive.any() and not positive.all():
+            yield target, repeats, kept, positive, scores[repeats][:, kept]
 
 
 def _draw_classes(

@@ -15,6 +15,13 @@ Floats = npt.NDArray[np.float64]
 Alternative = Literal["two-sided", "greater"]
 Correlation = Literal["training", "chance"]
 
+FEWEST_UNITS = 5
+"""Independent patients or groups below which no P value is given.
+
+With fewer than about five clusters no test is reliable: Cameron and Miller 2015, J Hum Resour
+50:317, section VI.
+"""
+
 
 @dataclass(frozen=True)
 class TTest:
@@ -26,6 +33,8 @@ class TTest:
     low: Floats
     """Lower end of the two-sided interval that belongs to the test."""
     high: Floats
+    df: Floats
+    """Degrees of freedom."""
 
 
 def corrected_t_test(
@@ -67,7 +76,7 @@ def corrected_t_test(
     """
     train, test = np.asarray(n_train, np.float64), np.asarray(n_test, np.float64)
     if not ((train > 0).all() and (test > 0).all()):
-        raise ValueError(f"n_train {train}, n_test {test}: wanted both above 0")
+        raise ValueError(f"n_train {train}, n_test {test}: both must be above 0")
     share = test / (train + test)
     shared = share if correlation == "training" else 2 * share * (1 - share)
     overlap = shared / (1 - shared)
@@ -88,7 +97,7 @@ def plain_t_test(
 def _t_test(differences: Floats, overlap: Floats, level: float, alternative: Alternative) -> TTest:
     given = differences.shape[-1] if differences.ndim else 0
     if given < 2:
-        raise ValueError(f"differences: {given} folds, wanted 2 or more")
+        raise ValueError(f"differences: {given} folds, a test needs 2 or more")
     there = ~np.isnan(differences)
     folds = there.sum(-1)
     some = np.where(there, differences, 0.0)
@@ -106,5 +115,68 @@ def _t_test(differences: Floats, overlap: Floats, level: float, alternative: Alt
     else:
         p = 2 * stats.t.sf(np.abs(statistic), folds - 1)
     reach = stats.t.ppf((1 + level) / 2, folds - 1) * error
-    answer = (mean, statistic, np.asarray(p), mean - reach, mean + reach)
+    answer = (mean, statistic, np.asarray(p), mean - reach, mean + reach, folds - 1)
     return TTest(*(np.where(folds >= 2, field, np.nan) for field in answer))
+
+
+def fold_t_test(
+    differences: npt.ArrayLike,
+    covariance: Floats,
+    units: int,
+    level: float = 0.95,
+    alternative: Alternative = "two-sided",
+    null_variance: float | None = None,
+) -> TTest:
+    """Corrected t-test with the covariance of these very folds, for few independent units.
+
+    `corrected_t_test` takes one correlation for all pairs of folds and one degree of freedom for
+    each fold. Where few groups, or few patients of a class, are put into folds again and again,
+    folds repeat each other and both are wrong. Here t = mean / sqrt(k * var): k is the variance of
+    the mean over the expected sample variance, and the degrees of freedom are those of the sample
+    variance (Satterthwaite 1946, Biometrics Bull 2:110, doi 10.2307/3002019), both from
+    `covariance`; and never more than units - 1, as of a test with clusters (Cameron and Miller
+    2015, J Hum Resour 50:317, section VI). A fold that is given twice changes neither.
+
+    Args:
+        differences: (..., J) score of one minus score of the other, or above chance, of each fold.
+        covariance: (J, J) of the folds' scores up to a factor, from `fold_covariance`.
+        units: Independent patients or groups.
+        level: Of the interval.
+        alternative: `greater` gives the one-sided P of a mean above 0.
+        null_variance: Variance under chance for an entry of 1 in `covariance`, where it is known.
+            It serves where all folds have the same score.
+
+    Returns:
+        Fields of shape (...). P, interval and degrees of freedom are nan with fewer than
+        `FEWEST_UNITS` units, or where the folds' scores cannot vary. Without any observed variance
+        P is 1 for a mean of 0, that of `null_variance` if it is given, else nan.
+
+    Raises:
+        ValueError: Fewer than two folds, a missing score, or arrays that do not fit.
+    """
+    scores = np.asarray(differences, np.float64)
+    count = scores.shape[-1] if scores.ndim else 0
+    if count < 2 or covariance.shape != (count, count) or np.isnan(scores).any():
+        raise ValueError(
+            f"differences {scores.shape}, covariance {covariance.shape}: two or more folds without "
+            "missing scores are needed, and a covariance of these folds"
+        )
+    centred = covariance - covariance.mean(0)
+    trace = float(np.trace(centred))
+    free = min(trace**2 / max(float((centred * centred.T).sum()), 1e-300), units - 1.0)
+    if units < FEWEST_UNITS or not trace > 1e-9 * float(np.trace(covariance)):
+        nothing = np.full(scores.shape[:-1], np.nan)
+        return TTest(scores.mean(-1), *[nothing] * 5)
+    of_mean = float(covariance.mean())
+    equal = scores.max(-1) == scores.min(-1)
+    mean = np.where(equal, scores[..., 0], scores.mean(-1))
+    known = np.nan if null_variance is None else null_variance * of_mean
+    variance = np.where(equal, known, scores.var(-1, ddof=1) * of_mean * (count - 1) / trace)
+    error = np.sqrt(np.where(equal & (mean == 0), 0.0, variance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(mean == 0, 0.0, mean / error)
+    one_sided = stats.t.sf(statistic, free)
+    p = one_sided if alternative == "greater" else 2 * stats.t.sf(np.abs(statistic), free)
+    p = np.where(equal & (mean == 0), 1.0, np.where(np.isnan(error), np.nan, p))
+    reach = stats.t.ppf((1 + level) / 2, free) * error
+    return TTest(mean, statistic, p, mean - reach, mean + reach, np.full(mean.shape, free))

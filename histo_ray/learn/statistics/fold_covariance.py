@@ -1,0 +1,97 @@
+"""Covariance of fold scores under chance, from the folds themselves. Pure.
+
+Two folds that share training and test rows have scores in common. Where features say nothing of
+labels, the score of a head that is linear in the labels is a sum of label x kernel x label over
+pairs of a training row and a test row, so two folds have in common what the pairs that both of
+them split contribute. Counting these pairs gives the covariance up to a factor for any folds: few
+groups, equal splits, folds of unequal size. Nadeau and Bengio 2003, Machine Learning 52:239, take
+one correlation for all pairs of folds; it is the limit of many independent rows.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+MOST_FOLDS = 1000
+"""Folds whose covariance is computed; the first ones stand for all where there are more."""
+
+
+def flag_folds(parts: npt.NDArray[np.integer], n_folds: int) -> npt.NDArray[np.bool_]:
+    """Which rows each fold tests.
+
+    Args:
+        parts: (R, N) fold of each row in each repeat, from 0; below 0: in none.
+        n_folds: Folds of a repeat, F.
+
+    Returns:
+        (R * F, N), repeat by repeat.
+    """
+    numbers = np.arange(n_folds)
+    return np.asarray((parts[:, None, :] == numbers[:, None]).reshape(-1, parts.shape[1]))
+
+
+def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
+    """Covariance of correlations or AUROCs within folds, given the labels.
+
+    With few positives it is the pairs of positives that decide, which counting rows would miss.
+
+    Args:
+        tested: (J, N) rows that each fold tests; it trains on all others.
+        labels: (N,) finite.
+
+    Returns:
+        (J, J) up to a factor; nan in the row and column of a fold with constant labels on either
+        side.
+    """
+    inside, outside = (_centre(rows, labels) for rows in (tested, ~tested))
+    return _pair_covariance(inside @ inside.T, outside @ outside.T, inside @ outside.T)
+
+
+def count_covariance(tested: npt.NDArray[np.bool_], weights: Floats | None = None) -> Floats:
+    """Covariance of fold scores over all labels that are equally likely for each row.
+
+    Args:
+        tested: (J, N) rows, or groups of rows, that each fold tests; it trains on all others.
+        weights: (N,) rows in each group; None: one each.
+
+    Returns:
+        (J, J) up to a factor; nan in the row and column of a fold with fewer than two rows on
+        either side.
+    """
+    size = np.ones(tested.shape[1]) if weights is None else np.asarray(weights, np.float64)
+    inside, outside = tested.astype(np.float64), (~tested).astype(np.float64)
+
+    def shared(one: Floats, other: Floats) -> Floats:
+        """Trace of the product of two centring matrices."""
+        both = (one * size) @ other.T
+        i, j = (one @ size)[:, None], (other @ size)[None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(both * (1 - 1 / i - 1 / j) + both**2 / (i * j))
+
+    return _pair_covariance(
+        shared(inside, inside), shared(outside, outside), shared(inside, outside)
+    )
+
+
+def _centre(rows: npt.NDArray[np.bool_], labels: Floats) -> Floats:
+    """(J, N) labels about the mean of each fold's rows, 0 outside them."""
+    size = np.maximum(rows.sum(1), 1)
+    means = (rows @ labels) / size
+    return np.asarray(rows * (labels - means[:, None]))
+
+
+def _pair_covariance(inside: Floats, outside: Floats, across: Floats) -> Floats:
+    """Pairs that both folds split, scaled to scores: the variance of one is that of few test rows.
+
+    Args:
+        inside: (J, J) what test parts share.
+        outside: (J, J) what training parts share.
+        across: (J, J) what the test part of one and the training part of the other share.
+    """
+    pairs = inside * outside + across * across.T
+    tests = inside.diagonal()
+    scale = np.sqrt(pairs.diagonal() * tests)
+    tiny = 1e-9 * max(float(np.nanmax(scale, initial=0.0)), 1e-300)
+    scale = np.where(scale > tiny, scale, np.nan)
+    return np.asarray(pairs / scale[:, None] / scale)
