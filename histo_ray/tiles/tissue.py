@@ -63,28 +63,29 @@ def find_tissue(
             "tissue detection needs bright-field; use --tissue none, or give a mask",
         )
     od = optical_density(image)
-    score = _score(od, microns)
-    stained = score > _threshold(score)
     ink = find_ink(od, microns)
-    stained &= ~ink
+    ignored = ink.pen | ink.unlit
+    score = _score(od, microns, ignored)
+    stained = score > _threshold(score[~ignored])
+    stained &= ~ignored
     closed = _close(stained, tiling.close_um, microns)
-    filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ink
+    filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ignored
     pieces, largest_um2 = _drop_small(filled, tiling.min_area_um2, microns)
     if pieces.any():
         return pieces, ""
     share = 100 * float(stained.mean())
-    inked = f", {100 * float(ink.mean()):.2g} % is pen ink" if ink.any() else ""
+    inked = f", {100 * float(ink.pen.mean()):.2g} % is pen ink" if ink.pen.any() else ""
     return pieces, (
         f"no tissue: {share:.2g} % of the slide is stained{inked}, "
         f"largest piece {largest_um2:.0f} um2, wanted {tiling.min_area_um2:.0f} um2"
     )
 
 
-def _score(od: Od, mpp: tuple[float, float]) -> Od:
+def _score(od: Od, mpp: tuple[float, float], ignored: Mask) -> Od:
     """How stained each px looks, (h, w), freed of what noise alone gives on glass."""
     density = _smooth(mean_channel(od), mpp)
     spread = _smooth(greatest_channel(od) - least_channel(od), mpp)
-    glass = spread[density < _GLASS_DENSITY]
+    glass = spread[(density < _GLASS_DENSITY) & ~ignored]
     noise = min(float(np.median(glass)), LEAST_THRESHOLD) if glass.size else 0.0
     above = density - _surroundings(density, mpp)
     return np.asarray(spread - noise + _DENSITY_SHARE * above, np.float32)
