@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
-from histo_ray.tiles.marks import Mark, dilate, disc, measure_marks, roughness
+from histo_ray.tiles.marks import Mark, dilate, disc, measure_marks
 
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]
@@ -28,9 +28,11 @@ GREATEST_DOT_UM = 600.0
 """Half the width up to which a mark need not be longer than wide."""
 LEAST_LENGTH = 2.2
 """Length over width of broader marks."""
-GREATEST_TEXTURE = 0.125
-"""See `Mark.texture`. Measured at 16 microns a px: strokes have at most 0.11, also where they run
-over tissue; stained tissue of the same hue has 0.13 and more."""
+LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 5.0
+"""Half the width below which a mark must be long: clumps of pigment and vessels are not."""
+GREATEST_TEXTURE = 0.1
+"""See `Mark.texture`. Measured at 16 microns a px: strokes have at most 0.08, also where they run
+over tissue; stained tissue of the same hue has 0.12 and more."""
 GREATEST_CONTRAST = 0.65
 """See `Mark.contrast`; beside a trichrome's fibres it is 0.8 and more."""
 
@@ -84,21 +86,19 @@ def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
     density = mean_channel(od)
     pen, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
     least = max(1.0, LEAST_INK_UM2 / (mpp[0] * mpp[1]))
-    rough: Od | None = None
     for hue in _hues(np.asarray(cv2.GaussianBlur(od, (0, 0), 1.0), np.float32)):
         if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) < least:
             continue
-        rough = roughness(density) if rough is None else rough
         strokes = np.zeros(density.shape, bool)
-        for mark in measure_marks(_closed(hue.dense), density, rough, mpp, LEAST_INK_UM2):
+        for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
             if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
                 unlit[mark.window] |= mark.pixels
             elif _is_narrow(mark) and _stands_out(mark) and hue.is_stroke(mark):
                 strokes[mark.window] |= mark.pixels
         near = dilate(strokes, _REACH_UM, mpp) if strokes.any() else strokes
         pale = _closed((hue.pale | hue.dense) & ~strokes)
-        for mark in measure_marks(pale, density, rough, mpp, LEAST_INK_UM2):
-            if _is_narrow(mark) and _is_faded(mark, near[mark.window], mpp):
+        for mark in measure_marks(pale, density, mpp, LEAST_INK_UM2):
+            if _is_faded(mark, near[mark.window], mpp):
                 strokes[mark.window] |= mark.pixels
         pen |= strokes
     if pen.any():
@@ -140,6 +140,8 @@ def _is_narrow(mark: Mark) -> bool:
     """Whether it has the shape of a stroke or a dot of a felt pen."""
     if mark.half_um > GREATEST_HALF_UM:
         return False
+    if mark.half_um < LEAST_HALF_UM:
+        return mark.length >= LEAST_THIN_LENGTH
     return mark.half_um <= GREATEST_DOT_UM or mark.length >= LEAST_LENGTH
 
 
@@ -150,7 +152,7 @@ def _stands_out(mark: Mark) -> bool:
 
 def _is_ribbon(mark: Mark) -> bool:
     """Whether it is so long and smooth that its colour does not matter."""
-    return mark.length >= 4 and mark.texture <= 0.08
+    return mark.length >= 4 and mark.texture <= 0.07
 
 
 def _is_faded(mark: Mark, near: Mask, mpp: Mpp) -> bool:
@@ -160,7 +162,7 @@ def _is_faded(mark: Mark, near: Mask, mpp: Mpp) -> bool:
         return True
     if area * mpp[0] * mpp[1] < _PALE_UM2:
         return False
-    return mark.length >= 3 and mark.texture <= 0.1 and mark.contrast <= GREATEST_CONTRAST
+    return mark.length >= 3 and _is_narrow(mark) and _stands_out(mark)
 
 
 def _closed(mask: Mask) -> Mask:

@@ -32,7 +32,8 @@ class Mark:
     length: float
     """Length over width of a ribbon of its area and greatest width; 0.8 for a disc."""
     texture: float
-    """Mean deviation of the density from its surroundings of 2 px, as a share of the density."""
+    """Mean deviation of the density of px from that of their neighbours within the piece, as a
+    share of the density."""
     contrast: float
     """Density beside it as a share of its own."""
     density: float
@@ -41,22 +42,22 @@ class Mark:
     """How much of the image's border it lies at."""
 
 
-def roughness(density: Od) -> Od:
-    """How much each px, (h, w), differs from its surroundings."""
-    return np.asarray(
-        np.abs(density - cv2.GaussianBlur(density, (0, 0), _TEXTURE_PX)), np.float32
-    )
+def _roughness(density: Od, mask: Mask) -> Od:
+    """How much each px of a mask differs from the others of the mask around it."""
+    inside = mask.astype(np.float32)
+    sums = cv2.GaussianBlur(density * inside, (0, 0), _TEXTURE_PX)
+    level = sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), _TEXTURE_PX), 1e-3)
+    return np.asarray(np.abs(density - level), np.float32)
 
 
 def measure_marks(
-    mask: Mask, density: Od, rough: Od, mpp: Mpp, least_um2: float
+    mask: Mask, density: Od, mpp: Mpp, least_um2: float
 ) -> Iterator[Mark]:
     """Measure the connected pieces of a mask.
 
     Args:
         mask: (h, w) bool.
         density: (h, w) mean optical density.
-        rough: (h, w) from `roughness`.
         mpp: (x, y) microns per px.
         least_um2: Smaller pieces are left out.
     """
@@ -65,6 +66,7 @@ def measure_marks(
     )
     least = max(1.0, least_um2 / (mpp[0] * mpp[1]))
     large = np.flatnonzero(boxes[:, cv2.CC_STAT_AREA] >= least)
+    rough = _roughness(density, mask) if large.size > 1 else density
     room = 2 + round(_RING_UM[1] / min(mpp))
     for label in large[large > 0].tolist():
         left, top, width, height, area = boxes[label].tolist()
