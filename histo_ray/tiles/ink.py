@@ -6,7 +6,7 @@ no wider than a felt tip, it is smooth where tissue has nuclei, fibres and gaps,
 than what lies beside it. Over tissue the densities of both add (Beer and Lambert).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -32,7 +32,11 @@ LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 5.0
 """Half the width below which a mark must be long: clumps of pigment and vessels are not."""
 GREATEST_TEXTURE = 0.1
 """See `Mark.texture`. Measured at 16 microns a px: strokes have at most 0.08, also where they run
-over tissue; stained tissue of the same hue has 0.12 and more."""
+over tissue, and up to 0.12 where they are dry; tissue of the same hue has 0.12 and more."""
+DRY_TEXTURE = 0.13
+"""The same where no tissue of that hue is smoother: cool and black."""
+FLAT_TEXTURE, FLAT_LENGTH = 0.07, 4.0
+"""The same, and the least length over width, where the colour itself may be a stain's."""
 GREATEST_CONTRAST = 0.65
 """See `Mark.contrast`; beside a trichrome's fibres it is 0.8 and more."""
 
@@ -44,7 +48,8 @@ _GAP_UM = 80.0
 """Half the width of gaps that belong to a stroke."""
 _REACH_UM = 250.0
 """Paler ink up to this far from a stroke belongs to it, as where a pen ran dry."""
-_PALE_UM2 = 150_000.0
+_PALE_UM2, LEAST_PALE_LENGTH = 150_000.0, 3.0
+"""Least area, and length over width, of a stroke that is pale all along."""
 _UNLIT_DENSITY = 0.95
 
 
@@ -63,8 +68,10 @@ class _Hue(NamedTuple):
     dense: Mask
     pale: Mask
     """Where the colour is that of an ink, but stains may be as pale."""
-    is_stroke: Callable[[Mark], bool]
-    """What is asked of a dense mark beside what all have to meet."""
+    texture: float
+    """Greatest texture of a stroke."""
+    length: float = 0.0
+    """Least length over width of a stroke."""
 
 
 def find_ink(od: Od, mpp: Mpp) -> Ink:
@@ -93,13 +100,14 @@ def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
         for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
             if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
                 unlit[mark.window] |= mark.pixels
-            elif _is_narrow(mark) and _stands_out(mark) and hue.is_stroke(mark):
+            elif _is_stroke(mark, hue):
                 strokes[mark.window] |= mark.pixels
-        near = dilate(strokes, _REACH_UM, mpp) if strokes.any() else strokes
-        pale = _closed((hue.pale | hue.dense) & ~strokes)
-        for mark in measure_marks(pale, density, mpp, LEAST_INK_UM2):
-            if _is_faded(mark, near[mark.window], mpp):
+        wider = _closed(hue.pale | hue.dense)
+        for mark in measure_marks(wider, density, mpp, _PALE_UM2):
+            if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
                 strokes[mark.window] |= mark.pixels
+        if strokes.any():
+            strokes |= _faded(wider & ~strokes, dilate(strokes, _REACH_UM, mpp), density, mpp)
         pen |= strokes
     if pen.any():
         gaps = cv2.morphologyEx(pen.astype(np.uint8), cv2.MORPH_CLOSE, disc(_GAP_UM, mpp))
@@ -118,22 +126,21 @@ def _hues(od: Od) -> Iterator[_Hue]:
     low, top = least_channel(od), greatest_channel(od)
     warmest = np.maximum(green, blue)
     cool = red > 1.1 * green
-    yield _Hue(cool & (red > 0.4), (red > 1.25 * green) & (red > 0.1), lambda mark: True)
+    yield _Hue(cool & (red > 0.4), (red > 1.25 * green) & (red > 0.1), DRY_TEXTURE)
     indigo = (red > 0.85 * green) & (blue < 0.6 * red) & (red > 0.45) & (low > 0.05)
-    yield _Hue(indigo & ~cool, indigo & False, _is_ribbon)
+    yield _Hue(indigo & ~cool, indigo & False, FLAT_TEXTURE, FLAT_LENGTH)
     warm = (red < 0.25 * warmest) & (blue > 0.6 * green)
     vivid = (red < 0.15 * warmest) | (warmest > 0.75) | (blue > 0.87 * green)
     yield _Hue(
         warm & vivid & (warmest > 0.5),
         (red < 0.12 * warmest) & (blue > 0.62 * green) & (warmest > 0.12),
-        lambda mark: True,
+        GREATEST_TEXTURE,
     )
     neutral = (top - low < 0.45 * top) & (blue > 0.66 * green) & (red > 0.5 * green)
-    yield _Hue(
-        neutral & (low > 0.45), (top - low < 0.3 * top) & (low > 0.2), lambda mark: True
-    )
+    grey = (top - low < 0.3 * top) & (low > 0.2)
+    yield _Hue(neutral & (low > 0.45), grey, DRY_TEXTURE)
     brown = (blue > 1.02 * green) & (green > 1.2 * red) & (red > 0.2 * blue) & (blue > 0.3)
-    yield _Hue(brown, brown & False, _is_ribbon)
+    yield _Hue(brown, brown & False, FLAT_TEXTURE, FLAT_LENGTH)
 
 
 def _is_narrow(mark: Mark) -> bool:
@@ -145,24 +152,25 @@ def _is_narrow(mark: Mark) -> bool:
     return mark.half_um <= GREATEST_DOT_UM or mark.length >= LEAST_LENGTH
 
 
-def _stands_out(mark: Mark) -> bool:
-    """Whether it is as smooth, and as dense beside its surroundings, as a stroke."""
-    return mark.texture <= GREATEST_TEXTURE and mark.contrast <= GREATEST_CONTRAST
+def _is_stroke(mark: Mark, hue: _Hue) -> bool:
+    """Whether it is as narrow and smooth, and as dense beside its surroundings, as a stroke."""
+    return (
+        _is_narrow(mark)
+        and mark.length >= hue.length
+        and mark.texture <= hue.texture
+        and mark.contrast <= GREATEST_CONTRAST
+    )
 
 
-def _is_ribbon(mark: Mark) -> bool:
-    """Whether it is so long and smooth that its colour does not matter."""
-    return mark.length >= 4 and mark.texture <= 0.07
-
-
-def _is_faded(mark: Mark, near: Mask, mpp: Mpp) -> bool:
-    """Whether a pale mark is ink: part of a stroke, or a long smooth one of its own."""
-    area = np.count_nonzero(mark.pixels)
-    if mark.half_um <= GREATEST_DOT_UM and np.count_nonzero(mark.pixels & near) > 0.5 * area:
-        return True
-    if area * mpp[0] * mpp[1] < _PALE_UM2:
-        return False
-    return mark.length >= 3 and _is_narrow(mark) and _stands_out(mark)
+def _faded(pale: Mask, near: Mask, density: Od, mpp: Mpp) -> Mask:
+    """The narrow pieces of pale ink that lie beside strokes."""
+    found = np.zeros(pale.shape, bool)
+    for mark in measure_marks(pale, density, mpp, LEAST_INK_UM2):
+        if mark.half_um <= GREATEST_DOT_UM:
+            beside = np.count_nonzero(mark.pixels & near[mark.window])
+            if 2 * beside > np.count_nonzero(mark.pixels):
+                found[mark.window] |= mark.pixels
+    return found
 
 
 def _closed(mask: Mask) -> Mask:
