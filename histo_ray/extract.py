@@ -115,6 +115,8 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         mpp_source=pyramid.mpp_source,
         reader=opened.reader,
         vendor=opened.vendor,
+        tissue_share=None if mask is None else round(mask.tissue_share, 6),
+        ink_share=None if mask is None or mask.ink is None else round(float(mask.ink.mean()), 6),
     )
     tiling_facts = TilingFacts(
         fingerprint=tiling.fingerprint(),
