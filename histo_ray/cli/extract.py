@@ -1,6 +1,7 @@
 """`histo-ray extract`."""
 
 import argparse
+import sys
 
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.config import ExtractConfig
@@ -22,5 +23,9 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.cluster.run import run_extract
 
     with log_slides(config.log), Progress("extract") as progress:
-        summary = run_extract(config, progress.report)
+        summary = run_extract(config, progress.report, _say)
     return print_run(summary, config.store, as_json=args.json)
+
+
+def _say(line: str) -> None:
+    print(f"extract: {line}", file=sys.stderr, flush=True)

@@ -54,20 +54,29 @@ def run(args: argparse.Namespace) -> int:
     return SOME_FAILED if any(row.status == "failed" for row in plan.rows) else DONE
 
 
+def _percent(share: float | None) -> str:
+    """A share in per cent; empty where unknown."""
+    return "" if share is None else f"{share:.1%}"
+
+
 def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
     from histo_ray.cli.progress import format_seconds
 
     width = max(len("slide_id"), *(len(row.slide_id) for row in plan.rows))
-    print(f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level")
+    print(f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  tissue  ink")
     for row in plan.rows:
         size = f"{row.width} x {row.height}" if row.width else ""
         mpp = f"{row.mpp:.4g} ({row.mpp_source})" if row.mpp else ""
         level = str(row.level) if row.level >= 0 else ""
+        level = f"{level:<5}  {_percent(row.tissue_share):>6}  {_percent(row.ink_share):>5}"
         tiles = "" if plan.tiles is None and row.status == "todo" else row.n_tiles
         print(
             f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
-            f"{level}{'  ' if level else ''}{one_line(row.reason)}".rstrip()
+            f"{level}  {one_line(row.reason)}".rstrip()
         )
+    for row in plan.rows:
+        if row.remark:
+            print(f"{row.slide_id}: {one_line(row.remark)}")
     if plan.tiles is None or plan.vectors is None or plan.bytes is None:
         counts = Counter(row.status for row in plan.rows)
         print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
@@ -87,4 +96,6 @@ def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
         print(f"pictures of slides that the store lacks: {pictures}")
         for slide_id, problem in plan.undrawn.items():
             print(f"  no picture of {slide_id}: {problem}")
+    if plan.older:
+        print(f"plan: {plan.older}", file=sys.stderr)
     print("nothing was written into the store", file=sys.stderr)

@@ -20,7 +20,7 @@ from histo_ray.cluster.start import load_encoders
 from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.extract import SlidePlan, stored_name
+from histo_ray.extract import SlidePlan, ink_remark, stored_name
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.store.store import peek_store
@@ -49,6 +49,12 @@ class PlanRow:
     mpp_source: str
     level: int
     """Level that would be read; -1 where unknown."""
+    tissue_share: float | None = None
+    """Share of the slide that is tissue, 0..1; None where unknown or where every tile counts."""
+    ink_share: float | None = None
+    """Share that pen ink covers, 0..1; None where it was not looked for."""
+    remark: str = ""
+    """On a slide that can be used: how much of it is pen ink, where that is much."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class PlanSummary:
     """Estimated from one batch read and encoded here; None if there was nothing to measure."""
     undrawn: dict[str, str]
     """Slides without a picture, where pictures were asked for, and why."""
+    older: str = ""
+    """What it means that the store has these slides in a tiling of an earlier version, if so."""
 
 
 @dataclass
@@ -106,7 +114,7 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
     for work in agenda.todo:
         rows[work.slide.slide_id] = _blank_row(work.slide.slide_id, "todo")
     ordered = [rows[slide.slide_id] for slide in slides]
-    return PlanSummary(ordered, None, None, None, None, undrawn={})
+    return PlanSummary(ordered, None, None, None, None, undrawn={}, older=agenda.older)
 
 
 def run_plan(
@@ -166,6 +174,7 @@ def run_plan(
         bytes=sum(count * size[name] for name, count in planned.vectors.items()),
         seconds=seconds,
         undrawn=undrawn,
+        older=agenda.older,
     )
 
 
@@ -205,7 +214,18 @@ def _row(work: SlideWork) -> PlanRow:
     (width, height), mpp = plan.slide.size_px, plan.slide.mpp[0]
     source, level = plan.slide.mpp_source, plan.tiling.level
     return PlanRow(
-        slide_id, status, plan.empty_reason, work.tiles, width, height, mpp, source, level
+        slide_id,
+        status,
+        plan.empty_reason,
+        work.tiles,
+        width,
+        height,
+        mpp,
+        source,
+        level,
+        plan.slide.tissue_share,
+        plan.slide.ink_share,
+        ink_remark(plan.slide),
     )
 
 

@@ -28,6 +28,8 @@ class Agenda:
 
     todo: list[SlideWork]
     rows: list[RunRow]
+    older: str = ""
+    """What it means that the store has these slides in a tiling of an earlier version, if so."""
 
 
 class _Stored(NamedTuple):
@@ -99,7 +101,28 @@ def plan_agenda(
                 rows.append(_known_row(slide, name, found))
         if wanted:
             todo.append(SlideWork(slide, tuple(wanted)))
-    return Agenda(todo, rows)
+    return Agenda(todo, rows, _tell_older_tilings(slides, names, store, tiling))
+
+
+def _tell_older_tilings(
+    slides: Sequence[Slide], names: Sequence[str], store: Store | None, tiling: TilingConfig
+) -> str:
+    """What it means that a store has these slides in a tiling of an earlier version, if so."""
+    if store is None:
+        return ""
+    wanted = {slide.slide_id for slide in slides}
+    for older in tiling.older_fingerprints():
+        keys = (store.list_keys(encoder=name, tiling=older) for name in names)
+        count = sum(key.slide_id in wanted for key in chain.from_iterable(keys))
+        if count:
+            return (
+                f"the store has {count} partition{'s' * (count != 1)} of these slides in tiling "
+                f"{older}: the same settings with the tissue detection of an earlier version. They "
+                f"stay valid and are left as they are; this run writes tiling "
+                f"{tiling.fingerprint()} beside them, from the start, and does not add to the old "
+                f"one (only the version that made it can). Name the one to evaluate with --tiling"
+            )
+    return ""
 
 
 def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:

@@ -88,12 +88,17 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
     return specs
 
 
-def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> RunSummary:
+def run_extract(
+    config: ExtractConfig,
+    report: Report = lambda counts: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> RunSummary:
     """Bring every slide of the manifest, with every encoder, into the store.
 
     Args:
         config: What to do.
         report: Called about once a second with how far the run is.
+        say: Called with a line that a user should see before the work starts.
 
     Returns:
         One row a slide and encoder. Interrupted by Ctrl-C, it holds those that have an outcome.
@@ -111,6 +116,8 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     run_id = name_run()
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     agenda = plan_agenda(slides, names, store, config)
+    if agenda.older:
+        say(agenda.older)
     rows, counts = agenda.rows, Counts(0)
     observer = Observer(run_id, config, names, began)
     recorder = Recorder(store, run_id, rows, observer)
