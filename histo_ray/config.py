@@ -20,6 +20,9 @@ from histo_ray.errors import ConfigError
 
 TILING_VERSION = 1
 """Raised whenever the code changes a pixel or a tile for the same settings."""
+TISSUE_VERSION = 2
+"""Stands in its place where tissue is computed: raised, too, when a computed mask changes. 2: red
+ink no longer takes eosin with it, and ink does not enter the threshold."""
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
@@ -80,7 +83,19 @@ class TilingConfig(Settings):
         return self.stride_px or self.tile_px
 
     def fingerprint(self) -> str:
-        """T and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses."""
+        """`t` and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses.
+
+        A tiling keeps its name as long as the same settings give the same tiles.
+        """
+        version = TISSUE_VERSION if self.tissue == "otsu" else TILING_VERSION
+        return self._name(version)
+
+    def older_fingerprints(self) -> list[str]:
+        """Names of tilings of the same settings whose tissue earlier versions found otherwise."""
+        computed = self.tissue == "otsu"
+        return [self._name(old) for old in range(1, TISSUE_VERSION)] if computed else []
+
+    def _name(self, version: int) -> str:
         tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
         if self.stain == "none":  # so that older fingerprints stay
@@ -88,7 +103,7 @@ class TilingConfig(Settings):
         if tissue != "otsu":  # these change a computed mask only
             for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
                 del settings[key]
-        return "t" + digest({"version": TILING_VERSION, **settings})[:12]
+        return "t" + digest({"version": version, **settings})[:12]
 
 
 class EngineConfig(Settings):

@@ -119,6 +119,8 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         mpp_source=pyramid.mpp_source,
         reader=opened.reader,
         vendor=opened.vendor,
+        tissue_share=None if mask is None else round(mask.tissue_share, 6),
+        ink_share=None if mask is None or mask.ink_share is None else round(mask.ink_share, 6),
     )
     tiling_facts = TilingFacts(
         fingerprint=tiling.fingerprint(),
@@ -132,6 +134,22 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         stain_fit=None if stain is None else asdict(stain),
     )
     return SlidePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
+
+
+INK_CAVEAT = 0.1
+"""Share of what is stained above which pen ink is worth a remark."""
+
+
+def ink_remark(slide: SlideFacts) -> str:
+    """A remark where pen ink took more than `INK_CAVEAT` of what is stained; else empty."""
+    tissue, ink = slide.tissue_share or 0.0, slide.ink_share or 0.0
+    if ink <= INK_CAVEAT * (tissue + ink):
+        return ""
+    return (
+        f"pen ink covers {ink:.1%} of the slide and tissue {tissue:.1%}: ink is left out, and so "
+        "is the tissue below it; see the slide with `histo-ray plan --pictures DIR`, and give a "
+        "mask (--tissue) if that is not ink"
+    )
 
 
 def read_block(opened: OpenedSlide, plan: SlidePlan, tile_px: int, span: range) -> TileBlock:

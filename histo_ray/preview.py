@@ -11,10 +11,20 @@ from histo_ray.extract import open_manifest_slide, plan_slide
 from histo_ray.report.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
-from histo_ray.types import Slide, TileGrid
+from histo_ray.types import Slide, TileGrid, TissueMask
 
 PICTURE_PX = 1600
 """Longest side of the overview that is drawn on."""
+
+
+def _legend(tiling: TilingConfig, mask: TissueMask | None) -> str:
+    """What the colours mean, and how much of the slide is what."""
+    parts = [f"tiles of {tiling.tile_px} px at {tiling.mpp:g} um/px"]
+    if mask is not None:
+        parts.append(f"green line: tissue ({mask.tissue_share:.1%} of the slide)")
+        if mask.ink_share:
+            parts.append(f"magenta line: pen ink ({mask.ink_share:.1%})")
+    return "  ·  ".join([*parts, "blue boxes: tiles kept"])
 
 
 @dataclass(frozen=True)
@@ -50,10 +60,7 @@ def picture_slide(
         widest_um = max(n * mpp for n, mpp in zip(pyramid.size, pyramid.mpp, strict=True))
         finest = max(pyramid.mpp)
         image, downsample = read_overview(opened, max(finest, widest_um / PICTURE_PX))
-    note = (
-        f"tiles of {tiling.tile_px} px at {tiling.mpp:g} um/px  ·  "
-        "green line: tissue  ·  blue boxes: tiles kept"
-    )
+    note = _legend(tiling, mask)
     return SlidePicture(
         draw_preview(image, downsample, pyramid, mask, plan.grid, slide.slide_id, note),
         draw_overlay(image, downsample, mask, plan.grid),

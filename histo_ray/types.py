@@ -109,6 +109,18 @@ class TissueMask:
     """(height, width) bool."""
     downsample: tuple[float, float]
     """Level-0 px per mask px, (x, y)."""
+    ink: npt.NDArray[np.bool_] | None = None
+    """(height, width) bool, pen marks; None where nobody looked for them (a given mask)."""
+
+    @property
+    def tissue_share(self) -> float:
+        """Share of the slide that is tissue, 0..1."""
+        return float(self.pixels.mean())
+
+    @property
+    def ink_share(self) -> float | None:
+        """Share of the slide that pen marks cover, 0..1."""
+        return None if self.ink is None else float(self.ink.mean())
 
 
 @dataclass(frozen=True)
@@ -214,6 +226,19 @@ class SlideFacts(BaseModel):
     reader: str
     """Which reader served: `direct`, `openslide`, `image`, ..."""
     vendor: str
+    tissue_share: float | None = None
+    """Share of the slide's area that is tissue, 0..1; None where every tile counts."""
+    ink_share: float | None = None
+    """Share that pen marks cover, 0..1; None where tissue was not computed."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without shares that are unknown: programs of 0.1.0 refuse fields they do not know."""
+        said: dict[str, Any] = handler(self)
+        for name in ("tissue_share", "ink_share"):
+            if said.get(name, 0.0) is None:
+                del said[name]
+        return said
 
 
 class TilingFacts(BaseModel):

@@ -74,18 +74,30 @@ def describe_planned(planned: "Planned", total: int) -> str:
     return ", ".join(parts)
 
 
+def _percent(share: float | None) -> str:
+    """A share in per cent; empty where unknown."""
+    return "" if share is None else f"{share:.1%}"
+
+
 def _print_rows(rows: "Sequence[PlanRow]", *, opened: bool) -> None:
     width = max(len("slide_id"), *(len(row.slide_id) for row in rows))
-    print(f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level")
+    print(
+        f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  "
+        "tissue    ink"
+    )
     for row in rows:
         size = f"{row.width} x {row.height}" if row.width else ""
         mpp = f"{row.mpp:.4g} ({row.mpp_source})" if row.mpp else ""
         level = str(row.level) if row.level >= 0 else ""
+        level = f"{level:<5}  {_percent(row.tissue_share):>6}  {_percent(row.ink_share):>5}"
         tiles = row.n_tiles if opened or row.status != "todo" else ""
         print(
             f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
-            f"{level}{'  ' if level else ''}{one_line(row.reason)}".rstrip()
+            f"{level}  {one_line(row.reason)}".rstrip()
         )
+    for row in rows:
+        if row.remark:
+            print(f"{row.slide_id}: {one_line(row.remark)}")
     sys.stdout.flush()  # what follows may take seconds
 
 

@@ -62,6 +62,12 @@ def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
         print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
     if len(lost) > LISTED:
         print(f"  ... and {len(lost) - LISTED} more")
+    remarks = {row.slide_id: row.reason for row in summary.rows if row.outcome == "done"}
+    remarks = {name: remark for name, remark in remarks.items() if remark}
+    for slide_id, remark in list(remarks.items())[:LISTED]:
+        print(f"  remark {slide_id}: {one_line(remark)}")
+    if len(remarks) > LISTED:
+        print(f"  ... and {len(remarks) - LISTED} more slides with a remark")
     kept = Counter(row.reason for row in summary.rows if row.outcome == "skipped")
     for reason, count in sorted(kept.items()):
         if reason != STORED:

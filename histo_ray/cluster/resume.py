@@ -111,7 +111,8 @@ def plan_agenda(
                 rows.append(_known_row(slide, name, found))
         if wanted:
             todo.append(SlideWork(slide, tuple(wanted)))
-    return Agenda(todo, rows, tuple(_note_patients(moved)))
+    older = _tell_older_tilings(slides, names, store, tiling)
+    return Agenda(todo, rows, (*_note_patients(moved), *older))
 
 
 def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -124,6 +125,26 @@ def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
             "manifest's extraction the new one holds for evaluate and pooling; nothing is "
             "extracted again for that"
         )
+
+
+def _tell_older_tilings(
+    slides: Sequence[Slide], names: Sequence[str], store: Store | None, tiling: TilingConfig
+) -> Iterator[str]:
+    """What it means that a store has these slides in a tiling of an earlier version."""
+    if store is None:
+        return
+    wanted = {slide.slide_id for slide in slides}
+    for older in tiling.older_fingerprints():
+        keys = (store.list_keys(encoder=name, tiling=older) for name in names)
+        count = sum(key.slide_id in wanted for key in chain.from_iterable(keys))
+        if count:
+            yield (
+                f"the store has {count} partition{'s' * (count != 1)} of these slides in tiling "
+                f"{older}: the same settings with the tissue detection of an earlier version. They "
+                f"stay valid and are left as they are; this run writes tiling "
+                f"{tiling.fingerprint()} beside them, from the start, and does not add to the old "
+                f"one (only the version that made it can). Name the one to evaluate with --tiling"
+            )
 
 
 def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.extract import SlidePlan
+from histo_ray.extract import SlidePlan, ink_remark
 from histo_ray.types import Outcome, RunRow, Slide
 
 
@@ -208,10 +208,11 @@ class SlideWork:
         """Its rows of the run table."""
         seconds = time.monotonic() - self.began
         empty = self.plan.empty_reason if self.plan else ""
+        remark = ink_remark(self.plan.slide) if self.plan else ""
         rows = []
         for name in self.wanted:
             outcome: Outcome = "failed" if name in self.problems else "empty" if empty else "done"
-            reason = self.problems.get(name, empty)
+            reason = self.problems.get(name, empty or remark)
             tiles = self.committed.get(name, 0)
             rows.append(row_of(self.slide, name, outcome, reason, tiles, seconds))
         return rows

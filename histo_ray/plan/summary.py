@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from histo_ray.extract import SlidePlan
+from histo_ray.extract import SlidePlan, ink_remark
 from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
@@ -32,6 +32,12 @@ class PlanRow:
     mpp_source: str
     level: int
     """Level that would be read; -1 where unknown."""
+    tissue_share: float | None = None
+    """Share of the slide that is tissue, 0..1; None where unknown or where every tile counts."""
+    ink_share: float | None = None
+    """Share that pen ink covers, 0..1; None where it was not looked for."""
+    remark: str = ""
+    """On a slide that can be used: how much of it is pen ink, where that is much."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,19 @@ def blank_row(slide_id: str, status: str, reason: str = "", n_tiles: int = 0) ->
 
 
 def _row(slide_id: str, plan: SlidePlan) -> PlanRow:
-    tiles = len(plan.grid)
-    status = "todo" if tiles else "empty"
-    (width, height), mpp = plan.slide.size_px, plan.slide.mpp[0]
-    source, level = plan.slide.mpp_source, plan.tiling.level
-    return PlanRow(slide_id, status, plan.empty_reason, tiles, width, height, mpp, source, level)
+    tiles, slide = len(plan.grid), plan.slide
+    width, height = slide.size_px
+    return PlanRow(
+        slide_id=slide_id,
+        status="todo" if tiles else "empty",
+        reason=plan.empty_reason,
+        n_tiles=tiles,
+        width=width,
+        height=height,
+        mpp=slide.mpp[0],
+        mpp_source=slide.mpp_source,
+        level=plan.tiling.level,
+        tissue_share=slide.tissue_share,
+        ink_share=slide.ink_share,
+        remark=ink_remark(slide),
+    )

@@ -10,6 +10,7 @@ from PIL import Image
 from histo_ray.report.canvas import (
     FAINT,
     GRID,
+    INK,
     OUTLINE,
     Picture,
     blank,
@@ -46,7 +47,7 @@ def draw_preview(
         image: (height, width, 3) RGB overview of the whole slide.
         downsample: Level-0 px per px of `image`, (x, y).
         pyramid: The slide's name, size and resolution, for the caption and the scale bar.
-        mask: Tissue to outline; None draws none.
+        mask: Tissue to outline, and pen marks in another colour; None draws none.
         grid: Tiles to draw; None draws none.
         title: First line; the slide's id if empty.
         note: Added to the caption.
@@ -74,12 +75,23 @@ def draw_overlay(
     if grid is not None:
         _draw_tiles(picture, tile_boxes(grid, downsample, image.shape))
     if mask is not None:
-        outlines, _ = cv2.findContours(
-            _fit_mask(mask, downsample, image.shape), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-        )
-        thick = 2 if max(image.shape) >= SMALLEST_PX else 1
-        cv2.drawContours(picture, outlines, -1, OUTLINE, thick, cv2.LINE_AA)
+        _draw_outlines(picture, mask.pixels, mask.downsample, downsample, OUTLINE)
+        if mask.ink is not None and mask.ink.any():
+            _draw_outlines(picture, mask.ink, mask.downsample, downsample, INK)
     return picture
+
+
+def _draw_outlines(
+    picture: Picture,
+    pixels: npt.NDArray[np.bool_],
+    mask_downsample: tuple[float, float],
+    downsample: tuple[float, float],
+    colour: tuple[int, int, int],
+) -> None:
+    fitted = _fit_mask(pixels, mask_downsample, downsample, picture.shape)
+    outlines, _ = cv2.findContours(fitted, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    thick = 2 if max(picture.shape) >= SMALLEST_PX else 1
+    cv2.drawContours(picture, outlines, -1, colour, thick, cv2.LINE_AA)
 
 
 def tile_boxes(
@@ -164,15 +176,18 @@ def _draw_tiles(picture: Picture, boxes: npt.NDArray[np.int32]) -> None:
 
 
 def _fit_mask(
-    mask: TissueMask, downsample: tuple[float, float], shape: tuple[int, ...]
+    pixels: npt.NDArray[np.bool_],
+    mask_downsample: tuple[float, float],
+    downsample: tuple[float, float],
+    shape: tuple[int, ...],
 ) -> npt.NDArray[np.uint8]:
-    """The mask at the overview's resolution, (height, width) of 0 and 1."""
-    scale_x, scale_y = downsample[0] / mask.downsample[0], downsample[1] / mask.downsample[1]
+    """A mask at the overview's resolution, (height, width) of 0 and 1."""
+    scale_x, scale_y = downsample[0] / mask_downsample[0], downsample[1] / mask_downsample[1]
     matrix = np.array(
         [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5]], np.float64
     )
     fitted = cv2.warpAffine(
-        mask.pixels.astype(np.float32),
+        pixels.astype(np.float32),
         matrix,
         (shape[1], shape[0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -21,7 +21,7 @@ from histo_ray.tiles.masks import (
 )
 from histo_ray.tiles.resample import needs_no_resampling, resample_tile
 from histo_ray.tiles.stain import StainFit, fit_stain, normalise
-from histo_ray.tiles.tissue import find_tissue
+from histo_ray.tiles.tissue import examine_overview
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
 
 MOST_OVERVIEW_PX = 2**28
@@ -75,8 +75,8 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask 
     if tiling.tissue == "otsu":
         image, downsample = read_overview(slide, tiling.mask_mpp)
         mpp = Mpp(slide.mpp.x * downsample[0], slide.mpp.y * downsample[1])
-        pixels, reason = find_tissue(image, mpp, tiling, slide.slide_id)
-        return TissueMask(pixels, downsample), reason, ""
+        found = examine_overview(image, mpp, tiling, slide.slide_id)
+        return TissueMask(found.pixels, downsample, found.ink), found.reason, ""
     check_tissue_pattern(tiling.tissue)
     path = given_mask_path(tiling.tissue, slide.slide_id)
     mask, digest = read_mask(path, slide.size, slide.slide_id)

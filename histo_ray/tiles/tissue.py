@@ -8,6 +8,8 @@ slide stays empty; above the upper one is stain, so a slide full of tissue is no
 strongly it is stained.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -33,22 +35,41 @@ _GLASS_DENSITY = 0.02
 _HISTOGRAM_TOP = 0.5
 
 
+class Tissue(NamedTuple):
+    """What an overview shows; masks are (h, w) bool."""
+
+    pixels: Mask
+    """Tissue."""
+    ink: Mask
+    """Pen marks."""
+    reason: str
+    """Why there is no tissue; empty if there is some."""
+
+
 def find_tissue(
     image: npt.NDArray[np.uint8],
     mpp: float | tuple[float, float],
     tiling: TilingConfig,
     slide_id: str = "",
 ) -> tuple[Mask, str]:
-    """Find tissue on an overview of a slide.
+    """Find tissue on an overview of a slide: `pixels` and `reason` of `examine_overview`."""
+    found = examine_overview(image, mpp, tiling, slide_id)
+    return found.pixels, found.reason
+
+
+def examine_overview(
+    image: npt.NDArray[np.uint8],
+    mpp: float | tuple[float, float],
+    tiling: TilingConfig,
+    slide_id: str = "",
+) -> Tissue:
+    """Find tissue and pen marks on an overview of a slide.
 
     Args:
         image: (h, w, 3) uint8 RGB of the whole slide.
         mpp: Microns per px of `image`, both axes or (x, y).
         tiling: Least area of a piece, greatest of a hole (um2), width of gaps to close (um).
         slide_id: For messages.
-
-    Returns:
-        (h, w) bool, and why there is no tissue in plain words (empty if there is some).
 
     Raises:
         SlideError: The image is dark-field.
@@ -59,32 +80,53 @@ def find_tissue(
     if darkness is not None:
         raise SlideError(
             slide_id,
-            f"dark background (median luminance {darkness:.0f} of 255): looks like fluorescence, "
-            "tissue detection needs bright-field; use --tissue none, or give a mask",
+            f"dark background (median luminance {darkness:.0f} of 255): this looks like "
+            "fluorescence, and tissue can be detected on bright-field slides only; use --tissue "
+            "none, or give a mask",
         )
     od = optical_density(image)
-    score = _score(od, microns)
-    stained = score > _threshold(score)
     ink = find_ink(od, microns)
-    stained &= ~ink
+    ignored = ink.pen | ink.unlit
+    score = _score(od, microns, ignored)
+    stained = score > _threshold(score[~ignored] if ignored.any() else score)
+    stained &= ~ignored
     closed = _close(stained, tiling.close_um, microns)
-    filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ink
+    filled = _fill_holes(closed, tiling.max_hole_um2, microns) & ~ignored
     pieces, largest_um2 = _drop_small(filled, tiling.min_area_um2, microns)
-    if pieces.any():
-        return pieces, ""
-    share = 100 * float(stained.mean())
-    inked = f", {100 * float(ink.mean()):.2g} % is pen ink" if ink.any() else ""
-    return pieces, (
-        f"no tissue: {share:.2g} % of the slide is stained{inked}, "
-        f"largest piece {largest_um2:.0f} um2, wanted {tiling.min_area_um2:.0f} um2"
+    reason = ""
+    if not pieces.any():
+        size = (image.shape[1] * microns[0], image.shape[0] * microns[1])
+        reason = _describe_none(size, stained, ink.pen, largest_um2, tiling.min_area_um2)
+    return Tissue(pieces, ink.pen, reason)
+
+
+def _describe_none(
+    size_um: tuple[float, float], stained: Mask, ink: Mask, largest_um2: float, min_um2: float
+) -> str:
+    """Why no piece of tissue is left, in words."""
+    whole_um2 = size_um[0] * size_um[1]
+    if whole_um2 < min_um2:
+        return (
+            f"the slide measures {size_um[0]:.0f} x {size_um[1]:.0f} um ({whole_um2:.0f} um2), "
+            f"less than the smallest piece of tissue that is kept (--min-area-um2 {min_um2:.0f}); "
+            "lower --min-area-um2, or take every tile with --tissue none"
+        )
+    share = f"{100 * float(stained.mean()):.2g} % of the slide is stained"
+    inked = f" and {100 * float(ink.mean()):.2g} % is pen ink" if ink.any() else ""
+    if largest_um2 == 0:
+        return f"no tissue: {share}{inked}"
+    return (
+        f"no tissue: {share}{inked}; the largest stained piece has {largest_um2:.0f} um2, and "
+        f"pieces below {min_um2:.0f} um2 are dropped (--min-area-um2)"
     )
 
 
-def _score(od: Od, mpp: tuple[float, float]) -> Od:
+def _score(od: Od, mpp: tuple[float, float], ignored: Mask | None = None) -> Od:
     """How stained each px looks, (h, w), freed of what noise alone gives on glass."""
     density = _smooth(mean_channel(od), mpp)
     spread = _smooth(greatest_channel(od) - least_channel(od), mpp)
-    glass = spread[density < _GLASS_DENSITY]
+    bare = density < _GLASS_DENSITY
+    glass = spread[bare if ignored is None else bare & ~ignored]
     noise = min(float(np.median(glass)), LEAST_THRESHOLD) if glass.size else 0.0
     above = density - _surroundings(density, mpp)
     return np.asarray(spread - noise + _DENSITY_SHARE * above, np.float32)

@@ -60,7 +60,16 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
 def test_the_fingerprint_knows_the_stain_and_old_ones_stay() -> None:
     prints = {TilingConfig(stain=name).fingerprint() for name in ("none", "macenko", "reinhard")}
     assert len(prints) == 3
-    assert TilingConfig().fingerprint() == "t1b98467ff280"
+    assert TilingConfig().fingerprint() == "t28cbc9ee09f0"
+
+
+@pytest.mark.parametrize(
+    ("tissue", "name"), [("none", "tac2056f173ea"), ("m/{slide_id}.png", "t7a3572be7966")]
+)
+def test_only_tilings_with_computed_tissue_changed_their_names(tissue: str, name: str) -> None:
+    assert TilingConfig().older_fingerprints() == ["t1b98467ff280"]  # that of 0.1.0
+    assert TilingConfig(tissue=tissue).fingerprint() == name
+    assert TilingConfig(tissue=tissue).older_fingerprints() == []
 
 
 def test_a_slide_without_stain_is_read_as_it_is(tmp_path: Path) -> None:

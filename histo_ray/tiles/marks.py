@@ -1,0 +1,124 @@
+"""Connected pieces of a mask and how they look: width, length, texture, contrast. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Od = npt.NDArray[np.float32]
+Mpp = tuple[float, float]
+
+_TEXTURE_PX = 2.0
+"""Standard deviation of the blur that a px is compared with."""
+_RIM_PX = 2.0
+"""The outermost px of a piece, where it fades, do not count for its texture."""
+_RING_UM = (56.0, 112.0)
+"""What is beside a piece lies between these distances from it."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One connected piece."""
+
+    window: tuple[slice, slice]
+    """Its bounding box with room around it."""
+    pixels: Mask
+    """Which px of the window it has."""
+    half_um: float
+    """Half of its greatest width."""
+    length: float
+    """Length over width of a ribbon of its area and greatest width; 0.8 for a disc."""
+    texture: float
+    """Mean deviation of the density of px from that of their neighbours within the piece, as a
+    share of the density."""
+    contrast: float
+    """Density beside it as a share of its own."""
+    density: float
+    """Median over the piece of the mean optical density."""
+    edge_um: float
+    """How much of the image's border it lies at."""
+
+
+def _roughness(density: Od, mask: Mask) -> Od:
+    """How much each px of a mask differs from the others of the mask around it."""
+    inside = mask.astype(np.float32)
+    sums = cv2.GaussianBlur(density * inside, (0, 0), _TEXTURE_PX)
+    level = sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), _TEXTURE_PX), 1e-3)
+    return np.asarray(np.abs(density - level), np.float32)
+
+
+def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterator[Mark]:
+    """Measure the connected pieces of a mask.
+
+    Args:
+        mask: (h, w) bool.
+        density: (h, w) mean optical density.
+        mpp: (x, y) microns per px.
+        least_um2: Smaller pieces are left out.
+    """
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    least = max(1.0, least_um2 / (mpp[0] * mpp[1]))
+    large = np.flatnonzero(boxes[:, cv2.CC_STAT_AREA] >= least)
+    rough = _roughness(density, mask) if large.size > 1 else density
+    room = 2 + round(_RING_UM[1] / min(mpp))
+    for label in large[large > 0].tolist():
+        left, top, width, height, area = boxes[label].tolist()
+        window = (
+            slice(max(0, top - room), top + height + room),
+            slice(max(0, left - room), left + width + room),
+        )
+        pixels = labels[window] == label
+        yield _measure(window, pixels, density, rough, mpp)
+
+
+def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
+    """A structuring element of that radius, at least one px."""
+    width, height = (2 * round(radius_um / axis) + 1 for axis in mpp)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height)), np.uint8)
+
+
+def dilate(mask: Mask, radius_um: float, mpp: Mpp) -> Mask:
+    """Grow a mask by a radius."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc(radius_um, mpp)), bool)
+
+
+def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, mpp: Mpp) -> Mark:
+    """Measure one piece; a piece that goes on beyond the image is not narrower for that."""
+    framed = cv2.copyMakeBorder(pixels.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    deepest = float(depth.max())
+    inner = depth > min(_RIM_PX, 0.6 * deepest)
+    own, grain = density[window], rough[window]
+    median = float(np.median(own[inner]))
+    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
+    ring = own[far & ~near]
+    return Mark(
+        window,
+        pixels,
+        half_um=deepest * float(np.sqrt(mpp[0] * mpp[1])),
+        length=float(np.count_nonzero(pixels)) / (4 * deepest**2),
+        texture=float(grain[inner].mean() / max(float(own[inner].mean()), 1e-6)),
+        contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
+        density=median,
+        edge_um=_edge(window, pixels, density.shape, mpp),
+    )
+
+
+def _edge(window: tuple[slice, slice], pixels: Mask, shape: tuple[int, ...], mpp: Mpp) -> float:
+    """Length of the image's border that a piece lies at."""
+    rows, columns = window
+    length = 0.0
+    if rows.start == 0:
+        length += float(pixels[0].sum()) * mpp[0]
+    if rows.stop >= shape[0]:
+        length += float(pixels[-1].sum()) * mpp[0]
+    if columns.start == 0:
+        length += float(pixels[:, 0].sum()) * mpp[1]
+    if columns.stop >= shape[1]:
+        length += float(pixels[:, -1].sum()) * mpp[1]
+    return length
