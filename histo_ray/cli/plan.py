@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             plan = survey_slides(config)
             show_rows(plan.rows, {})
         else:
-            plan = run_plan(config, report, pictures, show_rows, progress.tell)
+            plan = run_plan(config, report, pictures, show_rows, progress.say)
     if args.json:
         print(json.dumps(asdict(plan), indent=2))
     else:
@@ -105,6 +105,8 @@ def _print_sums(plan: "PlanSummary", pictures: str | None) -> None:
             f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "
             f"{plan.bytes / 1e6:.1f} MB to write"
         )
+    for note in plan.notes:
+        print(one_line(note))
     if plan.seconds is not None:
         print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
     if pictures:

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import math
 import sys
 
 from histo_ray.cli.printable import one_line, printable
-from histo_ray.errors import ConfigError, StoreError
+from histo_ray.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,9 @@ def run_sql(args: argparse.Namespace) -> int:
     from histo_ray.store.store import open_store
 
     if not args.query.strip():
-        raise ConfigError("store sql: an empty query, SQL wanted")
+        raise ConfigError(
+            "store sql: the query is empty; give SQL, as in 'select count(*) from embeddings'"
+        )
     try:
         result = open_store(args.store).sql(args.query)
         if args.json:
@@ -112,8 +115,8 @@ def run_gc(args: argparse.Namespace) -> int:
     """Remove leftovers."""
     from histo_ray.store.store import open_store
 
-    if args.older_than_h < 0:
-        raise StoreError(f"--older-than-h {args.older_than_h:g}: wanted 0 or more")
+    if not 0 <= args.older_than_h < math.inf:
+        raise ConfigError(f"--older-than-h {args.older_than_h:g}: must be 0 or more")
     removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
     if args.json:
         print(json.dumps(removed, indent=2))

@@ -49,6 +49,8 @@ class PlanSummary:
     """Estimated from one batch read and encoded here; None if there was nothing to measure."""
     undrawn: dict[str, str]
     """Slides without a picture, where pictures were asked for, and why."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of the manifest."""
 
 
 @dataclass
