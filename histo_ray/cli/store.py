@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_ls(args: argparse.Namespace) -> int:
     """Print what is in the store."""
+    from histo_ray.store.layout import is_given
     from histo_ray.store.store import open_store
+    from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 
     store = open_store(args.store)
     if args.slides:
@@ -59,6 +61,11 @@ def run_ls(args: argparse.Namespace) -> int:
         slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
         text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
         print(printable(text))
+        tilings = {name for name in slides["tiling"] if not is_given(name)}
+        if len(tilings) > 1 and not args.slides:
+            keys = [key for key in store.list_keys() if key.tiling in tilings]
+            told = describe_tilings(store.receipts(one_of_each_tiling(keys)))
+            print(printable(f"tilings of slides: {told}"))
     return 0
 
 

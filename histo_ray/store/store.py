@@ -12,7 +12,6 @@ from histo_ray.store.catalog import (
     find_form,
     list_folders,
     list_partitions,
-    name_some,
     open_marker,
 )
 from histo_ray.store.find import (
@@ -21,6 +20,7 @@ from histo_ray.store.find import (
     find_partition,
     find_tile_set,
     not_there,
+    several_tilings,
 )
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
@@ -203,10 +203,8 @@ class Store:
         if not found:
             raise not_there(self._root, slide_id, encoder, tiling)
         if len(found) > 1:
-            raise StoreError(
-                f"slide {slide_id!r} of {encoder}: in tilings {name_some(k.tiling for k in found)},"
-                " wanted one; name it with tiling="
-            )
+            what = f"the embeddings of slide {slide_id!r} by encoder {encoder}"
+            raise several_tilings(self._root, what, found)
         ((key, form),) = found.items()
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
