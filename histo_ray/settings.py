@@ -47,7 +47,7 @@ _RULES = {
 
 
 def parse_settings(
-    kind: type[S], values: dict[str, Any], origin: str, flags: Collection[str] = ()
+    kind: type[S], values: dict[str, Any], origin: str, flags: Collection[str] | None = None
 ) -> S:
     """Check `values` against `kind`.
 
@@ -55,7 +55,8 @@ def parse_settings(
         kind: The settings to make.
         values: Keys and values as parsed from TOML or flags.
         origin: Where they came from, for messages: `flags`, or the name of a file.
-        flags: Keys that were given as flags, which win over those of a file.
+        flags: Keys that were given as flags, which win over those of a file; None where settings
+            have no flags.
 
     Raises:
         ConfigError: All problems, in one line.
@@ -63,32 +64,44 @@ def parse_settings(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(kind, problem, origin, flags) for problem in error.errors()]
-        raise ConfigError("; ".join(problems)) from None
+        of_flags, of_file = [], []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+            if origin == "flags" or key in (flags or ()):
+                of_flags.append(_describe_flag(key, problem))
+            else:
+                of_file.append(_describe_key(kind, key, problem, has_flags=flags is not None))
+        if of_file:
+            of_file[0] = f"{origin}: {of_file[0]}"
+        raise ConfigError("; ".join([*of_flags, *of_file])) from None
 
 
-def _describe(
-    kind: type[Settings], problem: ErrorDetails, origin: str, flags: Collection[str]
-) -> str:
-    """One problem that pydantic found: which setting, what was given, what would be right."""
-    path = [str(part) for part in problem["loc"] if not isinstance(part, int)]
-    key, given = ".".join(path), problem["input"]
+def _describe_flag(key: str, problem: ErrorDetails) -> str:
+    """What is wrong with a flag; a rule on several flags names them itself."""
+    if not key:
+        return say_rule(problem)
     flag = "--" + key.replace("_", "-")
-    told = say_rule(problem)
     if problem["type"] == "missing":
-        if origin == "flags":
-            return f"{flag} is missing; give it (--help says what it is)"
-        return f"{origin}: {key} is missing; add it to the file or give {flag} (--help explains it)"
-    if not key:  # a rule on several settings names them itself
-        return told if origin == "flags" or flags else f"{origin}: {told}"
+        return f"{flag} is missing; give it (--help says what it is)"
+    return f"{flag} {_shown(problem['input'])}: {say_rule(problem)}"
+
+
+def _describe_key(kind: type[Settings], key: str, problem: ErrorDetails, *, has_flags: bool) -> str:
+    """What is wrong with a key of a file."""
+    if not key:
+        return say_rule(problem)
+    if problem["type"] == "missing":
+        if not has_flags:
+            return f"{key} is missing; add it"
+        flag = "--" + key.replace("_", "-")
+        return f"{key} is missing; add it to the file or give {flag} (--help says what it is)"
+    given = problem["input"]
     if problem["type"] == "extra_forbidden":
         told = "unknown key"
         if isinstance(given, dict) and not any("." in name for name, _ in _walk(kind)):
             told = "a run file has no sections; write its keys without one"
-        return f"{origin}: {key}: {told}{_suggest_key(kind, path)}"
-    if origin == "flags" or key in flags:
-        return f"{flag} {_shown(given)}: {told}"
-    return f"{origin}: {key} = {_shown(given)}: {told}"
+        return f"{key}: {told}{_suggest_key(kind, key.split('.'))}"
+    return f"{key} = {_shown(given)}: {say_rule(problem)}"
 
 
 def say_rule(problem: ErrorDetails) -> str:

@@ -113,9 +113,18 @@ OUTCOME = ["evaluate", "expression", "--encoder", "e"]
     ("flags", "told"),
     [
         (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: no store.json"),
-        (["--store", "store", "--labels", "x.csv"], "labels x.csv: no such file, wanted one"),
-        (["--store", "store", "--labels", "l.csv", "--genes", "g"], "--genes g: no such file"),
-        (["--store", "store", "--labels", "l.csv", "--fold-file", "f"], "--fold-file f: no such"),
+        (
+            ["--store", "store", "--labels", "x.csv"],
+            "labels x.csv: there is no such file; check the path",
+        ),
+        (
+            ["--store", "store", "--labels", "l.csv", "--genes", "g"],
+            "--genes g: there is no such file",
+        ),
+        (
+            ["--store", "store", "--labels", "l.csv", "--fold-file", "f"],
+            "--fold-file f: there is no such",
+        ),
         (["--store", "store"], r"--labels is missing; give it \(--help says what it is\)"),
     ],
 )
@@ -155,7 +164,7 @@ def test_a_line_of_progress_is_not_said_twice(capsys: pytest.CaptureFixture[str]
     lines = Lines()
     for done in (1, 2, 2):
         lines.report(done, 2)
-    assert capsys.readouterr().err.count("2/2 repeats judged") == 1
+    assert capsys.readouterr().err.count("2/2 repeats evaluated") == 1
 
 
 def test_a_p_value_is_never_printed_as_zero() -> None:

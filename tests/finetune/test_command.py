@@ -88,7 +88,7 @@ def test_it_runs_from_a_file_of_settings_and_says_what_came_of_it(
         (["--tiles", "grey"], "grey.*1 channel"),
         (["--tiles", "none"], "no such folder"),
         (["--recipe", "exception"], "recipe 'exception': unknown"),
-        (["--set", "network.epoch=3"], "network.epoch: unknown key"),
+        (["--set", "network.epoch=3"], "network.epoch: unknown key; did you mean network.epochs"),
         (["--encoder", "resnett18"], "did you mean resnet18"),
         (["--encoder", "no.safetensors?arch=resnet18"], "no file no.safetensors"),
         (["--name", "Bad Name"], "name: "),
