@@ -2,21 +2,13 @@
 
 import hashlib
 import json
-import tomllib
-from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from histo_ray.errors import ConfigError
+from histo_ray.settings import Settings as Settings
+from histo_ray.settings import parse_settings as parse_settings
+from histo_ray.settings import parse_toml as parse_toml
 
 TILING_VERSION = 1
 """Raised whenever the code changes a pixel or a tile for the same settings."""
@@ -26,23 +18,6 @@ ink no longer takes eosin with it, and ink does not enter the threshold."""
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
-
-
-class Settings(BaseModel):
-    """Base of all settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _check_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse NUL characters, which no path has in it; make a local store's path absolute."""
-        texts = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(text, str) and "\0" in text for text in texts):
-            raise ValueError("holds a NUL character")
-        if info.field_name == "store" and value and "://" not in value:
-            return str(Path(value).expanduser().absolute())  # processes elsewhere resolve no other
-        return value
 
 
 class TilingConfig(Settings):
@@ -142,14 +117,21 @@ class EngineConfig(Settings):
         description="tiles encoded at once (default: 16 a thread on CPU, 128 on GPU)",
     )
     readers: int | None = Field(
-        default=None, ge=1, description="reader processes (default: from the cluster's CPUs)"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="reader processes (default: from the cluster's CPUs)",
     )
     encoder_workers: int | None = Field(
-        default=None, ge=1, description="processes per encoder (default: one a GPU, or one on CPU)"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="processes per encoder (default: one a GPU, or one on CPU)",
     )
     encoder_threads: int | None = Field(
         default=None,
         ge=1,
+        le=1024,
         description="CPU threads of an encoder process (default: all cores of a node)",
     )
     replace_changed: bool = Field(
@@ -164,15 +146,22 @@ class EngineConfig(Settings):
     @model_validator(mode="after")
     def _no_encoder_twice(self) -> Self:
         if len(set(self.encoder)) != len(self.encoder):
-            raise ValueError(f"encoder: the same one twice in {list(self.encoder)}")
+            raise ValueError(
+                f"--encoder: the same one is given twice ({', '.join(self.encoder)}); name it once"
+            )
         return self
 
     @model_validator(mode="after")
     def _openvino_on_cpu(self) -> Self:
         if self.engine == "openvino" and self.device == "cuda":
-            raise ValueError("--engine openvino runs on CPU, not with --device cuda")
+            raise ValueError(
+                "--engine openvino runs on CPUs only; leave out --device cuda or --engine openvino"
+            )
         if self.engine == "openvino" and self.precision == "float16":
-            raise ValueError("--engine openvino: no float16 on CPU, float32 or bfloat16 wanted")
+            raise ValueError(
+                "--engine openvino computes in no float16 on CPUs; use --precision float32 or "
+                "bfloat16"
+            )
         return self
 
 
@@ -237,53 +226,6 @@ class TileSetConfig(EngineConfig):
 
 RunSettings = ExtractConfig | TileSetConfig
 """What the processes of a run are told."""
-
-S = TypeVar("S", bound=Settings)
-
-
-def parse_settings(kind: type[S], values: dict[str, Any], origin: str) -> S:
-    """Check `values` against `kind`.
-
-    Args:
-        kind: The settings wanted.
-        values: Keys and values as parsed from TOML or flags.
-        origin: Where they came from, for messages.
-
-    Raises:
-        ConfigError: All problems, in one line.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
-            text = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "extra_forbidden":
-                text = "unknown key"
-            elif problem["type"] == "missing":
-                flag = "--" + key.replace("_", "-")
-                where = "give it" if origin == "flags" else f"add it to the file or give {flag}"
-                text = f"missing; {where} (--help says what it is)"
-            else:
-                text += f" (found {problem['input']!r})" if key else ""
-            if origin == "flags" and key:
-                key = "--" + key.replace("_", "-")
-            problems.append(f"{key}: {text}" if key else text)
-        raise ConfigError(f"{origin}: {'; '.join(problems)}") from None
-
-
-def parse_toml(text: str, origin: str) -> dict[str, Any]:
-    """Parse TOML; keys may be written with - or _.
-
-    Raises:
-        ConfigError: Not TOML.
-    """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
-    return {key.replace("-", "_"): value for key, value in values.items()}
 
 
 def digest(value: Any) -> str:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -37,24 +38,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything; 0 if nothing is bad, else 2."""
-    findings = [
-        _python(),
-        _openslide(),
-        _torch(),
-        _memory(),
-        _disk(args.store),
-        _ray(args.address),
-        _hub(),
-    ]
-    findings += [_encoder(request, args.encoder_table) for request in args.encoder]
+    findings = []
+    for look in _looks(args):
+        finding = look()
+        findings.append(finding)
+        if not args.json:
+            _print(finding)
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            print(f"{finding.state:<5} {finding.what:<10} {finding.found}")
-            if finding.remedy:
-                print(f"{'':<16} -> {finding.remedy}")
     return 2 if any(finding.state == "bad" for finding in findings) else 0
+
+
+def _looks(args: argparse.Namespace) -> list[Callable[[], Finding]]:
+    """What is looked at, the quick things first."""
+    return [
+        _python,
+        _openslide,
+        _memory,
+        lambda: _disk(args.store),
+        _torch,
+        lambda: _ray(args.address),
+        _hub,
+        *(partial(_encoder, request, args.encoder_table) for request in args.encoder),
+    ]
+
+
+def _print(finding: Finding) -> None:
+    print(f"{finding.state:<5} {finding.what:<10} {finding.found}")
+    if finding.remedy:
+        print(f"{'':<16} -> {finding.remedy}")
+    sys.stdout.flush()  # the next one may take seconds
 
 
 def _python() -> Finding:
@@ -85,8 +98,8 @@ def _memory() -> Finding:
         return Finding(
             "memory",
             "bad",
-            f"{free:.1f} GB free in /dev/shm, Ray's object store wants {LEAST_SHM_GB}",
-            "in a container: --shm-size=8g",
+            f"only {free:.1f} GB free in /dev/shm; Ray's object store needs {LEAST_SHM_GB} GB",
+            "start the container with --shm-size=8g",
         )
     return Finding("memory", "ok", f"{free:.1f} GB free in /dev/shm")
 

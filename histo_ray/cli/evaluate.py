@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.progress import Progress, say
 
 if TYPE_CHECKING:
     from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
@@ -45,7 +45,7 @@ def run_tissue(args: argparse.Namespace) -> int:
     from histo_ray.learn.config import TissueConfig
 
     config = read_settings(args, TissueConfig)
-    from histo_ray.cli.progress import Progress
+    tell("starting")  # the imports take seconds
     from histo_ray.cluster import tissue_run
     from histo_ray.report.words import describe_run
 
@@ -60,6 +60,7 @@ def run_outcome(args: argparse.Namespace) -> int:
     kind = _outcome_config(args.task)
     config: ExpressionConfig | MutationConfig = read_settings(args, kind)
     check_inputs(config)
+    tell("starting")  # the imports take seconds
     from histo_ray.cluster import outcome_run
     from histo_ray.report.outcome_words import describe_outcome
 
@@ -91,7 +92,7 @@ def check_inputs(config: "ExpressionConfig | MutationConfig") -> None:
             continue
         system, path = locate(uri)
         if system.get_file_info(path).type.name == "NotFound":
-            raise ConfigError(f"{what} {uri}: no such file, wanted one; check the path")
+            raise ConfigError(f"{what} {uri}: there is no such file; check the path")
 
 
 class Lines:
@@ -108,12 +109,12 @@ class Lines:
         if done == total or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
             self._told = done, total
-            tell(f"{done}/{total} repeats judged")
+            tell(f"{done}/{total} repeats evaluated")
 
 
 def tell(text: str) -> None:
     """A line on stderr."""
-    print(f"evaluate: {text}", file=sys.stderr, flush=True)
+    say("evaluate", text)
 
 
 def _outcome_config(task: str) -> "type[ExpressionConfig] | type[MutationConfig]":

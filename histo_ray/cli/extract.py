@@ -17,10 +17,12 @@ def run(args: argparse.Namespace) -> int:
     """Extract, and say what became of every slide."""
     config = read_settings(args, ExtractConfig)
     from histo_ray.cli.progress import Progress
-    from histo_ray.cli.slide_log import log_slides
-    from histo_ray.cli.summary import print_run
-    from histo_ray.cluster.run import run_extract
 
-    with log_slides(config.log), Progress("extract") as progress:
-        summary = run_extract(config, progress.report, progress.tell)
+    with Progress("extract") as progress:  # its first line does not wait for the imports below
+        from histo_ray.cli.slide_log import log_slides
+        from histo_ray.cli.summary import print_run
+        from histo_ray.cluster.run import run_extract
+
+        with log_slides(config.log):
+            summary = run_extract(config, progress.report, progress.say)
     return print_run(summary, config.store, as_json=args.json)

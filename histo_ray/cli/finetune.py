@@ -2,11 +2,11 @@
 
 import argparse
 import math
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.progress import format_seconds, say
 
 if TYPE_CHECKING:
     from histo_ray.encoders.published import Metrics
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from histo_ray.finetune.config import FinetuneConfig
 
     config = read_settings(args, FinetuneConfig)
+    tell("starting")  # the imports take seconds
     from histo_ray.cluster.training import run_finetune
 
     result = run_finetune(config, Lines().report, tell)
@@ -56,13 +57,11 @@ class Lines:
 
 def tell(text: str) -> None:
     """A line on stderr."""
-    print(f"finetune: {text}", file=sys.stderr, flush=True)
+    say("finetune", text)
 
 
 def describe(progress: "Progress") -> str:
     """Step, loss, accuracy, images/s and time left, in words. Pure."""
-    from histo_ray.cli.progress import format_seconds
-
     parts = [f"step 1, view {progress.batch}/{progress.batches}"]
     if progress.step == "network":
         parts = [

@@ -45,19 +45,54 @@ def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
     """
     values: dict[str, Any] = {}
     origin = "flags"
-    if args.config:
+    if args.config is not None:
+        if not args.config.strip():
+            raise ConfigError("--config is empty; name a TOML file, or leave the flag out")
         origin = args.config
-        try:
-            text = Path(args.config).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--config {args.config}: cannot be read: {error}") from None
-        values = parse_toml(text, origin)
+        values = parse_toml(_read_text(origin), origin)
         for name in _tuples(kind):
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
     given = {name: getattr(args, name, None) for name in kind.model_fields}
-    values |= {name: value for name, value in given.items() if value is not None}
-    return parse_settings(kind, values, origin)
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in values.items():
+        _check_text(kind, name, value, f"{origin}: {name}")
+    for name, value in given.items():
+        _check_text(kind, name, value, f"--{name.replace('_', '-')}")
+    return parse_settings(kind, values | given, origin, given.keys())
+
+
+def _read_text(path: str) -> str:
+    """A run file's text.
+
+    Raises:
+        ConfigError: It cannot be read, or is no text.
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # the latter for a NUL in the path, too
+        if isinstance(error, UnicodeDecodeError):
+            found = "it is not UTF-8 text; save it with that encoding"
+        else:
+            found = f"{getattr(error, 'strerror', None) or error}; check the path"
+        raise ConfigError(f"--config {path}: cannot be read: {found}") from None
+
+
+def _check_text(kind: type[Settings], name: str, value: Any, shown: str) -> None:
+    """Refuse text that no setting can mean: with a NUL in it, or blank where one is needed.
+
+    Raises:
+        ConfigError: It is such text.
+    """
+    several = isinstance(value, list | tuple)
+    for text in value if several else (value,):
+        if not isinstance(text, str):
+            continue
+        if "\0" in text:
+            raise ConfigError(f"{shown} {text!r}: holds a NUL character; remove it")
+        about = kind.model_fields.get(name)
+        if not text.strip() and about is not None and (several or about.is_required()):
+            raise ConfigError(f"{shown} is empty; give it ({about.description})")
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

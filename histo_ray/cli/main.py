@@ -6,12 +6,15 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
 from histo_ray.cli.edge import run_at_edge
 from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import break_silence
 from histo_ray.errors import ClusterLostError, HistoRayError
+from histo_ray.text import did_you_mean, join_or
 
 VERBS = {
     "demo": "the main job on embedded synthetic slides, offline, on this machine",
@@ -63,10 +66,34 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "allow_abbrev": False})
+        self.set_defaults(parser=self)  # a verb's wins over the program's, its action's over both
 
     def error(self, message: str) -> NoReturn:
         """Say it and end with 2."""
-        self.exit(NOT_STARTED, f"{self.prog}: {one_line(message)}; {self.prog} --help lists all\n")
+        told = one_line(message)
+        told += " See" if told.endswith("?") else "; see"
+        self.exit(NOT_STARTED, f"{self.prog}: {told} {self.prog} --help\n")
+
+    def refuse_unknown(self, unknown: Sequence[str]) -> NoReturn:
+        """Say which flags or arguments it does not have, and which it has that look like them."""
+        flags = [text.partition("=")[0] for text in unknown if text.startswith("-")]
+        known = [name for action in self._actions for name in action.option_strings]
+        if flags:
+            told = [f"unknown flag {flag}{did_you_mean(flag, known)}" for flag in flags]
+        else:
+            told = [f"unexpected argument {text!r}" for text in unknown]
+        self.error("; ".join(told))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Say which choices there are and which of them is like the value; argparse calls it."""
+        if action.choices is None or value in action.choices:
+            return
+        names = [str(name) for name in action.choices]
+        near = did_you_mean(str(value), names)
+        if action.option_strings:
+            self.error(f"{action.option_strings[0]} {value}: must be {join_or(names)}{near}")
+        what = str(action.metavar or action.dest).lower()
+        self.error(f"there is no {what} {value!r}, but {', '.join(names)}{near}")
 
 
 def _run(arguments: Sequence[str], is_program: bool) -> int:
@@ -80,7 +107,9 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         sub = verbs.add_parser(verb, help=text, description=text)
         if verb in arguments[:1]:
             importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        args.parser.refuse_unknown(unknown)
     if is_program and args.verb == "store":
         gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
@@ -88,8 +117,9 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
 
         restart_keeping_memory()
     try:
-        code: int = args.run(args)
-        sys.stdout.flush()
+        with break_silence(args.parser.prog.partition(" ")[2]) if is_program else nullcontext():
+            code: int = args.run(args)
+            sys.stdout.flush()
     except HistoRayError as error:
         print(f"histo-ray {args.verb}: {one_line(str(error))}", file=sys.stderr, flush=True)
         if is_program and isinstance(error, ClusterLostError):

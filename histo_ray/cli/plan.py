@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             plan = survey_slides(config)
             show_rows(plan.rows, {})
         else:
-            plan = run_plan(config, report, pictures, show_rows, progress.tell)
+            plan = run_plan(config, report, pictures, show_rows, progress.say)
     if args.json:
         print(json.dumps(asdict(plan), indent=2))
     else:

@@ -1,7 +1,10 @@
 """Progress on stderr: a bar on a terminal, a line now and then in a log."""
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +13,10 @@ from histo_ray.cluster.counts import Counts
 
 LINE_EVERY_S = 15.0
 """Between lines where stderr is not a terminal."""
+SILENCE_S = 2.0
+"""A verb that has said nothing for so long is said to be at work."""
+LONG_SILENCE_S = 30.0
+"""The same later on."""
 
 
 def died(count: int) -> str:
@@ -19,6 +26,41 @@ def died(count: int) -> str:
         if count == 1
         else f"{count} processes died and were replaced"
     )
+
+
+class _Voice:
+    """When something was last said on stderr."""
+
+    last: float = 0.0
+
+
+def say(verb: str, text: str) -> None:
+    """A line on stderr."""
+    _Voice.last = time.monotonic()
+    print(f"{verb}: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def break_silence(verb: str) -> Iterator[None]:
+    """Say that a verb is at work where it says nothing itself."""
+    began = _Voice.last = time.monotonic()
+    over = threading.Event()
+
+    def watch() -> None:
+        patience = SILENCE_S
+        while not over.wait(min(0.5, patience / 4)):
+            now = time.monotonic()
+            if now - _Voice.last >= patience:
+                patience = LONG_SILENCE_S
+                say(verb, f"at work for {format_seconds(now - began)}")
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 class Progress:
@@ -32,7 +74,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Self:
-        self.tell("starting")
+        self.say("starting")
         return self
 
     def report(self, counts: Counts) -> None:
@@ -44,8 +86,9 @@ class Progress:
         if not self._terminal:
             if time.monotonic() >= self._next_line:
                 self._next_line = time.monotonic() + LINE_EVERY_S
-                self.tell(text)
+                self.say(text)
             return
+        _Voice.last = time.monotonic()
         if self._bar is None:
             from tqdm import tqdm  # the first line does not wait for it
 
@@ -55,10 +98,10 @@ class Progress:
         self._bar.update(0)
         self._bar.refresh()
 
-    def tell(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Say what is done next, in a line of its own."""
         self.clear()
-        print(f"{self._verb}: {one_line(text)}", file=sys.stderr, flush=True)
+        say(self._verb, text)
 
     def clear(self) -> None:
         """Take the bar from the terminal; the next report draws it anew."""

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the runs of a store, or show one; 1 if a run's table cannot be read."""
     if args.last < 1:
-        raise ConfigError(f"--last {args.last}: wanted 1 or more; mend it")
+        raise ConfigError(f"--last {args.last}: must be 1 or more")
     return _show(args) if args.run_id else _list(args)
 
 

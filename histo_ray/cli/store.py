@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_ls(args: argparse.Namespace) -> int:
     """Print what is in the store; 1 if a partition is damaged, which is then named and left out."""
+    from histo_ray.store.layout import is_given
     from histo_ray.store.store import open_store
+    from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 
     store = open_store(args.store)
     damaged: list[StoreError] = []
@@ -74,6 +77,11 @@ def run_ls(args: argparse.Namespace) -> int:
         slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
         text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
         print(printable(text))
+        tilings = {name for name in slides["tiling"] if not is_given(name)}
+        if len(tilings) > 1 and not args.slides:
+            keys = [key for key in store.list_keys() if key.tiling in tilings]
+            told = describe_tilings(store.receipts(one_of_each_tiling(keys)))
+            print(printable(f"tilings of slides: {told}"))
     for error in damaged:
         print(f"left out: {one_line(str(error))}", file=sys.stderr)
     return 1 if damaged else 0
@@ -109,7 +117,9 @@ def run_sql(args: argparse.Namespace) -> int:
     from histo_ray.store.store import open_store
 
     if not args.query.strip():
-        raise ConfigError("store sql: the query is empty; give one, as 'from slides'")
+        raise ConfigError(
+            "store sql: the query is empty; give SQL, as in 'select count(*) from embeddings'"
+        )
     try:
         result = open_store(args.store).sql(args.query)
         if args.json:
@@ -155,8 +165,8 @@ def run_gc(args: argparse.Namespace) -> int:
     """Remove leftovers."""
     from histo_ray.store.store import open_store
 
-    if args.older_than_h < 0:
-        raise ConfigError(f"--older-than-h {args.older_than_h:g}: hours cannot be negative")
+    if not 0 <= args.older_than_h < math.inf:
+        raise ConfigError(f"--older-than-h {args.older_than_h:g}: must be 0 or more")
     removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
     if args.json:
         print(json.dumps(removed, indent=2))

@@ -29,6 +29,8 @@ from histo_ray.report.words import count_of
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
+from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
+from histo_ray.text import did_you_mean
 from histo_ray.types import PartitionKey, Receipt
 
 BAGS = "bags"
@@ -226,18 +228,24 @@ def _find_encoder(
 ) -> StoredSlides:
     names = {key.encoder for key in keys}
     name = asked if asked in names else resolve(asked, (), config.store).name
-    own = [key for key in keys if key.encoder == name and config.tiling in (None, key.tiling)]
+    own = [key for key in keys if key.encoder == name]
+    firsts = store.receipts(one_of_each_tiling(own))
+    if config.tiling is not None:
+        tiling = find_tiling(config.tiling, firsts)
+        own = [key for key in own if key.tiling == tiling]
     tilings = sorted({key.tiling for key in own})
-    if len(tilings) != 1:
-        if tilings:
-            raise ConfigError(
-                f"encoder {asked}: store {config.store} has its slides in several tilings "
-                f"({name_some(tilings)}); name one with --tiling"
-            )
-        where = f" in tiling {config.tiling}" if config.tiling else ""
+    if len(tilings) > 1:
         raise ConfigError(
-            f"encoder {asked}: no slides{where} in store {config.store} (its encoders: "
-            f"{name_some(sorted(names)) or 'none'}); extract them first, or check --encoder"
+            f"encoder {asked}: store {config.store} has its slides in several tilings; name one "
+            f"with --tiling: {describe_tilings(firsts)}"
+        )
+    if not tilings:
+        where = f" in tiling {config.tiling}" if config.tiling else ""
+        there = f" (its tilings: {describe_tilings(firsts)})" if firsts else ""
+        raise ConfigError(
+            f"encoder {asked}: no slides{where} in store {config.store}{there}; encoders there: "
+            f"{name_some(sorted(names)) or 'none'}; extract them first, or check --encoder"
+            f"{' and --tiling' if config.tiling else ''}{did_you_mean(asked, names)}"
         )
     receipts = store.receipts(own)
     by_slide = {key.slide_id: receipts[key] for key in sorted(own)}

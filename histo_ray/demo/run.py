@@ -128,7 +128,9 @@ def _ask(store: Store, folder: str) -> None:
 def _clear(out: Path) -> None:
     """Make room for the demo, but never in somebody's folder."""
     if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
-        raise ConfigError(f"--out {out}: holds something else than a demo; name another folder")
+        raise ConfigError(
+            f"--out {out}: the folder holds something else than a demo; name another one"
+        )
     for part in ("slides", "patients", "tiles-learned", "tiles-judged", "store", "pictures"):
         shutil.rmtree(out / part, ignore_errors=True)
     for name in ("slides.csv", "report.html"):

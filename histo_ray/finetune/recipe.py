@@ -13,6 +13,7 @@ from pydantic import Field
 
 from histo_ray.config import Settings, digest, parse_settings
 from histo_ray.errors import ConfigError
+from histo_ray.text import did_you_mean, join_or
 
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
@@ -106,8 +107,8 @@ def read_recipe(source: str = DEFAULT, changes: Sequence[str] = ()) -> Recipe:
         values = _read_file(Path(source).expanduser())
     else:
         raise ConfigError(
-            f"recipe {source!r} is not known; give one of {', '.join(list_recipes())}, or a "
-            ".toml file, as --recipe"
+            f"--recipe {source}: must be {join_or([*list_recipes(), 'a .toml file'])}"
+            f"{did_you_mean(source, list_recipes())}"
         )
     for change in changes:
         values = _merge(values, _parse_change(change))

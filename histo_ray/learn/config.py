@@ -1,12 +1,13 @@
 """Settings of an evaluation."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from histo_ray.config import TileSetConfig
-from histo_ray.learn.heads import HeadName
-from histo_ray.learn.tissue import Solver
+
+HeadName = Literal["logistic", "svm", "knn"]
+Solver = Literal["auto", "exact", "fast"]
 
 
 class TissueConfig(TileSetConfig):

@@ -5,7 +5,6 @@ scores of every class for each choice. It never sees the classes of the rows tha
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import LinearSVC
 
+from histo_ray.learn.config import HeadName
+
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.integer]
-HeadName = Literal["logistic", "svm", "knn"]
 Head = Callable[[Features, Labels, Features, Sequence[float], int], Iterator[Features]]
 
 CHOICES: dict[str, tuple[float, ...]] = {

@@ -17,7 +17,9 @@ class OutcomeConfig(LabelSettings):
         min_length=1, description="encoder whose embeddings are in the store; repeat it to compare"
     )
     tiling: str | None = Field(
-        default=None, description="fingerprint of the tiling, where the store holds several"
+        default=None,
+        description="tiling to evaluate, where the store holds several: its fingerprint, the first "
+        "letters of it, or its mpp",
     )
     pooling: tuple[str, ...] = Field(
         default=("mean",),

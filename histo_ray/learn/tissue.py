@@ -11,10 +11,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.heads import CHOICES, HEADS, HeadName, standardise
+from histo_ray.learn.config import HeadName, Solver
+from histo_ray.learn.heads import CHOICES, HEADS, standardise
 from histo_ray.learn.least_squares import Moments, add_moments, solve_least_squares, sum_moments
-
-Solver = Literal["auto", "exact", "fast"]
 
 EXACT_LIMIT = 1e11
 """Rows x features x classes x fits of one encoder, up to which `auto` fits logistic regression.

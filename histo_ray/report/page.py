@@ -63,13 +63,13 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
     """
     target = Path(out)
     if target.is_dir():
-        raise ConfigError(f"--out {target}: a folder, wanted a file; name one in it")
+        raise ConfigError(f"--out {target}: this is a folder; name a file in it")
     text = render_page(store, choose_runs(store, runs), datetime.now(UTC))
     try:
         _write_whole(target, text)
     except OSError as error:
         raise ConfigError(
-            f"--out {target}: cannot be written ({error.strerror}), wanted a file; name another"
+            f"--out {target}: cannot be written ({error.strerror}); name another file"
         ) from None
     return target
 
@@ -138,7 +138,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
-        finalize=_mend,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -149,11 +149,11 @@ def _environment() -> jinja2.Environment:
 
 def _keep_flags(text: str) -> Markup:
     """Set `--flags` as code, so that no line ends inside of one."""
-    marked = _FLAG.sub(r"<code>\g<0></code>", str(escape(_mend(text))))
+    marked = _FLAG.sub(r"<code>\g<0></code>", str(escape(_printable(text))))
     return Markup(marked)  # noqa: S704 - escaped before
 
 
-def _mend(value: object) -> object:
+def _printable(value: object) -> object:
     """Replace what no page can hold: control characters, and halves of characters."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value

@@ -16,6 +16,7 @@ from histo_ray.schema import column_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
+from histo_ray.text import did_you_mean
 
 TASKS = ("tissue", "expression", "mutation")
 _OUTCOME_TABLES = ("targets", "comparisons", "cohort")
@@ -92,14 +93,16 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
     found = list(_find(store))
     if not found:
         raise StoreError(
-            f"store {store}: no evaluation in it, wanted at least one; make it with histo-ray "
-            "evaluate tissue, histo-ray evaluate expression or histo-ray evaluate mutation"
+            f"store {store} holds no evaluation yet; make one with histo-ray evaluate tissue, "
+            "histo-ray evaluate expression or histo-ray evaluate mutation"
         )
     missing = [run for run in runs if run not in {one.run_id for one in found}]
     if missing:
         there = ", ".join(f"{one.run_id} ({one.task})" for one in found)
+        near = did_you_mean(missing[0], [one.run_id for one in found])
         raise StoreError(
-            f"--run {', '.join(missing)}: not in {store}, wanted one of: {there}; name one of them"
+            f"--run {', '.join(missing)}: store {store} holds no such evaluation; it has {there}"
+            f"{near}"
         )
     chosen = Chosen()
     for task in TASKS:
@@ -114,8 +117,8 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
         ]
     if not chosen.runs:
         raise StoreError(
-            f"store {store}: no evaluation that can be read ({'; '.join(chosen.problems)}), wanted "
-            "at least one; run histo-ray evaluate again"
+            f"store {store}: none of its evaluations can be read ({'; '.join(chosen.problems)}); "
+            "run histo-ray evaluate again"
         )
     return chosen
 
@@ -233,12 +236,12 @@ def _open_table(folder: TableFolder, name: str, columns: Sequence[str]) -> Itera
             missing = set(columns) - set(pq.read_schema(file).names)
             if missing:
                 raise StoreError(
-                    f"{path}: no column {', '.join(sorted(missing))}, wanted one; "
-                    "run the evaluation again with this version"
+                    f"{path} has no column {', '.join(sorted(missing))}, which another version of "
+                    "histo-ray left out; run the evaluation again with this one"
                 )
             yield file
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(
-            f"{path}: cannot be read ({str(error).partition(chr(10))[0]}), wanted a table; "
-            "remove the run's folder and evaluate again"
+            f"{path}: the table cannot be read ({str(error).partition(chr(10))[0]}); remove the "
+            "run's folder and evaluate again"
         ) from None

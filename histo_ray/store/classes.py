@@ -15,6 +15,7 @@ from histo_ray.store.pieces import Member, Piece, read_pieces
 from histo_ray.store.place import Place
 from histo_ray.store.pooled import digest_snapshot
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.store.weighing import ClassHead, class_probabilities
 from histo_ray.types import PartitionKey, Receipt
 
@@ -114,9 +115,11 @@ def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
         )
     tilings = {key.tiling for key in found}
     if tiling not in tilings and len(tilings) > 1:
+        firsts = {key: found[key] for key in one_of_each_tiling(found)}
         raise StoreError(
-            f"encoder {name}: in tilings {name_some(tilings)}, wanted {tiling} or a single one; "
-            "extract it in that tiling"
+            f"encoder {name}, which is to weigh the tiles, has no slides in their tiling {tiling} "
+            f"and several others: {describe_tilings(read_receipts(root, firsts))}; extract it in "
+            "that tiling"
         )
     chosen = tiling if tiling in tilings else min(tilings)
     return {key: form for key, form in found.items() if key.tiling == chosen}

@@ -6,6 +6,8 @@ from histo_ray.errors import StoreError
 from histo_ray.store.catalog import Partitions, find_form, list_partitions, name_some
 from histo_ray.store.layout import Form, is_given, partition_path
 from histo_ray.store.place import Place
+from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey
 
 FEW_SLIDES = 16
@@ -73,12 +75,16 @@ def choose_slides(
             raise not_there(root, min(missing), encoder, tiling)
     if not partitions:
         raise not_there(root, None, encoder, tiling)
-    tilings = {key.tiling for key in partitions}
-    if len(tilings) > 1:
-        raise StoreError(
-            f"encoder {encoder}: in tilings {name_some(tilings)}, wanted one; name it with tiling="
-        )
+    if len({key.tiling for key in partitions}) > 1:
+        raise several_tilings(root, f"the slides of encoder {encoder}", partitions)
     return partitions
+
+
+def several_tilings(root: Place, what: str, partitions: Partitions) -> StoreError:
+    """The error of something that is there in several tilings, where none is named."""
+    firsts = {key: partitions[key] for key in one_of_each_tiling(partitions)}
+    there = describe_tilings(read_receipts(root, firsts))
+    return StoreError(f"{what} are stored in several tilings; name one with tiling=: {there}")
 
 
 def choose_keys(root: Place, keys: Iterable[PartitionKey]) -> Partitions:

@@ -13,7 +13,6 @@ from histo_ray.store.catalog import (
     find_form,
     list_folders,
     list_partitions,
-    name_some,
     open_marker,
 )
 from histo_ray.store.convert import Conversion, convert_partitions
@@ -23,6 +22,7 @@ from histo_ray.store.find import (
     find_partition,
     find_tile_set,
     not_there,
+    several_tilings,
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
@@ -239,10 +239,8 @@ class Store:
         if not found:
             raise not_there(self._root, slide_id, encoder, tiling)
         if len(found) > 1:
-            raise StoreError(
-                f"slide {slide_id!r} of {encoder}: in tilings {name_some(k.tiling for k in found)},"
-                " wanted one; name it with tiling="
-            )
+            what = f"the embeddings of slide {slide_id!r} by encoder {encoder}"
+            raise several_tilings(self._root, what, found)
         ((key, form),) = found.items()
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)

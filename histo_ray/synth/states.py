@@ -51,7 +51,7 @@ def draw_states(count: int, seed: int) -> HiddenStates:
     """
     if count < LEAST_PATIENTS:
         raise ConfigError(
-            f"synthetic patients: {count}, wanted at least {LEAST_PATIENTS}; ask for more"
+            f"{count} synthetic patients are too few; ask for {LEAST_PATIENTS} or more"
         )
     rng = np.random.default_rng([seed, 20])
     steps = np.arange(count)

@@ -11,6 +11,7 @@ from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.reader import OpenedSlide
+from histo_ray.text import did_you_mean
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.masks import (
     GEOJSON_SUFFIXES,
@@ -95,8 +96,8 @@ def check_tissue_pattern(tissue: str) -> None:
         return
     if PLACEHOLDER not in tissue or not tissue.lower().endswith(suffixes):
         raise ConfigError(
-            f"tissue {tissue!r}: not a method, wanted otsu, none, or a path with {PLACEHOLDER} "
-            f"ending in {', '.join(suffixes)}; correct --tissue"
+            f"--tissue {tissue}: must be otsu, none, or a path of mask files with {PLACEHOLDER} in "
+            f"it that ends in {', '.join(suffixes)}{did_you_mean(tissue, ('otsu', 'none'))}"
         )
 
 

@@ -40,7 +40,7 @@ _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _EXTRA_SAMPLES = 258, 277, 338
 
 
 class TileError(Exception):
-    """Why a file cannot serve as a tile, as `<found>, wanted <wanted>`."""
+    """Why a file cannot serve as a tile: what it is, and what would do."""
 
 
 def decode_tile(data: bytes) -> Pixels:
@@ -57,22 +57,20 @@ def decode_tile(data: bytes) -> Pixels:
     """
     plugin = next((p for magic, p in _PLUGINS.items() if data.startswith(magic)), None)
     if plugin is None:
-        raise TileError(
-            f"{'an empty file' if not data else 'not a PNG, JPEG or TIFF'}, wanted an image"
-        )
+        raise TileError("the file is empty" if not data else "not a PNG, JPEG or TIFF file")
     try:
         with plugin(io.BytesIO(data)) as image:  # the plugin: Image.open has a global size limit
             _check_layout(image, data)
             return np.array(image.convert("RGB"))
     except _DAMAGE as error:
-        raise TileError(f"damaged ({_first_line(error)}), wanted an intact image") from None
+        raise TileError(f"the image is damaged ({_first_line(error)})") from None
 
 
 def _check_layout(image: Image.Image, data: bytes) -> None:
     """Refuse what Pillow would convert in silence: depth, channels, pages, and giants."""
     width, height = image.size
     if max(width, height) > GREATEST_PX:
-        raise TileError(f"{width} x {height} px, wanted at most {GREATEST_PX} px a side")
+        raise TileError(f"{width} x {height} px; a tile has at most {GREATEST_PX} px a side")
     bits, channels, alpha = _depth(image, data)
     found = []
     if bits != 8:
@@ -86,9 +84,9 @@ def _check_layout(image: Image.Image, data: bytes) -> None:
     if alpha:
         found.append("with alpha")
     if found:
-        raise TileError(f"{', '.join(found)}, wanted 8-bit RGB")
+        raise TileError(f"{', '.join(found)}; a tile is 8-bit RGB")
     if getattr(image, "n_frames", 1) > 1:
-        raise TileError(f"{getattr(image, 'n_frames', 1)} pages, wanted one")
+        raise TileError(f"{getattr(image, 'n_frames', 1)} pages; a tile is a file of one")
 
 
 def _depth(image: Image.Image, data: bytes) -> tuple[int, int, bool]:

@@ -68,14 +68,14 @@ def _list_folder(source: str) -> Listing:
         )
     except OSError as error:
         raise ConfigError(
-            f"tiles {source}: cannot be reached ({' '.join(str(error).split())}), wanted a folder "
-            "or table; check the path"
+            f"tiles {source}: cannot be reached ({' '.join(str(error).split())}); check the path "
+            "and your access to it"
         ) from None
     if kind != fs.FileType.Directory:
-        found = "no such folder" if kind == fs.FileType.NotFound else "a file"
+        found = "there is no such folder" if kind == fs.FileType.NotFound else "this is a file"
         raise ConfigError(
-            f"tiles {source}: {found}, wanted a folder with one folder a class, or a table that "
-            f"ends in {', '.join(TABLE_SUFFIXES)}; check the path"
+            f"tiles {source}: {found}; name a folder with one folder for each class, or a table "
+            f"whose name ends in {', '.join(TABLE_SUFFIXES)}"
         )
     prefix = "" if is_local(system) else source.partition("://")[0] + "://"
     listing, classes = Listing(base=prefix + root), Counter[str]()
@@ -90,18 +90,18 @@ def _list_folder(source: str) -> Listing:
             if len(parts) == 1:
                 classes[parts[0]] += 0
             else:
-                listing.problems.append(f"{where}: a folder in a class, wanted images alone")
+                listing.problems.append(f"{where}: a folder inside a class; move its images up")
         elif len(parts) == 1:
             if is_image:  # a licence or a table beside the classes does no harm
-                listing.problems.append(f"{where}: an image in no class, wanted a folder a class")
+                listing.problems.append(f"{where}: an image outside every class folder")
         elif len(parts) == 2:
             if is_image:
                 classes[parts[0]] += 1
                 listing.entries.append(Entry(parts[0], prefix + info.path))
             else:
-                listing.problems.append(f"{where}: not an image, wanted {', '.join(SUFFIXES)} only")
+                listing.problems.append(f"{where}: not an image ({', '.join(SUFFIXES)})")
     empty = sorted(name for name, count in classes.items() if not count)
-    listing.problems += [f"{name}: an empty class, wanted images in it" for name in empty]
+    listing.problems += [f"{name}: a class without images" for name in empty]
     listing.entries.sort()
     listing.problems.sort()
     return listing
@@ -112,23 +112,23 @@ def _list_table(source: str) -> Listing:
     missing = [name for name in ("path", "label") if name not in columns]
     if missing:
         raise ConfigError(
-            f"tiles {source}: no column {' and no column '.join(missing)} (found: "
-            f"{', '.join(columns) or 'none'}), wanted path, label and, if known, group; "
-            "add it to the header"
+            f"tiles {source}: the table has no column {' and no column '.join(missing)} (its "
+            f"columns: {', '.join(columns) or 'none'}); it needs path and label and takes group, "
+            "the patient of each tile"
         )
     listing = Listing(has_groups="group" in columns, base=resolve_path("", source))
     listing.synthetic = any(is_marked(row.values.get("synthetic")) for row in rows)
     places: dict[str, int] = {}
     for row in rows:
         path, label, group = (_text(row, name) for name in ("path", "label", "group"))
-        wanted = {"path": path, "label": label} | ({"group": group} if listing.has_groups else {})
-        found = [f"{name}: empty" for name, value in wanted.items() if not value]
+        needed = {"path": path, "label": label} | ({"group": group} if listing.has_groups else {})
+        found = [f"{name} is empty" for name, value in needed.items() if not value]
         found += [row.problem] if row.problem else []
         mark = describe_mark("synthetic", row.values.get("synthetic"))
         found += [mark] if mark else []
         entry = Entry(label, resolve_path(path, source), group)
         if path and entry.path in places:
-            found.append(f"path {path!r}: the same as in {unit} {places[entry.path]}")
+            found.append(f"path {path!r} is that of {unit} {places[entry.path]}, too")
         listing.problems += [f"{unit} {row.place}: {text}" for text in found]
         if not found:
             places[entry.path] = row.place
@@ -149,12 +149,13 @@ def resolve_path(path: str, table: str) -> str:
 
 
 def find_thin_classes(labels: Iterable[str]) -> list[str]:
-    """What is wrong with the classes as a whole: none or one; empty if nothing."""
+    """Say if there are fewer than two classes; empty if there are more."""
     names = sorted(set(labels))
     if len(names) >= 2:
         return []
-    found = f"one class ({names[0]})" if names else "no tile at all"
-    return [f"{found}, wanted at least two classes"]
+    if not names:
+        return ["there is no tile in it"]
+    return [f"all tiles are of one class ({names[0]}); at least two are needed"]
 
 
 def _text(row: TableRow, column: str) -> str:

@@ -84,8 +84,9 @@ def describe_problems(what: str, problems: list[str]) -> str:
     shown = "; ".join(problems[:SHOWN_PROBLEMS])
     more = len(problems) - SHOWN_PROBLEMS
     rest = f"; and {more} more" if more > 0 else ""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"tiles {what}: {count}, wanted none; mend or remove: {shown}{rest}"
+    if len(problems) == 1:
+        return f"tiles {what}: {shown}"
+    return f"tiles {what}: {len(problems)} problems; correct or remove these: {shown}{rest}"
 
 
 def _look_at_all(entries: list[Entry], report: Callable[[int, int], None]) -> list[_Look]:
@@ -102,7 +103,7 @@ def _look_at(path: str) -> _Look:
     try:
         pixels = decode_tile(read_bytes(path))
     except FileNotFoundError:
-        return _Look(problem="no such file")
+        return _Look(problem="there is no such file")
     except (OSError, ConfigError) as error:
         return _Look(problem=f"cannot be read ({' '.join(str(error).split())})")
     except TileError as error:
@@ -125,12 +126,12 @@ def _agree_on_size(looks: list[_Look]) -> tuple[int, dict[tuple[int, int], str]]
         if (width, height) == usual:
             continue
         if width != height:
-            wanted = f"a square of {usual[0]} px" if usual else "a square"
+            rule = f"tiles are squares, here of {usual[0]} px" if usual else "tiles are squares"
         elif (width, height) not in fitting:
-            wanted = f"at least {LEAST_PX} px a side"
+            rule = f"a tile has at least {LEAST_PX} px a side"
         else:
-            wanted = f"{usual[0]} x {usual[0]} px as most tiles" if usual else ""
-        wrong[width, height] = f"{width} x {height} px, wanted {wanted}"
+            rule = f"most tiles have {usual[0]} x {usual[0]} px" if usual else ""
+        wrong[width, height] = f"{width} x {height} px; {rule}"
     return (usual[0] if usual else 0), wrong
 
 
@@ -145,7 +146,7 @@ def _find_contradictions(entries: list[Entry], looks: list[_Look], base: str) ->
         if len({entry.label for entry in twins}) > 1:
             names = " and ".join(f"{_short(e, base)} ({e.label})" for e in twins[:3])
             more = f" and {len(twins) - 3} more" if len(twins) > 3 else ""
-            problems.append(f"{names}{more}: the same pixels, wanted one label for them")
+            problems.append(f"{names}{more}: the same pixels under different labels")
     return problems
 
 
@@ -163,6 +164,6 @@ def _choose_name(source: str, name: str | None) -> str:
         name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "tiles"
     if not _SLUG.fullmatch(name):
         raise ConfigError(
-            f"tiles {source}: name {name!r}, wanted a slug of [a-z0-9._-]; give another"
+            f"tiles {source}: {name!r} cannot name a tile set; use a-z, 0-9, ., _ and - only"
         )
     return name

@@ -14,7 +14,7 @@ from histo_ray.tilesets.tileset import TileSet
 Rows = npt.NDArray[np.int64]
 
 _ORDERS = 16
-"""Random orders tried for the part that comes nearest to the fraction wanted."""
+"""Random orders tried for the part that comes nearest to the fraction asked for."""
 _GOOD_ENOUGH = 1e-5
 _ABSENT = 100.0
 """Cost of a class that is missing in a part: more than any misfit of fractions."""
@@ -41,8 +41,8 @@ def hold_out(tileset: TileSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """
     if not 0 < fraction < 1:
         raise ConfigError(
-            f"tiles {tileset.name}: {fraction:g} of them to validate on, wanted more than 0 and "
-            "less than 1 so that no part is empty; give another fraction"
+            f"tiles {tileset.name}: {fraction:g} of them to validate on would leave a part empty; "
+            "give a fraction between 0 and 1"
         )
     units = bind_tiles(tileset)
     counts = np.zeros((units.max() + 1, len(tileset.classes)), np.int64)
@@ -58,8 +58,8 @@ def hold_out(tileset: TileSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
             break
     if lowest >= _ABSENT:
         raise ConfigError(
-            f"tiles {tileset.name}: no split found with every class in both parts and no group "
-            "in two, wanted one; give more groups, or a held-out set of your own"
+            f"tiles {tileset.name}: no split was found that has every class in both parts and each "
+            "group in one; give more groups, or a held-out set of your own"
         )
     held = best[units]
     return np.flatnonzero(~held), np.flatnonzero(held)
@@ -120,15 +120,15 @@ def _check_splittable(tileset: TileSet, counts: npt.NDArray[np.int64]) -> None:
     units = (counts > 0).sum(axis=0).tolist()
     what = "different tile" if tileset.groups is None else "group"
     thin = [
-        f"class {label!r} is of {number} {what}{'' if number == 1 else 's'}"
+        f"class {label!r} has {number} {what}{'' if number == 1 else 's'}"
         for label, number in zip(tileset.classes, units, strict=True)
         if number < 2
     ]
     if thin:
         more = f" and {len(thin) - _SHOWN} more" if len(thin) > _SHOWN else ""
         raise ConfigError(
-            f"tiles {tileset.name}: {'; '.join(thin[:_SHOWN])}{more}, wanted at least 2 so that "
-            "it can be in both parts; add some, leave the class out, or give a held-out set"
+            f"tiles {tileset.name}: {'; '.join(thin[:_SHOWN])}{more}: too few for a class to be in "
+            "both parts; add some, leave the class out, or give a held-out set"
         )
 
 
@@ -139,7 +139,7 @@ def _choose_units(
 
     Args:
         counts: (units, classes) tiles.
-        fraction: Wanted of each class.
+        fraction: To be held out of each class.
         order: (units,) permutation.
 
     Returns:

@@ -92,24 +92,24 @@ def load_tiles(
     Raises:
         ConfigError: A file has gone or changed since the set was read.
     """
-    wanted = [int(row) for row in rows]
+    chosen = [int(row) for row in rows]
     px = tileset.tile_px
-    tiles = np.empty((len(wanted), px, px, 3), np.uint8)
+    tiles = np.empty((len(chosen), px, px, 3), np.uint8)
 
     def load(place: int) -> None:
-        row = wanted[place]
+        row = chosen[place]
         pixels = _load_one(tileset, row)
         if check and digest_pixels(pixels) != tileset.digests[row]:
-            raise _changed(tileset, row, "other pixels than when the set was read")
+            raise _changed(tileset, row, "its pixels are others")
         tiles[place] = pixels
 
-    count = min(threads or min(LOADERS, os.cpu_count() or 1), len(wanted))
+    count = min(threads or min(LOADERS, os.cpu_count() or 1), len(chosen))
     if count <= 1:
-        for place in range(len(wanted)):
+        for place in range(len(chosen)):
             load(place)
     else:
         with ThreadPoolExecutor(count) as pool:
-            list(pool.map(load, range(len(wanted))))
+            list(pool.map(load, range(len(chosen))))
     return tiles
 
 
@@ -141,6 +141,6 @@ def _load_one(tileset: TileSet, row: int) -> Pixels:
 
 def _changed(tileset: TileSet, row: int, found: str) -> ConfigError:
     return ConfigError(
-        f"tiles {tileset.name}: {tileset.paths[row]}: {found}, wanted the file as it was read; "
-        "restore it, or run again so that the set is read anew"
+        f"tiles {tileset.name}: {tileset.paths[row]} has changed since the set was read: {found}; "
+        "restore the file, or run the command again to read the set anew"
     )

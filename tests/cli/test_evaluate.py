@@ -89,7 +89,7 @@ def test_groups_and_a_given_fold_file_are_kept(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--folds", "1"], "folds: .*greater than or equal to 2"),
+        (["--folds", "1"], "--folds 1: must be 2 or more"),
         (["--folds", "40"], "too few items of ADI in 20, LYM in 20, TUM in 20, wanted 40"),
         (["--fold-file", "no.parquet"], "--fold-file no.parquet: cannot be read"),
         (["--test-tiles", "nowhere"], "nowhere"),
@@ -113,10 +113,19 @@ OUTCOME = ["evaluate", "expression", "--encoder", "e"]
     ("flags", "told"),
     [
         (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: no store.json"),
-        (["--store", "store", "--labels", "x.csv"], "labels x.csv: no such file, wanted one"),
-        (["--store", "store", "--labels", "l.csv", "--genes", "g"], "--genes g: no such file"),
-        (["--store", "store", "--labels", "l.csv", "--fold-file", "f"], "--fold-file f: no such"),
-        (["--store", "store"], r"--labels: missing; give it \(--help says what it is\)"),
+        (
+            ["--store", "store", "--labels", "x.csv"],
+            "labels x.csv: there is no such file; check the path",
+        ),
+        (
+            ["--store", "store", "--labels", "l.csv", "--genes", "g"],
+            "--genes g: there is no such file",
+        ),
+        (
+            ["--store", "store", "--labels", "l.csv", "--fold-file", "f"],
+            "--fold-file f: there is no such",
+        ),
+        (["--store", "store"], r"--labels is missing; give it \(--help says what it is\)"),
     ],
 )
 def test_what_is_not_there_is_told_before_anything_slow_is_imported(
@@ -148,14 +157,14 @@ def test_flags_of_the_other_task_are_neither_shown_nor_taken(
         with pytest.raises(SystemExit) as error:
             main(["evaluate", task, "--store", "s", "--labels", "l", "--encoder", "e", flag, "x"])
         assert error.value.code == 2
-        assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+        assert f"unknown flag {flag}" in capsys.readouterr().err
 
 
 def test_a_line_of_progress_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     for done in (1, 2, 2):
         lines.report(done, 2)
-    assert capsys.readouterr().err.count("2/2 repeats judged") == 1
+    assert capsys.readouterr().err.count("2/2 repeats evaluated") == 1
 
 
 def test_a_p_value_is_never_printed_as_zero() -> None:

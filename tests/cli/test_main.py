@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from histo_ray.cli import main
+from histo_ray.cli.progress import SILENCE_S, break_silence, say
 from histo_ray.store.store import open_store
 from tests.made_up import facts_of, rows_of
 
@@ -27,25 +29,34 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([*EXTRACT], r"--encoder: missing; give it"),
+        ([*EXTRACT], r"--encoder is missing; give it \(--help"),
         (["extract", "--manifest", "no.csv", "--store", "s", *RANDOM], "no.csv: cannot be read"),
         ([*EXTRACT, "--encoder", "resnett50"], "did you mean resnet50"),
-        ([*EXTRACT, *RANDOM, "--mpp", "0"], "mpp: .* greater than or equal to 0.05"),
-        ([*EXTRACT, *RANDOM, "--tissue", "x"], "tissue 'x': not a method"),
+        ([*EXTRACT, *RANDOM, "--mpp", "0"], r"--mpp 0: must be 0\.05 or more"),
+        (
+            [*EXTRACT, *RANDOM, "--tissue", "otsuu"],
+            r"--tissue otsuu: must be otsu.*did you mean otsu\?",
+        ),
         ([*EXTRACT, "--encoder", "virchow", "--mpp", "1"], "--allow-contract-break"),
         (
             [*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"],
-            "weights file no.safetensors does",
+            r"there is no weights file .*no\.safetensors",
         ),
-        ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),
-        ([*EXTRACT, *RANDOM, "--config", "no.toml"], "no.toml: cannot be read"),
-        ([*EXTRACT, *RANDOM, "--config", "typo.toml"], "tile_pixels: unknown key"),
+        ([*EXTRACT, *RANDOM, *RANDOM], "the same one is given twice"),
+        (
+            [*EXTRACT, *RANDOM, "--config", "no.toml"],
+            r"--config no\.toml: cannot be read: No such file",
+        ),
+        (
+            [*EXTRACT, *RANDOM, "--config", "typo.toml"],
+            r"typo\.toml: tile_pixels: unknown key; did you mean tile_px\?",
+        ),
         ([*EXTRACT, *RANDOM, "--log", "no/folder/log"], "--log no/folder/log: cannot be written"),
         (
             [*EXTRACT, *RANDOM, "--engine=openvino", "--precision=float16"],
-            "no float16 on CPU",
+            "computes in no float16 on CPUs; use --precision float32 or bfloat16",
         ),
-        (["store", "sql", "nothing", " "], "the query is empty"),
+        (["store", "sql", "nothing", " "], "the query is empty; give SQL"),
         (["runs", "nothing"], "no store.json"),
         (["store", "ls", "nothing"], "no store.json"),
         (["store", "ls", "newer"], "upgrade histo-ray"),
@@ -67,9 +78,18 @@ def test_bad_input_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([*EXTRACT, *RANDOM, "--precision", "int8"], r"invalid choice: 'int8'.*extract --help"),
-        ([*EXTRACT, *RANDOM, "--precisio", "float32"], "unrecognized arguments: --precisio"),
-        (["store", "lst", "store"], r"store: .*invalid choice: 'lst'.*store --help"),
+        (
+            [*EXTRACT, *RANDOM, "--precision", "int8"],
+            r"extract: --precision int8: must be auto, .* or bfloat16; see .*extract --help",
+        ),
+        (
+            [*EXTRACT, *RANDOM, "--precisio", "float32"],
+            r"unknown flag --precisio; did you mean --precision\? See histo-ray extract --help",
+        ),
+        (
+            ["store", "lst", "store"],
+            r"store: there is no action 'lst', but ls, .*did you mean ls\? See .*store --help",
+        ),
     ],
 )
 def test_mistyped_flags_are_one_line_too(
@@ -80,6 +100,125 @@ def test_mistyped_flags_are_one_line_too(
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(told, line), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("extrac", r"histo-ray: there is no verb 'extrac', but .*; did you mean extract\?"),
+        ("evaluate expresion", r"no task 'expresion'.*did you mean expression\?"),
+        (
+            "evaluate mutation --lables x",
+            r"mutation: unknown flag --lables; did you mean --labels\?",
+        ),
+        ("store ls store --slide", r"store ls: unknown flag --slide; did you mean --slides\?"),
+        ("extract --stain=macenk", r"--stain macenk: must be none, macenko or reinhard; did you"),
+        ("extract --tile_px 3", r"unknown flag --tile_px; did you mean --tile-px\?"),
+        ("plan --zzz", r"histo-ray plan: unknown flag --zzz; see histo-ray plan --help"),
+        ("plan x", r"histo-ray plan: unexpected argument 'x'; see histo-ray plan --help"),
+        ("plan --mpp", r"histo-ray plan: argument --mpp: expected one argument"),
+        ("", r"histo-ray: the following arguments are required: VERB; see histo-ray --help"),
+    ],
+)
+def test_what_a_mistyped_name_may_have_meant_is_asked(
+    arguments: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(told, line), line
+
+
+WHOLE = 'manifest = "slides.csv"\nencoder = "random:resnet10t?seed=0"\nstore = "s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (WHOLE + "tile-pixels = 3", r"run\.toml: tile_pixels: unknown key; did you mean tile_px\?"),
+        (WHOLE + "mpp = 0.5\nmpp = 1", r"run\.toml: mpp is given twice; keep one"),
+        (WHOLE + "tile-px = 1\ntile_px = 2", r"run\.toml: tile_px is given twice, with - and"),
+        (WHOLE + "mpp =", r"run\.toml: not valid TOML: Invalid value \(at end of document\)"),
+        (WHOLE + 'x = "\0"', r"run\.toml: not valid TOML: Illegal character"),
+        (WHOLE + 'mpp = "x"', r"run\.toml: mpp = x: must be a number"),
+        (WHOLE + "mpp = nan", r"run\.toml: mpp = nan: must be a finite number"),
+        (WHOLE + "mpp = [1]", r"run\.toml: mpp = \[1\]: must be a number"),
+        (
+            WHOLE + "tile_px = 2.5\nreaders = -1",
+            r"tile_px = 2\.5: must be a whole number; .*readers = -1: must be 1 or more",
+        ),
+        (WHOLE + "[tiling]\nmpp = 1", r"run\.toml: tiling: a run file has no sections"),
+        (WHOLE + 'stain = "Macenko"', r"must be none, macenko or reinhard; did you mean macenko\?"),
+        (WHOLE + 'replace_changed = "maybe"', r"replace_changed = maybe: must be true or false"),
+        (WHOLE.replace('"s"', '""'), r"run\.toml: store is empty; give it \(folder or"),
+        (WHOLE.replace('"s"', '" "'), r"run\.toml: store is empty"),
+        (WHOLE.replace('"s"', '"a\\u0000b"'), r"run\.toml: store 'a\\x00b': holds a NUL"),
+        (WHOLE.replace('"s"', "3"), r"run\.toml: store = 3: must be text, in quotes"),
+        ("", r"run\.toml: store is missing; add it to the file or give --store"),
+        (WHOLE.encode("utf-16"), r"--config run\.toml: cannot be read: it is not UTF-8 text"),
+    ],
+)
+def test_a_run_file_is_refused_with_its_key(
+    text: str | bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert main(["plan", "--no-open", "--config", "run.toml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(told, line), line
+
+
+def test_a_bad_flag_over_a_run_file_is_called_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run.toml").write_text(WHOLE + "mpp = 1")
+    assert main(["plan", "--no-open", "--config", "run.toml", "--mpp", "-3"]) == 2
+    assert "plan: --mpp -3: must be 0.05 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n")])
+def test_a_run_file_of_a_windows_editor_is_read(
+    change: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run.toml").write_bytes(change(WHOLE).encode())
+    assert main(["plan", "--no-open", "--config", "run.toml"]) == 0
+    assert "1 todo" in capsys.readouterr().out
+
+
+def test_a_verb_that_is_silent_is_said_to_be_at_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with break_silence("store verify"):
+        time.sleep(SILENCE_S + 1)
+    assert re.fullmatch(r"store verify: at work for \d+ s\n", capsys.readouterr().err)
+    with break_silence("plan"):
+        for _ in range(4):
+            time.sleep(SILENCE_S / 3)
+            say("plan", "x")
+    assert set(capsys.readouterr().err.splitlines()) == {"plan: x"}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "plan --manifest slides.csv --store s --encoder random:resnet10t",
+        "extract --manifest no.csv --store s --encoder random:resnet10t",
+        "evaluate tissue --tiles no --store s --encoder random:resnet10t",
+        "finetune --tiles no --store s --encoder random:resnet10t --name n",
+    ],
+)
+def test_the_first_line_of_a_long_verb_waits_for_no_heavy_import(verb: str) -> None:
+    code = (
+        "import sys, histo_ray.cli\n"
+        "heavy = {'torch', 'ray', 'pandas', 'cv2', 'duckdb', 'pyarrow'}\n"
+        "class Ear:\n"
+        "    def write(self, text):\n"
+        "        if text.strip():\n"
+        "            print(text.strip(), sorted(heavy & set(sys.modules)))\n"
+        "            sys.stdout.flush(); __import__('os')._exit(0)\n"
+        "    def flush(self): pass\n"
+        "    def isatty(self): return False\n"
+        "sys.stderr = Ear()\n"
+        f"histo_ray.cli.main({verb.split()!r})\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout == f"{verb.split()[0]}: starting []\n", answer.stderr
 
 
 def test_all_problems_of_a_manifest_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:

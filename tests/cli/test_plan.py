@@ -83,7 +83,7 @@ def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
     code = (
         "import sys, histo_ray.cli\n"
         f"histo_ray.cli.main({PLAN!r})\n"
-        "print(sorted({'ray', 'torch', 'timm', 'pandas', 'sklearn'} & set(sys.modules)))"
+        "print(sorted({'ray', 'torch', 'timm', 'sklearn'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.splitlines()[-1] == "[]", answer.stderr
@@ -95,5 +95,5 @@ def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[
     config = ExtractConfig(manifest="-", store="-", encoder=("cut.safetensors?arch=resnet10t",))
     Path("cut.safetensors").write_bytes(b"no weights")
     planner = PlanHere(config, resolve_encoders(config), partial(_shape_here, config))
-    with planner, pytest.raises(ConfigError, match="cut.safetensors"):
+    with planner, pytest.raises(ConfigError, match=r"cut\.safetensors"):
         planner.measure(Planned())

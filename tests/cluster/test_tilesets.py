@@ -149,7 +149,7 @@ def test_a_file_that_changes_during_the_run_costs_its_set_alone(
     summary = extract_tilesets(config, [good, torn])
     assert {row.slide_id: row.outcome for row in summary.rows} == {"good": "done", "torn": "failed"}
     (reason,) = (row.reason for row in summary.rows if row.outcome == "failed")
-    assert "other pixels than when the set was read" in reason
+    assert "has changed since the set was read: its pixels are others" in reason
     assert {key.slide_id for key in open_store(config.store).list_keys()} == {"good"}
 
 

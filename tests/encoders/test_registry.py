@@ -139,7 +139,7 @@ def test_a_users_table_adds_encoders_without_code(tmp_path: Path) -> None:
         ("[resnet50]\narchitecture = 'resnet50'\n", r"an encoder 'resnet50' already.*rename"),
         ("[a]\narchitecture = 'resnet50'\ncolour = 1\n", r"encoder 'a': colour: unknown key"),
         ("[a]\narchitecture = 'resnet50'\nmean = [0.5, 0.5]\n", r"encoder 'a': mean"),
-        ("[a]\ndim = 3\n", r"encoder 'a': architecture: missing"),
+        ("[a]\ndim = 3\n", r"encoder 'a': architecture is missing; add it"),
         ("[A]\narchitecture = 'resnet50'\n", r"encoder 'A': name"),
         ("[a]\narchitecture = 'resnet50'\nseed = 1\n", r"the key 'seed' has no meaning"),
         (

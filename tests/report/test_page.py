@@ -324,7 +324,7 @@ def test_the_command_writes_and_tells(
     assert '"run_id": "expression-4d5e6f"' in capsys.readouterr().out
     for arguments, problem in (
         ([store, "--run", "x"], "--run x: not in"),
-        ([store, "--out", str(tmp_path)], "a folder, wanted a file"),
+        ([store, "--out", str(tmp_path)], "this is a folder; name a file in it"),
         ([store, "--out", f"{out}/below.html"], "cannot be written"),
         ([str(tmp_path)], "no store.json"),
     ):

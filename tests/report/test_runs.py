@@ -62,7 +62,10 @@ def test_runs_that_are_named_are_the_only_ones(store: Path) -> None:
 
 
 def test_an_unknown_run_is_refused_with_those_there(store: Path) -> None:
-    with pytest.raises(StoreError, match=r"--run nope: not in .* mutation-a \(mutation\)") as error:
+    with pytest.raises(
+        StoreError,
+        match=r"--run nope: store .* holds no such evaluation; it has .* mutation-a \(mutation\)",
+    ) as error:
         choose_runs(str(store), ["nope", "mutation-a"])
     assert "\n" not in str(error.value)
     assert "tiles-1a2b3c (tissue)" in str(error.value)
@@ -86,9 +89,9 @@ def test_a_store_without_evaluations_is_refused_with_the_commands(
         ("no folds", r"run.json is damaged \(folds: field required\)"),
         ("no note", "did not end"),
         ("a list", "run.json is damaged"),
-        ("truncate table", "targets.parquet: cannot be read"),
-        ("no table", "comparisons.parquet: cannot be read"),
-        ("no column", "cohort.parquet: no column reason, site, slides, used"),
+        ("truncate table", "targets.parquet: the table cannot be read"),
+        ("no table", "comparisons.parquet: the table cannot be read"),
+        ("no column", "cohort.parquet has no column reason, site, slides, used"),
     ],
 )
 def test_a_damaged_run_is_named_and_an_older_one_takes_its_place(
@@ -140,7 +143,9 @@ def test_large_tables_are_read_by_target_and_by_piece(store: Path) -> None:
     pieces = list(read_batches(folder, "predictions", ["encoder"]))
     assert sum(map(len, pieces)) == 3 * 2 * 3 * 60
     assert list(pieces[0]) == ["encoder"]
-    with pytest.raises(StoreError, match=r"predictions.parquet: no column wrong, wanted one"):
+    with pytest.raises(
+        StoreError, match=r"predictions.parquet has no column wrong, which another version"
+    ):
         read_rows(folder, "predictions", ["wrong"], ["KRAS"])
 
 

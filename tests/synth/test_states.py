@@ -48,5 +48,5 @@ def test_scores_have_mean_zero_and_unit_spread() -> None:
 
 
 def test_too_few_patients_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"synthetic patients: 9, wanted at least 10"):
+    with pytest.raises(ConfigError, match=r"9 synthetic patients are too few; ask for 10 or more"):
         draw_states(9, 0)

@@ -57,24 +57,45 @@ def test_an_orientation_flag_turns_no_tile() -> None:
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (encoded(WIDE[..., 0], "png"), "^1 channel, wanted 8-bit RGB$"),
-        (encoded(WIDE[..., 0], "jpeg"), "^1 channel, wanted"),
-        (encoded(WIDE[..., 0], "tiff"), "^1 channel, wanted"),
-        (encoded(WIDE[..., 0].astype(np.uint16) * 257, "png"), "^16-bit, 1 channel, wanted"),
-        (cv2.imencode(".png", WIDE.astype(np.uint16) * 257)[1].tobytes(), "^16-bit, wanted"),
+        (encoded(WIDE[..., 0], "png"), "^1 channel; a tile is 8-bit RGB$"),
+        (encoded(WIDE[..., 0], "jpeg"), "^1 channel; a tile is 8-bit RGB$"),
+        (encoded(WIDE[..., 0], "tiff"), "^1 channel; a tile is 8-bit RGB$"),
+        (
+            encoded(WIDE[..., 0].astype(np.uint16) * 257, "png"),
+            "^16-bit, 1 channel; a tile is 8-bit RGB$",
+        ),
+        (
+            cv2.imencode(".png", WIDE.astype(np.uint16) * 257)[1].tobytes(),
+            "^16-bit; a tile is 8-bit RGB$",
+        ),
         (as_tiff(WIDE.astype(np.uint16) * 257, photometric="rgb"), "16-bit|damaged"),
-        (as_tiff(WIDE[..., 0].astype(np.float32)), "^32-bit, 1 channel, wanted"),
-        (encoded(np.dstack([WIDE, WIDE[..., 0]]), "png"), "^4 channels, with alpha, wanted"),
-        (encoded(np.dstack([WIDE, WIDE[..., 0]]), "tiff"), "^4 channels, with alpha, wanted"),
-        (encoded(WIDE, "png", transparency=(1, 2, 3)), "^with alpha, wanted"),
-        (encoded(Image.fromarray(WIDE).convert("P"), "png"), "^1 channel, palette, wanted"),
-        (encoded(Image.fromarray(WIDE).convert("CMYK"), "jpeg"), "^4 channels, CMYK, wanted"),
-        (encoded(Image.fromarray(WIDE[..., 0] > 99), "png"), "^1-bit, 1 channel, wanted"),
-        (as_tiff(np.stack([WIDE, WIDE]), photometric="rgb"), "^2 pages, wanted one$"),
-        (encoded(np.zeros((2, 5000, 3), np.uint8), "png"), "^5000 x 2 px, wanted at most"),
+        (as_tiff(WIDE[..., 0].astype(np.float32)), "^32-bit, 1 channel; a tile is 8-bit RGB$"),
+        (
+            encoded(np.dstack([WIDE, WIDE[..., 0]]), "png"),
+            "^4 channels, with alpha; a tile is 8-bit RGB$",
+        ),
+        (
+            encoded(np.dstack([WIDE, WIDE[..., 0]]), "tiff"),
+            "^4 channels, with alpha; a tile is 8-bit RGB$",
+        ),
+        (encoded(WIDE, "png", transparency=(1, 2, 3)), "^with alpha; a tile is 8-bit RGB$"),
+        (
+            encoded(Image.fromarray(WIDE).convert("P"), "png"),
+            "^1 channel, palette; a tile is 8-bit RGB$",
+        ),
+        (
+            encoded(Image.fromarray(WIDE).convert("CMYK"), "jpeg"),
+            "^4 channels, CMYK; a tile is 8-bit RGB$",
+        ),
+        (
+            encoded(Image.fromarray(WIDE[..., 0] > 99), "png"),
+            "^1-bit, 1 channel; a tile is 8-bit RGB$",
+        ),
+        (as_tiff(np.stack([WIDE, WIDE]), photometric="rgb"), "^2 pages; a tile is a file of one$"),
+        (encoded(np.zeros((2, 5000, 3), np.uint8), "png"), "^5000 x 2 px; a tile has at most"),
         (b"GIF89a and so on", "^not a PNG, JPEG or TIFF"),
-        (b"", "^an empty file"),
-        (b"\x89PNG\r\n\x1a\n", "^damaged"),
+        (b"", "^the file is empty"),
+        (b"\x89PNG\r\n\x1a\n", "^the image is damaged"),
     ],
 )
 def test_other_images_are_refused_in_words(data: bytes, found: str) -> None:

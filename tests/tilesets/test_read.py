@@ -74,7 +74,10 @@ def test_a_file_that_changed_since_is_refused(folder: Path, noise: Noise) -> Non
     tiles = read_tileset(str(folder))
     Image.fromarray(noise(99)).save(tiles.paths[4])
     load_tiles(tiles, [4])
-    with pytest.raises(ConfigError, match=r"STR-001\.png: other pixels than when"):
+    with pytest.raises(
+        ConfigError,
+        match=r"STR-001\.png has changed since the set was read: its pixels are others;",
+    ):
         load_tiles(tiles, range(12), check=True)
     Image.fromarray(noise(99, 30)).save(tiles.paths[4])
     with pytest.raises(ConfigError, match="30 x 30 px now"):
@@ -125,14 +128,14 @@ def test_all_problems_come_in_one_line(folder: Path, write_class: WriteClass, no
     text = problems_of(folder)
     assert "8 problems" in text
     for words in (
-        "ADI/ADI-001.JPG: damaged",
-        "STR/grey.png: 1 channel, wanted 8-bit RGB",
-        "STR/deep.png: 16-bit, 1 channel, wanted 8-bit RGB",
-        "STR/oblong.png: 24 x 20 px, wanted a square of 24 px",
-        "STR/big.png: 32 x 32 px, wanted 24 x 24 px as most tiles",
+        "ADI/ADI-001.JPG: the image is damaged",
+        "STR/grey.png: 1 channel; a tile is 8-bit RGB",
+        "STR/deep.png: 16-bit, 1 channel; a tile is 8-bit RGB",
+        "STR/oblong.png: 24 x 20 px; tiles are squares, here of 24 px",
+        "STR/big.png: 32 x 32 px; most tiles have 24 x 24 px",
         "TUM/notes.txt: not an image",
-        "MUC: an empty class",
-        "STR/twin.png (STR) and TUM/TUM-000.tif (TUM): the same pixels, wanted one label",
+        "MUC: a class without images",
+        "STR/twin.png (STR) and TUM/TUM-000.tif (TUM): the same pixels under different labels",
     ):
         assert words in text
 
@@ -148,19 +151,21 @@ def test_no_tile_is_square(tmp_path: Path, noise: Noise) -> None:
     for label in "ab":
         (tmp_path / label).mkdir()
         Image.fromarray(noise(ord(label))[:20]).save(tmp_path / label / "x.png")
-    assert "a/x.png: 24 x 20 px, wanted a square;" in problems_of(tmp_path)
+    assert "a/x.png: 24 x 20 px; tiles are squares;" in problems_of(tmp_path)
 
 
 def test_one_class_is_too_few(tmp_path: Path, write_class: WriteClass) -> None:
     write_class(tmp_path, "TUM", 3)
-    assert "one class (TUM), wanted at least two classes" in problems_of(tmp_path)
+    assert "all tiles are of one class (TUM); at least two are needed" in problems_of(tmp_path)
 
 
 def test_an_empty_folder_and_none_at_all_are_told(tmp_path: Path) -> None:
-    assert "no tile at all" in problems_of(tmp_path)
+    assert "there is no tile in it" in problems_of(tmp_path)
     assert "no such folder" in problems_of(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
-    assert "a file, wanted a folder" in problems_of(tmp_path / "file")
+    assert "this is a file; name a folder with one folder for each class" in problems_of(
+        tmp_path / "file"
+    )
 
 
 def test_images_in_no_class_and_folders_in_a_class_are_told(
@@ -169,8 +174,8 @@ def test_images_in_no_class_and_folders_in_a_class_are_told(
     write_class(folder / "TUM", "more", 1)
     Image.new("RGB", (24, 24)).save(folder / "loose.png")
     text = problems_of(folder)
-    assert "loose.png: an image in no class" in text
-    assert "TUM/more: a folder in a class" in text
+    assert "loose.png: an image outside every class folder" in text
+    assert "TUM/more: a folder inside a class; move its images up" in text
 
 
 def test_a_table_tells_its_problems_by_line(folder: Path) -> None:
@@ -184,8 +189,8 @@ def test_a_table_tells_its_problems_by_line(folder: Path) -> None:
         "My Tiles/STR/none.png,STR,P2\n"
     )
     text = problems_of(table)
-    assert "line 3: path 'My Tiles/TUM/TUM-000.tif': the same as in line 2" in text
-    assert "line 4: label: empty" in text
+    assert "line 3: path 'My Tiles/TUM/TUM-000.tif' is that of line 2, too" in text
+    assert "line 4: label is empty" in text
     assert "line 5: group: empty" in text
     assert "My Tiles/STR/none.png: no such file" in text
     table.write_text("file,label\nx,y\n")
@@ -194,7 +199,7 @@ def test_a_table_tells_its_problems_by_line(folder: Path) -> None:
 
 
 def test_a_name_must_be_a_slug(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"name 'A B', wanted a slug"):
+    with pytest.raises(ConfigError, match=r"'A B' cannot name a tile set; use a-z"):
         read_tileset(str(folder), name="A B")
 
 

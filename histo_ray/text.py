@@ -1,0 +1,34 @@
+"""Words for messages. Pure."""
+
+import difflib
+from collections.abc import Iterable
+
+NEAR = 0.7
+"""Least similarity (`difflib`) of a name that is suggested."""
+AS_NEAR = 0.1
+"""Others are suggested beside the most similar one if they are hardly less so."""
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 3) -> str:
+    """A question that follows a name nobody knows: `; did you mean a or b?`, or nothing.
+
+    Args:
+        word: What was given.
+        known: Names that would be right.
+        most: Names in the question.
+    """
+    wanted = _plain(word)
+    names = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(wanted, list(names), most, NEAR)
+    likeness = [difflib.SequenceMatcher(None, name, wanted).ratio() for name in near]
+    found = [names[n] for n, s in zip(near, likeness, strict=True) if s >= likeness[0] - AS_NEAR]
+    return f"; did you mean {join_or(found)}?" if found else ""
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("_", "-").lower()
+
+
+def join_or(words: list[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
