@@ -115,6 +115,7 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         mpp_source=pyramid.mpp_source,
         reader=opened.reader,
         vendor=opened.vendor,
+        levels_left_out=opened.levels_left_out,
     )
     tiling_facts = TilingFacts(
         fingerprint=tiling.fingerprint(),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 Floats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Size = tuple[int, int]
 """(width, height)."""
-MppSource = Literal["manifest", "file", "tiff-tags", "flag", "unknown"]
+MppSource = Literal["manifest", "file", "ome-xml", "imagej", "tiff-tags", "flag", "unknown"]
 Outcome = Literal["done", "skipped", "empty", "failed"]
 
 
@@ -214,6 +214,8 @@ class SlideFacts(BaseModel):
     reader: str
     """Which reader served: `direct`, `openslide`, `image`, ..."""
     vendor: str
+    levels_left_out: tuple[str, ...] = ()
+    """A sentence on each level of the file that was not used, with the reason."""
 
 
 class TilingFacts(BaseModel):
