@@ -119,7 +119,7 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
     )
     tiling_facts = TilingFacts(
         fingerprint=tiling.fingerprint(),
-        settings=tiling.model_dump(),
+        settings=tiling.model_dump(mode="json"),
         level=level_read.level,
         downsample=level_read.downsample,
         side=grid.side,

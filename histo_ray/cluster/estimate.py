@@ -176,7 +176,7 @@ def _prepare(
     check_place(config.store, "store")
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
-    check_tissue_pattern(config.tissue)
+    check_tissue_pattern(config.tissue, config.mask_classes)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     store = peek_store(config.store)
     return slides, specs, plan_agenda(slides, names, store, config, open_files=open_files)

@@ -105,7 +105,7 @@ def run_extract(config: ExtractConfig, report: Report = lambda counts: None) -> 
     check_place(config.store, "store")
     slides = read_manifest(config.manifest)
     specs = resolve_encoders(config)
-    check_tissue_pattern(config.tissue)
+    check_tissue_pattern(config.tissue, config.mask_classes)
     store = open_store(config.store, create=True)
     store.sweep()
     run_id = name_run()

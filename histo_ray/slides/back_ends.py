@@ -32,7 +32,8 @@ def open_remotely(path: str, slide_id: str, stack: ExitStack) -> "SlideReader | 
             place = str(remote[1].path)
             vendor = detect_vendor(place)
             if vendor not in TIFF_VENDORS or (
-                vendor == "generic-tiff" and describe_foreign(place, path, is_tiff_slide=True)
+                vendor == "generic-tiff"
+                and describe_foreign(place, path, allow_scanner_suffix=True)
             ):
                 return None
             back_end = open_tiff_slide(place, path, slide_id, "direct", remote)
@@ -98,7 +99,7 @@ def open_back_end(place: str, path: str, slide_id: str, reader: str) -> "SlideRe
     vendor = detect_vendor(place)
     generic = vendor == "generic-tiff"
     if vendor is None or generic:
-        foreign = describe_foreign(place, path, is_tiff_slide=generic)
+        foreign = describe_foreign(place, path, allow_scanner_suffix=generic or reader != "auto")
     else:
         foreign = ""
     if foreign:

@@ -90,14 +90,14 @@ _SCANNERS = {
 """What OpenSlide knows whole; of a cut one a first image may be left, which is not the slide."""
 
 
-def describe_foreign(place: str, path: str, *, is_tiff_slide: bool = False) -> str:
+def describe_foreign(place: str, path: str, *, allow_scanner_suffix: bool = False) -> str:
     """What a file is that is read by nothing here, and what to do; empty for no known format.
 
     Args:
         place: Where the file is.
         path: What the user calls it: its suffix counts.
-        is_tiff_slide: Whether OpenSlide takes it for a TIFF without a maker, which some scanners'
-            files are under their own suffix.
+        allow_scanner_suffix: Whether a file under a scanner's suffix may be another format: one
+            that OpenSlide takes for a TIFF without a maker, or for which a reader was named.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in _WITH_OTHER_FILES:
@@ -114,7 +114,7 @@ def describe_foreign(place: str, path: str, *, is_tiff_slide: bool = False) -> s
             "Microscopy images, not reports, annotations or images of other kinds; name a file of "
             "the slide itself"
         )
-    if suffix in _SCANNERS and not is_tiff_slide:
+    if suffix in _SCANNERS and not allow_scanner_suffix:
         return (
             f"OpenSlide does not find {_SCANNERS[suffix]} in it: the file is damaged, cut short or "
             "another format under this name; copy the file again, or leave the slide out"

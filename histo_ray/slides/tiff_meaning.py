@@ -78,10 +78,10 @@ def read_colours(page: tifffile.TiffPage) -> Colours:
         MeaningError: They mean nothing, nothing known, or more than 8-bit colours can say.
     """
     check_orientation(page.tags.valueof("Orientation", 1))
-    _check_storage(page)
+    check_storage(page)
     _check_samples(page)
     kind = _read_kind(page)
-    alpha = _read_alpha(page, kind)
+    alpha = read_alpha(page, kind)
     bits = int(page.bitspersample)
     agrees = (
         bits == 8
@@ -184,8 +184,12 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _check_storage(page: tifffile.TiffPage) -> None:
-    """Refuse ways of storing samples that readers disagree on."""
+def check_storage(page: tifffile.TiffPage) -> None:
+    """Refuse ways of storing samples that readers disagree on.
+
+    Raises:
+        MeaningError: The image is stored in such a way.
+    """
     if page.imagedepth > 1:
         raise MeaningError(
             f"the image is a volume of {page.imagedepth} planes; export one plane as 8-bit RGB"
@@ -256,8 +260,12 @@ def _read_kind(page: tifffile.TiffPage) -> Kind:
     return kinds[photometric]
 
 
-def _read_alpha(page: tifffile.TiffPage, kind: Kind) -> Alpha:
-    """What the samples beyond the colours are."""
+def read_alpha(page: tifffile.TiffPage, kind: Kind) -> Alpha:
+    """What the samples beyond the colours are.
+
+    Raises:
+        MeaningError: Not one alpha channel that the TIFF calls so.
+    """
     wanted, found = _COLOUR_SAMPLES[kind], int(page.samplesperpixel)
     if found < wanted:
         raise MeaningError(

@@ -193,7 +193,7 @@ def test_images_that_are_not_8_bit_rgb_are_refused(tmp_path: Path, gradient: Pix
     Image.fromarray(deep).save(tmp_path / "deep.png")
     assert "16 bits a channel, not 8; convert it" in refusal(tmp_path / "deep.png")
     tifffile.imwrite(tmp_path / "deep.tif", np.stack([deep] * 3, -1), photometric="rgb")
-    assert "pixels of type uint16" in refusal(tmp_path / "deep.tif")
+    assert "16 bits a sample, not 8" in refusal(tmp_path / "deep.tif")
     stack = np.zeros((5, 40, 60), np.uint8)
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
     assert "several images of 60 x 40 px" in refusal(tmp_path / "stack.tif")

@@ -39,7 +39,7 @@ def test_non_zero_is_tissue_in_any_kind_of_image(tmp_path: Path) -> None:
 def test_a_mask_of_another_shape_than_the_slide_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "m.png")
     cv2.imwrite(path, np.ones((120, 70), np.uint8))
-    with pytest.raises(SlideError, match=r"70 x 120 px, wanted the shape of the slide \(1200 x 7"):
+    with pytest.raises(SlideError, match=r"70 x 120 px, which is not the shape of the slide \(1200 x 7"):
         read_mask(path, SIZE, "S1")
     cv2.imwrite(path, np.ones((71, 120), np.uint8))
     mask, _ = read_mask(path, SIZE)  # 1.4 % off: rounding

@@ -85,8 +85,8 @@ def test_a_pixel_is_set_where_its_centre_is_inside(corners: list[tuple[float, fl
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("3", "found int, wanted a GeoJSON object"),
-        ('{"type": "Circle"}', "type 'Circle', wanted Polygon"),
+        ("3", "holds a number where a GeoJSON object belongs"),
+        ('{"type": "Circle"}', "type 'Circle', which is not Polygon"),
         ('{"type": "Polygon"}', "without a list of coordinates"),
         ('{"type": "FeatureCollection", "features": 3}', "without a list of features"),
         ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "2 corners"),
