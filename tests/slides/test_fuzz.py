@@ -87,7 +87,9 @@ def test_a_tile_larger_than_its_file_is_not_given_to_openslide(
     hurt[entry + 2] = 16  # numbers of 8 bytes: each count is two of the old ones
     path.write_bytes(hurt)
     for reader in ("auto", "direct"):
-        with pytest.raises(SlideError, match=r"is damaged: a tile of \d+ bytes in a file of \d+; copy"):
+        with pytest.raises(
+            SlideError, match=r"damaged: a tile of \d+ bytes in a file of \d+; copy"
+        ):
             open_slide(str(path), mpp=0.5, reader=reader)
 
 

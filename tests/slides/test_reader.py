@@ -125,7 +125,10 @@ def test_a_strip_tiff_states_its_resolution_and_a_png_does_not(
         assert (slide.reader, slide.vendor, slide.mpp_source) == ("image", "tiff", "tiff-tags")
         assert slide.mpp == pytest.approx((0.5, 0.25))
     Image.fromarray(gradient).save(tmp_path / "a.png", dpi=(50_800, 50_800))
-    with pytest.raises(SlideError, match=r"states no resolution \(mpp\); give it in the manifest column mpp, or with --slide"):
+    with pytest.raises(
+        SlideError,
+        match=r"states no resolution \(mpp\); give it in the manifest column mpp, or with --slide",
+    ):
         open_slide(str(tmp_path / "a.png"))
     with open_slide(str(tmp_path / "a.png"), fallback_mpp=0.4) as slide:
         assert (slide.mpp, slide.mpp_source) == ((0.4, 0.4), "flag")
