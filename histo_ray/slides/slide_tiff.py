@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tifffile
 
-from histo_ray.slides.level_choice import describe_uncertain
+from histo_ray.slides.level_choice import choose_levels, describe_uncertain
 from histo_ray.slides.resolution import StatedMpp
 from histo_ray.slides.tiff_meaning import Colours, MeaningError, check_images, read_colours
 from histo_ray.slides.tiff_resolution import read_stated_mpp
@@ -55,6 +55,25 @@ def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size])
     count = len(first.subifds or ())
     beside = (f"{count} levels in sub-IFDs, which OpenSlide does not read",) if count else ()
     return SlideTiff(colours, stated, tuple(unsound), beside)
+
+
+def check_levels(tiff: tifffile.TiffFile, vendor: str) -> None:
+    """Tell what is wrong with the levels of a TIFF that OpenSlide has refused.
+
+    Raises:
+        MeaningError: One of them is no reduced image of the slide.
+    """
+    first, *others = level_pages(tiff, vendor)
+    exact = vendor == "generic-tiff"
+    sizes = [(page.imagewidth, page.imagelength) for page in (first, *others)]
+    unsound = ["", *(_describe_page(first, page, exact=exact) for page in others)]
+    _, left_out = choose_levels(sizes, unsound)
+    if left_out:
+        raise MeaningError(
+            "OpenSlide cannot open it beside reduced images that are no levels of it "
+            f"({'; '.join(left_out)}); write the TIFF anew without them, for example with `vips "
+            "tiffsave --tile --pyramid`"
+        )
 
 
 def level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage]:

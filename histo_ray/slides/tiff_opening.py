@@ -9,7 +9,7 @@ from histo_ray.slides.chosen_levels import keep_sound_levels
 from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
 from histo_ray.slides.direct.reader import DirectReader
 from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
-from histo_ray.slides.slide_tiff import SlideTiff, read_slide_tiff
+from histo_ray.slides.slide_tiff import SlideTiff, check_levels, read_slide_tiff
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_meaning import MeaningError, check_images, read_colours
 
@@ -80,7 +80,11 @@ def _open_parsed(
             f"{colours.alpha}, {colours.bits} bits, {tiff.pages.first.compression.name}) into the "
             "right colours; leave the reader at auto"
         )
-    known = OpenSlideReader(place, slide_id)
+    try:
+        known = OpenSlideReader(place, slide_id)
+    except SlideError:
+        check_levels(tiff, vendor)  # which OpenSlide may have stumbled over
+        raise
     try:
         meaning = read_slide_tiff(tiff, vendor, known.level_sizes)
         known.stated_mpp = (*meaning.stated_mpp, *known.stated_mpp)
