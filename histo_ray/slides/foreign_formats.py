@@ -19,7 +19,7 @@ class _Format:
     remedy: str = _BFCONVERT
 
 
-_CZI = _Format("a Zeiss CZI, which OpenSlide does not read")
+_CZI = _Format("a Zeiss CZI of a kind that OpenSlide does not read")
 _LIF = _Format("a Leica LIF, which OpenSlide does not read")
 _ND2 = _Format("a Nikon ND2, which OpenSlide does not read")
 _ZVI = _Format("a Zeiss ZVI, which OpenSlide does not read")

@@ -82,6 +82,7 @@ def test_a_macro_or_label_among_the_reduced_images_is_no_level(tmp_path: Path) -
     same_shape = texture(126, 96, seed=3)
     for extra, options, reason in (
         (macro, {}, "no usual factor explains its size"),
+        (label, {}, "no usual factor explains its size"),
         (same_shape[..., 0], {"photometric": ["rgb", "rgb", "minisblack"]}, "stored otherwise"),
         (same_shape, {"compression": ["deflate", "deflate", "lzw"]}, "stored otherwise"),
     ):
@@ -91,9 +92,9 @@ def test_a_macro_or_label_among_the_reduced_images_is_no_level(tmp_path: Path) -
             (sentence,) = slide.levels_left_out
             assert reason in sentence
             assert f"({extra.shape[1]} x {extra.shape[0]} px)" in sentence
-    path = write_pyramid(tmp_path / "a.tif", [image, half, label])
+    path = write_pyramid(tmp_path / "a.tif", [image, half, macro])
     with pytest.raises(
-        SlideError, match=r"OpenSlide cannot open.*level 2 \(190 x 230 px\): no usu"
+        SlideError, match=r"OpenSlide cannot open.*level 1 \(640 x 215 px\): no usu"
     ):
         open_slide(str(path))
     path = write_pyramid(tmp_path / "a.tif", [image, quarter, half])  # out of order
