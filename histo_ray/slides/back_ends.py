@@ -36,7 +36,7 @@ def open_remotely(path: str, slide_id: str, stack: ExitStack) -> "SlideReader | 
                 and describe_foreign(place, path, allow_scanner_suffix=True)
             ):
                 return None
-            back_end = open_tiff_slide(place, path, slide_id, "direct", remote)
+            back_end = open_tiff_slide(place, path, slide_id, (vendor, "direct"), remote)
         except (UnrecognisedError, SlideError, OSError):
             return None  # a copy will be opened, or say what is wrong
         undo.pop_all()  # the reader closes these itself
@@ -106,7 +106,7 @@ def open_back_end(place: str, path: str, slide_id: str, reader: str) -> "SlideRe
         raise SlideError(slide_id, f"{path}: {foreign}")
     if vendor is not None and reader != "image":
         if vendor in TIFF_VENDORS:
-            return open_tiff_slide(place, path, slide_id, reader)
+            return open_tiff_slide(place, path, slide_id, (vendor, reader))
         if reader == "direct":
             raise not_direct(slide_id, path, f"it is of the format {vendor}")
         return keep_sound_levels(OpenSlideReader(place, slide_id))

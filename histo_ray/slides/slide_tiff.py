@@ -7,7 +7,7 @@ import tifffile
 
 from histo_ray.slides.level_choice import choose_levels, describe_uncertain
 from histo_ray.slides.resolution import StatedMpp
-from histo_ray.slides.tiff_meaning import Colours, MeaningError, check_images, read_colours
+from histo_ray.slides.tiff_meaning import MeaningError, read_colours
 from histo_ray.slides.tiff_resolution import read_stated_mpp
 from histo_ray.types import Size
 
@@ -19,8 +19,6 @@ _ALIKE = ("samplesperpixel", "bitspersample", "planarconfig", "photometric", "co
 class SlideTiff:
     """The meaning of a slide's TIFF."""
 
-    colours: Colours
-    """Of level 0."""
     stated_mpp: tuple[StatedMpp, ...]
     """What its texts say of its resolution, best source first."""
     unsound: tuple[str, ...]
@@ -30,18 +28,17 @@ class SlideTiff:
 
 
 def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size]) -> SlideTiff:
-    """Decide what a TIFF that OpenSlide opens means.
+    """Decide what the levels of a TIFF that OpenSlide opens are, and what it says of its mpp.
 
     Args:
-        tiff: The parsed file.
+        tiff: The parsed file, whose first image is known to be sound.
         vendor: OpenSlide's name for the format: `aperio` or `generic-tiff`.
         sizes: (width, height) of each level by OpenSlide.
 
     Raises:
         MeaningError: Its pixels cannot be used, or its levels are not those that OpenSlide finds.
     """
-    first = check_images(tiff)
-    colours = read_colours(first)
+    first = tiff.pages.first
     pages = level_pages(tiff, vendor)
     found = [(page.imagewidth, page.imagelength) for page in pages]
     if found != list(sizes):
@@ -54,7 +51,7 @@ def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size])
     stated = read_stated_mpp(tiff, first) if exact else ()
     count = len(first.subifds or ())
     beside = (f"{count} levels in sub-IFDs, which OpenSlide does not read",) if count else ()
-    return SlideTiff(colours, stated, tuple(unsound), beside)
+    return SlideTiff(stated, tuple(unsound), beside)
 
 
 def check_levels(tiff: tifffile.TiffFile, vendor: str) -> None:

@@ -8,7 +8,7 @@ from histo_ray.errors import SlideError
 from histo_ray.slides.chosen_levels import keep_sound_levels
 from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
 from histo_ray.slides.direct.reader import DirectReader
-from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
+from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.slide_tiff import SlideTiff, check_levels, read_slide_tiff
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_meaning import MeaningError, check_images, read_colours
@@ -25,7 +25,7 @@ def open_tiff_slide(
     place: str,
     path: str,
     slide_id: str,
-    reader: str,
+    kind: tuple[str, str],
     remote: "tuple[ByteSource, StandIn] | None" = None,
 ) -> "SlideReader":
     """The back end of a TIFF or SVS that OpenSlide recognises.
@@ -34,16 +34,17 @@ def open_tiff_slide(
         place: Where the file is.
         path: What the user calls it, for messages.
         slide_id: Its name, for messages.
-        reader: `auto`, `direct` or `openslide`.
+        kind: OpenSlide's name for the format, one of `TIFF_VENDORS`; and `auto`, `direct` or
+            `openslide`, the reader asked for.
         remote: Where the tiles are if `place` is a stand-in, and that stand-in.
 
     Raises:
         SlideError: Damaged, or what its pixels mean is not known.
     """
-    vendor = detect_vendor(place) or ""
+    vendor, reader = kind
     try:
         with tifffile.TiffFile(place) as tiff:
-            return _open_parsed(tiff, place, path, slide_id, (vendor, reader), remote)
+            return _open_parsed(tiff, place, path, slide_id, kind, remote)
     except MeaningError as error:
         raise SlideError(slide_id, f"{path}: {error}") from error
     except ImpossibleError as error:
@@ -69,6 +70,7 @@ def _open_parsed(
     remote: "tuple[ByteSource, StandIn] | None",
 ) -> "SlideReader":
     vendor, reader = kind
+    tiff.pages.cache = True  # they are gone through several times
     colours = read_colours(check_images(tiff))  # before OpenSlide, whose reason may be another
     if vendor == "generic-tiff" and not colours.openslide_agrees:
         if reader == "auto":

@@ -140,9 +140,8 @@ class _Edges:
 def _collect(part: Any, polygons: list[Polygon], classes: frozenset[str], depth: int = 0) -> None:
     """Add the polygons of one GeoJSON object to `polygons`."""
     if not isinstance(part, dict) or depth > _DEEPEST:
-        raise ValueError(
-            f"it holds {_JSON_NAMES.get(type(part), 'too deep nesting')} where a GeoJSON object belongs"
-        )
+        found = _JSON_NAMES.get(type(part), "too deep nesting")
+        raise ValueError(f"it holds {found} where a GeoJSON object belongs")
     kind = part.get("type")
     if kind == "FeatureCollection":
         for feature in _list(part, "features"):
