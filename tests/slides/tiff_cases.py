@@ -1,4 +1,4 @@
-"""TIFFs of one picture in many forms, each with the colours that a reader owes: no test by itself."""
+"""TIFFs of one picture in many forms, with the colours that each means: no test by itself."""
 
 from dataclasses import dataclass, field
 from typing import Any
