@@ -185,7 +185,7 @@ def test_a_mask_of_another_orientation_or_ratio_is_refused_with_both_sizes(
 
 def test_the_rounding_of_a_masks_size_is_accepted(tmp_path: Path) -> None:
     path = str(tmp_path / "m.png")
-    for size in ((1201, 703), (999, 1403), (46_000, 32_914)):
+    for size in ((1201, 703), (999, 1403), (9200, 6583)):
         for factor in (7, 16, 32.5):
             for up in (0, 1):
                 shape = (int(size[1] / factor) + up, int(size[0] / factor) + up)

@@ -120,7 +120,7 @@ def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
     offsets = np.asarray(page.dataoffsets, np.int64)
     counts = np.asarray(page.databytecounts, np.int64)
     if offsets.shape != (rows * columns,) or counts.shape != offsets.shape:
-        raise UnrecognisedError(f"{len(offsets)} tiles, wanted {rows} x {columns}")
+        raise UnrecognisedError(f"{len(offsets)} tiles, where {rows} x {columns} belong")
     if (offsets < 0).any() or (counts < 0).any() or (counts > MAX_TILE_BYTES).any():
         raise UnrecognisedError("implausible places of tiles")
     if (offsets > file_bytes - counts).any():
