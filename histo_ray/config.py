@@ -52,6 +52,12 @@ class TilingConfig(Settings):
         default="none", description="stain normalisation, fitted once a slide on some of its tiles"
     )
 
+    mask_classes: tuple[str, ...] = Field(
+        default=(),
+        description="class of a GeoJSON mask, or value of a mask image, that counts as tissue; "
+        "may be repeated (default: all but QuPath's Ignore*, or all but 0)",
+    )
+
     @property
     def stride(self) -> int:
         """Step between tiles in px at `mpp`."""
@@ -75,6 +81,10 @@ class TilingConfig(Settings):
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
         if self.stain == "none":  # so that older fingerprints stay
             del settings["stain"]
+        classes = sorted({name.strip().lower() for name in self.mask_classes})
+        settings["mask_classes"] = classes
+        if not classes:  # so that older fingerprints stay
+            del settings["mask_classes"]
         if tissue != "otsu":  # these change a computed mask only
             for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
                 del settings[key]

@@ -119,12 +119,13 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         mpp_source=pyramid.mpp_source,
         reader=opened.reader,
         vendor=opened.vendor,
+        levels_left_out=opened.levels_left_out,
         tissue_share=None if mask is None else round(mask.tissue_share, 6),
         ink_share=None if mask is None or mask.ink_share is None else round(mask.ink_share, 6),
     )
     tiling_facts = TilingFacts(
         fingerprint=tiling.fingerprint(),
-        settings=tiling.model_dump(),
+        settings=tiling.model_dump(mode="json"),
         level=level_read.level,
         downsample=level_read.downsample,
         side=grid.side,

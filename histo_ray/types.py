@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 Floats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Size = tuple[int, int]
 """(width, height)."""
-MppSource = Literal["manifest", "file", "tiff-tags", "flag", "unknown"]
+MppSource = Literal["manifest", "file", "ome-xml", "imagej", "tiff-tags", "flag", "unknown"]
 Outcome = Literal["done", "skipped", "empty", "failed"]
 
 
@@ -226,6 +226,8 @@ class SlideFacts(BaseModel):
     reader: str
     """Which reader served: `direct`, `openslide`, `image`, ..."""
     vendor: str
+    levels_left_out: tuple[str, ...] = ()
+    """A sentence on each level of the file that was not used, with the reason."""
     tissue_share: float | None = None
     """Share of the slide's area that is tissue, 0..1; None where every tile counts."""
     ink_share: float | None = None

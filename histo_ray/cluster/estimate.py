@@ -143,7 +143,7 @@ def _prepare(
     check_place(config.store, "store")
     manifest = open_manifest(config.manifest)
     specs = resolve_encoders(config)
-    check_tissue_pattern(config.tissue)
+    check_tissue_pattern(config.tissue, config.mask_classes)
     names = [stored_name(spec.name, config.dtype) for spec in specs]
     store = peek_store(config.store)
     agenda = plan_agenda(manifest.slides, names, store, config, open_files=open_files)

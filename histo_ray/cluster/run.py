@@ -87,7 +87,7 @@ def run_extract(
     manifest = open_manifest(config.manifest)
     slides = manifest.slides
     specs = resolve_encoders(config)
-    check_tissue_pattern(config.tissue)
+    check_tissue_pattern(config.tissue, config.mask_classes)
     store = open_store(config.store, create=True)
     store.sweep()
     run_id = name_run()

@@ -1,19 +1,16 @@
 """Which back end serves a slide, and how a remote one gets to it."""
 
 from contextlib import ExitStack
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from histo_ray.errors import SlideError
+from histo_ray.slides.chosen_levels import keep_sound_levels
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage.check import explain_here
 from histo_ray.storage.trouble import is_remote
 
 if TYPE_CHECKING:
-    from histo_ray.slides.openslide_reader import OpenSlideReader
     from histo_ray.slides.reader import SlideReader
-
-_SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".svslide", ".mrxs", ".vms", ".vmu")
 
 
 def open_remotely(path: str, slide_id: str, stack: ExitStack) -> "SlideReader | None":
@@ -21,9 +18,10 @@ def open_remotely(path: str, slide_id: str, stack: ExitStack) -> "SlideReader | 
     if "://" not in path:
         return None
     from histo_ray.slides.direct.layout import UnrecognisedError
-    from histo_ray.slides.direct.reader import DirectReader
     from histo_ray.slides.direct.remote import stand_in
-    from histo_ray.slides.openslide_reader import OpenSlideReader
+    from histo_ray.slides.foreign_formats import describe_foreign
+    from histo_ray.slides.openslide_reader import detect_vendor
+    from histo_ray.slides.tiff_opening import TIFF_VENDORS, open_tiff_slide
 
     with ExitStack() as folder, ExitStack() as undo:
         try:
@@ -32,9 +30,13 @@ def open_remotely(path: str, slide_id: str, stack: ExitStack) -> "SlideReader | 
                 return None
             undo.callback(remote[0].close)
             place = str(remote[1].path)
-            known = OpenSlideReader(place, slide_id)
-            undo.callback(known.close)
-            back_end = DirectReader(place, known, remote=remote)
+            vendor = detect_vendor(place)
+            if vendor not in TIFF_VENDORS or (
+                vendor == "generic-tiff"
+                and describe_foreign(place, path, allow_scanner_suffix=True)
+            ):
+                return None
+            back_end = open_tiff_slide(place, path, slide_id, (vendor, "direct"), remote)
         except (UnrecognisedError, SlideError, OSError):
             return None  # a copy will be opened, or say what is wrong
         undo.pop_all()  # the reader closes these itself
@@ -60,9 +62,7 @@ def bring_slide(path: str, slide_id: str, stack: ExitStack, cache: SlideCache) -
         raise unread(slide_id, path, error) from error
     if found:
         raise SlideError(
-            slide_id,
-            f"{path}: {found}, wanted a slide file; check the path and the access rights, "
-            "or copy the file again",
+            slide_id, f"{path} is {found}, not a slide file; check the path and the access rights"
         )
     return str(place)
 
@@ -71,14 +71,11 @@ def unread(slide_id: str, path: str, error: OSError) -> SlideError:
     """What to raise for a file that cannot be read at all."""
     if is_remote(error):
         trouble = explain_here(error)
-        return SlideError(
-            slide_id,
-            f"{path}: cannot be read ({trouble.found}), wanted a slide file; {trouble.remedy}",
-        )
+        return SlideError(slide_id, f"{path} cannot be read: {trouble.found}; {trouble.remedy}")
     return SlideError(
         slide_id,
-        f"{path}: cannot be read ({' '.join(str(error).split())}), wanted a slide file; "
-        "check the path and the access rights, or copy the file again",
+        f"{path} cannot be read: {' '.join(str(error).split())}; check the path and the access "
+        "rights",
     )
 
 
@@ -94,55 +91,33 @@ def open_back_end(place: str, path: str, slide_id: str, reader: str) -> "SlideRe
     Raises:
         SlideError: None of them, or not the one asked for, knows the file.
     """
+    from histo_ray.slides.foreign_formats import describe_foreign
     from histo_ray.slides.image_reader import ImageReader, detect_image
     from histo_ray.slides.openslide_reader import OpenSlideReader, detect_vendor
+    from histo_ray.slides.tiff_opening import TIFF_VENDORS, not_direct, open_tiff_slide
 
     vendor = detect_vendor(place)
-    if reader == "direct" and vendor is None:
-        raise _not_direct(slide_id, path, "not a format that OpenSlide knows")
-    if vendor is not None and reader in ("auto", "direct"):
-        return _open_directly(OpenSlideReader(place, slide_id), place, path, reader)
+    generic = vendor == "generic-tiff"
+    if vendor is None or generic:
+        foreign = describe_foreign(place, path, allow_scanner_suffix=generic or reader != "auto")
+    else:
+        foreign = ""
+    if foreign:
+        raise SlideError(slide_id, f"{path}: {foreign}")
+    if vendor is not None and reader != "image":
+        if vendor in TIFF_VENDORS:
+            return open_tiff_slide(place, path, slide_id, (vendor, reader))
+        if reader == "direct":
+            raise not_direct(slide_id, path, f"it is of the format {vendor}")
+        return keep_sound_levels(OpenSlideReader(place, slide_id))
+    if reader == "direct":
+        raise not_direct(slide_id, path, "OpenSlide does not know its format")
     if reader == "openslide":
         return OpenSlideReader(place, slide_id)
-    suffix = PurePosixPath(path).suffix.lower()
-    if reader == "auto" and suffix in _SCANNER_SUFFIXES:
-        # A whole one is OpenSlide's. Of a cut one, a first image may be left: not to be trusted.
-        raise SlideError(
-            slide_id,
-            f"{path}: OpenSlide does not know it, wanted an intact {suffix} slide; copy the file "
-            "again or leave the slide out",
-        )
     if reader == "image" or detect_image(place) is not None:
         return ImageReader(place, slide_id)
     raise SlideError(
         slide_id,
-        f"{path}: not a slide that OpenSlide knows, nor a PNG, JPEG or TIFF, wanted one of these; "
-        "check that the file is whole, or convert it to a pyramidal TIFF",
-    )
-
-
-def _open_directly(known: "OpenSlideReader", place: str, path: str, reader: str) -> "SlideReader":
-    """The direct reader of a slide that OpenSlide has opened; OpenSlide's own if need be."""
-    from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
-    from histo_ray.slides.direct.reader import DirectReader
-
-    try:
-        return DirectReader(place, known)
-    except ImpossibleError as error:
-        known.close()
-        raise SlideError(
-            known.slide_id, f"{path}: {error}, wanted an intact slide; copy the file again"
-        ) from error
-    except (UnrecognisedError, OSError) as error:
-        if reader == "auto":
-            return known
-        known.close()
-        raise _not_direct(known.slide_id, path, str(error)) from error
-
-
-def _not_direct(slide_id: str, path: str, found: str) -> SlideError:
-    return SlideError(
-        slide_id,
-        f"{path}: {found}, wanted a tiled TIFF or SVS of 8-bit RGB or YCbCr JPEG for the direct "
-        "reader; leave the reader at auto",
+        f"{path}: neither a slide that OpenSlide reads nor a PNG, JPEG or TIFF; check that this is "
+        "the right file, or convert it to a pyramidal TIFF",
     )

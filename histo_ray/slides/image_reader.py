@@ -12,6 +12,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 from histo_ray.errors import SlideError
 from histo_ray.slides.flatten import WHITE, flatten_alpha
 from histo_ray.slides.resolution import StatedMpp
+from histo_ray.slides.tiff_meaning import MeaningError, check_orientation
 from histo_ray.types import Size
 
 MAX_PIXELS = 2**28
@@ -29,11 +30,14 @@ _MAGIC: dict[bytes, Format] = {
     b"MM\0+": "tiff",
 }
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error)
+_EXIF_ORIENTATION = 274
+_PNG_DEPTH_AT = 24
+"""Byte of a PNG that holds its bits a channel: IHDR is always the first chunk."""
 _EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 class ImageError(Exception):
-    """Why a plain image cannot serve, as `<found>, <wanted>; <what to do>`."""
+    """Why a plain image cannot be used: what is wrong with it, and what to do."""
 
 
 def detect_image(path: str) -> Format | None:
@@ -44,12 +48,13 @@ def detect_image(path: str) -> Format | None:
 
 
 class ImageReader:
-    """One plain image, decoded whole; it has one level and states no mpp but a TIFF's tags.
+    """One plain image, decoded whole; it has one level, and only a TIFF states its mpp.
 
-    An orientation flag is ignored: coordinates are those of the stored pixels.
+    An image that says it is stored turned or mirrored is refused: see `check_orientation`.
     """
 
     name = "image"
+    levels_left_out: tuple[str, ...] = ()
     background = WHITE
 
     def __init__(self, path: str, slide_id: str) -> None:
@@ -57,15 +62,14 @@ class ImageReader:
         self.stated_mpp: tuple[StatedMpp, ...] = ()
         try:
             if kind is None:
-                raise ImageError("not a PNG, JPEG or TIFF, wanted one; leave the slide out")
+                raise ImageError("it is not a PNG, JPEG or TIFF; leave the reader at auto")
             if kind == "tiff":
                 from histo_ray.slides.tiff_image import read_tiff
 
-                self._pixels, tags = read_tiff(path)
-                self.stated_mpp = (tags,)
+                self._pixels, self.stated_mpp = read_tiff(path)
             else:
                 self._pixels = _decode(path, kind)
-        except ImageError as error:
+        except (ImageError, MeaningError) as error:
             raise SlideError(slide_id, f"{path}: {error}") from error
         self.vendor: str = kind
         height, width = self._pixels.shape[:2]
@@ -99,8 +103,9 @@ def check_pixel_count(width: int, height: int) -> None:
     """
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"a plain image of {width} x {height} px, wanted at most {MAX_PIXELS} px; "
-            "convert it to a tiled pyramid, for example a pyramidal TIFF"
+            f"a plain image of {width} x {height} px is decoded whole, and more than {MAX_PIXELS} "
+            "px are too many for that; convert it to a tiled pyramid of 8-bit RGB, for example "
+            "with `vips tiffsave --tile --pyramid --compression jpeg`"
         )
 
 
@@ -112,7 +117,8 @@ def as_rgb(image: Image.Image) -> Pixels:
     """
     if image.mode not in _EIGHT_BIT:
         raise ImageError(
-            f"pixels of mode {image.mode}, wanted 8 bits a channel; convert it to 8-bit RGB"
+            f"its pixels are of mode {image.mode}, which is not 8 bits a channel; convert it to "
+            "8-bit RGB"
         )
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         return flatten_alpha(np.asarray(image.convert("RGBA")), WHITE)
@@ -125,8 +131,19 @@ def _decode(path: str, kind: Format) -> Pixels:
     try:
         with plugin(path) as image:
             check_pixel_count(*image.size)
+            check_orientation(image.getexif().get(_EXIF_ORIENTATION, 1))
+            if kind == "png":
+                _check_png_depth(path)
             return as_rgb(image)
     except _DAMAGE as error:
+        raise ImageError(f"a damaged {kind.upper()} ({error}); copy the file again") from error
+
+
+def _check_png_depth(path: str) -> None:
+    """Refuse 16 bits a channel, of which Pillow keeps the upper half without a word."""
+    with Path(path).open("rb") as file:
+        head = file.read(_PNG_DEPTH_AT + 1)
+    if len(head) > _PNG_DEPTH_AT and head[_PNG_DEPTH_AT] > 8:
         raise ImageError(
-            f"a damaged {kind.upper()} ({error}), wanted an intact one; copy the file again"
-        ) from error
+            f"it has {head[_PNG_DEPTH_AT]} bits a channel, not 8; convert it to 8-bit RGB"
+        )

@@ -8,11 +8,24 @@ import openslide
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.flatten import WHITE, Rgb, flatten_alpha
+from histo_ray.slides.foreign_formats import describe_companions
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.types import Size
 
 MOST_TILE_PX = 2**28
 """Of a slide's own tile: 1 GiB once decoded. A level that is one tile may be as large."""
+_DAMAGED = "if the file is damaged, copy it again; else leave the slide out"
+_REMEDIES = {
+    "dicom": (
+        "OpenSlide reads DICOM slides of 8-bit RGB or YBR in JPEG, JPEG 2000 or uncompressed; "
+        "convert one of another transfer syntax or bit depth with dcmtk's dcmdjpeg or wsidicomizer"
+    ),
+    "zeiss": (
+        "OpenSlide lacks some features of CZI (JPEG XR, more than 8 bits, several channels); "
+        "convert it to a pyramidal OME-TIFF with Bio-Formats' bfconvert or with QuPath"
+    ),
+}
+"""What to do where OpenSlide recognises a format and may lack what the file uses, by vendor."""
 
 
 def detect_vendor(path: str) -> str | None:
@@ -25,16 +38,19 @@ class OpenSlideReader:
     """One slide opened by OpenSlide."""
 
     name = "openslide"
+    levels_left_out: tuple[str, ...] = ()
 
     def __init__(self, path: str, slide_id: str) -> None:
         self.slide_id = slide_id
-        self._path = path
+        self.path = path
+        self.vendor = ""
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
+            self.vendor = detect_vendor(path) or ""
             raise self.damaged(error) from error
         properties = self._slide.properties
-        self.vendor: str = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+        self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
         self.level_sizes: tuple[Size, ...] = tuple(self._slide.level_dimensions)
         self.downsamples: tuple[float, ...] = tuple(self._slide.level_downsamples)
         self.tile_sizes = tuple(_tile_size(properties, at) for at in range(len(self.level_sizes)))
@@ -51,7 +67,7 @@ class OpenSlideReader:
             _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
             _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
         )
-        self.stated_mpp = (file, tags)
+        self.stated_mpp: tuple[StatedMpp, ...] = (file, tags)
 
     def _check_tiles(self) -> None:
         """Refuse tiles for which OpenSlide finds no memory: it would end the process."""
@@ -60,8 +76,8 @@ class OpenSlideReader:
                 self._slide.close()
                 raise SlideError(
                     self.slide_id,
-                    f"{self._path}: tiles of {width} x {height} px, wanted at most {MOST_TILE_PX} "
-                    "px each; its header is made up: copy the file again or leave the slide out",
+                    f"{self.path} states tiles of {width} x {height} px, more than memory can "
+                    "hold: its header is damaged; copy the file again, or leave the slide out",
                 )
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
@@ -83,11 +99,9 @@ class OpenSlideReader:
     def damaged(self, error: Exception) -> SlideError:
         """What to raise for an error that reading this slide met."""
         reason = " ".join(str(error).split()) or "no reason given"
-        return SlideError(
-            self.slide_id,
-            f"{self._path}: OpenSlide cannot read it ({reason}), wanted an intact slide; "
-            "copy the file again or leave the slide out",
-        )
+        found = f"{self.path}: OpenSlide cannot read it ({reason}); "
+        lacks = describe_companions(self.path, self.path)
+        return SlideError(self.slide_id, found + (lacks or _REMEDIES.get(self.vendor, _DAMAGED)))
 
 
 def _tile_size(properties: Mapping[str, str], level: int) -> Size:

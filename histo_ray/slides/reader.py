@@ -13,7 +13,13 @@ from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.back_ends import bring_slide, open_back_end, open_remotely, unread
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.overview import shrink_slide
-from histo_ray.slides.resolution import GREATEST_MPP, LEAST_MPP, StatedMpp, choose_mpp
+from histo_ray.slides.resolution import (
+    GREATEST_MPP,
+    LEAST_MPP,
+    StatedMpp,
+    choose_mpp,
+    describe_conflict,
+)
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
@@ -44,6 +50,10 @@ class SlideReader(Protocol):
     @property
     def stated_mpp(self) -> tuple[StatedMpp, ...]:
         """What the file says of its resolution, best source first."""
+
+    @property
+    def levels_left_out(self) -> tuple[str, ...]:
+        """A sentence on each level of the file that is not among `level_sizes`."""
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
@@ -108,6 +118,11 @@ class OpenedSlide:
     def background(self) -> tuple[int, int, int]:
         """RGB that missing and transparent regions are read as."""
         return self._back_end.background
+
+    @property
+    def levels_left_out(self) -> tuple[str, ...]:
+        """A sentence on each level of the file that is not used, with the reason."""
+        return self._back_end.levels_left_out
 
     @cached_property
     def fingerprint(self) -> str:
@@ -206,8 +221,7 @@ def open_slide(
         ConfigError: No such reader.
     """
     if reader not in READERS:
-        wanted = ", ".join(READERS)
-        raise ConfigError(f"reader {reader!r}: unknown, wanted one of {wanted}; choose one of them")
+        raise ConfigError(f"unknown reader {reader!r}; the readers are {', '.join(READERS)}")
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
         place = str(path)
@@ -220,10 +234,13 @@ def open_slide(
         if not 0 < width * height <= MOST_SLIDE_PX:
             raise SlideError(
                 name,
-                f"{path}: a slide of {width} x {height} px, wanted at most {MOST_SLIDE_PX} px; its "
-                "header is made up: copy the file again or leave the slide out",
+                f"{path} states {width} x {height} px, more than any slide has: its header is "
+                "damaged; copy the file again, or leave the slide out",
             )
         chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
+        conflict = describe_conflict(back_end.stated_mpp) if mpp is None else ""
+        if conflict:
+            raise SlideError(name, conflict)
         if chosen is None:
             raise SlideError(name, _no_mpp(back_end.stated_mpp))
         pyramid = Pyramid(name, *chosen, back_end.level_sizes)
@@ -239,8 +256,10 @@ def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:
         for value in (statement.x, statement.y)
         if value is not None
     ]
-    found = f"no usable mpp ({', '.join(implausible)})" if implausible else "no mpp in the file"
-    return (
-        f"{found}, wanted {LEAST_MPP:g}..{GREATEST_MPP:g} microns per pixel; "
-        "give mpp in the manifest, or --slide-mpp"
-    )
+    found = "the file states no resolution (mpp)"
+    if implausible:
+        found = (
+            f"the file states no usable resolution ({', '.join(implausible)}; slides have "
+            f"{LEAST_MPP:g} to {GREATEST_MPP:g} microns per pixel)"
+        )
+    return f"{found}; give it in the manifest column mpp, or with --slide-mpp"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from histo_ray.types import Mpp, MppSource
 
@@ -10,6 +11,9 @@ LEAST_MPP, GREATEST_MPP = 0.05, 20.0
 """Anything outside is no microscope slide but a wrong unit, a screen's dpi, or a placeholder."""
 
 _MICRONS_PER_UNIT = {"centimeter": 10_000.0, "inch": 25_400.0}
+_COMPARED = ("ome-xml", "imagej", "tiff-tags")
+_SAME_MPP = 0.02
+"""Sources that differ by less only round differently."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,10 @@ def choose_mpp(
 
     1. `manifest`: the manifest's mpp column, for both axes.
     2. `file`: the properties openslide.mpp-x and openslide.mpp-y, each axis by itself.
-    3. `tiff-tags`: the TIFF's resolution tags, if their unit is cm or inch.
-    4. `flag`: the run's --slide-mpp, for both axes.
+    3. `ome-xml`: PhysicalSizeX and PhysicalSizeY of an OME-TIFF, if their unit is a length.
+    4. `imagej`: the resolution tags of an ImageJ TIFF, in the unit that its text names.
+    5. `tiff-tags`: the TIFF's resolution tags, if their unit is cm or inch.
+    6. `flag`: the run's --slide-mpp, for both axes.
 
     Never from a magnification, and never from the dpi of a PNG or JPEG: both are guesses.
 
@@ -62,6 +68,25 @@ def choose_mpp(
     if flag is not None:
         return Mpp(flag, flag), "flag"
     return None
+
+
+def describe_conflict(stated: Sequence[StatedMpp]) -> str:
+    """What to say of a TIFF whose texts and tags state different resolutions; empty if they agree.
+
+    What a scanner's maker states is not compared: OpenSlide knows it for right.
+    """
+    found = [each for each in stated if each.source in _COMPARED and each.plausible is not None]
+    for one, other in pairwise(found):
+        a, b = one.plausible, other.plausible
+        if a is None or b is None:
+            continue
+        if any(abs(x / y - 1) > _SAME_MPP for x, y in zip(a, b, strict=True)):
+            return (
+                f"the file states two resolutions: {one.source} {a.x:g} x {a.y:g} and "
+                f"{other.source} {b.x:g} x {b.y:g} microns per pixel; give the right one in the "
+                "manifest column mpp"
+            )
+    return ""
 
 
 def mpp_from_tiff(x: float | None, y: float | None, unit: str) -> StatedMpp:

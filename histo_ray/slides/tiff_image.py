@@ -6,11 +6,14 @@ import tifffile
 from PIL import Image
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, frame_size
+from histo_ray.slides.flatten import WHITE, flatten_alpha
 from histo_ray.slides.image_reader import ImageError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.slides.tiff_damage import DAMAGE
+from histo_ray.slides.tiff_meaning import Colours, check_images, read_colours
+from histo_ray.slides.tiff_resolution import per_unit, read_stated_mpp
 
-_TRUNCATED = "a truncated TIFF, wanted an intact one; copy the file again"
+_TRUNCATED = "the TIFF is cut short; copy the file again"
 _CODECS = (
     tifffile.COMPRESSION.NONE,
     tifffile.COMPRESSION.LZW,
@@ -22,63 +25,74 @@ _CODECS = (
     tifffile.COMPRESSION.ZSTD,
 )
 """Whose output is bounded before they run: by tifffile, or, of JPEG, by `_check_frames`."""
-_MOST_CHANNELS = 4
-_MOST_PAGES = 64
-"""Of which a second one of the first's size is looked for."""
 _UNITS = {2: "inch", 3: "centimeter"}
-_AXES = ("YX", "YXS", "SYX")
+_SCREEN_TABLE = 256
+"""Colours of a palette have 16 bits; a table of smaller values only was written with 8."""
 
 
-def read_tiff(path: str) -> tuple[npt.NDArray[np.uint8], StatedMpp]:
+def read_tiff(path: str) -> tuple[npt.NDArray[np.uint8], tuple[StatedMpp, ...]]:
     """Decode the first image.
 
     Args:
         path: Local file.
 
     Returns:
-        (h, w, 3) uint8 RGB, and the mpp that its resolution tags state.
+        (h, w, 3) uint8 RGB, and the mpp that its texts and resolution tags state, best first.
 
     Raises:
-        ImageError: Damaged, too big, or not one 8-bit image.
+        ImageError: Damaged, too big, or compressed by what is not decoded.
+        MeaningError: What its pixels mean is not known.
     """
     try:
         with tifffile.TiffFile(path) as tiff:
             if not len(tiff.pages):
                 raise ImageError(_TRUNCATED)
-            page = tiff.pages.first
+            page = check_images(tiff)
+            colours = read_colours(page)
             _check_layout(tiff, page)
             _check_frames(tiff, page)
-            return _rgb(page), _stated_mpp(page)
+            stated = (*read_stated_mpp(tiff, page), _mpp_of_tags(page))
+            return _rgb(read_samples(page), page, colours), stated
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
-        raise ImageError(
-            f"a damaged TIFF ({error}), wanted an intact one; copy the file again"
-        ) from error
+        raise ImageError(f"a damaged TIFF ({error}); copy the file again") from error
+
+
+def read_samples(page: tifffile.TiffPage) -> npt.NDArray[np.generic]:
+    """Decode an image, its samples last: (h, w) or (h, w, samples)."""
+    values = page.asarray()
+    if page.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    return np.asarray(values)
 
 
 def _check_layout(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
-    # Pages alone are looked at: what a TIFF says of series in its texts may be made up.
-    pages = [other.shape for other in tiff.pages[:_MOST_PAGES]]
-    if page.axes not in _AXES or pages.count(page.shape) > 1:
-        raise ImageError(
-            f"a TIFF of {len(tiff.pages)} images, the first of axes {page.axes} and shape "
-            f"{page.shape}, wanted one RGB image; export it as RGB"
-        )
-    if page.samplesperpixel > _MOST_CHANNELS:
-        raise ImageError(
-            f"a TIFF of {page.samplesperpixel} channels, wanted RGB; convert it to RGB"
-        )
-    if page.compression not in _CODECS:
-        raise ImageError(
-            f"a TIFF compressed by {page.compression!r}, wanted one of "
-            f"{', '.join(codec.name for codec in _CODECS)}; save it with one of these"
-        )
-    if page.dtype not in (np.dtype(np.uint8), np.dtype(np.bool_)):
-        raise ImageError(
-            f"pixels of type {page.dtype}, wanted 8 bits a channel; convert it to 8-bit RGB"
-        )
+    check_codec(page)
     check_pixel_count(page.imagewidth, page.imagelength)
     if page.is_tiled:  # the last ones may reach far beyond the image
         check_pixel_count(page.tilewidth, page.tilelength)
+    check_ends(tiff, page)
+
+
+def check_codec(page: tifffile.TiffPage) -> None:
+    """Refuse a compression whose decoder's output is not bounded.
+
+    Raises:
+        ImageError: It is not one of those that are.
+    """
+    if page.compression not in _CODECS:
+        name = getattr(page.compression, "name", page.compression)
+        raise ImageError(
+            f"the TIFF is compressed by {name}, which is not read; save it with JPEG, LZW or "
+            "deflate, for example with `vips tiffsave` or Bio-Formats' bfconvert"
+        )
+
+
+def check_ends(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
+    """Refuse an image that reaches beyond the end of its file.
+
+    Raises:
+        ImageError: It does.
+    """
     ends = (start + n for start, n in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends, default=0) > tiff.filehandle.size:
         raise ImageError(_TRUNCATED)
@@ -95,51 +109,52 @@ def _check_frames(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
         try:
             width, height = frame_size(tiff.filehandle.read(count))
         except UnusualJpegError as error:
-            raise ImageError(
-                f"a damaged TIFF ({error}), wanted an intact one; copy the file again"
-            ) from error
+            raise ImageError(f"a damaged TIFF ({error}); copy the file again") from error
         if width * height > room:
             raise ImageError(
-                f"a JPEG of {width} x {height} px in a TIFF with room for {room} px, wanted them "
-                "alike; save it again"
+                f"the TIFF holds a JPEG of {width} x {height} px where it has room for {room} px; "
+                "save it again"
             )
 
 
-def _rgb(page: tifffile.TiffPage) -> npt.NDArray[np.uint8]:
-    values = page.asarray()
-    if page.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8) * np.uint8(255)
-    photometric = tifffile.PHOTOMETRIC
-    if page.photometric == photometric.MINISWHITE:
-        values = 255 - values
-    if page.photometric == photometric.PALETTE and page.colormap is not None:
-        colours = (page.colormap // 256).astype(np.uint8).T  # the table has 16 bits a colour
-        return np.ascontiguousarray(colours[values])
-    channels = values.shape[2] if values.ndim == 3 else 1
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(channels)
-    if page.photometric == photometric.SEPARATED:
-        mode = "CMYK" if channels == 4 else None
-    elif page.photometric == photometric.CIELAB:
-        mode = None
-    if mode is None:
+def _rgb(
+    values: npt.NDArray[np.generic], page: tifffile.TiffPage, colours: Colours
+) -> npt.NDArray[np.uint8]:
+    """(h, w, 3) uint8 RGB of an image's samples, over white."""
+    if colours.kind == "palette":
+        return _look_up(values, page)
+    samples = np.asarray(values, np.uint8)
+    if colours.bits == 1:
+        samples = samples * np.uint8(255)
+    samples = samples.reshape(*samples.shape[:2], -1)
+    if colours.kind == "cmyk":
+        size = (samples.shape[1], samples.shape[0])
+        return as_rgb(Image.frombytes("CMYK", size, np.ascontiguousarray(samples).tobytes()))
+    plain = samples[..., : 3 if colours.kind == "rgb" else 1]
+    if colours.kind == "inverted grey":
+        plain = 255 - plain
+    rgb = np.ascontiguousarray(np.broadcast_to(plain, (*plain.shape[:2], 3)))
+    if colours.alpha == "none":
+        return rgb
+    alpha = samples[..., -1:]
+    if colours.alpha == "premultiplied":
+        return np.asarray(np.minimum(rgb.astype(np.uint16) + (255 - alpha), 255), np.uint8)
+    return flatten_alpha(np.ascontiguousarray(np.concatenate([rgb, alpha], axis=2)), WHITE)
+
+
+def _look_up(values: npt.NDArray[np.generic], page: tifffile.TiffPage) -> npt.NDArray[np.uint8]:
+    table = np.asarray(page.colormap)
+    if table.max(initial=0) >= _SCREEN_TABLE:
+        table = table // 256
+    indices = np.asarray(values, np.uint8)
+    if indices.max(initial=0) >= table.shape[1]:
         raise ImageError(
-            f"a TIFF of {channels} channels ({page.photometric!r}), wanted RGB; convert it to RGB"
+            f"a palette of {table.shape[1]} colours, and a pixel that names number "
+            f"{int(indices.max())}; save it again as 8-bit RGB"
         )
-    contiguous = np.ascontiguousarray(values.reshape(*values.shape[:2], channels))
-    if mode == "RGB":
-        return contiguous
-    size = (contiguous.shape[1], contiguous.shape[0])
-    return as_rgb(Image.frombytes(mode, size, contiguous.tobytes()))
+    return np.ascontiguousarray(table.astype(np.uint8).T[indices])
 
 
-def _stated_mpp(page: tifffile.TiffPage) -> StatedMpp:
-    def per_unit(name: str) -> float | None:
-        value = page.tags.valueof(name)
-        if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
-            return None
-        return float(value[0]) / float(value[1])
-
+def _mpp_of_tags(page: tifffile.TiffPage) -> StatedMpp:
     unit = _UNITS.get(int(page.tags.valueof("ResolutionUnit", 2)), "")
-    return mpp_from_tiff(per_unit("XResolution"), per_unit("YResolution"), unit)
+    return mpp_from_tiff(per_unit(page, "XResolution"), per_unit(page, "YResolution"), unit)

@@ -1,6 +1,6 @@
 """Pixels of an opened slide: its overview, and its tiles in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,8 +50,8 @@ def read_overview(
     if w * h > MOST_OVERVIEW_PX:
         raise SlideError(
             slide.slide_id,
-            f"an overview of {w} x {h} px at {mask_mpp:g} mpp, wanted at most {MOST_OVERVIEW_PX} "
-            "px; raise --mask-mpp",
+            f"an overview at {mask_mpp:g} mpp would have {w} x {h} px, more than the "
+            f"{MOST_OVERVIEW_PX} px that are held at once; raise --mask-mpp",
         )
     return shrink_slide(slide, (w, h)), (width / w, height / h)
 
@@ -71,6 +71,7 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask 
         SlideError: Tissue cannot be told on this slide, or its mask is unusable.
         ConfigError: `tiling.tissue` is neither a method nor such a pattern.
     """
+    check_tissue_pattern(tiling.tissue, tiling.mask_classes)
     if tiling.tissue == "none":
         return None, "", ""
     if tiling.tissue == "otsu":
@@ -78,21 +79,27 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask 
         mpp = Mpp(slide.mpp.x * downsample[0], slide.mpp.y * downsample[1])
         found = examine_overview(image, mpp, tiling, slide.slide_id)
         return TissueMask(found.pixels, downsample, found.ink), found.reason, ""
-    check_tissue_pattern(tiling.tissue)
     path = given_mask_path(tiling.tissue, slide.slide_id)
-    mask, digest = read_mask(path, slide.size, slide.slide_id)
-    reason = "" if mask.pixels.any() else f"no tissue: the mask {path} marks none"
+    classes = tiling.mask_classes
+    mask, digest = read_mask(path, slide.size, slide.slide_id, classes)
+    of_classes = f" of class {' or '.join(classes)}" if classes else ""
+    reason = "" if mask.pixels.any() else f"no tissue: the mask {path} marks none{of_classes}"
     return mask, reason, digest
 
 
-def check_tissue_pattern(tissue: str) -> None:
+def check_tissue_pattern(tissue: str, mask_classes: Sequence[str] = ()) -> None:
     """Refuse a `--tissue` that is neither a method nor a pattern of mask files.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: It is neither, or no masks are given that `mask_classes` could choose from.
     """
     suffixes = IMAGE_SUFFIXES + GEOJSON_SUFFIXES
     if tissue in ("otsu", "none"):
+        if mask_classes:
+            raise ConfigError(
+                f"--mask-classes chooses from given masks, and --tissue {tissue} uses none; give "
+                f"--tissue a path with {PLACEHOLDER}, or leave --mask-classes out"
+            )
         return
     if PLACEHOLDER not in tissue or not tissue.lower().endswith(suffixes):
         raise ConfigError(
@@ -183,7 +190,7 @@ def read_tiles(
     given = {"mpp": mpp, "tile_px": tile_px, "tissue": tissue, "stain": stain, **tiling}
     settings = parse_settings(TilingConfig, given, "read_tiles")
     if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size}, wanted at least 1; raise it")
+        raise ConfigError(f"batch_size is {batch_size}; it must be at least 1")
     mask, _, _ = locate_tissue(slide, settings)
     grid = plan_tiles(slide.pyramid, mask, settings)
     level_read = choose_level(slide.pyramid, mpp, tile_px)

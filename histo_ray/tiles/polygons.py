@@ -1,6 +1,7 @@
 """GeoJSON polygons onto a raster. Pure."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,17 @@ Ring = npt.NDArray[np.float64]
 Polygon = list[Ring]
 """The outline, then its holes."""
 
+_IGNORE = "ignore*"
+"""QuPath's class of what shall not count, in lower case."""
+_DEEPEST = 20
+_JSON_NAMES: dict[type, str] = {
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    bool: "true or false",
+    list: "a list",
+    type(None): "null",
+}
 _IGNORED = ("Point", "MultiPoint", "LineString", "MultiLineString")
 _LEAST_CORNERS = 3
 _FARTHEST = 1e9
@@ -25,13 +37,16 @@ _CROSSING_COST = 16
 """Of one row crossed by one edge, in px visited."""
 
 
-def parse_geojson(text: str | bytes) -> list[Polygon]:
+def parse_geojson(text: str | bytes, classes: Sequence[str] = ()) -> list[Polygon]:
     """The polygons of a GeoJSON text: features, collections and bare geometries, as QuPath writes.
 
-    Points and lines have no area and are left out.
+    Points and lines have no area and are left out, and so are features of QuPath's class `Ignore*`
+    unless it is asked for.
 
     Args:
         text: JSON; coordinates in level-0 px.
+        classes: Names of classes, in any case; only features of these count. Of a derived class,
+            as `Tumor: Positive`, the whole name or any of its parts.
 
     Raises:
         ValueError: Not GeoJSON, or a polygon without three finite corners.
@@ -41,10 +56,10 @@ def parse_geojson(text: str | bytes) -> list[Polygon]:
     except ValueError as error:  # also of a number with thousands of digits
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError("it is nested too deeply") from None
     polygons: list[Polygon] = []
     for part in root if isinstance(root, list) else [root]:
-        _collect(part, polygons, 0)
+        _collect(part, polygons, frozenset(name.strip().lower() for name in classes))
     return polygons
 
 
@@ -122,26 +137,57 @@ class _Edges:
         )
 
 
-def _collect(part: Any, polygons: list[Polygon], depth: int) -> None:
+def _collect(part: Any, polygons: list[Polygon], classes: frozenset[str], depth: int = 0) -> None:
     """Add the polygons of one GeoJSON object to `polygons`."""
-    if not isinstance(part, dict) or depth > 20:
-        raise ValueError(f"found {type(part).__name__}, wanted a GeoJSON object")
+    if not isinstance(part, dict) or depth > _DEEPEST:
+        found = _JSON_NAMES.get(type(part), "too deep nesting")
+        raise ValueError(f"it holds {found} where a GeoJSON object belongs")
     kind = part.get("type")
     if kind == "FeatureCollection":
         for feature in _list(part, "features"):
-            _collect(feature, polygons, depth + 1)
+            _collect(feature, polygons, classes, depth + 1)
     elif kind == "Feature":
-        if part.get("geometry") is not None:
-            _collect(part["geometry"], polygons, depth + 1)
+        if part.get("geometry") is not None and _counts(part, classes):
+            _collect(part["geometry"], polygons, frozenset(), depth + 1)
+    elif classes:
+        pass  # a geometry without a feature has no class
     elif kind == "GeometryCollection":
         for geometry in _list(part, "geometries"):
-            _collect(geometry, polygons, depth + 1)
+            _collect(geometry, polygons, classes, depth + 1)
     elif kind == "Polygon":
         polygons.append(_polygon(_list(part, "coordinates")))
     elif kind == "MultiPolygon":
         polygons.extend(_polygon(rings) for rings in _list(part, "coordinates"))
     elif kind not in _IGNORED:
-        raise ValueError(f"type {kind!r}, wanted Polygon, MultiPolygon or a collection of them")
+        raise ValueError(
+            f"it holds an object of type {kind!r}, which is not Polygon, MultiPolygon or a "
+            "collection of them"
+        )
+
+
+def _counts(feature: dict[str, Any], classes: frozenset[str]) -> bool:
+    """Whether a feature's class is among `classes`; without any, whether it is not ignored."""
+    names = _class_names(feature.get("properties"))
+    if classes:
+        return not names.isdisjoint(classes)
+    return _IGNORE not in names
+
+
+def _class_names(properties: Any) -> frozenset[str]:
+    """A feature's class and the parts of a derived one, in lower case; empty for none.
+
+    QuPath writes `classification` as an object with `name`, since 0.5 with `names` where a class is
+    derived; others write a string, or null.
+    """
+    said = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(said, dict):
+        said = said.get("name") or said.get("names")
+    if isinstance(said, list):
+        said = ": ".join(str(each) for each in said)
+    if not isinstance(said, str):
+        return frozenset()
+    whole = said.strip().lower()
+    return frozenset({whole, *(each.strip() for each in whole.split(":"))}) - {""}
 
 
 def _list(part: dict[str, Any], key: str) -> list[Any]:
@@ -161,8 +207,10 @@ def _polygon(rings: Any) -> Polygon:
         except (TypeError, ValueError, KeyError, OverflowError):
             raise ValueError("a polygon whose corners are not pairs of numbers") from None
         if len(corners) < _LEAST_CORNERS or not np.isfinite(corners).all():
-            raise ValueError(f"a polygon ring of {len(corners)} corners, wanted 3 finite ones")
+            raise ValueError(
+                f"a polygon ring of {len(corners)} corners, where it takes 3 or more, all finite"
+            )
         if np.abs(corners).max() > _FARTHEST:
-            raise ValueError(f"a corner {np.abs(corners).max():g} px away, wanted one on the slide")
+            raise ValueError(f"a corner {np.abs(corners).max():g} px away from the slide's own")
         polygon.append(corners)
     return polygon

@@ -105,7 +105,7 @@ def test_real_slides_are_read_to_the_byte(real_data: Path) -> None:
     for name in ("1065626.svs", "fluorescence-DAPI.ndpi"):  # JPEG 2000, and another vendor
         with open_slide(str(real_data / "slides" / name)) as slide:
             assert slide.reader == "openslide"
-        with pytest.raises(SlideError, match="wanted a tiled TIFF or SVS of 8-bit RGB or YCbCr"):
+        with pytest.raises(SlideError, match="takes only tiled TIFF and SVS of 8-bit RGB or"):
             open_slide(str(real_data / "slides" / name), reader="direct")
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_is_not_understood_goes_to_openslide_or_fails_by_name(
             open_slide(str(path), mpp=0.5, reader="direct")
     png = tmp_path / "a.png"
     png.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(SlideError, match="not a format that OpenSlide knows, wanted a tiled TIFF"):
+    with pytest.raises(SlideError, match="not know its format, and the direct reader takes"):
         open_slide(str(png), mpp=0.5, reader="direct")
 
 

@@ -210,7 +210,7 @@ def test_generic_levels_are_the_reduced_images_by_width(tmp_path: Path) -> None:
         ("Compression", 8, "compression"),
         ("PhotometricInterpretation", 1, "photometric"),
         ("TileWidth", 256, "levels|tiles"),
-        ("ImageLength", 2000, "tiles, wanted"),
+        ("ImageLength", 2000, "tiles, where"),
         ("TileWidth", 40_000, "tile width"),
     ],
 )

@@ -85,8 +85,8 @@ def test_a_pixel_is_set_where_its_centre_is_inside(corners: list[tuple[float, fl
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("3", "found int, wanted a GeoJSON object"),
-        ('{"type": "Circle"}', "type 'Circle', wanted Polygon"),
+        ("3", "holds a number where a GeoJSON object belongs"),
+        ('{"type": "Circle"}', "type 'Circle', which is not Polygon"),
         ('{"type": "Polygon"}', "without a list of coordinates"),
         ('{"type": "FeatureCollection", "features": 3}', "without a list of features"),
         ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "2 corners"),
@@ -99,3 +99,66 @@ def test_a_pixel_is_set_where_its_centre_is_inside(corners: list[tuple[float, fl
 def test_bad_geojson_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_geojson(text)
+
+
+SQUARE = {"type": "Polygon", "coordinates": [OUTLINE]}
+
+
+def feature(classification: Any, geometry: Any = SQUARE) -> dict[str, Any]:
+    about = {} if classification == "absent" else {"classification": classification}
+    return {"type": "Feature", "geometry": geometry, "properties": about}
+
+
+@pytest.mark.parametrize(
+    ("classification", "counts"),
+    [
+        ({"name": "Ignore*", "color": [180, 180, 180]}, False),
+        ({"name": "ignore*"}, False),
+        ({"names": ["Ignore*"]}, False),
+        ({"names": ["Tumor", "Ignore*"]}, False),
+        ({"name": "Ignore*: Positive"}, False),
+        ("Ignore*", False),
+        ({"name": "Tumor", "colorRGB": -3670016}, True),
+        ({"name": "Region*"}, True),
+        ({"name": "Ignore"}, True),
+        ({"name": None}, True),
+        ({}, True),
+        (None, True),
+        (7, True),
+        ("absent", True),
+    ],
+)
+def test_features_of_the_class_ignore_are_left_out(classification: Any, counts: bool) -> None:
+    for document in (
+        feature(classification),
+        [feature(classification)],
+        {"type": "FeatureCollection", "features": [feature(classification)]},
+        feature(classification, {"type": "GeometryCollection", "geometries": [SQUARE]}),
+        feature(classification, {"type": "MultiPolygon", "coordinates": [[OUTLINE], [OUTLINE]]}),
+    ):
+        assert bool(parse_geojson(json.dumps(document))) == counts
+    assert len(parse_geojson(json.dumps({"type": "Feature", "geometry": SQUARE}))) == 1
+    assert len(parse_geojson(json.dumps(feature(None) | {"properties": None}))) == 1
+
+
+def test_chosen_classes_count_and_no_others() -> None:
+    document = [
+        feature({"name": "Tumor: Positive"}),
+        feature({"names": ["Tumor", "Negative"]}),
+        feature("Stroma", POLYGON),
+        feature({"name": "Ignore*"}),
+        feature(None),
+        SQUARE,
+    ]
+    text = json.dumps(document)
+    for classes, count in {
+        (): 5,
+        ("tumor",): 2,
+        ("Tumor: Positive",): 1,
+        ("Stroma", "Negative"): 2,
+        ("Ignore*",): 1,
+        ("Necrosis",): 0,
+    }.items():
+        assert len(parse_geojson(text, classes)) == count, classes
+    (with_hole,) = parse_geojson(text, ["stroma"])
+    np.testing.assert_array_equal(fill_polygons([with_hole], (120, 70), (1, 1)), expected())

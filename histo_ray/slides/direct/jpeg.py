@@ -137,7 +137,7 @@ def _check_frame(segment: bytes, size: Size) -> None:
     width, height = size
     wanted = bytes((8, height >> 8, height & 255, width >> 8, width & 255, 3))
     if segment[4:10] != wanted:
-        raise UnusualJpegError(f"a frame that begins {segment[4:10].hex()}, wanted {wanted.hex()}")
+        raise UnusualJpegError(f"a frame that begins {segment[4:10].hex()}, not {wanted.hex()}")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

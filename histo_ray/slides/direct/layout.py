@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tifffile
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, join_tables
+from histo_ray.slides.slide_tiff import level_pages
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.types import Size
 
@@ -65,12 +66,12 @@ class Level:
 
 
 def read_layout(
-    file: BinaryIO, vendor: str, sizes: Sequence[Size], tiles: Sequence[Size]
+    file: BinaryIO | tifffile.TiffFile, vendor: str, sizes: Sequence[Size], tiles: Sequence[Size]
 ) -> tuple[Level, ...]:
     """Find the tiles of each level.
 
     Args:
-        file: The TIFF, which is only read.
+        file: The TIFF, which is only read; one that is parsed already is left open.
         vendor: OpenSlide's name for the format.
         sizes: (width, height) of each level by OpenSlide.
         tiles: (width, height) of a tile of each level by OpenSlide.
@@ -85,32 +86,28 @@ def read_layout(
     return levels
 
 
-def find_levels(file: BinaryIO, vendor: str) -> tuple[Level, ...]:
+def find_levels(file: BinaryIO | tifffile.TiffFile, vendor: str) -> tuple[Level, ...]:
     """The levels of a TIFF by its own directories alone; see `read_layout`."""
     if vendor not in VENDORS:
         raise UnrecognisedError(f"format {vendor or 'unknown'}")
     try:
+        if isinstance(file, tifffile.TiffFile):
+            return _read_levels(file, vendor)
         with tifffile.TiffFile(file) as tiff:
-            pages = _level_pages(tiff, vendor)
-            end = tiff.filehandle.size
-            return tuple(_read_level(page, end) for page in pages)
+            return _read_levels(tiff, vendor)
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise UnrecognisedError(f"TIFF that cannot be parsed: {error}") from error
 
 
-def _level_pages(tiff: tifffile.TiffFile, vendor: str) -> list[tifffile.TiffPage]:
-    """The directories that are levels, level 0 first."""
-    pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-    if len(pages) != len(tiff.pages):
+def _read_levels(tiff: tifffile.TiffFile, vendor: str) -> tuple[Level, ...]:
+    pages = level_pages(tiff, vendor)
+    if not all(isinstance(page, tifffile.TiffPage) for page in tiff.pages):
         raise UnrecognisedError("directories that are not read in full")
-    tiled = [page for page in pages if page.is_tiled]
-    if vendor == "aperio":
-        return tiled
-    levels = [p for p in tiled if p is pages[0] or int(p.tags.valueof(254, 0)) & 1]
-    widths = [page.imagewidth for page in levels]
-    if len(set(widths)) != len(widths):
+    widths = [page.imagewidth for page in pages]
+    if vendor != "aperio" and len(set(widths)) != len(widths):
         raise UnrecognisedError("two levels of one width")
-    return sorted(levels, key=lambda page: -page.imagewidth)
+    end = tiff.filehandle.size
+    return tuple(_read_level(page, end) for page in pages)
 
 
 def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
@@ -123,7 +120,7 @@ def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
     offsets = np.asarray(page.dataoffsets, np.int64)
     counts = np.asarray(page.databytecounts, np.int64)
     if offsets.shape != (rows * columns,) or counts.shape != offsets.shape:
-        raise UnrecognisedError(f"{len(offsets)} tiles, wanted {rows} x {columns}")
+        raise UnrecognisedError(f"{len(offsets)} tiles, where {rows} x {columns} belong")
     if (offsets < 0).any() or (counts < 0).any() or (counts > MAX_TILE_BYTES).any():
         raise UnrecognisedError("implausible places of tiles")
     if (offsets > file_bytes - counts).any():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.direct.cache import Key, TileCache, shared_cache
@@ -39,6 +40,7 @@ class DirectReader:
     """
 
     name = "direct"
+    levels_left_out: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class DirectReader:
         known: OpenSlideReader,
         cache: TileCache | None = None,
         remote: tuple[ByteSource, StandIn] | None = None,
+        tiff: tifffile.TiffFile | None = None,
     ) -> None:
         """Take over a slide that OpenSlide has opened.
 
@@ -54,12 +57,17 @@ class DirectReader:
             known: The same slide; closed with this reader, not if this raises.
             cache: Where decoded tiles are kept (default: one that the process shares).
             remote: Where the tiles are if `path` is a stand-in, and that stand-in; closed alike.
+            tiff: Its directories, if they are parsed already; not kept.
 
         Raises:
             UnrecognisedError: The slide is not understood completely.
         """
-        with Path(path).open("rb") as file:
-            levels = read_layout(file, known.vendor, known.level_sizes, known.tile_sizes)
+        about = known.vendor, known.level_sizes, known.tile_sizes
+        if tiff is None:
+            with Path(path).open("rb") as file:
+                levels = read_layout(file, *about)
+        else:
+            levels = read_layout(tiff, *about)
         self._known = known
         self._stand_in: StandIn | None = None
         self._levels = levels
