@@ -235,12 +235,10 @@ class SlideFacts(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without shares that are unknown: programs of 0.1.0 refuse fields they do not know."""
+        """Without what says nothing: programs of 0.1.0 refuse fields they do not know."""
         said: dict[str, Any] = handler(self)
-        for name in ("tissue_share", "ink_share"):
-            if said.get(name, 0.0) is None:
-                del said[name]
-        return said
+        newer = {"levels_left_out": (), "tissue_share": None, "ink_share": None}
+        return {k: v for k, v in said.items() if k not in newer or getattr(self, k) != newer[k]}
 
 
 class TilingFacts(BaseModel):
