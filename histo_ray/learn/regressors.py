@@ -98,8 +98,8 @@ def _draw(fold: FoldData) -> list[tuple[Rows, Rows]]:
     folds = draw_inner_folds(len(fold.train), fold.inner_folds, fold.seed, fold.groups)
     if not folds:
         raise ConfigError(
-            f"training part: all {len(fold.train)} patients are of one group, but choosing by inner "
-            "folds needs two; use ridge, which leaves out one patient at a time"
+            f"training part: all {len(fold.train)} patients are of one group, but choosing by "
+            "inner folds needs two; use ridge, which leaves out one patient at a time"
         )
     return folds
 

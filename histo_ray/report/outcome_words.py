@@ -23,6 +23,7 @@ def summarise_encoder(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "targets": len(rows),
         "mean_score": sum(scores) / len(scores) if scores else None,
         "median_score": scores[len(scores) // 2] if scores else None,
+        "n_tested": sum(row["p_chance"] == row["p_chance"] for row in rows),
         "n_better_than_chance": sum(row["q_chance"] < Q for row in rows),
         "n_paper": sum(row["p_paper"] < Q for row in rows),
     }
@@ -44,6 +45,7 @@ def summarise_pair(
         "encoder_b": rows[0]["encoder_b"],
         "metric": rows[0]["metric"],
         "targets": len(rows),
+        "tested": sum(row["p_corrected"] == row["p_corrected"] for row in rows),
         "b_higher": sum(row["difference"] > 0 for row in rows),
         "b_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0],
         "a_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0],
@@ -93,6 +95,15 @@ def write_sentences(note: Mapping[str, Any]) -> list[str]:
     for name, found in note["summary"].items():
         mean = found["mean_score"]
         told = "" if mean is None else f"; mean {score} {mean:.3f}"
+        untested = found["targets"] - found.get("n_tested", found["targets"])
+        if untested == found["targets"]:
+            sentences.append(
+                f"With {name}, no {word} could be tested against chance, as independent patients "
+                f"or sites are too few{told}."
+            )
+            continue
+        if untested:
+            told += f"; {untested:,} could not be tested"
         sentences.append(
             f"With {name}, {found['n_better_than_chance']:,} of "
             f"{count_of(found['targets'], word)} {'was' if found['targets'] == 1 else 'were'} "
@@ -106,9 +117,17 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
     text = (
         f"{score[0].upper()}{score[1:]} was higher with {pair['encoder_b']} than with "
         f"{pair['encoder_a']} for {pair['b_higher']:,} of {count_of(pair['targets'], word)} (mean "
-        f"difference {pair['mean_difference']:+.3f}), significantly so for {better} and "
-        f"significantly lower for {worse} (corrected resampled t-test, q < {Q:g})"
+        f"difference {pair['mean_difference']:+.3f})"
     )
+    tested = pair.get("tested", pair["targets"])
+    if tested:
+        of = "" if tested == pair["targets"] else f" of {tested:,} that could be tested"
+        text += (
+            f", significantly so for {better} and significantly lower for {worse}{of} "
+            f"(corrected resampled t-test, q < {Q:g})"
+        )
+    else:
+        text += "; no difference could be tested, as independent patients or sites are too few"
     if not pair["paper_counted"]:
         return f"{text}."
     share = pair["paper_b_higher"] / pair["paper_counted"]

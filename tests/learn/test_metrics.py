@@ -27,5 +27,5 @@ def test_rows_of_the_confusion_are_true_classes() -> None:
 
 @pytest.mark.parametrize("predicted", [[0, 3], [0, -1]])
 def test_a_class_that_is_not_there_is_refused(predicted: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"predicted: 2 rows, needs one or more, of classes 0\.\.2"):
+    with pytest.raises(ValueError, match=r"predicted: 2 rows, needs .* of classes 0\.\.2"):
         score_classes(np.array([0, 1]), np.array(predicted), 3)

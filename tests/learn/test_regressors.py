@@ -82,7 +82,7 @@ def test_one_group_cannot_be_chosen_on(judge: Judge) -> None:
     features = make_features(40, 20)
     fold = make_fold(features, make_values(features, 2), 31, (1.0,))
     fold = replace(fold, groups=np.zeros(31, np.intp))
-    with pytest.raises(ConfigError, match="one group of 31 patients"):
+    with pytest.raises(ConfigError, match="all 31 patients are of one group"):
         judge(fold)
 
 

@@ -63,8 +63,8 @@ def check_labels(labels: Floats, settings: MilSettings) -> None:
     for value, word in ((0, "negative"), (1, "positive")):
         if not (labels == value).any():
             raise ConfigError(
-                f"training part: no {word} among {len(labels)} patients, but both classes are needed; "
-                "use fewer folds or leave the target out"
+                f"training part: no {word} among {len(labels)} patients, but both classes are "
+                "needed; use fewer folds or leave the target out"
             )
 
 
