@@ -68,7 +68,7 @@ def tell_cohort(patients: Patients) -> Iterator[str]:
 
 
 def find_doubts(plan: OutcomePlan) -> Iterator[str]:
-    """What a reader must know before he believes a figure."""
+    """Caveats of the reported scores."""
     config, patients = plan.config, plan.patients
     marked = sum(name in patients.manifested.synthetic for name in patients.slides)
     if marked:
