@@ -64,7 +64,7 @@ def list_commands() -> list[Bad]:
         Bad("a slide_id that is an absolute path",
             manifest("slide_id,path\n/etc/passwd,a.svs\n", "b.csv"), "'/etc/passwd' is not safe"),
         Bad("ids that differ in case only",
-            manifest("slide_id,path\nS1,a.svs\ns1,a.svs\n", "c.csv"), "differs only in case from 'S1'"),
+            manifest("slide_id,path\nS1,a.svs\ns1,a.svs\n", "c.csv"), "only in case from 'S1'"),
         Bad("a slide at a web address",
             manifest("slide_id,path\nS1,http://169.254.169.254/latest\n", "d.csv"),
             "scheme http://, wanted a local path"),

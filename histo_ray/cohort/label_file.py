@@ -20,7 +20,7 @@ from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
 
 MOST_BYTES = 2**32
-"""Largest table, packed or not: expression of 20,000 genes in 11,000 patients takes 2 GB as text."""
+"""Largest table, packed or not: 20,000 genes of 11,000 patients take 2 GB as text."""
 SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
