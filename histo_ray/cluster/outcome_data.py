@@ -122,7 +122,8 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     by_encoder = {slides.encoder: slides.receipts for slides in found}
     manifested = read_manifested(config.store, by_encoder, given)
     cohort = tell_lost(join_cohort(features, counts, sites, labels), manifested.lost)
-    cohort = replace(cohort, notes=(*cohort.notes, *_tell_corrected(found, common)))
+    told = (*_tell_corrected(found, common), *_tell_unnamed(cohort, patients))
+    cohort = replace(cohort, notes=(*cohort.notes, *told))
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
@@ -268,6 +269,18 @@ def _tell_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, .
     return (
         f"patient, site or mark synthetic of {count_of(len(names), 'slide')} ({name_some(names)}) "
         "are those of the newest manifest, not those of its extraction",
+    )
+
+
+def _tell_unnamed(cohort: Cohort, patients: Mapping[str, str]) -> tuple[str, ...]:
+    """What is to be said where slides are their own patients, as manifests name no other."""
+    own = {patient for slide, patient in patients.items() if slide == patient}
+    used = own & set(cohort.patients)
+    if not used:
+        return ()
+    return (
+        f"{count_of(len(used), 'patient')} of {len(cohort.patients)} named by their slide_id, as "
+        "no manifest names another: slides of one patient may be in different folds",
     )
 
 

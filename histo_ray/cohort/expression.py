@@ -33,7 +33,7 @@ def read_expression(settings: LabelSettings, known: Collection[str] = ()) -> Lab
 
     Args:
         settings: The table, its layout and the genes that are wanted.
-        known: Patients that the store knows; they tell which way round the table is.
+        known: Patients that the store knows; they tell which layout the table has.
 
     Raises:
         ConfigError: It cannot be read as such a table.
@@ -52,16 +52,16 @@ def read_expression(settings: LabelSettings, known: Collection[str] = ()) -> Lab
 def transform_expression(labels: LabelTable, transform: Transform, clip_at: str) -> LabelTable:
     """Bring each gene to a scale on which outliers do not decide. Missing values stay missing.
 
-    This sees the labels of all patients, those of later test parts too, but no features, and it
-    treats all patients alike: permuting the patients before or after it gives the same. So where
-    features say nothing of labels, they say nothing of transformed labels, and permutation tests
-    stay exact. What it fixes is the scale on which predictions are judged, the same one in all
-    folds. A rank does shift a little with the labels of a test part. What that does to ridge on
-    noise (200 patients, 5 folds, 400 draws): out-of-fold correlations of -0.026 on average, against
-    -0.015 with ranks from the training part: nothing is gained by it.
+    The transform sees the labels of all patients, later test parts included, but no features, and
+    it treats all patients alike: permuting patients before or after it gives the same values. So
+    features that are independent of the labels are independent of the transformed labels, and
+    permutation tests stay exact. It fixes the scale on which predictions are scored, the same one
+    in all folds. A rank shifts a little with the labels of a test part: with ridge on noise (200
+    patients, 5 folds, 400 draws) out-of-fold correlations are -0.026 on average, against -0.015
+    with ranks from the training part, so nothing is gained by it.
 
     Args:
-        labels: Of the patients that are used.
+        labels: Labels of the patients that are used.
         transform: `none`; `log2`: log2(x + 1); `rank`: see `rank_normal`; `clip`: see
             `clip_values`.
         clip_at: Bound of `clip`: `5sd`, or a value.

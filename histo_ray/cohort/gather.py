@@ -15,7 +15,7 @@ from histo_ray.cohort.genes import GeneList
 from histo_ray.cohort.label_file import LabelFile
 from histo_ray.cohort.labels import Dropped, count
 from histo_ray.cohort.layout import LISTED, Layout
-from histo_ray.cohort.not_genes import find_not_genes
+from histo_ray.cohort.not_genes import CLINICAL, COUNTER, DATE, find_not_genes
 from histo_ray.cohort.samples import How, SampleTable, merge_targets, reduce_cells
 from histo_ray.errors import ConfigError
 
@@ -219,8 +219,14 @@ def _note_dropped(dropped: Sequence[Dropped]) -> list[str]:
     aside = [drop for drop in dropped if drop.reason != ABSENT]
     if not aside:
         return []
-    number = "1 column or row is" if len(aside) == 1 else f"{len(aside)} columns or rows are"
-    return [f"{number} set aside as no genes: {_describe_dropped(aside)}; --genes can name them"]
+    number = "1 name is" if len(aside) == 1 else f"{len(aside)} names are"
+    note = f"{number} set aside as no genes: {_describe_dropped(aside)}"
+    reasons = {drop.reason for drop in aside}
+    if reasons & {CLINICAL, COUNTER}:
+        note += "; --genes evaluates clinical columns and counters that it names"
+    if DATE in reasons:
+        note += "; write the symbols again in place of dates, which may stand for several genes"
+    return [note]
 
 
 def _describe_dropped(dropped: Sequence[Dropped]) -> str:

@@ -1,4 +1,4 @@
-"""Reads a table of labels, whatever its form: CSV, TSV or Parquet, wide or long, also gzipped."""
+"""Open a label table: CSV, TSV or Parquet, wide or long, also gzipped."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ from histo_ray.storage.files import read_file
 from histo_ray.storage.native import native
 
 MOST_BYTES = 2**32
-"""Of a table, packed or not: expression of 20,000 genes in 11,000 patients takes 2 GB as text."""
+"""Largest table, packed or not: 20,000 genes of 11,000 patients take 2 GB as text."""
 SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
@@ -47,7 +47,7 @@ class LabelFile:
     comments: tuple[str, ...] = ()
     """Lines that start with # before the header."""
     separator: str = ""
-    """Of columns in a text table; empty in Parquet."""
+    """What separates the columns of a text table; empty for Parquet."""
 
     def texts(self, at: int) -> list[str]:
         """A column as text without blanks around it; empty where it is missing."""

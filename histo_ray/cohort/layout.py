@@ -7,7 +7,7 @@ from typing import Literal, NoReturn
 
 from histo_ray.cohort.config import LabelSettings
 from histo_ray.cohort.folds import name_some
-from histo_ray.cohort.labels import Task
+from histo_ray.cohort.labels import Task, count
 from histo_ray.cohort.not_genes import is_index
 from histo_ray.errors import ConfigError
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
@@ -250,11 +250,12 @@ def _find_repeats(
     if not repeated:
         return ()
     patient, names = min(repeated.items())
+    whose, ids_name = found.columns[patients], found.columns[ids]
     return (
-        f"{len(repeated)} patients of column {found.columns[patients]} have several ids in column "
-        f"{found.columns[ids]} ({patient}: {name_some(sorted(names), 3)}): where the store, too, "
-        "calls its patients so, folds put one patient into training and test; name patients by "
-        f"{found.columns[patients]} in the manifest and leave --id-column out",
+        f"{count(len(repeated), 'patient')} of column {whose} with several ids in column "
+        f"{ids_name} ({patient}: {name_some(sorted(names), 3)}): where the store, too, calls its "
+        f"patients so, folds put one patient into training and test; name patients by {whose} in "
+        "the manifest and leave --id-column out",
     )
 
 
@@ -275,15 +276,15 @@ def _find_side(
     """
     patients = {cut_barcode(patient) for patient in known}
 
-    def count(names: Iterable[str]) -> tuple[int, int]:
+    def count_known(names: Iterable[str]) -> tuple[int, int]:
         seen = list(names)
         return sum(cut_barcode(n) in patients or parse_barcode(n) is not None for n in seen), len(
             seen
         )
 
     side, ids, genes = places
-    in_rows, rows = count(texts(side))
-    in_columns, columns = count(n for at, n in enumerate(found.columns) if at != side)
+    in_rows, rows = count_known(texts(side))
+    in_columns, columns = count_known(n for at, n in enumerate(found.columns) if at != side)
     name = found.columns[side] or f"number {side + 1}"
     by_rows = f"{in_rows} of {rows} cells of column {name}"
     by_columns = f"{in_columns} of {columns} names of columns"

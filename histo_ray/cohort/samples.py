@@ -46,7 +46,7 @@ def reduce_cells(
         how: What several measurements of one cell become.
 
     Returns:
-        Of that shape; nan where nothing counts.
+        Matrix of that shape; nan where nothing counts.
     """
     fine = np.isfinite(values)
     cell = rows[fine] * shape[1] + columns[fine]

@@ -13,7 +13,7 @@ from histo_ray.storage.native import native
 Unit = Literal["line", "row"]
 
 MOST_BYTES = 2**30
-"""Of a table's file: millions of slides."""
+"""Largest file of a table: millions of slides."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def test_ids_that_repeat_patients_of_another_column_are_a_caveat() -> None:
     assert find_in(table).caveats == ()
     (caveat,) = find_in(table, id_column="slide_id").caveats
     assert caveat.startswith(
-        "1 patients of column case_id have several ids in column slide_id (c1: s1, s2): where"
+        "1 patient of column case_id with several ids in column slide_id (c1: s1, s2): where"
     )
     barcodes = ["TCGA-05-4249-01A", "tcga-05-4249-01b", "TCGA-05-4250-01A"]
     table |= {"case_id": ["TCGA-05-4249", "TCGA-05-4249", "TCGA-05-4250"], "slide_id": barcodes}

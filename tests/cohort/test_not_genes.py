@@ -102,8 +102,8 @@ def test_a_clinical_table_gives_its_genes_and_tells_the_rest_in_a_line(tmp_path:
     assert labels.targets == ("CD8A",)
     assert "columns left out as no labels: Unnamed: 0" in labels.notes
     told = (
-        "3 columns or rows are set aside as no genes: age, survival_months, censorship (clinical); "
-        "--genes can name them"
+        "3 names are set aside as no genes: age, survival_months, censorship (clinical); "
+        "--genes evaluates clinical columns and counters that it names"
     )
     assert told in labels.notes
     assert labels.dropped[0] == Dropped("age", CLINICAL)
