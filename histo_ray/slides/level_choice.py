@@ -53,7 +53,7 @@ def describe_uncertain(full: Size, reduced: Size, tile: Size) -> str:
     )
     if factor < 1 or not explained or not _is_common(factor):
         return f"no usual factor explains its size ({x:.4g} along x, {y:.4g} along y)"
-    if _maybe_padded(full, reduced, tile) and factor > 1:
+    if factor > 1 and all(t > 1 and r % t == 0 for r, t in zip(reduced, tile, strict=True)):
         low = max((w - t + 1) / r for w, r, t in zip(full, reduced, tile, strict=True))
         high = min(w / (r - t + 1) for w, r, t in zip(full, reduced, tile, strict=True))
         powers = [2**n for n in range(1, 31) if low <= 2**n <= high]
@@ -86,11 +86,6 @@ def choose_levels(
         else:
             kept.append(level)
     return tuple(kept), tuple(left_out)
-
-
-def _maybe_padded(full: Size, reduced: Size, tile: Size) -> bool:
-    del full
-    return all(t > 1 and r % t == 0 for r, t in zip(reduced, tile, strict=True))
 
 
 def _is_common(factor: int) -> bool:

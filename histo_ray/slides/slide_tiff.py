@@ -93,8 +93,7 @@ def _describe_page(first: tifffile.TiffPage, page: tifffile.TiffPage, *, exact: 
         if getattr(first, name) != getattr(page, name):
             return "it is stored otherwise than level 0, as a label or a picture of the glass is"
     full, reduced = ((p.imagewidth, p.imagelength) for p in (first, page))
-    tile = (page.tilewidth, page.tilelength) if exact else (0, 0)
-    return describe_uncertain(full, reduced, tile)
+    return describe_uncertain(full, reduced, (page.tilewidth, page.tilelength))
 
 
 def _list(sizes: Sequence[Size]) -> str:

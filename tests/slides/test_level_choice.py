@@ -11,11 +11,14 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
+from histo_ray.extract import plan_slide
 from histo_ray.slides.level_choice import choose_levels, describe_uncertain, sizes_agree
 from histo_ray.slides.levels import nominal_downsample
 from histo_ray.slides.reader import open_slide
 from histo_ray.tiles.pixels import read_tiles
+from histo_ray.types import Slide, SlideFacts
 from tests.slides.jpeg_slides import texture
 
 Pixels = npt.NDArray[np.uint8]
@@ -203,3 +206,16 @@ def test_levels_that_disagree_or_do_not_shrink_are_left_out_of_any_format() -> N
     assert "4 times smaller along x and 4.286 along y" in left_out[1]
     assert sizes_agree((1000, 900), (100, 90))
     assert not sizes_agree((1000, 900), (90, 100))
+
+
+def test_the_receipt_says_which_levels_were_not_used_and_old_receipts_say_nothing(
+    tmp_path: Path,
+) -> None:
+    image = texture(1013, 771)
+    path = write_pyramid(tmp_path / "a.tif", [image, shrink(image, 1.83)])
+    with open_slide(str(path)) as opened:
+        plan = plan_slide(opened, Slide("S1", str(path), "P1"), TilingConfig(tissue="none"))
+    facts = plan.slide
+    assert facts.levels_left_out == opened.levels_left_out != ()
+    old = facts.model_dump(exclude={"levels_left_out"})
+    assert SlideFacts.model_validate(old).levels_left_out == ()
