@@ -182,7 +182,7 @@ class Store:
             ValueError: `rows` or `key` do not fit `facts`.
         """
         if key != facts.key:
-            raise ValueError(f"key {key}, wanted {facts.key} by the facts")
+            raise ValueError(f"key {key} is not that of the facts, {facts.key}")
         final = partition_path(key, format)
         encoder = facts.encoder
         shape = Shape(key.slide_id, encoder.dim, encoder.dtype, facts.text_columns)
@@ -224,8 +224,8 @@ class Store:
             raise not_there(self._root, slide_id, encoder, tiling)
         if len(found) > 1:
             raise StoreError(
-                f"slide {slide_id!r} of {encoder}: in tilings {name_some(k.tiling for k in found)},"
-                " wanted one; name it with tiling="
+                f"slide {slide_id!r} of {encoder} is stored in tilings "
+                f"{name_some(k.tiling for k in found)}; choose one with tiling="
             )
         ((key, form),) = found.items()
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
@@ -312,8 +312,8 @@ class Store:
         ]
         if not members:
             raise StoreError(
-                f"patient {patient_id!r} of encoder {encoder}: no tiles in the store, wanted "
-                "some; extract the slides, or leave the patient out"
+                f"patient {patient_id!r} of encoder {encoder}: the store holds no "
+                "tiles; extract the slides, or leave the patient out"
             )
         return read_patient_bag(self._root, members, most, seed)
 

@@ -112,7 +112,7 @@ OUTCOME = ["evaluate", "expression", "--encoder", "e"]
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: no store.json"),
+        (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: there is no feature store"),
         (["--store", "store", "--labels", "x.csv"], "labels x.csv: no such file, wanted one"),
         (["--store", "store", "--labels", "l.csv", "--genes", "g"], "--genes g: no such file"),
         (["--store", "store", "--labels", "l.csv", "--fold-file", "f"], "--fold-file f: no such"),
