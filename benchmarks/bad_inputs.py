@@ -67,7 +67,7 @@ def list_commands() -> list[Bad]:
             manifest("slide_id,path\nS1,a.svs\ns1,a.svs\n", "c.csv"), "only in case from 'S1'"),
         Bad("a slide at a web address",
             manifest("slide_id,path\nS1,http://169.254.169.254/latest\n", "d.csv"),
-            "scheme http://, wanted a local path"),
+            "http:// is not supported; give a local path"),
         Bad("a slide that is a named pipe",
             manifest("slide_id,path\nS1,pipe\n", "e.csv"), "a pipe or a device, not a file"),
         Bad("a manifest that is a named pipe",
@@ -101,7 +101,7 @@ def list_commands() -> list[Bad]:
         Bad("a store of a newer version", ["store", "ls", "newer"], "upgrade histo-ray"),
         Bad("a folder of something else as store",
             ["extract", "--manifest", "slides.csv", "--store", "bombs", "--encoder", RANDOM],
-            "not a store but holds"),
+            "the folder holds other things"),
         Bad("SQL that is none", ["store", "sql", "store", "drop everything"], "Parser Error"),
     ]  # fmt: skip
 

@@ -32,18 +32,18 @@ def locate(uri: str, *, hurried: bool = False) -> "tuple[FileSystem, str]":
     if "\0" in uri:
         raise ConfigError(f"storage {uri!r}: no path has a NUL character in it; correct the path")
     if not uri:
-        raise ConfigError(f"storage: an empty path, wanted {ACCEPTED}; name a place")
+        raise ConfigError(f"the path is empty; name a place: {ACCEPTED}")
     if not mark:
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
     if scheme == "file":
         return fs.LocalFileSystem(), str(Path(unquote(rest)).absolute())
     if scheme not in ("s3", "gs"):
         raise ConfigError(
-            f"storage {uri!r}: scheme {scheme}://, wanted {ACCEPTED}; copy the data or mount it"
+            f"{uri!r}: {scheme}:// is not supported; give {ACCEPTED}, or copy or mount the data"
         )
     bucket = rest.partition("/")[0]
     if not bucket:
-        raise ConfigError(f"storage {uri!r}: no bucket, wanted {ACCEPTED}; name the bucket")
+        raise ConfigError(f"{uri!r} names no bucket; give {ACCEPTED}")
     from histo_ray.storage.clouds import open_gs, open_s3
 
     system = open_gs(hurried) if scheme == "gs" else open_s3(bucket, hurried)

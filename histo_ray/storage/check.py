@@ -23,13 +23,11 @@ def check_place(uri: str, what: str) -> None:
         bucket = path.partition("/")[0]
         if not there and system.get_file_info(bucket).type.name == "NotFound":
             raise ConfigError(
-                f"{what} {uri}: no bucket {bucket!r}, wanted one; check the name, or create it"
+                f"{what} {uri}: there is no bucket {bucket!r}; check the name, or create it"
             )
     except OSError as error:
         trouble = explain_here(error)
-        raise ConfigError(
-            f"{what} {uri}: {trouble.found}, wanted access; {trouble.remedy}"
-        ) from None
+        raise ConfigError(f"{what} {uri}: {trouble.found}; {trouble.remedy}") from None
 
 
 def explain_here(error: OSError) -> Trouble:

@@ -51,7 +51,7 @@ def read_file(system: "FileSystem", path: str, most_bytes: int) -> bytes:
     with open_file(system, path) as file:
         size = file.size()
         if size > most_bytes:
-            raise OSError(errno.EFBIG, f"{size} bytes, wanted at most {most_bytes}", path)
+            raise OSError(errno.EFBIG, f"{size} bytes, more than the {most_bytes} allowed", path)
         return bytes(file.readall())
 
 

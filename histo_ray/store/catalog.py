@@ -44,12 +44,12 @@ def open_marker(root: Place, create: bool) -> None:
         StoreError: Nothing there, something else, or a newer store.
     """
     if root.kind() == "file":
-        raise StoreError(f"store {root.path}: a file, wanted a folder; name another place")
+        raise StoreError(f"store {root.path} is a file; name a folder or a URI for the store")
     marker = root.child(MARKER)
     if not marker.kind():
         if not create:
             raise StoreError(
-                f"store {root.path}: no {MARKER}, wanted a feature store; "
+                f"store {root.path}: there is no feature store (no {MARKER} in it); "
                 "check the path, or make one with histo-ray extract --store"
             )
         _create_marker(root)
@@ -64,13 +64,13 @@ def open_marker(root: Place, create: bool) -> None:
         version = None
     if not isinstance(version, int):
         raise StoreError(
-            f"store {root.path}: {MARKER} states no format version, wanted {FORMAT_VERSION}; "
+            f"store {root.path}: {MARKER} is damaged, as it states no format version; "
             f'restore it as {{"format_version": {FORMAT_VERSION}}}'
         )
     if version > FORMAT_VERSION:
         raise StoreError(
-            f"store {root.path}: format version {version}, wanted at most {FORMAT_VERSION}; "
-            "upgrade histo-ray"
+            f"store {root.path}: it has format version {version}, and this histo-ray reads up to "
+            f"{FORMAT_VERSION}; upgrade histo-ray"
         )
     if create and not root.local:
         write_bytes(root, MARKER, text)
@@ -182,8 +182,8 @@ def _create_marker(root: Place) -> None:
     strangers = [name for name in root.names() if not name.startswith(".")]
     if strangers and not root.child(MARKER).kind():  # else another run has just made it
         raise StoreError(
-            f"store {root.path}: not a store but holds {name_some(strangers)}, "
-            "wanted an empty or new folder; choose another"
+            f"store {root.path}: the folder holds other things ({name_some(strangers)}); "
+            "choose an empty or a new folder for a new store"
         )
     text = {
         "format": "histo_ray feature store",

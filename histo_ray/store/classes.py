@@ -60,8 +60,8 @@ def find_class_source(
     known = receipts if wanted.keys() == receipts.keys() else read_receipts(root, wanted)
     if not known:
         raise StoreError(
-            f"encoder {name}: no slide of those that {pooled.encoder} has, wanted the same "
-            "slides; extract them"
+            f"encoder {name}: the store holds none of the slides that {pooled.encoder} has; "
+            f"extract the same slides with {name}"
         )
     card = _find_card(root, name, known.values())
     members = {k.slide_id: Member(k, wanted[k], r.tile_count) for k, r in known.items()}
@@ -110,8 +110,8 @@ def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
     found = {k: form for k, form in list_partitions(root, name).items() if not is_given(k.tiling)}
     if not found:
         raise StoreError(
-            f"encoder {name}: no slide in the store, wanted those whose tiles it shall weigh; "
-            "extract them first"
+            f"encoder {name}: the store holds no slide of it; extract the slides whose tiles it "
+            "shall weigh"
         )
     tilings = {key.tiling for key in found}
     if tiling not in tilings and len(tilings) > 1:
@@ -134,19 +134,19 @@ def _find_card(root: Place, name: str, receipts: Collection[Receipt]) -> HeadCar
         card = find_head_card(root, request)
     if card is None:
         raise ConfigError(
-            f"encoder {name}: published without a class head or not at all, wanted one of "
-            f"{list_heads(root)}; name it with class_encoder="
+            f"encoder {name}: the store holds no class head of it; name an encoder that was "
+            f"fine-tuned into this store with class_encoder= (there are: {list_heads(root)})"
         )
     if weights != {card.weights_sha256}:
         raise StoreError(
-            f"encoder {name}: embeddings of weights {name_some(w[:12] for w in weights)}, wanted "
-            f"{card.weights_sha256[:12]}, for which its head was trained; extract it again"
+            f"encoder {name}: its embeddings are of weights {name_some(w[:12] for w in weights)}, "
+            f"but its head was trained for {card.weights_sha256[:12]}; extract it again"
         )
     return card
 
 
 def _unlike(one: PartitionKey, two: PartitionKey, found: str) -> StoreError:
     return StoreError(
-        f"slide {one.slide_id!r} of {one.encoder} and {two.encoder}: {found}, wanted the same "
-        "tiles in the same order; extract both with one tiling"
+        f"slide {one.slide_id!r} of {one.encoder} and {two.encoder}: {found}; their "
+        "tiles must be the same in the same order: extract both with one tiling"
     )

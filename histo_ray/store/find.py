@@ -40,13 +40,13 @@ def find_tile_set(root: Place, name: str, encoder: str) -> PartitionKey:
     if not keys:
         there = name_some(key.slide_id for key in list_partitions(root) if is_given(key.tiling))
         raise StoreError(
-            f"tile set {name!r} of encoder {encoder}: not in the store, wanted one of tile "
-            f"sets {there}; extract it first"
+            f"tile set {name!r} of encoder {encoder}: it is not in the store, which "
+            f"holds tile sets {there}; extract it first"
         )
     if len(keys) > 1:
         raise StoreError(
-            f"tile set {name!r} of encoder {encoder}: stored with tiles of several sizes, "
-            "wanted one; remove the others' partitions, or extract it under another name"
+            f"tile set {name!r} of encoder {encoder}: it is stored with tiles of several "
+            "sizes; remove the partitions of the others, or extract it under another name"
         )
     return keys[0]
 
@@ -111,9 +111,9 @@ def not_there(root: Place, slide_id: str | None, encoder: str, tiling: str | Non
     if slide_id is not None:
         wanted = f"slide {slide_id!r} of {wanted}"
     if not of_encoder:
-        there = f"an encoder of {name_some(key.encoder for key in keys)}"
+        there = f"encoders {name_some(key.encoder for key in keys)}"
     elif tiling and tiling not in {key.tiling for key in of_encoder}:
-        there = f"a tiling of {name_some(key.tiling for key in of_encoder)}"
+        there = f"tilings {name_some(key.tiling for key in of_encoder)}"
     else:
-        there = f"a slide of {name_some(key.slide_id for key in of_encoder)}"
-    return StoreError(f"{wanted}: not in the store, wanted {there}; extract it first")
+        there = f"slides {name_some(key.slide_id for key in of_encoder)}"
+    return StoreError(f"{wanted} is not in the store, which holds {there}; extract it first")

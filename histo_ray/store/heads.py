@@ -14,6 +14,7 @@ from histo_ray.errors import StoreError
 from histo_ray.storage.seal import check_bytes
 from histo_ray.store.catalog import name_some
 from histo_ray.store.layout import check_slug
+from histo_ray.store.partition import first_line
 from histo_ray.store.place import Place
 from histo_ray.store.weighing import ClassHead
 
@@ -53,8 +54,8 @@ def find_head_card(root: Place, name: str) -> HeadCard | None:
         return HeadCard(name, classes, str(said["weights_sha256"]), str(said["file_sha256"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"{place.path}: damaged ({type(error).__name__}: {error}), wanted the card of a "
-            "published encoder; publish under another name"
+            f"{place.path}: the card of the encoder is damaged ({first_line(error)}); restore it "
+            "from a copy, or fine-tune again under another name"
         ) from None
 
 
@@ -95,6 +96,6 @@ def list_heads(root: Place) -> str:
 
 def _unfit(place: Place, found: str) -> StoreError:
     return StoreError(
-        f"{place.path}: {found}, wanted the weights of a published encoder; restore it, or "
-        "fine-tune again under another name"
+        f"{place.path}: {found}; restore the weights of this encoder from a copy, or fine-tune "
+        "again under another name"
     )

@@ -46,7 +46,9 @@ def check_slug(what: str, text: str) -> str:
         StoreError: It is not, so it cannot be part of a path.
     """
     if not _SLUG.fullmatch(text):
-        raise StoreError(f"{what} {text!r}: not a slug, wanted [a-z0-9._-]; rename it")
+        raise StoreError(
+            f"{what} {text!r} cannot be a folder's name; use a-z, 0-9, '.', '_' and '-' only"
+        )
     return text
 
 
@@ -59,8 +61,8 @@ def check_file_name(what: str, text: str) -> str:
     unsafe = not text or _UNSAFE.search(text) or text[0] == "." or text[-1] in " ."
     if unsafe or len(text.encode("utf-8", "replace")) > _NAME_BYTES:
         raise StoreError(
-            f"{what} {text!r}: not safe as a file name, wanted 1 to {_NAME_BYTES} bytes without "
-            "separators, control characters or a leading dot; rename it"
+            f"{what} {text!r} is not safe as a file name; use 1 to {_NAME_BYTES} bytes without "
+            "separators, control characters or a leading dot"
         )
     return text
 
@@ -103,8 +105,8 @@ def parse_partition_path(path: str) -> tuple[PartitionKey, Form]:
         except StoreError:
             pass
     raise StoreError(
-        f"{path}: not a partition, wanted {EMBEDDINGS}/encoder=<slug>/tiling=<slug>/"
-        "<slide_id>.parquet or .zarr; move it out of the store"
+        f"{path}: no partition has such a path ({EMBEDDINGS}/encoder=<slug>/tiling=<slug>/"
+        "<slide_id>.parquet or .zarr); move it out of the store"
     )
 
 
@@ -120,7 +122,7 @@ def parse_file_name(name: str) -> tuple[str, Form]:
     for form in FORMS:
         if suffix == form:
             return check_file_name("slide_id", slide_id), form
-    raise StoreError(f"{name}: not a partition, wanted <slide_id>.parquet or .zarr")
+    raise StoreError(f"{name}: no partition has such a name (<slide_id>.parquet or .zarr)")
 
 
 def is_given(tiling: str) -> bool:

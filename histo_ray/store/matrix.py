@@ -75,7 +75,7 @@ def pool_partitions(
     """
     way = parse_pool(pool)
     if by not in get_args(By):
-        raise ConfigError(f"by: {by!r}, wanted slide or patient; choose one")
+        raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
     receipts = read_receipts(root, partitions)
     if by == "patient":
         receipts = correct_receipts(receipts, read_stated(root))
@@ -110,8 +110,8 @@ def _check_alike(root: Place, receipts: Receipts) -> None:
     if len(weights) > 1:
         found = " and ".join(sorted(f"{sha[:12]} ({dim})" for sha, dim in weights))
         raise StoreError(
-            f"store {root.path}: partitions of weights {found} under one name, "
-            "wanted one; find them with store verify and extract them again"
+            f"store {root.path}: partitions under one encoder's name are of different weights "
+            f"({found}); store verify names them, extract them again"
         )
 
 

@@ -190,7 +190,9 @@ def _pick_receipt(metadata: dict[bytes, bytes] | None, path: str) -> bytes:
     """
     text = (metadata or {}).get(RECEIPT_KEY.encode())
     if text is None:
-        raise StoreError(f"{path}: no receipt inside, wanted key {RECEIPT_KEY}; extract it again")
+        raise StoreError(
+            f"{path}: no receipt inside, so it is no partition; delete it and extract it again"
+        )
     return text
 
 
@@ -257,7 +259,7 @@ def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[st
     for field in wanted:
         if field.name in found.names and found.field(field.name).type != field.type:
             problems.append(
-                f"column {field.name}: {found.field(field.name).type}, wanted {field.type}"
+                f"column {field.name}: {found.field(field.name).type} instead of {field.type}"
             )
     return problems
 

@@ -170,9 +170,11 @@ def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[
     for block in rows:
         found = (block.embeddings.shape[1:], block.embeddings.dtype.name)
         if found != ((shape.dim,), shape.dtype):
-            raise ValueError(f"rows: {found}, wanted vectors of {shape.dim} {shape.dtype}")
+            raise ValueError(f"rows are {found} instead of vectors of {shape.dim} {shape.dtype}")
         if set(block.texts) != set(shape.text_columns):
-            raise ValueError(f"rows: with {sorted(block.texts)}, wanted {shape.text_columns}")
+            raise ValueError(
+                f"rows have columns {sorted(block.texts)} instead of {shape.text_columns}"
+            )
         start = 0
         while start < len(block):
             stop = min(len(block), start + size - count)
@@ -241,9 +243,10 @@ def unreadable(path: str, error: Exception) -> StoreError:
         return error
     if is_remote(error):
         trouble = explain(error)
-        return UnreachableError(f"{path}: {trouble.found}, wanted access; {trouble.remedy}")
+        return UnreachableError(f"{path}: {trouble.found}; {trouble.remedy}")
     return StoreError(
-        f"{path}: not readable ({first_line(error)}), wanted a partition; run store verify"
+        f"{path}: not readable ({first_line(error)}), so it is damaged; delete that partition, and "
+        "the same extract command makes it again (store verify finds others)"
     )
 
 

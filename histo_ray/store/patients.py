@@ -83,5 +83,5 @@ def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, s
             filled += len(rows)
         start += member.tiles
     if bag is None:
-        raise ValueError("members: no tiles to take, wanted at least one")
+        raise ValueError("members hold no tiles")
     return bag

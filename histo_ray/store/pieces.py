@@ -78,6 +78,6 @@ def _read_rows(place: Place, form: Form) -> Iterator[TileRows]:
 def _check_count(root: Place, member: Member, found: int) -> None:
     if found != member.tiles:
         raise StoreError(
-            f"{member.place(root).path}: {found} tiles, wanted {member.tiles} as its receipt "
-            "said; it was replaced meanwhile or is damaged: run it again, or store verify"
+            f"{member.place(root).path}: it holds {found} tiles, but its receipt said "
+            f"{member.tiles}; if it was replaced meanwhile run the command again, else store verify"
         )

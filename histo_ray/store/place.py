@@ -75,9 +75,7 @@ class Place(NamedTuple):
             if self.local or isinstance(error, UnreachableError):
                 raise
             trouble = explain_here(error)
-            raise UnreachableError(
-                f"{self.path}: {trouble.found}, wanted access; {trouble.remedy}"
-            ) from error
+            raise UnreachableError(f"{self.path}: {trouble.found}; {trouble.remedy}") from error
 
     def child(self, relative: str) -> "Place":
         """The place `relative` below this one."""
@@ -254,4 +252,6 @@ def _read_local(path: str, file: int, span: Span) -> None:
 
 
 def _truncated(path: str) -> StoreError:
-    return StoreError(f"{path}: shorter than its footer says, wanted all; run store verify")
+    return StoreError(
+        f"{path}: the file is cut, as its footer says that it is longer; delete it and extract it again"
+    )

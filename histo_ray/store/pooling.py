@@ -68,7 +68,7 @@ def parse_pool(text: Pool) -> Way:
     for kind in get_args(Kind):
         if text == kind != "class":
             return Way(kind)
-    raise ConfigError(f"pool: {text!r}, wanted one of {', '.join(_KNOWN)}; choose one")
+    raise ConfigError(f"pool={text!r} is unknown; choose one of {', '.join(_KNOWN)}")
 
 
 def check_pool(text: Pool) -> None:
@@ -126,7 +126,7 @@ def merge_moments(parts: Iterable[Moments]) -> Moments:
         highest = np.maximum(merged.highest, part.highest)
         merged = Moments(count, mean, merged.squares + part.squares + shift, highest)
     if merged is None:
-        raise ValueError("moments: of nothing, wanted at least one block")
+        raise ValueError("moments of no block")
     return merged
 
 

@@ -19,18 +19,17 @@ from histo_ray.store.layout import STAGING
 from histo_ray.store.place import ROOT_FILE, Place
 from histo_ray.store.upload import send
 
-_ROOM = ("room for the file", "make room")
-_RIGHT = ("a place that can be written", "give this user the right, or mount it for writing")
-_WANTED = {
+_ROOM = "make room"
+_RIGHT = "give this user the right to write there, or mount it for writing"
+_REMEDIES = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
     errno.EFBIG: _ROOM,
     errno.EROFS: _RIGHT,
     errno.EACCES: _RIGHT,
     errno.EPERM: _RIGHT,
-    0: ("a disk that takes files", "see to the disk"),
 }
-"""By the system's error: what is wanted, and what to do."""
+"""What to do about an error of the system, by its number."""
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
@@ -61,9 +60,9 @@ def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError
     """What to say where the store, or the folder for its parts, takes no file."""
     where = root.path if folder else f"{root.path}, built in {tempfile.gettempdir()}"
     reason = error.strerror or " ".join(str(error).split())
-    wanted, remedy = _WANTED.get(error.errno or 0, _WANTED[0])
+    remedy = _REMEDIES.get(error.errno or 0, "look after that disk")
     return StoreError(
-        f"store {where}: cannot be written ({reason}), wanted {wanted}; {remedy}, and the same "
+        f"store {where}: cannot be written ({reason}); {remedy}, and the same "
         "command finishes what is missing"
     )
 

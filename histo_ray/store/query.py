@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.catalog import Partitions
 from histo_ray.store.layout import EMBEDDINGS, RUNS, is_given
@@ -37,6 +38,9 @@ def run_query(
 
     Returns:
         DuckDB's relation, evaluated as it is read.
+
+    Raises:
+        StoreError: The query asks for a view of files one of which is damaged.
     """
     import duckdb
 
@@ -48,8 +52,19 @@ def run_query(
         system = ArrowFSWrapper(root.system)
         connection.register_filesystem(system)
         base = f"{system.protocol}://{root.path}"
-    _view_embeddings(connection, root, base, partitions)
-    _view_runs(connection, root, base)
+    views: dict[str, Callable[[], None]] = {
+        "embeddings": lambda: _view_embeddings(connection, root, base, partitions),
+        "runs": lambda: _view_runs(connection, root, base),
+    }
+    for name, make in views.items():
+        try:
+            make()
+        except duckdb.Error as error:  # of a damaged file; no matter to a query of other views
+            if re.search(rf"\b{name}\b", query, re.IGNORECASE):
+                raise StoreError(
+                    f"store {root.path}: view {name} cannot be made "
+                    f"({' '.join(str(error).split())[:300]}); store verify names the damaged file"
+                ) from None
     if re.search(r"\bslides\b", query, re.IGNORECASE):
         connection.register("slides", pa.Table.from_pandas(read_slides(), arrow_schema("slides")))
     return connection.sql(query)

@@ -119,17 +119,15 @@ def read_run(store: str, run_id: str) -> "tuple[RunRecord, pd.DataFrame]":
     fitting = [n for n in names if n == run_id] or [n for n in names if n.startswith(run_id)]
     if len(fitting) != 1:
         found = f"{len(fitting)} runs begin so" if fitting else "no such run"
-        raise StoreError(
-            f"run {run_id!r}: {found}, wanted one; histo-ray runs {store} lists what is there"
-        )
+        raise StoreError(f"run {run_id!r}: {found}; histo-ray runs {store} lists what is there")
     (name,) = fitting
     try:
         parquet = _open_table(root, run_path(name))
         return _read_record(name, parquet), _complete(parquet.read()).to_pandas()
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise StoreError(
-            f"run {name}: {run_path(name)} cannot be read ({_first_line(error)}), wanted a whole "
-            "table; its partitions are not touched by that, delete it"
+            f"run {name}: {run_path(name)} is damaged ({_first_line(error)}); delete it, which "
+            "touches no partition"
         ) from None
 
 

@@ -198,7 +198,7 @@ class Store:
             ValueError: `rows` or `key` do not fit `facts`.
         """
         if key != facts.key:
-            raise ValueError(f"key {key}, wanted {facts.key} by the facts")
+            raise ValueError(f"key {key} is not that of the facts, {facts.key}")
         final = partition_path(key, format)
         encoder = facts.encoder
         shape = Shape(key.slide_id, encoder.dim, encoder.dtype, facts.text_columns)
@@ -328,8 +328,8 @@ class Store:
         ]
         if not members:
             raise StoreError(
-                f"patient {patient_id!r} of encoder {encoder}: no tiles in the store, wanted "
-                "some; extract the slides, or leave the patient out"
+                f"patient {patient_id!r} of encoder {encoder}: the store holds no "
+                "tiles; extract the slides, or leave the patient out"
             )
         return read_patient_bag(self._root, members, most, seed)
 

@@ -76,8 +76,8 @@ def _send_folder(built: Path, target: Place, replace: bool) -> bool:
             return False
         _upload_all(built, target, others)
     raise StoreError(
-        f"{target.path}: another run keeps writing other bytes there, wanted one at a time; "
-        "wait for it, then run the command again"
+        f"{target.path}: another run keeps writing other bytes there; wait until it has "
+        "ended, then run the command again"
     )
 
 
@@ -138,7 +138,7 @@ def _upload(file: Path, target: Place, mark: str = PLAIN) -> None:
             trouble = explain_here(error)
         if trouble.lasting or not left:
             raise UnreachableError(
-                f"{target.path}: upload failed ({trouble.found}), wanted all {size} bytes there; "
+                f"{target.path}: upload of {size} bytes failed ({trouble.found}); "
                 f"{trouble.remedy}, then run the command again"
             )
 

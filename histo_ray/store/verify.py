@@ -90,9 +90,8 @@ def verify_store(root: Place) -> Verification:
     problems += _compare_siblings(weights)
     problems += _find_vanished(root, {(key.slide_id, key.encoder) for key, _ in partitions})
     others = check_files(root)
-    named = {problem.partition(": ")[0] for problem in problems}
-    problems += [text for text in others.problems if text.partition(": ")[0] not in named]
-    return Verification(len(partitions), others.files, others.unsealed, sorted(problems))
+    problems = sorted(problems + others.problems)
+    return Verification(len(partitions), others.files, others.unsealed, problems)
 
 
 def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], Weights | None]:
@@ -154,7 +153,7 @@ def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
         "tiling": (receipt.tiling.fingerprint, key.tiling),
     }
     return [
-        f"receipt says {name} {found!r}, its path {wanted!r}"
+        f"its receipt says {name} {found!r}, its path {wanted!r}"
         for name, (found, wanted) in said.items()
         if found != wanted
     ]
@@ -184,8 +183,8 @@ def check_encoder(root: Place, facts: EncoderFacts) -> None:
         ]
         if other:
             raise StoreError(
-                f"encoder {facts.name}: stored with {'; '.join(other)}, wanted the same under "
-                "one name; give the new one a name of its own (name=)"
+                f"encoder {facts.name}: the store has it with {'; '.join(other)}; "
+                "one name is bound to one set of weights, so give the new one another (name=)"
             )
 
 
@@ -251,18 +250,17 @@ def _compare_siblings(weights: dict[str, Weights]) -> list[str]:
 
 def _find_vanished(root: Place, there: set[tuple[str, str]]) -> list[str]:
     """Slides that a run table calls stored and that are in no partition."""
-    problems, said = [], {}
+    said = {}
     runs = root.child(RUNS)
     for name in sorted(name for name in runs.names() if name.endswith(".parquet")):
         try:
             with runs.child(name).open() as file:
                 table = pq.read_table(native(file), columns=["slide_id", "encoder", "outcome"])
-        except UNREADABLE as error:
-            problems.append(f"{RUNS}/{name}: not readable ({first_line(error)})")
+        except UNREADABLE:  # `check_files` tells
             continue
         for row in table.to_pylist():
             said[row["slide_id"], row["encoder"]] = (name, row["outcome"])
-    return problems + [
+    return [
         f"{RUNS}/{name}: says {slide_id} of {encoder} is {outcome}, its partition is gone; "
         "the same extract command makes it again"
         for (slide_id, encoder), (name, outcome) in said.items()
@@ -284,7 +282,7 @@ def _find_strays(root: Place) -> list[str]:
         found += [(path, "a tiling") for path in inside if path not in known]
     leftovers = list_leftovers(root, time.time() - DAY_S)
     return [
-        *(f"{path}: stray, wanted {wanted}; move it out" for path, wanted in found),
+        *(f"{path}: not {kind}; move it out of the store" for path, kind in found),
         *(f"{path}: left by a crashed run; remove it with store gc" for path in leftovers),
     ]
 

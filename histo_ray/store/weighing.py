@@ -51,7 +51,7 @@ def choose_classes(wanted: Sequence[str], classes: Sequence[str], encoder: str) 
     if strange:
         raise ConfigError(
             f"pool class:{','.join(wanted)}: {encoder} knows no class {', '.join(strange)}, "
-            f"wanted some of {', '.join(classes)}; choose them"
+            f"choose among {', '.join(classes)}"
         )
     return np.array([[name in wanted for name in classes]], np.float32)
 
@@ -81,7 +81,7 @@ def merge_weighed(parts: Iterable[Weighed]) -> Weighed:
         total += part.total
         sums += part.sums
     if total is None:
-        raise ValueError("weighed: nothing, wanted at least one piece")
+        raise ValueError("no piece was weighed")
     return Weighed(total, sums)
 
 

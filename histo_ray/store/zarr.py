@@ -223,7 +223,7 @@ def _compare_arrays(place: Place, text_columns: tuple[str, ...]) -> list[str]:
         found = str(describe_array(place, name).dtype)
         allowed = ["float16", "float32"] if name == VECTOR else [COLUMNS.get(name, "int32")]
         if found not in allowed:
-            problems.append(f"column {name}: {found}, wanted {' or '.join(allowed)}")
+            problems.append(f"column {name}: {found} instead of {' or '.join(allowed)}")
     if not problems:
         ids = _read_array(place, "tile_id")
         if not np.array_equal(ids, np.arange(len(ids))):
@@ -252,7 +252,8 @@ def _read_text(place: Place, name: str) -> npt.NDArray[np.str_]:
     codes = _read_array(place, name)
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
         raise StoreError(
-            f"{place.path}/{name}: numbers without names, wanted one each; run store verify"
+            f"{place.path}/{name}: its codes stand for no names, so it is damaged; delete the "
+            "partition and extract it again"
         )
     text: npt.NDArray[np.str_] = np.array(names, np.str_)[codes]
     return text

@@ -112,7 +112,7 @@ OUTCOME = ["evaluate", "expression", "--encoder", "e"]
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: no store.json"),
+        (["--store", "nowhere", "--labels", "x.csv"], "store .*nowhere: there is no feature store"),
         (
             ["--store", "store", "--labels", "x.csv"],
             "labels x.csv: there is no such file; check the path",

@@ -93,7 +93,7 @@ def test_it_runs_from_a_file_of_settings_and_says_what_came_of_it(
         (["--encoder", "no.safetensors?arch=resnet18"], "no file no.safetensors"),
         (["--name", "Bad Name"], "name: "),
         (["--name", "resnet18"], "known already"),
-        (["--store", "file"], "a file, wanted a folder"),
+        (["--store", "file"], "is a file; name a folder"),
         (["--device", "cuda"], "no GPU is visible"),
     ],
 )

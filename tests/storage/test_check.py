@@ -23,8 +23,8 @@ PATIENCE_S = 20
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
-        ({"forbidden": "."}, "access denied, wanted access; check the credentials"),
-        ({"no_bucket": "."}, "no bucket 'bucket', wanted one; check the name"),
+        ({"forbidden": "."}, "access denied; check the credentials"),
+        ({"no_bucket": "."}, "there is no bucket 'bucket'; check the name"),
         ({"region": "eu-west-1"}, "the bucket is in region eu-west-1, asked for in us-east-1"),
         ({"slow_down": 1.0}, "the server answers every try with HTTP status 503"),
         ({"drop": 1.0}, "the server cannot be reached"),

@@ -24,10 +24,10 @@ def test_home_is_understood() -> None:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("ftp://host/x", r"scheme ftp://, wanted a local path, s3://bucket/\.\.\. or gs"),
-        ("s3:///x", "no bucket"),
-        ("gs://", "no bucket"),
-        ("", "an empty path"),
+        ("ftp://host/x", r"ftp:// is not supported; give a local path, s3://bucket/\.\.\. or gs"),
+        ("s3:///x", "names no bucket"),
+        ("gs://", "names no bucket"),
+        ("", "the path is empty"),
     ],
 )
 def test_anything_else_is_refused_with_what_is_accepted(uri: str, message: str) -> None:

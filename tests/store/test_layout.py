@@ -37,9 +37,9 @@ def test_a_slide_id_cannot_leave_the_store(slide_id: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "A", "a/b", "a=b", "é", "-a", "a\n"])
 def test_an_encoder_and_a_tiling_are_slugs(name: str) -> None:
-    with pytest.raises(StoreError, match=r"encoder .* not a slug"):
+    with pytest.raises(StoreError, match=r"encoder .* cannot be a folder's name"):
         partition_path(PartitionKey(name, "t", "S"), "parquet")
-    with pytest.raises(StoreError, match=r"tiling .* not a slug"):
+    with pytest.raises(StoreError, match=r"tiling .* cannot be a folder's name"):
         partition_path(PartitionKey("e", name, "S"), "parquet")
 
 

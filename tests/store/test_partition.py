@@ -126,7 +126,7 @@ class PartitionContract:
     ) -> None:
         facts = make_facts()
         for number, rows in enumerate([make_rows(4, 6), make_rows(4, 5, "float32")]):
-            with pytest.raises(ValueError, match="wanted vectors of 5 float16"):
+            with pytest.raises(ValueError, match="instead of vectors of 5 float16"):
                 self.format.write(
                     tmp_path / f"{number}",
                     Shape("S1", 5, "float16"),

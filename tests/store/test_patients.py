@@ -46,7 +46,7 @@ def test_each_patient_has_a_row(filled: Store) -> None:
         },
         {"patient_id": "PC", "slides": 0, "tiles": 0, "sites": (), "slide_ids": ()},
     ]  # fmt: skip
-    with pytest.raises(StoreError, match="encoder other: not in the store"):
+    with pytest.raises(StoreError, match="encoder other is not in the store"):
         filled.patients("other")
 
 

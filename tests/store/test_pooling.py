@@ -80,7 +80,9 @@ def test_pooling_nothing_is_refused() -> None:
 
 
 def test_an_unknown_way_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"pool: 'sum', wanted one of mean, std, mean\+std"):
+    with pytest.raises(
+        ConfigError, match=r"pool='sum' is unknown; choose one of mean, std, mean\+std"
+    ):
         check_pool("sum")
 
 
@@ -102,7 +104,7 @@ def test_a_way_is_read_from_its_name(text: str, way: Way) -> None:
 @pytest.mark.parametrize("text", ["class", "class:", "class:TUM,", "Mean", "", "quantile"])
 def test_half_a_name_is_refused(text: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"wanted one of mean, .* class:NAME\[,NAME\.\.\.\], classes"
+        ConfigError, match=r"choose one of mean, .* class:NAME\[,NAME\.\.\.\], classes"
     ):
         parse_pool(text)
 

@@ -43,7 +43,9 @@ def vectors_of(make_rows: MakeRows, *slides: str) -> Any:
 
 
 def test_a_place_without_a_store_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no store\.json, wanted a feature store; check the path"):
+    with pytest.raises(
+        StoreError, match=r"no feature store \(no store\.json in it\); check the path"
+    ):
         open_store(str(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()
     assert peek_store(str(tmp_path / "nothing")) is None
@@ -51,14 +53,16 @@ def test_a_place_without_a_store_is_refused_with_a_remedy(tmp_path: Path) -> Non
 
 def test_a_folder_with_other_things_does_not_become_a_store(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(StoreError, match=r"holds thesis\.tex, wanted an empty or new folder"):
+    with pytest.raises(
+        StoreError, match=r"holds other things \(thesis\.tex\); choose an empty or a new folder"
+    ):
         open_store(str(tmp_path), create=True)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format_version": 2}', "format version 2, wanted at most 1; upgrade"),
+        ('{"format_version": 2}', "format version 2, and this histo-ray reads up to 1; upgrade"),
         ("{}", "states no format version"),
         ("]", "states no format version"),
     ],
@@ -135,16 +139,16 @@ def test_a_bag_is_the_slide(filled: Store, make_rows: MakeRows) -> None:
 @pytest.mark.parametrize(
     ("slide_id", "encoder", "tiling", "there"),
     [
-        ("S9", "e", None, "a slide of S1, S2, S3, S4"),
-        ("S1", "other", None, "an encoder of e, wide"),
-        ("S1", "../e", None, "an encoder of e, wide"),
-        ("S1", "e", "fff", "a tiling of abc123"),
+        ("S9", "e", None, "slides S1, S2, S3, S4"),
+        ("S1", "other", None, "encoders e, wide"),
+        ("S1", "../e", None, "encoders e, wide"),
+        ("S1", "e", "fff", "tilings abc123"),
     ],
 )
 def test_an_unknown_bag_says_what_is_there(
     filled: Store, slide_id: str, encoder: str, tiling: str | None, there: str
 ) -> None:
-    with pytest.raises(StoreError, match=f"not in the store, wanted {there}"):
+    with pytest.raises(StoreError, match=f"is not in the store, which holds {there}"):
         filled.bag(slide_id, encoder, tiling)
 
 
@@ -217,7 +221,9 @@ def test_a_store_of_empty_slides_has_an_empty_matrix(store: Store, make_facts: M
 def test_other_ways_of_pooling_are_refused(filled: Store) -> None:
     with pytest.raises(ConfigError, match="pool: 'sum'"):
         filled.matrix("e", pool="sum")
-    with pytest.raises(ConfigError, match="by: 'site', wanted slide or patient"):
+    with pytest.raises(
+        ConfigError, match="by='site': vectors can be pooled by slide or by patient"
+    ):
         filled.matrix("e", by="site")  # type: ignore[arg-type]
 
 
@@ -225,7 +231,7 @@ def test_a_name_is_bound_to_its_weights(filled: Store, make_facts: MakeFacts) ->
     filled.check_encoder(make_facts().encoder)
     filled.check_encoder(make_facts(encoder="new", weights="c" * 64).encoder)
     with pytest.raises(
-        StoreError, match=f"e: stored with weights_sha256 {'a' * 64}, now c+, .*name="
+        StoreError, match=f"e: the store has it with weights_sha256 {'a' * 64}, now c+; .*name="
     ):
         filled.check_encoder(make_facts(weights="c" * 64).encoder)
     with pytest.raises(StoreError, match="dtype float16, now float32"):
@@ -263,7 +269,7 @@ def test_a_matrix_of_mixed_weights_is_refused(
 
 
 def test_a_key_that_is_not_of_the_facts_is_a_bug(store: Store, make_facts: MakeFacts) -> None:
-    with pytest.raises(ValueError, match="wanted PartitionKey"):
+    with pytest.raises(ValueError, match="is not that of the facts, PartitionKey"):
         store.commit(PartitionKey("e", "abc123", "S2"), make_facts(), [])
 
 

@@ -72,7 +72,7 @@ def test_missing_extra_renamed_and_retyped_columns_are_named(store: Store, root:
         "column focus: missing": table.drop_columns(["focus"]),
         "column extra: unknown": table.append_column("extra", table["x"]),
         "column left: unknown": table.rename_columns({"x": "left"}),
-        "column x: int64, wanted int32": table.set_column(2, "x", table["x"].cast(pa.int64())),
+        "column x: int64 instead of int32": table.set_column(2, "x", table["x"].cast(pa.int64())),
         "column embedding: fixed_size_list<element: double>[5]": table.set_column(
             6, "embedding", wide
         ),

@@ -71,6 +71,6 @@ def test_merging_nothing_is_refused() -> None:
 def test_classes_are_chosen_by_name() -> None:
     assert choose_classes(["TUM", "ADI"], CLASSES, "ft").tolist() == [[1, 0, 1]]
     with pytest.raises(
-        ConfigError, match="pool class:LYM,TUM: ft knows no class LYM, wanted some of ADI, STR, TUM"
+        ConfigError, match="pool class:LYM,TUM: ft knows no class LYM, choose among ADI, STR, TUM"
     ):
         choose_classes(["LYM", "TUM"], CLASSES, "ft")
