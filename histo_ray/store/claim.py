@@ -69,6 +69,9 @@ def _lock(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()  # first, then others may have the lock
             os.close(file)
+            with suppress(OSError):  # leave no empty folders
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
 
 
 def _open_locked(path: Path, tell: Tell, wait: bool) -> int | None:
@@ -78,6 +81,8 @@ def _open_locked(path: Path, tell: Tell, wait: bool) -> int | None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # its holder has just removed the folder
+            continue
         except OSError:
             return None
         try:
