@@ -20,11 +20,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 300
 
 
-def explain(error: BaseException, logs: Path | None = None) -> Exception:
-    """The error of ours inside an error of Ray's, or what happened, in one line.
+def explain(error: Exception, logs: Path | None = None) -> Exception:
+    """The error of ours inside another, or what happened to Ray or to a disk, in one line.
 
     Args:
-        error: As Ray raised it.
+        error: As it was raised.
         logs: Folder with Ray's logs, if it stays.
 
     Returns:
@@ -52,7 +52,7 @@ def explain(error: BaseException, logs: Path | None = None) -> Exception:
         return ConfigError(f"Ray: the cluster refuses this token ({_first_line(cause)})")
     if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):
         return HistoRayError(f"Ray: {type(cause).__name__} ({_first_line(cause)}){where}")
-    return error if isinstance(error, Exception) else HistoRayError(str(error))
+    return error
 
 
 def tell_full(error: OSError) -> str:
