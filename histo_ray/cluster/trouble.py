@@ -72,8 +72,10 @@ def _find_cause(error: BaseException) -> BaseException:
         seen.append(now)
         if isinstance(now, HistoRayError) or (isinstance(now, OSError) and now.errno in FULL):
             return now
-        inner = getattr(now, "cause", None)
-        now = inner if isinstance(inner, BaseException) else now.__cause__ or now.__context__
+        inner = getattr(now, "cause", None) or now.__cause__
+        if inner is None and type(now).__module__.startswith("ray."):
+            inner = now.__context__  # Ray raises anew while it handles what was raised
+        now = inner if isinstance(inner, BaseException) else None
     named = [one for one in seen if isinstance(one, RayError) and not isinstance(one, RayTaskError)]
     return named[-1] if named else error
 
