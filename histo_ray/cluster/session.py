@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from histo_ray.cluster.resources import Node
-from histo_ray.errors import ClusterLostError, ConfigError, HistoRayError
+from histo_ray.errors import ClusterLostError, ConfigError, StoreError
 
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers run our interpreter as it is
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -21,7 +21,6 @@ import ray
 from ray._private import ray_constants
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
-from ray.exceptions import RayError
 
 from histo_ray.cluster.head import head_answers, watch_head
 from histo_ray.cluster.machine import check_machine, scratch_folder
@@ -32,7 +31,7 @@ from histo_ray.cluster.session_folder import (
     remove_folder,
     sweep_folders,
 )
-from histo_ray.cluster.trouble import FULL, explain, tell_full
+from histo_ray.cluster.trouble import explain
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""
@@ -62,7 +61,8 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         The cluster's nodes.
 
     Raises:
-        ConfigError: No cluster there.
+        ConfigError: No cluster there, or this machine cannot start one.
+        HistoRayError: What went wrong inside Ray, in one line.
     """
     if ray.is_initialized():
         yield cluster_nodes()
@@ -82,18 +82,13 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     except ClusterLostError:
         there = False
         raise
-    except RayError as error:
-        if folder is not None:
+    except Exception as error:
+        told = explain(error, folder)
+        if folder is not None and not isinstance(told, ConfigError | StoreError):
             keep_logs(folder)
-        raise explain(error, folder) from error
-    except OSError as error:
-        if error.errno not in FULL:
+        if told is error:
             raise
-        raise ConfigError(tell_full(error)) from error
-    except HistoRayError:
-        if folder is not None:
-            keep_logs(folder)
-        raise
+        raise told from error
     finally:
         if there:  # else Ray would wait for it
             ray.shutdown()

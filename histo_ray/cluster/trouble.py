@@ -20,11 +20,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 300
 
 
-def explain(error: BaseException, logs: Path | None = None) -> Exception:
-    """The error of ours inside an error of Ray's, or what happened, in one line.
+def explain(error: Exception, logs: Path | None = None) -> Exception:
+    """The error of ours inside another, or what happened to Ray or to a disk, in one line.
 
     Args:
-        error: As Ray raised it.
+        error: As it was raised.
         logs: Folder with Ray's logs, if it stays.
 
     Returns:
@@ -52,7 +52,7 @@ def explain(error: BaseException, logs: Path | None = None) -> Exception:
         return ConfigError(f"Ray: the cluster refuses this token ({_first_line(cause)})")
     if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):
         return HistoRayError(f"Ray: {type(cause).__name__} ({_first_line(cause)}){where}")
-    return error if isinstance(error, Exception) else HistoRayError(str(error))
+    return error
 
 
 def tell_full(error: OSError) -> str:
@@ -72,8 +72,10 @@ def _find_cause(error: BaseException) -> BaseException:
         seen.append(now)
         if isinstance(now, HistoRayError) or (isinstance(now, OSError) and now.errno in FULL):
             return now
-        inner = getattr(now, "cause", None)
-        now = inner if isinstance(inner, BaseException) else now.__cause__ or now.__context__
+        inner = getattr(now, "cause", None) or now.__cause__
+        if inner is None and type(now).__module__.startswith("ray."):
+            inner = now.__context__  # Ray raises anew while it handles what was raised
+        now = inner if isinstance(inner, BaseException) else None
     named = [one for one in seen if isinstance(one, RayError) and not isinstance(one, RayTaskError)]
     return named[-1] if named else error
 

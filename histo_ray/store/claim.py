@@ -27,6 +27,8 @@ REFRESH_S = 15.0
 """Between signs of life of a claim in an object store."""
 DEAD_S = 60.0
 """Without a sign of life for so long, its holder is gone."""
+TRIES = 1000
+"""To make the folder of claims, which others remove when it is empty."""
 LOOK_S = 1.0
 """Between looks at a claim that somebody else holds."""
 SETTLE_S = 1.0
@@ -69,15 +71,23 @@ def _lock(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()  # first, then others may have the lock
             os.close(file)
+            with suppress(OSError):  # leave no empty folders
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
 
 
 def _open_locked(path: Path, tell: Tell, wait: bool) -> int | None:
     """Open the file of a claim and lock it; None where nothing can be written or locked."""
-    told = False
+    told, tries = False, 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileNotFoundError, FileExistsError):  # its holder has just removed the folder
+            tries += 1
+            if tries > TRIES:
+                return None
+            continue
         except OSError:
             return None
         try:

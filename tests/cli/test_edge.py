@@ -1,6 +1,7 @@
 """Closed, full and broken streams and Ctrl-C, with real processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from histo_ray.cli import main
 from histo_ray.cli.edge import STOPPING
 
 HR = f"{sys.executable} -m histo_ray"
@@ -72,6 +74,31 @@ def test_control_characters_of_results_are_spelled_out() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     said = "\\x1b]0;t\\x07 a\tb\r\n c\\r d \\x9b1m \\u202e \xa0é\n"
     assert done.stdout.decode() == said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('manifest = "m\\u0000.csv"\nstore = "S"', "manifest: holds a NUL character"),
+        ('manifest = "m.csv"\nstore = "S\\u0000"', "store: holds a NUL character"),
+        ('manifest = "m.csv"\nstore = "S"\ntissue = "\\u0000"', "tissue: holds a NUL character"),
+        ('manifest = "m.csv"\0\nstore = "S"', "run.toml: not valid TOML"),
+        ('manifest = "m.csv"\nstore = "S"', r"line 2: path '.*a\\x00.svs': a NUL character"),
+    ],
+)
+def test_a_nul_character_anywhere_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.csv").write_text("slide_id,path\nS1,a\0.svs\n")
+    Path("run.toml").write_text(f'{text}\nencoder = ["resnet18"]\n')
+    assert main(["extract", "--config", "run.toml"]) == 2
+    (line,) = (x for x in capsys.readouterr().err.splitlines() if x.startswith("histo-ray"))
+    assert re.search(told, line)
 
 
 def interrupt(*arguments: str, times: int) -> tuple[int, str]:

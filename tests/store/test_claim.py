@@ -88,6 +88,7 @@ def test_many_at_once_hold_it_one_after_the_other(
     for thread in threads:
         thread.join()
     assert (len(most), max(most)) == (40, 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_has_no_claims(tmp_path: Path) -> None:
