@@ -102,7 +102,7 @@ def print_result(result: "Result", store: str) -> None:
     card = result.card
     if result.was_there:
         tell("published before by the same run; nothing to do")
-    judged = "not judged: nothing was held out"
+    judged = "not evaluated: nothing was held out"
     if card.metrics.accuracy is not None:
         judged = (
             f"accuracy {card.metrics.accuracy:.3f}, balanced "

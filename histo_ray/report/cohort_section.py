@@ -1,4 +1,4 @@
-"""The cohort on the page: who came in, who was judged, and who was lost on the way."""
+"""The cohort on the page: slides, patients that are evaluated, and where the others were lost."""
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
 
 
 def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
-    """From slides to the patients that are judged.
+    """From slides to the patients that are evaluated.
 
     Args:
         run: The run.
@@ -67,7 +67,7 @@ def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
             f"{cohort.features_only:,} without labels" if cohort.features_only else "",
         ),
         Step(both, "patients with features and labels", left),
-        Step(cohort.patients_used, "patients judged"),
+        Step(cohort.patients_used, "patients evaluated"),
     ]
 
 
@@ -98,12 +98,12 @@ def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
         Column("why", number=False),
     ]
     rows = lost.sort_values("patient_id")[["patient_id", "site", "slides", "reason"]]
-    title = f"{count_of(len(lost), 'patient')} not judged ({task}), and why"
+    title = f"{count_of(len(lost), 'patient')} not evaluated ({task}), and why"
     cells = rows.head(LISTED).astype(str).to_numpy().tolist()
     table = Table(
         f"lost-patients-{run.run_id}", title, columns, cells, folded=title, note=_cut(len(lost))
     )
-    return [Text(f"Not judged: {told}."), table]
+    return [Text(f"Not evaluated: {told}."), table]
 
 
 def _cut(count: int) -> str:

@@ -19,7 +19,7 @@ class Won:
 
 @dataclass(frozen=True)
 class PairCount:
-    """Two encoders on the targets that both were judged on."""
+    """Two encoders on the targets that both were evaluated on."""
 
     encoder_a: str
     encoder_b: str

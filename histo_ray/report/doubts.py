@@ -31,7 +31,7 @@ def tell_synthetic(marked: int, total: int, what: str, where: str) -> str:
 
 
 def is_synthetic(run: Run, marked: Collection[str] = ()) -> bool:
-    """Whether nobody's tissue was judged: the run says so, or patients of it are marked.
+    """Whether synthetic tissue was evaluated: the run says so, or patients of it are marked.
 
     Args:
         run: The run.

@@ -140,5 +140,5 @@ class OutcomeNote(RunNote):
     configurations: tuple[dict[str, Any], ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
     chance_test: str = ""
-    """How it is judged whether a target is predicted better than chance."""
+    """Test of whether a target is predicted better than chance."""
     sentences: tuple[str, ...] = ()

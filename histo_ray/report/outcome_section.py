@@ -41,7 +41,11 @@ def write_outcome(run: OutcomeRun, looks: dict[str, Look], name: str) -> Section
     genes = count_of(len(scores.targets), "gene")
     patients = count_of(note.cohort.patients_used, "patient")
     same = "; all encoders on the same patients and folds" if len(scores.encoders) > 1 else ""
-    test = f" Better than chance is judged by a {note.chance_test}." if note.chance_test else ""
+    test = (
+        f" Whether a target is better than chance is tested by a {note.chance_test}."
+        if note.chance_test
+        else ""
+    )
     section.blocks.append(
         Text(
             f"{genes}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
@@ -85,7 +89,9 @@ def main_sentence(run: OutcomeRun) -> str:
     """The one that compares encoders, if there are several; the pairs' sentences come last."""
     said = outcome_sentences(run)
     pairs = len(set(zip(run.comparisons["encoder_a"], run.comparisons["encoder_b"], strict=True)))
-    return said[max(0, len(said) - pairs) if pairs else 0] if said else "Nothing could be judged."
+    return (
+        said[max(0, len(said) - pairs) if pairs else 0] if said else "Nothing could be evaluated."
+    )
 
 
 def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:

@@ -186,7 +186,7 @@ def _tell_slides(flow: Mapping[str, Any]) -> list[str]:
 
 
 def tell_dropped(dropped: Sequence[Mapping[str, str]]) -> list[str]:
-    """Genes that are not judged, and why; those that the label table lacks apart. Pure.
+    """Genes that are not evaluated, and why; those that the label table lacks apart. Pure.
 
     Args:
         dropped: target and reason of each, as in `run.json`.

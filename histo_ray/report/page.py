@@ -125,7 +125,7 @@ def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
     findings = []
     for number, run in enumerate(runs):
         if isinstance(run, TissueRun):
-            sentence = next(iter(tissue_sentences(run)), "Nothing could be judged.")
+            sentence = next(iter(tissue_sentences(run)), "Nothing could be evaluated.")
         else:
             sentence = main_sentence(run)
         name = f"{run.note.task}-{number}"

@@ -76,7 +76,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, evaluations: SimpleNamespace
 def test_all_of_it_is_there(whole: str) -> None:
     page = Page(whole)
     headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", whole)
-    assert headings == ["Before you believe it", "What was run", "Cohort", "Tissue: crc-100k",
+    assert headings == ["Caveats", "What was run", "Cohort", "Tissue: crc-100k",
                         "Gene expression", "Mutation"]  # fmt: skip
     for told in (
         "Accuracy was", "A paper would print this of mutation.", "weights (SHA-256)",
