@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -133,7 +134,7 @@ def test_as_many_sites_as_folds_are_one_split_and_equal_repeats_are_left_out() -
     assert own.parts.shape == (2, 1, 43)
     table = tabulate_outcome_folds(shared, PATIENTS, [], sites).to_pandas()
     twice = table.assign(repeat=1, fold=2 - table["fold"])
-    doubled = pa.concat_tables([pa.Table.from_pandas(t) for t in (table, twice)])
+    doubled = pa.Table.from_pandas(pd.concat([table, twice]))
     given = read_given_folds(doubled, PATIENTS, expression(), [], sites, "f", classes=False)
     np.testing.assert_array_equal(given.parts, shared.parts)
 
