@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.cohort.folds import draw_folds
+from histo_ray.cohort.labels import Task
 from histo_ray.cohort.outcome_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
 from histo_ray.learn.fold_data import RepeatAnswer
@@ -94,13 +95,12 @@ def _simulate_outcome(design: Design, rng: np.random.Generator, found: Found) ->
     noise = rng.normal(size=signal.shape)
     values = np.sqrt(design.strength) * signal + np.sqrt(1 - design.strength) * noise
     names = tuple(f"gene {number}" for number in range(design.targets))
-    if design.task == "mutation":
+    task: Task = "mutation" if design.task == "mutation" else "expression"
+    if task == "mutation":
         values = (values > np.median(values, axis=0)).astype(np.float64)
         folds = _draw_targets(values, design, sites)
-        task = "mutation"
     else:
         folds = draw_shared_folds(values, design.folds, design.repeats, 0, sites)
-        task = "expression"
     truth = OutcomeTruth(task, names, values, folds.parts, tuple(sites), tuple(sites))
     permuted = np.empty((design.patients, 0))
     if design.task == "expression":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from histo_ray.cluster.outcome_data import task_of
 from histo_ray.cluster.outcome_plan import OutcomePlan
@@ -106,6 +107,6 @@ def _try_site_folds(plan: OutcomePlan, groups: Sequence[str], n_folds: int) -> L
     return labels
 
 
-def _span(values: Sequence[int] | np.ndarray) -> str:
-    low, high = int(min(values)), int(max(values))
+def _span(values: npt.NDArray[np.int64]) -> str:
+    low, high = int(values.min()), int(values.max())
     return f"{low}" if low == high else f"{low} to {high}"

@@ -23,7 +23,7 @@ def summarise_encoder(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "targets": len(rows),
         "mean_score": sum(scores) / len(scores) if scores else None,
         "median_score": scores[len(scores) // 2] if scores else None,
-        "n_tested": sum(row["p_chance"] == row["p_chance"] for row in rows),
+        "n_untested": sum(_is_untested(row["score"], row["q_chance"]) for row in rows),
         "n_better_than_chance": sum(row["q_chance"] < Q for row in rows),
         "n_paper": sum(row["p_paper"] < Q for row in rows),
     }
@@ -45,7 +45,7 @@ def summarise_pair(
         "encoder_b": rows[0]["encoder_b"],
         "metric": rows[0]["metric"],
         "targets": len(rows),
-        "tested": sum(row["p_corrected"] == row["p_corrected"] for row in rows),
+        "untested": sum(_is_untested(row["difference"], row["q_corrected"]) for row in rows),
         "b_higher": sum(row["difference"] > 0 for row in rows),
         "b_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0],
         "a_better": [r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0],
@@ -83,6 +83,11 @@ def list_best(
     return sorted(by_target.values(), key=score, reverse=True)[:most]
 
 
+def _is_untested(score: float, q: float) -> bool:
+    """Whether there is a score but no test of it, as where independent units are too few."""
+    return score == score and q != q
+
+
 def _or_none(value: float) -> float | None:
     return None if value != value else value
 
@@ -95,7 +100,7 @@ def write_sentences(note: Mapping[str, Any]) -> list[str]:
     for name, found in note["summary"].items():
         mean = found["mean_score"]
         told = "" if mean is None else f"; mean {score} {mean:.3f}"
-        untested = found["targets"] - found.get("n_tested", found["targets"])
+        untested = found.get("n_untested", 0)  # 0: a run from before it was recorded
         if untested == found["targets"]:
             sentences.append(
                 f"With {name}, no {word} could be tested against chance, as independent patients "
@@ -119,9 +124,10 @@ def _write_pair(pair: Mapping[str, Any], word: str, score: str) -> str:
         f"{pair['encoder_a']} for {pair['b_higher']:,} of {count_of(pair['targets'], word)} (mean "
         f"difference {pair['mean_difference']:+.3f})"
     )
-    tested = pair.get("tested", pair["targets"])
-    if tested:
-        of = "" if tested == pair["targets"] else f" of {tested:,} that could be tested"
+    untested = pair.get("untested", 0)
+    if untested < pair["targets"]:
+        left = pair["targets"] - untested
+        of = f" of {left:,} that could be tested" if untested else ""
         text += (
             f", significantly so for {better} and significantly lower for {worse}{of} "
             f"(corrected resampled t-test, q < {Q:g})"

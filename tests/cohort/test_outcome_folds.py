@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -72,6 +73,70 @@ def test_folds_become_a_table_and_are_read_again() -> None:
     again = read_given_folds(table, PATIENTS, values, ["G"] * 7, PATIENTS, "f", classes=False)
     np.testing.assert_array_equal(again.parts, folds.parts)
     assert again.seeds == folds.seeds
+
+
+def two_genes() -> np.ndarray:
+    values = np.zeros((43, 2))
+    values[:10] = 1
+    values[40, 1] = np.nan
+    return values
+
+
+def test_each_genes_folds_are_read_again_as_a_run_wrote_them() -> None:
+    values, names = two_genes(), ["A", "B"]
+    for groups in (PATIENTS, SITES):
+        folds = draw_target_folds(values, names, 3, 4, seed=3, groups=groups)
+        table = tabulate_outcome_folds(folds, PATIENTS, names, groups)
+        again = read_given_folds(table, PATIENTS, values, names, groups, "f", classes=True)
+        np.testing.assert_array_equal(again.parts, folds.parts)
+        assert (again.n_folds, again.seeds) == (3, folds.seeds)
+    alone = read_given_folds(table, PATIENTS, values[:, 1:], ["B"], SITES, "f", classes=True)
+    kept = (folds.parts[1] >= 0).any(1)
+    np.testing.assert_array_equal(alone.parts[0], folds.parts[1][kept])
+
+
+@pytest.mark.parametrize(
+    ("names", "rename", "groups", "told"),
+    [
+        (["A", "KRAS"], {}, PATIENTS, "f: no folds of KRAS, only of A, B; give a file"),
+        (["A", "B"], {"P07": "X"}, PATIENTS, r"gene A: 1 of its items .*\(X\); 1 items lack"),
+        (["A", "B"], {p: f"Q{p}" for p in PATIENTS}, PATIENTS, "none of its items .* other data"),
+        (["A", "B"], {}, SITES, "gene A: .* groups lie in two folds"),
+    ],
+)
+def test_a_file_of_each_genes_folds_that_does_not_fit_is_refused(
+    names: list[str], rename: dict[str, str], groups: list[str], told: str
+) -> None:
+    folds = draw_target_folds(two_genes(), ["A", "B"], 3, 1, seed=3, groups=PATIENTS)
+    table = tabulate_outcome_folds(folds, PATIENTS, ["A", "B"], PATIENTS)
+    items = pa.array([rename.get(name, name) for name in table["item"].to_pylist()])
+    table = table.set_column(0, "item", items)
+    with pytest.raises(ConfigError, match=told):
+        read_given_folds(table, PATIENTS, two_genes(), names, groups, "f", classes=True)
+
+
+def test_each_genes_folds_cannot_be_shared_and_one_genes_can() -> None:
+    folds = draw_target_folds(two_genes(), ["A", "B"], 3, 1, seed=3, groups=PATIENTS)
+    table = tabulate_outcome_folds(folds, PATIENTS, ["A", "B"], PATIENTS)
+    with pytest.raises(ConfigError, match=r"for each of 2 genes \(A, B\).* share"):
+        read_given_folds(table, PATIENTS, expression(), ["G"] * 7, PATIENTS, "f", classes=False)
+    one = table.slice(0, 43)
+    read_given_folds(one, PATIENTS, expression(), ["G"] * 7, PATIENTS, "f", classes=False)
+
+
+def test_as_many_sites_as_folds_are_one_split_and_equal_repeats_are_left_out() -> None:
+    sites = [f"S{number % 3}" for number in range(43)]
+    shared = draw_shared_folds(expression(), 3, 10, seed=5, groups=sites)
+    assert shared.parts.shape == (1, 43)
+    assert shared.seeds == (5,)
+    mutated = (np.random.default_rng(0).random((43, 2)) < 0.5).astype(float)
+    own = draw_target_folds(mutated, ["A", "B"], 3, 10, seed=5, groups=sites)
+    assert own.parts.shape == (2, 1, 43)
+    table = tabulate_outcome_folds(shared, PATIENTS, [], sites).to_pandas()
+    twice = table.assign(repeat=1, fold=2 - table["fold"])
+    doubled = pa.Table.from_pandas(pd.concat([table, twice]))
+    given = read_given_folds(doubled, PATIENTS, expression(), [], sites, "f", classes=False)
+    np.testing.assert_array_equal(given.parts, shared.parts)
 
 
 def test_given_folds_that_leave_a_gene_nothing_to_train_on_are_refused() -> None:

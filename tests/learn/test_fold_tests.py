@@ -113,16 +113,12 @@ def test_too_few_units_or_no_variance_give_no_p() -> None:
     assert same.difference == 0.5
     assert np.isnan([same.p, same.low]).all()
     assert fold_t_test(np.zeros(5), covariance, 5).p == 1
-    known = fold_t_test(
-        np.full(5, 0.5), covariance, 5, alternative="greater", null_variance=1 / 12
-    )
+    known = fold_t_test(np.full(5, 0.5), covariance, 5, alternative="greater", null_variance=1 / 12)
     t = 0.5 / np.sqrt(covariance.mean() / 12)
     assert known.p == pytest.approx(stats.t.sf(t, 4))
 
 
-@pytest.mark.parametrize(
-    ("scores", "size"), [([0.1], 1), ([0.1, np.nan], 2), ([0.1, 0.2, 0.3], 2)]
-)
+@pytest.mark.parametrize(("scores", "size"), [([0.1], 1), ([0.1, np.nan], 2), ([0.1, 0.2, 0.3], 2)])
 def test_scores_that_do_not_fit_their_covariance_are_refused(
     scores: list[float], size: int
 ) -> None:

@@ -60,7 +60,7 @@ def test_bags_that_are_not_finite_are_named(value: float) -> None:
 
 def test_empty_and_odd_bags_are_named() -> None:
     bags, _ = make_bags(4)
-    with pytest.raises(ConfigError, match=r"bags: none"):
+    with pytest.raises(ConfigError, match=r"bags: there are none"):
         measure_bags([])
     with pytest.raises(ConfigError, match=r"bag 4: shape \(0, 7\), must be"):
         measure_bags([*bags, bags[0][:0]])

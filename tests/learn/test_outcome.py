@@ -208,7 +208,7 @@ def test_arrays_that_may_not_be_written_are_taken() -> None:
 
 def test_bad_data_is_refused_with_a_remedy() -> None:
     data = data_for("ridge")
-    with pytest.raises(ConfigError, match="both need a row for each patient, .* a name"):
+    with pytest.raises(ConfigError, match=r"both need a row for each patient, .* a name"):
         replace(data, names=("A",))
     features = data.features.copy()
     features[[4, 9], 3] = [np.nan, np.inf]
@@ -216,7 +216,7 @@ def test_bad_data_is_refused_with_a_remedy() -> None:
         replace(data, features=features)
     targets = data.targets.copy()
     targets[7, 1] = -np.inf
-    with pytest.raises(ConfigError, match="target G1: infinite values"):
+    with pytest.raises(ConfigError, match="target G1: some values are infinite"):
         replace(data, targets=targets)
     targets[7, 1] = 0
     targets[PARTS != 0, 2] = np.nan

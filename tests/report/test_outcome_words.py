@@ -72,6 +72,22 @@ def test_targets_without_a_score_count_but_do_not_weigh() -> None:
     assert found["n_paper"] == 1
 
 
+def test_what_could_not_be_tested_is_said_and_not_counted_as_no_better() -> None:
+    rows = [target(name, "a", 0.6, NAN, 0.04) for name in ("TP53", "KRAS")]
+    pairs = [pair(name, 0.1, NAN) for name in ("TP53", "KRAS")]
+    made = note() | {
+        "summary": {"a": summarise_encoder(rows), "b": summarise_encoder([*rows, TARGETS[3]])},
+        "pairs": [summarise_pair(pairs, 0, 0), summarise_pair([*pairs, PAIRS[0]], 0, 0)],
+    }
+    alone, some, no_pair, some_pair = write_sentences(made)
+    assert alone.startswith("With a, no mutated gene could be tested against chance, as")
+    assert "1 of 3 mutated genes were predicted better" in some
+    assert some.endswith("; 2 could not be tested.")
+    assert "significantly" not in no_pair
+    assert "no difference could be tested" in no_pair
+    assert "significantly so for 1 and significantly lower for 0 of 1 that could" in some_pair
+
+
 def test_a_pair_is_counted_by_corrected_p_and_undefined_genes_do_not_weigh() -> None:
     (found,) = note()["pairs"]
     assert found["b_better"] == ["TP53"]
