@@ -99,8 +99,7 @@ class Store:
     def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
-        self._stated: tuple[object, dict[str, Stated]] | None = None
-        """How the run tables looked when they were read, and what they said."""
+        self._stated: tuple[object, dict[str, Stated]] | None = None  # by looks of run tables
 
     def __repr__(self) -> str:
         return f"Store({self._root.path!r})"
@@ -164,12 +163,8 @@ class Store:
         return frame
 
     def stated(self) -> dict[str, Stated]:
-        """What the newest manifests say of slides: patient, site, synthetic; by slide_id.
-
-        It goes before receipts, which keep what was said when a slide was extracted.
-        """
-        files = self._root.child(RUNS).walk()
-        looks = tuple((file.path, file.size, file.mtime_ns) for file in files)
+        """What the newest manifests say of slides, by slide_id; it goes before receipts."""
+        looks = [(file.path, file.size, file.mtime_ns) for file in self._root.child(RUNS).walk()]
         if self._stated is None or self._stated[0] != looks:
             self._stated = looks, read_stated(self._root)
         return self._stated[1]

@@ -87,7 +87,9 @@ def test_slides_that_a_manifest_marks_are_called_synthetic(
     used = plan(place).patients.slides
     mark: Sequence[object] = [True, "TRUE", 1]
     rows = [
-        row_of(slide(name, "P", mark[at % 3] if at < marked else "false"), "dull", "skipped", "", 9)
+        row_of(
+            slide(name, name[:12], mark[at % 3] if at < marked else "no"), "dull", "skipped", "", 9
+        )
         for at, name in enumerate(used)
     ]
     open_store(str(place / "store")).write_run("20261102T000000-bbbbbb", rows)

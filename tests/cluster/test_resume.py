@@ -110,3 +110,22 @@ def test_a_look_at_a_store_writes_nothing_and_opens_no_slide(
     assert [work.wanted for work in agenda.todo] == [("f",)] * COUNT
     assert {row.outcome for row in agenda.rows} == {"skipped", "empty"}
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_corrected_manifest_needs_no_extraction_and_is_written_down(tmp_path: Path) -> None:
+    config, slides = lay_out(tmp_path)
+    store = open_store(config.store)
+    lines = ["slide_id,path,case_id,center"]
+    lines += [f"{s.slide_id},{s.slide_id}.svs,p{n // 2},bern" for n, s in enumerate(slides)]
+    Path(config.manifest).write_text("\n".join(lines))
+    agenda = plan_agenda(read_manifest(config.manifest), ["e"], store, config)
+    assert agenda.todo == []
+    assert {row.outcome for row in agenda.rows} == {"skipped", "empty"}
+    (note,) = agenda.notes
+    assert note.startswith(f"{COUNT} slides have another patient than before (as S0: S0, now p0)")
+    store.write_run("20260101T080000-a", agenda.rows)
+    patients = store.patients("e")
+    assert patients["slide_ids"].tolist()[:2] == [("S0",), ("S2", "S3")]
+    assert set(patients["sites"]) == {("bern",)}
+    again = plan_agenda(read_manifest(config.manifest), ["e"], store, config)
+    assert again.notes == ()

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -119,7 +119,7 @@ def test_settings_that_cannot_be_are_told(options: dict[str, Any], told: str) ->
         parse_settings(LabelSettings, {"labels": "a.csv"} | options, "flags")
 
 
-def find_in(table: dict[str, Sequence[str]], **settings: Any) -> Layout:
+def find_in(table: Mapping[str, Sequence[str]], **settings: Any) -> Layout:
     """The layout of a table of some columns."""
     columns = list(table)
     given = LabelSettings(labels="t.csv", **settings)

@@ -142,7 +142,7 @@ def test_names_of_digits_stay_text(
 
 
 def test_an_empty_store_has_empty_views(store: Store) -> None:
-    for view, columns in (("embeddings", 9), ("slides", 19), ("runs", 9)):
+    for view, columns in (("embeddings", 9), ("slides", 19), ("runs", 10)):
         result = store.sql(f"select * from {view}")
         assert len(result.columns) == columns
         assert result.fetchall() == []
