@@ -108,7 +108,7 @@ def test_a_tag_is_no_file_and_a_file_is_no_tag() -> None:
         ("hf-hub:justaname", r"named ORG/NAME, and 'justaname' is not"),
         ("random:resnet18?file=w.safetensors", r"random: and file= contradict"),
         ("resnet18?arch=resnet50", r"arch= is for files and repositories"),
-        ("imgnet2048?file=weights.h5", r"read from \.safetensors, .* not from 'weights\.h5'"),
+        ("imgnet2048?file=weights.h5", r"\.safetensors.* not from 'weights\.h5'"),
         ("resnet18?px=3", r"input_px"),
         ("resnet18?px=big", r"input_px"),
         ("resnet18?mean=0.5,0.5", r"mean"),
@@ -144,7 +144,7 @@ def test_a_users_table_adds_encoders_without_code(tmp_path: Path) -> None:
         ("[a]\narchitecture = 'resnet50'\nseed = 1\n", r"the key 'seed' has no meaning"),
         (
             "[a]\narchitecture = 'resnet50'\nfile = 'w.pkl'\n",
-            r"read from \.safetensors, .* not from 'w\.pkl'",
+            r"\.safetensors.* not from 'w\.pkl'",
         ),
         ("a = 1\n", r"encoder 'a' is 1, and each encoder is a section .* \[a\]"),
         ("[a\n", r"the encoder table is no valid TOML"),
