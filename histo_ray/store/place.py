@@ -253,5 +253,5 @@ def _read_local(path: str, file: int, span: Span) -> None:
 
 def _truncated(path: str) -> StoreError:
     return StoreError(
-        f"{path}: the file is cut, as its footer says that it is longer; delete it and extract it again"
+        f"{path}: the file is cut, as its footer says that it is longer; extract it again"
     )

@@ -40,7 +40,12 @@ from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.upkeep import DAY_S, collect_garbage
-from histo_ray.store.verify import Verification, check_encoder, verify_store
+from histo_ray.store.verify import (
+    Verification,
+    check_encoder,
+    check_partitions,
+    verify_store,
+)
 from histo_ray.types import (
     Bag,
     EncoderFacts,
@@ -205,11 +210,21 @@ class Store:
         """Remove what dead processes of this machine left half-built; called before a run."""
         return sweep_staging(self._root)
 
-    def bag(self, slide_id: str, encoder: str, tiling: str | None = None) -> Bag:
+    def bag(
+        self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
+    ) -> Bag:
         """All coords and embeddings of one slide.
+
+        Args:
+            slide_id: Which.
+            encoder: Whose embeddings.
+            tiling: Where the encoder has several.
+            check: Hold every byte against the partition's digests first, which reads it twice;
+                without it a changed vector is not noticed (docs/reliability.md has the cost).
 
         Raises:
             StoreError: It is not there, or in several tilings and none is named; says what is.
+                Or it is damaged.
         """
         found: Partitions = {}
         tilings = [
@@ -228,6 +243,8 @@ class Store:
                 f"{name_some(k.tiling for k in found)}; choose one with tiling="
             )
         ((key, form),) = found.items()
+        if check:
+            check_partitions(self._root, found)
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
 
@@ -251,6 +268,7 @@ class Store:
         tiling: str | None = None,
         class_encoder: str | None = None,
         slide_ids: Iterable[str] | None = None,
+        check: bool = False,
     ) -> "pd.DataFrame":
         """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
 
@@ -265,12 +283,17 @@ class Store:
             class_encoder: Published encoder whose head weighs the tiles for `class:` and
                 `classes`; None: `encoder` itself.
             slide_ids: The slides that are pooled; None: all.
+            check: Hold every byte that is pooled against the partitions' digests first, which
+                reads them twice; without it a changed vector is not noticed.
 
         Raises:
             StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+                Or a partition is damaged.
             ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
+        if check:
+            check_partitions(self._root, partitions)
         return pool_partitions(self._root, partitions, pool, by, class_encoder)
 
     def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
