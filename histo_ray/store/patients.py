@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import Partitions
 from histo_ray.store.pieces import Member, read_vectors
 from histo_ray.store.place import Place
+from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.types import Floats, PartitionKey, Receipt
 
 if TYPE_CHECKING:
@@ -43,6 +46,26 @@ def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
             }
         )
     return pd.DataFrame(rows, columns=["patient_id", "slides", "tiles", "sites", "slide_ids"])
+
+
+def find_members(root: Place, partitions: Partitions, patient_id: str) -> list[Member]:
+    """The partitions of one patient that have tiles, among some of one encoder and tiling.
+
+    Raises:
+        StoreError: There are none, or a receipt is not readable.
+    """
+    members = [
+        Member(key, partitions[key], receipt.tile_count)
+        for key, receipt in read_receipts(root, partitions).items()
+        if receipt.slide.patient_id == patient_id and receipt.tile_count
+    ]
+    if not members:
+        encoder = next(iter(partitions)).encoder
+        raise StoreError(
+            f"patient {patient_id!r} of encoder {encoder}: the store holds no tiles; extract the "
+            "slides, or leave the patient out"
+        )
+    return members
 
 
 def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, seed: int) -> Floats:

@@ -5,15 +5,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from histo_ray.errors import StoreError
 from histo_ray.storage.check import check_place
 from histo_ray.store.catalog import (
     FORMATS,
-    Partitions,
     find_form,
-    list_folders,
     list_partitions,
-    name_some,
     open_marker,
 )
 from histo_ray.store.convert import Conversion, convert_partitions
@@ -21,15 +17,14 @@ from histo_ray.store.find import (
     choose_keys,
     choose_slides,
     find_partition,
+    find_slide,
     find_tile_set,
-    not_there,
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import MARKER, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
-from histo_ray.store.patients import read_patient_bag, tabulate_patients
-from histo_ray.store.pieces import Member
+from histo_ray.store.patients import find_members, read_patient_bag, tabulate_patients
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
@@ -125,11 +120,7 @@ class Store:
         return FORMATS[form].read_receipt(place)
 
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
-        """The receipts of some partitions, or of all, read side by side.
-
-        Raises:
-            StoreError: One is not there, or not readable.
-        """
+        """The receipts of some partitions, or of all; raises StoreError as `each_receipt`."""
         return dict(self.each_receipt(keys))
 
     def each_receipt(
@@ -223,28 +214,11 @@ class Store:
                 without it a changed vector is not noticed (docs/reliability.md has the cost).
 
         Raises:
-            StoreError: It is not there, or in several tilings and none is named; says what is.
-                Or it is damaged.
+            StoreError: It is not there, damaged, or in several tilings and none is named.
         """
-        found: Partitions = {}
-        tilings = [
-            path.rpartition("tiling=")[2] for path in list_folders(self._root, encoder, tiling)
-        ]
-        for name in tilings:
-            key = PartitionKey(encoder, name, slide_id)
-            form = find_form(self._root, key)
-            if form is not None:
-                found[key] = form
-        if not found:
-            raise not_there(self._root, slide_id, encoder, tiling)
-        if len(found) > 1:
-            raise StoreError(
-                f"slide {slide_id!r} of {encoder} is stored in tilings "
-                f"{name_some(k.tiling for k in found)}; choose one with tiling="
-            )
-        ((key, form),) = found.items()
+        key, form = find_slide(self._root, slide_id, encoder, tiling)
         if check:
-            check_partitions(self._root, found)
+            check_partitions(self._root, {key: form})
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
 
@@ -328,16 +302,7 @@ class Store:
             StoreError: No tiles of this patient, or several tilings and none is named.
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
-        members = [
-            Member(key, partitions[key], receipt.tile_count)
-            for key, receipt in read_receipts(self._root, partitions).items()
-            if receipt.slide.patient_id == patient_id and receipt.tile_count
-        ]
-        if not members:
-            raise StoreError(
-                f"patient {patient_id!r} of encoder {encoder}: the store holds no "
-                "tiles; extract the slides, or leave the patient out"
-            )
+        members = find_members(self._root, partitions, patient_id)
         return read_patient_bag(self._root, members, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
@@ -349,11 +314,7 @@ class Store:
         return self.slides(on_damaged=lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
-        """Refuse a name that the store knows for other weights or other preparation of tiles.
-
-        Raises:
-            StoreError: It does; names both and the remedy.
-        """
+        """Raise StoreError for a name that the store knows for other weights or preparation."""
         check_encoder(self._root, facts)
 
     def write_run(self, run_id: str, rows: list[RunRow], record: RunRecord | None = None) -> None:
@@ -376,8 +337,7 @@ class Store:
     def export(self, to: Form, target: Self | None = None) -> int:
         """Convert all partitions, in place or into another store; how many were written.
 
-        Nothing is deleted whose replacement was not read back from its final place and found to
-        be the same, bit by bit. Another store's partitions are only ever read.
+        Nothing is deleted whose replacement was not read back and found to be the same bits.
 
         Raises:
             StoreError: Some could not be converted and stayed as they were; says which and why.
@@ -388,5 +348,4 @@ class Store:
 
     def convert(self, to: Form, target: Self | None = None) -> Conversion:
         """As `export`, with all that came of it in place of an error."""
-        place = self._root if target is None else target._root
-        return convert_partitions(self._root, to, place)
+        return convert_partitions(self._root, to, (target or self)._root)
