@@ -1,6 +1,5 @@
 """Which evaluations a store holds, and what they found. Reads only."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -168,7 +167,7 @@ def _look_at(folder: TableFolder, task: str, run_id: str) -> _Found:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         problem = f"run.json is damaged ({where}: {first['msg'].lower()})"
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except (OSError, StoreError):
         problem = "run.json is damaged (no JSON)"
     problem = f"{EVALUATIONS}/{task}/{run_id}: {problem}" if problem else ""
     return _Found(task, run_id, folder, note, problem)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.store.alone import claim
 from histo_ray.store.catalog import (
     FORMATS,
     Partitions,
@@ -20,7 +21,6 @@ from histo_ray.store.catalog import (
     list_in_form,
     list_partitions,
 )
-from histo_ray.store.claim import claim
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Shape, Totals, unreadable

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from histo_ray._version import __version__
 from histo_ray.config import digest
+from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.halves import Float32s
 from histo_ray.store.layout import CACHE
@@ -131,7 +132,7 @@ def read_pooled(root: Place, facts: PoolFacts, names: Iterable[str]) -> PooledTa
         data = place.read_bytes()
         if check_bytes(data) == "damaged":
             return None
-        content = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        content = pq.read_table(native(data), page_checksum_verification=True)
         receipt = PoolReceipt.model_validate_json(content.schema.metadata[RECEIPT_KEY.encode()])
         there = content["name"].to_pylist()
         flat = content["vector"].combine_chunks().flatten().to_numpy()

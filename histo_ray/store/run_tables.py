@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
+from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
@@ -147,7 +148,7 @@ def _open_table(root: Place, path: str) -> pq.ParquetFile:
     data = root.child(path).read_bytes()
     if check_bytes(data) == "damaged":
         raise ValueError("its bytes are not those that were written")
-    return pq.ParquetFile(pa.BufferReader(data))
+    return pq.ParquetFile(native(data))
 
 
 def _read_record(run_id: str, file: Any) -> RunRecord:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_file, seal_json, strip_marks
 from histo_ray.store.layout import check_file_name, check_slug
 from histo_ray.store.partition import first_line
@@ -54,7 +56,7 @@ class TableFolder(NamedTuple):
             data = self.root.child(path).read_bytes()
             if check_bytes(data) == "damaged":
                 raise damaged(path)
-            return strip_table(pq.read_table(pa.BufferReader(data)))
+            return strip_table(pq.read_table(native(data)))
         except FileNotFoundError:
             raise StoreError(
                 f"{path}: there is no such table; run the command again that writes it"
@@ -79,6 +81,8 @@ class TableFolder(NamedTuple):
         try:
             data = place.read_bytes()
             note = json.loads(data)
+        except FileNotFoundError:  # removed just now
+            return None
         except UnreachableError:
             raise
         except (OSError, ValueError, RecursionError) as error:
@@ -90,8 +94,9 @@ class TableFolder(NamedTuple):
     def delete(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
         place = self.root.child(self._path(name))
-        if place.kind():
-            place.delete()
+        with suppress(FileNotFoundError):  # another process was faster
+            if place.kind():
+                place.delete()
 
     def child(self, name: str) -> "TableFolder":
         """A folder in it."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError, UnreachableError
+from histo_ray.storage.native import native
 from histo_ray.store.catalog import FORMATS, Partitions, has_form, list_folders, list_partitions
 from histo_ray.store.layout import (
     EMBEDDINGS,
@@ -270,7 +271,7 @@ def _find_vanished(root: Place, there: set[tuple[str, str]]) -> list[str]:
     for name in sorted(name for name in runs.names() if name.endswith(".parquet")):
         try:
             with runs.child(name).open() as file:
-                table = pq.read_table(file, columns=["slide_id", "encoder", "outcome"])
+                table = pq.read_table(native(file), columns=["slide_id", "encoder", "outcome"])
         except UNREADABLE:  # `check_files` tells
             continue
         for row in table.to_pylist():
