@@ -15,7 +15,7 @@ from histo_ray.store.place import Place
 from histo_ray.types import PartitionKey
 
 FEW_SLIDES = 16
-"""Of so many, a look at each is quicker than a listing of all."""
+"""Number of slides up to which a look at each is quicker than a listing of all."""
 
 
 def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:

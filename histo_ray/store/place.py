@@ -20,7 +20,7 @@ THREADS = 16
 """Requests in flight on an object store."""
 
 ROOT_FILE = "zarr.json"
-"""Of a partition that is a folder; it is sent last, and without it the partition is not there."""
+"""Root file of a Zarr partition; it is sent last, and without it the partition does not count."""
 
 
 class Stamp(NamedTuple):

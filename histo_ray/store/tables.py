@@ -18,7 +18,7 @@ from histo_ray.store.publish import publish, stage, write_bytes
 
 EVALUATIONS = "evaluations"
 PIECES = "pieces"
-"""Of a folder of tables: what is there only while they are made."""
+"""Folder beside the tables that is there only while they are made."""
 
 
 class TableFolder(NamedTuple):

@@ -41,7 +41,7 @@ class Weights(NamedTuple):
 
     encoder: str
     marks: tuple[tuple[str, str], ...]
-    """As of `describe_weights`."""
+    """Names and values from `describe_weights`."""
 
 
 class Verification(NamedTuple):
