@@ -212,9 +212,7 @@ def test_heads_that_do_not_fit_are_refused(filled: Store, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="ft knows no class LYM, choose among ADI, STR, TUM"):
         filled.matrix("e", "class:LYM", class_encoder="ft")
     write_model(tmp_path / ROOT, "ft", weights_sha256="c" * 64)
-    with pytest.raises(
-        StoreError, match="weights bbbbbbbbbbbb, but its head was trained for cccccccccccc"
-    ):
+    with pytest.raises(StoreError, match=r"weights bbbbbbbbbbbb, but its head .* for cccccccccccc"):
         filled.matrix("e", "classes", class_encoder="ft")
     write_model(tmp_path / ROOT, "ft", file_sha256="c" * 64)
     with pytest.raises(StoreError, match=r"not the file that model\.json names"):
@@ -344,9 +342,7 @@ def test_a_damaged_partition_is_named(filled: Store, tmp_path: Path) -> None:
     data[4:3000] = bytes(2996)
     path.write_bytes(data)
     for pool in ("mean", "quantiles"):
-        with pytest.raises(
-            StoreError, match=r"S1\.parquet: .*damaged; delete that partition.*store verify"
-        ):
+        with pytest.raises(StoreError, match=r"S1\.parquet: .*damaged; delete that.*store verify"):
             filled.matrix("e", pool)
 
 
@@ -361,7 +357,5 @@ def test_a_partition_that_was_replaced_meanwhile_is_refused(
     monkeypatch.setattr(matrix, "read_receipts", read_then_replace)
     for pool in ("mean", "median"):
         add(filled, make_facts, make_rows, "S2", "e")
-        with pytest.raises(
-            StoreError, match=r"S2\.parquet: it holds 6 tiles, but its receipt said 7"
-        ):
+        with pytest.raises(StoreError, match=r"S2\.parquet: it holds 6 tiles, but .* said 7"):
             filled.matrix("e", pool)
