@@ -30,7 +30,7 @@ class ClassSource:
     encoder: str
     tiling: str
     snapshot_sha256: str
-    """Of these embeddings."""
+    """Digest of these embeddings' partitions; see `digest_snapshot`."""
 
     def is_of(self, key: PartitionKey) -> bool:
         """Whether the head reads the very embeddings of `key`."""

@@ -3,15 +3,21 @@
 from collections.abc import Iterable
 
 from histo_ray.errors import StoreError
-from histo_ray.store.catalog import Partitions, find_form, list_partitions, name_some
-from histo_ray.store.layout import Form, is_given, partition_path
+from histo_ray.store.catalog import (
+    Partitions,
+    find_form,
+    list_folders,
+    list_partitions,
+    name_some,
+)
+from histo_ray.store.layout import Form, is_given, partition_path, split_folder
 from histo_ray.store.place import Place
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey
 
 FEW_SLIDES = 16
-"""Of so many, a look at each is quicker than a listing of all."""
+"""Number of slides up to which a look at each is quicker than a listing of all."""
 
 
 def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:
@@ -24,6 +30,29 @@ def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:
     if form is None:
         raise not_there(root, key.slide_id, key.encoder, key.tiling)
     return form, root.child(partition_path(key, form))
+
+
+def find_slide(
+    root: Place, slide_id: str, encoder: str, tiling: str | None
+) -> tuple[PartitionKey, Form]:
+    """The one partition of a slide, and its form.
+
+    Raises:
+        StoreError: It is not there, or in several tilings and none is named; says what is.
+    """
+    found: Partitions = {}
+    for folder in list_folders(root, encoder, tiling):
+        key = PartitionKey(*split_folder(folder), slide_id)
+        form = find_form(root, key)
+        if form is not None:
+            found[key] = form
+    if not found:
+        raise not_there(root, slide_id, encoder, tiling)
+    if len(found) > 1:
+        what = f"the embeddings of slide {slide_id!r} by encoder {encoder}"
+        raise several_tilings(root, what, found)
+    ((key, form),) = found.items()
+    return key, form
 
 
 def find_tile_set(root: Place, name: str, encoder: str) -> PartitionKey:

@@ -10,7 +10,7 @@ import re
 from histo_ray.store.partition import RECEIPT_KEY
 
 GUESS_BYTES = 32 << 10
-"""Of a file's end that is read at once: footers of partitions are smaller."""
+"""Bytes read at once from a file's end: footers of partitions are smaller."""
 MAGIC = b"PAR1"
 _END_BYTES = 8
 """The footer's length and the magic."""

@@ -25,15 +25,15 @@ HEAD_PREFIX = "classification_head."
 
 @dataclass(frozen=True)
 class HeadCard:
-    """Of what the card of a published encoder says, that which concerns its head."""
+    """The part of a published encoder's card that concerns its head."""
 
     name: str
     classes: tuple[str, ...]
     """Rows of the head."""
     weights_sha256: str
-    """Of the encoder's weights, as in the receipts of its embeddings."""
+    """Digest of the encoder's weights, as in the receipts of its embeddings."""
     file_sha256: str
-    """Of the file with both the encoder's and the head's weights."""
+    """Digest of the file with both the encoder's and the head's weights."""
 
 
 def find_head_card(root: Place, name: str) -> HeadCard | None:

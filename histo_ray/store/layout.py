@@ -62,7 +62,7 @@ def check_file_name(what: str, text: str) -> str:
     if unsafe or len(text.encode("utf-8", "replace")) > _NAME_BYTES:
         raise StoreError(
             f"{what} {text!r} is not safe as a file name; use 1 to {_NAME_BYTES} bytes without "
-            "separators, control characters or a leading dot"
+            "separators, control characters or a leading dot: rename it"
         )
     return text
 

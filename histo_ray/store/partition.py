@@ -27,7 +27,7 @@ from histo_ray.types import (
 )
 
 FORMAT_VERSION = 1
-"""Of stores and of receipts."""
+"""Format version of stores and receipts that this code writes."""
 
 RECEIPT_KEY = "histo_ray"
 VECTOR = "embedding"

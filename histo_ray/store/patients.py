@@ -1,11 +1,13 @@
 """What a store holds of each patient: slides, tiles, sites, and all tiles as one bag."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import Partitions
 from histo_ray.store.pieces import Member, read_vectors
 from histo_ray.store.place import Place
 from histo_ray.types import Floats, PartitionKey, Receipt
@@ -43,6 +45,28 @@ def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
             }
         )
     return pd.DataFrame(rows, columns=["patient_id", "slides", "tiles", "sites", "slide_ids"])
+
+
+def find_members(
+    partitions: Partitions, receipts: Mapping[PartitionKey, Receipt], patient_id: str
+) -> list[Member]:
+    """The partitions of one patient that have tiles, among some of one encoder and tiling.
+
+    Raises:
+        StoreError: There are none.
+    """
+    members = [
+        Member(key, partitions[key], receipt.tile_count)
+        for key, receipt in receipts.items()
+        if receipt.slide.patient_id == patient_id and receipt.tile_count
+    ]
+    if not members:
+        encoder = next(iter(partitions)).encoder
+        raise StoreError(
+            f"patient {patient_id!r} of encoder {encoder}: the store holds no tiles; extract the "
+            "slides, or leave the patient out"
+        )
+    return members
 
 
 def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, seed: int) -> Floats:

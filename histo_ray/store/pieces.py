@@ -79,5 +79,6 @@ def _check_count(root: Place, member: Member, found: int) -> None:
     if found != member.tiles:
         raise StoreError(
             f"{member.place(root).path}: it holds {found} tiles, but its receipt said "
-            f"{member.tiles}; if it was replaced meanwhile run the command again, else store verify"
+            f"{member.tiles}; if it was replaced meanwhile run the command again, else run "
+            "store verify"
         )

@@ -20,7 +20,7 @@ THREADS = 16
 """Requests in flight on an object store."""
 
 ROOT_FILE = "zarr.json"
-"""Of a partition that is a folder; it is sent last, and without it the partition is not there."""
+"""Root file of a Zarr partition; it is sent last, and without it the partition does not count."""
 
 
 class Stamp(NamedTuple):
@@ -253,5 +253,5 @@ def _read_local(path: str, file: int, span: Span) -> None:
 
 def _truncated(path: str) -> StoreError:
     return StoreError(
-        f"{path}: the file is cut, as its footer says that it is longer; delete it and extract it again"
+        f"{path}: the file is cut, as its footer says that it is longer; extract it again"
     )

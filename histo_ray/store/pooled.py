@@ -45,16 +45,16 @@ class PoolFacts(BaseModel):
     """With tiles or without."""
     tiles: int
     snapshot_sha256: str
-    """Of the partitions; see `digest_snapshot`."""
+    """Digest of the partitions; see `digest_snapshot`."""
     groups_sha256: str
     """Which slides were pooled together."""
     class_encoder: str = ""
-    """Whose head weighed the tiles; empty where none did."""
+    """Encoder whose head weighed the tiles; empty where none did."""
     class_tiling: str = ""
     class_file_sha256: str = ""
-    """Of the file with the head's weights."""
+    """Digest of the file with the head's weights."""
     class_snapshot_sha256: str = ""
-    """Of the partitions that the head read."""
+    """Digest of the partitions that the head read."""
 
     def path(self) -> str:
         """Where the table is, relative to the store."""

@@ -28,7 +28,7 @@ class Way:
 
     kind: Kind
     classes: tuple[str, ...] = ()
-    """Of `class`, whose probabilities are added up; sorted."""
+    """Classes whose probabilities are added up for `class`, sorted."""
 
     def __str__(self) -> str:
         return _OF_CLASSES + ",".join(self.classes) if self.kind == "class" else self.kind

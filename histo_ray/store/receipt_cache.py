@@ -86,7 +86,7 @@ class Folder(NamedTuple):
         return f"{CACHE}/catalogue/encoder={self.encoder}/tiling={self.tiling}.parquet"
 
     def key(self, name: str) -> PartitionKey:
-        """Of one of its partitions."""
+        """Key of one of its partitions, by its file's name."""
         return PartitionKey(self.encoder, self.tiling, name)
 
 

@@ -25,13 +25,13 @@ class Listed(NamedTuple):
     """A partition as a listing of its folder tells of it."""
 
     name: str
-    """Of the slide, by its file's name."""
+    """The slide's id, by its file's name."""
     form: Form
     stamp: Stamp
 
 
 NEVER = Stamp(0, 0, 0)
-"""Of a file that no listing showed."""
+"""Stamp of a file that no listing showed."""
 
 LISTING = pa.schema(
     [(NAME, pa.string()), ("format", pa.string()), *((name, pa.int64()) for name in STAMPS)]

@@ -44,11 +44,11 @@ class RunRecord(BaseModel):
     cores: int = 0
     """CPUs of the cluster."""
     gpus: int = 0
-    """Of the cluster."""
+    """GPUs of the cluster."""
     readers: int = 0
     encoder_workers: int = 0
     encoder_threads: int = 0
-    """Of each encoder."""
+    """Threads of each encoder worker."""
     batch_size: int = 0
     """Tiles."""
     reader_busy: float = 0.0
@@ -69,7 +69,7 @@ class RunRecord(BaseModel):
     hint: str = ""
     """What to change, in a sentence."""
     settings: dict[str, Any] = {}
-    """Of the command, but for defaults."""
+    """Settings of the command that are not defaults."""
     settings_sha256: str = ""
     """Over all settings, in canonical JSON."""
     versions: dict[str, str] = {}

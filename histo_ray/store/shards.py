@@ -17,7 +17,7 @@ from histo_ray.store.place import ROOT_FILE, Place, Span, byte_view, read_spans
 _INDEX_ENTRY = np.dtype([("offset", "<u8"), ("size", "<u8")])
 _INDEX_CHECKSUM_BYTES = 4
 _TYPES = ("float16", "float32", "int32")
-"""Of numbers that a partition holds; nothing else in a file is made an array of."""
+"""Types of numbers that a partition holds; nothing else in a file is made an array of."""
 _BYTES_CODEC = {"name": "bytes", "configuration": {"endian": "little"}}
 
 

@@ -5,13 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from histo_ray.errors import StoreError
 from histo_ray.storage.check import check_place
 from histo_ray.store.catalog import (
     FORMATS,
-    Partitions,
     find_form,
-    list_folders,
     list_partitions,
     open_marker,
 )
@@ -20,16 +17,14 @@ from histo_ray.store.find import (
     choose_keys,
     choose_slides,
     find_partition,
+    find_slide,
     find_tile_set,
-    not_there,
-    several_tilings,
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
-from histo_ray.store.patients import read_patient_bag, tabulate_patients
-from histo_ray.store.pieces import Member
+from histo_ray.store.patients import find_members, read_patient_bag, tabulate_patients
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.pooled import By
 from histo_ray.store.pooling import Pool
@@ -41,7 +36,12 @@ from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage
-from histo_ray.store.verify import Verification, check_encoder, verify_store
+from histo_ray.store.verify import (
+    Verification,
+    check_encoder,
+    check_partitions,
+    verify_store,
+)
 from histo_ray.types import (
     Bag,
     EncoderFacts,
@@ -122,11 +122,7 @@ class Store:
         return FORMATS[form].read_receipt(place)
 
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
-        """The receipts of some partitions, or of all, read side by side.
-
-        Raises:
-            StoreError: One is not there, or not readable.
-        """
+        """The receipts of some partitions, or of all; raises StoreError as `each_receipt`."""
         return dict(self.each_receipt(keys))
 
     def each_receipt(
@@ -216,27 +212,24 @@ class Store:
         """Remove what dead processes of this machine left half-built; called before a run."""
         return sweep_staging(self._root)
 
-    def bag(self, slide_id: str, encoder: str, tiling: str | None = None) -> Bag:
+    def bag(
+        self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
+    ) -> Bag:
         """All coords and embeddings of one slide.
 
+        Args:
+            slide_id: Which.
+            encoder: Whose embeddings.
+            tiling: Where the encoder has several.
+            check: Hold every byte against the partition's digests first, which reads it twice;
+                without it a changed vector is not noticed (docs/reliability.md has the cost).
+
         Raises:
-            StoreError: It is not there, or in several tilings and none is named; says what is.
+            StoreError: It is not there, damaged, or in several tilings and none is named.
         """
-        found: Partitions = {}
-        tilings = [
-            path.rpartition("tiling=")[2] for path in list_folders(self._root, encoder, tiling)
-        ]
-        for name in tilings:
-            key = PartitionKey(encoder, name, slide_id)
-            form = find_form(self._root, key)
-            if form is not None:
-                found[key] = form
-        if not found:
-            raise not_there(self._root, slide_id, encoder, tiling)
-        if len(found) > 1:
-            what = f"the embeddings of slide {slide_id!r} by encoder {encoder}"
-            raise several_tilings(self._root, what, found)
-        ((key, form),) = found.items()
+        key, form = find_slide(self._root, slide_id, encoder, tiling)
+        if check:
+            check_partitions(self._root, {key: form})
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
 
@@ -260,6 +253,7 @@ class Store:
         tiling: str | None = None,
         class_encoder: str | None = None,
         slide_ids: Iterable[str] | None = None,
+        check: bool = False,
     ) -> "pd.DataFrame":
         """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
 
@@ -274,12 +268,17 @@ class Store:
             class_encoder: Published encoder whose head weighs the tiles for `class:` and
                 `classes`; None: `encoder` itself.
             slide_ids: The slides that are pooled; None: all.
+            check: Hold every byte that is pooled against the partitions' digests first, which
+                reads them twice; without it a changed vector is not noticed.
 
         Raises:
             StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+                Or a partition is damaged.
             ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
+        if check:
+            check_partitions(self._root, partitions)
         return pool_partitions(self._root, partitions, pool, by, class_encoder)
 
     def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
@@ -316,16 +315,7 @@ class Store:
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
         receipts = correct_receipts(read_receipts(self._root, partitions), self.stated())
-        members = [
-            Member(key, partitions[key], receipt.tile_count)
-            for key, receipt in receipts.items()
-            if receipt.slide.patient_id == patient_id and receipt.tile_count
-        ]
-        if not members:
-            raise StoreError(
-                f"patient {patient_id!r} of encoder {encoder}: the store holds no "
-                "tiles; extract the slides, or leave the patient out"
-            )
+        members = find_members(partitions, receipts, patient_id)
         return read_patient_bag(self._root, members, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
@@ -337,11 +327,7 @@ class Store:
         return self.slides(on_damaged=lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
-        """Refuse a name that the store knows for other weights or other preparation of tiles.
-
-        Raises:
-            StoreError: It does; names both and the remedy.
-        """
+        """Raise StoreError for a name that the store knows for other weights or preparation."""
         check_encoder(self._root, facts)
 
     def write_run(self, run_id: str, rows: list[RunRow], record: RunRecord | None = None) -> None:
@@ -364,8 +350,7 @@ class Store:
     def export(self, to: Form, target: Self | None = None) -> int:
         """Convert all partitions, in place or into another store; how many were written.
 
-        Nothing is deleted whose replacement was not read back from its final place and found to
-        be the same, bit by bit. Another store's partitions are only ever read.
+        Nothing is deleted whose replacement was not read back and found to be the same bits.
 
         Raises:
             StoreError: Some could not be converted and stayed as they were; says which and why.
@@ -376,5 +361,4 @@ class Store:
 
     def convert(self, to: Form, target: Self | None = None) -> Conversion:
         """As `export`, with all that came of it in place of an error."""
-        place = self._root if target is None else target._root
-        return convert_partitions(self._root, to, place)
+        return convert_partitions(self._root, to, (target or self)._root)

@@ -18,7 +18,7 @@ from histo_ray.store.publish import publish, stage, write_bytes
 
 EVALUATIONS = "evaluations"
 PIECES = "pieces"
-"""Of a folder of tables: what is there only while they are made."""
+"""Folder beside the tables that is there only while they are made."""
 
 
 class TableFolder(NamedTuple):
@@ -81,6 +81,8 @@ class TableFolder(NamedTuple):
         try:
             data = place.read_bytes()
             note = json.loads(data)
+        except FileNotFoundError:  # removed just now
+            return None
         except UnreachableError:
             raise
         except FileNotFoundError:  # removed just now

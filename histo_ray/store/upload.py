@@ -138,7 +138,7 @@ def _upload(file: Path, target: Place, mark: str = PLAIN) -> None:
             trouble = explain_here(error)
         if trouble.lasting or not left:
             raise UnreachableError(
-                f"{target.path}: upload of {size} bytes failed ({trouble.found}); "
+                f"{target.path}: upload failed ({trouble.found}); "
                 f"{trouble.remedy}, then run the command again"
             )
 

@@ -41,7 +41,7 @@ class Weights(NamedTuple):
 
     encoder: str
     marks: tuple[tuple[str, str], ...]
-    """As of `describe_weights`."""
+    """Names and values from `describe_weights`."""
 
 
 class Verification(NamedTuple):
@@ -118,6 +118,26 @@ def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
     if not problems:
         problems += _check_rows(place, form, receipt)
     return problems, receipt
+
+
+def check_partitions(root: Place, partitions: Partitions) -> None:
+    """Hold every byte of some partitions against their receipts and digests.
+
+    Raises:
+        StoreError: Some are damaged; names the first ones.
+    """
+    with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
+        checked = pool.map(lambda item: check_partition(root, *item)[0], partitions.items())
+        found = {key: why for key, why in zip(partitions, checked, strict=True) if why}
+    if found:
+        told = [
+            f"{root.child(partition_path(key, partitions[key])).path}: {'; '.join(why)}"
+            for key, why in sorted(found.items())
+        ]
+        raise StoreError(
+            f"{len(told)} partitions are damaged: {' | '.join(told[:3])}; delete them, and the "
+            "same extract command makes them again"
+        )
 
 
 def _describe_double(root: Place, key: PartitionKey) -> str:

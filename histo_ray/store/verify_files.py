@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import UnreachableError
+from histo_ray.storage.native import native
 from histo_ray.storage.seal import State, check_stream
 from histo_ray.store.layout import MARKER, RUNS
 from histo_ray.store.partition import first_line
@@ -82,7 +83,7 @@ def _check_file(root: Place, path: str) -> tuple[State | None, list[str]]:
             if path.endswith(".parquet"):
                 if state == "unsealed":
                     file.seek(0)
-                    pq.read_table(file)
+                    pq.read_table(native(file.read()))
                 return state, []
             file.seek(0)
             said = json.loads(bytes(file.read()))

@@ -60,7 +60,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["runs", "nothing"], "no store.json"),
         (["store", "ls", "nothing"], "no store.json"),
         (["store", "ls", "newer"], "upgrade histo-ray"),
-        (["extract", "--manifest", "slides.csv", "--store", "a.svs", *RANDOM], "is a file; name a folder"),
+        (["extract", "--manifest", "slides.csv", "--store", "a.svs", *RANDOM], "is a file; name"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -137,9 +137,7 @@ def test_slides_and_tile_sets_live_in_one_store(
 
 def test_what_is_not_there_is_told_with_what_is(store: Store, commit: Commit) -> None:
     commit("train")
-    with pytest.raises(
-        StoreError, match=r"tile set 'test' of encoder e: .*holds tile sets .*train"
-    ):
+    with pytest.raises(StoreError, match=r"tile set 'test' of encoder e: .*tile sets .*train"):
         store.labelled("test", "e")
     with pytest.raises(StoreError, match="extract it first"):
         store.labelled("train", "other")

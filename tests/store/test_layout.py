@@ -55,7 +55,7 @@ def test_an_encoder_and_a_tiling_are_slugs(name: str) -> None:
     ],
 )
 def test_a_stray_path_is_not_a_partition(path: str) -> None:
-    with pytest.raises(StoreError, match="not a partition"):
+    with pytest.raises(StoreError, match="no partition has such a path"):
         parse_partition_path(path)
 
 

@@ -88,6 +88,6 @@ def test_some_slides_alone_make_a_bag(filled: Store, make_rows: MakeRows) -> Non
 @pytest.mark.parametrize("patient", ["PC", "PX"])
 def test_a_patient_without_tiles_has_no_bag(filled: Store, patient: str) -> None:
     with pytest.raises(
-        StoreError, match=f"patient '{patient}' of encoder e: no tiles in the store"
+        StoreError, match=f"patient '{patient}' of encoder e: the store holds no tiles"
     ):
         filled.patient_bag(patient, "e")

@@ -75,14 +75,12 @@ def test_what_is_not_finite_stays_in_its_column(bad: float) -> None:
 
 
 def test_pooling_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="of nothing"):
+    with pytest.raises(ValueError, match="of no block"):
         merge_moments([])
 
 
 def test_an_unknown_way_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigError, match=r"pool='sum' is unknown; choose one of mean, std, mean\+std"
-    ):
+    with pytest.raises(ConfigError, match=r"'sum' is unknown; choose one of mean, std, mean\+std"):
         check_pool("sum")
 
 

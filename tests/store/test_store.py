@@ -43,9 +43,7 @@ def vectors_of(make_rows: MakeRows, *slides: str) -> Any:
 
 
 def test_a_place_without_a_store_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(
-        StoreError, match=r"no feature store \(no store\.json in it\); check the path"
-    ):
+    with pytest.raises(StoreError, match=r"no feature store \(no store\.json in it\); check"):
         open_store(str(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()
     assert peek_store(str(tmp_path / "nothing")) is None
@@ -53,9 +51,7 @@ def test_a_place_without_a_store_is_refused_with_a_remedy(tmp_path: Path) -> Non
 
 def test_a_folder_with_other_things_does_not_become_a_store(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(
-        StoreError, match=r"holds other things \(thesis\.tex\); choose an empty or a new folder"
-    ):
+    with pytest.raises(StoreError, match=r"other things \(thesis\.tex\); choose an empty or a new"):
         open_store(str(tmp_path), create=True)
 
 
@@ -219,11 +215,9 @@ def test_a_store_of_empty_slides_has_an_empty_matrix(store: Store, make_facts: M
 
 
 def test_other_ways_of_pooling_are_refused(filled: Store) -> None:
-    with pytest.raises(ConfigError, match="pool: 'sum'"):
+    with pytest.raises(ConfigError, match="pool='sum'"):
         filled.matrix("e", pool="sum")
-    with pytest.raises(
-        ConfigError, match="by='site': vectors can be pooled by slide or by patient"
-    ):
+    with pytest.raises(ConfigError, match=r"by='site': .* pooled by slide or by patient"):
         filled.matrix("e", by="site")  # type: ignore[arg-type]
 
 

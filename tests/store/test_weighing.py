@@ -64,7 +64,7 @@ def test_bad_numbers_stay_in_their_column() -> None:
 
 
 def test_merging_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="no piece was weighed"):
         merge_weighed([])
 
 
