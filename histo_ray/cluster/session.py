@@ -29,6 +29,7 @@ from histo_ray.cluster.session_folder import (
     keep_logs,
     mark_folder,
     remove_folder,
+    remove_own,
     sweep_folders,
 )
 from histo_ray.cluster.trouble import explain
@@ -74,7 +75,12 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     if address == "local":
         check_machine(cpus)
         sweep_folders(scratch_folder())
-    _connect(address, cpus)
+    try:
+        _connect(address, cpus)
+    except BaseException:
+        if address == "local":
+            remove_own(scratch_folder())
+        raise
     there, folder = True, _mark_session() if address == "local" else None
     try:
         with watch_head():

@@ -29,6 +29,22 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_own(scratch: Path) -> None:
+    """Remove folders of sessions that did not start: Ray puts this process's number into names.
+
+    Args:
+        scratch: Folder of all sessions.
+    """
+    started = psutil.Process().create_time()
+    for folder in scratch.glob(f"session_*_{os.getpid()}"):
+        try:
+            own = folder.stat().st_mtime >= started
+        except OSError:
+            continue
+        if own:
+            remove_folder(folder)
+
+
 def sweep_folders(scratch: Path) -> list[str]:
     """Remove folders of sessions whose process was killed, or failed `KEPT_S` ago; their names.
 

@@ -88,7 +88,7 @@ def train(
     weights, epoch = final.outcome, final.position.best_epoch or final.position.epoch
     scores = judge_weights(weights)
     first, second = final.curves[0].held_out_accuracy, scores.accuracy if epoch else np.nan
-    if epoch and final.first and scores.accuracy < first:
+    if epoch and final.first and is_worse(scores.accuracy, first):
         before = judge_weights(final.first)
         if before.accuracy > scores.accuracy:
             weights, epoch, scores = final.first, 0, before
@@ -102,6 +102,11 @@ def train(
         first_accuracy=first,
         second_accuracy=second,
     )
+
+
+def is_worse(second: float, first: float) -> bool:
+    """Whether step 2 lost held-out accuracy; not where nothing was held out. Pure."""
+    return second < first
 
 
 def _first_step(

@@ -11,6 +11,7 @@ from histo_ray.cluster.session_folder import (
     has_failed,
     keep_logs,
     mark_folder,
+    remove_own,
     sweep_folders,
 )
 
@@ -46,6 +47,18 @@ def test_only_marked_folders_of_processes_that_are_gone_are_swept(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "session_damaged", "session_elsewhere", "session_failed", "session_mine",
         "session_somebody's",
+    ]  # fmt: skip
+
+
+def test_folders_of_starts_that_failed_are_known_by_the_number_of_the_process(
+    tmp_path: Path,
+) -> None:
+    for name in (f"session_new_{os.getpid()}", f"session_old_{os.getpid()}", "session_new_1"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / f"session_old_{os.getpid()}", (0, 0))  # of an earlier process
+    remove_own(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "session_new_1", f"session_old_{os.getpid()}",
     ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.head import fit_head
 from histo_ray.finetune.job import Progress
 from histo_ray.finetune.judge import score
-from histo_ray.finetune.loop import Outcome, train
+from histo_ray.finetune.loop import Outcome, is_worse, train
 from histo_ray.store.place import place_at
 
 MakeJob = Callable[..., tuple[Any, Any]]
@@ -50,7 +50,10 @@ def test_both_steps_learn_and_leave_their_figures(make_job: MakeJob) -> None:
     assert math.isnan(losses[0])
     assert losses[4] < losses[1]
     assert outcome.scores.accuracy >= 0.9
-    assert outcome.scores.accuracy == outcome.curves[-1].held_out_accuracy
+    assert outcome.first_accuracy == outcome.curves[0].held_out_accuracy
+    assert outcome.second_accuracy == outcome.curves[-1].held_out_accuracy
+    assert outcome.scores.accuracy == max(outcome.first_accuracy, outcome.second_accuracy)
+    assert outcome.epoch == (0 if outcome.second_accuracy < outcome.first_accuracy else 4)
     assert seen[-1].seconds_left == 0
     assert (seen[-1].batch, seen[-1].batches) == (3, 3)
 
@@ -125,10 +128,15 @@ def test_where_step_two_is_worse_on_held_out_tiles_the_weights_of_step_one_are_k
     assert again.epoch == 0
 
 
-def test_where_step_two_is_no_worse_it_is_kept(make_job: MakeJob) -> None:
-    outcome = run(make_job, "network.epochs=4")
-    assert outcome.second_accuracy >= outcome.first_accuracy
-    assert (outcome.epoch, outcome.scores.accuracy) == (4, outcome.second_accuracy)
+@pytest.mark.parametrize(
+    ("second", "first", "worse"),
+    [(0.8, 0.9, True), (0.9, 0.8, False), (0.9, 0.9, False), (math.nan, math.nan, False)],
+)
+def test_step_two_is_kept_unless_it_is_worse(second: float, first: float, worse: bool) -> None:
+    assert is_worse(second, first) is worse
+
+
+def test_without_step_two_there_is_one_accuracy(make_job: MakeJob) -> None:
     without = run(make_job, "network.epochs=0")
     assert math.isnan(without.second_accuracy)
     assert without.scores.accuracy == without.first_accuracy
