@@ -323,7 +323,7 @@ def test_the_command_writes_and_tells(
     assert main(["report", store, "--out", out, "--json", "--run", "expression-4d5e6f"]) == 0
     assert '"run_id": "expression-4d5e6f"' in capsys.readouterr().out
     for arguments, problem in (
-        ([store, "--run", "x"], "--run x: not in"),
+        ([store, "--run", "x"], "holds no such evaluation; it has expression-4d5e6f (expression)"),
         ([store, "--out", str(tmp_path)], "this is a folder; name a file in it"),
         ([store, "--out", f"{out}/below.html"], "cannot be written"),
         ([str(tmp_path)], "no store.json"),
