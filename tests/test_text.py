@@ -12,14 +12,14 @@ from histo_ray.text import did_you_mean, join_or
         ("--elastic_net", "; did you mean elastic-net?"),
         ("loglstic", "; did you mean logistic?"),
         ("resnet51", "; did you mean resnet5 or resnet50?"),
-        ("labells", "; did you mean labels?"),  # tables is like it, too, but much less
+        ("abcdefgh", "; did you mean abcdefgi?"),  # abcdefxx is like it, too, but much less
         ("zzz", ""),
         ("", ""),
     ],
 )
 def test_what_is_like_a_word_is_asked(word: str, told: str) -> None:
     known = ["ridge", "elastic-net", "logistic", "tile_px", "resnet50", "resnet5", "stride_px"]
-    known += ["labels", "tables"]
+    known += ["abcdefgi", "abcdefxx"]
     assert did_you_mean(word, known) == told
 
 
