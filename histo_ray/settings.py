@@ -47,7 +47,7 @@ _RULES = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "string_type": "must be text, in quotes",
-    "string_pattern_mismatch": "must match {pattern}",
+    "string_pattern_mismatch": "must be a name of a-z, 0-9, ., _ and - (pattern {pattern})",
     "tuple_type": "must be a list, in [ ]",
     "too_short": "must hold at least {min_length}",
     "too_long": "must hold at most {max_length}",

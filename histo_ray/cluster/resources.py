@@ -60,7 +60,9 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
     if cpus < 1:
         raise ConfigError("the Ray cluster offers no CPU; start a node with --num-cpus 1 or more")
     if config.device == "cuda" and not gpus:
-        raise ConfigError("--device cuda: the Ray cluster offers no GPU; use --device auto or cpu")
+        raise ConfigError(
+            "--device cuda: there is no GPU in the cluster or machine; use --device auto or cpu"
+        )
     if gpus and config.device != "cpu" and config.engine == "torch":
         encoders = config.encoder_workers or gpus
         spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
@@ -70,7 +70,8 @@ class ProcessPool:
         """Have one task done."""
         if self._executor is None:
             context = multiprocessing.get_context(self._method)
-            self._executor = ProcessPoolExecutor(self._processes, context, _begin, (self._settle,))
+            arguments = (self._settle, dict(os.environ))
+            self._executor = ProcessPoolExecutor(self._processes, context, _begin, arguments)
         before = set(multiprocessing.active_children())
         future = self._executor.submit(call, *args)
         self._children |= set(multiprocessing.active_children()) - before
@@ -150,8 +151,9 @@ class ProcessPool:
         self._executor, self._children = None, set()
 
 
-def _begin(settle: Callable[[], None]) -> None:
-    """Leave Ctrl-C to the parent, and end with it however it ends."""
+def _begin(settle: Callable[[], None], environment: Mapping[str, str]) -> None:
+    """Take the parent's environment, leave Ctrl-C to it, and end with it however it ends."""
+    os.environ.update(environment)  # the server has that of its own start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -78,7 +78,7 @@ def test_pixels_in_flight_fit_a_small_object_store() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_told() -> None:
-    with pytest.raises(ConfigError, match="offers no GPU; use --device auto"):
+    with pytest.raises(ConfigError, match="no GPU in the cluster or machine; use --device auto"):
         plan_workers([Node(4, 0, GIB)], config(device="cuda"))
 
 

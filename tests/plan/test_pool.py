@@ -93,6 +93,15 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     pytest.fail("the process is still there")
 
 
+def test_processes_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ProcessPool(1, settle)
+    pool.submit(os.getpid).result()  # the server has started, if it had not before
+    pool.close()
+    monkeypatch.setenv("HISTO_RAY_TEST_WORD", "now")
+    assert pool.submit(os.getenv, "HISTO_RAY_TEST_WORD").result() == "now"
+    pool.close()
+
+
 def test_cores_are_those_of_the_affinity_and_of_the_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -323,7 +323,7 @@ def test_the_command_writes_and_tells(
     assert main(["report", store, "--out", out, "--json", "--run", "expression-4d5e6f"]) == 0
     assert '"run_id": "expression-4d5e6f"' in capsys.readouterr().out
     for arguments, problem in (
-        ([store, "--run", "x"], "--run x: not in"),
+        ([store, "--run", "x"], "holds no such evaluation; it has expression-4d5e6f (expression)"),
         ([store, "--out", str(tmp_path)], "this is a folder; name a file in it"),
         ([store, "--out", f"{out}/below.html"], "cannot be written"),
         ([str(tmp_path)], "no store.json"),
@@ -388,4 +388,17 @@ def test_a_browser_sorts_and_searches(large: Path, tmp_path: Path) -> None:
     assert told == (
         '["11011110111101","GENE0000 of 1555","GENE1554 of 1555",true,"–",'
         '"GENE0012 of 2","2 of 1,555 genes",1,true]'
+    )
+
+
+def test_boxes_of_tables_have_shadows_where_they_go_on_and_print_has_none(whole: str) -> None:
+    style = whole[whole.index("<style>") : whole.index("</style>")]
+    screen, paper = style.split("@media print", 1)
+    box = screen[screen.index(".box, .box.tall {") :].partition("}")[0]
+    assert box.count("no-repeat local") == 2  # covers that move with the table
+    assert box.count("no-repeat scroll") == 2  # shadows that do not
+    assert "overflow: auto" in box
+    assert (
+        ".box, .box.tall { overflow: visible; max-height: none; border: 0; background: none; }"
+        in (paper)
     )
