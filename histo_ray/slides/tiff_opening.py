@@ -71,7 +71,9 @@ def _open_parsed(
 ) -> "SlideReader":
     vendor, reader = kind
     tiff.pages.cache = True  # they are gone through several times
-    colours = read_colours(check_images(tiff))  # before OpenSlide, whose reason may be another
+    colours = read_colours(
+        check_images(tiff, tiled_only=vendor == "aperio")
+    )  # before OpenSlide, whose reason may be another
     if vendor == "generic-tiff" and not colours.openslide_agrees:
         if reader == "auto":
             from histo_ray.slides.image_reader import ImageReader

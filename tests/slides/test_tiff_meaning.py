@@ -200,7 +200,17 @@ def test_a_preview_before_the_slide_is_not_taken_for_it(tmp_path: Path) -> None:
             with tifffile.TiffWriter(path) as tiff:
                 tiff.write(RGB[::4, ::4], photometric="rgb", tile=tile, metadata=None)
                 tiff.write(RGB, photometric="rgb", tile=tile, subfiletype=flag, metadata=None)
-            assert "is smaller than image 1 (300 x 220 px)" in refusal(path)
+            assert "is smaller than another (300 x 220 px)" in refusal(path)
+
+
+def test_a_small_region_may_have_a_larger_thumbnail_in_its_svs(tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    about = "Aperio Image Library v11\r\n300x220|AppMag = 20|MPP = 0.5"
+    more: dict[str, Any] = {"photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(RGB, tile=(64, 96), compression="deflate", description=about, **more)
+        tiff.write(np.zeros((431, 1280, 3), np.uint8), **more)
+    np.testing.assert_array_equal(colours_of(path), RGB)
 
 
 def test_sixteen_bit_pngs_are_refused_in_every_mode(tmp_path: Path) -> None:
