@@ -23,7 +23,7 @@ from tests.slides.jpeg_slides import texture
 
 Pixels = npt.NDArray[np.uint8]
 TILE = (64, 64)
-CM = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
+CM: dict[str, Any] = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
 
 
 def write_pyramid(path: Path, images: list[Pixels], **options: Any) -> Path:

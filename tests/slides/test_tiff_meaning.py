@@ -164,7 +164,7 @@ def test_tiffs_of_other_writers_give_their_colours_or_are_refused(tmp_path: Path
 def test_jpeg_in_every_subsampling_keeps_its_colours(tmp_path: Path) -> None:
     for subsampling in ((1, 1), (2, 1), (2, 2), (1, 2)):
         for layout in LAYOUTS:
-            more = {"subsampling": subsampling}
+            more: dict[str, Any] = {"subsampling": subsampling}
             if write(tmp_path / "a.tif", "rgb", layout, "jpeg", **more):
                 found = colours_of(tmp_path / "a.tif")
                 assert_alike(found, RGB, lossless=False, what=f"{subsampling}, {layout}")
