@@ -81,7 +81,7 @@ def _open_parsed(
             return ImageReader(place, slide_id)
         raise MeaningError(
             f"the reader {reader} does not turn its pixels ({colours.kind}, alpha "
-            f"{colours.alpha}, {colours.bits} bits, {tiff.pages.first.compression.name}) into the "
+            f"{colours.alpha}, {colours.bits} bits, {tiff.pages.first.compression!r}) into the "
             "right colours; leave the reader at auto"
         )
     try:

@@ -92,7 +92,7 @@ def _from_ome(page: tifffile.TiffPage) -> StatedMpp:
 
 def _ome_pixels(page: tifffile.TiffPage) -> ET.Element | None:
     """The OME-XML's Pixels of an image: the first of its size."""
-    text = page.description
+    text: str = page.description
     if len(text) > MOST_XML_BYTES or "<!ENTITY" in text:  # entities could grow without end
         return None
     try:

@@ -234,4 +234,4 @@ def test_the_forms_are_stored_as_their_names_say(tmp_path: Path) -> None:
     for name, photometric in {"raw ycbcr": "YCBCR", "white is 0": "MINISWHITE"}.items():
         assert write(tmp_path / "a.tif", name, "strips", None)
         with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
-            assert tiff.pages.first.photometric.name == photometric
+            assert tiff.pages.first.photometric == tifffile.PHOTOMETRIC[photometric]
