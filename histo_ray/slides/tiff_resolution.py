@@ -99,9 +99,9 @@ def _ome_pixels(page: tifffile.TiffPage) -> ET.Element | None:
         root = ET.fromstring(text)  # noqa: S314
     except (ET.ParseError, ValueError):
         return None
-    size = (page.imagewidth, page.imagelength)
     for pixels in _elements(root, "Pixels"):
-        if (_number(pixels.get("SizeX")), _number(pixels.get("SizeY"))) == size:
+        width, height = _number(pixels.get("SizeX")), _number(pixels.get("SizeY"))
+        if width == page.imagewidth and height == page.imagelength:
             return pixels
     return None
 
