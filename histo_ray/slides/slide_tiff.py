@@ -50,7 +50,8 @@ def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size])
     unsound = ["", *(_describe_page(first, page, exact=exact) for page in pages[1:])]
     stated = read_stated_mpp(tiff, first) if exact else ()
     count = len(first.subifds or ())
-    beside = (f"{count} levels in sub-IFDs, which OpenSlide does not read",) if count else ()
+    levels = "1 level" if count == 1 else f"{count} levels"
+    beside = (f"{levels} in sub-IFDs, which OpenSlide does not read",) if count else ()
     return SlideTiff(stated, tuple(unsound), beside)
 
 

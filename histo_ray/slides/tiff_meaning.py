@@ -111,11 +111,16 @@ def check_orientation(value: object) -> None:
         )
 
 
-def check_images(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
+def check_images(tiff: tifffile.TiffFile, *, tiled_only: bool = False) -> tifffile.TiffPage:
     """The first image of a TIFF, if it is the one to read.
 
     Smaller images beside it may be levels, or a label; one of the same size is another channel,
     focal plane or time point, and a larger one means that the first is a preview.
+
+    Args:
+        tiff: The file.
+        tiled_only: Whether only tiled images are compared: the thumbnail, label and picture of the
+            glass in an SVS are in strips, and larger than a small region.
 
     Raises:
         MeaningError: There is no image, or it is not the only one of its size or larger.
@@ -132,7 +137,8 @@ def check_images(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
         if getattr(tiff, flag, False):
             raise MeaningError(f"the file is {what}, not a slide; export one image as 8-bit RGB")
     first = tiff.pages.first
-    _check_others(first, tiff.pages[1:])
+    others = [page for page in tiff.pages[1:] if isinstance(page, tifffile.TiffPage)]
+    _check_others(first, [page for page in others if page.is_tiled or not tiled_only])
     if first.subifds:
         _check_others(first, first.pages or ())
     _check_planes(tiff, first)
@@ -141,7 +147,7 @@ def check_images(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
 
 def _check_others(first: tifffile.TiffPage, others: Sequence[object]) -> None:
     width, height = first.imagewidth, first.imagelength
-    for number, other in enumerate(others, 1):
+    for other in others:
         if not isinstance(other, tifffile.TiffPage | tifffile.TiffFrame):
             continue
         page = other if isinstance(other, tifffile.TiffPage) else other.aspage()
@@ -153,8 +159,8 @@ def _check_others(first: tifffile.TiffPage, others: Sequence[object]) -> None:
             )
         if w * h > width * height:
             raise MeaningError(
-                f"the first image of the TIFF ({width} x {height} px) is smaller than image "
-                f"{number} ({w} x {h} px), so it is a preview and not the slide; convert the file "
+                f"the first image of the TIFF ({width} x {height} px) is smaller than another "
+                f"({w} x {h} px), so it is a preview and not the slide; convert the file "
                 "to a pyramidal TIFF whose first image is the full resolution"
             )
 

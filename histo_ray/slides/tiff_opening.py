@@ -71,7 +71,9 @@ def _open_parsed(
 ) -> "SlideReader":
     vendor, reader = kind
     tiff.pages.cache = True  # they are gone through several times
-    colours = read_colours(check_images(tiff))  # before OpenSlide, whose reason may be another
+    colours = read_colours(
+        check_images(tiff, tiled_only=vendor == "aperio")
+    )  # before OpenSlide, whose reason may be another
     if vendor == "generic-tiff" and not colours.openslide_agrees:
         if reader == "auto":
             from histo_ray.slides.image_reader import ImageReader
@@ -79,7 +81,7 @@ def _open_parsed(
             return ImageReader(place, slide_id)
         raise MeaningError(
             f"the reader {reader} does not turn its pixels ({colours.kind}, alpha "
-            f"{colours.alpha}, {colours.bits} bits, {tiff.pages.first.compression.name}) into the "
+            f"{colours.alpha}, {colours.bits} bits, {tiff.pages.first.compression!r}) into the "
             "right colours; leave the reader at auto"
         )
     try:

@@ -92,16 +92,16 @@ def _from_ome(page: tifffile.TiffPage) -> StatedMpp:
 
 def _ome_pixels(page: tifffile.TiffPage) -> ET.Element | None:
     """The OME-XML's Pixels of an image: the first of its size."""
-    text = page.description
+    text: str = page.description
     if len(text) > MOST_XML_BYTES or "<!ENTITY" in text:  # entities could grow without end
         return None
     try:
         root = ET.fromstring(text)  # noqa: S314
     except (ET.ParseError, ValueError):
         return None
-    size = (page.imagewidth, page.imagelength)
     for pixels in _elements(root, "Pixels"):
-        if (_number(pixels.get("SizeX")), _number(pixels.get("SizeY"))) == size:
+        width, height = _number(pixels.get("SizeX")), _number(pixels.get("SizeY"))
+        if width == page.imagewidth and height == page.imagelength:
             return pixels
     return None
 

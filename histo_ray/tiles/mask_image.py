@@ -113,7 +113,7 @@ def _read_png(data: bytes) -> tuple[Values, npt.NDArray[np.bool_] | None]:
     colours = values[..., :-1] if has_alpha else values
     if colours.shape[2] == 1 or (colours == colours[..., :1]).all():
         colours = colours[..., 0]  # grey, which OpenCV makes three channels of beside alpha
-    return colours, values[..., -1] > 0 if has_alpha else None
+    return colours, np.asarray(values[..., -1] != 0) if has_alpha else None
 
 
 def _read_tiff(data: bytes) -> tuple[Values, npt.NDArray[np.bool_] | None]:
@@ -136,7 +136,7 @@ def _read_tiff(data: bytes) -> tuple[Values, npt.NDArray[np.bool_] | None]:
         return values, None
     colours = values[..., 0] if colour_samples == 1 else values[..., :colour_samples]
     has_alpha = values.shape[2] > colour_samples
-    return colours, values[..., -1] > 0 if has_alpha else None
+    return colours, np.asarray(values[..., -1] != 0) if has_alpha else None
 
 
 def _check_meaning(page: tifffile.TiffPage) -> int:
@@ -155,7 +155,7 @@ def _check_meaning(page: tifffile.TiffPage) -> int:
             "its TIFF says that 0 is white (MINISWHITE), so tissue could be what is white or what "
             "is 1; save it with 0 as black, for example as PNG"
         )
-    kinds = {
+    kinds: dict[int, str] = {
         PHOTOMETRIC.RGB: "rgb",
         PHOTOMETRIC.MINISBLACK: "grey",
         PHOTOMETRIC.MINISWHITE: "grey",

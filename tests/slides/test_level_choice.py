@@ -23,7 +23,7 @@ from tests.slides.jpeg_slides import texture
 
 Pixels = npt.NDArray[np.uint8]
 TILE = (64, 64)
-CM = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
+CM: dict[str, Any] = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
 
 
 def write_pyramid(path: Path, images: list[Pixels], **options: Any) -> Path:
@@ -135,7 +135,7 @@ def test_levels_in_sub_ifds_are_told(tmp_path: Path) -> None:
         tiff.write(shrink(image, 2), subfiletype=1, tile=TILE, photometric="rgb")
     with open_slide(str(path), mpp=0.5) as slide:
         assert slide.level_sizes == ((400, 300),)
-        assert slide.levels_left_out == ("1 levels in sub-IFDs, which OpenSlide does not read",)
+        assert slide.levels_left_out == ("1 level in sub-IFDs, which OpenSlide does not read",)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_tiffs_of_other_writers_give_their_colours_or_are_refused(tmp_path: Path
 def test_jpeg_in_every_subsampling_keeps_its_colours(tmp_path: Path) -> None:
     for subsampling in ((1, 1), (2, 1), (2, 2), (1, 2)):
         for layout in LAYOUTS:
-            more = {"subsampling": subsampling}
+            more: dict[str, Any] = {"subsampling": subsampling}
             if write(tmp_path / "a.tif", "rgb", layout, "jpeg", **more):
                 found = colours_of(tmp_path / "a.tif")
                 assert_alike(found, RGB, lossless=False, what=f"{subsampling}, {layout}")
@@ -200,7 +200,17 @@ def test_a_preview_before_the_slide_is_not_taken_for_it(tmp_path: Path) -> None:
             with tifffile.TiffWriter(path) as tiff:
                 tiff.write(RGB[::4, ::4], photometric="rgb", tile=tile, metadata=None)
                 tiff.write(RGB, photometric="rgb", tile=tile, subfiletype=flag, metadata=None)
-            assert "is smaller than image 1 (300 x 220 px)" in refusal(path)
+            assert "is smaller than another (300 x 220 px)" in refusal(path)
+
+
+def test_a_small_region_may_have_a_larger_thumbnail_in_its_svs(tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    about = "Aperio Image Library v11\r\n300x220|AppMag = 20|MPP = 0.5"
+    more: dict[str, Any] = {"photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(RGB, tile=(64, 96), compression="deflate", description=about, **more)
+        tiff.write(np.zeros((431, 1280, 3), np.uint8), **more)
+    np.testing.assert_array_equal(colours_of(path), RGB)
 
 
 def test_sixteen_bit_pngs_are_refused_in_every_mode(tmp_path: Path) -> None:
@@ -224,4 +234,4 @@ def test_the_forms_are_stored_as_their_names_say(tmp_path: Path) -> None:
     for name, photometric in {"raw ycbcr": "YCBCR", "white is 0": "MINISWHITE"}.items():
         assert write(tmp_path / "a.tif", name, "strips", None)
         with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
-            assert tiff.pages.first.photometric.name == photometric
+            assert tiff.pages.first.photometric == tifffile.PHOTOMETRIC[photometric]

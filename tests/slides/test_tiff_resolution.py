@@ -80,7 +80,8 @@ def test_imagej_is_read_in_its_own_unit(tmp_path: Path, unit: str, density: floa
 
 
 def test_imagej_without_a_length_states_none(tmp_path: Path) -> None:
-    for about in ({"unit": "pixel"}, {}):
+    empty: dict[str, Any] = {}
+    for about in ({"unit": "pixel"}, empty):
         tifffile.imwrite(tmp_path / "a.tif", RGB, imagej=True, resolution=(4, 4), metadata=about)
         with pytest.raises(SlideError, match="states no resolution"):
             open_slide(str(tmp_path / "a.tif"))
@@ -89,7 +90,7 @@ def test_imagej_without_a_length_states_none(tmp_path: Path) -> None:
 def test_texts_and_tags_that_disagree_are_refused_unless_the_manifest_decides(
     tmp_path: Path,
 ) -> None:
-    tags = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    tags: dict[str, Any] = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
     for tile in (None, (64, 96)):
         path = write_ome(tmp_path / "a.ome.tif", 0.25, 0.25, "µm", tile=tile, **tags)
         with pytest.raises(SlideError, match=r"two resolutions: ome-xml 0\.25 .* tiff-tags 0\.5"):

@@ -8,7 +8,11 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 300, 220
-CM = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER", "metadata": None}
+CM: dict[str, Any] = {
+    "resolution": (40_000, 40_000),
+    "resolutionunit": "CENTIMETER",
+    "metadata": None,
+}
 
 
 def picture() -> Pixels:

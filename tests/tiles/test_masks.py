@@ -161,7 +161,7 @@ def test_values_that_could_mean_two_things_are_refused(tmp_path: Path) -> None:
     }
     for words, (values, options) in ambiguous.items():
         path = tmp_path / "m.tif"
-        more = {"planarconfig": "contig"} if values.shape[-1] < 6 else {}
+        more: dict[str, Any] = {"planarconfig": "contig"} if values.shape[-1] < 6 else {}
         tifffile.imwrite(path, values, **options, **more)
         with pytest.raises(SlideError, match=rf"slide 'S1': mask .*m\.tif: .*{words}"):
             read_mask(str(path), SIZE, "S1")
