@@ -118,7 +118,7 @@ def _find_strokes(hue: _Hue, density: Od, mpp: Mpp) -> tuple[Mask, Mask]:
         elif _is_stroke(mark, hue):
             strokes[mark.window] |= mark.pixels
         elif mark.contrast <= GREATEST_CONTRAST and mark.texture <= ROUGH_TEXTURE:
-            rough.append(mark)
+            rough += [mark] if mark.half_um >= LEAST_HALF_UM else []
     wider = _closed(hue.pale | hue.dense)
     for mark in measure_marks(wider, density, mpp, _PALE_UM2):
         if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
