@@ -63,7 +63,10 @@ def _print_plan(plan: "PlanSummary", pictures: str | None) -> None:
     from histo_ray.cli.progress import format_seconds
 
     width = max(len("slide_id"), *(len(row.slide_id) for row in plan.rows))
-    print(f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  tissue  ink")
+    print(
+        f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  "
+        "tissue    ink"
+    )
     for row in plan.rows:
         size = f"{row.width} x {row.height}" if row.width else ""
         mpp = f"{row.mpp:.4g} ({row.mpp_source})" if row.mpp else ""

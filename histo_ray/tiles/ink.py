@@ -28,8 +28,11 @@ GREATEST_DOT_UM = 600.0
 """Half the width up to which a mark need not be longer than wide."""
 LEAST_LENGTH = 2.2
 """Length over width of broader marks."""
-LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 5.0
+LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 8.0
 """Half the width below which a mark must be long: clumps of pigment and vessels are not."""
+LONG, LEAST_EVENNESS = 8.0, 0.33
+"""A mark of that length is about as wide everywhere, see `Mark.evenness`; blood that fills the
+gaps of a tissue is not."""
 GREATEST_TEXTURE = 0.1
 """See `Mark.texture`. Measured at 16 microns a px: strokes have at most 0.08, also where they run
 over tissue, and up to 0.12 where they are dry; tissue of the same hue has 0.12 and more."""
@@ -174,6 +177,7 @@ def _is_stroke(mark: Mark, hue: _Hue) -> bool:
     return (
         _is_narrow(mark)
         and mark.length >= hue.length
+        and (mark.length < LONG or mark.evenness >= LEAST_EVENNESS)
         and mark.texture <= _texture_bound(mark, hue)
         and mark.contrast <= GREATEST_CONTRAST
     )

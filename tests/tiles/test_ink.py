@@ -127,8 +127,9 @@ def test_no_stain_is_taken_for_ink(stain: str, whole: bool) -> None:
 
 
 @pytest.mark.parametrize("pen", PENS)
-@pytest.mark.parametrize("path", [across, around, beside])
-@pytest.mark.parametrize(("width", "amount"), [(60, None), (24, None), (50, 0.75)])
+@pytest.mark.parametrize(
+    ("path", "width", "amount"), [(across, 60, None), (beside, 24, None), (around, 50, 0.75)]
+)
 def test_strokes_are_told_from_tissue(
     pen: str, path: Callable[[Pixels, int], None], width: int, amount: float | None
 ) -> None:
