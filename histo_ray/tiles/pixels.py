@@ -49,8 +49,8 @@ def read_overview(
     if w * h > MOST_OVERVIEW_PX:
         raise SlideError(
             slide.slide_id,
-            f"an overview of {w} x {h} px at {mask_mpp:g} mpp, wanted at most {MOST_OVERVIEW_PX} "
-            "px; raise --mask-mpp",
+            f"its overview at {mask_mpp:g} mpp would have {w} x {h} px, more than the "
+            f"{MOST_OVERVIEW_PX} px that fit; raise --mask-mpp",
         )
     return shrink_slide(slide, (w, h)), (width / w, height / h)
 
@@ -95,8 +95,8 @@ def check_tissue_pattern(tissue: str) -> None:
         return
     if PLACEHOLDER not in tissue or not tissue.lower().endswith(suffixes):
         raise ConfigError(
-            f"tissue {tissue!r}: not a method, wanted otsu, none, or a path with {PLACEHOLDER} "
-            f"ending in {', '.join(suffixes)}; correct --tissue"
+            f"--tissue {tissue!r} is not a method; give otsu, none, or a path with {PLACEHOLDER} "
+            f"that ends in {', '.join(suffixes)}"
         )
 
 
@@ -182,7 +182,7 @@ def read_tiles(
     given = {"mpp": mpp, "tile_px": tile_px, "tissue": tissue, "stain": stain, **tiling}
     settings = parse_settings(TilingConfig, given, "read_tiles")
     if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size}, wanted at least 1; raise it")
+        raise ConfigError(f"batch_size {batch_size} is too small; it must be at least 1")
     mask, _, _ = locate_tissue(slide, settings)
     grid = plan_tiles(slide.pyramid, mask, settings)
     level_read = choose_level(slide.pyramid, mpp, tile_px)

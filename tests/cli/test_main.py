@@ -31,7 +31,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["extract", "--manifest", "no.csv", "--store", "s", *RANDOM], "no.csv: cannot be read"),
         ([*EXTRACT, "--encoder", "resnett50"], "did you mean resnet50"),
         ([*EXTRACT, *RANDOM, "--mpp", "0"], "mpp: .* greater than or equal to 0.05"),
-        ([*EXTRACT, *RANDOM, "--tissue", "x"], "tissue 'x': not a method"),
+        ([*EXTRACT, *RANDOM, "--tissue", "x"], "--tissue 'x' is not a method"),
         ([*EXTRACT, "--encoder", "virchow", "--mpp", "1"], "--allow-contract-break"),
         ([*EXTRACT, "--encoder", "no.safetensors?arch=resnet18"], "no file .*no.safetensors"),
         ([*EXTRACT, *RANDOM, *RANDOM], "the same one twice"),

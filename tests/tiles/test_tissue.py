@@ -231,3 +231,10 @@ def test_real_tumour_tiles_are_all_tissue(real_data: Path) -> None:
         shares.append(find_tissue(image, 1.0, tiling)[0].mean())
     assert len(shares) >= 40
     assert np.mean(shares) > 0.98
+
+
+def test_a_field_smaller_than_the_least_piece_is_told_so() -> None:
+    found, reason = find_tissue(np.full((60, 50, 3), 140, np.uint8), (1.0, 2.0), TILING)
+    assert not found.any()
+    assert reason.startswith("the slide measures 50 x 120 um (6000 um2), less than the smallest")
+    assert "--min-area-um2 10000" in reason
