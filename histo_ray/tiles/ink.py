@@ -148,7 +148,7 @@ def _hues(od: Od) -> Iterator[_Hue]:
     cool = red > 1.1 * green
     yield _Hue(cool & (red > 0.4), (red > 1.25 * green) & (red > 0.1), DRY_TEXTURE)
     indigo = (red > 0.85 * green) & (blue < 0.6 * red) & (red > 0.45) & (low > 0.05)
-    yield _Hue(indigo & ~cool, indigo & False, FLAT_TEXTURE, FLAT_LENGTH)
+    yield _Hue(indigo, indigo & False, FLAT_TEXTURE, FLAT_LENGTH)
     warm = (red < 0.25 * warmest) & (blue > 0.6 * green)
     vivid = (red < 0.15 * warmest) | (warmest > 0.75) | (blue > 0.87 * green)
     yield _Hue(

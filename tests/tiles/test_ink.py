@@ -1,6 +1,7 @@
 """Ink and stain of the same colour, drawn over made and real tissue."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,12 @@ def test_a_red_outline_leaves_pink_tissue(pink: tuple[int, int, int]) -> None:
     cv2.circle(image, (625, 500), 375, pink, -1)
     stroke = np.zeros((height, width), np.uint8)
     cv2.ellipse(stroke, (625, 500), (375, 375), 0, 0, 180, 1, 60)
-    wanted = (image[..., 1] == pink[1]) & (stroke == 0)
+    beside = cv2.dilate(stroke, np.ones((19, 19), np.uint8))  # where ink fades out
+    wanted = (image[..., 1] == pink[1]) & (beside == 0)
     image[stroke > 0] = (214, 25, 30)
     noise = np.random.default_rng(0).normal(0, 4, image.shape)
     found = examine_overview(np.clip(image + noise, 0, 255).astype(np.uint8), MPP, TILING)
-    assert (found.pixels & wanted).sum() > 0.97 * wanted.sum()
+    assert (found.pixels & wanted).sum() > 0.99 * wanted.sum()
     assert (found.ink & (stroke > 0)).sum() > 0.97 * stroke.sum()
 
 
@@ -220,6 +222,7 @@ def mosaic(files: list[Path], edge: int, seed: int = 0) -> Values:
     return np.concatenate(lines)[:HEIGHT, :WIDTH].astype(np.float64)
 
 
+@cache
 def real_tissues(real_data: Path) -> dict[str, Any]:
     tiles = real_data / "tiles"
     slide = read_real(real_data, "CMU-1-Small-Region.svs")
@@ -243,8 +246,11 @@ def test_real_slides_and_tiles_without_a_stroke_show_no_ink(real_data: Path) -> 
 
 @pytest.mark.parametrize("pen", PENS)
 def test_strokes_on_real_tissue_are_told_from_it(real_data: Path, pen: str) -> None:
+    turn = list(PENS).index(pen)
     for number, values in enumerate(real_tissues(real_data).values()):
-        path = (across, around, beside)[number % 3]
+        if (number + turn) % 3:
+            continue  # each pen on a third of the tissues keeps it quick
+        path = (across, around, beside)[turn % 3]
         amount, width = ((None, 60), (0.75, 50), (None, 24))[(number // 3) % 3]
         assert_told_apart(values, *draw(values, pen, path, width, amount))
 
