@@ -12,13 +12,13 @@ from histo_ray.config import ExtractConfig
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import SlideError
-from histo_ray.extract import extract_slide
+from histo_ray.extract import extract_slide, ink_remark, open_manifest_slide, plan_slide
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import open_store
 from histo_ray.synth.looks import GLANDULAR
 from histo_ray.synth.scene import SlidePlan
 from histo_ray.synth.slide import write_slide
-from histo_ray.types import Receipt, Slide
+from histo_ray.types import Receipt, Slide, SlideFacts
 
 MakeConfig = Callable[..., ExtractConfig]
 REQUEST = "random:resnet10t?seed=0&px=64"
@@ -52,6 +52,26 @@ def test_a_receipt_tells_everything_that_the_vectors_depend_on(
     assert (receipt.encoder.request, receipt.encoder.dim) == (REQUEST, 512)
     row = open_store(config.store).slides().iloc[0]
     assert (row["tile_px"], row["tile_mpp"], row["n_tiles"]) == (64, 0.5, receipt.tile_count)
+
+
+def test_shares_of_tissue_and_ink_stand_in_receipts_where_they_are_known(
+    slides: dict[str, Slide], make_config: MakeConfig
+) -> None:
+    config = make_config("unused")
+    with open_manifest_slide(slides["good-b"], None) as opened:
+        facts = plan_slide(opened, slides["good-b"], config.tiling).slide
+        every = config.model_copy(update={"tissue": "none"}).tiling
+        bare = plan_slide(opened, slides["good-b"], every).slide
+    assert facts.tissue_share is not None
+    assert 0 < facts.tissue_share < 1
+    assert facts.ink_share == 0
+    said = bare.model_dump()
+    assert not {"tissue_share", "ink_share"} & said.keys()  # so that 0.1.0 reads it
+    assert SlideFacts.model_validate(said) == bare
+    assert SlideFacts.model_validate_json(facts.model_dump_json()) == facts
+    assert ink_remark(facts) == ink_remark(bare) == ""
+    inked = facts.model_copy(update={"tissue_share": 0.4, "ink_share": 0.05})
+    assert "pen ink covers 5.0% of the slide and tissue 40.0%" in ink_remark(inked)
 
 
 def test_vectors_do_not_depend_on_the_reader(

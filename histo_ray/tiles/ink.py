@@ -28,13 +28,19 @@ GREATEST_DOT_UM = 600.0
 """Half the width up to which a mark need not be longer than wide."""
 LEAST_LENGTH = 2.2
 """Length over width of broader marks."""
-LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 5.0
+LEAST_HALF_UM, LEAST_THIN_LENGTH = 110.0, 8.0
 """Half the width below which a mark must be long: clumps of pigment and vessels are not."""
+LONG, LEAST_EVENNESS = 8.0, 0.33
+"""A mark of that length is about as wide everywhere, see `Mark.evenness`; blood that fills the
+gaps of a tissue is not."""
 GREATEST_TEXTURE = 0.1
 """See `Mark.texture`. Measured at 16 microns a px: strokes have at most 0.08, also where they run
 over tissue, and up to 0.12 where they are dry; tissue of the same hue has 0.12 and more."""
-DRY_TEXTURE = 0.13
-"""The same where no tissue of that hue is smoother: cool and black."""
+DRY_TEXTURE, LEAST_DRY_HALF_UM = 0.13, 150.0
+"""The same of cool and black strokes of at least that half width: no tissue of their hue is as
+smooth and as broad."""
+ROUGH_TEXTURE = 0.15
+"""The same of dense ink beside a stroke: it goes on over coarse tissue."""
 FLAT_TEXTURE, FLAT_LENGTH = 0.07, 4.0
 """The same, and the least length over width, where the colour itself may be a stain's."""
 GREATEST_CONTRAST = 0.65
@@ -90,29 +96,43 @@ def find_ink(od: Od, mpp: Mpp) -> Ink:
 
 
 def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
+    """Pen marks and unlit margins at the work resolution."""
     density = mean_channel(od)
     pen, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
     least = max(1.0, LEAST_INK_UM2 / (mpp[0] * mpp[1]))
     for hue in _hues(np.asarray(cv2.GaussianBlur(od, (0, 0), 1.0), np.float32)):
-        if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) < least:
-            continue
-        strokes = np.zeros(density.shape, bool)
-        for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
-            if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
-                unlit[mark.window] |= mark.pixels
-            elif _is_stroke(mark, hue):
-                strokes[mark.window] |= mark.pixels
-        wider = _closed(hue.pale | hue.dense)
-        for mark in measure_marks(wider, density, mpp, _PALE_UM2):
-            if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
-                strokes[mark.window] |= mark.pixels
-        if strokes.any():
-            strokes |= _faded(wider & ~strokes, dilate(strokes, _REACH_UM, mpp), density, mpp)
-        pen |= strokes
+        if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) >= least:
+            strokes, margin = _find_strokes(hue, density, mpp)
+            pen |= strokes
+            unlit |= margin
     if pen.any():
         gaps = cv2.morphologyEx(pen.astype(np.uint8), cv2.MORPH_CLOSE, disc(_GAP_UM, mpp))
         pen = dilate(np.asarray(gaps, bool), _RIM_UM, mpp)
     return pen & ~unlit, unlit
+
+
+def _find_strokes(hue: _Hue, density: Od, mpp: Mpp) -> tuple[Mask, Mask]:
+    """Strokes of one hue, and margins of that hue."""
+    strokes, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
+    rough: list[Mark] = []
+    for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
+        if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
+            unlit[mark.window] |= mark.pixels
+        elif _is_stroke(mark, hue):
+            strokes[mark.window] |= mark.pixels
+        elif mark.contrast <= GREATEST_CONTRAST and mark.texture <= ROUGH_TEXTURE:
+            rough += [mark] if mark.half_um >= LEAST_HALF_UM else []
+    wider = _closed(hue.pale | hue.dense)
+    for mark in measure_marks(wider, density, mpp, _PALE_UM2):
+        if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
+            strokes[mark.window] |= mark.pixels
+    if strokes.any():
+        near = dilate(strokes, _REACH_UM, mpp)
+        for mark in rough:
+            if mark.half_um <= GREATEST_DOT_UM and (mark.pixels & near[mark.window]).any():
+                strokes[mark.window] |= mark.pixels
+        strokes |= _faded(wider & ~strokes, near, density, mpp)
+    return strokes, unlit
 
 
 def _hues(od: Od) -> Iterator[_Hue]:
@@ -128,7 +148,7 @@ def _hues(od: Od) -> Iterator[_Hue]:
     cool = red > 1.1 * green
     yield _Hue(cool & (red > 0.4), (red > 1.25 * green) & (red > 0.1), DRY_TEXTURE)
     indigo = (red > 0.85 * green) & (blue < 0.6 * red) & (red > 0.45) & (low > 0.05)
-    yield _Hue(indigo & ~cool, indigo & False, FLAT_TEXTURE, FLAT_LENGTH)
+    yield _Hue(indigo, indigo & False, FLAT_TEXTURE, FLAT_LENGTH)
     warm = (red < 0.25 * warmest) & (blue > 0.6 * green)
     vivid = (red < 0.15 * warmest) | (warmest > 0.75) | (blue > 0.87 * green)
     yield _Hue(
@@ -157,9 +177,15 @@ def _is_stroke(mark: Mark, hue: _Hue) -> bool:
     return (
         _is_narrow(mark)
         and mark.length >= hue.length
-        and mark.texture <= hue.texture
+        and (mark.length < LONG or mark.evenness >= LEAST_EVENNESS)
+        and mark.texture <= _texture_bound(mark, hue)
         and mark.contrast <= GREATEST_CONTRAST
     )
+
+
+def _texture_bound(mark: Mark, hue: _Hue) -> float:
+    """Pigment lies in clumps that are narrower than a dry stroke."""
+    return hue.texture if mark.half_um >= LEAST_DRY_HALF_UM else min(hue.texture, GREATEST_TEXTURE)
 
 
 def _faded(pale: Mask, near: Mask, density: Od, mpp: Mpp) -> Mask:

@@ -31,6 +31,8 @@ class Mark:
     """Half of its greatest width."""
     length: float
     """Length over width of a ribbon of its area and greatest width; 0.8 for a disc."""
+    evenness: float
+    """Mean depth of its px as a share of the greatest: 0.5 for a ribbon of one width."""
     texture: float
     """Mean deviation of the density of px from that of their neighbours within the piece, as a
     share of the density."""
@@ -59,15 +61,13 @@ def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterat
         mpp: (x, y) microns per px.
         least_um2: Smaller pieces are left out.
     """
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     least = max(1.0, least_um2 / (mpp[0] * mpp[1]))
     large = np.flatnonzero(boxes[:, cv2.CC_STAT_AREA] >= least)
     rough = _roughness(density, mask) if large.size > 1 else density
     room = 2 + round(_RING_UM[1] / min(mpp))
     for label in large[large > 0].tolist():
-        left, top, width, height, area = boxes[label].tolist()
+        left, top, width, height = boxes[label, :4].tolist()
         window = (
             slice(max(0, top - room), top + height + room),
             slice(max(0, left - room), left + width + room),
@@ -91,6 +91,7 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
     """Measure one piece; a piece that goes on beyond the image is not narrower for that."""
     framed = cv2.copyMakeBorder(pixels.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = np.minimum(depth, max(pixels.shape))  # a piece that fills the image has no border
     deepest = float(depth.max())
     inner = depth > min(_RIM_PX, 0.6 * deepest)
     own, grain = density[window], rough[window]
@@ -102,6 +103,7 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
         pixels,
         half_um=deepest * float(np.sqrt(mpp[0] * mpp[1])),
         length=float(np.count_nonzero(pixels)) / (4 * deepest**2),
+        evenness=float(depth[pixels].mean()) / deepest,
         texture=float(grain[inner].mean() / max(float(own[inner].mean()), 1e-6)),
         contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
         density=median,

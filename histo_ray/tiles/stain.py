@@ -98,12 +98,16 @@ def normalise(pixels: Pixels, fit: StainFit, target: StainFit | None = None) -> 
     if target is None:
         target = MACENKO_TARGET if isinstance(fit, MacenkoFit) else REINHARD_TARGET
     if target.problem:
-        raise ValueError(f"target {target}, wanted a sound {type(fit).__name__}")
+        raise ValueError(
+            f"target {target} cannot be used: it must be a {type(fit).__name__} without a problem"
+        )
     if isinstance(fit, MacenkoFit) and isinstance(target, MacenkoFit):
         return pixels if fit.problem else _normalise_macenko(pixels, fit, target)
     if isinstance(fit, ReinhardFit) and isinstance(target, ReinhardFit):
         return pixels if fit.problem else _normalise_reinhard(pixels, fit, target)
-    raise ValueError(f"target {target}, wanted a sound {type(fit).__name__}")
+    raise ValueError(
+        f"target {target} cannot be used: it must be a {type(fit).__name__} without a problem"
+    )
 
 
 def fit_macenko(pixels: Pixels) -> MacenkoFit:
@@ -134,10 +138,11 @@ def fit_macenko(pixels: Pixels) -> MacenkoFit:
         amounts = np.percentile(density @ unmix, AMOUNT_PERCENTILE, axis=0)
     else:
         problem = (
-            f"one stain only ({apart:.1f} degrees between the two, {LEAST_ANGLE_DEG:g} wanted)"
+            f"only one stain: the two found are {apart:.1f} degrees apart, at least "
+            f"{LEAST_ANGLE_DEG:g} are needed"
         )
     if not problem and amounts.min() < LEAST_AMOUNT:
-        problem = f"almost none of one stain ({amounts.min():.3f}, {LEAST_AMOUNT:g} wanted)"
+        problem = f"almost none of one stain: {amounts.min():.3f}, below {LEAST_AMOUNT:g}"
     return MacenkoFit(
         _triple(first), _triple(second), (amounts[0].item(), amounts[1].item()), problem
     )
@@ -232,10 +237,10 @@ _LINEAR = _linear_table()
 
 
 def _describe_few(stained: int, total: int) -> str:
-    wanted = max(LEAST_STAINED, int(np.ceil(LEAST_STAINED_SHARE * total)))
-    if stained >= wanted:
+    needed = max(LEAST_STAINED, int(np.ceil(LEAST_STAINED_SHARE * total)))
+    if stained >= needed:
         return ""
-    return f"{stained} stained pixels of {total}, {wanted} wanted"
+    return f"{stained} of {total} pixels are stained, at least {needed} are needed"
 
 
 def _triple(values: npt.NDArray[np.floating[npt.NBitBase]]) -> Rgb:

@@ -133,9 +133,15 @@ def test_a_fit_is_of_many_tiles_and_any_shape() -> None:
 @pytest.mark.parametrize(
     ("pixels", "problem"),
     [
-        (np.full((40, 50, 3), 255, np.uint8), "0 stained pixels of 2000, 200 wanted"),
-        (np.full((400, 500, 3), 243, np.uint8), "0 stained pixels of 200000, 1000 wanted"),
-        (np.zeros((0, 50, 3), np.uint8), "0 stained pixels of 0"),
+        (
+            np.full((40, 50, 3), 255, np.uint8),
+            "0 of 2000 pixels are stained, at least 200 are needed",
+        ),
+        (
+            np.full((400, 500, 3), 243, np.uint8),
+            "0 of 200000 pixels are stained, at least 1000 are needed",
+        ),
+        (np.zeros((0, 50, 3), np.uint8), "0 of 0 pixels are stained"),
         (np.full((40, 50, 3), (150, 60, 120), np.uint8), "one"),
         (np.zeros((40, 50, 3), np.uint8), "one"),
     ],
@@ -163,7 +169,7 @@ def test_no_pixels_give_nan(pixels: Pixels, method: Any) -> None:
 
 def test_a_target_must_be_sound_and_of_the_same_method() -> None:
     pixels = painted(1)
-    with pytest.raises(ValueError, match="wanted a sound MacenkoFit"):
+    with pytest.raises(ValueError, match="it must be a MacenkoFit without a problem"):
         normalise(pixels, fit_macenko(pixels), REINHARD_TARGET)
     broken = ReinhardFit((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), "nothing there")
     with pytest.raises(ValueError, match="nothing there"):

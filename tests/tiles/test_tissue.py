@@ -190,7 +190,7 @@ def test_a_black_border_is_neither_tissue_nor_fluorescence() -> None:
 def test_a_dark_ground_is_refused_with_a_remedy(glow: tuple[int, int, int]) -> None:
     values = np.abs(np.random.default_rng(0).normal(2, 2, (HEIGHT, WIDTH, 3)))
     values[ellipse(axes=(120, 90))] = glow
-    with pytest.raises(SlideError, match=r"slide 'S1': dark background .*use --tissue none, or give"):
+    with pytest.raises(SlideError, match=r"slide 'S1': dark background .*--tissue none, or give"):
         find_tissue(as_image(values), MPP, TILING, "S1")
 
 
@@ -231,3 +231,10 @@ def test_real_tumour_tiles_are_all_tissue(real_data: Path) -> None:
         shares.append(find_tissue(image, 1.0, tiling)[0].mean())
     assert len(shares) >= 40
     assert np.mean(shares) > 0.98
+
+
+def test_a_field_smaller_than_the_least_piece_is_told_so() -> None:
+    found, reason = find_tissue(np.full((60, 50, 3), 140, np.uint8), (1.0, 2.0), TILING)
+    assert not found.any()
+    assert reason.startswith("the slide measures 50 x 120 um (6000 um2), less than the smallest")
+    assert "--min-area-um2 10000" in reason
