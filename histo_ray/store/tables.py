@@ -85,8 +85,6 @@ class TableFolder(NamedTuple):
             return None
         except UnreachableError:
             raise
-        except FileNotFoundError:  # removed just now
-            return None
         except (OSError, ValueError, RecursionError) as error:
             raise damaged(path, error) from None
         if not isinstance(note, dict) or check_bytes(data) == "damaged":
