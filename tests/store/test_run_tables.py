@@ -102,7 +102,7 @@ def test_a_damaged_table_is_named_and_hides_no_other(
     (problem,) = runs.problems
     assert problem.startswith(f"runs/{NEW}.parquet: cannot be read (")
     assert "\n" not in problem
-    with pytest.raises(StoreError, match=rf"run {NEW}: .* cannot be read .* delete it"):
+    with pytest.raises(StoreError, match=rf"run {NEW}: .* is damaged .* delete it"):
         read_run(str(tmp_path / "store"), NEW)
 
 
