@@ -144,7 +144,8 @@ def as_csv_cells(frame: "pd.DataFrame") -> "pd.DataFrame":
     safe = frame.copy()
     for at, kind in enumerate(frame.dtypes):
         if getattr(kind, "kind", "O") == "O":  # not of plain numbers, truths or times
-            safe.isetitem(at, frame.iloc[:, at].astype(object).map(cell, na_action="ignore"))
+            cells = frame.iloc[:, at].astype(object).map(cell, na_action="ignore")
+            safe.isetitem(at, cells.to_numpy(object))
     return safe.set_axis([csv_cell(str(name)) for name in frame.columns], axis=1)
 
 

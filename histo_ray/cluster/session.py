@@ -181,10 +181,11 @@ def _on_loopback() -> Iterator[None]:
 
 def _mark_session() -> Path | None:
     """Say that this process had the session's folder made; None where there is none."""
+    node: Any = _ray_worker._global_node
     try:
-        folder = Path(_ray_worker._global_node.get_session_dir_path())
+        folder = Path(node.get_session_dir_path())
         mark_folder(folder)
-    except (AttributeError, OSError):
+    except (AttributeError, OSError):  # no node of this process's own
         return None
     return folder
 

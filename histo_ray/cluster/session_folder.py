@@ -84,7 +84,7 @@ def keep_logs(folder: Path) -> None:
 
 def _lives(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
+        return bool(abs(psutil.Process(pid).create_time() - started) < 1.0)
     except psutil.Error:
         return False
 

@@ -111,7 +111,7 @@ def draw_target_folds(
             folds = draw_folds(labels, n_folds, repeats, seed, _unless_single(some))
         except ConfigError as error:
             raise ConfigError(f"gene {target}: {error}") from None
-        parts[np.ix_([t], np.array(folds.seeds) - seed, rows)] = folds.parts
+        parts[np.ix_(np.array([t]), np.array(folds.seeds) - seed, rows)] = folds.parts
     return _drop_empty(parts, n_folds, range(seed, seed + repeats))
 
 

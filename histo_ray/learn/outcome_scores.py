@@ -116,7 +116,7 @@ def _permute(truth: OutcomeTruth, predicted: Predictions, null: Floats) -> Float
         for r in range(len(null))
     ]
     p = smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
-    return np.where(too_few_orders(truth), np.nan, p)
+    return np.asarray(np.where(too_few_orders(truth), np.nan, p))
 
 
 def _mean_repeats(predicted: Predictions) -> Floats:

@@ -51,7 +51,7 @@ test_above_chance.__test__ = test_difference.__test__ = False  # type: ignore[at
 
 def too_few_orders(truth: OutcomeTruth) -> npt.NDArray[np.bool_]:
     """(T,) targets whose labels have too few different orders for a permutation test."""
-    return count_orders(truth.values, truth.sites) < np.log(FEWEST_ORDERS)
+    return np.asarray(count_orders(truth.values, truth.sites) < np.log(FEWEST_ORDERS))
 
 
 def has_few_units(truth: OutcomeTruth, permuted: bool) -> bool:

@@ -10,8 +10,8 @@ from PIL import Image
 from histo_ray.report.canvas import (
     FAINT,
     GRID,
-    INK,
     OUTLINE,
+    PEN,
     Picture,
     blank,
     draw_scale_bar,
@@ -77,7 +77,7 @@ def draw_overlay(
     if mask is not None:
         _draw_outlines(picture, mask.pixels, mask.downsample, downsample, OUTLINE)
         if mask.ink is not None and mask.ink.any():
-            _draw_outlines(picture, mask.ink, mask.downsample, downsample, INK)
+            _draw_outlines(picture, mask.ink, mask.downsample, downsample, PEN)
     return picture
 
 

@@ -148,8 +148,8 @@ def read_rows(
             if names is not None:
                 names[key.slide_id] = form
     tables = []
-    for folder, chosen in sorted(folders.items()):
-        rows, problems = _read_folder(Folder(root, *folder, keep), chosen, columns)
+    for names_of, chosen in sorted(folders.items(), key=lambda item: item[0]):
+        rows, problems = _read_folder(Folder(root, *names_of, keep), chosen, columns)
         for key, problem in problems.items():
             if on_damaged is None:
                 raise problem

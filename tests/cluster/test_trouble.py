@@ -1,5 +1,6 @@
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.exceptions import OutOfDiskError, RayTaskError, WorkerCrashedError
@@ -10,7 +11,11 @@ from histo_ray.errors import ConfigError, HistoRayError, StoreError
 
 def wrap(cause: Exception) -> RayTaskError:
     """As Ray raises what a task raised: with the traceback of another process as its text."""
-    return RayTaskError("task", "Traceback (most recent call last):\n" + "  File x\n" * 400, cause)
+    made: Any = RayTaskError
+    error: RayTaskError = made(
+        "task", "Traceback (most recent call last):\n" + "  File x\n" * 400, cause
+    )
+    return error
 
 
 def test_a_full_disk_is_one_line_however_deep_it_lies() -> None:

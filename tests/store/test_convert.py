@@ -15,10 +15,10 @@ import pytest
 from histo_ray.errors import StoreError
 from histo_ray.store import convert, upload
 from histo_ray.store.catalog import FORMATS
+from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import Tally
 from histo_ray.store.place import Place
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -40,8 +40,10 @@ def content(store: Store) -> dict[str, Any]:
     found = {}
     for key, receipt in store.receipts().items():
         tally = Tally()
-        form = "parquet" if store._root.child(partition_path(key, "parquet")).kind() else "zarr"
-        for rows in FORMATS[form].read_rows(store._root.child(partition_path(key, form))):  # type: ignore[index]
+        form: Form = (
+            "parquet" if store._root.child(partition_path(key, "parquet")).kind() else "zarr"
+        )
+        for rows in FORMATS[form].read_rows(store._root.child(partition_path(key, form))):
             tally.add(rows)
         found[key.slide_id] = (receipt.model_dump_json(), tally.totals())
     return found
@@ -91,7 +93,7 @@ def test_a_target_that_is_not_the_same_is_named_and_nothing_is_deleted(
     seed = 5 if damage == "other content" else 0
     other.commit(facts.key, facts, make_rows(41, seed=seed), format=to)
     source, final = path_of(store, OTHER[to]), path_of(store, to)
-    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), final)  # type: ignore[operator]
+    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), final)
     vectors = final / "embedding/c/0/0" if to == "zarr" else final
     data = bytearray(vectors.read_bytes())
     if damage == "bit":
@@ -121,7 +123,7 @@ def test_two_equal_forms_become_one(
     before = content(store)
     other = open_store(str(tmp_path / "other"), create=True)
     store.export(to, other)
-    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))  # type: ignore[operator]
+    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))
     assert "one of them is enough" in "\n".join(store.verify()[1])
     done = store.convert(to)
     assert (done.written, done.dropped, done.problems) == (2, 1, [])
@@ -137,7 +139,7 @@ def test_a_damaged_source_is_kept_beside_its_sound_replacement(
     fill(store, make_facts, make_rows, OTHER[to])
     other = open_store(str(tmp_path / "other"), create=True)
     store.export(to, other)
-    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))  # type: ignore[operator]
+    (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))
     source = path_of(store, OTHER[to])
     vectors = source if to == "zarr" else source / "embedding/c/0/0"
     vectors.write_bytes(vectors.read_bytes()[:-4])
@@ -182,10 +184,11 @@ def test_two_conversions_at_once_are_refused(
     store: Store, make_facts: MakeFacts, make_rows: MakeRows
 ) -> None:
     fill(store, make_facts, make_rows, "parquet")
-    write_bytes(store._root, ".staging/convert.histo-ray-elsewhere-77-abc", b"")
-    with pytest.raises(StoreError, match=r"another process is at work on it \(convert\).*delete"):
+    with (
+        hold_claim(store._root, "convert", print, wait=False),
+        pytest.raises(StoreError, match=r"process \d+ on .* is converting it; wait until that"),
+    ):
         store.export("zarr")
-    store._root.child(".staging/convert.histo-ray-elsewhere-77-abc").delete()
     assert store.export("zarr") == 3
     assert store._root.child(".staging").names() == []
 
@@ -221,7 +224,7 @@ def test_a_copy_that_reads_back_otherwise_is_taken_away_again(
     """A disk that keeps other bytes than it was given."""
     fill(store, make_facts, make_rows, OTHER[to])
     before = content(store)
-    publish = convert.publish
+    publish: Any = convert.__dict__["publish"]
 
     def rotten(built: Path, target: Place, replace: bool = False) -> bool:
         done = publish(built, target, replace)

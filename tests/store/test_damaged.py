@@ -33,7 +33,8 @@ def damages(whole: bytes, random: np.random.Generator) -> Iterator[bytes]:
     if whole[:1] == b"{":
         for old, new in ((b"9", b"-1"), (b"9", b"99999999"), (b"5", b"null"), (b"[", b"[[]], [")):
             yield whole.replace(old, new)
-        for value in ([], {"attributes": []}, {"attributes": {"histo_ray": 3}}, 7):
+        values: tuple[Any, ...] = ([], {"attributes": []}, {"attributes": {"histo_ray": 3}}, 7)
+        for value in values:
             yield json.dumps(value).encode()
 
 

@@ -41,7 +41,7 @@ def test_a_form_that_another_run_stored_meanwhile_is_the_only_one_that_stays(
     store = open_store(uri, create=True)
     second: Form = "zarr" if first == "parquet" else "parquet"
     mine, others = make_facts("S1", run_id="mine"), make_facts("S1", run_id="other")
-    publish, find = store_module.publish, store_module.find_form
+    publish, find = (store_module.__dict__[name] for name in ("publish", "find_form"))
     waiting = [True]
 
     def other_run() -> None:

@@ -34,9 +34,10 @@ def two_widths(store: Store, make_facts: MakeFacts, make_rows: MakeRows) -> Path
 
 
 def read_duckdb(folder: str) -> Any:
-    return duckdb.sql(
+    found: Any = duckdb.sql(
         f"select * from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
-    ).df()
+    )
+    return found.df()
 
 
 def read_pandas(folder: str) -> Any:

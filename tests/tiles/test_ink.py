@@ -161,7 +161,7 @@ def test_a_stroke_on_glass_costs_a_pale_slide_nothing(pen: tuple[int, int, int])
     image = np.full((900, 1100, 3), 250.0)
     disc = np.zeros(image.shape[:2], np.uint8)
     cv2.circle(disc, (550, 400), 300, 1, -1)
-    amount = cv2.GaussianBlur(rng.normal(0, 1, disc.shape), (0, 0), 12)
+    amount = cv2.GaussianBlur(np.asarray(rng.normal(0, 1, disc.shape)), (0, 0), 12)
     amount = (1 + 0.25 * amount / amount.std())[..., None]
     pale = 250 - (250 - np.array((224, 220, 236))) * amount
     image[disc > 0] = pale[disc > 0]

@@ -116,7 +116,7 @@ def _targets(truth: Values, predicted: Values) -> Iterator[tuple[int, Flags, Fla
     """
     for target in range(truth.shape[1]):
         labels, scores = truth[:, target], predicted[:, :, target]
-        repeats = ~np.isnan(scores).all(1)
+        repeats = np.asarray(~np.isnan(scores).all(1))
         kept = ~np.isnan(labels) & ~np.isnan(scores[repeats]).any(0)
         positive = labels[kept] > 0
         if repeats.any() and positive.any() and not positive.all():
