@@ -207,6 +207,11 @@ class PartitionKey(NamedTuple):
     slide_id: str
 
 
+_SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
+_ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs"})
+"""Fields of receipts that the store's format has since version 2."""
+
+
 class SlideFacts(BaseModel):
     """The slide's part of a receipt."""
 
@@ -237,8 +242,12 @@ class SlideFacts(BaseModel):
     def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing: programs of 0.1.0 refuse fields they do not know."""
         said: dict[str, Any] = handler(self)
-        newer = {"levels_left_out": (), "tissue_share": None, "ink_share": None}
-        return {k: v for k, v in said.items() if k not in newer or getattr(self, k) != newer[k]}
+        unused = _SLIDE_SINCE_2 - self.list_newer()
+        return {name: value for name, value in said.items() if name not in unused}
+
+    def list_newer(self) -> frozenset[str]:
+        """Fields that say something and that programs of 0.1.0 do not know."""
+        return frozenset(n for n in _SLIDE_SINCE_2 if getattr(self, n) not in ((), None))
 
 
 class TilingFacts(BaseModel):
@@ -301,8 +310,12 @@ class EncoderFacts(BaseModel):
     def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write what 0.1.0 does not know only where it says something: 0.1.0 then reads it."""
         values: dict[str, Any] = serialise(self)
-        newer = ("resize_px", "pos_embed_resampled", "config_differs")
-        return {name: value for name, value in values.items() if value or name not in newer}
+        unused = _ENCODER_SINCE_2 - self.list_newer()
+        return {name: value for name, value in values.items() if name not in unused}
+
+    def list_newer(self) -> frozenset[str]:
+        """Fields that say something and that programs of 0.1.0 do not know."""
+        return frozenset(name for name in _ENCODER_SINCE_2 if getattr(self, name))
 
 
 class Receipt(BaseModel):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError, UnreachableError
-from histo_ray.storage.seal import seal_json
+from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -22,7 +22,7 @@ from histo_ray.store.layout import (
     split_folder,
 )
 from histo_ray.store.parquet import ParquetFormat
-from histo_ray.store.partition import FORMAT_VERSION, PartitionFormat
+from histo_ray.store.partition import FIRST_VERSION, FORMAT_VERSION, PartitionFormat
 from histo_ray.store.place import ROOT_FILE, THREADS, Place, Stamp
 from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import LISTING, NAME
@@ -74,6 +74,28 @@ def open_marker(root: Place, create: bool) -> None:
         )
     if create and not root.local:
         write_bytes(root, MARKER, text)
+
+
+def read_version(root: Place) -> int:
+    """The version of the format that a store states.
+
+    Raises:
+        StoreError: Its marker is damaged, or newer than this program.
+    """
+    open_marker(root, create=False)
+    return int(json.loads(root.child(MARKER).read_bytes())["format_version"])
+
+
+def raise_version(root: Place, version: int) -> None:
+    """Have a store state at least this version of the format, so that older programs refuse it.
+
+    Raises:
+        StoreError: Its marker is damaged.
+    """
+    if read_version(root) < version:
+        values = json.loads(root.child(MARKER).read_bytes())
+        raised = strip_marks(values) | {"format_version": version}
+        write_bytes(root, MARKER, seal_json(raised, indent=2))
 
 
 def list_partitions(
@@ -187,7 +209,7 @@ def _create_marker(root: Place) -> None:
         )
     text = {
         "format": "histo_ray feature store",
-        "format_version": FORMAT_VERSION,
+        "format_version": FIRST_VERSION,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "library_version": __version__,
     }

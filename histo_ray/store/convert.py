@@ -19,6 +19,8 @@ from histo_ray.store.catalog import (
     has_form,
     list_in_form,
     list_partitions,
+    raise_version,
+    read_version,
 )
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
@@ -97,6 +99,8 @@ def convert_partitions(root: Place, to: Form, target: Place) -> Conversion:
         if in_place:
             sweep_staging(root)
             stack.enter_context(_hold_alone(root))
+        else:
+            raise_version(target, read_version(root))
         found = _list_sources(root, to) if in_place else list_partitions(root)
         tasks = [_Task(root, target, key, form, to) for key, form in sorted(found.items())]
         with ThreadPoolExecutor(2) as pool:

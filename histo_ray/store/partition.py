@@ -26,7 +26,9 @@ from histo_ray.types import (
     TilingFacts,
 )
 
-FORMAT_VERSION = 1
+FIRST_VERSION, FORMAT_VERSION = 1, 2
+"""Of a store's format. Since version 2 receipts may have fields that 0.1.0 takes for damage, so the
+first such receipt raises the version of its store; see `version_of`."""
 """Format version of stores and receipts that this code writes."""
 
 RECEIPT_KEY = "histo_ray"
@@ -221,7 +223,7 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
             f"{facts.key}: {totals.tile_count} tiles and empty_reason {facts.empty_reason!r}"
         )
     return Receipt(
-        format_version=FORMAT_VERSION,
+        format_version=version_of(facts),
         slide=facts.slide,
         tiling=facts.tiling,
         encoder=facts.encoder,
@@ -235,6 +237,12 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
         run_id=facts.run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def version_of(facts: PartitionFacts) -> int:
+    """The lowest version of the format whose programs can read the receipt of a partition."""
+    newer = facts.slide.list_newer() | facts.encoder.list_newer()
+    return FORMAT_VERSION if newer else FIRST_VERSION
 
 
 def unreadable(path: str, error: Exception) -> StoreError:

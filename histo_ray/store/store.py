@@ -11,6 +11,7 @@ from histo_ray.store.catalog import (
     find_form,
     list_partitions,
     open_marker,
+    raise_version,
 )
 from histo_ray.store.convert import Conversion, convert_partitions
 from histo_ray.store.find import (
@@ -23,7 +24,13 @@ from histo_ray.store.find import (
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
 from histo_ray.store.matrix import pool_partitions
-from histo_ray.store.partition import PartitionFacts, Shape, write_receipt
+from histo_ray.store.partition import (
+    FIRST_VERSION,
+    PartitionFacts,
+    Shape,
+    version_of,
+    write_receipt,
+)
 from histo_ray.store.patients import find_members, read_patient_bag, tabulate_patients
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.pooled import By
@@ -99,6 +106,7 @@ class Store:
     def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
+        self._version = FIRST_VERSION  # that its marker is known to state at least
         self._stated: tuple[object, dict[str, Stated]] | None = None  # by looks of run tables
 
     def __repr__(self) -> str:
@@ -196,6 +204,9 @@ class Store:
         there = None if replace else find_form(self._root, key)
         if there is not None:
             return FORMATS[there].read_receipt(self._root.child(partition_path(key, there)))
+        if version_of(facts) > self._version:
+            raise_version(self._root, version_of(facts))
+            self._version = version_of(facts)
         with stage(self._root) as folder:
             built = folder / f"partition.{format}"
             receipt = FORMATS[format].write(

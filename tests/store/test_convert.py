@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from histo_ray.errors import StoreError
-from histo_ray.store import convert, upload
+from histo_ray.store import claim, convert, upload
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
@@ -341,6 +341,8 @@ def test_on_an_object_store_nothing_is_lost_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed before an upload or a deletion; some of the first, and all of the last."""
+    for patience in ("DEAD_S", "SETTLE_S", "LOOK_S"):  # a killed one's claim is soon over
+        monkeypatch.setattr(claim, patience, 0.05)
     store = open_store(f"s3://bucket/convert-{to}/store", create=True)
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(5), format=OTHER[to])

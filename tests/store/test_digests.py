@@ -211,7 +211,7 @@ def test_what_is_wrong_in_an_old_file_is_found_as_far_as_it_can_be(old: Path) ->
 
 
 def test_a_store_can_be_written_on_by_both_versions(old: Path, make_facts: MakeFacts) -> None:
-    """Nothing that is new makes version 0.1.0 misread a store, so its format stays 1."""
+    """As long as no receipt says what 0.1.0 does not know, the store's format stays 1."""
     assert json.loads((old / "store.json").read_bytes())["format_version"] == 1
     fresh = open_store(str(old.parent / "fresh"), create=True)
     marker = json.loads((old.parent / "fresh/store.json").read_bytes())

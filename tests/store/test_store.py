@@ -3,6 +3,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_a_folder_with_other_things_does_not_become_a_store(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format_version": 2}', "format version 2, and this histo-ray reads up to 1; upgrade"),
+        ('{"format_version": 3}', "format version 3, and this histo-ray reads up to 2; upgrade"),
         ("{}", "states no format version"),
         ("]", "states no format version"),
     ],
@@ -76,6 +77,25 @@ def test_creating_twice_keeps_the_first(tmp_path: Path) -> None:
     open_store(str(tmp_path), create=True)
     assert (tmp_path / "store.json").read_text() == first
     assert json.loads(first)["format_version"] == 1
+
+
+def test_a_receipt_that_older_programs_take_for_damage_raises_the_version(
+    tmp_path: Path, make_facts: MakeFacts, make_rows: MakeRows
+) -> None:
+    store = open_store(str(tmp_path / "s"), create=True)
+    plain = make_facts("S1")
+    assert store.commit(plain.key, plain, make_rows(3)).format_version == 1
+    before = json.loads((tmp_path / "s/store.json").read_text())
+    slide = make_facts("S2").slide.model_copy(update={"tissue_share": 0.25})
+    newer = replace(make_facts("S2"), slide=slide)
+    assert store.commit(newer.key, newer, make_rows(3)).format_version == 2
+    after = json.loads((tmp_path / "s/store.json").read_text())
+    assert (before["format_version"], after["format_version"]) == (1, 2)
+    assert after["created_at"] == before["created_at"]
+    copy = open_store(str(tmp_path / "copy"), create=True)
+    store.export("zarr", copy)
+    assert json.loads((tmp_path / "copy/store.json").read_text())["format_version"] == 2
+    assert store.verify() == (2, []) == copy.verify()
 
 
 def test_keys_are_listed_by_encoder_and_tiling(filled: Store) -> None:
