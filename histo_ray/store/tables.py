@@ -87,7 +87,9 @@ class TableFolder(NamedTuple):
             raise
         except (OSError, ValueError, RecursionError) as error:
             raise damaged(path, error) from None
-        if not isinstance(note, dict) or check_bytes(data) == "damaged":
+        if not isinstance(note, dict):
+            raise damaged(path, ValueError(f"a JSON {type(note).__name__}, not an object"))
+        if check_bytes(data) == "damaged":
             raise damaged(path)
         return strip_marks(note)
 

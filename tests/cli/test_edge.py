@@ -79,9 +79,18 @@ def test_control_characters_of_results_are_spelled_out() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('manifest = "m\\u0000.csv"\nstore = "S"', "manifest: holds a NUL character"),
-        ('manifest = "m.csv"\nstore = "S\\u0000"', "store: holds a NUL character"),
-        ('manifest = "m.csv"\nstore = "S"\ntissue = "\\u0000"', "tissue: holds a NUL character"),
+        (
+            'manifest = "m\\u0000.csv"\nstore = "S"',
+            r"manifest 'm.x00.csv': holds a NUL character; remove it",
+        ),
+        (
+            'manifest = "m.csv"\nstore = "S\\u0000"',
+            r"store 'S.x00': holds a NUL character; remove it",
+        ),
+        (
+            'manifest = "m.csv"\nstore = "S"\ntissue = "\\u0000"',
+            r"tissue '.x00': holds a NUL character; remove it",
+        ),
         ('manifest = "m.csv"\0\nstore = "S"', "run.toml: not valid TOML"),
         ('manifest = "m.csv"\nstore = "S"', r"line 2: path '.*a\\x00.svs': a NUL character"),
     ],

@@ -90,10 +90,13 @@ def test_groups_and_a_given_fold_file_are_kept(
     ("flags", "told"),
     [
         (["--folds", "1"], "--folds 1: must be 2 or more"),
-        (["--folds", "40"], "too few items of ADI in 20, LYM in 20, TUM in 20, wanted 40"),
+        (
+            ["--folds", "40"],
+            "too few items of ADI in 20, LYM in 20, TUM in 20 for 40 folds, which need 40",
+        ),
         (["--fold-file", "no.parquet"], "--fold-file no.parquet: cannot be read"),
         (["--test-tiles", "nowhere"], "nowhere"),
-        (["--inner-parts", "3"], "inner_parts: 3, wanted fewer than --folds"),
+        (["--inner-parts", "3"], "inner_parts: 3, must be fewer than --folds"),
         (["--tile-px", "64"], "one size"),
     ],
 )

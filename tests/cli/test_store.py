@@ -37,7 +37,11 @@ def test_no_output_of_a_query_holds_what_a_terminal_obeys(
     store: Store, flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = store._root.path
-    for query in ("from slides", "from runs", f"select '{EVIL}' as \"{EVIL}\", ['{EVIL}'] as l"):
+    for query in (
+        "select patient_id from slides",
+        "select reason from runs",
+        f"select '{EVIL}' as \"{EVIL}\", ['{EVIL}'] as l",
+    ):
         code, text = printed(["store", "sql", uri, query, *flag], capsys)
         assert code == 0
         assert "red" in text

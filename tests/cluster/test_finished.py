@@ -96,11 +96,11 @@ def test_pieces_of_a_killed_process_are_removed_when_the_run_is_asked_again(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"{", "no JSON"),
-        (b"", "no JSON"),
-        (b"\x00" * 40, "no JSON"),
-        (b"\xff\xfe{}", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"{", "is damaged (Expecting property"),
+        (b"", "is damaged (Expecting value"),
+        (b"\x00" * 40, "is damaged (Expecting value"),
+        (b"\xff\xfe{}", "is damaged ("),
+        (b"[" * 100_000, "is damaged (maximum recursion"),
         (b"[]", "a JSON list"),
         (b"{}", "it is of None, None"),
         (b'{"task": "expression", "run_id": "other"}', "it is of 'expression', 'other'"),
@@ -112,7 +112,7 @@ def test_a_damaged_or_foreign_note_is_told_and_nothing_is_computed(
 ) -> None:
     make_note(folder)
     (tmp_path / folder.folder / "run.json").write_bytes(content)
-    with pytest.raises(StoreError, match=r"run\.json.*delete the file") as error:
+    with pytest.raises(StoreError, match=r"run\.json is .*delete") as error:
         run_once(folder, lambda text: None, lambda: pytest.fail("not to be computed"))
     assert found in str(error.value)
 

@@ -59,7 +59,7 @@ def test_all_combinations_of_values_are_searched_and_named_by_what_differs() -> 
         (["rate"], "--mil 'rate' must be KEY=VALUE"),
         (["rate=1e-3", "rate=1e-2"], "each key once"),
         (["speed=3"], "--mil: speed: unknown key"),
-        (["rate=fast"], "--mil: rate: .*'fast'"),
+        (["rate=fast"], "--mil: rate = fast: must be a number"),
     ],
 )
 def test_settings_that_are_none_are_refused_in_one_line(texts: list[str], told: str) -> None:

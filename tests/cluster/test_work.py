@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from histo_ray.cluster.work import ReadyBlock, SlideWork, drop_stale, pack_batch
 from histo_ray.types import Slide
 
+SLIDE = cast(Any, SimpleNamespace(tissue_share=None, ink_share=None))
+
 
 def work(slide_id: str, names: tuple[str, ...] = ("a",), tiles: int = 10) -> SlideWork:
     made = SlideWork(Slide(slide_id, f"{slide_id}.svs", slide_id), names)
-    plan = cast(Any, SimpleNamespace(grid=range(tiles), empty_reason=""))
+    plan = cast(Any, SimpleNamespace(grid=range(tiles), empty_reason="", slide=SLIDE))
     made.begin(plan, None, "planner")
     return made
 

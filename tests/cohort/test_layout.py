@@ -100,7 +100,7 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"clip_at": "0"}, "--clip-at: neither a positive number nor one with sd behind it"),
+        ({"clip_at": "0"}, "--clip-at 0: neither a positive number nor one with sd behind it"),
         ({"clip_at": "5 sd"}, "--clip-at"),
         ({"transform": "sqrt"}, "--transform"),
         ({"max_missing": 1.0}, "--max-missing"),

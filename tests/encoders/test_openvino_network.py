@@ -102,7 +102,7 @@ class Odd(nn.Module):
 
 
 def test_a_network_that_it_does_not_know_is_told_in_one_line() -> None:
-    says = r"cannot run the network in float32 \(.*OpConversionFailure.*use --engine torch"
+    says = r"cannot run this network in float32 \(.*OpConversionFailure.*use --engine torch"
     with pytest.raises(ConfigError, match=says) as caught:
         openvino_network.OpenVinoNetwork(Odd().eval(), (2, 3, 8, 8), "float32", 1)
     assert "\n" not in str(caught.value)

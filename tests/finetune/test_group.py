@@ -73,5 +73,5 @@ def test_a_group_is_planned_by_what_the_cluster_has(make_config: MakeConfig) -> 
         "resources_per_worker": {"CPU": 5, "GPU": 1},
     }
     assert not plan_group(make_config(workers=3), nodes)["use_gpu"]
-    with pytest.raises(ConfigError, match="3 GPUs; lower --workers"):
+    with pytest.raises(ConfigError, match="more than the cluster's 3 GPUs; lower it to at most 3"):
         plan_group(make_config(workers=4, device="auto"), nodes)

@@ -103,7 +103,7 @@ def test_the_same_run_again_does_nothing_and_another_one_is_refused(
     again = finetune(config)
     assert again.was_there
     assert again.card == result.card
-    with pytest.raises(ConfigError, match=r"name 'tuned': in use .* choose another --name"):
+    with pytest.raises(ConfigError, match=r"name 'tuned' is in use .* choose another --name"):
         finetune(make_config(seed=5))
 
 

@@ -13,6 +13,7 @@ import pytest
 from histo_ray.errors import StoreError
 from histo_ray.report.page import write_report
 from histo_ray.report.runs import choose_runs, read_batches, read_rows
+from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store.tables import open_evaluation
 
 ENCODERS = ["e-1", "e-2"]
@@ -39,7 +40,7 @@ def store(made: Path, tmp_path: Path) -> Path:
 
 def change_note(store: Path, run: str, **changes: object) -> None:
     path = store / "evaluations" / run / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_bytes(seal_json(strip_marks(json.loads(path.read_text())) | changes))
 
 
 def test_the_newest_run_of_each_task_is_taken(store: Path) -> None:
@@ -105,7 +106,8 @@ def test_a_damaged_run_is_named_and_an_older_one_takes_its_place(
         note.write_bytes(b'{"task": "\xff"}')
     elif damage == "no folds":
         change_note(store, "mutation/mutation-a", folds=None)
-        note.write_text(note.read_text().replace('"folds": null', '"none": null'))
+        said = strip_marks(json.loads(note.read_text()))
+        note.write_bytes(seal_json({key: said[key] for key in said if key != "folds"}))
     elif damage == "no note":
         note.unlink()
     elif damage == "a list":

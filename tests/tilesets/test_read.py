@@ -192,7 +192,7 @@ def test_a_table_tells_its_problems_by_line(folder: Path) -> None:
     assert "line 3: path 'My Tiles/TUM/TUM-000.tif' is that of line 2, too" in text
     assert "line 4: label is empty" in text
     assert "line 5: group is empty" in text
-    assert "My Tiles/STR/none.png: no such file" in text
+    assert "My Tiles/STR/none.png: there is no such file" in text
     table.write_text("file,label\nx,y\n")
     assert "no column path" in problems_of(table)
     assert problems_of(folder.parent / "none.csv").startswith("tiles ")
