@@ -79,7 +79,7 @@ def list_commands() -> list[Bad]:
         Bad("an encoder name that climbs out of the store's models",
             [*EXTRACT, "../../evil"], "neither in an encoder table nor in timm"),
         Bad("a hub repository that is a path",
-            [*EXTRACT, "hf-hub:../../etc/passwd"], "org/name wanted"),
+            [*EXTRACT, "hf-hub:../../etc/passwd"], "a hub repository is named ORG/NAME"),
         Bad("a key that would make timm load a file",
             [*EXTRACT, "resnet10t?checkpoint_path=/tmp/x"], "key 'checkpoint_path', one we know"),
         Bad("the same in a table of encoders",
