@@ -19,8 +19,8 @@ CLEARING = """
 import sys, time
 from histo_ray.cli.edge import run_at_edge
 def run():
-    print("at work", file=sys.stderr, flush=True)
     try:
+        print("at work", file=sys.stderr, flush=True)
         time.sleep(60)
     finally:
         print("tidying up", file=sys.stderr, flush=True)
