@@ -124,9 +124,10 @@ def _mean_repeats(predicted: Predictions) -> Floats:
     empty = np.isnan(predicted).all(1, keepdims=True)  # (R, 1, T)
     if not empty.any():
         return np.asarray(predicted.mean(0, dtype=np.float64))
-    count = (~empty).sum(0)
+    count = np.asarray((~empty).sum(0))
     total = np.where(empty, 0.0, predicted).sum(0, dtype=np.float64)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
 
 
 def _hide_few(truth: OutcomeTruth, resampled: Resampled) -> Resampled:

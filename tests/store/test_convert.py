@@ -227,7 +227,7 @@ def test_a_copy_that_reads_back_otherwise_is_taken_away_again(
     publish: Any = convert.__dict__["publish"]
 
     def rotten(built: Path, target: Place, replace: bool = False) -> bool:
-        done = publish(built, target, replace)
+        done: bool = publish(built, target, replace)
         path = Path(target.path) / "embedding/c/0/0" if to == "zarr" else Path(target.path)
         if "S1." in target.path:
             path.write_bytes(path.read_bytes()[:-1] + b"\x00")

@@ -54,7 +54,7 @@ def test_a_form_that_another_run_stored_meanwhile_is_the_only_one_that_stays(
     def publish_late(built: Path, target: Place, replace: bool = False) -> bool:
         if late:
             other_run()
-        return publish(built, target, replace)
+        return bool(publish(built, target, replace))
 
     def rows() -> Iterator[TileRows]:
         yield from make_rows(9)
