@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +39,6 @@ _OWN_TOKEN = secrets.token_hex(32)
 """Token of every Ray that this process starts for itself: other users of the machine reach
 loopback, too. Ray's own default is a file in the home folder that others may be able to read, and
 that outlives the run."""
-_TOKEN = re.compile(r"Unauthenticated|UNAUTHENTICATED|Authentication ?[Tt]oken|auth.*token", re.I)
-"""What Ray's errors say where the token is wrong or missing; Ray raises bare ones."""
 CLIENT = "ray://"
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
@@ -145,12 +142,6 @@ def _connect(address: str, cpus: int | None) -> None:
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
             text = " ".join(str(error).split())
             ray.shutdown()
-            if _TOKEN.search(text):
-                raise ConfigError(
-                    f"--address {address}: the cluster refuses this token, or wants one; set "
-                    "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token "
-                    "that its head was started with"
-                ) from None
             if left:
                 continue
             if address == "local":
@@ -159,8 +150,11 @@ def _connect(address: str, cpus: int | None) -> None:
                     "overloaded, try again later; histo-ray doctor looks at memory and disk"
                 ) from None
             raise ConfigError(
-                f"--address {address}: no Ray cluster could be reached ({text[:300]}); start one "
-                "with `ray start --head`, or leave --address out to run on this machine"
+                f"--address {address}: Ray could not join the cluster ({text[:300]}). Where a head "
+                "answers, its token is most often another: set RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token that it was started with. "
+                "Without a cluster, start one with `ray start --head`, or leave --address out to "
+                "run on this machine"
             ) from None
 
 

@@ -285,4 +285,4 @@ def test_doctor_says_what_is_there_and_what_is_bad(
     assert all(entry["state"] != "bad" for entry in findings.values())
     assert main(["doctor", "--encoder", "no.safetensors?arch=resnet18"]) == 2
     told = capsys.readouterr().out
-    assert re.search(r"^bad +encoder .*no file", told, re.MULTILINE)
+    assert re.search(r"^bad +encoder .*there is no weights file", told, re.MULTILINE)
