@@ -54,6 +54,6 @@ def write_labels(folder: Path) -> None:
     pd.concat([frame.iloc[3:], extra]).to_csv(folder / "expression.csv", index=False)
     mutated = (np.column_stack([state, rng.normal(size=(COUNT, 2))]) > 0.4).astype(int)
     table = pd.DataFrame(mutated, columns=["TP53", "KRAS", "EGFR"])
-    table["NONE"] = 0
+    table["WILD1"] = 0
     table.insert(0, "patient_id", PATIENTS)
     table.to_csv(folder / "mutations.csv", index=False)

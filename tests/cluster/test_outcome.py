@@ -222,8 +222,8 @@ def test_attention_keeps_sites_whole_inside_training_parts_where_folds_do(place:
 
 
 def test_genes_without_positives_are_refused_with_the_count(place: Path) -> None:
-    with pytest.raises(ConfigError, match=r"NONE: 0 positives"):
-        run_outcome(mutation(place, genes=str(_genes(place, "NONE"))))
+    with pytest.raises(ConfigError, match=r"WILD1: 0 positives"):
+        run_outcome(mutation(place, genes=str(_genes(place, "WILD1"))))
 
 
 def test_labels_of_other_patients_are_refused_with_both_ids(place: Path, tmp_path: Path) -> None:

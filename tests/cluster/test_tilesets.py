@@ -178,7 +178,7 @@ def test_sets_that_do_not_go_together_are_refused(make: Make, table: Path, tmp_p
     config = make(tmp_path / "store")
     with pytest.raises(ConfigError, match="tiles of 48 px and 64 px, and one run takes one size"):
         extract_tilesets(config, [small, other])
-    with pytest.raises(ConfigError, match="2 of this name"):
+    with pytest.raises(ConfigError, match="2 tile sets are called tiles"):
         extract_tilesets(config, [small, small])
     with pytest.raises(ConfigError, match="no tile set is given"):
         extract_tilesets(config, [])
