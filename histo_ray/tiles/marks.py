@@ -13,6 +13,9 @@ Mpp = tuple[float, float]
 
 _TEXTURE_PX = 2.0
 """Standard deviation of the blur that a px is compared with."""
+_PATCH_PX = 3.0
+"""Standard deviation of the patches whose texture `Mark.calm` compares."""
+_CALM_SHARE = 1 / 3
 _RIM_PX = 2.0
 """The outermost px of a piece, where it fades, do not count for its texture."""
 _RING_UM = (56.0, 112.0)
@@ -36,6 +39,8 @@ class Mark:
     texture: float
     """Mean deviation of the density of px from that of their neighbours within the piece, as a
     share of the density."""
+    calm: float
+    """The texture of its smoothest third; lower than `texture` where a piece lies on glass in part."""
     contrast: float
     """Density beside it as a share of its own."""
     density: float
@@ -46,10 +51,15 @@ class Mark:
 
 def _roughness(density: Od, mask: Mask) -> Od:
     """How much each px of a mask differs from the others of the mask around it."""
-    inside = mask.astype(np.float32)
-    sums = cv2.GaussianBlur(density * inside, (0, 0), _TEXTURE_PX)
-    level = sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), _TEXTURE_PX), 1e-3)
+    level = _blur_within(density, mask, _TEXTURE_PX)
     return np.asarray(np.abs(density - level), np.float32)
+
+
+def _blur_within(values: Od, mask: Mask, sigma: float) -> Od:
+    """Blur of the px of a mask that takes nothing from beside it."""
+    inside = mask.astype(np.float32)
+    sums = cv2.GaussianBlur(values * inside, (0, 0), sigma)
+    return np.asarray(sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3), np.float32)
 
 
 def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterator[Mark]:
@@ -96,6 +106,8 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
     inner = depth > min(_RIM_PX, 0.6 * deepest)
     own, grain = density[window], rough[window]
     median = float(np.median(own[inner]))
+    level = max(float(own[inner].mean()), 1e-6)
+    calm = np.quantile(_blur_within(grain, inner, _PATCH_PX)[inner], _CALM_SHARE)
     near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
     ring = own[far & ~near]
     return Mark(
@@ -104,7 +116,8 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
         half_um=deepest * float(np.sqrt(mpp[0] * mpp[1])),
         length=float(np.count_nonzero(pixels)) / (4 * deepest**2),
         evenness=float(depth[pixels].mean()) / deepest,
-        texture=float(grain[inner].mean() / max(float(own[inner].mean()), 1e-6)),
+        texture=float(grain[inner].mean()) / level,
+        calm=float(calm) / level,
         contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
         density=median,
         edge_um=_edge(window, pixels, density.shape, mpp),
