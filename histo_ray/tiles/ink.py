@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
-from histo_ray.tiles.marks import Mark, dilate, disc, measure_marks
+from histo_ray.tiles.marks import Mark, dilate, disc, measure_calm, measure_marks, stands_out
 
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]
@@ -44,9 +44,10 @@ ROUGH_TEXTURE = 0.15
 """The same of dense ink beside a stroke: it goes on over coarse tissue."""
 FLAT_TEXTURE, FLAT_LENGTH = 0.07, 4.0
 """The same, and the least length over width, where the colour itself may be a stain's."""
-CALM, CALM_TEXTURE = 0.09, 0.2
-"""See `Mark.calm`, and the greatest texture, of long marks as wide everywhere: what runs over glass
-and tissue is smooth on glass. Without strokes no such mark of real tissue had less than 0.1."""
+CALM, CALM_SHARE, CALM_TEXTURE = 0.08, 0.45, 0.24
+"""Greatest `measure_calm`, that as a share of the texture, and the greatest texture of long marks
+that are as wide everywhere: what runs over glass and tissue is smooth in part. Strokes had at most
+0.071 and a share of 0.41; tissue 0.1 and more, and a share of 0.5 and more."""
 BARE_TEXTURE, BARE_CONTRAST = 0.03, 0.15
 """Greatest texture and contrast of the short marks where a stroke over tissue comes out on glass:
 no tissue is as smooth."""
@@ -112,11 +113,15 @@ def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
     pen, unlit = np.zeros(od.shape[:2], bool), np.zeros(od.shape[:2], bool)
     least = max(1.0, LEAST_INK_UM2 / (mpp[0] * mpp[1]))
     traces: list[Mark] = []
-    for shown in (od, _excess(od, mpp)):
+    whole = mean_channel(od)
+    for excess in (False, True):
+        shown = (
+            np.where(dilate(unlit, _RIM_UM, mpp)[..., None], 0, _excess(od, mpp)) if excess else od
+        )
         density = mean_channel(shown)
         for hue in _hues(np.asarray(cv2.GaussianBlur(shown, (0, 0), 1.0), np.float32)):
             if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) >= least:
-                strokes, margin, rest = _find_strokes(hue, density, mpp)
+                strokes, margin, rest = _find_strokes(hue, density, mpp, whole if excess else None)
                 pen |= strokes
                 unlit |= margin
                 traces += rest
@@ -139,15 +144,22 @@ def _excess(od: Od, mpp: Mpp) -> Od:
     return np.maximum(od - cv2.resize(smooth, (width, height)), 0).astype(np.float32)
 
 
-def _find_strokes(hue: _Hue, density: Od, mpp: Mpp) -> tuple[Mask, Mask, list[Mark]]:
-    """Strokes and margins of one hue, and what may go on from a stroke."""
+def _find_strokes(
+    hue: _Hue, density: Od, mpp: Mpp, whole: Od | None
+) -> tuple[Mask, Mask, list[Mark]]:
+    """Strokes and margins of one hue, and what may go on from a stroke.
+
+    `whole` is the density of which `density` is the excess; None where it is the same.
+    """
     strokes, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
     rough: list[Mark] = []
     traces: list[Mark] = []
     for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
         if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
             unlit[mark.window] |= mark.pixels
-        elif _is_stroke(mark, hue):
+        elif whole is not None and not stands_out(mark, whole, mpp):
+            continue
+        elif _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
         elif mark.contrast <= GREATEST_CONTRAST and mark.half_um <= GREATEST_DOT_UM:
             if mark.texture <= ROUGH_TEXTURE and mark.half_um >= LEAST_HALF_UM:
@@ -156,7 +168,9 @@ def _find_strokes(hue: _Hue, density: Od, mpp: Mpp) -> tuple[Mask, Mask, list[Ma
                 traces.append(mark)
     wider = _closed(hue.pale | hue.dense)
     for mark in measure_marks(wider, density, mpp, _PALE_UM2):
-        if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
+        if whole is not None and not stands_out(mark, whole, mpp):
+            continue
+        if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
     if strokes.any():
         near = dilate(strokes, _REACH_UM, mpp)
@@ -218,7 +232,7 @@ def _is_narrow(mark: Mark) -> bool:
     return mark.half_um <= GREATEST_DOT_UM or mark.length >= LEAST_LENGTH
 
 
-def _is_stroke(mark: Mark, hue: _Hue) -> bool:
+def _is_stroke(mark: Mark, hue: _Hue, density: Od) -> bool:
     """Whether it is as narrow and smooth, and as dense beside its surroundings, as a stroke."""
     if mark.contrast > GREATEST_CONTRAST or mark.half_um > GREATEST_HALF_UM:
         return False
@@ -227,8 +241,11 @@ def _is_stroke(mark: Mark, hue: _Hue) -> bool:
     even = mark.length < LONG or mark.evenness >= LEAST_EVENNESS
     if not (_is_narrow(mark) and mark.length >= hue.length and even):
         return False
-    calm = mark.length >= LONG and mark.calm <= CALM and mark.texture <= CALM_TEXTURE
-    return calm or mark.texture <= _texture_bound(mark, hue)
+    if mark.texture <= _texture_bound(mark, hue):
+        return True
+    if mark.length < LONG or mark.texture > CALM_TEXTURE:
+        return False
+    return measure_calm(mark, density) <= min(CALM, CALM_SHARE * mark.texture)
 
 
 def _texture_bound(mark: Mark, hue: _Hue) -> float:

@@ -14,12 +14,15 @@ Mpp = tuple[float, float]
 _TEXTURE_PX = 2.0
 """Standard deviation of the blur that a px is compared with."""
 _PATCH_PX = 3.0
-"""Standard deviation of the patches whose texture `Mark.calm` compares."""
+"""Standard deviation of the patches whose texture `measure_calm` compares."""
 _CALM_SHARE = 1 / 3
 _RIM_PX = 2.0
 """The outermost px of a piece, where it fades, do not count for its texture."""
 _RING_UM = (56.0, 112.0)
 """What is beside a piece lies between these distances from it."""
+
+_RING_SHARE, GREATEST_BESIDE = 0.7, 0.88
+"""That share of what is beside a narrow piece has at most so much of its density."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,6 @@ class Mark:
     texture: float
     """Mean deviation of the density of px from that of their neighbours within the piece, as a
     share of the density."""
-    calm: float
-    """The texture of its smoothest third; lower than `texture` where a piece lies on glass in part."""
     contrast: float
     """Density beside it as a share of its own."""
     density: float
@@ -86,6 +87,48 @@ def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterat
         yield _measure(window, pixels, density, rough, mpp)
 
 
+def stands_out(mark: Mark, density: Od, mpp: Mpp) -> bool:
+    """Whether most of what is beside a piece is less dense than it, on both of its sides.
+
+    The rim of a broad piece has that piece on one side.
+    """
+    own = density[mark.window]
+    ring = own[_ring(mark.pixels, mpp)]
+    if not ring.size:
+        return False
+    level = float(np.median(own[mark.pixels]))
+    return float(np.quantile(ring, _RING_SHARE)) <= GREATEST_BESIDE * level
+
+
+def measure_calm(mark: Mark, density: Od) -> float:
+    """Texture of the smoothest third of a piece, in the direction in which it is smoothest.
+
+    A stroke is smooth where it runs over glass, and along the border of the tissue that it
+    follows; tissue is as rough everywhere, in all directions.
+    """
+    own, pixels = density[mark.window], mark.pixels
+    inside = pixels.astype(np.float32)
+    smoothest: Od | None = None
+    for kernel in _directions():
+        level = cv2.filter2D(own * inside, -1, kernel) / np.maximum(
+            cv2.filter2D(inside, -1, kernel), 1e-3
+        )
+        grain = _blur_within(np.asarray(np.abs(own - level), np.float32), pixels, _PATCH_PX)
+        smoothest = grain if smoothest is None else np.minimum(smoothest, grain)
+    assert smoothest is not None
+    calm = float(np.quantile(smoothest[pixels], _CALM_SHARE))
+    return calm / max(float(own[pixels].mean()), 1e-6)
+
+
+def _directions() -> Iterator[npt.NDArray[np.float32]]:
+    """Blurs along lines of four directions."""
+    reach = 4
+    line = np.asarray(cv2.getGaussianKernel(2 * reach + 1, _TEXTURE_PX), np.float32)[:, 0]
+    flat = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    flat[reach] = line
+    yield from (flat, flat.T, np.diag(line), np.diag(line)[::-1])
+
+
 def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
     """A structuring element of that radius, at least one px."""
     width, height = (2 * round(radius_um / axis) + 1 for axis in mpp)
@@ -107,9 +150,7 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
     own, grain = density[window], rough[window]
     median = float(np.median(own[inner]))
     level = max(float(own[inner].mean()), 1e-6)
-    calm = np.quantile(_blur_within(grain, inner, _PATCH_PX)[inner], _CALM_SHARE)
-    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
-    ring = own[far & ~near]
+    ring = own[_ring(pixels, mpp)]
     return Mark(
         window,
         pixels,
@@ -117,11 +158,16 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
         length=float(np.count_nonzero(pixels)) / (4 * deepest**2),
         evenness=float(depth[pixels].mean()) / deepest,
         texture=float(grain[inner].mean()) / level,
-        calm=float(calm) / level,
         contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
         density=median,
         edge_um=_edge(window, pixels, density.shape, mpp),
     )
+
+
+def _ring(pixels: Mask, mpp: Mpp) -> Mask:
+    """What is beside a piece."""
+    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
+    return far & ~near
 
 
 def _edge(window: tuple[slice, slice], pixels: Mask, shape: tuple[int, ...], mpp: Mpp) -> float:
