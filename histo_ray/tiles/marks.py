@@ -108,14 +108,13 @@ def measure_calm(mark: Mark, density: Od) -> float:
     """
     own, pixels = density[mark.window], mark.pixels
     inside = pixels.astype(np.float32)
-    smoothest: Od | None = None
+    grains: list[Od] = []
     for kernel in _directions():
         level = cv2.filter2D(own * inside, -1, kernel) / np.maximum(
             cv2.filter2D(inside, -1, kernel), 1e-3
         )
-        grain = _blur_within(np.asarray(np.abs(own - level), np.float32), pixels, _PATCH_PX)
-        smoothest = grain if smoothest is None else np.minimum(smoothest, grain)
-    assert smoothest is not None
+        grains.append(_blur_within(np.asarray(np.abs(own - level), np.float32), pixels, _PATCH_PX))
+    smoothest = np.minimum.reduce(grains)
     calm = float(np.quantile(smoothest[pixels], _CALM_SHARE))
     return calm / max(float(own[pixels].mean()), 1e-6)
 
@@ -137,6 +136,9 @@ def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
 
 def dilate(mask: Mask, radius_um: float, mpp: Mpp) -> Mask:
     """Grow a mask by a radius."""
+    if radius_um >= 3 * max(mpp) and max(mpp) <= 1.02 * min(mpp):  # faster than a large disc
+        away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+        return np.asarray(away <= round(radius_um / mpp[0]) + 0.2, bool) & bool(mask.any())
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc(radius_um, mpp)), bool)
 
 
