@@ -3,7 +3,8 @@
 Stains and inks share their colours: eosin and red ink, a trichrome's collagen and green ink, DAB
 and brown ink. So the colour only says where to look. What tells an ink is how it lies: a stroke is
 no wider than a felt tip, it is smooth where tissue has nuclei, fibres and gaps, and it is denser
-than what lies beside it. Over tissue the densities of both add (Beer and Lambert).
+than what lies beside it. Over tissue the densities of both add (Beer and Lambert), so strokes are
+looked for twice: as they are, and in what a px exceeds its surroundings by.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
-from histo_ray.tiles.marks import Mark, dilate, disc, measure_marks
+from histo_ray.tiles.marks import Mark, dilate, disc, measure_calm, measure_marks, stands_out
 
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]
@@ -43,6 +44,15 @@ ROUGH_TEXTURE = 0.15
 """The same of dense ink beside a stroke: it goes on over coarse tissue."""
 FLAT_TEXTURE, FLAT_LENGTH = 0.07, 4.0
 """The same, and the least length over width, where the colour itself may be a stain's."""
+CALM, CALM_SHARE, CALM_TEXTURE = 0.08, 0.45, 0.24
+"""Greatest `measure_calm`, that as a share of the texture, and the greatest texture of long marks
+that are as wide everywhere: what runs over glass and tissue is smooth in part. Strokes had at most
+0.071 and a share of 0.41; tissue 0.1 and more, and a share of 0.5 and more."""
+BARE_TEXTURE, BARE_CONTRAST = 0.03, 0.15
+"""Greatest texture and contrast of the short marks where a stroke over tissue comes out on glass:
+no tissue is as smooth."""
+TRACE_TEXTURE, TRACE_LENGTH = 0.24, 4.0
+"""Greatest texture, and least length over width, of what goes on from a stroke into tissue."""
 GREATEST_CONTRAST = 0.65
 """See `Mark.contrast`; beside a trichrome's fibres it is 0.8 and more."""
 
@@ -57,6 +67,9 @@ _REACH_UM = 250.0
 _PALE_UM2, LEAST_PALE_LENGTH = 150_000.0, 3.0
 """Least area, and length over width, of a stroke that is pale all along."""
 _UNLIT_DENSITY = 0.95
+_SURROUNDINGS_UM, _SURROUNDINGS_MPP = 1600.0, 64.0
+"""Edge of the square that a px is compared with: strokes fill less than half of it."""
+_TOP_DENSITY = 2.0
 
 
 class Ink(NamedTuple):
@@ -97,42 +110,89 @@ def find_ink(od: Od, mpp: Mpp) -> Ink:
 
 def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
     """Pen marks and unlit margins at the work resolution."""
-    density = mean_channel(od)
-    pen, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
+    pen, unlit = np.zeros(od.shape[:2], bool), np.zeros(od.shape[:2], bool)
     least = max(1.0, LEAST_INK_UM2 / (mpp[0] * mpp[1]))
-    for hue in _hues(np.asarray(cv2.GaussianBlur(od, (0, 0), 1.0), np.float32)):
-        if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) >= least:
-            strokes, margin = _find_strokes(hue, density, mpp)
-            pen |= strokes
-            unlit |= margin
+    traces: list[Mark] = []
+    whole = mean_channel(od)
+    for excess in (False, True):
+        shown = (
+            np.where(dilate(unlit, _RIM_UM, mpp)[..., None], 0, _excess(od, mpp)) if excess else od
+        )
+        density = mean_channel(shown)
+        for hue in _hues(np.asarray(cv2.GaussianBlur(shown, (0, 0), 1.0), np.float32)):
+            if np.count_nonzero(hue.dense) + np.count_nonzero(hue.pale) >= least:
+                strokes, margin, rest = _find_strokes(hue, density, mpp, whole if excess else None)
+                pen |= strokes
+                unlit |= margin
+                traces += rest
     if pen.any():
+        _follow(pen, traces, mpp)
         gaps = cv2.morphologyEx(pen.astype(np.uint8), cv2.MORPH_CLOSE, disc(_GAP_UM, mpp))
         pen = dilate(np.asarray(gaps, bool), _RIM_UM, mpp)
     return pen & ~unlit, unlit
 
 
-def _find_strokes(hue: _Hue, density: Od, mpp: Mpp) -> tuple[Mask, Mask]:
-    """Strokes of one hue, and margins of that hue."""
+def _excess(od: Od, mpp: Mpp) -> Od:
+    """What the densities exceed their surroundings' median by: of a stroke over tissue, its own."""
+    height, width = od.shape[:2]
+    grain = tuple(max(axis, _SURROUNDINGS_MPP) for axis in mpp)
+    size = (max(1, round(width * mpp[0] / grain[0])), max(1, round(height * mpp[1] / grain[1])))
+    coarse = np.clip(cv2.resize(od, size, interpolation=cv2.INTER_AREA) / _TOP_DENSITY, 0, 1)
+    window = round(_SURROUNDINGS_UM / max(grain)) | 1
+    level = cv2.medianBlur(np.asarray(255 * coarse + 0.5, np.uint8), window)
+    smooth = cv2.GaussianBlur(level.astype(np.float32), (0, 0), 1.0) * (_TOP_DENSITY / 255)
+    return np.maximum(od - cv2.resize(smooth, (width, height)), 0).astype(np.float32)
+
+
+def _find_strokes(
+    hue: _Hue, density: Od, mpp: Mpp, whole: Od | None
+) -> tuple[Mask, Mask, list[Mark]]:
+    """Strokes and margins of one hue, and what may go on from a stroke.
+
+    `whole` is the density of which `density` is the excess; None where it is the same.
+    """
     strokes, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
     rough: list[Mark] = []
+    traces: list[Mark] = []
     for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
         if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
             unlit[mark.window] |= mark.pixels
-        elif _is_stroke(mark, hue):
+        elif whole is not None and not stands_out(mark, whole, mpp):
+            continue
+        elif _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
-        elif mark.contrast <= GREATEST_CONTRAST and mark.texture <= ROUGH_TEXTURE:
-            rough += [mark] if mark.half_um >= LEAST_HALF_UM else []
+        elif mark.contrast <= GREATEST_CONTRAST and mark.half_um <= GREATEST_DOT_UM:
+            if mark.texture <= ROUGH_TEXTURE and mark.half_um >= LEAST_HALF_UM:
+                rough.append(mark)
+            if mark.texture <= TRACE_TEXTURE and mark.length >= TRACE_LENGTH:
+                traces.append(mark)
     wider = _closed(hue.pale | hue.dense)
     for mark in measure_marks(wider, density, mpp, _PALE_UM2):
-        if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue):
+        if whole is not None and not stands_out(mark, whole, mpp):
+            continue
+        if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
     if strokes.any():
         near = dilate(strokes, _REACH_UM, mpp)
         for mark in rough:
-            if mark.half_um <= GREATEST_DOT_UM and (mark.pixels & near[mark.window]).any():
+            if (mark.pixels & near[mark.window]).any():
                 strokes[mark.window] |= mark.pixels
         strokes |= _faded(wider & ~strokes, near, density, mpp)
-    return strokes, unlit
+    return strokes, unlit, traces
+
+
+def _follow(pen: Mask, traces: list[Mark], mpp: Mpp) -> None:
+    """Add the traces that go on from strokes, and from those that do, to the strokes."""
+    left = traces
+    while left:
+        near = dilate(pen, _REACH_UM, mpp)
+        reached = [bool((mark.pixels & near[mark.window]).any()) for mark in left]
+        for mark, touches in zip(left, reached, strict=True):
+            if touches:
+                pen[mark.window] |= mark.pixels
+        left = [mark for mark, touches in zip(left, reached, strict=True) if not touches]
+        if not any(reached):
+            break
 
 
 def _hues(od: Od) -> Iterator[_Hue]:
@@ -172,15 +232,20 @@ def _is_narrow(mark: Mark) -> bool:
     return mark.half_um <= GREATEST_DOT_UM or mark.length >= LEAST_LENGTH
 
 
-def _is_stroke(mark: Mark, hue: _Hue) -> bool:
+def _is_stroke(mark: Mark, hue: _Hue, density: Od) -> bool:
     """Whether it is as narrow and smooth, and as dense beside its surroundings, as a stroke."""
-    return (
-        _is_narrow(mark)
-        and mark.length >= hue.length
-        and (mark.length < LONG or mark.evenness >= LEAST_EVENNESS)
-        and mark.texture <= _texture_bound(mark, hue)
-        and mark.contrast <= GREATEST_CONTRAST
-    )
+    if mark.contrast > GREATEST_CONTRAST or mark.half_um > GREATEST_HALF_UM:
+        return False
+    if mark.texture <= BARE_TEXTURE and mark.contrast <= BARE_CONTRAST:
+        return mark.length >= LEAST_LENGTH or (_is_narrow(mark) and not hue.length)
+    even = mark.length < LONG or mark.evenness >= LEAST_EVENNESS
+    if not (_is_narrow(mark) and mark.length >= hue.length and even):
+        return False
+    if mark.texture <= _texture_bound(mark, hue):
+        return True
+    if mark.length < LONG or mark.texture > CALM_TEXTURE:
+        return False
+    return measure_calm(mark, density) <= min(CALM, CALM_SHARE * mark.texture)
 
 
 def _texture_bound(mark: Mark, hue: _Hue) -> float:

@@ -13,10 +13,16 @@ Mpp = tuple[float, float]
 
 _TEXTURE_PX = 2.0
 """Standard deviation of the blur that a px is compared with."""
+_PATCH_PX = 3.0
+"""Standard deviation of the patches whose texture `measure_calm` compares."""
+_CALM_SHARE = 1 / 3
 _RIM_PX = 2.0
 """The outermost px of a piece, where it fades, do not count for its texture."""
 _RING_UM = (56.0, 112.0)
 """What is beside a piece lies between these distances from it."""
+
+_RING_SHARE, GREATEST_BESIDE = 0.7, 0.88
+"""That share of what is beside a narrow piece has at most so much of its density."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,15 @@ class Mark:
 
 def _roughness(density: Od, mask: Mask) -> Od:
     """How much each px of a mask differs from the others of the mask around it."""
-    inside = mask.astype(np.float32)
-    sums = cv2.GaussianBlur(density * inside, (0, 0), _TEXTURE_PX)
-    level = sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), _TEXTURE_PX), 1e-3)
+    level = _blur_within(density, mask, _TEXTURE_PX)
     return np.asarray(np.abs(density - level), np.float32)
+
+
+def _blur_within(values: Od, mask: Mask, sigma: float) -> Od:
+    """Blur of the px of a mask that takes nothing from beside it."""
+    inside = mask.astype(np.float32)
+    sums = cv2.GaussianBlur(values * inside, (0, 0), sigma)
+    return np.asarray(sums / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3), np.float32)
 
 
 def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterator[Mark]:
@@ -76,6 +87,47 @@ def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterat
         yield _measure(window, pixels, density, rough, mpp)
 
 
+def stands_out(mark: Mark, density: Od, mpp: Mpp) -> bool:
+    """Whether most of what is beside a piece is less dense than it, on both of its sides.
+
+    The rim of a broad piece has that piece on one side.
+    """
+    own = density[mark.window]
+    ring = own[_ring(mark.pixels, mpp)]
+    if not ring.size:
+        return False
+    level = float(np.median(own[mark.pixels]))
+    return float(np.quantile(ring, _RING_SHARE)) <= GREATEST_BESIDE * level
+
+
+def measure_calm(mark: Mark, density: Od) -> float:
+    """Texture of the smoothest third of a piece, in the direction in which it is smoothest.
+
+    A stroke is smooth where it runs over glass, and along the border of the tissue that it
+    follows; tissue is as rough everywhere, in all directions.
+    """
+    own, pixels = density[mark.window], mark.pixels
+    inside = pixels.astype(np.float32)
+    grains: list[Od] = []
+    for kernel in _directions():
+        level = cv2.filter2D(own * inside, -1, kernel) / np.maximum(
+            cv2.filter2D(inside, -1, kernel), 1e-3
+        )
+        grains.append(_blur_within(np.asarray(np.abs(own - level), np.float32), pixels, _PATCH_PX))
+    smoothest = np.minimum.reduce(grains)
+    calm = float(np.quantile(smoothest[pixels], _CALM_SHARE))
+    return calm / max(float(own[pixels].mean()), 1e-6)
+
+
+def _directions() -> Iterator[npt.NDArray[np.float32]]:
+    """Blurs along lines of four directions."""
+    reach = 4
+    line = np.asarray(cv2.getGaussianKernel(2 * reach + 1, _TEXTURE_PX), np.float32)[:, 0]
+    flat = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    flat[reach] = line
+    yield from (flat, flat.T, np.diag(line), np.diag(line)[::-1])
+
+
 def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
     """A structuring element of that radius, at least one px."""
     width, height = (2 * round(radius_um / axis) + 1 for axis in mpp)
@@ -84,6 +136,9 @@ def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
 
 def dilate(mask: Mask, radius_um: float, mpp: Mpp) -> Mask:
     """Grow a mask by a radius."""
+    if radius_um >= 3 * max(mpp) and max(mpp) <= 1.02 * min(mpp):  # faster than a large disc
+        away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+        return np.asarray(away <= round(radius_um / mpp[0]) + 0.2, bool) & bool(mask.any())
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc(radius_um, mpp)), bool)
 
 
@@ -96,19 +151,25 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
     inner = depth > min(_RIM_PX, 0.6 * deepest)
     own, grain = density[window], rough[window]
     median = float(np.median(own[inner]))
-    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
-    ring = own[far & ~near]
+    level = max(float(own[inner].mean()), 1e-6)
+    ring = own[_ring(pixels, mpp)]
     return Mark(
         window,
         pixels,
         half_um=deepest * float(np.sqrt(mpp[0] * mpp[1])),
         length=float(np.count_nonzero(pixels)) / (4 * deepest**2),
         evenness=float(depth[pixels].mean()) / deepest,
-        texture=float(grain[inner].mean() / max(float(own[inner].mean()), 1e-6)),
+        texture=float(grain[inner].mean()) / level,
         contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
         density=median,
         edge_um=_edge(window, pixels, density.shape, mpp),
     )
+
+
+def _ring(pixels: Mask, mpp: Mpp) -> Mask:
+    """What is beside a piece."""
+    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
+    return far & ~near
 
 
 def _edge(window: tuple[slice, slice], pixels: Mask, shape: tuple[int, ...], mpp: Mpp) -> float:

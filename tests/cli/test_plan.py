@@ -5,16 +5,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from histo_ray.cli import main
+from histo_ray.cli.plan import _print_rows
 from histo_ray.cluster.estimate import _shape_here
-from histo_ray.config import ExtractConfig
+from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
+from histo_ray.extract import open_manifest_slide, plan_slide
 from histo_ray.plan.here import PlanHere
-from histo_ray.plan.summary import Planned
+from histo_ray.plan.summary import Planned, _row, blank_row
+from histo_ray.preview import picture_slide
+from histo_ray.report.canvas import PEN
 from histo_ray.store.store import open_store
+from histo_ray.types import Slide
 from tests.made_up import facts_of, rows_of
 
 PLAN = [
@@ -87,6 +94,43 @@ def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.splitlines()[-1] == "[]", answer.stderr
+
+
+def write_marked_slide(path: Path) -> None:
+    """A slide of 10.4 x 6.4 mm: a piece of tissue, and below it a stroke of a blue pen."""
+    rng = np.random.default_rng(0)
+    image = np.full((800, 1300, 3), 243.0)
+    image[100:500, 200:900] = (200, 120, 170)
+    image *= 1 - 0.1 * rng.random((800, 1300, 1)) * (image[..., 1:2] < 200)
+    image[600:680, 100:1200] = (30, 50, 160)
+    image += rng.normal(0, 2, image.shape)
+    tifffile.imwrite(
+        path, np.clip(image, 0, 255).astype(np.uint8), tile=(256, 256), photometric="rgb",
+        compression="deflate", resolution=(1250, 1250), resolutionunit="CENTIMETER",
+    )  # fmt: skip
+
+
+def test_a_plan_tells_how_much_of_a_slide_is_tissue_and_ink(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_marked_slide(Path("marked.tif"))
+    slide, tiling = Slide("marked", "marked.tif", "P"), TilingConfig(mpp=8, tile_px=64)
+    with open_manifest_slide(slide, None) as opened:
+        row = _row("marked", plan_slide(opened, slide, tiling))
+    assert row.tissue_share == pytest.approx(400 * 700 / (800 * 1300), rel=0.03)
+    rim = 16  # 56 um on both sides, rounded to px of the image that ink is looked for on
+    assert row.ink_share == pytest.approx((80 + rim) * (1100 + rim) / (800 * 1300), rel=0.06)
+    _print_rows([row, blank_row("other", "failed", "no such file")], opened=True)
+    heading, line, other, remark = capsys.readouterr().out.splitlines()
+    for name, share in (("tissue", row.tissue_share), ("ink", row.ink_share)):
+        end = heading.index(f" {name}") + len(name) + 1
+        assert line[:end].split()[-1] == f"{share:.1%}"
+        assert line[end : end + 1] in ("", " ")
+    assert "%" not in other
+    assert remark.startswith(f"marked: pen ink covers {row.ink_share:.1%} of the slide and tissue ")
+    assert "plan --pictures DIR" in remark
+    page = picture_slide(slide, tiling, None).page
+    assert (page == PEN).all(2).any()
 
 
 def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[str]) -> None:

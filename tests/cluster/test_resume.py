@@ -129,3 +129,20 @@ def test_a_corrected_manifest_needs_no_extraction_and_is_written_down(tmp_path: 
     assert set(patients["sites"]) == {("bern",)}
     again = plan_agenda(read_manifest(config.manifest), ["e"], store, config)
     assert again.notes == ()
+
+
+def test_a_store_with_tilings_of_earlier_tissue_detection_says_so(tmp_path: Path) -> None:
+    config, slides = lay_out(tmp_path)
+    store = open_store(config.store)
+    (older,) = config.tiling.older_fingerprints()
+    assert older != config.tiling.fingerprint()
+    for name, encoder in (("S0", "e"), ("S3", "e"), ("S4", "f"), ("elsewhere", "e")):
+        facts = facts_of(name, encoder, tiling=older)
+        store.commit(facts.key, facts, rows_of(2))
+    agenda = plan_agenda(slides, ["e"], store, config)
+    (note,) = agenda.notes
+    assert note.startswith(f"the store has 2 partitions of these slides in tiling {older}")
+    assert f"this run writes tiling {config.tiling.fingerprint()} beside them" in note
+    assert {row.outcome for row in agenda.rows} == {"skipped", "empty"}
+    every = config.model_copy(update={"tissue": "none"})  # nothing was detected, nothing changed
+    assert plan_agenda(slides, ["e"], store, every).notes == ()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histo_ray.report.canvas import OUTLINE, Picture
+from histo_ray.config import TilingConfig
+from histo_ray.preview import _legend
+from histo_ray.report.canvas import OUTLINE, PEN, Picture
 from histo_ray.report.preview import (
     describe,
     draw_overlay,
@@ -53,6 +55,25 @@ def test_the_outline_follows_the_tissue(overview: Picture, mask: TissueMask) -> 
     # Mask px 20..70 x 10..30 are level-0 800..2800 x 400..1200: overview 160..560 x 100..300.
     assert (left, top, right, bottom) == pytest.approx((160, 100, 560, 300), abs=2)
     assert (drawn[150:250, 200:500] == 240).all()
+
+
+def test_pen_marks_have_an_outline_and_a_line_of_the_legend_of_their_own(
+    overview: Picture, mask: TissueMask
+) -> None:
+    ink = np.zeros_like(mask.pixels)
+    ink[35:45, 60:95] = True
+    marked = TissueMask(mask.pixels, mask.downsample, ink)
+    drawn = draw_overlay(overview, DOWNSAMPLE, marked, None)
+    magenta = np.argwhere((drawn == PEN).all(2))
+    # Mask px 60..95 x 35..45 are level-0 2400..3800 x 1400..1800: overview 480..760 x 350..450.
+    assert [*magenta.min(0), *magenta.max(0)] == pytest.approx([350, 480, 450, 760], abs=2)
+    assert (drawn[360:440, 490:750] == 240).all()
+    assert np.argwhere((drawn == OUTLINE).all(2)).max(0) == pytest.approx((300, 560), abs=2)
+    assert "magenta line: pen ink (7.0%)" in _legend(TilingConfig(), marked)
+    assert "green line: tissue (20.0% of the slide)" in _legend(TilingConfig(), marked)
+    for bare in (mask, TissueMask(mask.pixels, mask.downsample, ink & False)):
+        assert not (draw_overlay(overview, DOWNSAMPLE, bare, None) == PEN).all(2).any()
+        assert "magenta" not in _legend(TilingConfig(), bare)
 
 
 def test_the_overview_itself_is_left_alone(

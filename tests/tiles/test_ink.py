@@ -146,12 +146,13 @@ def test_a_red_outline_leaves_pink_tissue(pink: tuple[int, int, int]) -> None:
     cv2.circle(image, (625, 500), 375, pink, -1)
     stroke = np.zeros((height, width), np.uint8)
     cv2.ellipse(stroke, (625, 500), (375, 375), 0, 0, 180, 1, 60)
-    beside = cv2.dilate(stroke, np.ones((19, 19), np.uint8))  # where ink fades out
-    wanted = (image[..., 1] == pink[1]) & (beside == 0)
+    beside = cv2.dilate(stroke, np.ones((19, 19), np.uint8)) > 0  # where ink fades out
+    wanted = (image[..., 1] == pink[1]) & (stroke == 0)
     image[stroke > 0] = (214, 25, 30)
     noise = np.random.default_rng(0).normal(0, 4, image.shape)
     found = examine_overview(np.clip(image + noise, 0, 255).astype(np.uint8), MPP, TILING)
-    assert (found.pixels & wanted).sum() > 0.99 * wanted.sum()
+    assert (found.pixels & wanted).sum() > 0.96 * wanted.sum()
+    assert (found.pixels & wanted & ~beside).sum() > 0.999 * (wanted & ~beside).sum()
     assert (found.ink & (stroke > 0)).sum() > 0.97 * stroke.sum()
 
 
@@ -252,14 +253,48 @@ def test_strokes_on_real_tissue_are_told_from_it(real_data: Path, pen: str) -> N
             continue  # each pen on a third of the tissues keeps it quick
         path = (across, around, beside)[turn % 3]
         amount, width = ((None, 60), (0.75, 50), (None, 24))[(number // 3) % 3]
-        if pen in ("blue", "navy"):  # thin ink of the hue of haematoxylin is not always found
-            amount = None
         assert_told_apart(values, *draw(values, pen, path, width, amount))
+
+
+@pytest.mark.parametrize("pen", ["blue", "navy", "red", "brown"])
+@pytest.mark.parametrize("width", [24, 50])
+def test_semi_transparent_ink_over_dense_and_coarse_tissue_is_found(
+    real_data: Path, pen: str, width: int
+) -> None:
+    """Ink of the hue of a stain: the tissue below it is seen through it."""
+    for name in ("V", "T", "STR"):
+        values = real_tissues(real_data)[name]
+        for path in (across, beside) if width == 24 else (around,):
+            assert_told_apart(values, *draw(values, pen, path, width, 0.75))
+
+
+def strips(width: int) -> Mask:
+    """Where three biopsy cores lie."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.line(mask, (20, 40), (600, 70), 1, width)
+    cv2.ellipse(mask, (310, 300), (260, 150), 0, 190, 340, 1, width)
+    cv2.line(mask, (20, 440), (600, 420), 1, width)
+    return mask.astype(bool)
+
+
+@pytest.mark.parametrize("stain", ["H&E", "Masson blue", "DAB", "AEC", "PAS", "melanin"])
+def test_biopsy_cores_are_tissue_though_they_are_shaped_like_strokes(stain: str) -> None:
+    for width in (20, 60):
+        image = as_image(on_glass(stained(stain), strips(width)))
+        assert not find_ink(optical_density(image), (MPP, MPP)).pen.any()
+
+
+def test_real_biopsy_cores_are_tissue(real_data: Path) -> None:
+    for name in ("MUS", "STR", "TUM", "MUC", "DEB"):
+        values = mosaic(sorted((real_data / "tiles" / "nct9" / name).iterdir()), 28)
+        for width in (20, 60):
+            image = as_image(on_glass(values, strips(width)))
+            assert not find_ink(optical_density(image), (MPP, MPP)).pen.any()
 
 
 def test_a_stroke_on_an_almost_empty_immunostain_is_found(real_data: Path) -> None:
     values = read_real(real_data, "1065626.svs")
-    before = examine_overview(np.clip(values, 0, 255).astype(np.uint8), MPP, TILING)
+    before = examine_overview(as_image(values), MPP, TILING)  # compressed, as what follows
     for pen in ("red", "blue", "green", "black"):
         image = values.copy()
         cv2.line(image, (60, 560), (700, 590), PENS[pen], 40)
