@@ -26,7 +26,7 @@ from histo_ray.learn.outcome_scores import score_encoder
 from histo_ray.learn.outcome_tables import compare_encoders
 from histo_ray.learn.outcome_tests import degrees_of_freedom
 from histo_ray.learn.outcome_truth import OutcomeTruth
-from histo_ray.learn.statistics import adjust_p, chance_statistic, permute_targets
+from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.tissue import HeadSettings, TissueTiles, judge_fold, sum_parts
 from histo_ray.learn.tissue_tables import Truth, tile_folds
 from histo_ray.learn.tissue_tests import test_folds
@@ -227,7 +227,8 @@ def list_designs(quick: bool) -> Iterator[Design]:
                 if quick:
                     yield Design(task, sites, folds, 20, 2, 2, patients)
                 else:
-                    yield Design(task, sites, folds, patients=patients)
+                    untested = sites < FEWEST_UNITS and task != "expression"
+                    yield Design(task, sites, folds, 10 if untested else 50, patients=patients)
 
 
 def write_row(design: Design, row: dict[str, float]) -> str:
@@ -253,6 +254,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.group_level")
     parser.add_argument("--quick", action="store_true", help="small: does it run")
     parser.add_argument("--task", choices=TASKS, action="append", help="default: all")
+    parser.add_argument("--sites", type=int, choices=SITES, action="append", help="default: all")
+    parser.add_argument("--folds", type=int, choices=FOLDS, action="append", help="default: all")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     began = time.monotonic()
@@ -260,7 +263,12 @@ def main() -> None:
     print(f"| {' | '.join([*head, 'P < 0.05, two encoders', 'q < 0.05'])} |")
     print("|---" * 9 + "|")
     for design in list_designs(args.quick):
-        if args.task and design.task not in args.task:
+        chosen = (
+            (args.task, design.task),
+            (args.sites, design.sites),
+            (args.folds, design.folds),
+        )
+        if any(asked and value not in asked for asked, value in chosen):
             continue
         try:
             row = summarise(simulate(design, args.seed))
