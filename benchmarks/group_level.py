@@ -4,7 +4,9 @@
 cohorts of patients at few and many sites; nothing can be predicted, and no encoder is better. All
 is computed by the functions that evaluations use: folds, heads, scores, tests and corrections.
 Mutation is predicted by ridge regression towards 0 and 1 in place of logistic regression, which
-would take hours; the tests see scores of folds only. Prints a table in Markdown.
+would take hours; the tests see scores of folds only. Labels of mutation and tissue, and their
+folds, are drawn once for all cohorts, encoders anew for each; tissue has five scores a labelling,
+by least squares with its largest penalty. Prints a table in Markdown.
 """
 
 import argparse
@@ -15,26 +17,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.folds import draw_folds
+from histo_ray.cohort.folds import Folds, draw_folds
 from histo_ray.cohort.labels import Task
-from histo_ray.cohort.outcome_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
+from histo_ray.cohort.outcome_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import RepeatAnswer
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_repeat
+from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_fold
 from histo_ray.learn.outcome_scores import score_encoder
 from histo_ray.learn.outcome_tables import compare_encoders
 from histo_ray.learn.outcome_tests import degrees_of_freedom
 from histo_ray.learn.outcome_truth import OutcomeTruth
-from histo_ray.learn.statistics import adjust_p, chance_statistic, permute_targets
-from histo_ray.learn.tissue import HeadSettings, TissueTiles, judge_fold
-from histo_ray.learn.tissue_tables import Truth, tabulate_predictions, tally_predictions
-from histo_ray.learn.tissue_tables import compare_encoders as compare_tissue
+from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
+from histo_ray.learn.tissue import HeadSettings, TissueTiles, judge_fold, sum_parts
+from histo_ray.learn.tissue_tables import Truth, tile_folds
+from histo_ray.learn.tissue_tests import test_folds
 
 Floats = npt.NDArray[np.float64]
 TASKS = ("expression", "expression, t-test", "mutation", "tissue")
 SITES = (3, 4, 5, 8, 20)
 FOLDS = (3, 5)
 DIM = 16
+PERMUTED = 500
 LEVEL = 0.05
 
 
@@ -66,9 +68,19 @@ class Found:
 def simulate(design: Design, seed: int = 0) -> Found:
     """P values of noise, or of signal where `design.strength` says so."""
     found = Found([], [], [], [])
+    if design.task == "tissue":
+        targets = [
+            _draw_tissue(design, np.random.default_rng([seed, n])) for n in range(design.targets)
+        ]
+        for cohort in range(design.cohorts):
+            _judge_tissue(design, targets, np.random.default_rng([seed, cohort, 1]), found)
+        return found
     for cohort in range(design.cohorts):
         rng = np.random.default_rng([seed, cohort])
-        (_simulate_tissue if design.task == "tissue" else _simulate_outcome)(design, rng, found)
+        own, others = (rng.normal(size=(design.patients, DIM)) for _ in range(2))
+        if cohort == 0 or design.task != "mutation" or design.strength > 0:
+            truth = _draw_truth(design, own, rng)
+        _judge_outcome(design, truth, own, others, found)
     return found
 
 
@@ -88,9 +100,9 @@ def summarise(found: Found) -> dict[str, float]:
     return row
 
 
-def _simulate_outcome(design: Design, rng: np.random.Generator, found: Found) -> None:
-    sites = [f"site {number % design.sites}" for number in range(design.patients)]
-    own, others = (rng.normal(size=(design.patients, DIM)) for _ in range(2))
+def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> OutcomeTruth:
+    """Labels and folds."""
+    sites = tuple(f"site {number % design.sites}" for number in range(design.patients))
     signal = own @ rng.normal(size=(DIM, design.targets)) / np.sqrt(DIM)
     noise = rng.normal(size=signal.shape)
     values = np.sqrt(design.strength) * signal + np.sqrt(1 - design.strength) * noise
@@ -98,16 +110,21 @@ def _simulate_outcome(design: Design, rng: np.random.Generator, found: Found) ->
     task: Task = "mutation" if design.task == "mutation" else "expression"
     if task == "mutation":
         values = (values > np.median(values, axis=0)).astype(np.float64)
-        folds = _draw_targets(values, design, sites)
+        folds = draw_target_folds(values, names, design.folds, design.repeats, 0, sites)
     else:
         folds = draw_shared_folds(values, design.folds, design.repeats, 0, sites)
-    truth = OutcomeTruth(task, names, values, folds.parts, tuple(sites), tuple(sites))
+    return OutcomeTruth(task, names, values, folds.parts, sites, sites)
+
+
+def _judge_outcome(
+    design: Design, truth: OutcomeTruth, own: Floats, others: Floats, found: Found
+) -> None:
     permuted = np.empty((design.patients, 0))
     if design.task == "expression":
-        permuted = permute_targets(values, 1000, 0, sites)
+        permuted = permute_targets(truth.values, PERMUTED, 0, truth.sites)
     scores = {}
     for name, features in (("a", own), ("b", others)):
-        predicted = _predict(features, np.hstack([values, permuted]), truth)
+        predicted = _predict(features, np.hstack([truth.values, permuted]), truth)
         null = None
         if permuted.shape[1]:
             null = np.stack(
@@ -125,64 +142,78 @@ def _simulate_outcome(design: Design, rng: np.random.Generator, found: Found) ->
     found.difference.append(compare_encoders(truth, scores)["p_corrected"].to_numpy())
 
 
-def _draw_targets(values: Floats, design: Design, sites: list[str]) -> OutcomeFolds:
-    names = [str(number) for number in range(values.shape[1])]
-    return draw_target_folds(values, names, design.folds, design.repeats, 0, sites)
-
-
 def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDArray[np.float32]:
-    """(R, P, T) out-of-fold predictions by ridge; each target in its own folds, if any."""
-    settings, names = OutcomeSettings("ridge"), tuple(map(str, range(targets.shape[1])))
-
-    def judge(columns: list[int], part: npt.NDArray[np.integer]) -> RepeatAnswer:
-        some = tuple(names[at] for at in columns)
-        data = OutcomeData(features, targets[:, columns], some, truth.groups)
-        return judge_outcome_repeat(data, part, settings)
-
+    """(R, P, T) out-of-fold predictions by ridge; targets with the same fold at once."""
+    settings, count = OutcomeSettings("ridge"), targets.shape[1]
+    alike: dict[bytes, list[tuple[int, int]]] = {}
+    for repeat, fold in np.ndindex(truth.repeats, truth.n_folds):
+        tested = truth.parts[..., repeat, :] == fold
+        for target in range(count):
+            own = tested if tested.ndim == 1 else tested[target]
+            if own.any():
+                alike.setdefault(own.tobytes(), []).append((repeat, target))
     predicted = np.full((truth.repeats, *targets.shape), np.nan, np.float32)
-    for repeat in range(truth.repeats):
-        if truth.parts.ndim == 2:
-            predicted[repeat] = judge(list(range(len(names))), truth.parts[repeat]).predicted
-            continue
-        for target in range(len(names)):
-            part = truth.parts[target, repeat]
-            if (part >= 0).any():
-                predicted[repeat][:, [target]] = judge([target], part).predicted
+    for key, places in alike.items():
+        rows = np.frombuffer(key, bool)
+        columns = sorted({target for _, target in places})
+        names = tuple(map(str, columns))
+        data = OutcomeData(features, targets[:, columns], names, truth.groups)
+        judged = judge_outcome_fold(data, np.where(rows, 0, 1), 0, settings).predicted
+        at = {target: position for position, target in enumerate(columns)}
+        for repeat in {repeat for repeat, _ in places}:
+            here = [target for one, target in places if one == repeat]
+            predicted[np.ix_([repeat], rows.nonzero()[0], here)] = judged[:, [at[t] for t in here]]
     return predicted
 
 
-def _simulate_tissue(design: Design, rng: np.random.Generator, found: Found) -> None:
-    """Tiles of groups; a labelling of three classes is one target."""
-    count = 3 * design.patients
+def _draw_tissue(design: Design, rng: np.random.Generator) -> tuple[Truth, Folds]:
+    """Three classes of tiles of groups, which are one target, and their folds."""
+    count, classes = 3 * design.patients, ("A", "B", "C")
     groups = tuple(f"site {number % design.sites}" for number in range(count))
-    encoders = {name: rng.normal(size=(count, DIM)).astype(np.float32) for name in "ab"}
-    classes, p = ("A", "B", "C"), []
-    for _ in range(design.targets):
-        labels = rng.integers(0, 3, count).astype(np.int32)
-        truth = Truth(classes, labels, groups)
-        names = [classes[label] for label in labels]
-        folds = draw_folds(names, design.folds, min(4, design.repeats), 0, groups)
-        tallies = {}
-        for name, vectors in encoders.items():
-            tiles = TissueTiles(vectors, labels, 3)
-            tables = []
-            for repeat, part in enumerate(folds.parts):
-                predicted = np.empty(count, np.int32)
-                for fold in range(folds.n_folds):
-                    judged = judge_fold(tiles, part, fold, HeadSettings("least-squares"))
-                    predicted[part == fold] = judged.predicted
-                where = {"split": "cv", "encoder": name, "repeat": repeat}
-                nothing = np.zeros(count, np.float32)
-                tables.append(
-                    tabulate_predictions(
-                        where, truth, part, predicted, nothing, nothing.astype(np.float64)
-                    )
-                )
-            tallies[name] = tally_predictions(tables, truth, 0)
-        rows = compare_tissue("cv", tallies, truth, 2, 0, folds.parts)
-        p.append([row["p_corrected"] for row in rows])
-        found.splits.append(len(folds.parts))
+    labels = rng.integers(0, 3, count).astype(np.int32)
+    names = [classes[label] for label in labels]
+    folds = draw_folds(names, design.folds, min(4, design.repeats), 0, groups)
+    return Truth(classes, labels, groups), folds
+
+
+def _judge_tissue(
+    design: Design,
+    targets: list[tuple[Truth, Folds]],
+    rng: np.random.Generator,
+    found: Found,
+) -> None:
+    shape = (3 * design.patients, DIM)
+    encoders = [rng.normal(size=shape).astype(np.float32) for _ in range(2)]
+    p = []
+    for truth, folds in targets:
+        one, other = (_score_tissue(vectors, truth, folds) for vectors in encoders)
+        tested, everything = tile_folds(folds.parts, truth), np.arange(shape[0])
+        classes = [np.flatnonzero(truth.labels == number) for number in range(3)]
+        rows = [everything, everything, *classes]
+        units = [tested.count_units(), tested.count_units(truth.labels)]
+        units += [len(np.unique(tested.units[tiles])) for tiles in classes]
+        tests = [
+            test_folds(difference, tested, (1.0, 1.0), tiles, unit)
+            for difference, tiles, unit in zip((other - one).T, rows, units, strict=True)
+        ]
+        p.append([test.p_corrected for test in tests])
+        found.splits.append(folds.repeats)
+        found.df.append(tests[0].df)
     found.difference += list(np.array(p, np.float64).T)
+
+
+def _score_tissue(vectors: npt.NDArray[np.float32], truth: Truth, folds: Folds) -> Floats:
+    """(R * F, 5) accuracy, balanced accuracy and recall of three classes, in each fold."""
+    settings, scores = HeadSettings("least-squares", inner_parts=0), []
+    tiles = TissueTiles(vectors, truth.labels, 3)
+    for part in folds.parts:
+        moments = sum_parts(tiles, part)
+        for fold in range(folds.n_folds):
+            tested = truth.labels[part == fold]
+            right = judge_fold(tiles, part, fold, settings, moments).predicted == tested
+            recalls = [right[tested == number].mean() for number in range(3)]
+            scores.append([right.mean(), np.mean(recalls), *recalls])
+    return np.array(scores)
 
 
 def list_designs(quick: bool) -> Iterator[Design]:
@@ -196,7 +227,8 @@ def list_designs(quick: bool) -> Iterator[Design]:
                 if quick:
                     yield Design(task, sites, folds, 20, 2, 2, patients)
                 else:
-                    yield Design(task, sites, folds, patients=patients)
+                    untested = sites < FEWEST_UNITS and task != "expression"
+                    yield Design(task, sites, folds, 10 if untested else 50, patients=patients)
 
 
 def write_row(design: Design, row: dict[str, float]) -> str:
@@ -222,6 +254,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.group_level")
     parser.add_argument("--quick", action="store_true", help="small: does it run")
     parser.add_argument("--task", choices=TASKS, action="append", help="default: all")
+    parser.add_argument("--sites", type=int, choices=SITES, action="append", help="default: all")
+    parser.add_argument("--folds", type=int, choices=FOLDS, action="append", help="default: all")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     began = time.monotonic()
@@ -229,7 +263,12 @@ def main() -> None:
     print(f"| {' | '.join([*head, 'P < 0.05, two encoders', 'q < 0.05'])} |")
     print("|---" * 9 + "|")
     for design in list_designs(args.quick):
-        if args.task and design.task not in args.task:
+        chosen = (
+            (args.task, design.task),
+            (args.sites, design.sites),
+            (args.folds, design.folds),
+        )
+        if any(asked and value not in asked for asked, value in chosen):
             continue
         try:
             row = summarise(simulate(design, args.seed))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.learn.statistics import (
+    DECIDED,
     FEWEST_UNITS,
     MOST_FOLDS,
     corrected_t_test,
@@ -125,4 +126,4 @@ def _covariance(folds: TileFolds, tiles: npt.NDArray[np.intp]) -> Floats:
     weights = np.bincount(number, minlength=len(units)).astype(np.float64)
     n_folds = int(folds.parts.max()) + 1
     parts = folds.parts[: max(1, MOST_FOLDS // n_folds)][:, tiles[first]]
-    return count_covariance(flag_folds(parts, n_folds), weights)
+    return count_covariance(flag_folds(parts, n_folds), weights, DECIDED)

@@ -15,6 +15,7 @@ from histo_ray.learn.outcome_tests import (
 )
 from histo_ray.learn.outcome_truth import OutcomeTruth
 from histo_ray.learn.statistics import (
+    DECIDED,
     corrected_t_test,
     count_covariance,
     count_orders,
@@ -35,20 +36,20 @@ def draw_parts(sites: int, size: int, n_folds: int, repeats: int) -> npt.NDArray
 
 
 def test_the_covariance_is_that_of_simulated_scores() -> None:
-    # sums of label x kernel x label, about the means of test and training part
+    # sums of label x kernel x label over the lengths of labels and predictions
     parts = draw_parts(6, 5, 3, 2)
     tested = flag_folds(parts, 3)
     rng = np.random.default_rng(0)
     scores = np.empty((4000, len(tested)))
     for number in range(len(scores)):
-        labels, features = rng.normal(size=30), rng.normal(size=(30, 5))
+        labels, features = rng.normal(size=30), rng.normal(size=(30, 60))
         for fold, test in enumerate(tested):
             weights = features[~test].T @ (labels[~test] - labels[~test].mean())
             predicted = features[test] @ weights
-            scores[number, fold] = (labels[test] - labels[test].mean()) @ predicted
+            scores[number, fold] = np.corrcoef(labels[test], predicted)[0, 1]
     expected, found = np.corrcoef(scores.T), count_covariance(tested)
     scale = np.sqrt(found.diagonal())
-    np.testing.assert_allclose(found / scale / scale[:, None], expected, atol=0.06)
+    np.testing.assert_allclose(found / scale / scale[:, None], expected, atol=0.05)
 
 
 def test_given_the_labels_it_is_the_pairs_of_rare_patients_that_decide() -> None:
@@ -96,11 +97,35 @@ def test_one_split_is_students_test_widened_by_what_folds_share() -> None:
     )
 
 
-def test_degrees_of_freedom_are_never_more_than_units_less_one() -> None:
-    covariance = count_covariance(flag_folds(draw_parts(8, 5, 3, 20), 3))
+def test_two_halves_have_in_common_what_their_lengths_leave() -> None:
+    # each trains on the other: their sums are equal, and the cosines of 2 entries vary on their own
+    halves = flag_folds(np.array([[0, 0, 0, 1, 1, 1]]), 2)
+    lengths = (np.pi / 4) ** 2
+
+    def correlate(covariance: Floats) -> float:
+        return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+
+    assert correlate(count_covariance(halves)) == pytest.approx(lengths)
+    assert correlate(count_covariance(halves, None, DECIDED)) == pytest.approx(lengths * 2 / np.pi)
+    classes = np.array([0.0, 0, 1, 0, 1, 1])
+    assert correlate(label_covariance(halves, classes)) == pytest.approx(lengths * 3 / np.pi)
+    twice = flag_folds(np.array([[0, 0, 0, 1, 1, 1]] * 2), 2)
+    assert label_covariance(twice, classes)[0, 2] == pytest.approx(
+        float(label_covariance(twice, classes)[0, 0])
+    )
+
+
+def test_degrees_of_freedom_are_those_of_the_sample_variance() -> None:
     scores = np.random.default_rng(0).normal(size=60)
-    assert fold_t_test(scores, covariance, 8).df == 7
-    assert 7 < fold_t_test(scores, covariance, 40).df < 30
+    assert fold_t_test(scores, np.eye(60), 8).df == pytest.approx(59)
+    assert fold_t_test(scores, np.eye(60) + 0.5, 8).df == pytest.approx(59)
+    covariance = count_covariance(flag_folds(draw_parts(8, 5, 3, 20), 3))
+    assert 7 < fold_t_test(scores, covariance, 8).df < 20
+    drawn = np.random.default_rng(1).multivariate_normal(np.zeros(60), covariance, 20000)
+    spread = drawn.var(1, ddof=1)
+    assert fold_t_test(scores, covariance, 8).df == pytest.approx(
+        2 * spread.mean() ** 2 / spread.var(), rel=0.1
+    )
 
 
 def test_too_few_units_or_no_variance_give_no_p() -> None:

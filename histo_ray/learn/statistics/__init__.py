@@ -18,6 +18,7 @@ from histo_ray.learn.statistics.discovery import (
 )
 from histo_ray.learn.statistics.draws import Resampled, draw_weights
 from histo_ray.learn.statistics.fold_covariance import (
+    DECIDED,
     MOST_FOLDS,
     count_covariance,
     flag_folds,
@@ -42,6 +43,7 @@ from histo_ray.learn.statistics.resampled import (
 )
 
 __all__ = [
+    "DECIDED",
     "FEWEST_UNITS",
     "MOST_FOLDS",
     "AreaTest",

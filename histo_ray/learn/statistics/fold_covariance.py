@@ -6,13 +6,23 @@ pairs of a training row and a test row, so two folds have in common what the pai
 them split contribute. Counting these pairs gives the covariance up to a factor for any folds: few
 groups, equal splits, folds of unequal size. Nadeau and Bengio 2003, Machine Learning 52:239, take
 one correlation for all pairs of folds; it is the limit of many independent rows.
+
+A correlation is such a sum divided by the lengths of labels and predictions in its own test part,
+which chance changes from fold to fold. Folds that test other rows therefore have less in common
+than the sums, by what the length of a random vector of n - 1 entries varies; and less again where
+scores look at ranks or classes of predictions only.
 """
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
+RANKED, DECIDED = 3 / np.pi, 2 / np.pi
+"""Squared correlation of a normal variable with its rank, as in an AUROC, and with its sign, as in
+an accuracy: what scores of other rows keep of the correlation of sums (Pitman efficiency of the
+rank-sum and the sign test, Lehmann 1975, Nonparametrics, appendix)."""
 MOST_FOLDS = 1000
 """Folds whose covariance is computed; the first ones stand for all where there are more."""
 
@@ -45,15 +55,20 @@ def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
         side.
     """
     inside, outside = (_centre(rows, labels) for rows in (tested, ~tested))
-    return _pair_covariance(inside @ inside.T, outside @ outside.T, inside @ outside.T)
+    found = _pair_covariance(inside @ inside.T, outside @ outside.T, inside @ outside.T)
+    return found * _share_lengths(tested, np.ones(tested.shape[1]), RANKED)
 
 
-def count_covariance(tested: npt.NDArray[np.bool_], weights: Floats | None = None) -> Floats:
+def count_covariance(
+    tested: npt.NDArray[np.bool_], weights: Floats | None = None, kept: float = 1.0
+) -> Floats:
     """Covariance of fold scores over all labels that are equally likely for each row.
 
     Args:
         tested: (J, N) rows, or groups of rows, that each fold tests; it trains on all others.
         weights: (N,) rows in each group; None: one each.
+        kept: What scores of other rows keep of the correlation of sums: 1 for correlations,
+            `DECIDED` for accuracies.
 
     Returns:
         (J, J) up to a factor; nan in the row and column of a fold with fewer than two rows on
@@ -69,9 +84,10 @@ def count_covariance(tested: npt.NDArray[np.bool_], weights: Floats | None = Non
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(both * (1 - 1 / i - 1 / j) + both**2 / (i * j))
 
-    return _pair_covariance(
+    found = _pair_covariance(
         shared(inside, inside), shared(outside, outside), shared(inside, outside)
     )
+    return found * _share_lengths(tested, size, kept)
 
 
 def _centre(rows: npt.NDArray[np.bool_], labels: Floats) -> Floats:
@@ -95,3 +111,28 @@ def _pair_covariance(inside: Floats, outside: Floats, across: Floats) -> Floats:
     tiny = 1e-9 * max(float(np.nanmax(scale, initial=0.0)), 1e-300)
     scale = np.where(scale > tiny, scale, np.nan)
     return np.asarray(pairs / scale[:, None] / scale)
+
+
+def _share_lengths(tested: npt.NDArray[np.bool_], weights: Floats, kept: float) -> Floats:
+    """What is left of the correlation of two sums after each is divided by its own lengths.
+
+    With z the cosine of two random vectors of m entries and l their lengths, the correlation of z
+    and z * l * l' is a = (E l)^2 / E l^2 = 2 / m * (gamma((m + 1) / 2) / gamma(m / 2))^2. Two folds
+    that test other rows keep a * a' * kept of their correlation, one fold given twice keeps all,
+    and those that share some test rows lie between by their share.
+
+    Args:
+        tested: (J, N) as `count_covariance`.
+        weights: (N,) rows in each.
+        kept: As `count_covariance`.
+
+    Returns:
+        (J, J), 1 on the diagonal.
+    """
+    rows = tested @ weights
+    entries = np.maximum(rows - 1, 1.0)
+    log_mean = special.gammaln((entries + 1) / 2) - special.gammaln(entries / 2)
+    own = 2 / entries * np.exp(2 * log_mean)
+    size = np.sqrt(np.maximum(rows, 1e-300))
+    share = (tested * weights) @ tested.T.astype(np.float64) / size[:, None] / size
+    return np.asarray(1 - (1 - kept * np.outer(own, own)) * (1 - share))

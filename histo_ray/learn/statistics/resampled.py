@@ -134,8 +134,8 @@ def fold_t_test(
     folds repeat each other and both are wrong. Here t = mean / sqrt(k * var): k is the variance of
     the mean over the expected sample variance, and the degrees of freedom are those of the sample
     variance (Satterthwaite 1946, Biometrics Bull 2:110, doi 10.2307/3002019), both from
-    `covariance`; and never more than units - 1, as of a test with clusters (Cameron and Miller
-    2015, J Hum Resour 50:317, section VI). A fold that is given twice changes neither.
+    `covariance`, and so from the distinct splits and the groups that folds are made of. A fold that
+    is given twice changes neither.
 
     Args:
         differences: (..., J) score of one minus score of the other, or above chance, of each fold.
@@ -163,7 +163,7 @@ def fold_t_test(
         )
     centred = covariance - covariance.mean(0)
     trace = float(np.trace(centred))
-    free = min(trace**2 / max(float((centred * centred.T).sum()), 1e-300), units - 1.0)
+    free = trace**2 / max(float((centred * centred.T).sum()), 1e-300)
     if units < FEWEST_UNITS or not trace > 1e-9 * float(np.trace(covariance)):
         nothing = np.full(scores.shape[:-1], np.nan)
         return TTest(scores.mean(-1), *[nothing] * 5)
