@@ -141,7 +141,8 @@ def _excess(od: Od, mpp: Mpp) -> Od:
     window = round(_SURROUNDINGS_UM / max(grain)) | 1
     level = cv2.medianBlur(np.asarray(255 * coarse + 0.5, np.uint8), window)
     smooth = cv2.GaussianBlur(level.astype(np.float32), (0, 0), 1.0) * (_TOP_DENSITY / 255)
-    return np.maximum(od - cv2.resize(smooth, (width, height)), 0).astype(np.float32)
+    above = np.maximum(od - cv2.resize(smooth, (width, height)), 0)
+    return np.asarray(above, np.float32)
 
 
 def _find_strokes(

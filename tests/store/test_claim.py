@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from histo_ray.store.claim import CLAIMS, hold_claim
 
 from histo_ray.errors import BusyError
 from histo_ray.store import claim
+from histo_ray.store.claim import CLAIMS, hold_claim
 from histo_ray.store.place import place_at
 
 HOLD = """
