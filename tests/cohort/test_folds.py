@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histo_ray.cohort.fold_table import parse_folds, tabulate_folds
-from histo_ray.cohort.folds import draw_folds, join_groups
+from histo_ray.cohort.folds import draw_folds, find_distinct, join_groups
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema
 
@@ -130,3 +130,8 @@ def test_a_class_that_lies_in_one_fold_alone_is_refused() -> None:
     told = "class a: all of it is in fold 0 of repeat 0, which leaves nothing of it to train on"
     with pytest.raises(ConfigError, match=told):
         parse_folds(table, ["0", "1", "2", "3"], ["a", "a", "b", "b"])
+
+
+def test_splits_are_equal_whatever_the_numbers_of_their_folds() -> None:
+    parts = [[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [-1, 0, 1, 1], [-1, 1, 0, 0]]
+    assert find_distinct(np.array(parts)).tolist() == [True, False, True, True, False]

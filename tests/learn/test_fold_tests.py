@@ -115,6 +115,14 @@ def test_two_halves_have_in_common_what_their_lengths_leave() -> None:
     )
 
 
+def test_a_constant_added_to_labels_changes_no_covariance() -> None:
+    tested = flag_folds(draw_parts(6, 5, 3, 2), 3)
+    labels = (np.arange(30) % 4 == 0).astype(float)
+    np.testing.assert_allclose(
+        label_covariance(tested, labels + 7), label_covariance(tested, labels)
+    )
+
+
 def test_degrees_of_freedom_are_those_of_the_sample_variance() -> None:
     scores = np.random.default_rng(0).normal(size=60)
     assert fold_t_test(scores, np.eye(60), 8).df == pytest.approx(59)
