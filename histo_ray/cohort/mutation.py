@@ -213,6 +213,8 @@ def _describe_calls(file: LabelFile, layout: Layout, calls: Calls) -> tuple[str,
             "check the column, or choose classes with --variant-classes"
         )
     why = "they change the protein" if is_default(calls.classes) else "--variant-classes says so"
+    if not all(kept):
+        why += " and their Mutation_Status is one of a mutation"
     note = (
         f"{sum(counted.values())} of {len(cells)} calls count, as {why} "
         f"({', '.join(f'{name} {n}' for name, n in counted.items())})"

@@ -12,6 +12,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.slides.barcodes import parse_barcode
 from histo_ray.slides.manifest_columns import (
     ManifestColumns,
+    cell_name,
     cell_text,
     find_manifest_columns,
     parse_mpp,
@@ -163,12 +164,12 @@ def _slide(row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Pr
         extra["synthetic"] = mark
     barcode = _BARCODE.match(slide_id)
     parsed = parse_barcode(barcode[1]) if barcode else None
-    patient = cell_text(row, columns.patient_id)
+    patient = cell_name(row, columns.patient_id)
     return Slide(
         slide_id=slide_id,
         path=_resolve(path, uri) if path else "",
         patient_id=_capitals(patient) or (parsed.patient if parsed else slide_id),
-        site=cell_text(row, columns.site) or (parsed.site if parsed else ""),
+        site=cell_name(row, columns.site) or (parsed.site if parsed else ""),
         mpp=number,
         extra=extra,
     )

@@ -31,6 +31,9 @@ SUFFIXES = frozenset(
 )
 """Taken off where a file's name becomes a slide_id."""
 
+NO_NAMES = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null", "none"})
+"""Cells that stand for a missing name, in any case."""
+
 Row = TableRow
 
 
@@ -86,6 +89,11 @@ def find_manifest_columns(
         for other in others:
             wrong = differ(rows, first, other)
             if not wrong:
+                if _differ_in_text(rows, first, other):
+                    notes.append(
+                        f"columns {first} and {other} both name the {_WORDS[role]}, by other names "
+                        f"but alike in which rows belong together: {first} is read"
+                    )
                 continue
             where = f"{unit} {wrong[0].place}: {first} {wrong[0].values.get(first)!r}, "
             where += f"{other} {wrong[0].values.get(other)!r}"
@@ -136,6 +144,12 @@ def cell_text(row: Row, column: str | None) -> str:
     """A cell without blanks around it; empty where there is no column or no value."""
     value = None if column is None else row.values.get(column)
     return "" if value is None or value != value else str(value).strip()  # nan
+
+
+def cell_name(row: Row, column: str | None) -> str:
+    """As `cell_text`, for names of patients and sites: what pandas or R write for none is none."""
+    text = cell_text(row, column)
+    return "" if text.lower() in NO_NAMES else text
 
 
 def name_of_file(text: str) -> str:
@@ -192,12 +206,15 @@ def _differ_in_groups(rows: Sequence[Row], first: str, other: str) -> list[Row]:
     So the UUIDs and the barcodes of the same patients agree.
     """
     wrong: dict[int, Row] = {}
+    for row in rows:
+        if cell_name(row, other) and not cell_name(row, first):  # a name that would be lost
+            wrong[row.place] = row
     for a, b in ((first, other), (other, first)):
         partners: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
-            if cell_text(row, a) and cell_text(row, b):
-                partners[cell_text(row, a)].add(cell_text(row, b))
+            if cell_name(row, a) and cell_name(row, b):
+                partners[cell_name(row, a)].add(cell_name(row, b))
         for row in rows:
-            if cell_text(row, b) and len(partners[cell_text(row, a)]) > 1:
+            if cell_name(row, b) and len(partners[cell_name(row, a)]) > 1:
                 wrong[row.place] = row
     return [wrong[place] for place in sorted(wrong)]

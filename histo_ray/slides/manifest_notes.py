@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from histo_ray.slides.column_names import PATIENT_NAMES
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.near_ids import describe_near_ids, find_near_ids
 from histo_ray.types import Slide
@@ -35,8 +35,8 @@ def note_patients(slides: Sequence[Slide], patient_column: str | None) -> Iterat
     own = [slide.slide_id for slide in slides if slide.patient_id == slide.slide_id]
     if own and patient_column is None:
         yield (
-            f"no column of patients (patient_id, or another name such as {PATIENT_NAMES[1]} or "
-            f"case_id), so {_count(len(own), 'slide')} without a TCGA barcode "
+            f"no column of patients (patient_id, or another name such as case_id or "
+            f"bcr_patient_barcode), so {_count(len(own), 'slide')} without a TCGA barcode "
             f"{'is a patient' if len(own) == 1 else 'are patients'} of "
             f"{'its' if len(own) == 1 else 'their'} own: slides of one patient may come into "
             "different folds"
@@ -46,12 +46,28 @@ def note_patients(slides: Sequence[Slide], patient_column: str | None) -> Iterat
             f"{_count(len(own), 'slide')} without an entry in column {patient_column} "
             f"({_name(own)}): the slide_id stands for the patient"
         )
+    yield from _note_other_barcodes(slides)
     patients = {slide.patient_id for slide in slides}
     near = find_near_ids(patients, patients)
     if near:
         yield (
             f"patients: {describe_near_ids(near)}; they are kept apart: write the ids alike where "
             "they are one patient"
+        )
+
+
+def _note_other_barcodes(slides: Sequence[Slide]) -> Iterator[str]:
+    """Slides whose TCGA barcode names another patient than the manifest does."""
+    other = []
+    for slide in slides:
+        barcode = parse_barcode(slide.slide_id)
+        if barcode is not None and barcode.patient != cut_barcode(slide.patient_id):
+            other.append(f"{slide.slide_id} is of {slide.patient_id}")
+    if other:
+        yield (
+            f"{_count(len(other), 'slide')} with the TCGA barcode of another patient than the one "
+            f"named ({'; '.join(other[:SHOWN])}{'; ...' if len(other) > SHOWN else ''}): the name "
+            "in the manifest holds"
         )
 
 
@@ -87,7 +103,7 @@ def note_repeated_files(slides: Sequence[Slide], sizes: Mapping[str, int]) -> It
         if marks.get(slide.path):
             by_mark[marks[slide.path]].append(slide)
     groups = [some for some in by_mark.values() if len({slide.path for slide in some}) > 1]
-    yield from _describe("files of the same content", groups)
+    yield from _describe("files that look the same (size, first and last 64 KiB)", groups)
 
 
 def _describe(what: str, groups: Sequence[Sequence[Slide]]) -> Iterator[str]:

@@ -122,3 +122,30 @@ def test_one_file_under_two_patients_or_ids_is_told(tmp_path: Path) -> None:
     assert told in notes
     found = read(tmp_path, "slide_id,path,patient_id\n" + rows)
     assert not any("same content" in note for note in found.notes)
+
+
+def test_columns_that_group_alike_by_other_names_are_told(tmp_path: Path) -> None:
+    text = "slide_id,path,case_id,PATIENT\nA,a.svs,C1,P1\nB,b.svs,C2,C2\n"
+    assert "both name the patient, by other names but alike" in " ".join(read(tmp_path, text).notes)
+
+
+def test_a_name_that_only_the_other_column_has_is_not_lost(tmp_path: Path) -> None:
+    text = "slide_id,path,case_id,PATIENT\nA,a.svs,C1,\nB,b.svs,,C2\n"
+    with pytest.raises(ConfigError, match="both name the patient and disagree in 1 row"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("none", ["NA", "nan", "N/A", "#N/A", "<NA>", "null", "None"])
+def test_what_tables_write_for_no_name_is_no_patient(tmp_path: Path, none: str) -> None:
+    found = read(tmp_path, f"slide_id,path,case_id\nA,a.svs,{none}\nB,b.svs,{none}\nC,c.svs,p\n")
+    assert [slide.patient_id for slide in found.slides] == ["A", "B", "p"]
+    assert "2 of them named by their slide_id" in found.notes[0]
+
+
+def test_a_patient_that_the_barcode_contradicts_is_told(tmp_path: Path) -> None:
+    name = "TCGA-AA-0001-01Z-00-DX1"
+    text = f"slide_id,path,patient_id\n{name},a.svs,TCGA-BB-0009\nB,b.svs,TCGA-CC-0001\n"
+    told = " ".join(read(tmp_path, text).notes)
+    assert f"1 slide with the TCGA barcode of another patient than the one named ({name} is" in told
+    same = f"slide_id,path,patient_id\n{name},a.svs,tcga-aa-0001-01Z\n"
+    assert "barcode of another" not in " ".join(read(tmp_path, same).notes)
