@@ -126,7 +126,7 @@ def _mean_repeats(predicted: Predictions) -> Floats:
         return np.asarray(predicted.mean(0, dtype=np.float64))
     count = (~empty).sum(0)
     total = np.where(empty, 0.0, predicted).sum(0, dtype=np.float64)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
 def _hide_few(truth: OutcomeTruth, resampled: Resampled) -> Resampled:
