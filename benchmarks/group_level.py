@@ -162,7 +162,8 @@ def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDAr
         at = {target: position for position, target in enumerate(columns)}
         for repeat in {repeat for repeat, _ in places}:
             here = [target for one, target in places if one == repeat]
-            predicted[np.ix_([repeat], rows.nonzero()[0], here)] = judged[:, [at[t] for t in here]]
+            some = np.ix_(rows.nonzero()[0], np.array(here))
+            predicted[repeat][some] = judged[:, [at[target] for target in here]]
     return predicted
 
 
