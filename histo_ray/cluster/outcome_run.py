@@ -32,8 +32,10 @@ from histo_ray.learn.outcome import OutcomeSettings
 from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig, OutcomeConfig
 from histo_ray.learn.outcome_tests import has_few_units
 from histo_ray.learn.statistics import permute_targets
+from histo_ray.report.words import count_of
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
+from histo_ray.types import PartitionKey
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
@@ -66,6 +68,10 @@ def run_outcome(
     check_shipped(config)
     store = open_store(config.store)
     found = find_slides(store, config)
+    if config.check:
+        keys = [PartitionKey(s.encoder, s.tiling, slide) for s in found for slide in s.receipts]
+        say(f"reading {count_of(len(keys), 'partition')} to hold them against their digests")
+        store.check(keys)
     patients = gather_patients(found, config)
     folds = draw_outcome_folds(patients, config)
     variants = parse_variants(config.mil) if isinstance(config, MutationConfig) else {}

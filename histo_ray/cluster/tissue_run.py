@@ -85,8 +85,8 @@ def run_tissue(
     folds = plan_folds(config, tiles)
     names = _bring_in(config, [tiles] if test is None else [tiles, test], report_tiles)
     store = open_store(config.store)
-    judged = _load(store, tiles, truth, names)
-    tested = None if test is None else _load(store, test, _truth_of(test), names)
+    judged = _load(store, tiles, truth, names, config.check)
+    tested = None if test is None else _load(store, test, _truth_of(test), names, config.check)
     dim = max(vectors.shape[1] for vectors in judged.vectors.values())
     rows = len(tiles) * (folds.n_folds - 1) // folds.n_folds
     fits = folds.n_folds * folds.repeats
@@ -225,8 +225,8 @@ def _truth_of(tiles: TileSet) -> Truth:
     return Truth(tiles.classes, tiles.labels, tiles.groups)
 
 
-def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str]) -> JudgedSet:
-    bags = {name: store.labelled(tiles.name, name) for name in names}
+def _load(store: Store, tiles: TileSet, truth: Truth, names: list[str], check: bool) -> JudgedSet:
+    bags = {name: store.labelled(tiles.name, name, check) for name in names}
     for name, bag in bags.items():
         if bag.labels != tiles.label_names:
             raise ConfigError(

@@ -36,6 +36,10 @@ class TissueConfig(TileSetConfig):
         ge=1,
         description="parts of the training part that the penalty is chosen on, in turn",
     )
+    check: bool = Field(
+        default=False,
+        description="hold every stored vector against its digest before anything is trained on it",
+    )
     remark: str = Field(default="", description="a line that the report prints at the top")
     resamples: int = Field(
         default=2000, ge=100, le=100_000, description="of the bootstrap of a difference"

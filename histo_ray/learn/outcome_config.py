@@ -53,6 +53,10 @@ class OutcomeConfig(LabelSettings):
     memory_gb: float | None = Field(
         default=None, gt=0, description="memory of one repeat (default: from the features' size)"
     )
+    check: bool = Field(
+        default=False,
+        description="hold every stored vector against its digest before anything is trained on it",
+    )
     remark: str = Field(default="", description="a line that the report prints at the top")
     address: str = Field(
         default="local",

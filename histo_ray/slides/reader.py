@@ -250,12 +250,12 @@ def open_slide(
 
 def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:
     """The complaint about a slide of unknown resolution, with what was found."""
-    implausible = [
+    implausible = dict.fromkeys(
         f"{statement.source} says {value:g}"
         for statement in stated
         for value in (statement.x, statement.y)
         if value is not None
-    ]
+    )
     found = "the file states no resolution (mpp)"
     if implausible:
         found = (

@@ -244,13 +244,29 @@ class Store:
         coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
         return Bag(slide_id, coords, vectors)
 
-    def labelled(self, name: str, encoder: str) -> LabelledBag:
-        """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
+    def check(self, keys: Iterable[PartitionKey]) -> None:
+        """Hold every byte of some partitions against their receipts and digests.
 
         Raises:
-            StoreError: It is not there; says what is.
+            StoreError: One is not there, or some are damaged; names the first ones.
         """
-        form, place = find_partition(self._root, find_tile_set(self._root, name, encoder))
+        check_partitions(self._root, choose_keys(self._root, keys))
+
+    def labelled(self, name: str, encoder: str, check: bool = False) -> LabelledBag:
+        """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
+
+        Args:
+            name: The tile set.
+            encoder: Whose embeddings.
+            check: Hold every byte against the partition's digests first.
+
+        Raises:
+            StoreError: It is not there, which says what is, or damaged.
+        """
+        key = find_tile_set(self._root, name, encoder)
+        if check:
+            self.check([key])
+        form, place = find_partition(self._root, key)
         coords, vectors = FORMATS[form].read_bag(place)
         texts = FORMATS[form].read_texts(place)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None

@@ -135,7 +135,8 @@ def check_partitions(root: Place, partitions: Partitions) -> None:
             for key, why in sorted(found.items())
         ]
         raise StoreError(
-            f"{len(told)} partitions are damaged: {' | '.join(told[:3])}; delete them, and the "
+            f"{'1 partition is' if len(told) == 1 else f'{len(told)} partitions are'} damaged: "
+            f"{' | '.join(told[:3])}; delete {'it' if len(told) == 1 else 'them'}, and the "
             "same extract command makes them again"
         )
 

@@ -32,6 +32,24 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
     return code, out + err
 
 
+@pytest.mark.parametrize("task", ["expression", "mutation"])
+def test_an_evaluation_holds_vectors_against_digests_where_asked(
+    store: Store, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is trained: no Ray is started."""
+    (path,) = Path(store._root.path).glob("embeddings/*/*/S1.parquet")
+    data = bytearray(path.read_bytes())
+    data[data.index(store.bag("S1", "e").embeddings[3].tobytes()) + 1] ^= 1
+    path.write_bytes(data)
+    labels = tmp_path / "l.csv"
+    labels.write_text("patient_id,CD8A\nP2,1\n")
+    asked = ["evaluate", task, "--store", store._root.path, "--labels", str(labels)]
+    code, text = printed([*asked, "--encoder", "e", "--check"], capsys)
+    assert code == 2
+    assert "reading 2 partitions to hold them against their digests" in text
+    assert "1 partition is damaged" in text
+
+
 @pytest.mark.parametrize("flag", [[], ["--json"], ["--csv"]])
 def test_no_output_of_a_query_holds_what_a_terminal_obeys(
     store: Store, flag: list[str], capsys: pytest.CaptureFixture[str]

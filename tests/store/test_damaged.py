@@ -130,6 +130,11 @@ def test_a_changed_vector_is_found_where_it_is_asked_for(
     data[data.index(store.bag("S1", "e").embeddings[3].tobytes()) + 1] ^= 1
     file.write_bytes(data)
     assert len(store.bag("S1", "e")) == 9  # not noticed, as the docstring says
-    for ask in (lambda: store.bag("S1", "e", check=True), lambda: store.matrix("e", check=True)):
-        with pytest.raises(StoreError, match=r"1 partitions are damaged: .*S1.*bytes differ"):
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: store.bag("S1", "e", check=True),
+        lambda: store.matrix("e", check=True),
+        lambda: store.check([KEY]),
+    )
+    for ask in asks:
+        with pytest.raises(StoreError, match=r"1 partition is damaged: .*S1.*bytes differ"):
             ask()
