@@ -176,7 +176,7 @@ def _look_at(folder: TableFolder, task: str, run_id: str) -> _Found:
         where = ".".join(map(str, first["loc"]))
         problem = f"run.json is damaged ({where}: {first['msg'].lower()})"
     except (OSError, StoreError):
-        problem = "run.json is damaged (no JSON)"
+        problem = "run.json is damaged (no JSON, or not as it was written)"
     problem = f"{EVALUATIONS}/{task}/{run_id}: {problem}" if problem else ""
     return _Found(task, run_id, folder, note, problem)
 
