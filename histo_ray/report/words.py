@@ -59,7 +59,8 @@ def write_sentence(row: dict[str, Any], note: dict[str, Any]) -> str:
         f"interval over {row['drawn']}s {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
     )
     if row["p_corrected"] is None:
-        return f"{text}; external test set)."
+        why = "too few groups for a test" if row["split"] == "cv" else "external test set"
+        return f"{text}; {why})."
     return (
         f"{text}; corrected resampled t-test P = {format_p(row['p_corrected'])}; a plain t-test, "
         f"which takes folds for independent, would say {format_p(row['p_plain'])})."

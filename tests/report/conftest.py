@@ -86,6 +86,9 @@ def add_tissue(
     comparisons: list[dict[str, Any]] = []
     for split, repeats in settings:
         tallies = {}
+        parts = np.stack([rng.permutation(12) % 5 for _ in range(repeats)])[
+            :, np.arange(tiles) % 12
+        ]
         for number, encoder in enumerate(encoders):
             tables = []
             for repeat in range(repeats):
@@ -93,14 +96,15 @@ def add_tissue(
                 other = rng.integers(0, len(classes), tiles)
                 predicted = np.where(wrong, other, labels).astype(np.int32)
                 where = {"split": split, "encoder": encoder, "repeat": repeat}
-                folds = rng.integers(0, 5, tiles).astype(np.int32)
+                folds = parts[repeat].astype(np.int32)
                 ones = np.ones(tiles, np.float32)
                 tables.append(
                     tabulate_predictions(where, truth, folds, predicted, ones, ones.astype(float))
                 )
             tallies[encoder] = tally_predictions(tables, truth, tiles)
         summary[split] = {name: tally.summary for name, tally in tallies.items()}
-        comparisons += compare_encoders(split, tallies, truth, 200, 0)
+        tested = parts if split == "cv" else None
+        comparisons += compare_encoders(split, tallies, truth, 200, 0, tested)
     counts = {name: int((labels == k).sum()) for k, name in enumerate(classes)}
     about = {"sha256": "5e" * 32, "classes": counts, "tiles": tiles}
     sets = {"tiles": {"name": "crc-100k"} | about, "test_tiles": {"name": "crc-7k"} | about}
