@@ -26,7 +26,15 @@ def fine_tune(table: Path, store: str, epochs: int, say: Say) -> None:
     say("    " + " ".join(f'--set "{change}"' for change in changes))
     config = FinetuneConfig(tiles=str(table), encoder=BASE, name=TUNED, store=store, set=changes)
     card = run_finetune(config).card
-    say(f"  held-out accuracy of its head: {card.metrics.accuracy:.2f}")
+    metrics = card.metrics
+    if metrics.first_accuracy is not None and metrics.second_accuracy is not None:
+        kept = "step 1, as it is better" if card.epoch == 0 else "step 2"
+        say(
+            f"  held-out accuracy {metrics.first_accuracy:.2f} after step 1 (the head), "
+            f"{metrics.second_accuracy:.2f} after step 2 (the network): {kept} is kept"
+        )
+    if card.epoch == 0:
+        say("  so its vectors are those of its base, and the comparisons show no difference")
 
 
 def compare_encoders(table: Path, store: str, repeats: int, say: Say) -> None:
