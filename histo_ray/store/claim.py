@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from histo_ray.errors import BusyError
+from histo_ray.errors import BusyError, StoreError
 from histo_ray.store.layout import CACHE, check_file_name
 from histo_ray.store.place import Place
 from histo_ray.store.publish import write_bytes
@@ -139,7 +139,7 @@ def _sign(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
 
     def refresh() -> None:
         while not done.wait(REFRESH_S):
-            with suppress(Exception):  # an object store that stumbles; the next sign may come
+            with suppress(OSError, StoreError):  # the store stumbles; the next sign may come
                 write()
 
     thread = threading.Thread(target=refresh, daemon=True, name="claim")
