@@ -18,17 +18,17 @@ import psutil
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
-from histo_ray.cluster.counts import Counts
-from histo_ray.cluster.meter import Answer, Spent
 from histo_ray.cluster.observer import Observer
 from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import QUEUE_PER_WORKER, Member
-from histo_ray.cluster.resources import Workers
-from histo_ray.cluster.run import Recorder
+from histo_ray.cluster.run_extract import Recorder
 from histo_ray.cluster.session import ray_session
-from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
-from histo_ray.extract import SlidePlan
+from histo_ray.extract.meter import Answer, Spent
+from histo_ray.extract.resources import Workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.slide import SlidePlan
+from histo_ray.extract.work import SlideWork
 from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.bench_store import make_facts
 from histo_ray.config import ExtractConfig
-from histo_ray.extract import stored_name
+from histo_ray.extract.slide import stored_name
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.layout import partition_path
 from histo_ray.store.parquet import ParquetFormat

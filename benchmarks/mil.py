@@ -21,7 +21,9 @@ import numpy.typing as npt
 from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from histo_ray.cohort.folds import draw_folds
+from histo_ray.cohort.folds import (
+    draw_folds,
+)
 from histo_ray.learn.fold_data import FoldAnswer
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.settings import MilSettings

@@ -12,7 +12,9 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.folds import draw_folds
+from histo_ray.cohort.folds import (
+    draw_folds,
+)
 from histo_ray.learn.statistics import corrected_t_test, plain_t_test
 
 Floats = npt.NDArray[np.float64]

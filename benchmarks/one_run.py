@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.free_encoder import workers_for
-from histo_ray.cluster.run import run_extract
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig, parse_settings
 

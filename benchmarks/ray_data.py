@@ -27,7 +27,7 @@ from histo_ray.encoders.base import Encoder, encode_fixed
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
-from histo_ray.extract import open_manifest_slide, plan_slide, read_block
+from histo_ray.extract.slide import open_manifest_slide, plan_slide, read_block
 from histo_ray.types import Slide
 
 Rows = dict[str, Any]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from histo_ray.config import TilingConfig
-from histo_ray.extract import open_manifest_slide, plan_slide, read_block
+from histo_ray.extract.slide import open_manifest_slide, plan_slide, read_block
 from histo_ray.slides.manifest import read_manifest
 
 START_S = 6.0

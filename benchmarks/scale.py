@@ -13,7 +13,7 @@ from benchmarks.bench import Figure, Options, Result, synthetic_slide
 from histo_ray.config import TilingConfig
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
-from histo_ray.extract import encode_block, open_manifest_slide, plan_slide, read_block
+from histo_ray.extract.slide import encode_block, open_manifest_slide, plan_slide, read_block
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.types import Floats, Slide
 

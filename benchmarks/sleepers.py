@@ -17,13 +17,13 @@ import numpy as np
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
 from benchmarks.driver import DIM, InstantEncoder, InstantReader
-from histo_ray.cluster.meter import Answer, Spent
 from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import BATCHES_AT_ONCE, QUEUE_PER_WORKER, Member
-from histo_ray.cluster.resources import Workers
 from histo_ray.cluster.session import ray_session
-from histo_ray.cluster.work import SlideWork
-from histo_ray.extract import SlidePlan
+from histo_ray.extract.meter import Answer, Spent
+from histo_ray.extract.resources import Workers
+from histo_ray.extract.slide import SlidePlan
+from histo_ray.extract.work import SlideWork
 from histo_ray.types import LevelRead, Slide, TileGrid
 
 BATCH = 16

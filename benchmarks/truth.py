@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from histo_ray.cohort.expression import rank_normal
-from histo_ray.cohort.outcome_folds import draw_shared_folds
+from histo_ray.cohort.patient_folds import draw_shared_folds
+from histo_ray.labels.expression_labels import rank_normal
 from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_repeat
 from histo_ray.learn.outcome_scores import EncoderScores, score_encoder
 from histo_ray.learn.outcome_tables import compare_encoders

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
-from histo_ray.extract import open_manifest_slide, plan_slide
+from histo_ray.extract.slide import open_manifest_slide, plan_slide
 from histo_ray.report.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview

@@ -1,7 +1,7 @@
 """Words for messages. Pure."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NEAR = 0.7
 """Least similarity (`difflib`) of a name that is suggested."""
@@ -32,3 +32,20 @@ def _plain(name: str) -> str:
 def join_or(words: list[str]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def count_of(count: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 gene`, `1,555 genes`. Pure."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def name_first(names: list[str], most: int = 8) -> str:
+    """The first of some names, and how many more there are. Pure."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def name_some(names: Sequence[str], shown: int = 5) -> str:
+    """The first few of some names, for a message."""
+    text = ", ".join(str(name) for name in names[:shown])
+    return text + (", ..." if len(names) > shown else "")

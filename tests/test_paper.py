@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from histo_ray.config import ExtractConfig, Settings, parse_settings
+from histo_ray.evaluate.tissue_settings import TissueConfig
 from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.learn.config import TissueConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "infra" / "paper"
 

@@ -10,7 +10,7 @@ from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import Progress, say
 
 if TYPE_CHECKING:
-    from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+    from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 
 LINE_EVERY_S = 15.0
 """Between lines of progress."""
@@ -25,7 +25,7 @@ UNUSED = {"expression": ("sequenced", "variant_classes"), "mutation": ("transfor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tasks of the verb."""
-    from histo_ray.learn.config import TissueConfig
+    from histo_ray.evaluate.tissue_settings import TissueConfig
 
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     text = "which encoder tells tissues apart best: a head on embeddings of labelled tiles"
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_tissue(args: argparse.Namespace) -> int:
     """Evaluate, and say how the encoders compare."""
-    from histo_ray.learn.config import TissueConfig
+    from histo_ray.evaluate.tissue_settings import TissueConfig
 
     config = read_settings(args, TissueConfig)
     tell("starting")  # the imports take seconds
-    from histo_ray.cluster import tissue_run
+    from histo_ray.evaluate import tissue_run
     from histo_ray.report.words import describe_run
 
     with Progress("extract") as progress:
@@ -61,7 +61,7 @@ def run_outcome(args: argparse.Namespace) -> int:
     config: ExpressionConfig | MutationConfig = read_settings(args, kind)
     check_inputs(config)
     tell("starting")  # the imports take seconds
-    from histo_ray.cluster import outcome_run
+    from histo_ray.evaluate import patient_run as outcome_run
     from histo_ray.report.outcome_words import describe_outcome
 
     found = outcome_run.run_outcome(config, tell, Lines().report)
@@ -75,8 +75,8 @@ def check_inputs(config: "ExpressionConfig | MutationConfig") -> None:
     Raises:
         HistoRayError: One of them is not.
     """
-    from histo_ray.cohort.genes import BUILT_IN
     from histo_ray.errors import ConfigError
+    from histo_ray.labels.genes import BUILT_IN
     from histo_ray.storage import locate
     from histo_ray.store.store import open_store
 
@@ -118,7 +118,7 @@ def tell(text: str) -> None:
 
 
 def _outcome_config(task: str) -> "type[ExpressionConfig] | type[MutationConfig]":
-    from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+    from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 
     return ExpressionConfig if task == "expression" else MutationConfig
 

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     with Progress("extract") as progress:  # its first line does not wait for the imports below
         from histo_ray.cli.slide_log import log_slides
         from histo_ray.cli.summary import print_run
-        from histo_ray.cluster.run import run_extract
+        from histo_ray.cluster.run_extract import run_extract
 
         with log_slides(config.log):
             summary = run_extract(config, progress.report, progress.say)

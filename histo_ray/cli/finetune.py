@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = read_settings(args, FinetuneConfig)
     tell("starting")  # the imports take seconds
-    from histo_ray.cluster.training import run_finetune
+    from histo_ray.cluster.run_finetune import run_finetune
 
     result = run_finetune(config, Lines().report, tell)
     if args.json:

@@ -16,7 +16,7 @@ from histo_ray.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from histo_ray.plan.summary import Planned, PlanRow, PlanSummary
+    from histo_ray.extract.plan_summary import Planned, PlanRow, PlanSummary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     pictures = Path(args.pictures) if args.pictures else None
     with Progress("plan") as progress:  # its first line does not wait for the imports below
-        from histo_ray.cluster.estimate import run_plan, survey_slides
+        from histo_ray.extract.estimate import run_plan, survey_slides
 
         def report(planned: "Planned", total: int) -> None:
             progress.show(len(planned.rows), total, describe_planned(planned, total))

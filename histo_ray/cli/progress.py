@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from histo_ray.cli.printable import one_line
-from histo_ray.cluster.counts import Counts
+from histo_ray.extract.run_counts import Counts
 
 LINE_EVERY_S = 15.0
 """Between lines where stderr is not a terminal."""

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import died
-from histo_ray.cluster.resume import STORED
-from histo_ray.cluster.run import RunSummary
-from histo_ray.report.words import count_of
+from histo_ray.cluster.run_extract import RunSummary
+from histo_ray.extract.resume import STORED
+from histo_ray.text import count_of
 
 LISTED = 50
 """Lost slides printed; the run table has them all."""

@@ -19,11 +19,12 @@ import pyarrow as pa
 import ray
 from threadpoolctl import threadpool_limits
 
-from histo_ray.cluster.meter import Answer, Meter
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.errors import SlideError
-from histo_ray.extract import (
+from histo_ray.extract.meter import Answer, Meter
+from histo_ray.extract.plan_slides import TOO_MUCH_MEMORY, draw_or_problem
+from histo_ray.extract.slide import (
     SlidePlan,
     encode_block,
     load_run_encoders,
@@ -33,7 +34,6 @@ from histo_ray.extract import (
     read_block,
     slide_cache,
 )
-from histo_ray.plan.slides import TOO_MUCH_MEMORY, draw_or_problem
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.util.metrics import Counter, Gauge
 
-from histo_ray.cluster.sampling import METRICS, Sample
+from histo_ray.extract.metric_samples import METRICS, Sample
 
 Push = Callable[[Sequence[Sample]], Any]
 

@@ -12,14 +12,14 @@ from importlib.metadata import version
 from typing import Any
 
 from histo_ray._version import __version__
-from histo_ray.cluster.bottleneck import find_bottleneck
-from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.metrics import start_export
 from histo_ray.cluster.pipeline import Pipeline
-from histo_ray.cluster.resources import Node, Workers
-from histo_ray.cluster.sampling import Sampler, at_rest
-from histo_ray.cluster.usage import measure_load
 from histo_ray.config import RunSettings, digest
+from histo_ray.extract.bottleneck import find_bottleneck
+from histo_ray.extract.metric_samples import Sampler, at_rest
+from histo_ray.extract.resources import Node, Workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.usage import measure_load
 from histo_ray.store.run_record import RunRecord, State
 from histo_ray.types import RunRow
 

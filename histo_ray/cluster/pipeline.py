@@ -19,14 +19,14 @@ from ray.exceptions import (
 )
 
 from histo_ray.cluster.actors import Piece, SlideFailure
-from histo_ray.cluster.counts import Counts
-from histo_ray.cluster.meter import Answer
+from histo_ray.cluster.membership import Team
 from histo_ray.cluster.pool import Member, dismiss, original_error
-from histo_ray.cluster.resources import Workers
-from histo_ray.cluster.team import Team
-from histo_ray.cluster.work import Batch, Job, Ping, ReadyBlock, SlideWork, drop_stale, pack_batch
 from histo_ray.errors import HistoRayError
-from histo_ray.extract import nonfinite_problem
+from histo_ray.extract.meter import Answer
+from histo_ray.extract.resources import Workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.slide import nonfinite_problem
+from histo_ray.extract.work import Batch, Job, Ping, ReadyBlock, SlideWork, drop_stale, pack_batch
 from histo_ray.types import EncoderFacts
 
 DEATHS_ALONE = 2

@@ -10,16 +10,16 @@ from typing import Self
 import ray
 from ray.util import ActorPool
 
-from histo_ray.cluster.counts import Counts
 from histo_ray.cluster.pipeline import Pipeline
 from histo_ray.cluster.pool import Member, dismiss, start_encoders, start_readers
-from histo_ray.cluster.resources import Workers, plan_workers
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
-from histo_ray.cluster.work import SlideWork
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.plan.summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.extract.plan_summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.extract.resources import Workers, plan_workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.work import SlideWork
 from histo_ray.types import EncoderFacts, Slide
 
 

@@ -10,13 +10,13 @@ from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from histo_ray.cluster.actors import EncoderWorker, Reader, Writer
-from histo_ray.cluster.head import head_answers
-from histo_ray.cluster.meter import Spent
-from histo_ray.cluster.resources import Workers
+from histo_ray.cluster.head_watch import head_answers
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.meter import Spent
+from histo_ray.extract.resources import Workers
 
 BATCHES_AT_ONCE = 2
 """Of an encoder. On CPU threads that are done with one start on the next while others still work;

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from histo_ray.cluster.resources import Node
 from histo_ray.errors import ClusterLostError, ConfigError, StoreError
+from histo_ray.extract.resources import Node
 
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers run our interpreter as it is
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -21,7 +21,7 @@ from ray._private import ray_constants
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
 
-from histo_ray.cluster.head import head_answers, watch_head
+from histo_ray.cluster.head_watch import head_answers, watch_head
 from histo_ray.cluster.machine import check_machine, scratch_folder
 from histo_ray.cluster.session_folder import (
     has_failed,

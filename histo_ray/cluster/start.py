@@ -14,10 +14,10 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from histo_ray.cluster.pipeline import PING_S, Pipeline
 from histo_ray.cluster.pool import Member, original_error, start_encoders
-from histo_ray.cluster.resources import Workers
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.resources import Workers
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts
 

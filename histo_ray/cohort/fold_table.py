@@ -9,12 +9,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histo_ray.cohort.folds import GIVEN, Folds, check_training, find_distinct, name_some
+from histo_ray.cohort.folds import (
+    GIVEN,
+    Folds,
+    check_training,
+    find_distinct,
+)
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
 from histo_ray.storage.native import native
+from histo_ray.text import name_some
 
 MOST_BYTES = 2**30
 """Largest file of folds that is read."""

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from histo_ray.errors import ConfigError
+from histo_ray.text import name_some
 
 GIVEN = -1
 """Seed of folds that somebody else drew."""
@@ -212,9 +213,3 @@ def _check_classes(
 
 def _number(names: Sequence[str]) -> npt.NDArray[np.intp]:
     return np.unique(np.asarray(names, str), return_inverse=True)[1]
-
-
-def name_some(names: Sequence[str], shown: int = 5) -> str:
-    """The first few of some names, for a message."""
-    text = ", ".join(str(name) for name in names[:shown])
-    return text + (", ..." if len(names) > shown else "")

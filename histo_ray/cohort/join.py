@@ -7,11 +7,16 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.folds import join_groups, name_some
-from histo_ray.cohort.labels import LabelTable, count
+from histo_ray.cohort.folds import (
+    join_groups,
+)
 from histo_ray.errors import ConfigError
+from histo_ray.labels.label_table import (
+    LabelTable,
+)
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.near_ids import describe_near_ids, find_near_ids
+from histo_ray.text import count_of, name_some
 
 KeepTogether = Literal["patient", "site"]
 
@@ -203,14 +208,14 @@ def _note(
     empty: int,
 ) -> Iterable[str]:
     if cut:
-        told = count(cut, "patient")
+        told = count_of(cut, "patient")
         yield f"{told} of the store matched by the first three fields of the barcode"
     if empty:
-        yield f"{count(empty, 'patient')} with nothing but missing labels"
+        yield f"{count_of(empty, 'patient')} with nothing but missing labels"
     twice = len(persons) - len(set(persons))
     if twice:
         yield (
-            f"{count(twice, 'patient')} of the store by barcode the same person as another one: "
+            f"{count_of(twice, 'patient')} of the store by barcode the same person as another one: "
             "kept in one fold with that"
         )
     near = find_near_ids(set(persons), set(persons))
@@ -221,7 +226,7 @@ def _note(
         )
     unknown = sum(not sites[patient] for patient in used)
     if 0 < unknown < len(used):
-        yield f"{count(unknown, 'patient')} without a site: each counts as a site of its own"
+        yield f"{count_of(unknown, 'patient')} without a site: each counts as a site of its own"
 
 
 def _note_near(

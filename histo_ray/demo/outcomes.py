@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from histo_ray.cluster.outcome_run import run_outcome
-from histo_ray.learn.outcome_config import ExpressionConfig, MutationConfig
+from histo_ray.evaluate.patient_run import run_outcome
+from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 from histo_ray.report.outcome_words import describe_outcome
 from histo_ray.synth.patients import PatientFiles
 

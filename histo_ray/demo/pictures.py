@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cluster.run import RunSummary
+from histo_ray.cluster.run_extract import RunSummary
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
-from histo_ray.extract import open_manifest_slide
+from histo_ray.extract.slide import open_manifest_slide
 from histo_ray.preview import SlidePicture, picture_slide
 from histo_ray.report.heatmap import draw_tile_heatmap
 from histo_ray.report.montage import SheetEntry, draw_contact_sheet

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from histo_ray.cluster.run import RunSummary, run_extract
+from histo_ray.cluster.run_extract import RunSummary, run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
 from histo_ray.demo.outcomes import evaluate_outcomes

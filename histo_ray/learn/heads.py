@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import LinearSVC
 
-from histo_ray.learn.config import HeadName
+from histo_ray.learn.head_names import HeadName
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.integer]

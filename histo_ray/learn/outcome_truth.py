@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.labels import Task
+from histo_ray.labels.label_table import (
+    Task,
+)
 from histo_ray.learn.fold_support import FoldSupport, support_of
 from histo_ray.learn.statistics import score_r2
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from histo_ray.report.lost import Extraction
 from histo_ray.report.runs import OutcomeRun
 from histo_ray.report.view import Block, Column, Flow, Section, Step, Table, Text, Title
-from histo_ray.report.words import count_of
+from histo_ray.store.lost_slides import Extraction
+from histo_ray.text import count_of
 
 LISTED = 2000
 """Rows of a table of lost slides or patients; the Parquet tables have all."""

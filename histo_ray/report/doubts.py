@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from histo_ray.report.outcome_words import tell_far_off
 from histo_ray.report.runs import OutcomeRun, Run
-from histo_ray.report.words import count_of, name_first
+from histo_ray.text import count_of, name_first
 
 FEW_POSITIVES = 20
 """Fewer positives than this are called few: a fold of five then judges on three or less."""

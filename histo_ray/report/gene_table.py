@@ -8,7 +8,11 @@ import pandas as pd
 
 from histo_ray.report.counts import LEVEL
 from histo_ray.report.view import Column, Table
-from histo_ray.report.words import format_interval, format_maybe_p, format_score
+from histo_ray.report.words import (
+    format_interval,
+    format_maybe_p,
+    format_score,
+)
 
 METRIC_WORDS = {"pearson": "Pearson's r", "auroc": "AUROC"}
 _HEADS = {"pearson": "r", "auroc": "AUROC"}

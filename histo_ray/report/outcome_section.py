@@ -20,7 +20,10 @@ from histo_ray.report.roc import mean_roc
 from histo_ray.report.runs import OutcomeRun, read_batches, read_rows
 from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import count_of, format_score
+from histo_ray.report.words import (
+    format_score,
+)
+from histo_ray.text import count_of
 
 WHISKERS = {"expression": 15, "mutation": 40}
 """Targets drawn at most; the table has all."""

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from histo_ray.report.words import count_of, format_maybe_p
+from histo_ray.report.words import (
+    format_maybe_p,
+)
+from histo_ray.text import count_of
 
 SHOWN = 12
 """Targets listed on a terminal; all are in the tables."""
 NAMED = 5
 """Genes named of those that are left out."""
 ABSENT = "not in the table"
-"""Reason of a gene of `--genes` that the label table lacks (cohort/gather.py)."""
+"""Reason of a gene of `--genes` that the label table lacks (labels/sample_reader.py)."""
 FAR_OFF = -1.0
 """R2 below which predictions are worse than a constant by as much as the labels vary."""
 Q = 0.05

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.report.notes import OLDEST, OutcomeNote, RunNote, TissueNote
+from histo_ray.evaluate.record import OLDEST, OutcomeNote, RunNote, TissueNote
 from histo_ray.schema import column_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store

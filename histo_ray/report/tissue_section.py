@@ -11,13 +11,13 @@ from histo_ray.report.runs import TissueRun
 from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.view import legend_of as legend
 from histo_ray.report.words import (
-    count_of,
     format_interval,
     format_maybe_p,
     format_score,
     write_sentence,
     write_single_sentence,
 )
+from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")
 _P_VALUES = ("p_corrected", "q_corrected", "p_plain")

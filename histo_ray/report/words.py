@@ -104,14 +104,3 @@ def format_interval(low: float, high: float, signed: bool = False) -> str:
 def format_maybe_p(p: float | None) -> str:
     """A P value, or a dash where there is none. Pure."""
     return "–" if p is None or p != p else format_p(p)
-
-
-def count_of(count: int, one: str, several: str = "") -> str:
-    """A number with its noun: `1 gene`, `1,555 genes`. Pure."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
-
-
-def name_first(names: list[str], most: int = 8) -> str:
-    """The first of some names, and how many more there are. Pure."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from histo_ray.errors import StoreError
+from histo_ray.pooling.class_weights import ClassHead
 from histo_ray.storage.seal import check_bytes
 from histo_ray.store.catalog import name_some
 from histo_ray.store.layout import check_slug
 from histo_ray.store.partition import first_line
 from histo_ray.store.place import Place
-from histo_ray.store.weighing import ClassHead
 
 MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"

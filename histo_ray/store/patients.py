@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import Partitions
-from histo_ray.store.pieces import Member, read_vectors
+from histo_ray.store.partition_vectors import Member, read_vectors
 from histo_ray.store.place import Place
 from histo_ray.types import Floats, PartitionKey, Receipt
 

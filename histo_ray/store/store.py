@@ -5,6 +5,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
+from histo_ray.pooling.matrix import pool_partitions
+from histo_ray.pooling.methods import Pool
+from histo_ray.pooling.pooled_cache import By
 from histo_ray.storage.check import check_place
 from histo_ray.store.catalog import (
     FORMATS,
@@ -23,7 +26,6 @@ from histo_ray.store.find import (
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
-from histo_ray.store.matrix import pool_partitions
 from histo_ray.store.partition import (
     FIRST_VERSION,
     PartitionFacts,
@@ -33,8 +35,6 @@ from histo_ray.store.partition import (
 )
 from histo_ray.store.patients import find_members, read_patient_bag, tabulate_patients
 from histo_ray.store.place import Place, place_at
-from histo_ray.store.pooled import By
-from histo_ray.store.pooling import Pool
 from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows

@@ -11,13 +11,13 @@ import tifffile
 
 from histo_ray.cli import main
 from histo_ray.cli.plan import _print_rows
-from histo_ray.cluster.estimate import _shape_here
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
-from histo_ray.extract import open_manifest_slide, plan_slide
-from histo_ray.plan.here import PlanHere
-from histo_ray.plan.summary import Planned, _row, blank_row
+from histo_ray.extract.estimate import _shape_here
+from histo_ray.extract.plan_here import PlanHere
+from histo_ray.extract.plan_summary import Planned, _row, blank_row
+from histo_ray.extract.slide import open_manifest_slide, plan_slide
 from histo_ray.preview import picture_slide
 from histo_ray.report.canvas import PEN
 from histo_ray.store.store import open_store

@@ -15,15 +15,15 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
-from histo_ray.cluster.bottleneck import Bottleneck
-from histo_ray.cluster.estimate import run_plan
-from histo_ray.cluster.run import RunSummary, run_extract
-from histo_ray.cluster.sampling import METRICS
+from histo_ray.cluster.run_extract import RunSummary, run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
-from histo_ray.extract import extract_slide
+from histo_ray.extract.bottleneck import Bottleneck
+from histo_ray.extract.estimate import run_plan
+from histo_ray.extract.metric_samples import METRICS
+from histo_ray.extract.slide import extract_slide
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
@@ -181,7 +181,7 @@ def test_a_complete_store_is_not_worked_on_and_starts_no_process(
     def refuse(address: str) -> None:
         raise AssertionError("Ray was asked for")
 
-    monkeypatch.setattr("histo_ray.cluster.run.ray_session", refuse)
+    monkeypatch.setattr("histo_ray.cluster.run_extract.ray_session", refuse)
     rows = list(csv.reader(cohort.manifest.read_text().splitlines()))
     manifest = cohort.folder / "complete.csv"
     with manifest.open("w", newline="") as stream:
@@ -338,7 +338,7 @@ def test_a_plan_is_the_same_in_this_process_and_on_ray(
 ) -> None:
     config = first[0].model_copy(update={"store": str(tmp_path / "store")})
     here = run_plan(config, pictures=tmp_path / "here")
-    monkeypatch.setattr("histo_ray.cluster.estimate.SLIDES_HERE", 0)
+    monkeypatch.setattr("histo_ray.extract.estimate.SLIDES_HERE", 0)
     told: list[str] = []
     on_ray = run_plan(config, pictures=tmp_path / "ray", tell=told.append)
     assert told[0] == "starting Ray"

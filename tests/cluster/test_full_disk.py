@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.cluster.run import run_extract
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.store.store import open_store
 from tests.small_disk import SmallDisk, small_disk

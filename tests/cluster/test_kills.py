@@ -17,10 +17,10 @@ from ray import cloudpickle
 
 from histo_ray.cluster import pool
 from histo_ray.cluster.actors import Reader
-from histo_ray.cluster.meter import Answer
-from histo_ray.cluster.run import run_extract
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
-from histo_ray.extract import SlidePlan
+from histo_ray.extract.meter import Answer
+from histo_ray.extract.slide import SlidePlan
 from histo_ray.store.store import open_store
 from histo_ray.types import Slide
 

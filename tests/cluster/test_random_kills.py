@@ -16,7 +16,7 @@ import psutil
 import pytest
 import ray
 
-from histo_ray.cluster.run import run_extract
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.store.store import open_store
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from ray._private import worker
 
-from histo_ray.cluster.head import head_answers
+from histo_ray.cluster.head_watch import head_answers
 from histo_ray.cluster.session import ray_session
 from histo_ray.errors import ConfigError
 

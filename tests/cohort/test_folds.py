@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histo_ray.cohort.fold_table import parse_folds, tabulate_folds
-from histo_ray.cohort.folds import draw_folds, find_distinct, join_groups
+from histo_ray.cohort.folds import (
+    draw_folds,
+    find_distinct,
+    join_groups,
+)
 from histo_ray.errors import ConfigError
 from histo_ray.schema import arrow_schema
 

@@ -5,8 +5,10 @@ import pytest
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.join import Cohort, join_cohort
-from histo_ray.cohort.labels import LabelTable
 from histo_ray.errors import ConfigError
+from histo_ray.labels.label_table import (
+    LabelTable,
+)
 from histo_ray.schema import arrow_schema
 
 NAN = np.nan

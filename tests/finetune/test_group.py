@@ -5,9 +5,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from histo_ray.cluster.resources import Node
-from histo_ray.cluster.training import plan_group, run_finetune
+from histo_ray.cluster.run_finetune import plan_group, run_finetune
 from histo_ray.errors import ConfigError
+from histo_ray.extract.resources import Node
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.curves import CurveRow, read_curves
 from histo_ray.finetune.job import Progress

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from histo_ray.cluster.sampling import METRICS
+from histo_ray.extract.metric_samples import METRICS
 from tests.infra.files import INFRA
 
 DASHBOARD: dict[str, Any] = json.loads((INFRA / "grafana/histo-ray.json").read_text("utf-8"))

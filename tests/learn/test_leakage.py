@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from histo_ray.cohort.outcome_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
+from histo_ray.cohort.patient_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
 from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_repeat
 from histo_ray.learn.statistics import score_auroc
 

@@ -4,7 +4,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
-from histo_ray.cohort.labels import Task
+from histo_ray.labels.label_table import (
+    Task,
+)
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.outcome_scores import EncoderScores, score_encoder
 from histo_ray.learn.outcome_tables import (

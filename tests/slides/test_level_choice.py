@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.extract import plan_slide
+from histo_ray.extract.slide import plan_slide
 from histo_ray.slides.level_choice import choose_levels, describe_uncertain, sizes_agree
 from histo_ray.slides.levels import nominal_downsample
 from histo_ray.slides.reader import open_slide

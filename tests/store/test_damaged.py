@@ -12,7 +12,7 @@ from histo_ray.errors import StoreError
 from histo_ray.store import receipt_cache
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.layout import FORMS, Form, partition_path
-from histo_ray.store.pieces import Member, read_pieces
+from histo_ray.store.partition_vectors import Member, read_pieces
 from histo_ray.store.store import Store
 from histo_ray.types import PartitionKey, TileRows
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling import matrix
 from histo_ray.schema import column_names
-from histo_ray.store import matrix
 from histo_ray.store.partition import join_rows
 from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store, peek_store

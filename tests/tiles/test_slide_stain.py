@@ -6,7 +6,7 @@ import pytest
 
 from histo_ray.cluster.actors import Reader
 from histo_ray.config import ExtractConfig, TilingConfig
-from histo_ray.extract import SlidePlan
+from histo_ray.extract.slide import SlidePlan
 from histo_ray.slides.reader import open_slide
 from histo_ray.synth.looks import SOLID
 from histo_ray.synth.scene import SlidePlan as Scene

@@ -1,0 +1,188 @@
+"""Fine-tuning on Ray: a group of workers, each one the plain loop; one local worker needs none."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ray.util.queue import Empty, Queue
+
+from histo_ray.cluster.session import ray_session
+from histo_ray.encoders.heap import ENVIRONMENT
+from histo_ray.encoders.published import ModelCard
+from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.resources import Node
+from histo_ray.finetune.compute import Compute
+from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.job import Progress, Report
+from histo_ray.finetune.publish import check_name
+from histo_ray.finetune.run import (
+    Plan,
+    Result,
+    claim_name,
+    conclude,
+    finetune,
+    make_job,
+    plan_finetune,
+    work,
+)
+from histo_ray.finetune.team import ProcessGroup, Solo
+from histo_ray.storage.shipped import check_shipped
+
+MAX_FAILURES = 3
+"""A group that lost a worker is started again this often, from the last checkpoint."""
+POLL_S = 1.0
+
+Tell = Callable[[str], None]
+
+
+def run_finetune(
+    config: FinetuneConfig,
+    report: Report = lambda progress: None,
+    tell: Tell = lambda text: None,
+) -> Result:
+    """Fine-tune in this process, or by a group of workers on a cluster.
+
+    Args:
+        config: What to do.
+        report: Called with how far training is.
+        tell: Called with a line on what begins.
+
+    Raises:
+        ConfigError: Settings, tiles, base or name cannot be used, or no cluster is there.
+        StoreError: The store is none.
+        HistoRayError: Workers died more often than is borne.
+    """
+    check_shipped(config)
+    alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
+    if alone:
+        return finetune(config, report, tell)
+    with claim_name(config):
+        return _finetune(config, report, tell)
+
+
+def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
+    """Plan, train with a group of workers, and publish."""
+    tell(f"reading {config.tiles}")
+    plan = plan_finetune(config)
+    fingerprint = make_job(plan)[0].fingerprint(config.workers)
+    card = check_name(config.store, config.name, fingerprint)
+    if card is not None:
+        return Result(card, was_there=True)
+    with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
+        settings = plan_group(config, nodes)
+        tell(
+            f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to learn from, "
+            f"{len(plan.held_out_rows)} to judge on; {config.workers} workers"
+        )
+        _run_group(plan, settings, folder, report)
+    return Result(_published(config, fingerprint), was_there=False)
+
+
+def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
+    """What each worker of the group gets: `ScalingConfig`'s arguments. Pure.
+
+    Raises:
+        ConfigError: The cluster has fewer GPUs or CPUs than workers.
+    """
+    gpus = sum(int(node.gpus) for node in nodes)
+    cpus = sum(int(node.cpus) for node in nodes)
+    use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
+    have, what = (gpus, "GPUs") if use_gpu else (cpus, "CPUs")
+    if have < config.workers:
+        raise ConfigError(
+            f"--workers {config.workers} is more than the cluster's {have} {what}; lower it to "
+            f"at most {have}"
+        )
+    threads = config.threads or max(1, cpus // config.workers)
+    return {
+        "num_workers": config.workers,
+        "use_gpu": use_gpu,
+        "resources_per_worker": {"CPU": threads, **({"GPU": 1} if use_gpu else {})},
+    }
+
+
+def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report) -> None:
+    """Run the group to its end, and pass its progress on."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchTrainer
+
+    from histo_ray.cluster.gloo_interface import NodeAddressConfig
+
+    progress = Queue(actor_options={"num_cpus": 0})
+    trainer = TorchTrainer(
+        _train_in_group,
+        train_loop_config={"plan": plan, "progress": progress},
+        torch_config=NodeAddressConfig(),
+        scaling_config=ScalingConfig(**settings),
+        run_config=RunConfig(
+            name=f"finetune-{plan.config.name}",
+            storage_path=folder,
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            worker_runtime_env={"env_vars": ENVIRONMENT},  # type: ignore[call-arg]  # of Train v2
+        ),
+    )
+    with ThreadPoolExecutor(1) as thread:
+        fitted = thread.submit(trainer.fit)
+        while not fitted.done():
+            try:
+                report(Progress(*progress.get(timeout=POLL_S)))
+            except Empty:
+                continue
+    progress.shutdown()
+    try:
+        fitted.result()
+    except TrainingFailedError as error:
+        raise _explain(error) from error
+
+
+def _train_in_group(settings: dict[str, Any]) -> None:
+    """One worker, from loading the base to publishing."""
+    import ray.train.torch
+
+    plan: Plan = settings["plan"]
+    config = plan.config
+    job, classifier = make_job(plan)
+    if check_name(config.store, config.name, job.fingerprint(config.workers)) is not None:
+        return  # published, and then another worker was lost
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    compute = Compute("cuda" if device.type == "cuda" else "cpu", config.threads, config.precision)
+    team = ProcessGroup() if dist.is_initialized() else Solo()
+
+    def report(progress: Progress) -> None:
+        if team.rank == 0:
+            settings["progress"].put(tuple(progress))
+
+    outcome = work(plan, job, classifier, compute, report, team)
+    if team.rank == 0:
+        device_text = f"{team.size} x {compute.describe()}"
+        conclude(plan, job, outcome, config.workers, device_text)
+
+
+def _published(config: FinetuneConfig, fingerprint: str) -> ModelCard:
+    card = check_name(config.store, config.name, fingerprint)
+    if card is None:
+        raise HistoRayError(
+            f"{config.name}: the workers ended, but {config.store} does not hold the encoder; "
+            "check that all nodes see the store under this path"
+        )
+    return card
+
+
+def _explain(error: BaseException) -> HistoRayError:
+    """The error of ours inside Ray's, or one line of Ray's."""
+    failures = getattr(error, "worker_failures", {})
+    for inner in failures.values():
+        cause = getattr(inner, "cause", inner)
+        if isinstance(cause, HistoRayError):
+            return cause
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return HistoRayError(
+        f"workers were lost more than {MAX_FAILURES} times ({lines[-1].strip()[:200]}); Ray's "
+        "logs say more, and the same command goes on from the checkpoint"
+    )

@@ -1,0 +1,1 @@
+"""Evaluation of encoders by cross-validation."""

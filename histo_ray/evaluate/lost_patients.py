@@ -1,0 +1,93 @@
+"""What only run tables know of slides: those that failed, and those marked as synthetic."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from histo_ray.cohort.join import Cohort, CohortRow
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
+from histo_ray.store.lost_slides import find_synthetic, last_failures
+from histo_ray.store.run_tables import read_runs
+from histo_ray.types import Receipt
+
+NO_SLIDES = "no slides"
+"""Reason in the cohort's row of a patient that has a label and no receipt."""
+
+
+@dataclass(frozen=True)
+class Manifested:
+    """Slides of manifests, as the run tables of extraction know them."""
+
+    failed: Mapping[str, str]
+    """Patient (empty where the table is too old to say) of each slide that has no receipt."""
+    empty: Mapping[str, str]
+    """Patient of each slide whose receipts all have no tile."""
+    synthetic: frozenset[str]
+    """Slides that the newest manifest marks as synthetic."""
+    lost: Mapping[str, str]
+    """Why, by patient without a single slide with tiles."""
+    unread: tuple[str, ...]
+    """Run tables that could not be read, in words."""
+
+
+def read_manifested(
+    store: str, receipts: Mapping[str, Mapping[str, Receipt]], given: Iterable[str]
+) -> Manifested:
+    """Read the run tables of a store for the slides of some encoders.
+
+    Args:
+        store: Local folder or URI.
+        receipts: Receipts of the slides that did not fail, by encoder and slide_id, with the
+            patients of the newest manifest.
+        given: Names of tile sets, which are no slides.
+    """
+    tables, problems = read_runs(store)
+    slides = {name: r for by_name in receipts.values() for name, r in by_name.items()}
+    full = {n for by_name in receipts.values() for n, r in by_name.items() if r.tile_count}
+    known = {*slides, *given}
+    rows = last_failures(tables, [*receipts])
+    failed = {
+        slide: patient
+        for slide, patient in zip(rows["slide_id"], rows["patient_id"], strict=True)
+        if slide not in known
+    }
+    empty = {name: r.slide.patient_id for name, r in slides.items() if name not in full}
+    synthetic = frozenset(find_synthetic(tables)["slide_id"])
+    alive = {slides[name].slide.patient_id for name in full}
+    reasons = _name_reasons(failed, empty, alive)
+    return Manifested(failed, empty, synthetic, reasons, tuple(problems))
+
+
+def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:
+    """Add the patients that extraction lost to a cohort, each with the reason. Pure.
+
+    Args:
+        cohort: The joined cohort, which knows lost patients at most from the labels.
+        lost: Reason by patient, with the manifest's patient_id.
+    """
+    by_person = {cut_barcode(patient): reason for patient, reason in lost.items()}
+    rows, seen = [], set()
+    for row in cohort.rows:
+        person = cut_barcode(row.patient_id)
+        seen.add(person)
+        reason = by_person.get(person, "") if row.reason == NO_SLIDES else ""
+        rows.append(row._replace(reason=reason) if reason else row)
+    rows += [
+        CohortRow(patient, _site_of(patient), 0, False, f"{reason}, no label")
+        for patient, reason in lost.items()
+        if cut_barcode(patient) not in seen
+    ]
+    return replace(cohort, rows=tuple(sorted(rows)))
+
+
+def _name_reasons(
+    failed: Mapping[str, str], empty: Mapping[str, str], alive: set[str]
+) -> dict[str, str]:
+    without, broken = (set(some.values()) - alive - {""} for some in (empty, failed))
+    reasons = dict.fromkeys(sorted(broken | without), "every slide failed or is without tiles")
+    reasons |= dict.fromkeys(broken - without, "every slide failed in extraction")
+    return reasons | dict.fromkeys(without - broken, "every slide is without tiles")
+
+
+def _site_of(patient: str) -> str:
+    barcode = parse_barcode(patient)
+    return "" if barcode is None else barcode.site

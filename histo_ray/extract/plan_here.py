@@ -1,0 +1,118 @@
+"""A plan of some slides by processes of this program, without Ray."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.extract.plan_processes import DEATHS_ALONE, Died, ProcessPool, count_cores
+from histo_ray.extract.plan_slides import (
+    draw_or_problem,
+    keep_to_one_core,
+    plan_or_problem,
+    time_reading,
+)
+from histo_ray.extract.plan_summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.extract.probe_encoder import EncoderProbe, RunShape
+from histo_ray.types import Slide
+
+MOST_PROCESSES = 32
+"""Each holds a slide's overview in memory; few slides gain from more."""
+
+
+class PlanHere:
+    """A planner whose slides are opened side by side, while the encoders load in one process."""
+
+    def __init__(
+        self,
+        config: ExtractConfig,
+        specs: Sequence[EncoderSpec],
+        shape: Callable[[int], RunShape],
+    ) -> None:
+        """Start to load the encoders.
+
+        Args:
+            config: The extraction.
+            specs: Its encoders.
+            shape: From a number of GPUs to the processes of a run on this machine; its process
+                imports it by name.
+        """
+        self._config = config
+        readers = min(config.readers or count_cores(), MOST_PROCESSES)
+        self._slides = ProcessPool(readers, keep_to_one_core)
+        self._probe = EncoderProbe(config, specs, shape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._slides.close()
+        self._probe.close()
+
+    def plan(
+        self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
+    ) -> None:
+        """Plan the slides, each for some encoders, into `planned`.
+
+        Raises:
+            ConfigError: An encoder cannot be loaded; the slides that are left are not opened.
+        """
+
+        def look() -> None:
+            self._probe.look()
+            report(planned, len(todo))
+
+        tasks = [(slide, self._config) for slide, _ in todo]
+        for index, plan in self._slides.map(plan_or_problem, tasks, look):
+            slide, wanted = todo[index]
+            planned.add(slide, wanted, _died("plan") if isinstance(plan, Died) else plan)
+
+    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides; those that could not be, and why."""
+        tasks = [(slide, self._config, str(folder)) for slide in slides]
+        problems = {}
+        for index, problem in self._slides.map(draw_or_problem, tasks, self._probe.look):
+            if problem:
+                told = _died("draw") if isinstance(problem, Died) else problem
+                problems[slides[index].slide_id] = told
+        return problems
+
+    def measure(self, planned: Planned) -> Measured:
+        """Wait for the encoders, then read and encode one batch.
+
+        Raises:
+            ConfigError: An encoder cannot be loaded.
+        """
+        loaded = self._probe.loaded()
+        if planned.widest is None:
+            return Measured(loaded.facts)
+        workers = loaded.workers
+        slide, plan = planned.widest
+        count = min(workers.batch_size, len(plan.grid))
+        pixels, read_s = self._slides.submit(
+            time_reading, slide, self._config, plan, count
+        ).result()
+        encode_s = self._probe.time_encoding(pixels, workers.batch_size)
+        return Measured(
+            loaded.facts,
+            estimate_seconds(
+                planned.tiles,
+                read_s / workers.readers,
+                encode_s / workers.encoders,
+                shared_cores=workers.niceness > 0,
+            ),
+        )
+
+
+def _died(what: str) -> str:
+    return (
+        f"the process that tried to {what} it died {DEATHS_ALONE + 1} times: out of memory, or the "
+        "file crashes the decoder"
+    )

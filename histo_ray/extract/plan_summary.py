@@ -1,0 +1,173 @@
+"""What a plan says: a row a slide, sums, and an estimate of time."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from histo_ray.extract.slide import SlidePlan, ink_remark
+from histo_ray.types import EncoderFacts, Slide
+
+BYTES_A_ROW = 24
+"""Of a partition beside the vector: ids, coords, tissue, focus."""
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """What an extraction would do with one slide."""
+
+    slide_id: str
+    status: str
+    """todo, stored, empty or failed."""
+    reason: str
+    n_tiles: int
+    width: int
+    """Level-0 px."""
+    height: int
+    """Level-0 px."""
+    mpp: float
+    """Of level 0 along x; 0 where unknown."""
+    mpp_source: str
+    level: int
+    """Level that would be read; -1 where unknown."""
+    tissue_share: float | None = None
+    """Share of the slide that is tissue, 0..1; None where unknown or where every tile counts."""
+    ink_share: float | None = None
+    """Share that pen ink covers, 0..1; None where it was not looked for."""
+    remark: str = ""
+    """On a slide that can be used: how much of it is pen ink, where that is much."""
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What an extraction would do."""
+
+    rows: list[PlanRow]
+    tiles: int | None
+    """To be read; None, as the two below, where slides were not opened."""
+    vectors: int | None
+    """To be encoded, over all encoders."""
+    bytes: int | None
+    """To be written."""
+    seconds: float | None
+    """Estimated from one batch read and encoded here; None if there was nothing to measure."""
+    undrawn: dict[str, str]
+    """Slides without a picture, where pictures were asked for, and why."""
+    notes: tuple[str, ...] = ()
+    """How many patients the manifest names, and what looks wrong in it."""
+
+
+@dataclass
+class Planned:
+    """What is kept of the slides that were planned: not their grids, but for the largest one's."""
+
+    rows: list[PlanRow] = field(default_factory=list)
+    slides: list[Slide] = field(default_factory=list)
+    """Those that could be planned."""
+    tiles: int = 0
+    vectors: Counter[str] = field(default_factory=Counter)
+    """To be encoded, by encoder."""
+    widest: tuple[Slide, SlidePlan] | None = None
+
+    def add(self, slide: Slide, wanted: Sequence[str], plan: SlidePlan | str) -> None:
+        """Take a slide that was planned for the encoders `wanted`, or the problem with it."""
+        if isinstance(plan, str):
+            self.rows.append(blank_row(slide.slide_id, "failed", plan))
+            return
+        tiles = len(plan.grid)
+        self.rows.append(_row(slide.slide_id, plan))
+        self.slides.append(slide)
+        self.tiles += tiles
+        self.vectors.update(dict.fromkeys(wanted, tiles))
+        largest = self.widest
+        if largest is None or (tiles, slide.slide_id) > (len(largest[1].grid), largest[0].slide_id):
+            self.widest = slide, plan
+
+    @property
+    def failed(self) -> int:
+        """How many cannot be used."""
+        return len(self.rows) - len(self.slides)
+
+    def count_bytes(self, facts: Sequence[EncoderFacts]) -> int:
+        """Bytes to be written, from what the loaded encoders say of their vectors."""
+        size = {
+            about.name: about.dim * (2 if about.dtype == "float16" else 4) + BYTES_A_ROW
+            for about in facts
+        }
+        return sum(count * size[name] for name, count in self.vectors.items() if count)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one batch, and the encoders that encoded it."""
+
+    facts: list[EncoderFacts] = field(default_factory=list)
+    seconds: float | None = None
+    """For all tiles; None without a tile."""
+
+
+Report = Callable[[Planned, int], None]
+"""Called with what is planned so far, and the number of slides to be planned."""
+Tell = Callable[[str], None]
+
+
+class Planner(Protocol):
+    """What opens the slides of a plan and measures encoders; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def plan(
+        self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
+    ) -> None:
+        """Plan the slides, each for some encoders, into `planned`."""
+
+    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides into a folder; those that could not be, and why."""
+
+    def measure(self, planned: Planned) -> Measured:
+        """Load the encoders, and read and encode one batch."""
+
+
+def estimate_seconds(tiles: int, read_s: float, encode_s: float, *, shared_cores: bool) -> float:
+    """Seconds of a run. Pure.
+
+    Args:
+        tiles: To be read and encoded.
+        read_s: Seconds to read one tile, over all readers.
+        encode_s: Seconds to encode one tile with every encoder, over all encoder processes.
+        shared_cores: Whether reading and encoding take turns on the same cores.
+    """
+    return tiles * (read_s + encode_s if shared_cores else max(read_s, encode_s))
+
+
+def blank_row(slide_id: str, status: str, reason: str = "", n_tiles: int = 0) -> PlanRow:
+    """The row of a slide that was not opened."""
+    return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
+
+
+def _row(slide_id: str, plan: SlidePlan) -> PlanRow:
+    tiles, slide = len(plan.grid), plan.slide
+    width, height = slide.size_px
+    return PlanRow(
+        slide_id=slide_id,
+        status="todo" if tiles else "empty",
+        reason=plan.empty_reason,
+        n_tiles=tiles,
+        width=width,
+        height=height,
+        mpp=slide.mpp[0],
+        mpp_source=slide.mpp_source,
+        level=plan.tiling.level,
+        tissue_share=slide.tissue_share,
+        ink_share=slide.ink_share,
+        remark=ink_remark(slide),
+    )

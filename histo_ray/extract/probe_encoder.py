@@ -1,0 +1,154 @@
+"""Encoders of a plan, loaded and measured in a process of their own.
+
+torch takes seconds to import, during which slides are opened here.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.heap import ENVIRONMENT
+from histo_ray.errors import ConfigError
+from histo_ray.extract.plan_processes import ProcessPool
+from histo_ray.extract.slide import encode_block, load_run_encoders
+from histo_ray.types import EncoderFacts
+
+if TYPE_CHECKING:
+    from histo_ray.encoders.torch_encoder import TorchEncoder
+
+
+class RunShape(Protocol):
+    """The processes of a run."""
+
+    @property
+    def readers(self) -> int:
+        """Processes that read slides."""
+
+    @property
+    def niceness(self) -> int:
+        """Above 0 where they share their cores with encoders."""
+
+    @property
+    def encoders(self) -> int:
+        """Processes that encode tiles."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each of these."""
+
+    @property
+    def batch_size(self) -> int:
+        """Tiles encoded at once."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the process says once its encoders are loaded."""
+
+    workers: RunShape
+    """Of a run on this machine."""
+    facts: list[EncoderFacts]
+
+
+class EncoderProbe:
+    """Encoders that are loaded beside this process, until closed."""
+
+    def __init__(
+        self, config: ExtractConfig, specs: Sequence[EncoderSpec], shape: Callable[[int], RunShape]
+    ) -> None:
+        """Start to load.
+
+        Args:
+            config: The extraction.
+            specs: Its encoders.
+            shape: From a number of GPUs to the processes of a run on this machine.
+        """
+        self._pool = ProcessPool(1, _settle, "spawn")
+        with _environment(ENVIRONMENT):
+            self._loaded: Future[Loaded] = self._pool.submit(_load, config, specs, shape)
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool.close()
+
+    def look(self) -> None:
+        """Raise at once what loading came to, if it failed.
+
+        Raises:
+            ConfigError: Weights that cannot be had, or no device as asked for.
+        """
+        if self._loaded.done():
+            self.loaded()
+
+    def loaded(self) -> Loaded:
+        """Wait until the encoders are there.
+
+        Raises:
+            ConfigError: Weights that cannot be had, or no device as asked for.
+        """
+        return _result(self._loaded)
+
+    def time_encoding(self, pixels: npt.NDArray[np.uint8], batch_size: int) -> float:
+        """Seconds that a tile takes in all encoders together, in a full batch."""
+        return _result(self._pool.submit(_time_encoding, pixels, batch_size))
+
+
+R = TypeVar("R")
+_encoders: dict[str, tuple["TorchEncoder", EncoderFacts]] = {}
+"""Those of the process that this module runs in."""
+
+
+def _result(future: "Future[R]") -> R:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise ConfigError(
+            "the process that loads the encoders died, as it does when memory runs out; close "
+            "other programs, or plan with --no-open, which loads none"
+        ) from None
+
+
+def _settle() -> None:
+    """Nothing to be set: torch keeps to the threads that it is given."""
+
+
+def _load(
+    config: ExtractConfig, specs: Sequence[EncoderSpec], shape: Callable[[int], RunShape]
+) -> Loaded:
+    import torch  # here: this process is the only one that needs it
+
+    workers = shape(torch.cuda.device_count())
+    for encoder, about in load_run_encoders(config, specs, workers.threads):
+        _encoders[about.name] = encoder, about
+    return Loaded(workers, [about for _, about in _encoders.values()])
+
+
+def _time_encoding(pixels: npt.NDArray[np.uint8], batch_size: int) -> float:
+    for _ in range(2):  # the first time warms up
+        began = time.monotonic()
+        for encoder, about in _encoders.values():
+            encode_block(encoder, pixels, batch_size, about.dtype)
+        seconds = time.monotonic() - began
+    return seconds / batch_size
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Variables of the processes that start meanwhile, where the user has not set them."""
+    own = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            del os.environ[name]

@@ -1,0 +1,273 @@
+"""The bookkeeping of a run: what each slide still needs, and which blocks share a batch. No Ray."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.extract.slide import SlidePlan, ink_remark
+from histo_ray.types import Outcome, RunRow, Slide
+
+
+@dataclass(eq=False)
+class ReadyBlock:
+    """Tiles that were read and wait for an encoder."""
+
+    work: "SlideWork"
+    generation: int
+    start: int
+    """tile_id of the first tile."""
+    count: int
+    pixels: Any
+    """Reference to (n, tile_px, tile_px, 3) uint8, all that was read in one call."""
+    focus: npt.NDArray[np.float32]
+    """(count,)."""
+    node: str
+    """Where the pixels lie."""
+    first_row: int = 0
+    """Of `pixels` that is its own."""
+    since: float = field(default_factory=time.monotonic)
+    """time.monotonic() when it was read."""
+
+    @property
+    def rows(self) -> slice:
+        """Rows of `pixels` that are its own."""
+        return slice(self.first_row, self.first_row + self.count)
+
+    def cut(self, count: int) -> "tuple[ReadyBlock, ReadyBlock]":
+        """Its first `count` tiles, and the others."""
+        first = replace(self, count=count, focus=self.focus[:count])
+        second = replace(
+            self,
+            start=self.start + count,
+            count=self.count - count,
+            focus=self.focus[count:],
+            first_row=self.first_row + count,
+        )
+        return first, second
+
+
+@dataclass(eq=False)
+class Job:
+    """Something for a reader to do."""
+
+    kind: Literal["plan", "read", "commit"]
+    work: "SlideWork"
+    generation: int
+    span: range = range(0)
+    encoder: str = ""
+    deaths: int = 0
+    """How often a process died under it while it ran there alone."""
+    alone: bool = False
+    """Whether it must have a process to itself, since one died while it was queued there."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles whose pixels it brings."""
+        return len(self.span)
+
+
+@dataclass
+class Batch:
+    """Blocks that an encoder has in hand."""
+
+    blocks: list[ReadyBlock]
+    names: tuple[str, ...]
+    """Of the encoders that see them."""
+    vectors: Sequence[Any]
+    """One reference an encoder, to (sum of counts, D)."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles whose pixels it holds."""
+        return sum(block.count for block in self.blocks)
+
+
+@dataclass
+class Ping:
+    """Asks a process that is new, or was lost, whether it is there."""
+
+    tiles = 0
+    """It brings none."""
+
+
+@dataclass(eq=False)
+class SlideWork:
+    """One slide on its way through a run."""
+
+    slide: Slide
+    wanted: tuple[str, ...]
+    """Names of the encoders that the store lacks for it."""
+    generation: int = 0
+    """Raised when the slide starts over; answers to older questions are dropped."""
+    plan: SlidePlan | None = None
+    plan_ref: Any = None
+    unread: dict[Hashable, range] = field(default_factory=dict)
+    """Tiles that nobody was asked to read yet, by the reader that comes to them."""
+    pieces: dict[str, dict[int, Any]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Encoders that failed on it, and why."""
+    committed: dict[str, int] = field(default_factory=dict)
+    """Encoders whose partition is in the store, and its tiles."""
+    commits_queued: set[str] = field(default_factory=set)
+    restarts: int = 0
+    began: float = field(default_factory=time.monotonic)
+    subject: Any = None
+    """What readers are asked for; the slide, unless a run has other readers."""
+
+    def __post_init__(self) -> None:
+        """Fill in the subject."""
+        self.subject = self.subject or self.slide
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the grid; 0 before it is planned."""
+        return len(self.plan.grid) if self.plan else 0
+
+    @property
+    def encoders_left(self) -> tuple[str, ...]:
+        """Encoders that still want this slide's pixels."""
+        return tuple(n for n in self.wanted if n not in self.problems and n not in self.committed)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every encoder has an outcome."""
+        return not self.encoders_left
+
+    def has_unread(self) -> bool:
+        """Whether a block of it can be read now."""
+        return bool(self.unread) and not self.finished
+
+    def begin(self, plan: SlidePlan, plan_ref: Any, reader: Hashable) -> None:
+        """Take the plan that `reader` made; it comes to all tiles until others help."""
+        self.plan, self.plan_ref = plan, plan_ref
+        self.pieces = {name: {} for name in self.wanted}
+        self.unread = {reader: range(self.tiles)} if self.tiles else {}
+
+    def take_span(self, size: int, reader: Hashable) -> range:
+        """The next tiles for `reader` to read, and note that they are being read.
+
+        They follow those it read last, so that what it has decoded for one row serves the next. A
+        reader that has none takes the second half of the longest stretch of another one.
+
+        Args:
+            size: Most tiles.
+            reader: Who asks.
+        """
+        if reader not in self.unread:
+            other = max(self.unread, key=lambda name: len(self.unread[name]))
+            theirs = self.unread.pop(other)
+            cut = theirs.start + len(theirs) // size // 2 * size
+            if cut > theirs.start:
+                self.unread[other] = range(theirs.start, cut)
+            self.unread[reader] = range(cut, theirs.stop)
+        left = self.unread.pop(reader)
+        if left[size:]:
+            self.unread[reader] = left[size:]
+        return left[:size]
+
+    def start_over(self) -> None:
+        """Forget everything but what is committed: what was in flight is lost."""
+        self.generation += 1
+        self.restarts += 1
+        self.plan = self.plan_ref = None
+        self.unread.clear()
+        self.pieces.clear()
+        self.commits_queued.clear()
+
+    def encoded_tiles(self, name: str) -> int:
+        """Tiles of which `name` has returned vectors."""
+        return sum(piece.rows.stop - piece.rows.start for piece in self.pieces[name].values())
+
+    def complete(self) -> list[str]:
+        """Encoders that have all vectors and are not being committed yet; notes that they are."""
+        names = [
+            name
+            for name in self.encoders_left
+            if name not in self.commits_queued and self.encoded_tiles(name) == self.tiles
+        ]
+        self.commits_queued.update(names)
+        return names
+
+    def fail(self, reason: str) -> None:
+        """The slide is lost for every encoder that has not committed it."""
+        for name in self.encoders_left:
+            self.problems[name] = reason
+        self.pieces.clear()
+
+    def release(self) -> None:
+        """Give up what a finished slide no longer needs: grid and references to its arrays."""
+        self.plan = self.plan_ref = None
+        self.pieces.clear()
+
+    def rows(self) -> list[RunRow]:
+        """Its rows of the run table."""
+        seconds = time.monotonic() - self.began
+        empty = self.plan.empty_reason if self.plan else ""
+        remark = ink_remark(self.plan.slide) if self.plan else ""
+        rows = []
+        for name in self.wanted:
+            outcome: Outcome = "failed" if name in self.problems else "empty" if empty else "done"
+            reason = self.problems.get(name, empty or remark)
+            tiles = self.committed.get(name, 0)
+            rows.append(row_of(self.slide, name, outcome, reason, tiles, seconds))
+        return rows
+
+
+def row_of(
+    slide: Slide,
+    encoder: str,
+    outcome: Outcome,
+    reason: str = "",
+    n_tiles: int = 0,
+    seconds: float = 0.0,
+) -> RunRow:
+    """What became of a slide, with what its manifest says and no receipt keeps."""
+    marked = slide.synthetic
+    patient, site = slide.patient_id, slide.site
+    return RunRow(slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site)
+
+
+def pack_batch(
+    ready: Sequence[ReadyBlock], size: int, *, flush: bool
+) -> tuple[list[ReadyBlock], deque[ReadyBlock]]:
+    """Choose waiting tiles for one batch: those for the same encoders, oldest first.
+
+    Args:
+        ready: Blocks in order of arrival.
+        size: Tiles of a batch; the last block is cut where it would hold more.
+        flush: Whether to return a batch that is not full: that of the oldest block.
+
+    Returns:
+        Blocks of at most `size` tiles together, or nothing if waiting may fill the batch; and what
+        is left, in order.
+    """
+    groups: dict[tuple[str, ...], list[ReadyBlock]] = {}
+    totals: Counter[tuple[str, ...]] = Counter()
+    for block in ready:
+        names = block.work.encoders_left
+        groups.setdefault(names, []).append(block)
+        totals[names] += block.count
+        if totals[names] >= size:
+            break
+    names, total = totals.most_common(1)[0] if totals else ((), 0)
+    if total < size:
+        if not ready or not flush:
+            return [], deque(ready)
+        names = ready[0].work.encoders_left
+        total = totals[names]
+    chosen = groups[names]
+    left = deque(block for block in ready if block not in chosen)
+    if total > size:
+        chosen[-1], rest = chosen[-1].cut(chosen[-1].count - (total - size))
+        left.appendleft(rest)
+    return chosen, left
+
+
+def drop_stale(ready: Iterable[ReadyBlock]) -> deque[ReadyBlock]:
+    """The blocks that somebody still wants."""
+    return deque(b for b in ready if b.generation == b.work.generation and not b.work.finished)

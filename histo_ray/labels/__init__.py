@@ -1,0 +1,1 @@
+"""Label files: from a table to labels of patients."""

@@ -1,0 +1,64 @@
+"""Lists of genes: built in, with their sources, or from a file."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from histo_ray.errors import ConfigError
+from histo_ray.labels.label_layout import GENE_NAMES
+from histo_ray.labels.name_list import read_names
+
+BUILT_IN = {"immune": Path(__file__).parent / "immune_genes.toml"}
+
+
+@dataclass(frozen=True)
+class GeneList:
+    """Genes that are asked for."""
+
+    names: tuple[str, ...]
+    """Symbols, unique, in the order of the list."""
+    origin: str
+    """Name of the built-in list, or path."""
+
+
+@dataclass(frozen=True)
+class PublishedGenes:
+    """A built-in list, and where each of its genes was published."""
+
+    sources: dict[str, str]
+    """Citation by key of a source."""
+    genes: dict[str, tuple[str, ...]]
+    """Keys of the sources that name it, by symbol."""
+
+
+@cache
+def load_published(name: str) -> PublishedGenes:
+    """A built-in list of genes with its sources."""
+    table = tomllib.loads(BUILT_IN[name].read_text(encoding="utf-8"))
+    genes: dict[str, tuple[str, ...]] = {}
+    for key, entry in table.items():
+        for gene in entry["genes"]:
+            genes[gene] = (*genes.get(gene, ()), key)
+    return PublishedGenes({key: entry["source"] for key, entry in table.items()}, genes)
+
+
+def read_genes(text: str) -> GeneList | None:
+    """The genes that `--genes` asks for.
+
+    Args:
+        text: Name of a built-in list, or path or URI of a file: one gene a line, or a table with
+            a column `gene` (or Hugo_Symbol, symbol, ...). Empty: all genes.
+
+    Raises:
+        ConfigError: Neither, or no gene in it.
+    """
+    if not text:
+        return None
+    if text in BUILT_IN:
+        return GeneList(tuple(load_published(text).genes), f"the built-in list {text}")
+    try:
+        columns = ("gene", *(name for name in GENE_NAMES if name != "gene"))
+        return GeneList(read_names(text, "--genes", columns), text)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (built-in lists: {', '.join(BUILT_IN)})") from None

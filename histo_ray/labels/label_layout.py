@@ -1,0 +1,329 @@
+"""Detect the layout of a label table (wide, long, MAF), unless the caller names it. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from histo_ray.errors import ConfigError
+from histo_ray.labels.label_settings import LabelSettings
+from histo_ray.labels.label_table import (
+    Task,
+)
+from histo_ray.labels.not_genes import is_index
+from histo_ray.slides.barcodes import cut_barcode, parse_barcode
+from histo_ray.slides.column_names import (
+    FILE_NAMES,
+    PATH_NAMES,
+    PATIENT_NAMES,
+    SAMPLE_NAMES,
+    SITE_NAMES,
+    SLIDE_NAMES,
+    SYNTHETIC_NAMES,
+    plain_name,
+)
+from histo_ray.text import count_of, name_some
+
+GENE_NAMES = ("hugosymbol", "hugogenesymbol", "gene", "genesymbol", "genename", "symbol")
+VALUE_NAMES = ("value", "expression", "zscore", "tpm", "fpkm", "fpkmuq", "rpkm", "rsem", "count")
+CALL_NAMES = ("variantclassification", "mutationtype")
+STATUS_NAMES = ("mutationstatus", "mutstatus")
+OTHER_NAMES = (
+    *("entrezgeneid", "entrezid", "geneid", "ensemblid", "ensemblgeneid", "genetype", "cytoband"),
+    *("description", "studyid", "oncotreecode", "cancertype", "cancertypedetailed", "projectid"),
+    *("genebiotype", "biotype", "fileid", "fileuuid", "sampletype", "sampletypecode"),
+    *(*SLIDE_NAMES, *PATH_NAMES, *FILE_NAMES, *SITE_NAMES, *SYNTHETIC_NAMES),
+)
+"""Known to be no genes and no samples."""
+POSITION_NAMES = ("chr", "chrom", "chromosome", "start", "end", "strand", "length", "genelength")
+"""Columns beside the genes of a table with genes in rows, as featureCounts writes them."""
+LISTED = 30
+"""Columns set aside that a note names."""
+REMEDY = "say which with --labels-layout patients-in-rows, genes-in-rows, long or maf"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a table says what; columns are known by their place."""
+
+    kind: Literal["patients-in-rows", "genes-in-rows", "long", "maf"]
+    ids: int | None
+    """Patients or samples; None where they are the names of columns."""
+    samples: int | None
+    """Samples, where `ids` are patients and this is known besides."""
+    genes: int | None
+    """Genes; None where they are the names of columns."""
+    values: tuple[int, ...]
+    """Wide: one column a gene or sample; long: the value; MAF: the class of a call."""
+    notes: tuple[str, ...]
+    status: int | None = None
+    """MAF: Mutation_Status, where it has this column."""
+    caveats: tuple[str, ...] = ()
+    """Warnings that belong to every score from this table."""
+
+
+def find_layout(
+    columns: Sequence[str],
+    texts: Callable[[int], Sequence[str]],
+    task: Task,
+    settings: LabelSettings,
+    known: Collection[str] = (),
+) -> Layout:
+    """Find the layout of a table, and say on what grounds.
+
+    Patients and genes in columns of their own make a long table, or a MAF. Otherwise rows and
+    column names are searched for TCGA barcodes and patients that the store knows; where neither or
+    both have some, the names of columns decide, or the caller has to.
+
+    Args:
+        columns: Names of the columns.
+        texts: Reads a column.
+        task: What the labels are of.
+        settings: What the caller says of the table.
+        known: Patients that the store knows.
+
+    Raises:
+        ConfigError: A column that is named is not there, two columns of patients contradict each
+            other, or the table can be read in two ways.
+    """
+    names = [plain_name(column) for column in columns]
+    found = _Names(settings.labels, tuple(columns), names)
+    ids, samples = _find_ids(found, settings.id_column)
+    patient_notes: list[str] = []
+    if settings.id_column is None and settings.labels_layout != "genes-in-rows":
+        patient_notes = _compare_patients(found, texts)
+    genes = found.first(GENE_NAMES)
+    kind, note = settings.labels_layout, "as told"
+    side = _first_column(found, texts)
+    if kind == "auto":
+        if ids is not None and genes is not None:
+            kind = "long" if found.first(CALL_NAMES) is None else "maf"
+            note = "found from the names of its columns"
+        else:
+            side = next((at for at in (ids, genes) if at is not None), side)
+            kind, note = _find_side(found, texts, (side, ids, genes), known)
+    notes = [f"layout {kind}: {note}"]
+    if kind == "maf" and task != "mutation":
+        raise ConfigError(
+            f"labels {settings.labels}: this is a list of mutation calls (a MAF), not of "
+            "expression; use it with evaluate mutation, or give another table"
+        )
+    if kind in ("long", "maf"):
+        if ids is None or genes is None:
+            found.refuse(f"layout {kind} needs a column of patients and one of genes")
+        values: tuple[int, ...] = (_find_value(found, kind, (ids, samples, genes), notes),)
+    elif kind == "genes-in-rows":
+        genes = genes if genes is not None else side
+        ids = samples = None
+        values = found.others({genes}, (*GENE_NAMES, *OTHER_NAMES, *POSITION_NAMES), notes)
+    else:
+        ids = ids if ids is not None else side
+        genes = None
+        apart = (*PATIENT_NAMES, *SAMPLE_NAMES, *OTHER_NAMES)
+        values = found.others({ids}, apart, notes)
+    if not values:
+        found.refuse("there is no column of labels beside the ids")
+    for what, at in (("patients", ids), ("samples", samples), ("genes", genes)):
+        if at is not None:
+            notes.append(f"{what} from column {columns[at] or at + 1}")
+    caveats = () if kind == "genes-in-rows" else _find_repeats(found, texts, ids)
+    status = found.first(STATUS_NAMES) if kind == "maf" else None
+    notes += patient_notes if kind != "genes-in-rows" else []
+    return Layout(kind, ids, samples, genes, values, tuple(notes), status, caveats)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Names of columns, as they are and in small letters and digits."""
+
+    origin: str
+    columns: tuple[str, ...]
+    plain: list[str]
+
+    def first(self, wanted: Iterable[str]) -> int | None:
+        """Place of the first of `wanted` that is there."""
+        return next((self.plain.index(name) for name in wanted if name in self.plain), None)
+
+    def others(self, but: set[int], apart: Sequence[str], notes: list[str]) -> tuple[int, ...]:
+        """Columns that hold labels; the rest is noted."""
+        rest = [at for at in range(len(self.columns)) if at not in but]
+        left = [
+            at
+            for at in rest
+            if self.plain[at] in apart or not self.columns[at] or is_index(self.columns[at])
+        ]
+        if left:
+            told = name_some([self.columns[at] or f"number {at + 1}" for at in left], LISTED)
+            notes.append(f"columns left out as no labels: {told}")
+        return tuple(at for at in rest if at not in left)
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise ConfigError(
+            f"labels {self.origin}: {problem} (its columns: {name_some(self.columns, 8)}); rename "
+            f"the columns, or {REMEDY} or --id-column"
+        )
+
+
+def _find_ids(found: _Names, given: str | None) -> tuple[int | None, int | None]:
+    """Columns of patients (or else samples), and of samples beside them."""
+    samples = found.first(SAMPLE_NAMES)
+    if given is None:
+        patients = found.first(PATIENT_NAMES)
+        return (samples, None) if patients is None else (patients, samples)
+    if given not in found.columns:
+        raise ConfigError(
+            f"labels {found.origin}: no column {given}, which --id-column names; its columns are "
+            f"{name_some(found.columns, 8)}"
+        )
+    ids = found.columns.index(given)
+    return ids, None if samples == ids else samples
+
+
+def _first_column(found: _Names, texts: Callable[[int], Sequence[str]]) -> int:
+    """The first column that does not number the rows, as pandas' index does."""
+    for at, column in enumerate(found.columns):
+        if not is_index(column) or not _counts_rows(texts(at)):
+            return at
+    return 0
+
+
+def _counts_rows(cells: Sequence[str]) -> bool:
+    numbers = [cell.removesuffix(".0") for cell in cells]
+    first = numbers[0] if numbers else ""
+    if first not in ("0", "1"):
+        return False
+    return numbers == [str(int(first) + at) for at in range(len(numbers))]
+
+
+def _compare_patients(found: _Names, texts: Callable[[int], Sequence[str]]) -> list[str]:
+    """Notes on further columns of patients; refused where none has the documented name.
+
+    Columns agree where they put the same rows together, as UUIDs and barcodes of patients do.
+    """
+    places = [found.plain.index(name) for name in PATIENT_NAMES if name in found.plain]
+    if len(places) < 2:
+        return []
+    first, notes = places[0], []
+    cells = [cut_barcode(cell) for cell in texts(first)]
+    for other in places[1:]:
+        wrong = _differ_in_groups(cells, [cut_barcode(cell) for cell in texts(other)])
+        if not wrong:
+            continue
+        one, two = found.columns[first], found.columns[other]
+        told = (
+            f"columns {one} and {two} both name patients and group {len(wrong)} rows differently "
+            f"(as {name_some(wrong, 3)} of {one})"
+        )
+        if found.plain[first] != "patientid":
+            raise ConfigError(
+                f"labels {found.origin}: {told}; say which is right with --id-column {one} or "
+                f"--id-column {two}"
+            )
+        notes.append(f"{told}: {one} is read")
+    return notes
+
+
+def _differ_in_groups(one: Sequence[str], two: Sequence[str]) -> list[str]:
+    """Cells of `one`, of rows that the other list groups otherwise."""
+    wrong: dict[int, str] = {}
+    for a, b in ((one, two), (two, one)):
+        partners: defaultdict[str, set[str]] = defaultdict(set)
+        for left, right in zip(a, b, strict=True):
+            if left and right:
+                partners[left].add(right)
+        for at, (left, right) in enumerate(zip(a, b, strict=True)):
+            if right and len(partners[left]) > 1:
+                wrong[at] = one[at]
+    return [wrong[at] for at in sorted(wrong)]
+
+
+def _find_repeats(
+    found: _Names, texts: Callable[[int], Sequence[str]], ids: int | None
+) -> tuple[str, ...]:
+    """A caveat where a column of patients says that several of the ids are one patient."""
+    patients = found.first(PATIENT_NAMES)
+    if ids is None or patients is None or patients == ids:
+        return ()
+    own: defaultdict[str, set[str]] = defaultdict(set)
+    for patient, name in zip(texts(patients), texts(ids), strict=True):
+        if patient and name:
+            own[cut_barcode(patient)].add(cut_barcode(name))
+    repeated = {patient: names for patient, names in own.items() if len(names) > 1}
+    if not repeated:
+        return ()
+    patient, names = min(repeated.items())
+    whose, ids_name = found.columns[patients], found.columns[ids]
+    return (
+        f"{count_of(len(repeated), 'patient')} of column {whose} with several ids in column "
+        f"{ids_name} ({patient}: {name_some(sorted(names), 3)}): where the store, too, calls its "
+        f"patients so, folds put one patient into training and test; name patients by {whose} in "
+        "the manifest and leave --id-column out",
+    )
+
+
+def _find_side(
+    found: _Names,
+    texts: Callable[[int], Sequence[str]],
+    places: tuple[int, int | None, int | None],
+    known: Collection[str],
+) -> tuple[Literal["patients-in-rows", "genes-in-rows"], str]:
+    """Whether patients are in rows or columns of a wide table, and on what grounds.
+
+    Args:
+        found: Names of the columns.
+        texts: Reads a column.
+        places: The column of ids or genes that is looked at, then those of ids and of genes as far
+            as their names tell.
+        known: Patients that the store knows.
+    """
+    patients = {cut_barcode(patient) for patient in known}
+
+    def count_known(names: Iterable[str]) -> tuple[int, int]:
+        seen = list(names)
+        return sum(cut_barcode(n) in patients or parse_barcode(n) is not None for n in seen), len(
+            seen
+        )
+
+    side, ids, genes = places
+    in_rows, rows = count_known(texts(side))
+    in_columns, columns = count_known(n for at, n in enumerate(found.columns) if at != side)
+    name = found.columns[side] or f"number {side + 1}"
+    by_rows = f"{in_rows} of {rows} cells of column {name}"
+    by_columns = f"{in_columns} of {columns} names of columns"
+    if in_rows and in_columns:
+        raise ConfigError(
+            f"labels {found.origin}: {by_rows} and {by_columns} are patients or barcodes, so "
+            f"patients may be in rows or in columns; {REMEDY}"
+        )
+    if in_columns:
+        return "genes-in-rows", f"{by_columns} are patients or barcodes"
+    if in_rows:
+        return "patients-in-rows", f"{by_rows} are patients or barcodes"
+    if ids is not None:
+        return "patients-in-rows", f"from the name of column {name}"
+    if genes is not None:
+        return "genes-in-rows", f"from the name of column {name}"
+    raise ConfigError(
+        f"labels {found.origin}: columns {name_some(found.columns, 8)}, none of them a known name "
+        "of patients or genes, and no id in rows or columns that the store knows; name the column "
+        f"of patients with --id-column, or {REMEDY}"
+    )
+
+
+def _find_value(found: _Names, kind: str, but: tuple[int | None, ...], notes: list[str]) -> int:
+    """The column of values of a long table, or of classes of a MAF."""
+    if kind == "maf":
+        at = found.first(CALL_NAMES)
+        if at is None:
+            found.refuse("layout maf needs a column Variant_Classification")
+        return at
+    there = [found.plain.index(name) for name in VALUE_NAMES if name in found.plain]
+    if "value" in found.plain or len(there) == 1:
+        return there[0]
+    rest = found.others({at for at in but if at is not None}, OTHER_NAMES, [])
+    if there or len(rest) != 1:
+        found.refuse(
+            "a long table needs one column `value` (or Variant_Classification, for mutations)"
+        )
+    notes.append(f"values from column {found.columns[rest[0]]}")
+    return rest[0]

@@ -1,1 +1,0 @@
-"""Dry run of an extraction on this machine: slides opened, encoders measured, nothing written."""

@@ -1,0 +1,220 @@
+"""One vector a slide or patient, from the tiles of a store; cached as a table in the store."""
+
+import logging
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from histo_ray.config import digest
+from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling.class_weights import choose_classes
+from histo_ray.pooling.methods import Pool, Way, parse_pool
+from histo_ray.pooling.pool_group import Pooled, Weigher, pool_group
+from histo_ray.pooling.pooled_cache import (
+    By,
+    PooledTable,
+    PoolFacts,
+    PoolReceipt,
+    digest_snapshot,
+    read_pooled,
+    write_pooled,
+)
+from histo_ray.pooling.tile_classes import ClassSource, find_class_source
+from histo_ray.store.catalog import Partitions, name_some
+from histo_ray.store.heads import read_head
+from histo_ray.store.partition_vectors import Member
+from histo_ray.store.place import THREADS, Place
+from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.stated import correct_receipts, read_stated
+from histo_ray.types import PartitionKey, Receipt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Receipts = dict[PartitionKey, Receipt]
+Groups = dict[str, list[tuple[PartitionKey, Receipt]]]
+
+_log = logging.getLogger(__name__)
+
+
+def pool_partitions(
+    root: Place,
+    partitions: Partitions,
+    pool: Pool,
+    by: By,
+    class_encoder: str | None = None,
+) -> "pd.DataFrame":
+    """Pool the tiles of each slide, or of all slides of each patient together.
+
+    Memory holds the result and some blocks of rows; for `median` and `quantiles` also all tiles of
+    one slide or patient, as they are stored.
+
+    Args:
+        root: The store.
+        partitions: Those of one encoder and tiling; at least one.
+        pool: As for `parse_pool`.
+        by: `slide` or `patient`.
+        class_encoder: Published encoder whose head gives the class probabilities, from its own
+            embeddings of the same tiles; None: the pooled encoder. Of no concern to other pools.
+
+    Returns:
+        float32, index slide_id or patient_id in sorted order. In its `attrs`:
+        `empty_slides`: without tiles, so left out;
+        `left_out`: slides or patients with tiles, but none of any weight: no tissue, or less than
+        half a tile (`LEAST_CLASS_TILES`) of the classes asked for;
+        `absent_classes`, for `classes`: by class, slides or patients with less than half a tile of
+        it, for which the mean of all their tiles stands in its place;
+        `slides_without_classes`: not there for `class_encoder`, so left out;
+        `receipt`: what was pooled, as `PoolFacts`.
+
+    Raises:
+        ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
+        StoreError: The partitions do not go together, or cannot be read.
+    """
+    way = parse_pool(pool)
+    if by not in get_args(By):
+        raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
+    receipts = read_receipts(root, partitions)
+    if by == "patient":
+        receipts = correct_receipts(receipts, read_stated(root))
+    _check_alike(root, receipts)
+    source = find_class_source(root, receipts, class_encoder) if way.needs_head else None
+    if source is not None and way.kind == "class":
+        choose_classes(way.classes, source.card.classes, source.encoder)
+    full = {k: r for k, r in receipts.items() if r.tile_count}
+    weighed = full if source is None else {k: full[k] for k in full if k.slide_id in source.members}
+    groups = _group(weighed, by)
+    facts = _state_facts(receipts, groups, way, by, source)
+    table = read_pooled(root, facts, groups)
+    if table is None:
+        table = _pool_groups(root, partitions, groups, facts, source)
+        try:
+            write_pooled(root, table, groups)
+        except StoreError as error:  # a store that may only be read still answers
+            _log.warning("pooled vectors are not kept for the next time: %s", error)
+    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
+    lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)
+    return _to_frame(table, by, empty, unweighed, sorted(lost))
+
+
+def _check_alike(root: Place, receipts: Receipts) -> None:
+    """Refuse partitions of several weights under one name.
+
+    Raises:
+        StoreError: They are.
+    """
+    weights = {(r.encoder.weights_sha256, r.encoder.dim) for r in receipts.values()}
+    if len(weights) > 1:
+        found = " and ".join(sorted(f"{sha[:12]} ({dim})" for sha, dim in weights))
+        raise StoreError(
+            f"store {root.path}: partitions under one encoder's name are of different weights "
+            f"({found}); store verify names them, extract them again"
+        )
+
+
+def _group(receipts: Receipts, by: By) -> Groups:
+    """Partitions by slide or patient, in sorted order."""
+    groups: Groups = defaultdict(list)
+    for key, receipt in receipts.items():
+        name = receipt.slide.patient_id if by == "patient" else key.slide_id
+        groups[name].append((key, receipt))
+    return dict(sorted(groups.items()))
+
+
+def _state_facts(
+    receipts: Receipts, groups: Groups, way: Way, by: By, source: ClassSource | None
+) -> PoolFacts:
+    key, receipt = next(iter(receipts.items()))
+    facts = PoolFacts(
+        encoder=key.encoder,
+        weights_sha256=receipt.encoder.weights_sha256,
+        dim=receipt.encoder.dim,
+        tiling=key.tiling,
+        pool=str(way),
+        by=by,
+        partitions=len(receipts),
+        tiles=sum(receipt.tile_count for receipt in receipts.values()),
+        snapshot_sha256=digest_snapshot(receipts.items()),
+        groups_sha256=digest([[name, *(k.slide_id for k, _ in g)] for name, g in groups.items()]),
+    )
+    if source is None:
+        return facts
+    return facts.model_copy(
+        update={
+            "class_encoder": source.encoder,
+            "class_tiling": source.tiling,
+            "class_file_sha256": source.card.file_sha256,
+            "class_snapshot_sha256": source.snapshot_sha256,
+        }
+    )
+
+
+def _pool_groups(
+    root: Place,
+    partitions: Partitions,
+    groups: Groups,
+    facts: PoolFacts,
+    source: ClassSource | None,
+) -> PooledTable:
+    """Pool each group: several at once, or the columns of one at once where it is held whole."""
+    way = parse_pool(facts.pool)
+    weigher = None if source is None else Weigher(source, read_head(root, source.card))
+    threads = THREADS if not root.local else 4
+    with ThreadPoolExecutor(threads) as outer, ThreadPoolExecutor(threads) as inner:
+
+        def pool_one(name: str) -> Pooled:
+            members = [Member(k, partitions[k], r.tile_count) for k, r in groups[name]]
+            return pool_group(root, members, way, weigher, inner.map)
+
+        spread = map if way.needs_all_tiles else outer.map
+        found = dict(zip(groups, spread(pool_one, groups), strict=True))
+    kept = {name: pooled.vector for name, pooled in found.items() if pooled.vector is not None}
+    absent: dict[str, list[str]] = defaultdict(list)
+    for name, pooled in found.items():
+        for label in pooled.absent:
+            absent[label].append(name)
+    width = way.width(facts.dim, 0 if source is None else len(source.card.classes))
+    values = np.empty((len(kept), width), np.float32)
+    for row, vector in zip(values, kept.values(), strict=True):
+        row[:] = vector
+    receipt = PoolReceipt(
+        facts=facts,
+        left_out=tuple(name for name in found if name not in kept),
+        absent_classes={label: tuple(names) for label, names in sorted(absent.items())},
+    )
+    return PooledTable(list(kept), values, receipt)
+
+
+def _to_frame(
+    table: PooledTable, by: By, empty: list[str], unweighed: list[str], left_out: list[str]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    absent = {label: list(names) for label, names in table.receipt.absent_classes.items()}
+    infinite = [
+        name
+        for name, row in zip(table.names, table.values, strict=True)
+        if not np.isfinite(row).all()
+    ]
+    for found, names in {
+        "slides without tiles are left out": empty,
+        "slides without class probabilities are left out": unweighed,
+        f"{by}s without any weight are left out": left_out,
+        f"not finite, so store verify will tell why: {by}s": infinite,
+        **{
+            f"no tile of class {label}, so the mean of all tiles in its place": names
+            for label, names in absent.items()
+        },
+    }.items():
+        if names:
+            _log.warning("matrix: %s: %s", found, name_some(names))
+    frame = pd.DataFrame(table.values, index=pd.Index(table.names, name=f"{by}_id", dtype="str"))
+    frame.attrs["empty_slides"] = empty
+    frame.attrs["left_out"] = left_out
+    frame.attrs["absent_classes"] = absent
+    frame.attrs["slides_without_classes"] = unweighed
+    frame.attrs["receipt"] = table.receipt.facts.model_dump()
+    return frame

@@ -1,0 +1,152 @@
+"""Which class head weighs which tiles, and that both encoders saw the same tiles."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling.class_weights import ClassHead, class_probabilities
+from histo_ray.pooling.pooled_cache import digest_snapshot
+from histo_ray.store.catalog import Partitions, list_partitions, name_some
+from histo_ray.store.half_floats import Float32s
+from histo_ray.store.heads import HeadCard, find_head_card, list_heads
+from histo_ray.store.layout import is_given
+from histo_ray.store.partition_vectors import Member, Piece, read_pieces
+from histo_ray.store.place import Place
+from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
+from histo_ray.types import PartitionKey, Receipt
+
+
+@dataclass(frozen=True)
+class ClassSource:
+    """A class head, and the embeddings that it reads."""
+
+    card: HeadCard
+    members: dict[str, Member]
+    """By slide."""
+    encoder: str
+    tiling: str
+    snapshot_sha256: str
+    """Digest of these embeddings' partitions; see `digest_snapshot`."""
+
+    def is_of(self, key: PartitionKey) -> bool:
+        """Whether the head reads the very embeddings of `key`."""
+        return (key.encoder, key.tiling) == (self.encoder, self.tiling)
+
+
+def find_class_source(
+    root: Place, receipts: dict[PartitionKey, Receipt], class_encoder: str | None
+) -> ClassSource:
+    """Find the head that weighs the tiles of some partitions, and its encoder's embeddings.
+
+    Args:
+        root: The store.
+        receipts: Of all partitions to be pooled, of one encoder and tiling.
+        class_encoder: Whose head; None: that of the pooled encoder.
+
+    Raises:
+        ConfigError: It has no head.
+        StoreError: No embeddings of it, or of other weights than the head's; or a slide with
+            another number of tiles.
+    """
+    pooled = next(iter(receipts))
+    name = class_encoder or pooled.encoder
+    partitions = _choose_tiling(root, name, pooled.tiling)
+    there = {key.slide_id for key in receipts}
+    wanted = {key: form for key, form in partitions.items() if key.slide_id in there}
+    known = receipts if wanted.keys() == receipts.keys() else read_receipts(root, wanted)
+    if not known:
+        raise StoreError(
+            f"encoder {name}: the store holds none of the slides that {pooled.encoder} has; "
+            f"extract the same slides with {name}"
+        )
+    card = _find_card(root, name, known.values())
+    members = {k.slide_id: Member(k, wanted[k], r.tile_count) for k, r in known.items()}
+    for key, receipt in receipts.items():
+        match = members.get(key.slide_id)
+        if match is not None and match.tiles != receipt.tile_count:
+            raise _unlike(key, match.key, f"{receipt.tile_count} and {match.tiles} tiles")
+    first = next(iter(known))
+    return ClassSource(card, members, *first[:2], digest_snapshot(known.items()))
+
+
+@dataclass(frozen=True)
+class TileClasses:
+    """P(class) of the tiles of one slide, by another encoder than the pooled one."""
+
+    key: PartitionKey
+    coords: npt.NDArray[np.int32]
+    """(N, 2)."""
+    probabilities: Float32s
+    """(K, N)."""
+
+    def of(self, piece: Piece, key: PartitionKey) -> Float32s:
+        """Those of a piece of the slide, (K, n).
+
+        Raises:
+            StoreError: Its tiles lie elsewhere.
+        """
+        cut = slice(piece.start, piece.start + len(piece.coords))
+        if not np.array_equal(self.coords[cut], piece.coords):
+            raise _unlike(key, self.key, "tiles at other places")
+        return self.probabilities[:, cut]
+
+
+def classify_tiles(root: Place, member: Member, head: ClassHead) -> TileClasses:
+    """Apply a head to all tiles of one slide; memory holds K numbers a tile."""
+    pieces = [(p.coords, class_probabilities(head, p.vectors)) for p in read_pieces(root, member)]
+    coords, probabilities = zip(*pieces, strict=True)
+    return TileClasses(member.key, np.concatenate(coords), np.concatenate(probabilities, axis=1))
+
+
+def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
+    """The encoder's partitions in that tiling; in its only one, where it has others.
+
+    Normalising the stain makes another tiling of the same tiles; coordinates tell.
+    """
+    found = {k: form for k, form in list_partitions(root, name).items() if not is_given(k.tiling)}
+    if not found:
+        raise StoreError(
+            f"encoder {name}: the store holds no slide of it; extract the slides whose tiles it "
+            "shall weigh"
+        )
+    tilings = {key.tiling for key in found}
+    if tiling not in tilings and len(tilings) > 1:
+        firsts = {key: found[key] for key in one_of_each_tiling(found)}
+        raise StoreError(
+            f"encoder {name}, which is to weigh the tiles, has no slides in their tiling {tiling} "
+            f"and several others: {describe_tilings(read_receipts(root, firsts))}; extract it in "
+            "that tiling"
+        )
+    chosen = tiling if tiling in tilings else min(tilings)
+    return {key: form for key, form in found.items() if key.tiling == chosen}
+
+
+def _find_card(root: Place, name: str, receipts: Collection[Receipt]) -> HeadCard:
+    """The card of an encoder, which may be stored under another name than it was published."""
+    weights = {receipt.encoder.weights_sha256 for receipt in receipts}
+    request = next(iter(receipts)).encoder.request
+    card = find_head_card(root, name)
+    if card is None and f"{request}-f32" == name:
+        card = find_head_card(root, request)
+    if card is None:
+        raise ConfigError(
+            f"encoder {name}: the store holds no class head of it; name an encoder that was "
+            f"fine-tuned into this store with class_encoder= (there are: {list_heads(root)})"
+        )
+    if weights != {card.weights_sha256}:
+        raise StoreError(
+            f"encoder {name}: its embeddings are of weights {name_some(w[:12] for w in weights)}, "
+            f"but its head was trained for {card.weights_sha256[:12]}; extract it again"
+        )
+    return card
+
+
+def _unlike(one: PartitionKey, two: PartitionKey, found: str) -> StoreError:
+    return StoreError(
+        f"slide {one.slide_id!r} of {one.encoder} and {two.encoder}: {found}; their "
+        "tiles must be the same in the same order: extract both with one tiling"
+    )

@@ -1,0 +1,84 @@
+"""The tiles of a partition, piece by piece, as float32."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import StoreError
+from histo_ray.store.catalog import FORMATS
+from histo_ray.store.half_floats import Float32s, cut_pieces, widen
+from histo_ray.store.layout import Form, partition_path
+from histo_ray.store.parquet import UNREADABLE
+from histo_ray.store.partition import unreadable
+from histo_ray.store.place import Place
+from histo_ray.types import Floats, PartitionKey, TileRows
+
+
+class Member(NamedTuple):
+    """A partition that takes part."""
+
+    key: PartitionKey
+    form: Form
+    tiles: int
+    """Tiles, by its receipt."""
+
+    def place(self, root: Place) -> Place:
+        """Where it is."""
+        return root.child(partition_path(self.key, self.form))
+
+
+class Piece(NamedTuple):
+    """Some consecutive tiles of one slide."""
+
+    start: int
+    """tile_id of the first."""
+    coords: npt.NDArray[np.int32]
+    """(n, 2) top-left (x, y), level-0 px."""
+    tissue: npt.NDArray[np.float32]
+    """(n,) tissue fraction, 0..1."""
+    vectors: Float32s
+    """(n, D)."""
+
+
+def read_pieces(root: Place, member: Member) -> Iterator[Piece]:
+    """All tiles of a partition; memory holds a block of rows and a piece.
+
+    Raises:
+        StoreError: It cannot be read, or has another number of tiles than its receipt said.
+    """
+    done = 0
+    for rows in _read_rows(member.place(root), member.form):
+        for cut in cut_pieces(*rows.embeddings.shape):
+            vectors = widen(rows.embeddings[cut])
+            yield Piece(done + cut.start, rows.coords[cut], rows.tissue[cut], vectors)
+        done += len(rows)
+    _check_count(root, member, done)
+
+
+def read_vectors(root: Place, member: Member) -> Floats:
+    """All embeddings of a partition, (N, D), as they are stored.
+
+    Raises:
+        StoreError: As `read_pieces`.
+    """
+    vectors = FORMATS[member.form].read_bag(member.place(root))[1]
+    _check_count(root, member, len(vectors))
+    return vectors
+
+
+def _read_rows(place: Place, form: Form) -> Iterator[TileRows]:
+    try:
+        yield from FORMATS[form].read_rows(place)
+    except UNREADABLE as error:
+        raise unreadable(place.path, error) from None
+
+
+def _check_count(root: Place, member: Member, found: int) -> None:
+    if found != member.tiles:
+        raise StoreError(
+            f"{member.place(root).path}: it holds {found} tiles, but its receipt said "
+            f"{member.tiles}; if it was replaced meanwhile run the command again, else run "
+            "store verify"
+        )

@@ -1,0 +1,274 @@
+"""Whole evaluations of expression and mutation: a store on disk, label files, real Ray Tune."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from histo_ray.errors import ConfigError
+from histo_ray.evaluate.patient_data import find_slides, gather_patients, load_bags
+from histo_ray.evaluate.patient_run import run_outcome
+from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
+from histo_ray.evaluate.run_once import PIECES, Evaluation
+from histo_ray.schema import arrow_schema
+from histo_ray.store.store import open_store
+from tests.cluster.patients import COUNT, PATIENTS, write_labels, write_store
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+
+TABLES = ("scores", "predictions", "folds", "targets", "comparisons", "cohort")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("outcome")
+    write_store(folder)
+    write_labels(folder)
+    return folder
+
+
+def expression(place: Path, **changes: Any) -> ExpressionConfig:
+    settings = {
+        "store": str(place / "store"),
+        "labels": str(place / "expression.csv"),
+        "encoder": ("dull", "sharp"),
+        "repeats": 3,
+        "permutations": 200,
+        "resamples": 200,
+    }
+    return ExpressionConfig.model_validate(settings | changes)
+
+
+def mutation(place: Path, **changes: Any) -> MutationConfig:
+    settings = {
+        "store": str(place / "store"),
+        "labels": str(place / "mutations.csv"),
+        "encoder": ("dull", "sharp"),
+        "repeats": 2,
+        "resamples": 200,
+    }
+    return MutationConfig.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(shared_ray: None, place: Path) -> tuple[Evaluation, list[str]]:
+    said: list[str] = []
+    return run_outcome(expression(place, pooling=("mean", "mean+std")), said.append), said
+
+
+def frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    return {name: evaluation.folder.read(name).to_pandas() for name in TABLES}
+
+
+def test_every_table_is_there_in_the_columns_of_its_schema(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    folder = finished[0].folder
+    for name in TABLES:
+        schema = arrow_schema(name if name == "folds" else f"outcome_{name}")
+        assert folder.read(name).schema.names == schema.names, name
+    assert not any(name == PIECES for name in folder.names())
+
+
+def test_driven_genes_are_found_better_than_chance_and_better_with_the_sharp_encoder(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    tables = frames(finished[0])
+    targets = tables["targets"].set_index(["encoder", "target"])
+    assert targets.loc[("sharp", ["G0", "G1"]), "q_chance"].max() < 0.05
+    assert targets["score"].loc[[("sharp", "G0")]].item() > 0.6
+    assert (targets["low"] <= targets["score"]).all()
+    assert (targets["score"] <= targets["high"]).all()
+    better = tables["comparisons"].set_index("target")
+    assert better["difference"].loc[["G0"]].item() > 0.05
+    assert set(better["encoder_b"]) == {"sharp"}
+
+
+def test_each_patient_is_predicted_once_a_repeat_by_each_encoder_on_the_same_folds(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    tables = frames(finished[0])
+    rows = tables["predictions"].query("target == 'G0'")
+    counts = rows.groupby(["encoder", "repeat"])["patient_id"].agg(["size", "nunique"])
+    used = finished[0].note["cohort"]["patients_used"]
+    assert (counts == used).all(axis=None)
+    folds = tables["folds"].rename(columns={"item": "patient_id", "fold": "given"})
+    joined = rows.merge(folds, on=["patient_id", "repeat"])
+    assert len(joined) == len(rows)
+    assert (joined["fold"] == joined["given"]).all()
+    unknown = tables["predictions"].query("target == 'G2'")["patient_id"] == PATIENTS[5]
+    assert not unknown.any()
+
+
+def test_one_pooling_is_selected_for_each_gene_and_fold_by_its_inner_score(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    scores = frames(finished[0])["scores"]
+    keys = ["target", "encoder", "repeat", "fold"]
+    assert (scores.groupby(keys)["selected"].sum() == 1).all()
+    best = scores.loc[scores.groupby(keys)["inner_score"].idxmax()]
+    assert best["selected"].all()
+    assert scores.query("selected")["pooling"].nunique() == 2
+
+
+def test_who_does_not_join_is_counted_listed_and_told_before_anything_runs(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    evaluation, said = finished
+    flow = evaluation.note["cohort"]
+    assert flow["patients_used"] == 57
+    assert flow["features_only"] == 3
+    assert flow["labels_only"] == 2
+    assert any("57 patients are judged" in line for line in said)
+    table = evaluation.folder.read("cohort").to_pandas()
+    assert table["used"].sum() == 57
+    assert (table.query("not used")["reason"] != "").all()
+    (flat,) = evaluation.note["labels"]["dropped"]
+    assert flat == {"target": "FLAT", "reason": "no variance"}
+
+
+def test_encoders_with_other_slides_are_compared_on_the_common_ones_and_that_is_said(
+    finished: tuple[Evaluation, list[str]],
+) -> None:
+    (warning,) = [w for w in finished[0].note["warnings"] if "common" in w]
+    assert warning.startswith("dull lacks 2 slides")
+
+
+def test_the_same_command_again_computes_nothing(
+    finished: tuple[Evaluation, list[str]], place: Path
+) -> None:
+    said: list[str] = []
+    again = run_outcome(expression(place, pooling=("mean", "mean+std")), said.append)
+    assert again.note == finished[0].note
+    assert said == [f"run {again.note['run_id']} is done already; nothing was computed"]
+
+
+def test_any_duckdb_reads_the_tables(finished: tuple[Evaluation, list[str]]) -> None:
+    folder = finished[0].folder
+    path = f"{folder.root.path}/{folder.folder}"
+    query = f"select count(distinct target) from '{path}/targets.parquet' where score > -2"
+    found = duckdb.sql(query)
+    assert found is not None
+    assert found.fetchall() == [(8,)]
+
+
+def test_poisoned_labels_of_a_fold_change_nothing_that_judges_it(
+    finished: tuple[Evaluation, list[str]], place: Path, tmp_path: Path
+) -> None:
+    folds = finished[0].folder.read("folds").to_pandas()
+    pq.write_table(finished[0].folder.read("folds"), tmp_path / "folds.parquet")
+    labels = pd.read_csv(place / "expression.csv")
+    judged = folds.query("repeat == 0 and fold == 0")["item"]
+    rows = labels["patient_id"].isin(judged)
+    rng = np.random.default_rng(0)
+    labels.loc[rows, "G0"] = rng.permutation(labels.loc[rows, "G0"].to_numpy())[::-1]
+    labels.to_csv(tmp_path / "poisoned.csv", index=False)
+    changes = {"pooling": ("mean", "mean+std"), "permutations": 0}
+    config = expression(
+        place, labels=str(tmp_path / "poisoned.csv"), fold_file=str(tmp_path / "folds.parquet"),
+        **changes,
+    )  # fmt: skip
+    poisoned = frames(run_outcome(config))["scores"]
+    clean = frames(finished[0])["scores"]
+    where = "target == 'G0' and repeat == 0 and fold == 0"
+    chosen = ["encoder", "pooling", "selected", "choice", "inner_score"]
+    pd.testing.assert_frame_equal(
+        poisoned.query(where)[chosen].reset_index(drop=True),
+        clean.query(where)[chosen].reset_index(drop=True),
+    )
+    elsewhere = "target == 'G0' and repeat == 0 and fold == 1"
+    assert (
+        poisoned.query(elsewhere)["inner_score"].to_numpy()
+        != clean.query(elsewhere)["inner_score"].to_numpy()
+    ).any()
+
+
+@pytest.mark.slow
+def test_mutations_are_judged_by_logistic_regression_and_by_attention(place: Path) -> None:
+    config = mutation(
+        place, genes=str(_genes(place, "TP53")), head=("logistic", "mil"), repeats=1,
+        mil=("epochs=12", "rate=0.001,0.01", "hidden=16"),
+    )  # fmt: skip
+    evaluation = run_outcome(config)
+    scores = frames(evaluation)["scores"]
+    assert {head.split()[0] for head in scores["head"]} == {"logistic", "mil"}
+    judged = scores.query("head != 'logistic'").groupby(["encoder", "fold"])["auroc"].count()
+    assert len(judged) == 10  # at least one setting of each fold went to its end
+    assert judged.min() >= 1
+    assert scores.query("selected")["auroc"].between(0, 1).all()
+    counts = scores.query("selected").groupby(["encoder", "fold"]).size()
+    assert (counts == 1).all()
+    row = frames(evaluation)["targets"].query("encoder == 'sharp'").iloc[0]
+    assert row["score"] > 0.6
+    assert row["n_patients"] == COUNT
+
+
+def test_attention_keeps_sites_whole_inside_training_parts_where_folds_do(place: Path) -> None:
+    config = mutation(place, genes=str(_genes(place, "TP53")), keep_together="site", folds=3)
+    store = open_store(config.store)
+    found = find_slides(store, config)
+    patients = gather_patients(found, config)
+    for bags in load_bags(store, found, patients, most=5, seed=0).values():
+        assert bags.groups is not None
+        assert len(set(bags.groups.tolist())) == len(set(patients.groups)) == 7
+        assert {len(vectors) for vectors in bags.vectors} == {5}
+
+
+def test_genes_without_positives_are_refused_with_the_count(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"WILD1: 0 positives"):
+        run_outcome(mutation(place, genes=str(_genes(place, "WILD1"))))
+
+
+def test_labels_of_other_patients_are_refused_with_both_ids(place: Path, tmp_path: Path) -> None:
+    path = tmp_path / "others.csv"
+    path.write_text("patient_id,TP53\nA,1\nB,0\nC,1\n")
+    with pytest.raises(ConfigError, match=r"none of its 3 patients \(A, B, C\)"):
+        run_outcome(mutation(place, labels=str(path)))
+
+
+def test_an_encoder_that_the_store_lacks_is_named_beside_those_that_it_has(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"encoder resnet50: no slides .*dull, sharp"):
+        run_outcome(mutation(place, encoder=("resnet50",)))
+
+
+@pytest.mark.slow
+def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(
+    place: Path, tmp_path: Path
+) -> None:
+    write_store(tmp_path)
+    write_labels(tmp_path)
+    flags = {"store": tmp_path / "store", "labels": tmp_path / "expression.csv", "repeats": 20}
+    flags |= {"permutations": 100, "resamples": 200, "seed": 3}
+    command = [sys.executable, "-m", "histo_ray", "evaluate", "expression"]
+    command += [text for key, value in flags.items() for text in (f"--{key}", str(value))]
+    driver = subprocess.Popen([*command, "--encoder", "dull", "--encoder", "sharp"])
+    pattern = f"store/evaluations/expression/*/{PIECES}/*.parquet"
+    deadline = time.monotonic() + 200
+    while len(list(tmp_path.glob(pattern))) < 4 and time.monotonic() < deadline:
+        assert driver.poll() is None
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(pattern)}
+    assert 4 <= len(kept) < 40
+    counts: list[tuple[int, int]] = []
+    settings = {"repeats": 20, "permutations": 100, "seed": 3}
+    ours = run_outcome(expression(tmp_path, **settings), report=lambda a, b: counts.append((a, b)))
+    assert counts[0] >= (len(kept), 40)
+    assert counts[-1] == (40, 40)
+    calm = run_outcome(expression(place, **settings))
+    for name in TABLES:
+        pd.testing.assert_frame_equal(frames(ours)[name], frames(calm)[name], check_exact=True)
+
+
+def _genes(place: Path, *names: str) -> Path:
+    path = place / f"genes-{'-'.join(names)}.txt"
+    path.write_text("\n".join(names) + "\n")
+    return path
