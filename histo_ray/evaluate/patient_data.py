@@ -25,6 +25,7 @@ from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.mutation_labels import read_mutations
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.outcome_truth import Task
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
@@ -183,7 +184,8 @@ def load_features(
     features = {}
     for slides in found:
         for pooling in config.pooling:
-            frame = store.matrix(
+            frame = pool_matrix(
+                store,
                 slides.encoder,
                 pooling,
                 by="patient",
