@@ -1,4 +1,4 @@
-"""`histo-ray store ls | verify | sql | export | gc`."""
+"""`histo-ray store ls | verify | sql | convert | export | gc`."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from histo_ray.cli.printable import csv_cell, one_line, printable
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.text import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(run=run_verify)
     sql = verbs.add_parser("sql", help="query the views embeddings, slides and runs with DuckDB")
     sql.set_defaults(run=run_sql)
-    export = verbs.add_parser("export", help="convert partitions to the other form")
-    export.add_argument("--to", choices=("parquet", "zarr"), required=True)
+    convert = verbs.add_parser("convert", help="convert partitions to the other form")
+    convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
+    convert.set_defaults(run=run_convert)
+    export = verbs.add_parser("export", help="write slides as files of another tool")
+    export.add_argument("--to", required=True, metavar="FORMAT", help="geojson (QuPath)")
+    export.add_argument("--out", metavar="DIR", help="folder or URI for the files")
+    export.add_argument("--encoder", help="whose tiles, where the store holds several encoders")
+    export.add_argument("--tiling", help="fingerprint, its first letters, or its mpp")
+    export.add_argument(
+        "--slide", action="append", default=[], metavar="ID", help="repeat it (default: all)"
+    )
+    export.add_argument(
+        "--overwrite", action="store_true", help="write files anew that are there already"
+    )
     export.set_defaults(run=run_export)
     gc = verbs.add_parser("gc", help="remove what crashed runs left and what can be made again")
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.set_defaults(run=run_gc)
-    for sub in (ls, verify, sql, export, gc):
+    for sub in (ls, verify, sql, convert, export, gc):
         sub.add_argument("store", help="folder or URI of the store")
         sub.add_argument("--json", action="store_true", help="print as JSON")
     sql.add_argument("query", help="SQL")
@@ -150,6 +163,40 @@ def as_csv_cells(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def run_export(args: argparse.Namespace) -> int:
+    """Write slides as files of another tool; 1 if some could not be read."""
+    from histo_ray.store.exchange.export_slides import export_slides
+    from histo_ray.store.exchange.formats import find_exchange_format
+    from histo_ray.store.place import place_at
+    from histo_ray.store.store import open_store
+
+    form = find_exchange_format(args.to)
+    if not args.out:
+        raise ConfigError("store export: give --out, the folder that the files shall be in")
+    done = export_slides(
+        open_store(args.store).root,
+        form,
+        place_at(args.out),
+        args.encoder,
+        args.tiling,
+        args.slide,
+        args.overwrite,
+    )
+    if args.json:
+        print(json.dumps(done._asdict(), indent=2))
+        return 1 if done.problems else 0
+    for problem in done.problems:
+        print(f"not exported: {one_line(problem)}", file=sys.stderr)
+    print(f"{count_of(len(done.written), 'slide')} written as {args.to} into {one_line(args.out)}")
+    if done.there:
+        print(
+            f"{count_of(len(done.there), 'file')} there already and left as "
+            f"{'it is' if len(done.there) == 1 else 'they are'}; --overwrite writes "
+            f"{'it' if len(done.there) == 1 else 'them'} anew"
+        )
+    return 1 if done.problems else 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
     """Convert every partition; 1 if some could not be and stayed as they were."""
     from histo_ray.store.store import open_store
 
