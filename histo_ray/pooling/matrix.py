@@ -2,7 +2,9 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -22,11 +24,12 @@ from histo_ray.pooling.pooled_cache import (
     write_pooled,
 )
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
-from histo_ray.store.catalog import Partitions, name_some
+from histo_ray.store.catalog import FORMATS, Partitions, name_some
 from histo_ray.store.heads import read_head
 from histo_ray.store.partition_vectors import Member
 from histo_ray.store.place import THREADS, Place
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.replaced import TRIES, replaced
 from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.types import PartitionKey, Receipt
 
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Receipts = dict[PartitionKey, Receipt]
-Groups = dict[str, list[tuple[PartitionKey, Receipt]]]
+Group = list[tuple[PartitionKey, Receipt]]
+Groups = dict[str, Group]
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +93,12 @@ def pool_partitions(
     facts = _state_facts(receipts, groups, way, by, source)
     table = read_pooled(root, facts, groups)
     if table is None:
-        table = _pool_groups(root, partitions, groups, facts, source)
+        table, groups = _pool_groups(root, partitions, groups, facts, source)
+        read = dict(pair for group in groups.values() for pair in group)
+        if digest_snapshot(read.items()) != digest_snapshot((k, receipts[k]) for k in read):
+            receipts |= read  # some were replaced before they were read
+            facts = _state_facts(receipts, groups, way, by, source)
+            table = replace(table, receipt=table.receipt.model_copy(update={"facts": facts}))
         try:
             write_pooled(root, table, groups)
         except StoreError as error:  # a store that may only be read still answers
@@ -158,19 +167,28 @@ def _pool_groups(
     groups: Groups,
     facts: PoolFacts,
     source: ClassSource | None,
-) -> PooledTable:
-    """Pool each group: several at once, or the columns of one at once where it is held whole."""
+) -> tuple[PooledTable, Groups]:
+    """Pool each group: several at once, or the columns of one at once where it is held whole.
+
+    Returns:
+        The table, and the groups with the receipts of what was read.
+    """
     way = parse_pool(facts.pool)
     weigher = None if source is None else Weigher(source, read_head(root, source.card))
     threads = THREADS if not root.local else 4
     with ThreadPoolExecutor(threads) as outer, ThreadPoolExecutor(threads) as inner:
 
-        def pool_one(name: str) -> Pooled:
-            members = [Member(k, partitions[k], r.tile_count) for k, r in groups[name]]
-            return pool_group(root, members, way, weigher, inner.map)
+        def pool_one(name: str) -> tuple[Pooled, Group]:
+            return _pool_settled(
+                root,
+                partitions,
+                groups[name],
+                lambda members: pool_group(root, members, way, weigher, inner.map),
+            )
 
         spread = map if way.needs_all_tiles else outer.map
-        found = dict(zip(groups, spread(pool_one, groups), strict=True))
+        both = dict(zip(groups, spread(pool_one, groups), strict=True))
+    found = {name: pooled for name, (pooled, _) in both.items()}
     kept = {name: pooled.vector for name, pooled in found.items() if pooled.vector is not None}
     absent: dict[str, list[str]] = defaultdict(list)
     for name, pooled in found.items():
@@ -185,7 +203,41 @@ def _pool_groups(
         left_out=tuple(name for name in found if name not in kept),
         absent_classes={label: tuple(names) for label, names in sorted(absent.items())},
     )
-    return PooledTable(list(kept), values, receipt)
+    return PooledTable(list(kept), values, receipt), {n: used for n, (_, used) in both.items()}
+
+
+def _pool_settled(
+    root: Place, partitions: Partitions, group: Group, pool: Callable[[list[Member]], Pooled]
+) -> tuple[Pooled, Group]:
+    """Pool one group, again where another run replaced a partition of it meanwhile.
+
+    Returns:
+        What became of it, and its partitions with the receipts of what was read.
+
+    Raises:
+        ReplacedError: One is gone or without tiles now, or was replaced again and again.
+        StoreError: As `pool_group`.
+    """
+    for _ in range(TRIES):
+        members = [Member(key, partitions[key], receipt.tile_count) for key, receipt in group]
+        pooled, error = None, None
+        try:
+            pooled = pool(members)
+        except StoreError as raised:
+            error = raised
+        now = [
+            (key, FORMATS[partitions[key]].read_receipt(member.place(root)))
+            for (key, _), member in zip(group, members, strict=True)
+        ]
+        if digest_snapshot(now) == digest_snapshot(group):
+            if pooled is not None:
+                return pooled, group
+            if error is not None:
+                raise error
+        if not all(receipt.tile_count for _, receipt in now):
+            break
+        group = now
+    raise replaced(members[0].place(root).path)
 
 
 def _to_frame(

@@ -13,6 +13,7 @@ from histo_ray.store.layout import Form, partition_path
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import unreadable
 from histo_ray.store.place import Place
+from histo_ray.store.replaced import replaced
 from histo_ray.types import Floats, PartitionKey, TileRows
 
 
@@ -76,9 +77,12 @@ def _read_rows(place: Place, form: Form) -> Iterator[TileRows]:
 
 
 def _check_count(root: Place, member: Member, found: int) -> None:
-    if found != member.tiles:
-        raise StoreError(
-            f"{member.place(root).path}: it holds {found} tiles, but its receipt said "
-            f"{member.tiles}; if it was replaced meanwhile run the command again, else run "
-            "store verify"
-        )
+    if found == member.tiles:
+        return
+    place = member.place(root)
+    if FORMATS[member.form].read_receipt(place).tile_count != member.tiles:
+        raise replaced(place.path)
+    raise StoreError(
+        f"{place.path}: it holds {found} tiles, but its receipt says {member.tiles}; run store "
+        "verify"
+    )

@@ -4,6 +4,7 @@ Local: built under `.staging/`, flushed to disk, renamed into place. Remote: bui
 temporary folder, then sent: see `upload`.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -30,6 +31,8 @@ _REMEDIES = {
     errno.EPERM: _RIGHT,
 }
 """What to do about an error of the system, by its number."""
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
@@ -117,8 +120,10 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
     aside = built.parent / "replaced"
-    if replace:  # a folder cannot be replaced in one step
-        with suppress(FileNotFoundError):
+    if replace:
+        if _exchange(built, final):
+            return True
+        with suppress(FileNotFoundError):  # for a moment, there is neither
             final.rename(aside)
     elif final.is_dir() and not (final / ROOT_FILE).exists():  # what a killed deletion left
         final.rename(aside)
@@ -132,6 +137,16 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
             return False
         raise
     return True
+
+
+def _exchange(built: Path, final: Path) -> bool:
+    """Have two folders change places in one step; False if this system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # not Linux, or an old libc
+        return False
+    paths = os.fsencode(built), os.fsencode(final)
+    return not rename(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
 
 
 def discard(root: Place, place: Place, keep: Callable[[Place], bool] | None = None) -> bool:
