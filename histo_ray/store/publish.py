@@ -62,7 +62,7 @@ def stage(root: Place) -> Iterator[Path]:
 def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError:
     """What to say where the store, or the folder for its parts, takes no file."""
     where = root.path if folder else f"{root.path}, built in {tempfile.gettempdir()}"
-    reason = error.strerror or " ".join(str(error).split())
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
     remedy = _REMEDIES.get(error.errno or 0, "look after that disk")
     return StoreError(
         f"store {where}: cannot be written ({reason}); {remedy}, and the same "
