@@ -79,8 +79,8 @@ def read_again(read: Callable[P, T]) -> Callable[P, T]:
 def removed(path: str) -> ReplacedError:
     """The error of a partition that was listed, and is not there when it is opened."""
     return ReplacedError(
-        f"{path}: it is not there any more, so another run has removed or replaced it; run the "
-        "command again"
+        f"{path}: not readable, as it is not there any more: another run has removed or replaced "
+        "it; run the command again, and where that says the same, store verify"
     )
 
 

@@ -34,10 +34,10 @@ def test_an_error_of_ours_comes_out_as_it_was() -> None:
     ours = StoreError("store S: cannot be written")
     assert explain(wrap(ours)) is ours
     for error in (wrap(ours), wrap(wrap(ours).as_instanceof_cause())):
-        raised = error.as_instanceof_cause()  # as `ray.get` raises it: a StoreError, too
-        assert isinstance(raised, StoreError)
+        raised = error.as_instanceof_cause()  # as `ray.get` raises it
         assert isinstance(raised, RayTaskError)
         assert explain(raised) is ours
+    assert isinstance(wrap(ours).as_instanceof_cause(), StoreError)  # but no error of ours
 
 
 def test_a_full_disk_that_ray_raises_in_a_class_of_both_is_one_line() -> None:
