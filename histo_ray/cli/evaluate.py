@@ -45,6 +45,7 @@ def run_tissue(args: argparse.Namespace) -> int:
     from histo_ray.evaluate.tissue_settings import TissueConfig
 
     config = read_settings(args, TissueConfig)
+    check_ray(config.address, config.store, "tissue")
     tell("starting")  # the imports take seconds
     from histo_ray.evaluate import tissue_run
     from histo_ray.report.words import describe_run
@@ -60,6 +61,7 @@ def run_outcome(args: argparse.Namespace) -> int:
     kind = _outcome_config(args.task)
     config: ExpressionConfig | MutationConfig = read_settings(args, kind)
     check_inputs(config)
+    check_ray(config.address, config.store, args.task)
     tell("starting")  # the imports take seconds
     from histo_ray.evaluate import patient_run as outcome_run
     from histo_ray.report.outcome_words import describe_outcome
@@ -93,6 +95,27 @@ def check_inputs(config: "ExpressionConfig | MutationConfig") -> None:
         system, path = locate(uri)
         if system.get_file_info(path).type.name == "NotFound":
             raise ConfigError(f"{what} {uri}: there is no such file; check the path")
+
+
+def check_ray(address: str, store: str, task: str) -> None:
+    """See that Ray can start here, before embeddings are loaded, which may take minutes.
+
+    Where the store has evaluations of the task, this one may be among them and need no Ray: then
+    what is wrong is told, and the command goes on.
+
+    Raises:
+        ConfigError: Ray cannot start here.
+    """
+    from histo_ray.cluster.machine import check_before_work
+    from histo_ray.errors import ConfigError
+    from histo_ray.store.place import place_at
+
+    try:
+        check_before_work(address)
+    except ConfigError as error:
+        if not place_at(f"{store}/evaluations/{task}").names():
+            raise
+        tell(f"{error}. Going on, in case this evaluation is done already")
 
 
 class Lines:

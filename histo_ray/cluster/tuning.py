@@ -140,7 +140,7 @@ def explain_failure(error: BaseException) -> BaseException:
     """The error of ours inside Ray's, or one line of Ray's."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, HistoRayError):
+        if isinstance(seen, HistoRayError) and not isinstance(seen, RayTaskError):
             return seen
         if isinstance(seen, WorkerCrashedError | OutOfMemoryError):
             break

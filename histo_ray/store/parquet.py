@@ -6,7 +6,7 @@ a page that does not prove to be so is decoded by pyarrow, with the same result.
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from histo_ray.store.partition import (
 )
 from histo_ray.store.place import Place, Span, byte_view, read_spans
 from histo_ray.store.receipts import parse_receipt
+from histo_ray.store.replaced import removed, unreplaced
 from histo_ray.types import Floats, Receipt, TileRows
 
 UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
@@ -84,21 +85,25 @@ class ParquetFormat:
                 return text
             with place.open() as file:
                 return _pick_receipt(pq.read_metadata(file).metadata, place.path)
+        except FileNotFoundError:
+            raise removed(place.path) from None
         except UNREADABLE as error:
             raise unreadable(place.path, error) from None
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
         try:
-            with place.open() as file:
+            with place.open() as file, unreplaced(place.path, _look_at(place, file)):
                 source = pq.ParquetFile(file)
                 axes = source.read(columns=["x", "y"], use_threads=False)
                 chunks = _find_chunks(source)
-                vectors = None if chunks is None else _read_straight(place, source, chunks)
+                vectors = None if chunks is None else _read_straight(place, file, source, chunks)
                 if vectors is None:
                     vectors = _decode(source, source.read(columns=[VECTOR]))
             if len(vectors) != len(axes):
                 raise ValueError(f"{len(vectors)} vectors for {len(axes)} tiles")
+        except FileNotFoundError:
+            raise removed(place.path) from None
         except UNREADABLE as error:
             raise unreadable(place.path, error) from None
         coords = np.stack([axes["x"].to_numpy(), axes["y"].to_numpy()], axis=1)
@@ -113,7 +118,7 @@ class ParquetFormat:
             for group in range(source.num_row_groups):
                 table = source.read_row_group(group, columns=[*_NUMBERS, *names])
                 chunk = chunks[group : group + 1] if chunks else None
-                vectors = _read_straight(place, source, chunk) if chunk else None
+                vectors = _read_straight(place, file, source, chunk) if chunk else None
                 if vectors is None:
                     vectors = _decode(source, source.read_row_group(group, columns=[VECTOR]))
                 x, y, tissue, focus = (table[name].to_numpy() for name in _NUMBERS)
@@ -276,7 +281,28 @@ def _find_chunks(source: pq.ParquetFile) -> list[Chunk] | None:
     return locate_chunks(source.metadata, dim, dtype.itemsize)
 
 
-def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) -> Floats | None:
+def _look_at(place: Place, file: Any) -> Callable[[], object]:
+    """How an open file looks now, for `unreplaced`.
+
+    A local one stays the same while it is open. Of an object, each request gives what is there by
+    then: the first look is that of its opening.
+    """
+    if place.local:
+        return lambda: None
+    looks = [file.metadata()]
+
+    def look() -> object:
+        if looks:
+            return looks.pop()
+        with place.open() as now:
+            return now.metadata()
+
+    return look
+
+
+def _read_straight(
+    place: Place, file: Any, source: pq.ParquetFile, chunks: list[Chunk]
+) -> Floats | None:
     """The vectors of consecutive chunks without decoding; None if a page is not as it should be."""
     dim, dtype = _vector_kind(source)
     vectors = np.empty((sum(chunk.rows for chunk in chunks), dim), dtype)
@@ -286,7 +312,7 @@ def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) ->
         body = room[at : at + chunk.value_bytes]
         spans.append(Span(chunk.offset, bytearray(chunk.head_bytes), body))
         at += chunk.value_bytes
-    read_spans(place, spans)
+    read_spans(place, spans, file)
     proven = (is_single_page(bytes(span.head), len(span.body)) for span in spans)
     return vectors if all(proven) else None
 

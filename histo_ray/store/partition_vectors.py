@@ -13,6 +13,7 @@ from histo_ray.store.layout import Form, partition_path
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import unreadable
 from histo_ray.store.place import Place
+from histo_ray.store.replaced import replaced
 from histo_ray.types import Floats, PartitionKey, TileRows
 
 
@@ -81,9 +82,12 @@ def read_partition_rows(place: Place, form: Form) -> Iterator[TileRows]:
 
 
 def _check_count(root: Place, partition: CountedPartition, found: int) -> None:
-    if found != partition.tiles:
-        raise StoreError(
-            f"{partition.locate(root).path}: it holds {found} tiles, but its receipt said "
-            f"{partition.tiles}; if it was replaced meanwhile run the command again, else run "
-            "store verify"
-        )
+    if found == partition.tiles:
+        return
+    place = partition.locate(root)
+    if FORMATS[partition.form].read_receipt(place).tile_count != partition.tiles:
+        raise replaced(place.path)
+    raise StoreError(
+        f"{place.path}: it holds {found} tiles, but its receipt says {partition.tiles}; run store "
+        "verify"
+    )

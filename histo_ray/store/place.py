@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,12 +212,22 @@ class Span(NamedTuple):
     body: memoryview
 
 
-def read_spans(place: Place, spans: Sequence[Span]) -> None:
+def read_spans(place: Place, spans: Sequence[Span], opened: Any = None) -> None:
     """Read all spans; local ones straight into their buffers, remote ones side by side.
+
+    Args:
+        place: The file.
+        spans: What to read of it, and where to.
+        opened: The file as `Place.open` gave it, where what was read of it before and the spans
+            have to be of one file even if another is put in its place.
 
     Raises:
         StoreError: The file ends before a span does.
     """
+    if place.local and opened is not None:
+        for span in spans:
+            _read_opened(place.path, opened, span)
+        return
     if place.local:
         file = os.open(place.path, os.O_RDONLY)
         try:
@@ -226,7 +236,10 @@ def read_spans(place: Place, spans: Sequence[Span]) -> None:
         finally:
             os.close(file)
         return
-    with place.open() as remote, ThreadPoolExecutor(THREADS) as pool:
+    with (
+        nullcontext(opened) if opened is not None else place.open() as remote,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
         for span, data in zip(
             spans, pool.map(lambda s: _read_remote(remote, s), spans), strict=True
         ):
@@ -239,6 +252,17 @@ def read_spans(place: Place, spans: Sequence[Span]) -> None:
 
 def _read_remote(file: Any, span: Span) -> bytes:
     return bytes(file.read_at(len(span.head) + len(span.body), span.offset))
+
+
+def _read_opened(path: str, file: Any, span: Span) -> None:
+    file.seek(span.offset)
+    for view in (memoryview(span.head), span.body):
+        done = 0
+        while done < len(view):
+            got = file.readinto(view[done:])
+            if not got:
+                raise _truncated(path)
+            done += got
 
 
 def _read_local(path: str, file: int, span: Span) -> None:

@@ -4,6 +4,7 @@ Local: built under `.staging/`, flushed to disk, renamed into place. Remote: bui
 temporary folder, then sent: see `upload`.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -30,6 +31,8 @@ _REMEDIES = {
     errno.EPERM: _RIGHT,
 }
 """What to do about an error of the system, by its number."""
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
@@ -59,7 +62,7 @@ def stage(root: Place) -> Iterator[Path]:
 def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError:
     """What to say where the store, or the folder for its parts, takes no file."""
     where = root.path if folder else f"{root.path}, built in {tempfile.gettempdir()}"
-    reason = error.strerror or " ".join(str(error).split())
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
     remedy = _REMEDIES.get(error.errno or 0, "look after that disk")
     return StoreError(
         f"store {where}: cannot be written ({reason}); {remedy}, and the same "
@@ -117,8 +120,10 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
     aside = built.parent / "replaced"
-    if replace:  # a folder cannot be replaced in one step
-        with suppress(FileNotFoundError):
+    if replace:
+        if _exchange(built, final):
+            return True
+        with suppress(FileNotFoundError):  # for a moment, there is neither
             final.rename(aside)
     elif final.is_dir() and not (final / ROOT_FILE).exists():  # what a killed deletion left
         final.rename(aside)
@@ -132,6 +137,16 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
             return False
         raise
     return True
+
+
+def _exchange(built: Path, final: Path) -> bool:
+    """Have two folders change places in one step; False if this system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # not Linux, or an old libc
+        return False
+    paths = os.fsencode(built), os.fsencode(final)
+    return not rename(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
 
 
 def discard(root: Place, place: Place, keep: Callable[[Place], bool] | None = None) -> bool:

@@ -35,6 +35,7 @@ from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
+from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
@@ -112,6 +113,7 @@ class Store:
         form, place = find_partition(self._root, key)
         return FORMATS[form].read_receipt(place)
 
+    @read_again
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
         """The receipts of some partitions, or of all; raises StoreError as `each_receipt`."""
         return dict(self.each_receipt(keys))
@@ -133,6 +135,7 @@ class Store:
         there = None if keys is None else choose_keys(self._root, keys)
         return each_receipt(self._root, there, keep=self._keep, on_damaged=on_damaged)
 
+    @read_again
     def slides(
         self, columns: Sequence[str] = SLIDES, on_damaged: Damaged | None = None
     ) -> "pd.DataFrame":
@@ -206,6 +209,7 @@ class Store:
         """Remove what dead processes of this machine left half-built; called before a run."""
         return sweep_staging(self._root)
 
+    @read_again
     def bag(
         self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
     ) -> Bag:
@@ -235,6 +239,7 @@ class Store:
         """
         check_partitions(self._root, choose_keys(self._root, keys))
 
+    @read_again
     def labelled(self, name: str, encoder: str, check: bool = False) -> LabelledBag:
         """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
 
@@ -250,8 +255,9 @@ class Store:
         if check:
             self.check([key])
         form, place = find_partition(self._root, key)
-        coords, vectors = FORMATS[form].read_bag(place)
-        texts = FORMATS[form].read_texts(place)
+        with unreplaced(place.path, lambda: look_at(place, form)):
+            coords, vectors = FORMATS[form].read_bag(place)
+            texts = FORMATS[form].read_texts(place)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None
         return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
 
@@ -265,6 +271,7 @@ class Store:
         receipts = read_receipts(self._root, partitions)
         return tabulate_patients(correct_receipts(receipts, self.stated()))
 
+    @read_again
     def patient_bag(
         self,
         patient_id: str,

@@ -26,6 +26,7 @@ from histo_ray.store.layout import (
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Tally, Totals, first_line
 from histo_ray.store.place import THREADS, Place
+from histo_ray.store.replaced import TRIES, look_at
 from histo_ray.store.upkeep import DAY_S, list_leftovers
 from histo_ray.store.verify_files import check_files
 from histo_ray.types import EncoderFacts, PartitionKey, Receipt
@@ -106,6 +107,16 @@ def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], W
 def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
     """What is wrong with one partition, and its receipt as far as there is one."""
     place = root.child(partition_path(key, form))
+    checked: Checked = [], None
+    for _ in range(TRIES):
+        before = look_at(place, form)
+        checked = _check_now(place, key, form)
+        if not checked[0] or look_at(place, form) == before:
+            break  # else another run replaced it meanwhile
+    return checked
+
+
+def _check_now(place: Place, key: PartitionKey, form: Form) -> Checked:
     try:
         problems = FORMATS[form].find_problems(place)
     except OSError as error:

@@ -32,6 +32,7 @@ from histo_ray.store.partition import (
 )
 from histo_ray.store.place import ROOT_FILE, THREADS, Place, place_at
 from histo_ray.store.receipts import parse_receipt
+from histo_ray.store.replaced import look_at, removed, unreplaced
 from histo_ray.store.shards import describe_array, read_json, read_shards
 from histo_ray.types import Floats, Receipt, TileRows
 
@@ -99,6 +100,8 @@ class ZarrFormat:
 
     def read_receipt_text(self, place: Place) -> bytes:
         """The receipt's JSON, from the root's attributes alone."""
+        if look_at(place, self.form) is None:
+            raise removed(place.path)
         root = read_json(place.child(ROOT_FILE))
         try:
             return json.dumps(_attributes(root)[RECEIPT_KEY], ensure_ascii=False).encode()
@@ -107,9 +110,12 @@ class ZarrFormat:
 
     def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
-        with ThreadPoolExecutor(3) as pool:
+        with (
+            unreplaced(place.path, lambda: look_at(place, self.form)),
+            ThreadPoolExecutor(3) as pool,
+        ):
             x, y, vectors = pool.map(lambda name: _read_array(place, name), ["x", "y", VECTOR])
-        _check_lengths(place, {"x": x, "y": y, VECTOR: vectors})
+            _check_lengths(place, {"x": x, "y": y, VECTOR: vectors})
         return np.stack([x, y], axis=1).astype(np.int32, copy=False), vectors
 
     def read_rows(self, place: Place) -> Iterator[TileRows]:
