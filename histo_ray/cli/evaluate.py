@@ -108,12 +108,12 @@ def check_ray(address: str, store: str, task: str) -> None:
     """
     from histo_ray.cluster.machine import check_before_work
     from histo_ray.errors import ConfigError
-    from histo_ray.store.place import place_at
+    from histo_ray.store.location import location_of
 
     try:
         check_before_work(address)
     except ConfigError as error:
-        if not place_at(f"{store}/evaluations/{task}").names():
+        if not location_of(f"{store}/evaluations/{task}").names():
             raise
         tell(f"{error}. Going on, in case this evaluation is done already")
 

@@ -166,7 +166,7 @@ def run_export(args: argparse.Namespace) -> int:
     """Write slides as files of another tool; 1 if some could not be read."""
     from histo_ray.store.exchange.export_slides import export_slides
     from histo_ray.store.exchange.formats import find_exchange_format
-    from histo_ray.store.place import place_at
+    from histo_ray.store.location import location_of
     from histo_ray.store.store import open_store
 
     form = find_exchange_format(args.to)
@@ -175,7 +175,7 @@ def run_export(args: argparse.Namespace) -> int:
     done = export_slides(
         open_store(args.store).root,
         form,
-        place_at(args.out),
+        location_of(args.out),
         args.encoder,
         args.tiling,
         args.slide,

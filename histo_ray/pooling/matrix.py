@@ -28,8 +28,8 @@ from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
 from histo_ray.store.catalog import FORMATS, Partitions, name_some
 from histo_ray.store.find import choose_slides
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition_vectors import CountedPartition
-from histo_ray.store.place import THREADS, Place
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.replaced import TRIES, read_again, replaced
 from histo_ray.store.stated import correct_receipts, read_stated
@@ -86,7 +86,7 @@ def pool_matrix(
 
 
 def pool_partitions(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     pool: str,
     by: By,
@@ -153,7 +153,7 @@ def pool_partitions(
     return _to_frame(table, by, empty, unweighed, sorted(lost))
 
 
-def _check_alike(root: Place, receipts: Receipts) -> None:
+def _check_alike(root: Location, receipts: Receipts) -> None:
     """Refuse partitions of several weights under one name.
 
     Raises:
@@ -206,7 +206,7 @@ def _state_facts(
 
 
 def _pool_groups(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     groups: Groups,
     facts: PoolFacts,
@@ -253,7 +253,7 @@ def _pool_groups(
 
 
 def pool_group(
-    root: Place,
+    root: Location,
     partitions: Sequence[CountedPartition],
     method: PoolingMethod,
     classifier: TileClassifier | None,
@@ -268,7 +268,7 @@ def pool_group(
 
 
 def _pool_settled(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     group: Group,
     pool: Callable[[list[CountedPartition]], Pooled],

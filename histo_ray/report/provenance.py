@@ -9,8 +9,8 @@ from pyarrow import ArrowException
 from histo_ray.errors import StoreError
 from histo_ray.report.runs import OutcomeRun, Run, TissueRun, Unshown
 from histo_ray.report.view import Card, Cards, Column, Section, Table
+from histo_ray.store.location import location_of
 from histo_ray.store.models import CARD, MODELS
-from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
 
@@ -60,7 +60,7 @@ def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
 
 def read_card(store: str, encoder: str) -> dict[str, Any] | None:
     """`models/<encoder>/model.json`; None where there is none that can be read."""
-    place = place_at(store).child(f"{MODELS}/{encoder}/{CARD}")
+    place = location_of(store).child(f"{MODELS}/{encoder}/{CARD}")
     try:
         card = json.loads(place.read_bytes()) if place.kind() else None
     except (OSError, ValueError):

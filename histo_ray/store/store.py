@@ -21,6 +21,7 @@ from histo_ray.store.find import (
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import RUNS, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.opening import find_root, open_root
 from histo_ray.store.partition import (
     FIRST_VERSION,
@@ -30,7 +31,6 @@ from histo_ray.store.partition import (
     write_receipt,
 )
 from histo_ray.store.patients import find_patient_partitions, read_patient_bag, tabulate_patients
-from histo_ray.store.place import Place
 from histo_ray.store.publish import publish, stage, sweep_staging
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
@@ -82,7 +82,7 @@ def peek_store(uri: str) -> "Store | None":
 class Store:
     """A feature store: per slide, encoder and tiling one partition with its receipt inside."""
 
-    def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
+    def __init__(self, root: Location, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
         self._version = FIRST_VERSION  # that its marker is known to state at least
@@ -92,7 +92,7 @@ class Store:
         return f"Store({self._root.path!r})"
 
     @property
-    def root(self) -> Place:
+    def root(self) -> Location:
         """Where the store is."""
         return self._root
 
@@ -110,8 +110,8 @@ class Store:
         Raises:
             StoreError: It is not there, or not readable.
         """
-        form, place = find_partition(self._root, key)
-        return FORMATS[form].read_receipt(place)
+        form, location = find_partition(self._root, key)
+        return FORMATS[form].read_receipt(location)
 
     @read_again
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
@@ -254,10 +254,10 @@ class Store:
         key = find_tile_set(self._root, name, encoder)
         if check:
             self.check([key])
-        form, place = find_partition(self._root, key)
-        with unreplaced(place.path, lambda: look_at(place, form)):
-            coords, vectors = FORMATS[form].read_bag(place)
-            texts = FORMATS[form].read_texts(place)
+        form, location = find_partition(self._root, key)
+        with unreplaced(location.path, lambda: look_at(location, form)):
+            coords, vectors = FORMATS[form].read_bag(location)
+            texts = FORMATS[form].read_texts(location)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None
         return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
 
