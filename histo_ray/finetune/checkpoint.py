@@ -8,8 +8,8 @@ import torch
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.nested import pack_nested, unpack_nested
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.location import Location
-from histo_ray.store.publish import write_bytes
 
 Weights = dict[str, torch.Tensor]
 

@@ -22,6 +22,7 @@ from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import Job
 from histo_ray.finetune.loop import Outcome
 from histo_ray.finetune.tiles import Part
+from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.models import (
     CARD,
@@ -34,7 +35,6 @@ from histo_ray.store.models import (
     ModelCard,
     encode_card,
 )
-from histo_ray.store.publish import publish, stage, write_bytes
 
 CURVES_FILE = "curves.parquet"
 NETWORK_PREFIX = "network."

@@ -15,11 +15,11 @@ from histo_ray._version import __version__
 from histo_ray.config import digest
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import POOLED
 from histo_ray.store.location import Location
 from histo_ray.store.partition import RECEIPT_KEY
-from histo_ray.store.publish import write_bytes
 from histo_ray.types import PartitionKey, Receipt
 
 CACHE_VERSION = 2

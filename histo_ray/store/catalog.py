@@ -11,6 +11,7 @@ import pyarrow as pa
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.seal import seal_json, strip_marks
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -24,7 +25,6 @@ from histo_ray.store.layout import (
 from histo_ray.store.location import ROOT_FILE, THREADS, Location, Stamp
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import FIRST_VERSION, FORMAT_VERSION, PartitionFormat
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import LISTING, NAME
 from histo_ray.store.zarr import ZarrFormat
 from histo_ray.types import PartitionKey

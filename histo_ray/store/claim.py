@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from histo_ray.errors import BusyError, StoreError
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.layout import CACHE, check_file_name
 from histo_ray.store.location import Location
-from histo_ray.store.publish import write_bytes
 
 CLAIMS = f"{CACHE}/claims"
 REFRESH_S = 15.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from histo_ray.errors import BusyError, StoreError, UnreachableError
+from histo_ray.store.atomic_write import discard, publish, stage, sweep_staging
 from histo_ray.store.catalog import (
     FORMATS,
     Partitions,
@@ -27,7 +28,6 @@ from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import ROOT_FILE, Location, Stamp
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Shape, Totals, unreadable
-from histo_ray.store.publish import discard, publish, stage, sweep_staging
 from histo_ray.store.verify import check_partition, is_same_content
 from histo_ray.types import PartitionKey, Receipt, TileRows
 

@@ -1,9 +1,9 @@
 """Decides which form of a partition stays where two runs have stored it in both."""
 
+from histo_ray.store.atomic_write import discard
 from histo_ray.store.catalog import FORMATS, has_form
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import Location
-from histo_ray.store.publish import discard
 from histo_ray.types import PartitionKey
 
 WINNER: Form = "parquet"

@@ -21,11 +21,11 @@ from histo_ray.config import digest
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
 from histo_ray.store.location import THREADS, Location
 from histo_ray.store.parquet import UNREADABLE
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import (
     LISTING,
     NAME,

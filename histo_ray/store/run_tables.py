@@ -15,10 +15,10 @@ from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.location import THREADS, Location, location_of
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.run_record import RunRecord, pack_record, unpack_record
 from histo_ray.types import RunRow
 

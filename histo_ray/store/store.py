@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from histo_ray.store.atomic_write import publish, stage, sweep_staging
 from histo_ray.store.catalog import (
     FORMATS,
     find_form,
@@ -30,8 +31,11 @@ from histo_ray.store.partition import (
     version_of,
     write_receipt,
 )
-from histo_ray.store.patients import find_patient_partitions, read_patient_bag, tabulate_patients
-from histo_ray.store.publish import publish, stage, sweep_staging
+from histo_ray.store.patient_bags import (
+    find_patient_partitions,
+    read_patient_bag,
+    tabulate_patients,
+)
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_file, seal_json, strip_marks
+from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.layout import check_file_name, check_slug
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition import first_line
-from histo_ray.store.publish import publish, stage, write_bytes
 
 EVALUATIONS = "evaluations"
 PIECES = "pieces"

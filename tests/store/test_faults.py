@@ -14,10 +14,10 @@ import pytest
 from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
+from histo_ray.store.atomic_write import publish
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
 from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
-from histo_ray.store.publish import publish
 from histo_ray.store.store import open_store
 from histo_ray.types import RunRow, TileRows
 from tests.made_up import facts_of, rows_of

@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from histo_ray.store.atomic_write import stage, sweep_staging
 from histo_ray.store.location import location_of
-from histo_ray.store.publish import stage, sweep_staging
 
 
 def test_a_dead_process_of_this_machine_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from histo_ray.errors import ConfigError, StoreError, UnreachableError
+from histo_ray.store.atomic_write import publish, stage
 from histo_ray.store.catalog import FORMATS, Partitions, list_partitions, name_some
 from histo_ray.store.exchange.exchange_format import ExchangeFormat
 from histo_ray.store.find import choose_slides
@@ -15,7 +16,6 @@ from histo_ray.store.layout import Form, is_given, partition_path
 from histo_ray.store.location import Location
 from histo_ray.store.partition import first_line
 from histo_ray.store.partition_vectors import read_partition_rows
-from histo_ray.store.publish import publish, stage
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean

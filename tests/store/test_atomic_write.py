@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.layout import FORMS, STAGING, Form, partition_path
 from histo_ray.store.location import location_of
-from histo_ray.store.publish import publish, stage, write_bytes
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
 
