@@ -1,11 +1,12 @@
 """The record of an extraction run; stored in its table as a receipt is in its partition."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from histo_ray.store.partition import RECEIPT_KEY
+from histo_ray.types import JsonObject
 
 State = Literal["running", "finished", "interrupted", "stopped", "unknown"]
 
@@ -68,7 +69,7 @@ class RunRecord(BaseModel):
     bottleneck: str = ""
     hint: str = ""
     """What to change, in a sentence."""
-    settings: dict[str, Any] = {}
+    settings: JsonObject = {}
     """Settings of the command that are not defaults."""
     settings_sha256: str = ""
     """Over all settings, in canonical JSON."""
