@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page; print the main sentence of each task and where the page is."""
     from histo_ray.report.page import summarise, write_report
     from histo_ray.report.runs import choose_runs
-    from histo_ray.report.words import count_of
+    from histo_ray.text import count_of
 
     path = write_report(args.store, args.out, args.runs)
     findings = summarise(args.store, args.runs)
