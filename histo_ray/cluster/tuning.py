@@ -77,7 +77,8 @@ class FoldwiseAsha(FIFOScheduler):
                 time_attr=EPOCH,
                 metric=INNER_SCORE,
                 mode="max",
-                max_t=self._epochs + 1,  # a trial that reaches it is stopped before its piece is written
+                max_t=self._epochs
+                + 1,  # a trial that reaches it is stopped before its piece is written
                 grace_period=min(FEWEST_EPOCHS, self._epochs),
                 reduction_factor=REDUCTION,
             )

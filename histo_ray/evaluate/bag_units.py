@@ -101,7 +101,9 @@ def make_bag_job(
         inputs={bags_name(name): some for name, some in bags.items()} | {TARGETS: matrix},
         units=units,
         needs=Needs(cpus=cpus, gpus=1.0 if first.device == "cuda" else 0.0),
-        competition=Competition(predict_watched_fold, fold_of, max(v.epochs for v in variants.values()))
+        competition=Competition(
+            predict_watched_fold, fold_of, max(v.epochs for v in variants.values())
+        )
         if len(variants) > 1
         else None,
     )
@@ -154,9 +156,7 @@ def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Tabl
     )
 
 
-def join_folds(
-    pieces: TableFolder, matrix: TargetMatrix, numbers: Sequence[int]
-) -> None:
+def join_folds(pieces: TableFolder, matrix: TargetMatrix, numbers: Sequence[int]) -> None:
     """Put the folds of each configuration's repeats together; nan where a unit was stopped."""
     there = set(pieces.names())
     for number, repeat in itertools.product(numbers, range(matrix.repeats)):

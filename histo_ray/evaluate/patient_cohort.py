@@ -135,7 +135,9 @@ def gather_patients(
     )
 
 
-def draw_patient_folds(patients: Patients, task: PatientTask, config: PatientConfig) -> OutcomeFolds:
+def draw_patient_folds(
+    patients: Patients, task: PatientTask, config: PatientConfig
+) -> OutcomeFolds:
     """Read the folds that are given, or draw those of the task.
 
     Raises:

@@ -105,9 +105,7 @@ class PreparedPatients(PreparedRun):
                 self._matrix.repeats,
                 config.seed,
             ),
-            needs=needs_of(
-                self._features, self._matrix, config.cpus_per_repeat, config.memory_gb
-            ),
+            needs=needs_of(self._features, self._matrix, config.cpus_per_repeat, config.memory_gb),
         )
 
     def tell_inputs(self, tell: Tell) -> None:
@@ -123,9 +121,7 @@ class PreparedPatients(PreparedRun):
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self._matrix)
-        return make_patient_record(
-            self.folder, self.plan, self.identity, tables, caveats, began
-        )
+        return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
 
 
 def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> PreparedPatients:

@@ -82,21 +82,15 @@ def summarise_pair(rows: Sequence[Row], paper_counted: int, paper_b_higher: int)
         targets=len(rows),
         untested=sum(_is_untested(row["difference"], row["q_corrected"]) for row in rows),
         b_higher=sum(row["difference"] > 0 for row in rows),
-        b_better=tuple(
-            r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0
-        ),
-        a_better=tuple(
-            r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0
-        ),
+        b_better=tuple(r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0),
+        a_better=tuple(r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0),
         mean_difference=sum(known) / len(known) if known else 0.0,
         paper_counted=paper_counted,
         paper_b_higher=paper_b_higher,
     )
 
 
-def list_best(
-    targets: Sequence[Row], comparisons: Sequence[Row], most: int
-) -> list[ShownTarget]:
+def list_best(targets: Sequence[Row], comparisons: Sequence[Row], most: int) -> list[ShownTarget]:
     """List the targets that the last encoder predicts best, encoders side by side.
 
     Args:

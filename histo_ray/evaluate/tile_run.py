@@ -112,9 +112,7 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     host.bring_tiles(config, list(sets.values()))
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
     store = open_store(config.store)
-    embedded = {
-        split: _load(store, tiles, names, config.check) for split, tiles in sets.items()
-    }
+    embedded = {split: _load(store, tiles, names, config.check) for split, tiles in sets.items()}
     for some in embedded.values():
         check_vectors(some)
     truth = embedded[CV].truth

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig, TilingConfig
-from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract, encode_fixed
+from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histo_ray.learn.metrics import ClassScores, score_classes
+from histo_ray.learn.metrics import score_classes
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, bootstrap_difference
 from histo_ray.learn.tissue_tests import TileFolds, test_folds
 from histo_ray.schema import arrow_schema, column_names
@@ -175,7 +175,13 @@ _NOT_TESTED = dict.fromkeys(("p_corrected", "t_low", "t_high", "p_plain"), float
 
 
 def _bootstrap(
-    one: TileTally, other: TileTally, truth: TileTruth, metric: str, label: str, resamples: int, seed: int
+    one: TileTally,
+    other: TileTally,
+    truth: TileTruth,
+    metric: str,
+    label: str,
+    resamples: int,
+    seed: int,
 ) -> Row:
     rows = np.arange(len(truth.labels))
     if label:
@@ -190,7 +196,9 @@ def _bootstrap(
     return row | {"drawn": "tile" if groups is None else "group"}
 
 
-def _test(one: TileTally, other: TileTally, truth: TileTruth, folds: TileFolds, metric: str, label: str) -> Row:
+def _test(
+    one: TileTally, other: TileTally, truth: TileTruth, folds: TileFolds, metric: str, label: str
+) -> Row:
     differences = _by_fold(other, metric, label) - _by_fold(one, metric, label)
     tiles, units = np.arange(len(truth.labels)), folds.count_units()
     if label:

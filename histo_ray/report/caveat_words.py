@@ -135,7 +135,9 @@ def _span(one: Caveat) -> str:
 
 def _write_synthetic(one: Caveat) -> str:
     marked, total = one.number("marked"), one.number("total")
-    many = f"all {count_of(total, 'slide')}" if marked == total else f"{marked:,} of {total:,} slides"
+    many = (
+        f"all {count_of(total, 'slide')}" if marked == total else f"{marked:,} of {total:,} slides"
+    )
     return (
         f"SYNTHETIC data: {many} marked so in the manifest; no figure here says anything of "
         "patients"

@@ -17,7 +17,8 @@ def describe_record(record: EvaluationRecord) -> list[str]:
 
 def dump_with_words(record: EvaluationRecord) -> dict[str, JsonValue]:
     """Dump a record as JSON, with its caveats as sentences in `warnings`, and, of patients, the
-    sentences that a paper would print in `sentences`."""
+    sentences that a paper would print in `sentences`.
+    """
     content: dict[str, JsonValue] = record.model_dump(mode="json")
     content["warnings"] = list(write_caveats(record))
     if isinstance(record, PatientRecord):
