@@ -40,9 +40,7 @@ class _Trials:
 
 
 def _compete(job: Job, competition: Competition, report: Report) -> None:
-    """Do units as trials; those of one fold compete by ASHA. See `FoldwiseAsha` for why within a
-    fold only.
-    """
+    """Do units as trials; those of one fold, and no others (`FoldwiseAsha`), compete by ASHA."""
     shared = share_inputs(job)
     lean = Job(job.pieces, job.work, {}, job.units, job.needs, job.competition)
     options = ray_options(job.needs)

@@ -92,8 +92,9 @@ def missing(pieces: TableFolder, units: Sequence[Unit]) -> list[Unit]:
 
 
 def do_unit(pieces: TableFolder, work: Work, unit: Unit, inputs: Inputs) -> None:
-    """Do one unit and write its piece. Linear algebra gets one thread, wherever it is done, so
-    that sums are added up in the same order.
+    """Do one unit and write its piece.
+
+    Linear algebra gets one thread wherever it is done, so that sums are added up in the same order.
     """
     with threadpool_limits(1):
         table = work(unit, inputs)

@@ -1,4 +1,4 @@
-"""Heads on pooled vectors: one repeat of one configuration is a unit of work, and leaves a piece."""
+"""Heads on pooled vectors: one repeat of one configuration is a unit of work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -134,7 +134,7 @@ class TileScoresRecord(RecordPart):
 
 
 class TileComparisonRecord(RecordPart):
-    """One pair of encoders on one split by one score: a row of `schemas/tissue_comparisons.json`."""
+    """One pair of encoders on one split by one score: a row of `tissue_comparisons`."""
 
     split: str
     encoder_a: str

@@ -1,4 +1,4 @@
-"""Heads on labelled tiles: one repeat of one encoder, or an external test set, is a unit of work."""
+"""Heads on labelled tiles: a repeat of an encoder, or its external test set, is a unit of work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

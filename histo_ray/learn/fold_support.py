@@ -69,7 +69,7 @@ def count_support(
 
     Args:
         values: (P, T); nan: no label; 0 or 1 where they are classes.
-        fold_ids: (R, P) fold of each patient, or (T, R, P); below 0: in none. Without equal repeats.
+        fold_ids: (R, P) fold of each patient, or (T, R, P); below 0: in none. No equal repeats.
         groups: (P,) what is kept whole; None: each patient is alone.
         classes: Whether values are classes.
         sites: Whether groups are sites.

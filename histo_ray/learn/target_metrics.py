@@ -175,7 +175,7 @@ METRICS: dict[TargetKind, TargetMetric] = {
 
 
 def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
-    """Mean over repeats of R2 over all predictions, about the means of their training parts; (T,)."""
+    """Mean over repeats of R2 over all predictions, about their training parts' means; (T,)."""
     found = []
     for repeat, one in enumerate(predicted):
         reference = truth.counts.mean[repeat][np.maximum(truth.fold_ids[repeat], 0)]  # (P, T)

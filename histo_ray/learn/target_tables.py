@@ -101,7 +101,7 @@ def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
 
 
 def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
-    """Compare every pair of encoders, in their order, as rows of `schemas/outcome_comparisons.json`.
+    """Compare every pair of encoders, in order, as rows of `schemas/outcome_comparisons.json`.
 
     q is over the targets of a pair. Intervals pair the encoders' resamples, so all must come from
     the same `resamples` and `seed`.

@@ -136,7 +136,7 @@ def compare_encoders(
         truth: Of the tiles of this split.
         resamples: Of the bootstrap.
         seed: Of its draws.
-        fold_ids: (R, N) folds of the tiles; None: a set outside cross-validation, which has no test.
+        fold_ids: (R, N) folds of the tiles; None: a set outside cross-validation, without test.
     """
     folds = None if fold_ids is None else tile_folds(fold_ids, truth)
     rows = []

@@ -16,8 +16,11 @@ def describe_record(record: EvaluationRecord) -> list[str]:
 
 
 def dump_with_words(record: EvaluationRecord) -> dict[str, JsonValue]:
-    """Dump a record as JSON, with its caveats as sentences in `warnings`, and, of patients, the
-    sentences that a paper would print in `sentences`.
+    """Dump a record as JSON, with its sentences.
+
+    Returns:
+        The record; `warnings` holds its caveats as sentences, and `sentences`, of patients, those
+        that a paper would print.
     """
     content: dict[str, JsonValue] = record.model_dump(mode="json")
     content["warnings"] = list(write_caveats(record))

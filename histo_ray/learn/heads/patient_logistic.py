@@ -1,8 +1,9 @@
 """L2 logistic regression of several binary targets, each with a penalty by inner folds. Pure.
 
-The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...}, scoring="roc_auc",
-cv=StratifiedKFold(...)) on features standardised once by the training part. Inner folds share that
-scale, where a search over a pipeline would take it anew from each; neither sees a row of the test part.
+The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...},
+scoring="roc_auc", cv=StratifiedKFold(...)) on features standardised once by the training part. Inner
+folds share that scale, where a search over a pipeline would take it anew from each; neither sees a
+row of the test part.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ NEWTON_LIMIT = 200
 """Features up to which scikit-learn's Newton method is the quicker where rows outnumber them."""
 
 _Decide = Callable[[Rows, Floats, Sequence[float]], Floats]
-"""(rows to train on, their labels, penalties) -> (n + m, A) log-odds of all rows, the test part last."""
+"""(rows to train on, their labels, penalties) -> (n + m, A) log-odds of both parts."""
 
 
 def predict_logistic(fold: FoldData) -> FoldPrediction:

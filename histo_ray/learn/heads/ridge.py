@@ -2,7 +2,8 @@
 
 One eigendecomposition serves all targets and penalties of a fold, and leaving out one patient at a
 time costs no further fit: Rifkin and Lippert 2007, Notes on Regularized Least Squares, MIT
-CSAIL-TR-2007-025, section 4. Predictions are those of scikit-learn's RidgeCV(alpha_per_target=True).
+CSAIL-TR-2007-025, section 4. Predictions are those of scikit-learn's
+RidgeCV(alpha_per_target=True).
 """
 
 from collections.abc import Iterator
