@@ -3,6 +3,10 @@
 import argparse
 from pathlib import Path
 
+from histo_ray.cli.deferred import deferred
+
+run_demo = deferred("histo_ray.demo.run:run_demo")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
@@ -14,6 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make synthetic slides, extract them with two encoders, ask the store, draw pictures."""
-    from histo_ray.demo.run import run_demo
-
-    return run_demo(Path(args.out), small=args.small, seed=args.seed)
+    code: int = run_demo(Path(args.out), small=args.small, seed=args.seed)
+    return code

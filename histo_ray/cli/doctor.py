@@ -10,8 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from histo_ray.cli.deferred import deferred
 from histo_ray.errors import HistoRayError
 
+openslide_versions = deferred("histo_ray.slides.openslide_reader:openslide_versions")
+describe_devices = deferred("histo_ray.encoders.probe:describe_devices")
+describe_hub = deferred("histo_ray.encoders.probe:describe_hub")
+resolve = deferred("histo_ray.encoders.registry:resolve")
+load_encoder = deferred("histo_ray.encoders.torch_encoder:load_encoder")
+ray_session = deferred("histo_ray.cluster.session:ray_session")
+locate = deferred("histo_ray.storage:locate")
+check_place = deferred("histo_ray.storage.check:check_place")
 LEAST_FREE_GB = 10
 LEAST_SHM_GB = 2
 
@@ -75,14 +84,10 @@ def _python() -> Finding:
 
 
 def _openslide() -> Finding:
-    from histo_ray.slides.openslide_reader import openslide_versions
-
     return Finding("openslide", "ok", openslide_versions())
 
 
 def _torch() -> Finding:
-    from histo_ray.encoders.probe import describe_devices
-
     found, has_gpu = describe_devices()
     if has_gpu:
         return Finding("gpu", "ok", found)
@@ -117,9 +122,6 @@ def _disk(store: str | None) -> Finding:
 
 
 def _remote_store(uri: str) -> str:
-    from histo_ray.storage import locate
-    from histo_ray.storage.check import check_place
-
     check_place(uri, "store")
     filesystem, path = locate(uri)
     kind = filesystem.get_file_info(path).type.name
@@ -128,8 +130,6 @@ def _remote_store(uri: str) -> str:
 
 def _ray(address: str) -> Finding:
     def look() -> str:
-        from histo_ray.cluster.session import ray_session
-
         with ray_session(address) as nodes:
             cpus, gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
             store = sum(n.object_store_bytes for n in nodes) / 1e9
@@ -142,8 +142,6 @@ def _ray(address: str) -> Finding:
 
 
 def _hub() -> Finding:
-    from histo_ray.encoders.probe import describe_hub
-
     found, reachable = describe_hub()
     if reachable:
         return Finding("weights", "ok", found)
@@ -153,9 +151,6 @@ def _hub() -> Finding:
 
 def _encoder(request: str, tables: list[str]) -> Finding:
     def look() -> str:
-        from histo_ray.encoders.registry import resolve
-        from histo_ray.encoders.torch_encoder import load_encoder
-
         encoder = load_encoder(resolve(request, tables))
         return (
             f"{request}: {encoder.dim} features, input {encoder.spec.input_px} px, "

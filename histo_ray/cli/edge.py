@@ -9,10 +9,10 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
-_DONE, _NOT_STARTED, _INTERRUPTED = 0, 2, 130
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
 """What a terminal obeys: control characters but tab and line ends, and changes of direction."""
 STOPPING = "\nhisto-ray: stopping; Ctrl-C again ends it at once\n"
@@ -39,15 +39,15 @@ def run_at_edge(run: Callable[[], int]) -> int:
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Results(stdout), _Notes(stderr)
     before = signal.signal(signal.SIGINT, _interrupt_once)
-    code = _NOT_STARTED
+    code = NOT_STARTED
     try:
         code = run()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = _INTERRUPTED
+        code = INTERRUPTED
         print("histo-ray: interrupted", file=sys.stderr)
     except BrokenPipeError:  # the reader of stdout has seen enough
-        code = _DONE
+        code = DONE
     except HistoRayError as error:
         print(f"histo-ray: {one_line(str(error))}", file=sys.stderr)
     finally:

@@ -3,6 +3,10 @@
 import argparse
 import json
 
+from histo_ray.cli.deferred import deferred
+
+list_encoders = deferred("histo_ray.encoders.registry:list_encoders")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
@@ -19,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the encoders that have an entry."""
-    from histo_ray.encoders.registry import list_encoders
-
     specs = list_encoders(args.encoder_table, args.store)
     if args.json:
         print(json.dumps([spec.model_dump() for spec in specs], indent=2))

@@ -1,4 +1,4 @@
-"""Verbs of `histo-ray`. Each verb's module is imported only when it is called for."""
+"""The program: which verb runs, and how it ends. Only the module of that verb is imported."""
 
 import argparse
 import gc
@@ -10,28 +10,20 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
+from histo_ray.cli.deferred import deferred
 from histo_ray.cli.edge import run_at_edge
+from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence
+from histo_ray.cli.verbs import VERBS
 from histo_ray.errors import ClusterLostError, HistoRayError
 from histo_ray.text import did_you_mean, join_or
 
-VERBS = {
-    "demo": "the main job on embedded synthetic slides, offline, on this machine",
-    "plan": "dry run of an extraction: tiles, lost slides and why, bytes, time",
-    "extract": "manifest + encoders -> feature store",
-    "finetune": "labelled tiles -> a new encoder, published into the store",
-    "evaluate": "tissue | expression | mutation: encoders compared by honest cross-validation",
-    "report": "one HTML page of what the evaluations in a store found, readable offline",
-    "encoders": "list the encoders that have an entry, with their tile contracts",
-    "store": "ls | verify | sql | export | gc",
-    "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
-    "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
-}
+__all__ = ["DONE", "INTERRUPTED", "NOT_STARTED", "SOME_FAILED", "main", "run_job"]
 OBJECTS_PER_COLLECTION = 200_000
 """While a store is looked at: imports and listings make many objects that stay, and Python would
 walk them all again and again. Runs do not get it: garbage may hold Ray's memory."""
-DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+restart_keeping_memory = deferred("histo_ray.encoders.heap:restart_keeping_memory")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,18 +95,16 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     )
     parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, text in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text)
-        if verb in arguments[:1]:
-            importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help)
+        if name in arguments[:1]:
+            importlib.import_module(verb.module).add_arguments(sub)
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.refuse_unknown(unknown)
     if is_program and args.verb == "store":
         gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
-        from histo_ray.encoders.heap import restart_keeping_memory
-
         restart_keeping_memory()
     try:
         with break_silence(args.parser.prog.partition(" ")[2]) if is_program else nullcontext():

@@ -5,7 +5,8 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from histo_ray.cli.main import DONE, SOME_FAILED
+from histo_ray.cli.deferred import deferred
+from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import format_seconds
 from histo_ray.errors import ConfigError
@@ -13,6 +14,8 @@ from histo_ray.errors import ConfigError
 if TYPE_CHECKING:
     from histo_ray.store.run_record import RunRecord
 
+list_runs = deferred("histo_ray.store.run_tables:list_runs")
+read_run = deferred("histo_ray.store.run_tables:read_run")
 LAST = 20
 LISTED = 50
 """Lost slides printed of one run; --json has them all."""
@@ -38,8 +41,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from histo_ray.store.run_tables import list_runs
-
     runs = list_runs(args.store, args.last)
     code = SOME_FAILED if runs.problems else DONE
     if args.json:
@@ -83,8 +84,6 @@ def _cells(record: "RunRecord") -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from histo_ray.store.run_tables import read_run
-
     record, rows = read_run(args.store, args.run_id)
     if args.json:
         slides = json.loads(rows.to_json(orient="records"))
