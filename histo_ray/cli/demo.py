@@ -5,7 +5,7 @@ from pathlib import Path
 
 from histo_ray.cli.deferred import deferred
 
-run_demo = deferred("histo_ray.demo.run:run_demo")
+run_demo = deferred("histo_ray.demo.run_demo:run_demo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 
+from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import summarise, write_report
-from histo_ray.report.runs import choose_runs
 from histo_ray.text import count_of
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from histo_ray.report.looks import FAINT, INK, NEITHER, RULE, Look, shorten_name
+from histo_ray.report.chart_style import FAINT, INK, NEITHER, RULE, Look, shorten_name
 from histo_ray.report.roc import GRID
 from histo_ray.report.svg import draw_svg, printable
 

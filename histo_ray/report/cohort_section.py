@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from histo_ray.report.runs import OutcomeRun
-from histo_ray.report.view import Block, Column, Flow, Section, Step, Table, Text, Title
+from histo_ray.report.evaluations import OutcomeRun
+from histo_ray.report.page_blocks import Block, Column, Flow, Section, Step, Table, Text, Title
 from histo_ray.store.lost_slides import Extraction
 from histo_ray.text import count_of
 

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from histo_ray.report.chart_style import INK, shorten_name
 from histo_ray.report.charts import WIDTH_PX
-from histo_ray.report.looks import INK, shorten_name
 from histo_ray.report.svg import draw_svg, printable
 
 LARGEST_WRITTEN = 12

@@ -18,15 +18,15 @@ from markupsafe import Markup, escape
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
+from histo_ray.report.chart_style import look_of
 from histo_ray.report.cohort_section import write_cohort
 from histo_ray.report.doubts import is_synthetic, list_doubts, tell_problems
-from histo_ray.report.looks import look_of
-from histo_ray.report.outcome_section import main_sentence, write_outcome
+from histo_ray.report.evaluations import Chosen, OutcomeRun, Run, TissueRun, choose_runs
+from histo_ray.report.page_blocks import Section
 from histo_ray.report.provenance import write_provenance
-from histo_ray.report.runs import Chosen, OutcomeRun, Run, TissueRun, choose_runs
 from histo_ray.report.svg import replace_unprintable
+from histo_ray.report.target_section import main_sentence, write_outcome
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
-from histo_ray.report.view import Section
 from histo_ray.store.lost_slides import read_extraction
 
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")

@@ -7,8 +7,8 @@ from typing import Any
 from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
-from histo_ray.report.runs import OutcomeRun, Run, TissueRun, Unshown
-from histo_ray.report.view import Card, Cards, Column, Section, Table
+from histo_ray.report.evaluations import OutcomeRun, Run, TissueRun, Unshown
+from histo_ray.report.page_blocks import Card, Cards, Column, Section, Table
 from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from histo_ray.report.looks import CHART_STYLE
+from histo_ray.report.chart_style import CHART_STYLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"

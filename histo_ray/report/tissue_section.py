@@ -4,19 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion
-from histo_ray.report.looks import Look
-from histo_ray.report.runs import TissueRun
-from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
-from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import (
-    format_interval,
-    format_maybe_p,
-    format_score,
-    write_sentence,
-    write_single_sentence,
-)
+from histo_ray.report.evaluations import TissueRun
+from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.page_blocks import legend_of as legend
+from histo_ray.report.tissue_words import write_sentence, write_single_sentence
 from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")

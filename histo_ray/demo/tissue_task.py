@@ -7,9 +7,7 @@ from histo_ray.cluster.run_finetune import run_finetune
 from histo_ray.evaluate.tissue_run import run_tissue
 from histo_ray.evaluate.tissue_settings import TissueConfig
 from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.report.words import (
-    describe_run,
-)
+from histo_ray.report.tissue_words import describe_run
 
 BASE = "random:resnet10t?seed=0&px=64"
 """No weights can be fetched offline, so the demo's base is random and says so."""

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.counts import LEVEL
-from histo_ray.report.view import Column, Table
-from histo_ray.report.words import (
-    format_interval,
-    format_maybe_p,
-    format_score,
-)
+from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.page_blocks import Column, Table
+from histo_ray.report.target_counts import LEVEL
 
 METRIC_WORDS = {"pearson": "Pearson's r", "auroc": "AUROC"}
 _HEADS = {"pearson": "r", "auroc": "AUROC"}

@@ -5,23 +5,21 @@ from collections import Counter
 import numpy as np
 
 from histo_ray.errors import StoreError
+from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
-from histo_ray.report.counts import LEVEL, count_found, count_pair
-from histo_ray.report.counts_table import explain_counts, tabulate_counts
-from histo_ray.report.gene_table import (
+from histo_ray.report.evaluations import OutcomeRun, read_batches, read_rows
+from histo_ray.report.format_numbers import format_score
+from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.page_blocks import legend_of as legend
+from histo_ray.report.roc import mean_roc
+from histo_ray.report.target_counts import LEVEL, count_found, count_pair
+from histo_ray.report.target_counts_table import explain_counts, tabulate_counts
+from histo_ray.report.target_table import (
     CHANCE,
     METRIC_WORDS,
     Scores,
     rank_targets,
     tabulate_targets,
-)
-from histo_ray.report.looks import Look
-from histo_ray.report.roc import mean_roc
-from histo_ray.report.runs import OutcomeRun, read_batches, read_rows
-from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
-from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import (
-    format_score,
 )
 from histo_ray.text import count_of
 

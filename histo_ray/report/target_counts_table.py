@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from histo_ray.report.counts import PairCount, Won
-from histo_ray.report.view import Column, Table, Text
+from histo_ray.report.page_blocks import Column, Table, Text
+from histo_ray.report.target_counts import PairCount, Won
 
 _COLUMNS = (
     Column("b against a", number=False),
