@@ -15,8 +15,8 @@ def run(args: argparse.Namespace) -> int:
     findings = summarise(args.store, args.runs)
     others = choose_runs(args.store, args.runs).others
     if others:
-        told = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
-        print(f"report: {told} not shown; the page lists them, --run shows them", file=sys.stderr)
+        count = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
+        print(f"report: {count} not shown; the page lists them, --run shows them", file=sys.stderr)
     if args.json:
         said = [
             {"task": f.task, "run_id": f.run_id, "sentence": f.sentence, "synthetic": f.synthetic}

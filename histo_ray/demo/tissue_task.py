@@ -1,4 +1,4 @@
-"""The demo's labelled tiles: a network is fine-tuned on them, and compared with what it was."""
+"""The demo's tissue task: a network is fine-tuned on tiles and compared with its base."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ def fine_tune(table: Path, store: str, epochs: int, say: Say) -> None:
 
 
 def compare_encoders(table: Path, store: str, repeats: int, say: Say) -> None:
-    """Tell tissues apart with both, by the same folds, and print what a paper would.
+    """Evaluate both encoders on tissue classes, on the same folds, and print the sentences.
 
     The tiles are others than those that the network was fine-tuned on.
     """
