@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.target_table import Scores, rank_targets, tabulate_targets
+from histo_ray.report.target_table import RankedTargets, rank_targets, tabulate_targets
 
 
-def make_scores() -> Scores:
+def make_scores() -> RankedTargets:
     rows = [
         # target, encoder, score, low, high, q_chance, positives
         ("G1", "b", 0.61, 0.50, 0.70, 0.200, 9),
