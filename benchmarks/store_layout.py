@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts, make_rows
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import parquet, partition
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Floats
@@ -145,8 +146,8 @@ def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
         answer[name] = take_time(partial(fetch, duckdb.connect().sql, text))
         text = query.format(files="embeddings")
         answer[f"{name} (store.sql)"] = take_time(partial(fetch, store.sql, text))
-    answer["store.matrix"] = take_time(lambda: store.matrix("layout", pool="mean"))
-    answer["store.matrix again"] = take_time(lambda: store.matrix("layout", pool="mean"))
+    answer["store.matrix"] = take_time(lambda: pool_matrix(store, "layout", pool="mean"))
+    answer["store.matrix again"] = take_time(lambda: pool_matrix(store, "layout", pool="mean"))
     return answer
 
 

@@ -9,13 +9,12 @@ from pyarrow import ArrowException
 from histo_ray.errors import StoreError
 from histo_ray.report.evaluations import OutcomeRun, Run, TissueRun, Unshown
 from histo_ray.report.page_blocks import Card, Cards, Column, Section, Table
-from histo_ray.store.place import place_at
+from histo_ray.store.models import ModelCard, locate_models, read_card
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
 
 _SHORT = 16
 """Digits of a digest that a table shows; the folded listing has all."""
-_MODELS, _CARD = "models", "model.json"
 
 
 def write_provenance(store: str, runs: list[Run], others: Sequence[Unshown] = ()) -> Section:
@@ -58,27 +57,27 @@ def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
     return Table("other-runs", title, columns, rows, note=note)
 
 
-def read_card(store: str, encoder: str) -> dict[str, Any] | None:
-    """Read `models/<encoder>/model.json`; None where there is none that can be read."""
-    place = place_at(store).child(f"{_MODELS}/{encoder}/{_CARD}")
-    try:
-        card = json.loads(place.read_bytes()) if place.kind() else None
-    except (OSError, ValueError):
-        return None
-    return card if isinstance(card, dict) else None
+def describe_origin(card: ModelCard | None, request: str) -> str:
+    """Describe where an encoder's weights come from. Pure.
 
-
-def describe_origin(card: dict[str, Any] | None, request: str) -> str:
-    """Describe where an encoder's weights come from. Pure."""
+    Args:
+        card: The card of an encoder that was published into the store; None for any other.
+        request: What the encoder was asked for as.
+    """
     if card is None:
         return "random weights, never trained" if request.startswith("random:") else "off the shelf"
-    base, data, metrics = (card.get(key) or {} for key in ("base", "data", "metrics"))
-    learned = sum((data.get("train") or {}).values())
-    text = f"{base.get('name', 'a network')}, fine-tuned on {data.get('name', 'tiles')}"
-    text += f" ({count_of(learned, 'tile')}, {len(card.get('classes', ()))} classes)"
-    text += f", {str(card.get('created', ''))[:10]}"
-    accuracy = metrics.get("accuracy")
+    trained_on = count_of(sum(card.data.train.values()), "tile")
+    text = f"{card.base.name}, fine-tuned on {card.data.name}"
+    text += f" ({trained_on}, {len(card.classes)} classes), {card.created[:10]}"
+    accuracy = card.metrics.accuracy
     return text + (f"; accuracy {accuracy:.3f} on held-out tiles" if accuracy is not None else "")
+
+
+def _find_origin(store: str, encoder: str, request: str) -> str:
+    try:
+        return describe_origin(read_card(locate_models(store), encoder), request)
+    except StoreError:
+        return "published into the store; its card cannot be read"
 
 
 def _tabulate_encoders(store: str, runs: list[Run]) -> Table:
@@ -110,12 +109,12 @@ def _encoder_rows(store: str, run: Run) -> list[list[str]]:
     if isinstance(run, TissueRun):
         for name, by_set in run.note.encoders.items():
             tissue = next(iter(by_set.values()))
-            origin = describe_origin(read_card(store, name), tissue.request)
+            origin = _find_origin(store, name, tissue.request)
             weights = tissue.weights_sha256[:_SHORT]
             rows.append([name, tissue.request, origin, weights, "", "", ""])
         return rows
     for name, found in run.note.encoders.items():
-        origin = describe_origin(read_card(store, name), found.request)
+        origin = _find_origin(store, name, found.request)
         tiling = f"{_describe_tiling(store, name, found.tiling)}{found.tiling}"
         dim = f"{found.dim:,}" if found.dim else ""
         count = f"{found.partitions:,}" if found.partitions else ""
