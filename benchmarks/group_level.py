@@ -23,11 +23,11 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_fold
-from histo_ray.learn.outcome_scores import score_encoder
-from histo_ray.learn.outcome_tables import compare_encoders
-from histo_ray.learn.outcome_tests import degrees_of_freedom
-from histo_ray.learn.outcome_truth import OutcomeTruth, Task
+from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_fold
+from histo_ray.learn.target_scores import score_encoder
+from histo_ray.learn.target_tables import compare_encoders
+from histo_ray.learn.target_tests import degrees_of_freedom
+from histo_ray.learn.target_truth import TargetTruth, Task
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.tile_heads import HeadSettings, TissueTiles, judge_fold, sum_parts
 from histo_ray.learn.tissue_tables import Truth, tile_folds
@@ -102,7 +102,7 @@ def summarise(found: Found) -> dict[str, float]:
     return row
 
 
-def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> OutcomeTruth:
+def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> TargetTruth:
     """Labels and folds."""
     sites = tuple(f"site {number % design.sites}" for number in range(design.patients))
     signal = own @ rng.normal(size=(DIM, design.targets)) / np.sqrt(DIM)
@@ -115,11 +115,11 @@ def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> Outcom
         folds = draw_target_folds(values, names, design.folds, design.repeats, 0, sites)
     else:
         folds = draw_shared_folds(values, design.folds, design.repeats, 0, sites)
-    return OutcomeTruth(task, names, values, folds.parts, sites, sites)
+    return TargetTruth(task, names, values, folds.parts, sites, sites)
 
 
 def _judge_outcome(
-    design: Design, truth: OutcomeTruth, own: Floats, others: Floats, found: Found
+    design: Design, truth: TargetTruth, own: Floats, others: Floats, found: Found
 ) -> None:
     permuted = np.empty((design.patients, 0))
     if design.task == "expression":
@@ -144,9 +144,9 @@ def _judge_outcome(
     found.difference.append(compare_encoders(truth, scores)["p_corrected"].to_numpy())
 
 
-def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDArray[np.float32]:
+def _predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArray[np.float32]:
     """(R, P, T) out-of-fold predictions by ridge; targets with the same fold at once."""
-    settings, count = OutcomeSettings("ridge"), targets.shape[1]
+    settings, count = PatientHeadSettings("ridge"), targets.shape[1]
     alike: dict[bytes, list[tuple[int, int]]] = {}
     for repeat, fold in np.ndindex(truth.repeats, truth.n_folds):
         tested = truth.parts[..., repeat, :] == fold
@@ -159,8 +159,8 @@ def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDAr
         rows = np.frombuffer(key, bool)
         columns = sorted({target for _, target in places})
         names = tuple(map(str, columns))
-        data = OutcomeData(features, targets[:, columns], names, truth.groups)
-        judged = judge_outcome_fold(data, np.where(rows, 0, 1), 0, settings).predicted
+        data = PatientData(features, targets[:, columns], names, truth.groups)
+        judged = predict_patient_fold(data, np.where(rows, 0, 1), 0, settings).predicted
         at = {target: position for position, target in enumerate(columns)}
         for repeat in {repeat for repeat, _ in places}:
             here = [target for one, target in places if one == repeat]

@@ -18,9 +18,9 @@ from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, run_trial
 from histo_ray.evaluate.patient_unit import Answers, piece_name, write_answer
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.bags import Bags
-from histo_ray.learn.mil.fold import judge_mil_fold
+from histo_ray.learn.mil.fold import predict_mil_fold
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome import FoldAnswer, RepeatAnswer
+from histo_ray.learn.patient_heads import FoldPrediction, RepeatPrediction
 from histo_ray.store.tables import TableFolder
 
 
@@ -121,7 +121,7 @@ def search_heads(
         write_answer(pieces, piece_name(number, repeat), answer)
 
 
-def judge_unit(unit: Unit, bags: Bags, answers: Answers, job: _Job, report: Any) -> FoldAnswer:
+def judge_unit(unit: Unit, bags: Bags, answers: Answers, job: _Job, report: Any) -> FoldPrediction:
     """One head on one fold. Plain; no Ray."""
     parts = answers.parts
     own = parts[unit.target] if parts.ndim == 3 else parts
@@ -129,7 +129,7 @@ def judge_unit(unit: Unit, bags: Bags, answers: Answers, job: _Job, report: Any)
     fold = np.where(np.isnan(labels[:, 0]), -1, own[unit.repeat])
     variant = job.plan.configurations[unit.number].variant
     seed = job.plan.seed + unit.repeat
-    return judge_mil_fold(bags, labels, fold, unit.fold, job.plan.settings[variant], seed, report)
+    return predict_mil_fold(bags, labels, fold, unit.fold, job.plan.settings[variant], seed, report)
 
 
 def _is_empty(answers: Answers, target: int, repeat: int) -> bool:
@@ -173,7 +173,7 @@ def _make_scheduler(job: _Job) -> FoldwiseAsha:
     return FoldwiseAsha(fold_of, max(s.epochs for s in job.plan.settings.values()))
 
 
-def _join_folds(pieces: TableFolder, answers: Answers, number: int, repeat: int) -> RepeatAnswer:
+def _join_folds(pieces: TableFolder, answers: Answers, number: int, repeat: int) -> RepeatPrediction:
     """The folds of one configuration's repeat; nan where a trial was stopped."""
     patients, count = answers.targets.shape
     n_folds = int(answers.parts.max()) + 1
@@ -189,7 +189,7 @@ def _join_folds(pieces: TableFolder, answers: Answers, number: int, repeat: int)
         judged = (own[repeat] == fold) & ~np.isnan(answers.targets[:, target])
         predicted[judged, target] = row["predicted"]
         choice[fold, target], inner_score[fold, target] = row["choice"], row["inner_score"]
-    return RepeatAnswer(predicted, choice, inner_score)
+    return RepeatPrediction(predicted, choice, inner_score)
 
 
 def _count_done(pieces: TableFolder, units: Sequence[Unit]) -> int:

@@ -17,7 +17,7 @@ from histo_ray.cluster.session import cluster_nodes, ray_session
 from histo_ray.cluster.tuning import INNER_SCORE, run_trials
 from histo_ray.evaluate.patient_unit import Answers, piece_name, write_repeat
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.outcome import OutcomeSettings
+from histo_ray.learn.patient_heads import PatientHeadSettings
 from histo_ray.store.tables import TableFolder
 
 COPIES = 6
@@ -48,7 +48,7 @@ class _Job(NamedTuple):
 
     pieces: TableFolder
     configurations: Mapping[int, Configuration]
-    settings: Mapping[str, OutcomeSettings]
+    settings: Mapping[str, PatientHeadSettings]
     features: Mapping[tuple[str, str], Any]
     answers: Any
     repeats: int
@@ -63,7 +63,7 @@ def search_configurations(
     features: Features,
     answers: Answers,
     configurations: Mapping[int, Configuration],
-    settings: Mapping[str, OutcomeSettings],
+    settings: Mapping[str, PatientHeadSettings],
     seed: int,
     *,
     address: str = "local",

@@ -14,8 +14,8 @@ from histo_ray.evaluate.patient_plan import OutcomePlan
 from histo_ray.labels.label_table import (
     LabelTable,
 )
-from histo_ray.learn.fold_support import FEW_GROUPS, support_of
-from histo_ray.learn.outcome_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
+from histo_ray.learn.fold_support import FEW_GROUPS, count_support
+from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.text import count_of, name_first
 
@@ -79,7 +79,7 @@ def suggest_site_folds(plan: OutcomePlan) -> str:
         if labels is None:
             continue
         fewer = f" --folds {n_folds}" if n_folds < config.folds else ""
-        units = support_of(
+        units = count_support(
             labels.values, np.zeros((1, len(groups)), int), groups, task_of(config) == "mutation"
         ).units
         text = f"--keep-together site{fewer} shows what is left without"

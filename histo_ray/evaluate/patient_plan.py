@@ -8,7 +8,7 @@ from histo_ray.evaluate.patient_data import Patients, StoredSlides, task_of
 from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.target_truth import TargetTruth
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class OutcomePlan:
     permutations: int
 
     @cached_property
-    def truth(self) -> OutcomeTruth:
+    def truth(self) -> TargetTruth:
         """Labels, folds, and what is kept in one fold."""
         patients, labels = self.patients, self.patients.labels
         sites = patients.groups if self.config.keep_together == "site" else None
         alone = len(set(patients.groups)) == len(patients.groups)
-        return OutcomeTruth(
+        return TargetTruth(
             task_of(self.config),
             labels.targets,
             labels.values,

@@ -28,8 +28,8 @@ from histo_ray.evaluate.run_once import PIECES, Evaluation, find_done, run_once
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome import OutcomeSettings
-from histo_ray.learn.outcome_tests import has_few_units
+from histo_ray.learn.patient_heads import PatientHeadSettings
+from histo_ray.learn.target_tests import has_few_units
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.store import Store, open_store
@@ -178,7 +178,7 @@ def _search(
             answers,
             {at: c for at, c in enumerate(plan.configurations) if c.head != MIL},
             {
-                head: OutcomeSettings(head, (), config.inner_folds)
+                head: PatientHeadSettings(head, (), config.inner_folds)
                 for head in config.head
                 if head != "mil"
             },

@@ -18,14 +18,14 @@ from histo_ray.learn.configurations import (
     assemble_predictions,
     select_configurations,
 )
-from histo_ray.learn.outcome_scores import score_encoder
-from histo_ray.learn.outcome_tables import (
+from histo_ray.learn.target_scores import score_encoder
+from histo_ray.learn.target_tables import (
     Judged,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.learn.statistics import chance_statistic
 from histo_ray.schema import arrow_schema
 from histo_ray.store.tables import TableFolder
@@ -47,7 +47,7 @@ class EncoderAnswers(NamedTuple):
 class Cohort(NamedTuple):
     """What the tables say beside predictions."""
 
-    truth: OutcomeTruth
+    truth: TargetTruth
     patients: Patients
     folds: OutcomeFolds
 
@@ -126,7 +126,7 @@ def read_judged(
 
 
 def iterate_predictions(
-    truth: OutcomeTruth,
+    truth: TargetTruth,
     found: Mapping[str, EncoderAnswers],
     answers: Answers,
     patients: Sequence[str],
@@ -171,7 +171,7 @@ def iterate_predictions(
 
 
 def _measure_null(
-    truth: OutcomeTruth, answers: Answers, assembled: npt.NDArray[np.float32]
+    truth: TargetTruth, answers: Answers, assembled: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
     """(R, B) what chance scores in each repeat, from the permuted targets."""
     count = len(truth.targets)

@@ -55,7 +55,7 @@ class FoldSupport:
         }
 
 
-def support_of(
+def count_support(
     values: Floats,
     parts: npt.NDArray[np.integer],
     groups: Sequence[str] | None,

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.mil.fold import judge_mil_fold
+from histo_ray.learn.mil.fold import predict_mil_fold
 from histo_ray.learn.mil.head import MilHead
 from histo_ray.learn.mil.network import AttentionNetwork
 from histo_ray.learn.mil.settings import MilSettings
@@ -80,16 +80,16 @@ def test_labels_of_judged_patients_change_nothing() -> None:
     parts = np.arange(45) // 3 % 5
     parts[7] = -1
     seen = Notes(), Notes()
-    clean = judge_mil_fold(measured, labels, parts, 2, SMALL, 9, seen[0])
+    clean = predict_mil_fold(measured, labels, parts, 2, SMALL, 9, seen[0])
     poisoned = labels.copy()
     poisoned[parts == 2] = 1 - poisoned[parts == 2]
     poisoned[7] = 1 - poisoned[7]  # in no fold
-    again = judge_mil_fold(measured, poisoned, parts, 2, SMALL, 9, seen[1])
+    again = predict_mil_fold(measured, poisoned, parts, 2, SMALL, 9, seen[1])
     assert clean.predicted.shape == ((parts == 2).sum(), 1)
     for one, other in zip(clean, again, strict=True):
         np.testing.assert_array_equal(one, other)
     assert seen[0].scores == seen[1].scores
-    other_fold = judge_mil_fold(measured, labels, parts, 3, SMALL, 9)
+    other_fold = predict_mil_fold(measured, labels, parts, 3, SMALL, 9)
     assert not np.array_equal(other_fold.predicted, clean.predicted)
 
 
@@ -110,7 +110,7 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
 
     monkeypatch.setattr("histo_ray.learn.mil.fold.train_mil", note)
     for fold, seed in ((2, 9), (3, 9), (2, 10)):
-        judge_mil_fold(measure_bags(bags), labels, parts, fold, SMALL, seed)
+        predict_mil_fold(measure_bags(bags), labels, parts, fold, SMALL, seed)
         tiles = np.concatenate([bags[k].astype(np.float64) for k in np.flatnonzero(parts != fold)])
         (network,) = heads[-1].networks
         np.testing.assert_allclose(network.mean, tiles.mean(0), rtol=1e-5)
@@ -123,10 +123,10 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
 def test_tiles_of_judged_patients_change_only_their_own_prediction() -> None:
     bags, labels = make_bags(45, shift=3)
     parts = np.arange(45) // 3 % 5
-    clean = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    clean = predict_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
     judged = np.flatnonzero(parts == 2)
     bags[judged[0]] = bags[judged[0]] * np.float16(3)
-    again = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    again = predict_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
     assert again.predicted[0, 0] != clean.predicted[0, 0]
     np.testing.assert_array_equal(again.predicted[1:], clean.predicted[1:])
     np.testing.assert_array_equal(again.inner_score, clean.inner_score)
@@ -136,9 +136,9 @@ def test_patients_without_a_label_are_neither_learnt_from_nor_judged() -> None:
     bags, labels = make_bags(45, shift=3)
     parts = np.arange(45) // 3 % 5
     labels[[6, 7, 20]] = np.nan  # fold 2, fold 2, fold 1
-    answer = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    answer = predict_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
     kept = np.setdiff1d(np.arange(45), [20])
-    without = judge_mil_fold(
+    without = predict_mil_fold(
         measure_bags([bags[k] for k in kept]), labels[kept], parts[kept], 2, SMALL, 9
     )
     np.testing.assert_array_equal(answer.predicted, without.predicted)

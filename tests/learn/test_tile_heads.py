@@ -13,7 +13,7 @@ from histo_ray.cohort.folds import (
     draw_folds,
 )
 from histo_ray.learn.heads import CHOICES
-from histo_ray.learn.least_squares import solve_least_squares, sum_moments
+from histo_ray.learn.heads.least_squares import solve_least_squares, sum_moments
 from histo_ray.learn.tile_heads import (
     HeadSettings,
     TissueTiles,

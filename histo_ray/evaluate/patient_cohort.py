@@ -24,7 +24,7 @@ from histo_ray.labels.expression_labels import read_expression
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.mutation_labels import read_mutations
 from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.outcome_truth import Task
+from histo_ray.learn.target_truth import Task
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts

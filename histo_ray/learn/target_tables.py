@@ -1,6 +1,6 @@
-"""Predictions of expression or mutation as tables of scores, targets and comparisons. Pure.
+"""Predictions of targets as tables of scores, targets and comparisons. Pure.
 
-tabulate_scores(truth, configuration, judged)                      # of each configuration
+tabulate_scores(truth, configuration, predictions)                     # of each configuration
 scores = {name: score_encoder(truth, predicted, 1000, seed, null)} # of each encoder
 tabulate_targets(truth, scores); compare_encoders(truth, scores)
 """
@@ -14,34 +14,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.outcome_scores import EncoderScores
-from histo_ray.learn.outcome_tests import test_difference
-from histo_ray.learn.outcome_truth import (
-    METRICS,
-    Floats,
-    OutcomeTruth,
-    Predictions,
-    Score,
-    score_folds,
-    score_r2_folds,
-)
-from histo_ray.learn.statistics import (
-    adjust_p,
-    delong_test,
-    plain_t_test,
-    score_auprc,
-    score_auroc,
-    score_pearson,
-    score_spearman,
-)
+from histo_ray.learn.statistics import adjust_p, delong_test, plain_t_test
+from histo_ray.learn.target_metrics import METRICS
+from histo_ray.learn.target_scores import EncoderScores
+from histo_ray.learn.target_tests import test_difference
+from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 from histo_ray.schema import arrow_schema
 
 
-class Judged(NamedTuple):
-    """What one configuration answered in all repeats and folds."""
+FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
+"""Columns of `outcome_scores` that one kind of targets or another has."""
+TARGET_SCORES = ("spearman", "r2", "auprc")
+"""Likewise of `outcome_targets`, beside the score that decides."""
+
+
+class ConfigurationPredictions(NamedTuple):
+    """What one configuration predicts in all repeats and folds."""
 
     predicted: Predictions
-    """(R, P, T); nan: not judged."""
+    """(R, P, T); nan: not predicted."""
     choice: Predictions
     """(R, F, T)."""
     inner_score: Predictions
@@ -50,22 +41,19 @@ class Judged(NamedTuple):
     """(R, F, T) whether it was chosen among the encoder's configurations."""
 
 
-def tabulate_scores(truth: OutcomeTruth, configuration: Configuration, judged: Judged) -> pa.Table:
-    """One configuration as rows of `schemas/outcome_scores.json`: target, repeat, fold.
+def tabulate_scores(
+    truth: TargetTruth, configuration: Configuration, predictions: ConfigurationPredictions
+) -> pa.Table:
+    """Tabulate one configuration as rows of `schemas/outcome_scores.json`.
 
     Args:
-        truth: What is known.
+        truth: Labels and folds.
         configuration: Which it is.
-        judged: What it answered.
+        predictions: What it predicts.
     """
     counts = truth.counts
     repeats, n_folds, count = counts.n_test.shape
     nothing = np.full((repeats, n_folds, count), np.nan)
-    mutation = truth.task == "mutation"
-
-    def score(metric: Score) -> Floats:
-        return score_folds(truth, judged.predicted, metric)
-
     columns = {
         "task": truth.task,
         "target": np.arange(count, dtype=np.int32),
@@ -74,25 +62,22 @@ def tabulate_scores(truth: OutcomeTruth, configuration: Configuration, judged: J
         "head": configuration.head,
         "repeat": np.arange(repeats, dtype=np.int32)[:, None, None],
         "fold": np.arange(n_folds, dtype=np.int32)[:, None],
-        "selected": judged.selected,
+        "selected": predictions.selected,
         "n_train": counts.n_train.astype(np.int64),
         "n_test": counts.n_test.astype(np.int64),
         "positives": counts.positives.astype(np.int64),
-        "choice": judged.choice,
-        "inner_score": judged.inner_score,
-        "pearson": nothing if mutation else score(score_pearson),
-        "spearman": nothing if mutation else score(score_spearman),
-        "r2": nothing if mutation else score_r2_folds(truth, judged.predicted),
-        "auroc": score(score_auroc) if mutation else nothing,
-        "auprc": score(score_auprc) if mutation else nothing,
+        "choice": predictions.choice,
+        "inner_score": predictions.inner_score,
+        **dict.fromkeys(FOLD_SCORES, nothing),
+        **METRICS[truth.kind].score_columns(truth, predictions.predicted),
     }
     return _tabulate("outcome_scores", columns, truth.targets, (repeats, n_folds, count))
 
 
-def tabulate_targets(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
-    """Every encoder and target as rows of `schemas/outcome_targets.json`."""
+def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
+    """Tabulate every encoder and target as rows of `schemas/outcome_targets.json`."""
     labelled = ~np.isnan(truth.values)
-    positive = labelled & (truth.values > 0) & (truth.task == "mutation")
+    positive = labelled & (truth.values > 0) & truth.is_binary
     tables = []
     for encoder, found in scores.items():
         low, high = found.resampled.interval()
@@ -100,15 +85,14 @@ def tabulate_targets(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
             "task": truth.task,
             "target": np.arange(len(truth.targets), dtype=np.int32),
             "encoder": encoder,
-            "metric": METRICS[truth.task],
+            "metric": METRICS[truth.kind].name,
             "n_patients": labelled.sum(0),
             "positives": positive.sum(0),
             "score": found.resampled.score,
             "low": low,
             "high": high,
-            "spearman": found.spearman,
-            "r2": found.r2,
-            "auprc": found.auprc,
+            **dict.fromkeys(TARGET_SCORES, np.full(len(truth.targets), np.nan)),
+            **found.others,
             "p_chance": found.p_chance,
             "q_chance": found.q_chance,
             "p_paper": found.p_paper,
@@ -117,8 +101,8 @@ def tabulate_targets(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
     return pa.concat_tables(tables)
 
 
-def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
-    """Every pair of encoders in their order: rows of `schemas/outcome_comparisons.json`.
+def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
+    """Compare every pair of encoders, in their order, as rows of `schemas/outcome_comparisons.json`.
 
     q is over the targets of a pair. Intervals pair the encoders' resamples, so all must come from
     the same `resamples` and `seed`.
@@ -136,7 +120,7 @@ def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
             "target": np.arange(count, dtype=np.int32),
             "encoder_a": a,
             "encoder_b": b,
-            "metric": METRICS[truth.task],
+            "metric": METRICS[truth.kind].name,
             "score_a": one.resampled.score,
             "score_b": other.resampled.score,
             "difference": difference.score,
@@ -152,7 +136,7 @@ def compare_encoders(truth: OutcomeTruth, scores: Mapping[str, EncoderScores]) -
 
 
 def _test_areas(one: EncoderScores, other: EncoderScores, count: int) -> Floats:
-    """(T,) P of DeLong's test; nan where there is none, or other patients were judged."""
+    """(T,) P of DeLong's test; nan where there is none, or other patients were predictions."""
     p = np.full(count, np.nan)
     for target, (a, b) in enumerate(zip(one.placements, other.placements, strict=True)):
         if a is not None and b is not None and a.positives.shape == b.positives.shape:

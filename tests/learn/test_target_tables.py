@@ -5,14 +5,14 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.outcome_scores import EncoderScores, score_encoder
-from histo_ray.learn.outcome_tables import (
+from histo_ray.learn.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.target_tables import (
     Judged,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.outcome_truth import OutcomeTruth, Task
+from histo_ray.learn.target_truth import TargetTruth, Task
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
@@ -29,7 +29,7 @@ GENES = ("TP53", "KRAS", "EGFR")
 WHERE = Configuration("imgnet2048", "mean+std", "ridge")
 
 
-def draw(task: Task, own_folds: bool = False) -> tuple[OutcomeTruth, np.ndarray]:
+def draw(task: Task, own_folds: bool = False) -> tuple[TargetTruth, np.ndarray]:
     """Labels with holes, and predictions by two encoders, (2, R, P, T)."""
     rng = np.random.default_rng(8)
     values = rng.normal(size=(P, T))
@@ -44,7 +44,7 @@ def draw(task: Task, own_folds: bool = False) -> tuple[OutcomeTruth, np.ndarray]
     if own_folds:
         parts = np.stack([rng.permuted(parts, axis=1) for _ in range(T)])
         parts[np.broadcast_to(np.isnan(values.T)[:, None], parts.shape)] = -1
-    return OutcomeTruth(task, GENES, values, parts), predicted.astype(np.float32)
+    return TargetTruth(task, GENES, values, parts), predicted.astype(np.float32)
 
 
 def judge(predicted: np.ndarray) -> Judged:
@@ -53,7 +53,7 @@ def judge(predicted: np.ndarray) -> Judged:
 
 
 def rows_of(
-    truth: OutcomeTruth, target: int, repeat: int, fold: int
+    truth: TargetTruth, target: int, repeat: int, fold: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labelled patients trained on and judged."""
     parts = truth.parts[repeat] if truth.parts.ndim == 2 else truth.parts[target, repeat]
@@ -103,7 +103,7 @@ def test_every_fold_of_mutation_is_scored_as_scikit_learn_does(own_folds: bool) 
 
 
 def score_both(
-    truth: OutcomeTruth, predicted: np.ndarray, null: np.ndarray | None = None
+    truth: TargetTruth, predicted: np.ndarray, null: np.ndarray | None = None
 ) -> dict[str, EncoderScores]:
     return {
         name: score_encoder(truth, one, 200, 3, null)
@@ -238,7 +238,7 @@ def test_many_folds_of_many_genes_are_tabulated_in_order() -> None:
     rng = np.random.default_rng(0)
     parts = np.stack([rng.permutation(np.arange(40) % 5) for _ in range(20)])
     values = rng.normal(size=(40, 300))
-    truth = OutcomeTruth("expression", tuple(f"G{n}" for n in range(300)), values, parts)
+    truth = TargetTruth("expression", tuple(f"G{n}" for n in range(300)), values, parts)
     nothing = np.full((20, 5, 300), np.nan)
     judged = Judged(rng.normal(size=(20, 40, 300)), nothing, nothing, nothing > 0)
     frame = tabulate_scores(truth, WHERE, judged).to_pandas()

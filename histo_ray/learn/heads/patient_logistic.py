@@ -1,8 +1,8 @@
-"""L2 logistic regression of several yes-no targets, each with a penalty chosen inside. Pure.
+"""L2 logistic regression of several binary targets, each with a penalty by inner folds. Pure.
 
-The same answers as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...}, scoring="roc_auc",
+The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...}, scoring="roc_auc",
 cv=StratifiedKFold(...)) on features standardised once by the training part. Inner folds share that
-scale, where a search over a pipeline would take it anew from each; neither sees a judged row.
+scale, where a search over a pipeline would take it anew from each; neither sees a row of the test part.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,8 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import Floats, FoldAnswer, FoldData
+from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
+from histo_ray.learn.heads.base import PatientHead
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
 
@@ -23,10 +24,10 @@ NEWTON_LIMIT = 200
 """Features up to which scikit-learn's Newton method is the quicker where rows outnumber them."""
 
 _Decide = Callable[[Rows, Floats, Sequence[float]], Floats]
-"""(rows to train on, their labels, penalties) -> (n + m, A) log-odds of all rows, judged last."""
+"""(rows to train on, their labels, penalties) -> (n + m, A) log-odds of all rows, the test part last."""
 
 
-def judge_logistic_outcomes(fold: FoldData) -> FoldAnswer:
+def predict_logistic(fold: FoldData) -> FoldPrediction:
     """Penalty of each target by the mean AUROC of stratified inner folds, then predict.
 
     Inner folds depend on the target's own labels and `seed` alone. Where two of them cannot be had,
@@ -41,7 +42,7 @@ def judge_logistic_outcomes(fold: FoldData) -> FoldAnswer:
     check_classes(fold)
     count = fold.targets.shape[1]
     penalties = [choice * fold.train.shape[1] for choice in fold.choices]
-    answer = FoldAnswer(np.empty((len(fold.judged), count)), np.empty(count), np.empty(count))
+    prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
     decide = _choose_solver(fold)
     everyone = np.arange(len(fold.train))
     for column, labels in enumerate(fold.targets.T):
@@ -56,9 +57,9 @@ def judge_logistic_outcomes(fold: FoldData) -> FoldAnswer:
             )
         best = int(np.nan_to_num(scores).argmax())
         odds = decide(everyone, labels, [penalties[best]])[len(everyone) :, 0]
-        answer.predicted[:, column] = expit(odds)
-        answer.choice[column], answer.inner_score[column] = fold.choices[best], scores[best]
-    return answer
+        prediction.predicted[:, column] = expit(odds)
+        prediction.choice[column], prediction.inner_score[column] = fold.choices[best], scores[best]
+    return prediction
 
 
 def check_classes(fold: FoldData) -> None:
@@ -110,7 +111,7 @@ def _usable_folds(fold: FoldData, labels: Floats) -> list[tuple[Rows, Rows]]:
 
 def _choose_solver(fold: FoldData) -> _Decide:
     rows, dim = fold.train.shape
-    everything = np.concatenate([fold.train, fold.judged])
+    everything = np.concatenate([fold.train, fold.test])
     if rows > dim:
         return _in_features(everything, "newton-cholesky" if dim <= NEWTON_LIMIT else "lbfgs")
     return _in_patients(everything @ fold.train.T)
@@ -137,3 +138,10 @@ def _in_features(everything: Floats, solver: str) -> _Decide:
         return np.column_stack(odds)
 
     return decide
+
+
+HEAD = PatientHead(
+    predict_logistic,
+    LOGISTIC_PENALTIES,
+    "penalty, times the number of features; scikit-learn's C is its inverse",
+)

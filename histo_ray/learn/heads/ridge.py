@@ -2,7 +2,7 @@
 
 One eigendecomposition serves all targets and penalties of a fold, and leaving out one patient at a
 time costs no further fit: Rifkin and Lippert 2007, Notes on Regularized Least Squares, MIT
-CSAIL-TR-2007-025, section 4. Answers are those of scikit-learn's RidgeCV(alpha_per_target=True).
+CSAIL-TR-2007-025, section 4. Predictions are those of scikit-learn's RidgeCV(alpha_per_target=True).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from histo_ray.learn.fold_data import Floats, FoldAnswer, FoldData
+from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
+from histo_ray.learn.heads.base import PatientHead
 
 RIDGE_PENALTIES = tuple(np.logspace(4, -2, 10).tolist())
 """Times the number of features, so that they mean the same whatever the width; strongest first.
@@ -24,19 +25,19 @@ BLOCK = 2048
 
 
 class Spectrum(NamedTuple):
-    """Standardised features of one fold in the eyes of their own principal components."""
+    """Standardised features of one fold, on the principal components of its training part."""
 
     basis: Floats
     """(n, r) orthonormal columns."""
     values: Floats
     """(r,) eigenvalues of the Gram matrix, 0 or more."""
-    judged: Floats
+    test: Floats
     """(m, r): times basis' y / (values + penalty) it predicts."""
     complete: bool
     """Whether `basis` spans all n dimensions."""
 
 
-def judge_ridge(fold: FoldData) -> FoldAnswer:
+def predict_ridge(fold: FoldData) -> FoldPrediction:
     """Penalty of each target by exact leave-one-out error, then predict; intercept unpenalised.
 
     Hoerl and Kennard 1970, Technometrics 12:55. `inner_score` is the leave-one-out R2. A target
@@ -45,10 +46,10 @@ def judge_ridge(fold: FoldData) -> FoldAnswer:
     Args:
         fold: `choices` are penalties, times the number of features D added to the eigenvalues.
     """
-    spectrum = decompose_features(fold.train, fold.judged)
+    spectrum = decompose_features(fold.train, fold.test)
     penalties = np.array(fold.choices) * fold.train.shape[1]
     count = fold.targets.shape[1]
-    answer = FoldAnswer(np.empty((len(fold.judged), count)), np.empty(count), np.empty(count))
+    prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
     for columns in _blocks(count):
         targets = fold.targets[:, columns]
         means = targets.mean(0)
@@ -64,27 +65,27 @@ def judge_ridge(fold: FoldData) -> FoldAnswer:
         )
         rotated = spectrum.basis.T @ centred
         weights = rotated / (spectrum.values[:, None] + penalties[best])
-        answer.predicted[:, columns] = means + spectrum.judged @ weights
-        answer.choice[columns] = np.array(fold.choices)[best]
-        answer.inner_score[columns] = 1 - share
-    return answer
+        prediction.predicted[:, columns] = means + spectrum.test @ weights
+        prediction.choice[columns] = np.array(fold.choices)[best]
+        prediction.inner_score[columns] = 1 - share
+    return prediction
 
 
-def decompose_features(train: Floats, judged: Floats) -> Spectrum:
+def decompose_features(train: Floats, test: Floats) -> Spectrum:
     """Eigendecomposition in the smaller of the two spaces, of patients or of features.
 
     Args:
         train: (n, D) with mean 0 in every column.
-        judged: (m, D) about the same mean.
+        test: (m, D) about the same mean.
     """
     if train.shape[0] <= train.shape[1]:
         values, basis = linalg.eigh(train @ train.T, driver="evd", check_finite=False)
-        return Spectrum(basis, values.clip(0), judged @ train.T @ basis, complete=True)
+        return Spectrum(basis, values.clip(0), test @ train.T @ basis, complete=True)
     values, axes = linalg.eigh(train.T @ train, driver="evd", check_finite=False)
     values = np.where(values > values[-1] * 1e-14 * len(train), values, 0.0)
     lengths = np.sqrt(values)
     inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return Spectrum(train @ axes * inverse, values, judged @ axes * lengths, complete=False)
+    return Spectrum(train @ axes * inverse, values, test @ axes * lengths, complete=False)
 
 
 def leave_one_out_errors(spectrum: Spectrum, targets: Floats, penalties: Floats) -> Floats:
@@ -118,3 +119,6 @@ def leave_one_out_errors(spectrum: Spectrum, targets: Floats, penalties: Floats)
 
 def _blocks(count: int) -> Iterator[slice]:
     return (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
+
+
+HEAD = PatientHead(predict_ridge, RIDGE_PENALTIES, "penalty, times the number of features")

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from histo_ray.learn.outcome import (
-    OutcomeData,
-    OutcomeSettings,
-    RepeatAnswer,
-    judge_outcome_repeat,
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    PatientHeadSettings,
+    RepeatPrediction,
+    predict_patient_repeat,
 )
 from histo_ray.store.tables import TableFolder
 
@@ -47,9 +47,9 @@ def judge_repeat(
     features: npt.NDArray[np.float32],
     answers: Answers,
     repeat: int,
-    settings: OutcomeSettings,
+    settings: PatientHeadSettings,
     seed: int,
-) -> RepeatAnswer:
+) -> RepeatPrediction:
     """One repeat of one configuration. Plain; no Ray.
 
     Args:
@@ -59,15 +59,15 @@ def judge_repeat(
         settings: Of the head.
         seed: Of what the head draws.
     """
-    data = OutcomeData(features, answers.targets, answers.names, answers.groups)
+    data = PatientData(features, answers.targets, answers.names, answers.groups)
     if answers.parts.ndim == 2:
-        return judge_outcome_repeat(data, answers.parts[repeat], settings, (seed, repeat))
-    absent = RepeatAnswer(
+        return predict_patient_repeat(data, answers.parts[repeat], settings, (seed, repeat))
+    absent = RepeatPrediction(
         np.full((len(features), 1), np.nan), *(np.full((answers.n_folds, 1), np.nan),) * 2
     )
     own = [
-        judge_outcome_repeat(
-            OutcomeData(features, answers.targets[:, [t]], (name,), answers.groups),
+        predict_patient_repeat(
+            PatientData(features, answers.targets[:, [t]], (name,), answers.groups),
             answers.parts[t, repeat],
             settings,
             (seed, repeat),
@@ -76,7 +76,7 @@ def judge_repeat(
         else absent
         for t, name in enumerate(answers.names)
     ]
-    return RepeatAnswer(*(np.concatenate(same, axis=1) for same in zip(*own, strict=True)))
+    return RepeatPrediction(*(np.concatenate(same, axis=1) for same in zip(*own, strict=True)))
 
 
 def piece_name(number: int, repeat: int) -> str:
@@ -84,7 +84,7 @@ def piece_name(number: int, repeat: int) -> str:
     return f"{number:03d}.{repeat:04d}"
 
 
-def write_answer(pieces: TableFolder, name: str, answer: RepeatAnswer) -> None:
+def write_answer(pieces: TableFolder, name: str, answer: RepeatPrediction) -> None:
     """One row a target: predictions of all patients, and what was chosen in each fold."""
     columns = {
         "predicted": _lists(answer.predicted.astype(np.float32)),
@@ -95,14 +95,14 @@ def write_answer(pieces: TableFolder, name: str, answer: RepeatAnswer) -> None:
     pieces.write(name, [table], table.schema)
 
 
-def read_answer(pieces: TableFolder, number: int, repeat: int) -> RepeatAnswer:
+def read_answer(pieces: TableFolder, number: int, repeat: int) -> RepeatPrediction:
     """The inverse of `write_answer`; predictions are float32.
 
     Raises:
         StoreError: It is not there, or damaged.
     """
     table = pieces.read(piece_name(number, repeat))
-    return RepeatAnswer(
+    return RepeatPrediction(
         *(
             np.stack(table[name].combine_chunks().to_numpy(zero_copy_only=False), axis=1)
             for name in ("predicted", "choice", "inner_score")
@@ -122,7 +122,7 @@ def write_repeat(
     repeat: int,
     features: npt.NDArray[np.float32],
     answers: Answers,
-    settings: OutcomeSettings,
+    settings: PatientHeadSettings,
     seed: int,
 ) -> float:
     """Judge one repeat on one CPU and write the answer; its mean inner score."""

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.learn.fold_data import FoldData, standardise_by
-from histo_ray.learn.outcome import OutcomeData
+from histo_ray.learn.patient_heads import PatientData
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +48,6 @@ def make_fold(
     return FoldData(train, targets[:trained], judged, names, None, 7, choices, inner_folds)
 
 
-def make_data(features: Floats, targets: Floats, groups: list[str] | None = None) -> OutcomeData:
+def make_data(features: Floats, targets: Floats, groups: list[str] | None = None) -> PatientData:
     names = tuple(f"G{column}" for column in range(targets.shape[1]))
-    return OutcomeData(features.astype(np.float32), targets, names, groups)
+    return PatientData(features.astype(np.float32), targets, names, groups)
