@@ -39,13 +39,7 @@ class PatientConfig(LabelSettings):
     folds: int = Field(default=5, ge=2, le=100, description="of a repeat")
     repeats: int = Field(default=50, ge=1, le=1000, description="of the cross-validation")
     seed: int = Field(default=0, ge=0, description="of folds, heads, permutations and resamples")
-    keep_together: ADDRESS = (
-    "where the work is done: none (this process, without Ray), local (a Ray on this machine), auto "
-    "(a running one), or ray://host:port; left out: this process where that is quicker, else local"
-)
-"""What `--address` of evaluations means."""
-
-KeepTogether = Field(
+    keep_together: KeepTogether = Field(
         default="patient",
         description="what no two folds share: patient, or site (and so patients too)",
     )
