@@ -32,13 +32,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES
+from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 from histo_ray.learn.patient_heads import (
     PatientData,
     PatientHeadSettings,
     predict_patient_fold,
     predict_patient_repeat,
 )
-from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 
 Floats = npt.NDArray[np.float64]
 Parts = npt.NDArray[np.int32]

@@ -24,11 +24,11 @@ from histo_ray.cohort.folds import (
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
 from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_fold
+from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.target_scores import score_encoder
 from histo_ray.learn.target_tables import compare_encoders
 from histo_ray.learn.target_tests import degrees_of_freedom
 from histo_ray.learn.target_truth import TargetTruth, Task
-from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.tile_heads import HeadSettings, TissueTiles, judge_fold, sum_parts
 from histo_ray.learn.tissue_tables import Truth, tile_folds
 from histo_ray.learn.tissue_tests import test_folds

@@ -115,7 +115,9 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
             choices.append(float(answer.choice[0]))
         return float(roc_auc_score(labels[:, 0], predicted)), float(np.mean(choices))
 
-    mean, _ = cross_validate(lambda fold: predict_patient_fold(data, parts, fold, logistic, (seed,)))
+    mean, _ = cross_validate(
+        lambda fold: predict_patient_fold(data, parts, fold, logistic, (seed,))
+    )
     began = time.process_time()
     mil, epochs = cross_validate(
         lambda fold: predict_mil_fold(bags, labels, parts, fold, settings, seed)

@@ -24,9 +24,6 @@ from scipy import stats
 from histo_ray.cohort.patient_folds import draw_shared_folds
 from histo_ray.labels.expression_labels import rank_normal
 from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_repeat
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tables import compare_encoders
-from histo_ray.learn.target_truth import TargetTruth, Predictions, score_folds
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
@@ -38,6 +35,9 @@ from histo_ray.learn.statistics import (
     score_auroc,
 )
 from histo_ray.learn.statistics.resampled import Correlation
+from histo_ray.learn.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.target_tables import compare_encoders
+from histo_ray.learn.target_truth import Predictions, TargetTruth, score_folds
 
 CORRELATIONS: tuple[Correlation, ...] = ("training", "chance")
 Floats = npt.NDArray[np.float64]

@@ -1,5 +1,6 @@
 """Functions whose modules are imported when they are called: what the command line reads first
-must not import pandas, torch or scikit-learn."""
+must not import pandas, torch or scikit-learn.
+"""
 
 import importlib
 from collections.abc import Callable

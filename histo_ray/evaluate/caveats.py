@@ -1,5 +1,6 @@
 """Caveats of a result as codes with values. `report.caveat_words` renders each as a sentence."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -42,7 +43,7 @@ class CaveatCode(StrEnum):
     ONE_SITE = "one site"
     """None."""
     SITES_SPLIT = "sites split"
-    """sites; remedy (`SiteRemedy`); folds (None: as asked), apart, needed, what."""
+    """sites; remedy (`SiteRemedy`); folds (None: as asked), apart, needed, permuted."""
     SITES_SPLIT_UNSTATED = "sites split unstated"
     """sites; of runs that did not state it."""
     TOO_FEW_UNITS = "too few units"
@@ -106,7 +107,7 @@ def caveat(code: CaveatCode, **values: CaveatValue) -> Caveat:
     return Caveat(code=code, values=values)
 
 
-def far_off_caveat(encoder: str, r2: list[float]) -> Caveat | None:
+def far_off_caveat(encoder: str, r2: Sequence[float]) -> Caveat | None:
     """Make the caveat of predictions that lie far outside the labels' range. Pure.
 
     Args:

@@ -36,6 +36,7 @@ START_RAY_S = 6.0
 SMALL_BYTES = 1 << 26
 """Shared inputs above this are spread without a trial: one unit alone may take minutes."""
 
+
 def run_evaluation(prepared: PreparedRun, host: Host) -> Evaluation:
     """Do an evaluation, unless it is done: never twice at once, never a unit twice.
 
@@ -92,7 +93,8 @@ def missing(pieces: TableFolder, units: Sequence[Unit]) -> list[Unit]:
 
 def do_unit(pieces: TableFolder, work: Work, unit: Unit, inputs: Inputs) -> None:
     """Do one unit and write its piece. Linear algebra gets one thread, wherever it is done, so
-    that sums are added up in the same order."""
+    that sums are added up in the same order.
+    """
     with threadpool_limits(1):
         table = work(unit, inputs)
     pieces.write(unit.piece, [table], table.schema)
@@ -120,7 +122,6 @@ def spread_if_worth(elsewhere: Spread, tell: Tell) -> Spread:
         elsewhere: Does what is too large.
         tell: Told once that a job is done here.
     """
-
     told = False
 
     def spread(job: Job, report: Report) -> None:

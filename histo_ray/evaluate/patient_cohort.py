@@ -1,40 +1,30 @@
-"""Read patients, features and folds, the same for each encoder, from a store and a label table."""
+"""Patients of a store and a label table, the same for each encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
 
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
-from histo_ray.cohort.patient_folds import (
-    OutcomeFolds,
-    draw_shared_folds,
-    draw_target_folds,
-    read_given_folds,
-)
+from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
 from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.lost_patients import Manifested, read_manifested, tell_lost
-from histo_ray.evaluate.patient_settings import MutationConfig, OutcomeConfig
-from histo_ray.labels.expression_labels import read_expression
+from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.lost_patients import Manifested, add_lost_patients, read_manifested
+from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.record import SlideEncoderRecord
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.label_table import LabelTable
-from histo_ray.labels.mutation_labels import read_mutations
-from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.target_truth import Task
-from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean, name_some
-from histo_ray.types import PartitionKey, Receipt
+from histo_ray.types import PartitionKey, Receipt, TargetKind
 
-BAGS = "bags"
-"""Pooling of a configuration that sees tiles."""
+NAMED = 6
+"""Slides that a caveat names at most; one more than a sentence shows, so that it can say so."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +44,18 @@ class StoredSlides:
         """Those with tiles."""
         return {name: receipt for name, receipt in self.receipts.items() if receipt.tile_count}
 
-    def describe(self) -> dict[str, object]:
-        """What `run.json` says of an encoder: the snapshot that is evaluated."""
+    def describe(self) -> SlideEncoderRecord:
+        """Record the snapshot that is evaluated."""
         first = next(iter(self.receipts.values()))
         vectors = {name: receipt.vectors_sha256 for name, receipt in self.receipts.items()}
-        return {
-            "request": first.encoder.request,
-            "weights_sha256": first.encoder.weights_sha256,
-            "dim": first.encoder.dim,
-            "tiling": self.tiling,
-            "partitions": len(self.receipts),
-            "snapshot_sha256": digest(vectors),
-        }
+        return SlideEncoderRecord(
+            request=first.encoder.request,
+            weights_sha256=first.encoder.weights_sha256,
+            dim=first.encoder.dim,
+            tiling=self.tiling,
+            partitions=len(self.receipts),
+            snapshot_sha256=digest(vectors),
+        )
 
 
 @dataclass(frozen=True)
@@ -81,12 +71,12 @@ class Patients:
     """Slides with tiles of every encoder: the ones that are pooled."""
     manifested: Manifested
     """Slides without a partition or without tiles, and synthetic ones."""
-    notes: tuple[str, ...]
-    """Caveats of every score."""
+    caveats: tuple[Caveat, ...]
+    """Caveats of every score that labels and slides give reason for."""
 
 
-def find_slides(store: Store, config: OutcomeConfig) -> list[StoredSlides]:
-    """The slides of each encoder that is asked for.
+def find_slides(store: Store, config: PatientConfig) -> list[StoredSlides]:
+    """Find the slides of each encoder that is asked for.
 
     Raises:
         StoreError: Nothing of an encoder.
@@ -96,19 +86,19 @@ def find_slides(store: Store, config: OutcomeConfig) -> list[StoredSlides]:
     return [_find_encoder(store, keys, name, config) for name in config.encoder]
 
 
-def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patients:
+def gather_patients(
+    found: list[StoredSlides], task: PatientTask, config: PatientConfig
+) -> Patients:
     """Join slides and labels.
 
     Raises:
         ConfigError: Labels cannot be read or do not fit, or no patient is left.
     """
-    task = task_of(config)
     some = {name: r for slides in found for name, r in slides.full.items()}
     common = set.intersection(*(set(slides.full) for slides in found))
     patients = {name: receipt.slide.patient_id for name, receipt in some.items()}
     known = set(patients.values())
-    read = read_mutations if task == "mutation" else read_expression
-    labels = read(config, known)
+    labels = task.read_labels(config, known)
     sites: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     for name, patient in patients.items():
@@ -121,9 +111,9 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
     given = {key.slide_id for key in open_store(config.store).list_keys() if is_given(key.tiling)}
     by_encoder = {slides.encoder: slides.receipts for slides in found}
     manifested = read_manifested(config.store, by_encoder, given)
-    cohort = tell_lost(join_cohort(features, counts, sites, labels), manifested.lost)
-    told = (*_tell_corrected(found, common), *_tell_unnamed(cohort, patients))
-    cohort = replace(cohort, notes=(*cohort.notes, *told))
+    cohort = add_lost_patients(join_cohort(features, counts, sites, labels), manifested.lost)
+    notes = (*_note_corrected(found, common), *_note_unnamed(cohort, patients))
+    cohort = replace(cohort, notes=(*cohort.notes, *notes))
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
         word = "sites" if config.keep_together == "site" else "patients"
@@ -138,95 +128,39 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
         groups,
         tuple(sorted(common)),
         manifested,
-        (*labels.caveats, *_compare_slides(found, common, patients)),
+        (
+            *(caveat(CaveatCode.TEXT, text=text) for text in labels.caveats),
+            *_compare_slides(found, common, patients),
+        ),
     )
 
 
-def task_of(config: OutcomeConfig) -> Task:
-    """Which task the settings are of."""
-    return "mutation" if isinstance(config, MutationConfig) else "expression"
-
-
-def draw_outcome_folds(patients: Patients, config: OutcomeConfig) -> OutcomeFolds:
-    """Folds as asked for: given, shared by all genes, or each gene's own.
+def draw_patient_folds(
+    patients: Patients, task: PatientTask, config: PatientConfig
+) -> OutcomeFolds:
+    """Read the folds that are given, or draw those of the task.
 
     Raises:
         ConfigError: They do not fit, or the patients do not suffice for them.
     """
-    labels, people = patients.labels, patients.cohort.patients
+    labels = patients.labels
     if config.fold_file is not None:
         return read_given_folds(
             read_fold_file(config.fold_file),
-            people,
+            patients.cohort.patients,
             labels.values,
             labels.targets,
             patients.groups,
             config.fold_file,
-            classes=task_of(config) == "mutation",
+            classes=task.kind is TargetKind.BINARY,
         )
-    if task_of(config) == "expression":
-        return draw_shared_folds(
-            labels.values, config.folds, config.repeats, config.seed, patients.groups
-        )
-    return draw_target_folds(
+    return task.draw_folds(
         labels.values, labels.targets, config.folds, config.repeats, config.seed, patients.groups
     )
 
 
-def load_features(
-    store: Store, found: list[StoredSlides], patients: Patients, config: OutcomeConfig
-) -> dict[tuple[str, str], npt.NDArray[np.float32]]:
-    """(P, D) float32 of each encoder and pooling, patients in one order.
-
-    Raises:
-        ConfigError: An unknown pooling, or a pooling that leaves patients out.
-    """
-    features = {}
-    for slides in found:
-        for pooling in config.pooling:
-            frame = pool_matrix(
-                store,
-                slides.encoder,
-                pooling,
-                by="patient",
-                tiling=slides.tiling,
-                class_encoder=config.class_encoder,
-                slide_ids=patients.slides,
-            )
-            lost = sorted(set(patients.cohort.patients) - set(frame.index))
-            if lost:
-                raise ConfigError(
-                    f"pooling {pooling} of {slides.encoder}: {len(lost)} patients have no vector "
-                    f"({name_some(lost)}); leave this pooling out, or these patients out of the "
-                    "labels"
-                )
-            features[slides.encoder, pooling] = frame.loc[list(patients.cohort.patients)].to_numpy()
-    return features
-
-
-def load_bags(
-    store: Store, found: list[StoredSlides], patients: Patients, most: int, seed: int
-) -> dict[str, Bags]:
-    """All tiles, or `most` drawn ones, of each patient, as each encoder embeds them.
-
-    What stays in one fold stays together inside training parts too.
-    """
-    wanted = set(patients.slides)
-    bags = {}
-    for slides in found:
-        own: dict[str, list[str]] = {}
-        for name in sorted(wanted):
-            own.setdefault(slides.receipts[name].slide.patient_id, []).append(name)
-        vectors = [
-            store.patient_bag(p, slides.encoder, slides.tiling, most, seed, own[p])
-            for p in patients.cohort.patients
-        ]
-        bags[slides.encoder] = measure_bags(vectors, patients.groups)
-    return bags
-
-
 def _find_encoder(
-    store: Store, keys: list[PartitionKey], asked: str, config: OutcomeConfig
+    store: Store, keys: list[PartitionKey], asked: str, config: PatientConfig
 ) -> StoredSlides:
     names = {key.encoder for key in keys}
     name = asked if asked in names else resolve(asked, (), config.store).name
@@ -262,8 +196,8 @@ def _find_encoder(
     return StoredSlides(name, tilings[0], newest, corrected)
 
 
-def _tell_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, ...]:
-    """What is to be said where the newest manifest goes before receipts."""
+def _note_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, ...]:
+    """Note slides of which the newest manifest states otherwise than their receipts."""
     names = sorted({name for slides in found for name in slides.corrected} & common)
     if not names:
         return ()
@@ -273,8 +207,8 @@ def _tell_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, .
     )
 
 
-def _tell_unnamed(cohort: Cohort, patients: Mapping[str, str]) -> tuple[str, ...]:
-    """What is to be said where slides are their own patients, as manifests name no other."""
+def _note_unnamed(cohort: Cohort, patients: Mapping[str, str]) -> tuple[str, ...]:
+    """Note slides that are their own patients, as manifests name no other."""
     own = {patient for slide, patient in patients.items() if slide == patient}
     used = own & set(cohort.patients)
     if not used:
@@ -287,15 +221,15 @@ def _tell_unnamed(cohort: Cohort, patients: Mapping[str, str]) -> tuple[str, ...
 
 def _compare_slides(
     found: list[StoredSlides], common: set[str], patients: Mapping[str, str]
-) -> tuple[str, ...]:
-    """What is to be said where encoders do not have the same slides."""
-    notes = []
+) -> Iterator[Caveat]:
+    """Find encoders that lack slides which another has."""
     for slides in found:
         lost = sorted(patients.keys() - slides.full.keys())
         if lost:
-            notes.append(
-                f"{slides.encoder} lacks {count_of(len(lost), 'slide')} that another encoder has "
-                f"({name_some(lost)}): encoders are compared on the "
-                f"{count_of(len(common), 'slide')} common to all"
+            yield caveat(
+                CaveatCode.SLIDES_DIFFER,
+                encoder=slides.encoder,
+                slides=len(lost),
+                names=tuple(lost[:NAMED]),
+                common=len(common),
             )
-    return tuple(notes)

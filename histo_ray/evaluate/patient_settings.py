@@ -76,3 +76,9 @@ class PatientConfig(LabelSettings):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")
         return self
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Heads that are asked for; each task has its own field `head`."""
+        names: tuple[str, ...] = getattr(self, "head", ())
+        return names

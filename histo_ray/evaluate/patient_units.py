@@ -1,102 +1,112 @@
-"""One repeat of one configuration: what a task does, and the table that it leaves behind.
+"""Heads on pooled vectors: one repeat of one configuration is a unit of work, and leaves a piece."""
 
-Apart from the search, so that the processes of tasks need not import Ray Tune.
-"""
-
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
-from histo_ray.learn.patient_heads import (
-    PatientData,
-    PatientHeadSettings,
-    RepeatPrediction,
-    predict_patient_repeat,
-)
+from histo_ray.evaluate.jobs import Inputs, Needs
+from histo_ray.learn.fold_data import PatientHeadSettings, RepeatPrediction
+from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
+from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.store.tables import TableFolder
 
+TARGETS = "targets"
+"""Name of the target matrix among the shared inputs."""
+COPIES = 6
+"""Float64 copies of the features that a unit holds at most."""
+LARGE_BYTES = 1 << 28
+"""Units that hold more ask for their memory, so that no more are started at once than fit."""
 
-class Answers(NamedTuple):
-    """What is to be predicted of the patients, and when each is judged."""
 
-    targets: npt.NDArray[np.float64]
-    """(P, T); nan where a patient has no label."""
-    names: tuple[str, ...]
-    """(T,) of the targets."""
-    parts: npt.NDArray[np.int32]
-    """(R, P) fold of each patient, or (T, R, P) where targets have folds of their own; there -1
-    where a patient has no label, and in all of a repeat that the target lacks."""
-    groups: tuple[str, ...] | None
-    """(P,) what stays together in inner folds too; None: each patient is on its own."""
+@dataclass(frozen=True)
+class PatientUnit:
+    """One repeat of one configuration."""
+
+    number: int
+    """Of the configuration, among all of the run."""
+    repeat: int
+    features: str
+    """Name of its features among the shared inputs."""
+    settings: PatientHeadSettings
+    seed: int
 
     @property
-    def repeats(self) -> int:
-        """Distinct splits; a target with folds of its own may lack some of them."""
-        return int(self.parts.shape[-2])
+    def piece(self) -> str:
+        """Name of its table."""
+        return piece_name(self.number, self.repeat)
 
     @property
-    def n_folds(self) -> int:
-        """Folds of a repeat."""
-        return int(self.parts.max()) + 1
+    def inputs(self) -> tuple[str, ...]:
+        """Features and the target matrix."""
+        return self.features, TARGETS
 
 
-def judge_repeat(
+def piece_name(number: int, repeat: int) -> str:
+    """Name the table of a configuration's repeat."""
+    return f"{number:03d}.{repeat:04d}"
+
+
+def predict_unit(unit: PatientUnit, inputs: Inputs) -> pa.Table:
+    """Train and predict every fold of a repeat; the work of a job."""
+    return tabulate_repeat(
+        predict_repeat(
+            inputs[unit.features], inputs[TARGETS], unit.repeat, unit.settings, unit.seed
+        )
+    )
+
+
+def predict_repeat(
     features: npt.NDArray[np.float32],
-    answers: Answers,
+    matrix: TargetMatrix,
     repeat: int,
     settings: PatientHeadSettings,
     seed: int,
 ) -> RepeatPrediction:
-    """One repeat of one configuration. Plain; no Ray.
+    """Predict one repeat by one configuration.
 
     Args:
         features: (P, D).
-        answers: What is to be predicted.
+        matrix: Labels and folds.
         repeat: Which.
-        settings: Of the head.
-        seed: Of what the head draws.
+        settings: Settings of the head.
+        seed: Seed of what the head draws.
     """
-    data = PatientData(features, answers.targets, answers.names, answers.groups)
-    if answers.parts.ndim == 2:
-        return predict_patient_repeat(data, answers.parts[repeat], settings, (seed, repeat))
+    data = PatientData(features, matrix.targets, matrix.target_names, matrix.groups)
+    if matrix.fold_ids.ndim == 2:
+        return predict_patient_repeat(data, matrix.fold_ids[repeat], settings, (seed, repeat))
     absent = RepeatPrediction(
-        np.full((len(features), 1), np.nan), *(np.full((answers.n_folds, 1), np.nan),) * 2
+        np.full((len(features), 1), np.nan), *(np.full((matrix.n_folds, 1), np.nan),) * 2
     )
     own = [
         predict_patient_repeat(
-            PatientData(features, answers.targets[:, [t]], (name,), answers.groups),
-            answers.parts[t, repeat],
+            PatientData(features, matrix.targets[:, [t]], (name,), matrix.groups),
+            matrix.fold_ids[t, repeat],
             settings,
             (seed, repeat),
         )
-        if (answers.parts[t, repeat] >= 0).any()
+        if (matrix.fold_ids[t, repeat] >= 0).any()
         else absent
-        for t, name in enumerate(answers.names)
+        for t, name in enumerate(matrix.target_names)
     ]
     return RepeatPrediction(*(np.concatenate(same, axis=1) for same in zip(*own, strict=True)))
 
 
-def piece_name(number: int, repeat: int) -> str:
-    """Name of the table of a configuration's repeat."""
-    return f"{number:03d}.{repeat:04d}"
+def tabulate_repeat(prediction: RepeatPrediction) -> pa.Table:
+    """Tabulate a repeat, a row a target: predictions of all patients, choices of all folds."""
+    return pa.table(
+        {
+            "predicted": _lists(prediction.predicted.astype(np.float32)),
+            "choice": _lists(prediction.choice),
+            "inner_score": _lists(prediction.inner_score),
+        }
+    )
 
 
-def write_answer(pieces: TableFolder, name: str, answer: RepeatPrediction) -> None:
-    """One row a target: predictions of all patients, and what was chosen in each fold."""
-    columns = {
-        "predicted": _lists(answer.predicted.astype(np.float32)),
-        "choice": _lists(answer.choice),
-        "inner_score": _lists(answer.inner_score),
-    }
-    table = pa.table(columns)
-    pieces.write(name, [table], table.schema)
-
-
-def read_answer(pieces: TableFolder, number: int, repeat: int) -> RepeatPrediction:
-    """The inverse of `write_answer`; predictions are float32.
+def read_repeat(pieces: TableFolder, number: int, repeat: int) -> RepeatPrediction:
+    """Read the piece of a configuration's repeat; predictions are float32.
 
     Raises:
         StoreError: It is not there, or damaged.
@@ -110,24 +120,46 @@ def read_answer(pieces: TableFolder, number: int, repeat: int) -> RepeatPredicti
     )
 
 
+def needs_of(
+    features: Mapping[str, npt.NDArray[np.float32]],
+    matrix: TargetMatrix,
+    cpus: float,
+    memory_gb: float | None,
+) -> Needs:
+    """What one repeat is given.
+
+    Args:
+        features: Of every encoder and pooling.
+        matrix: Labels and folds.
+        cpus: As asked for.
+        memory_gb: As asked for; None: from the size of the features.
+    """
+    largest = max(values.size for values in features.values())
+    needed = COPIES * 8 * (largest + matrix.targets.size)
+    if memory_gb is not None:
+        needed = int(memory_gb * 1e9)
+    return Needs(cpus=cpus, memory_bytes=needed if needed > LARGE_BYTES else 0)
+
+
+def list_patient_units(
+    numbers: Mapping[int, str], settings: Mapping[int, PatientHeadSettings], repeats: int, seed: int
+) -> Sequence[PatientUnit]:
+    """List every repeat of every configuration.
+
+    Args:
+        numbers: Name of the features of each configuration, by its number.
+        settings: Of its head.
+        repeats: R.
+        seed: Seed of what heads draw.
+    """
+    return [
+        PatientUnit(number, repeat, features, settings[number], seed)
+        for number, features in numbers.items()
+        for repeat in range(repeats)
+    ]
+
+
 def _lists(values: npt.NDArray[np.floating]) -> pa.Array:
     """(n, T) as T lists of n."""
     flat = np.ascontiguousarray(values.T).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), len(values))
-
-
-def write_repeat(
-    pieces: TableFolder,
-    name: str,
-    repeat: int,
-    features: npt.NDArray[np.float32],
-    answers: Answers,
-    settings: PatientHeadSettings,
-    seed: int,
-) -> float:
-    """Judge one repeat on one CPU and write the answer; its mean inner score."""
-    with threadpool_limits(1):
-        answer = judge_repeat(features, answers, repeat, settings, seed)
-    write_answer(pieces, name, answer)
-    finite = answer.inner_score[np.isfinite(answer.inner_score)]
-    return float(finite.mean()) if len(finite) else float("nan")

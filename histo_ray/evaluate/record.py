@@ -296,6 +296,8 @@ class PatientRecord(EvaluationRecord):
     slides_sha256: str = ""
     manifest_sha256: str = ""
     """Of what the newest manifest states otherwise than the extraction; empty: nothing."""
+    variant_classes: str = ""
+    """SHA-256 of the classes of calls, where they are not the default ones."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     bag_tiles: tuple[int, ...] = ()

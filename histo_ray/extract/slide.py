@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig, TilingConfig
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract, encode_fixed
+from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
@@ -263,11 +264,6 @@ def load_run_encoders(
         about = encoder_facts(encoder, config, config.dtype, allow_contract_break=allow)
         loaded.append((encoder, about))
     return loaded
-
-
-def stored_name(encoder: str, dtype: str) -> str:
-    """The encoder's name in the store: float32 vectors are kept apart from float16 ones."""
-    return f"{encoder}-f32" if dtype == "float32" else encoder
 
 
 def partition_facts(plan: SlidePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:

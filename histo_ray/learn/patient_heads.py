@@ -115,7 +115,10 @@ def predict_patient_fold(
             )
         )
         prediction.predicted[:, columns] = found.predicted
-        prediction.choice[columns], prediction.inner_score[columns] = found.choice, found.inner_score
+        prediction.choice[columns], prediction.inner_score[columns] = (
+            found.choice,
+            found.inner_score,
+        )
     prediction.predicted[np.isnan(data.targets[tested])] = np.nan
     return prediction
 

@@ -21,7 +21,6 @@ from histo_ray.learn.target_tests import test_difference
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 from histo_ray.schema import arrow_schema
 
-
 FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
 """Columns of `outcome_scores` that one kind of targets or another has."""
 TARGET_SCORES = ("spearman", "r2", "auprc")

@@ -83,7 +83,9 @@ class TargetTruth:
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """Sum (P, T) over the patients tested in each fold, to (F, T)."""
         fold_ids = self.fold_ids[..., repeat, :]
-        inside = fold_ids == np.arange(self.n_folds).reshape(-1, *[1] * fold_ids.ndim)  # (F, [T,] P)
+        inside = fold_ids == np.arange(self.n_folds).reshape(
+            -1, *[1] * fold_ids.ndim
+        )  # (F, [T,] P)
         if fold_ids.ndim == 1:
             return np.asarray(inside.astype(np.float64) @ values)
         return np.asarray(np.einsum("ftp,pt->ft", inside, values))

@@ -20,7 +20,7 @@ from histo_ray.report.target_table import (
     rank_targets,
     tabulate_targets,
 )
-from histo_ray.report.target_words import write_target_sentences
+from histo_ray.report.target_words import write_sentences
 from histo_ray.text import count_of
 
 CURVES = 12
@@ -73,7 +73,7 @@ def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> S
 def target_sentences(run: TargetEvaluation) -> list[str]:
     """Give the sentences of a run; of one without a summary, one an encoder from its tables."""
     if any(found.targets for found in run.record.summary.values()):
-        return write_target_sentences(run.record, run.words)
+        return write_sentences(run.record)
     sentences = []
     for encoder in dict.fromkeys(run.targets["encoder"]):
         count, _, sure = count_found(run.targets, encoder)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from histo_ray.evaluate.patient_data import find_slides, gather_patients, load_bags
 
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.patient_data import find_slides, gather_patients, load_bags
 from histo_ray.evaluate.patient_run import run_outcome
 from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 from histo_ray.evaluate.run_once import PIECES, Evaluation

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from histo_ray.cluster.run_tissue import JudgedSet, Outcome, run_evaluation
+
 from histo_ray.cohort.folds import (
     Folds,
     draw_folds,

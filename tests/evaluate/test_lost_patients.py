@@ -1,8 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from histo_ray.evaluate.lost_patients import read_manifested
 from histo_ray.evaluate.patient_data import find_slides, gather_patients
+
+from histo_ray.evaluate.lost_patients import read_manifested
 from histo_ray.evaluate.patient_settings import MutationConfig
 from histo_ray.store.store import open_store
 from histo_ray.types import RunRow

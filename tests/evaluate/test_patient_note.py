@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from histo_ray.evaluate.patient_data import (
     Patients,
     draw_outcome_folds,
@@ -14,6 +13,7 @@ from histo_ray.evaluate.patient_data import (
     gather_patients,
 )
 from histo_ray.evaluate.patient_note import OutcomePlan, find_doubts, summarise
+
 from histo_ray.evaluate.patient_settings import ExpressionConfig
 from histo_ray.extract.work import row_of
 from histo_ray.store.store import open_store

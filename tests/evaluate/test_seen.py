@@ -4,6 +4,7 @@ from pathlib import Path
 
 from histo_ray.evaluate.tissue_run import find_marked, find_seen
 from histo_ray.evaluate.tissue_settings import TissueConfig
+
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.run import finetune
 from histo_ray.synth.tiles import write_demo_tiles

@@ -7,13 +7,6 @@ from scipy import stats
 
 from benchmarks.group_level import Design, simulate, summarise
 from histo_ray.learn.fold_support import count_support
-from histo_ray.learn.target_tests import (
-    degrees_of_freedom,
-    has_few_units,
-    test_above_chance,
-    test_difference,
-)
-from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.learn.statistics import (
     DECIDED,
     corrected_t_test,
@@ -23,6 +16,13 @@ from histo_ray.learn.statistics import (
     fold_t_test,
     label_covariance,
 )
+from histo_ray.learn.target_tests import (
+    degrees_of_freedom,
+    has_few_units,
+    test_above_chance,
+    test_difference,
+)
+from histo_ray.learn.target_truth import TargetTruth
 
 Floats = npt.NDArray[np.float64]
 ONE_SPLIT = np.repeat(np.arange(5), 4)[None]

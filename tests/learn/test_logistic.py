@@ -9,9 +9,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from histo_ray.errors import ConfigError
 from histo_ray.learn import kernel_logistic, logistic
 from histo_ray.learn.fold_data import standardise_by
+from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES, predict_logistic, rank_auroc
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
-from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES, predict_logistic, rank_auroc
 from tests.learn.patient_data import make_features, make_fold, make_labels
 
 WIDE, TALL = (45, 70), (70, 9)

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.fold_data import OutcomeHeadName, standardise_by
+from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 from histo_ray.learn.patient_heads import (
     OUTCOME_HEADS,
     PatientData,
@@ -17,7 +18,6 @@ from histo_ray.learn.patient_heads import (
     predict_patient_fold,
     predict_patient_repeat,
 )
-from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 from tests.learn.patient_data import make_data, make_features, make_labels, make_values
 
 PATIENTS, DIM, FOLDS = 64, 85, 4
@@ -53,7 +53,9 @@ def test_labels_of_the_judged_bear_on_nothing(head: OutcomeHeadName, fold: int) 
     data, rng = data_for(head), np.random.default_rng(fold)
     clean = predict_patient_fold(data, PARTS, fold, SETTINGS[head])
     bad = poison(data, np.flatnonzero(fold == PARTS), rng)
-    for one, other in zip(predict_patient_fold(bad, PARTS, fold, SETTINGS[head]), clean, strict=True):
+    for one, other in zip(
+        predict_patient_fold(bad, PARTS, fold, SETTINGS[head]), clean, strict=True
+    ):
         np.testing.assert_array_equal(one, other)
     trained = poison(data, np.flatnonzero(fold != PARTS), rng)  # the trap itself would notice
     assert not np.allclose(
@@ -151,9 +153,13 @@ def test_a_channel_that_is_nearly_always_zero_decides_no_prediction(head: Outcom
     features = data.features.copy()
     features[:, 0] = 0
     features[np.flatnonzero(PARTS != 2)[0], 0] = 1e-3
-    calm = predict_patient_fold(replace(data, features=features), PARTS, 2, SETTINGS[head]).predicted
+    calm = predict_patient_fold(
+        replace(data, features=features), PARTS, 2, SETTINGS[head]
+    ).predicted
     features[np.flatnonzero(PARTS == 2)[0], 0] = 5.0
-    wild = predict_patient_fold(replace(data, features=features), PARTS, 2, SETTINGS[head]).predicted
+    wild = predict_patient_fold(
+        replace(data, features=features), PARTS, 2, SETTINGS[head]
+    ).predicted
     values = data.targets[PARTS != 2]
     assert not np.array_equal(wild[0], calm[0])
     reach = np.ptp(values, axis=0)

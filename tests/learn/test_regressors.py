@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from histo_ray.learn.regressors import predict_elastic_net, predict_pls
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import ElasticNetCV
 from sklearn.model_selection import KFold
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import FoldPrediction, FoldData
-from histo_ray.learn.regressors import predict_elastic_net, predict_pls
+from histo_ray.learn.fold_data import FoldData, FoldPrediction
 from tests.learn.patient_data import make_features, make_fold, make_values
 
 WIDE, TALL = (40, 75), (90, 14)

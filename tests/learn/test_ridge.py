@@ -6,8 +6,8 @@ from histo_ray.learn import ridge
 from histo_ray.learn.heads.ridge import (
     RIDGE_PENALTIES,
     decompose_features,
-    predict_ridge,
     leave_one_out_errors,
+    predict_ridge,
 )
 from tests.learn.patient_data import make_features, make_fold, make_values
 

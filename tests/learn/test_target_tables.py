@@ -5,14 +5,6 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tables import (
-    Judged,
-    compare_encoders,
-    tabulate_scores,
-    tabulate_targets,
-)
-from histo_ray.learn.target_truth import TargetTruth, Task
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
@@ -22,6 +14,14 @@ from histo_ray.learn.statistics import (
     place_classes,
     plain_t_test,
 )
+from histo_ray.learn.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.target_tables import (
+    Judged,
+    compare_encoders,
+    tabulate_scores,
+    tabulate_targets,
+)
+from histo_ray.learn.target_truth import TargetTruth, Task
 from histo_ray.schema import arrow_schema
 
 P, T, R, F = 46, 3, 4, 3

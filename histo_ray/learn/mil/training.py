@@ -135,7 +135,9 @@ class _Member:
         self._network.eval()
         with torch.inference_mode():
             stop = self._split.stop
-            outputs = torch.stack([self._network.predict(self._draw.vectors[row])[0] for row in stop])
+            outputs = torch.stack(
+                [self._network.predict(self._draw.vectors[row])[0] for row in stop]
+            )
             loss_now = float(self._loss(outputs, stop))
         if loss_now < self.best_loss:  # never so where weights have run away to nan
             self._best, self.best_epoch, self.best_loss = _copy(self._network), epoch, loss_now
