@@ -14,8 +14,8 @@ from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, HistoRayError, SlideError, StoreError
 
 if TYPE_CHECKING:
+    from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
-    from histo_ray.store.store import open_store
     from histo_ray.tiles.pixels import read_tiles
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 _HOMES = {
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.store.store",
+    "open_store": "histo_ray.pooling.feature_store",
     "read_tiles": "histo_ray.tiles.pixels",
 }
 

@@ -9,9 +9,9 @@ from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
 
 if TYPE_CHECKING:
-    from histo_ray.encoders.published import Metrics
     from histo_ray.finetune.job import Progress
     from histo_ray.finetune.run import Result
+    from histo_ray.store.models import Metrics
 
 LINE_EVERY_S = 15.0
 """Between lines within an epoch."""

@@ -7,6 +7,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.learn.mil.bags import Bags, measure_bags
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.store import Store
 from histo_ray.text import name_some
 
@@ -28,7 +29,8 @@ def load_features(
     features = {}
     for slides in found:
         for pooling in config.pooling:
-            frame = store.matrix(
+            frame = pool_matrix(
+                store,
                 slides.encoder,
                 pooling,
                 by="patient",

@@ -2,17 +2,18 @@
 
 from pydantic import JsonValue
 
-from histo_ray.evaluate.record import EvaluationRecord, PatientRecord
+from histo_ray.evaluate.record import EvaluationRecord, PatientRecord, TissueRecord
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.target_words import describe_patients, write_sentences
-from histo_ray.report.words import describe_run
+from histo_ray.report.tissue_words import describe_tissue
 
 
 def describe_record(record: EvaluationRecord) -> list[str]:
     """Describe an evaluation as lines for a terminal."""
     if isinstance(record, PatientRecord):
         return describe_patients(record)
-    return describe_run(dump_with_words(record))
+    assert isinstance(record, TissueRecord)  # noqa: S101 - there is no third
+    return describe_tissue(record)
 
 
 def dump_with_words(record: EvaluationRecord) -> dict[str, JsonValue]:

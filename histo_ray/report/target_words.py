@@ -14,7 +14,7 @@ from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.labels.target_exclusions import TargetExclusion
 from histo_ray.report.caveat_words import write_caveats
-from histo_ray.report.words import format_maybe_p
+from histo_ray.report.format_numbers import format_maybe_p
 from histo_ray.text import count_of
 
 SHOWN = 12

@@ -44,11 +44,11 @@ class Conversion(NamedTuple):
     problems: list[str]
     """A line on each partition that stayed as it was, and why."""
 
-    def check(self) -> None:
-        """Raise for partitions that were not converted.
+    def check(self) -> int:
+        """Refuse a conversion that left partitions as they were; how many were written.
 
         Raises:
-            StoreError: There are some; says why.
+            StoreError: Some were not converted; says which and why.
         """
         if self.problems:
             raise StoreError(
@@ -56,6 +56,7 @@ class Conversion(NamedTuple):
                 + "; ".join(self.problems[:5])
                 + (f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else "")
             )
+        return self.written
 
 
 class _Task(NamedTuple):

@@ -160,7 +160,7 @@ def test_zarr_partitions_are_announced_as_hidden(
     assert row == (sum(COUNTS.values()),)
     assert "1 Zarr partitions are not visible to SQL" in caplog.text
     assert "store export --to parquet" in caplog.text
-    store.export(to="zarr")
+    store.convert(to="zarr").check()
     assert store.sql("from embeddings").fetchall() == []
 
 
