@@ -6,6 +6,7 @@ top-left corner in level-0 px. A unit stands in the name where it is not level-0
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ Floats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Size = tuple[int, int]
 """(width, height)."""
 MppSource = Literal["manifest", "file", "ome-xml", "imagej", "tiff-tags", "flag", "unknown"]
-Outcome = Literal["done", "skipped", "empty", "failed"]
 
 
 class Mpp(NamedTuple):
@@ -342,6 +342,19 @@ class Receipt(BaseModel):
     """Optional columns that it has: `label`, `group`."""
     texts_sha256: str = ""
     """Over these columns in canonical JSON; empty without any."""
+
+
+class Outcome(StrEnum):
+    """Fate of one slide and encoder in one run; the values stand in run tables."""
+
+    DONE = "done"
+    """Its partition was written by this run."""
+    SKIPPED = "skipped"
+    """Its partition was there before."""
+    EMPTY = "empty"
+    """It has no tile, which its partition says."""
+    FAILED = "failed"
+    """It has no partition, or one that no longer fits it."""
 
 
 @dataclass(frozen=True)
