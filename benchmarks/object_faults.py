@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench import synthetic_slide
-from benchmarks.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from histo_ray.store.store import open_store
+from testing.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 
 ENCODER = "random:resnet10t?seed=0&px=64"
 """Tiny, so that waiting for storage shows as much as it can."""

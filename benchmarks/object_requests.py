@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bench_store import DIM, make_facts, make_rows
-from benchmarks.object_server import aws_environment, serve_faults, serve_s3
 from histo_ray.store import receipt_cache
 from histo_ray.store.store import Store, open_store
+from testing.object_server import aws_environment, serve_faults, serve_s3
 
 
 def commit(store: Store, name: str, tiles: int) -> None:

@@ -1,18 +1,20 @@
-"""`histo-ray demo`."""
+"""Verb `histo-ray demo`."""
 
 import argparse
 from pathlib import Path
 
 from histo_ray.cli.deferred import deferred
 
-run_demo = deferred("histo_ray.demo.run:run_demo")
+run_demo = deferred("histo_ray.demo.run_demo:run_demo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument("--out", default="demo", help="folder to make (default: demo)")
     parser.add_argument("--small", action="store_true", help="smaller slides, for a quick check")
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic slides (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the synthetic slides (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 

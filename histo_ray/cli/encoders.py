@@ -1,4 +1,4 @@
-"""`histo-ray encoders`."""
+"""Verb `histo-ray encoders`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ list_encoders = deferred("histo_ray.encoders.registry:list_encoders")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument(
         "--encoder-table",
         action="append",
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_choice(values: float | tuple[float, ...] | None) -> str:
-    """The numbers that keep to a tile contract, as "0.25,0.5,1"."""
+    """Format the numbers that a tile contract allows: "0.25,0.5,1", or "any"."""
     if values is None:
         return "any"
     return ",".join(f"{value:g}" for value in (values if isinstance(values, tuple) else (values,)))

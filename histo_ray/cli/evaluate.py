@@ -47,7 +47,7 @@ def run_tissue(args: argparse.Namespace) -> int:
     config = read_settings(args, TissueConfig)
     tell("starting")  # the imports take seconds
     from histo_ray.evaluate import tissue_run
-    from histo_ray.report.words import describe_run
+    from histo_ray.report.tissue_words import describe_run
 
     with Progress("extract") as progress:
         found = tissue_run.run_tissue(config, progress.report, tell, Lines().report)

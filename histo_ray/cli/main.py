@@ -21,8 +21,9 @@ from histo_ray.text import did_you_mean, join_or
 
 __all__ = ["DONE", "INTERRUPTED", "NOT_STARTED", "SOME_FAILED", "main", "run_job"]
 OBJECTS_PER_COLLECTION = 200_000
-"""While a store is looked at: imports and listings make many objects that stay, and Python would
-walk them all again and again. Runs do not get it: garbage may hold Ray's memory."""
+"""Threshold of the garbage collector for `store`: imports and listings make many objects that
+stay, and Python would traverse them again and again. Runs keep the default, as garbage may hold
+Ray's memory."""
 restart_keeping_memory = deferred("histo_ray.encoders.heap:restart_keeping_memory")
 
 
@@ -54,30 +55,30 @@ def run_job(*verbs: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Flags in full only, as keys of a run file are; what is wrong with them in one line."""
+    """A parser that takes flags in full only and reports an error in one line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "allow_abbrev": False})
         self.set_defaults(parser=self)  # a verb's wins over the program's, its action's over both
 
     def error(self, message: str) -> NoReturn:
-        """Say it and end with 2."""
-        told = one_line(message)
-        told += " See" if told.endswith("?") else "; see"
-        self.exit(NOT_STARTED, f"{self.prog}: {told} {self.prog} --help\n")
+        """Print `message` in one line and exit with code 2."""
+        text = one_line(message)
+        text += " See" if text.endswith("?") else "; see"
+        self.exit(NOT_STARTED, f"{self.prog}: {text} {self.prog} --help\n")
 
     def refuse_unknown(self, unknown: Sequence[str]) -> NoReturn:
-        """Say which flags or arguments it does not have, and which it has that look like them."""
+        """Report unknown flags and arguments, with similar ones that exist."""
         flags = [text.partition("=")[0] for text in unknown if text.startswith("-")]
         known = [name for action in self._actions for name in action.option_strings]
         if flags:
-            told = [f"unknown flag {flag}{did_you_mean(flag, known)}" for flag in flags]
+            problems = [f"unknown flag {flag}{did_you_mean(flag, known)}" for flag in flags]
         else:
-            told = [f"unexpected argument {text!r}" for text in unknown]
-        self.error("; ".join(told))
+            problems = [f"unexpected argument {text!r}" for text in unknown]
+        self.error("; ".join(problems))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Say which choices there are and which of them is like the value; argparse calls it."""
+        """Report an invalid choice with the valid and similar ones; called by argparse."""
         if action.choices is None or value in action.choices:
             return
         names = [str(name) for name in action.choices]

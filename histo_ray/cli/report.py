@@ -1,4 +1,4 @@
-"""`histo-ray report`."""
+"""Verb `histo-ray report`."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from histo_ray.cli.deferred import deferred
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument("store", help="folder or URI of the store")
     parser.add_argument("--out", default="report.html", help="file to write (default: report.html)")
     parser.add_argument(

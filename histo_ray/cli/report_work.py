@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 
+from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import summarise, write_report
-from histo_ray.report.runs import choose_runs
 from histo_ray.text import count_of
 
 
@@ -15,8 +15,8 @@ def run(args: argparse.Namespace) -> int:
     findings = summarise(args.store, args.runs)
     others = choose_runs(args.store, args.runs).others
     if others:
-        told = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
-        print(f"report: {told} not shown; the page lists them, --run shows them", file=sys.stderr)
+        count = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
+        print(f"report: {count} not shown; the page lists them, --run shows them", file=sys.stderr)
     if args.json:
         said = [
             {"task": f.task, "run_id": f.run_id, "sentence": f.sentence, "synthetic": f.synthetic}

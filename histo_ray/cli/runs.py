@@ -1,4 +1,4 @@
-"""`histo-ray runs`."""
+"""Verb `histo-ray runs`."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ HEADINGS = ("run", "began (UTC)", "took", "state", "slides", "outcomes", "tiles/
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument("store", help="folder or URI of the store")
     parser.add_argument("run_id", nargs="?", help="show this run, with the slides that it lost")
     parser.add_argument(
@@ -66,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _state(record: "RunRecord") -> str:
-    """A killed run's last word is that it was at work."""
+    """Name a run's state; of a killed run nothing later than `running` is recorded."""
     return "at work, or killed" if record.state == "running" else record.state
 
 
@@ -100,7 +100,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _describe(record: "RunRecord") -> list[tuple[str, str]]:
-    """One run in headed lines; what a run had no use for is left out."""
+    """Describe one run as (heading, text) lines; what does not apply is left out."""
     lines = [
         ("run", f"{record.run_id} ({_state(record)})"),
         ("began", f"{_time(record.began_at)} UTC" if record.began_at else "unknown"),

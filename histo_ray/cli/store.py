@@ -1,4 +1,4 @@
-"""`histo-ray store ls | verify | sql | export | gc`."""
+"""Verb `histo-ray store ls | verify | sql | export | gc`: flags."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from histo_ray.cli.deferred import deferred
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Verbs of the verb."""
+    """Add the actions and their flags."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     ls = verbs.add_parser("ls", help="what is in the store: encoders, tilings, slides")
     ls.add_argument("--slides", action="store_true", help="one line a slide and encoder")

@@ -18,7 +18,7 @@ from histo_ray.types import PartitionKey
 
 
 def run_ls(args: argparse.Namespace) -> int:
-    """Print what is in the store; 1 if a partition is damaged, which is then named and left out."""
+    """List what is in the store; return 1 if a partition is damaged, and name it."""
     store = open_store(args.store)
     damaged: list[StoreError] = []
 
@@ -49,15 +49,15 @@ def run_ls(args: argparse.Namespace) -> int:
         tilings = {name for name in slides["tiling"] if not is_given(name)}
         if len(tilings) > 1 and not args.slides:
             keys = [key for key in store.list_keys() if key.tiling in tilings]
-            told = describe_tilings(store.receipts(one_of_each_tiling(keys)))
-            print(printable(f"tilings of slides: {told}"))
+            text = describe_tilings(store.receipts(one_of_each_tiling(keys)))
+            print(printable(f"tilings of slides: {text}"))
     for error in damaged:
         print(f"left out: {one_line(str(error))}", file=sys.stderr)
     return 1 if damaged else 0
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Check every partition; 1 if something is wrong."""
+    """Check every file against its digest; return 1 if something is wrong."""
     found = open_store(args.store).inspect()
     problems = found.problems
     if args.json:
@@ -97,7 +97,7 @@ def run_sql(args: argparse.Namespace) -> int:
 
 
 def as_csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table whose texts, its header's too, may be printed or opened in a spreadsheet."""
+    """Make all texts of a table, its header too, safe to print or open in a spreadsheet."""
 
     def cell(value: Any) -> Any:
         if isinstance(value, str):
@@ -113,7 +113,7 @@ def as_csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Convert every partition; 1 if some could not be and stayed as they were."""
+    """Convert every partition; return 1 if some could not be converted and stayed."""
     done = open_store(args.store).convert(to=args.to)
     for problem in done.problems:
         print(f"not converted: {one_line(problem)}", file=sys.stderr)
@@ -124,7 +124,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_gc(args: argparse.Namespace) -> int:
-    """Remove leftovers."""
+    """Remove what crashed runs left behind."""
     if not 0 <= args.older_than_h < math.inf:
         raise ConfigError(f"--older-than-h {args.older_than_h:g}: must be 0 or more")
     removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)

@@ -1,18 +1,18 @@
-"""The cohort on the page: slides, patients that are evaluated, and where the others were lost."""
+"""The cohort on the page: slides, evaluated patients, and where the others were excluded."""
 
 import pandas as pd
 
-from histo_ray.report.runs import OutcomeRun
-from histo_ray.report.view import Block, Column, Flow, Section, Step, Table, Text, Title
+from histo_ray.report.evaluations import OutcomeRun
+from histo_ray.report.page_blocks import Block, Column, Flow, Section, Step, Table, Text, Title
 from histo_ray.store.lost_slides import Extraction
 from histo_ray.text import count_of
 
 LISTED = 2000
-"""Rows of a table of lost slides or patients; the Parquet tables have all."""
+"""Rows shown of a table of lost slides or patients; the Parquet tables have all."""
 
 
 def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | None:
-    """The flow of each run, lost slides and patients; None without any of them."""
+    """Write the flow of each run and its lost slides and patients; None if there is nothing."""
     section = Section("cohort", "Cohort")
     same = len({run.note.cohort.model_dump_json() for run in runs}) == 1
     for run in runs:
@@ -32,7 +32,7 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
 
 
 def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
-    """From slides to the patients that are evaluated.
+    """List the steps from slides to evaluated patients.
 
     Args:
         run: The run.
@@ -91,7 +91,7 @@ def _tabulate_slides(lost: pd.DataFrame) -> Table:
 def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
     task = run.note.task
     counts = lost["reason"].value_counts()
-    told = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
     columns = [
         *(Column(head, number=False) for head in ("patient", "site")),
         Column("slides with tiles"),
@@ -103,7 +103,7 @@ def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
     table = Table(
         f"lost-patients-{run.run_id}", title, columns, cells, folded=title, note=_cut(len(lost))
     )
-    return [Text(f"Not evaluated: {told}."), table]
+    return [Text(f"Not evaluated: {reasons}."), table]
 
 
 def _cut(count: int) -> str:

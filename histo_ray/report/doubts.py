@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from histo_ray.report.evaluations import OutcomeRun, Run
 from histo_ray.report.outcome_words import tell_far_off
-from histo_ray.report.runs import OutcomeRun, Run
 from histo_ray.text import count_of, name_first
 
 FEW_POSITIVES = 20

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from histo_ray.report.words import (
-    format_maybe_p,
-)
+from histo_ray.report.format_numbers import format_maybe_p
 from histo_ray.text import count_of
 
 SHOWN = 12

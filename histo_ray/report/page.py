@@ -18,32 +18,32 @@ from markupsafe import Markup, escape
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
+from histo_ray.report.chart_style import look_of
 from histo_ray.report.cohort_section import write_cohort
 from histo_ray.report.doubts import is_synthetic, list_doubts, tell_problems
-from histo_ray.report.looks import look_of
-from histo_ray.report.outcome_section import main_sentence, write_outcome
+from histo_ray.report.evaluations import Chosen, OutcomeRun, Run, TissueRun, choose_runs
+from histo_ray.report.page_blocks import Section
 from histo_ray.report.provenance import write_provenance
-from histo_ray.report.runs import Chosen, OutcomeRun, Run, TissueRun, choose_runs
 from histo_ray.report.svg import replace_unprintable
+from histo_ray.report.target_section import main_sentence, write_outcome
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
-from histo_ray.report.view import Section
 from histo_ray.store.lost_slides import read_extraction
 
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 LEFT_S = 3600.0
-"""A half-written page that is older was left by a process that was killed."""
+"""Age from which a half-written page counts as left by a killed process."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Finding(NamedTuple):
-    """What a task comes to."""
+class MainFinding(NamedTuple):
+    """The main result of one evaluation, in one sentence."""
 
     task: str
     run_id: str
     sentence: str
     synthetic: bool
     name: str = ""
-    """Of its section in the page."""
+    """Id of its section in the page."""
 
 
 def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
@@ -51,11 +51,11 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
 
     Args:
         store: Local folder or URI of the store.
-        out: Where to write it; replaced if it is there, folders are made.
+        out: Path of the page; replaced if it exists, folders are made.
         runs: Ids of evaluations; without any, the newest of each task.
 
     Returns:
-        Where it is.
+        Path of the page.
 
     Raises:
         StoreError: No store, no evaluation in it, or not those that are named.
@@ -74,8 +74,8 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
     return target
 
 
-def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
-    """The main sentence of each task, in the order of the page.
+def summarise(store: str, runs: Sequence[str] = ()) -> list[MainFinding]:
+    """Give the main sentence of each evaluation, in the order of the page.
 
     Raises:
         StoreError: As `write_report`.
@@ -85,7 +85,7 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
 
 
 def render_page(store: str, chosen: Chosen, now: datetime) -> str:
-    """The page as text; the same for the same store and time."""
+    """Render the page as text; the same for the same store and time."""
     encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.note.encoders))
     looks = look_of(encoders)
     extraction = read_extraction(store, encoders)
@@ -120,8 +120,8 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     )  # fmt: skip
 
 
-def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
-    """What each run comes to; `marked` are patients whom a manifest calls synthetic."""
+def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[MainFinding]:
+    """Find the main sentence of each run; `marked` are patients that a manifest calls synthetic."""
     findings = []
     for number, run in enumerate(runs):
         if isinstance(run, TissueRun):
@@ -130,7 +130,7 @@ def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
             sentence = main_sentence(run)
         name = f"{run.note.task}-{number}"
         synthetic = is_synthetic(run, marked)
-        findings.append(Finding(run.note.task, run.run_id, sentence, synthetic, name))
+        findings.append(MainFinding(run.note.task, run.run_id, sentence, synthetic, name))
     return findings
 
 
@@ -161,7 +161,7 @@ def _printable(value: object) -> object:
 
 
 def _write_whole(target: Path, text: str) -> None:
-    """Write beside `target`, then move there: a reader never sees half a page."""
+    """Write beside `target`, then move there, so that `target` is never half a page."""
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}.histo-ray-"
     for left in target.parent.glob(f"{glob.escape(prefix)}*"):  # by a process that was killed

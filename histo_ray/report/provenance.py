@@ -1,4 +1,4 @@
-"""What was run, in plain words."""
+"""Provenance on the page: runs, encoders, labels, folds, seeds and versions."""
 
 import json
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from typing import Any
 from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
-from histo_ray.report.runs import OutcomeRun, Run, TissueRun, Unshown
-from histo_ray.report.view import Card, Cards, Column, Section, Table
+from histo_ray.report.evaluations import OutcomeRun, Run, TissueRun, Unshown
+from histo_ray.report.page_blocks import Card, Cards, Column, Section, Table
 from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
 
 _SHORT = 16
-"""Digits of a digest in a table; the folded listing has all."""
+"""Digits of a digest that a table shows; the folded listing has all."""
 _MODELS, _CARD = "models", "model.json"
 
 
 def write_provenance(store: str, runs: list[Run], others: Sequence[Unshown] = ()) -> Section:
-    """Runs, encoders, labels, folds, seeds and versions; and which runs are not shown."""
+    """Write the section, and name the runs that are not shown."""
     section = Section("what", "What was run")
     cards = []
     for run in runs:
@@ -59,7 +59,7 @@ def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
 
 
 def read_card(store: str, encoder: str) -> dict[str, Any] | None:
-    """`models/<encoder>/model.json`; None where there is none that can be read."""
+    """Read `models/<encoder>/model.json`; None where there is none that can be read."""
     place = place_at(store).child(f"{_MODELS}/{encoder}/{_CARD}")
     try:
         card = json.loads(place.read_bytes()) if place.kind() else None
@@ -69,7 +69,7 @@ def read_card(store: str, encoder: str) -> dict[str, Any] | None:
 
 
 def describe_origin(card: dict[str, Any] | None, request: str) -> str:
-    """Where an encoder's weights come from, in words. Pure."""
+    """Describe where an encoder's weights come from. Pure."""
     if card is None:
         return "random weights, never trained" if request.startswith("random:") else "off the shelf"
     base, data, metrics = (card.get(key) or {} for key in ("base", "data", "metrics"))
@@ -125,7 +125,7 @@ def _encoder_rows(store: str, run: Run) -> list[list[str]]:
 
 
 def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
-    """`224 px at 0.5 mpp, tissue otsu: `, from one receipt; empty if none can be read."""
+    """Describe a tiling by one receipt: `224 px at 0.5 mpp, tissue otsu; `, or nothing."""
     if not tiling:
         return ""
     try:
@@ -192,7 +192,7 @@ def _common_facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _list_settings(run: Run) -> str:
-    """Encoders with full digests, and all settings, as they stand in run.json."""
+    """List encoders with full digests, and all settings, as they stand in run.json."""
     kept = {"labels", "folds", "encoders", "settings", "configurations", "head", "sets", "versions"}
     exclude = {"labels": {"dropped"}}
     said = run.note.model_dump(mode="json", include=kept, exclude=exclude)

@@ -4,19 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion
-from histo_ray.report.looks import Look
-from histo_ray.report.runs import TissueRun
-from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
-from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import (
-    format_interval,
-    format_maybe_p,
-    format_score,
-    write_sentence,
-    write_single_sentence,
-)
+from histo_ray.report.evaluations import TissueRun
+from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.page_blocks import legend_of as legend
+from histo_ray.report.tissue_words import write_sentence, write_single_sentence
 from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")
@@ -25,7 +20,7 @@ _DRAWN = {"tile": "tiles", "group": "groups (patients)"}
 
 
 def tissue_sentences(run: TissueRun) -> list[str]:
-    """The sentences a paper would print, cross-validation first."""
+    """Give the sentences a paper would print, cross-validation first."""
     note = run.note.model_dump()
     said = []
     for split, by_name in note["summary"].items():
@@ -37,14 +32,14 @@ def tissue_sentences(run: TissueRun) -> list[str]:
 
 
 def write_tissue(run: TissueRun, looks: dict[str, Look], name: str) -> Section:
-    """Confusion, recalls and differences, for cross-validation and external tiles."""
+    """Write confusion, recalls and differences, for cross-validation and external tiles."""
     note = run.note
     tiles = note.sets["tiles"]
     section = Section(name, f"Tissue: {tiles.name}")
-    told = [Text(sentence, "sentence") for sentence in tissue_sentences(run)]
+    sentences = [Text(sentence, "sentence") for sentence in tissue_sentences(run)]
     classes = ", ".join(f"{label} {count:,}" for label, count in tiles.classes.items())
     section.blocks += [
-        *told,
+        *sentences,
         Text(
             f"{count_of(tiles.tiles, 'tile')} in {len(note.classes)} classes ({classes}). A "
             f"{note.head} head on each encoder's embeddings, {note.folds.repeats} x "
@@ -104,7 +99,7 @@ def _tabulate_scores(run: TissueRun, split: str, name: str) -> Table:
 def _draw_differences(
     rows: list[dict[str, Any]], classes: tuple[str, ...], looks: dict[str, Look], name: str
 ) -> Figure:
-    """Recalls of the other encoders minus that of the first, by class."""
+    """Draw the recalls of the other encoders minus that of the first, by class."""
     first = rows[0]["encoder_a"]
     recalls = [row for row in rows if row["metric"] == "recall" and row["encoder_a"] == first]
     others = list(dict.fromkeys(row["encoder_b"] for row in recalls))
@@ -113,12 +108,12 @@ def _draw_differences(
         (row["encoder_b"], row["label"]): Whisker(row["difference"], row["low"], row["high"])
         for row in recalls
     }
-    judged = [label for label in classes if any((other, label) in there for other in others)]
-    size = {label: np.mean([there.get((o, label), missing)[0] for o in others]) for label in judged}
-    judged.sort(key=lambda label: -float(np.nan_to_num(size[label])))
-    series = {other: [there.get((other, label), missing) for label in judged] for other in others}
+    shown = [label for label in classes if any((other, label) in there for other in others)]
+    size = {label: np.mean([there.get((o, label), missing)[0] for o in others]) for label in shown}
+    shown.sort(key=lambda label: -float(np.nan_to_num(size[label])))
+    series = {other: [there.get((other, label), missing) for label in shown] for other in others}
     chart = draw_whiskers(
-        judged, series, f"recall minus that of {first}", looks, f"{name}-recalls", 0.0
+        shown, series, f"recall minus that of {first}", looks, f"{name}-recalls", 0.0
     )
     caption = (
         "To the right of the dotted line the class is found more often than with "

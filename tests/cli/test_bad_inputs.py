@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bad_inputs
-from benchmarks.bad_inputs import SLIDES, BadSlide
 from histo_ray.cli import main
 from histo_ray.cluster.actors import Reader, SlideFailure
 from histo_ray.config import ExtractConfig
 from histo_ray.types import Slide
+from testing import bad_inputs
+from testing.bad_inputs import SLIDES, BadSlide
 
 
 @pytest.fixture(scope="module")

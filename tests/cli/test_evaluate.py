@@ -11,9 +11,7 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.cli.evaluate import Lines
-from histo_ray.report.words import (
-    format_p,
-)
+from histo_ray.report.format_numbers import format_p
 from histo_ray.store.store import open_store
 from tests.made_up import draw_tiles
 

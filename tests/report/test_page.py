@@ -15,8 +15,8 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
+from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import render_page, summarise, write_report
-from histo_ray.report.runs import choose_runs
 from histo_ray.store.store import open_store
 from histo_ray.types import RunRow
 

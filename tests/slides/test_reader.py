@@ -13,7 +13,7 @@ from PIL import Image
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides import image_reader
 from histo_ray.slides.reader import open_slide
-from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
+from testing.jpeg_slides import KINDS, write_jpeg_slide
 
 Pixels = npt.NDArray[np.uint8]
 WHITE = [255, 255, 255]

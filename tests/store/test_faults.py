@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
@@ -20,6 +19,7 @@ from histo_ray.store.place import Place
 from histo_ray.store.publish import publish
 from histo_ray.store.store import open_store
 from histo_ray.types import RunRow, TileRows
+from testing.object_server import FaultyServer
 from tests.made_up import facts_of, rows_of
 
 MakeFacts = Callable[..., Any]

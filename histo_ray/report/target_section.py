@@ -1,27 +1,25 @@
-"""The expression and mutation tasks on the page."""
+"""A task with targets (expression, mutation) on the page."""
 
 from collections import Counter
 
 import numpy as np
 
 from histo_ray.errors import StoreError
+from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
-from histo_ray.report.counts import LEVEL, count_found, count_pair
-from histo_ray.report.counts_table import explain_counts, tabulate_counts
-from histo_ray.report.gene_table import (
+from histo_ray.report.evaluations import OutcomeRun, read_batches, read_rows
+from histo_ray.report.format_numbers import format_score
+from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.page_blocks import legend_of as legend
+from histo_ray.report.roc import mean_roc
+from histo_ray.report.target_counts import LEVEL, count_found, count_pair
+from histo_ray.report.target_counts_table import explain_counts, tabulate_counts
+from histo_ray.report.target_table import (
     CHANCE,
     METRIC_WORDS,
-    Scores,
+    RankedTargets,
     rank_targets,
     tabulate_targets,
-)
-from histo_ray.report.looks import Look
-from histo_ray.report.roc import mean_roc
-from histo_ray.report.runs import OutcomeRun, read_batches, read_rows
-from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
-from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import (
-    format_score,
 )
 from histo_ray.text import count_of
 
@@ -34,7 +32,7 @@ _READ = ("target", "encoder", "repeat", "truth", "predicted")
 
 
 def write_outcome(run: OutcomeRun, looks: dict[str, Look], name: str) -> Section:
-    """Sentences, charts, counts and the table of all genes."""
+    """Write sentences, charts, counts and the table of all targets."""
     note, task = run.note, run.note.task
     scores = rank_targets(run.targets, run.comparisons, list(note.encoders))
     section = Section(name, _TITLES[task])
@@ -73,7 +71,7 @@ def write_outcome(run: OutcomeRun, looks: dict[str, Look], name: str) -> Section
 
 
 def outcome_sentences(run: OutcomeRun) -> list[str]:
-    """What the run says, or what can be said of it where it says nothing."""
+    """Give the sentences of the run; if it has none, one an encoder from its tables."""
     if run.note.sentences:
         return list(run.note.sentences)
     said = []
@@ -89,7 +87,7 @@ def outcome_sentences(run: OutcomeRun) -> list[str]:
 
 
 def main_sentence(run: OutcomeRun) -> str:
-    """The one that compares encoders, if there are several; the pairs' sentences come last."""
+    """Choose the first sentence that compares two encoders, else the first of all."""
     said = outcome_sentences(run)
     pairs = len(set(zip(run.comparisons["encoder_a"], run.comparisons["encoder_b"], strict=True)))
     return (
@@ -97,7 +95,7 @@ def main_sentence(run: OutcomeRun) -> str:
     )
 
 
-def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
+def _tabulate_encoders(run: OutcomeRun, scores: RankedTargets, name: str) -> Table:
     metric = METRIC_WORDS[scores.metric]
     chance = run.note.chance_test
     test = f"{chance[:1].upper()}{chance[1:]}." if chance else ""
@@ -127,7 +125,7 @@ def _tabulate_encoders(run: OutcomeRun, scores: Scores, name: str) -> Table:
     return Table(f"{name}-encoders", "Encoders", columns, rows)
 
 
-def _draw_all(scores: Scores, task: str, looks: dict[str, Look], name: str) -> list[Block]:
+def _draw_all(scores: RankedTargets, task: str, looks: dict[str, Look], name: str) -> list[Block]:
     metric, shown = METRIC_WORDS[scores.metric], scores.scored[: WHISKERS[task]]
     series = {
         encoder: [Whisker(*row) for row in frame.loc[shown, ["score", "low", "high"]].to_numpy()]
@@ -141,7 +139,7 @@ def _draw_all(scores: Scores, task: str, looks: dict[str, Look], name: str) -> l
     )
     caption = (
         f"{of}. Lines are 95 % bootstrap intervals over patients with the same trained heads: "
-        "other training patients would add to them, so judge by q. Dotted: a guess."
+        "other training patients would add to them, so rely on q. Dotted: a guess."
     )
     figures = [
         Figure(
@@ -158,7 +156,7 @@ def _draw_all(scores: Scores, task: str, looks: dict[str, Look], name: str) -> l
     return [Figures([*figures, whiskers], keys, about=f"{name}-genes")]
 
 
-def _pair_up(scores: Scores, pair: tuple[str, str]) -> Pair:
+def _pair_up(scores: RankedTargets, pair: tuple[str, str]) -> Pair:
     frame = scores.by_pair[pair]
     return Pair(
         scores.targets,
@@ -168,8 +166,10 @@ def _pair_up(scores: Scores, pair: tuple[str, str]) -> Pair:
     )
 
 
-def _draw_curves(run: OutcomeRun, scores: Scores, looks: dict[str, Look], name: str) -> list[Block]:
-    """Of the best targets; where predictions cannot be read, that is said in their place."""
+def _draw_curves(
+    run: OutcomeRun, scores: RankedTargets, looks: dict[str, Look], name: str
+) -> list[Block]:
+    """Draw the best targets' ROC curves; a sentence stands there if predictions cannot be read."""
     shown = scores.scored[:CURVES]
     try:
         frame = read_rows(run.folder, "predictions", _READ, shown)
@@ -195,7 +195,7 @@ def _draw_curves(run: OutcomeRun, scores: Scores, looks: dict[str, Look], name: 
 
 
 def _write_rest(run: OutcomeRun, name: str) -> list[Block]:
-    """Which configuration was selected how often, and which genes were left out."""
+    """Tabulate how often each configuration was selected, and which targets were excluded."""
     blocks: list[Block] = []
     if len(run.note.configurations) > len(run.note.encoders):
         blocks.append(_tabulate_selected(run, name))

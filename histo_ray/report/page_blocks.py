@@ -1,4 +1,4 @@
-"""What a page is made of: the template knows how each piece looks. Pure."""
+"""Blocks of a page; the template knows how each kind looks. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,25 +7,25 @@ from typing import ClassVar, NamedTuple
 
 from markupsafe import Markup
 
-from histo_ray.report.looks import Look
+from histo_ray.report.chart_style import Look
 
 
 class Column(NamedTuple):
-    """Of a table."""
+    """A column of a table."""
 
     head: str
     group: str = ""
-    """Written once above neighbours that share it."""
+    """Heading above neighbouring columns that share it."""
     about: str = ""
-    """What it means."""
+    """Explanation, shown as a hint."""
     number: bool = True
-    """Set to the right, and sorted as numbers."""
+    """Whether cells are set to the right and sorted as numbers."""
     sort: bool = True
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are printed; the first column names the row."""
+    """A table of cells as they are printed; the first column names the row."""
 
     kind: ClassVar = "table"
     name: str
@@ -34,11 +34,11 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     marked: frozenset[int] = frozenset()
-    """Rows that a reader may want alone."""
+    """Numbers of rows that a tick box shows alone."""
     mark: str = ""
-    """What they have in common; a box to tick says so."""
+    """Label of that tick box: what the rows have in common."""
     searchable: str = ""
-    """What is searched for in the first column, as `genes`; empty without a search."""
+    """Plural noun of the rows (`genes`) for the search box; empty for no search."""
     folded: str = ""
     """Title under which it is folded away; empty if it is open."""
     note: str = ""
@@ -62,14 +62,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Title:
-    """Of a part of a section."""
+    """Heading of a part of a section."""
 
     kind: ClassVar = "title"
     text: str
 
 
 class Figure(NamedTuple):
-    """A chart and what is written below it."""
+    """A chart and its caption."""
 
     svg: Markup
     caption: str
@@ -89,7 +89,7 @@ class Figures:
 
 
 class Card(NamedTuple):
-    """Names and what is said of them; below, text that is set as it is, folded away."""
+    """Pairs of names and facts, and below them a listing that is folded away."""
 
     title: str
     facts: Sequence[tuple[str, str]]
@@ -98,24 +98,24 @@ class Card(NamedTuple):
 
 @dataclass(frozen=True)
 class Cards:
-    """Beside each other where there is room."""
+    """Cards beside each other where there is room."""
 
     kind: ClassVar = "cards"
     cards: Sequence[Card]
 
 
 class Step(NamedTuple):
-    """One of a flow."""
+    """One step of a flow."""
 
     number: int
     what: str
     lost: str = ""
-    """Who is not in the next one."""
+    """What was lost before the next step."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Who was there, step by step."""
+    """Numbers of slides and patients, step by step."""
 
     kind: ClassVar = "flow"
     steps: Sequence[Step]
@@ -134,5 +134,5 @@ class Section:
 
 
 def legend_of(looks: dict[str, Look], encoders: Sequence[str]) -> list[tuple[Look, str]]:
-    """The legend of some encoders."""
+    """Make the legend of some encoders."""
     return [(looks[name], name) for name in encoders]

@@ -1,6 +1,6 @@
 """An S3 endpoint that misbehaves: passes requests on to a real server, but for some.
 
-`python -m benchmarks.fault_proxy UPSTREAM [JSON of Faults]` prints its address and serves until
+`python -m testing.fault_proxy UPSTREAM [JSON of Faults]` prints its address and serves until
 killed. `PUT /-/faults` changes the faults; `GET /-/counts` says how many requests there were, of
 which method, and how many met which fault.
 Chance is seeded by a request's number, so the shares hold whatever the order of threads.

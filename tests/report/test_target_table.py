@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.gene_table import Scores, rank_targets, tabulate_targets
+from histo_ray.report.target_table import Scores, rank_targets, tabulate_targets
 
 
 def make_scores() -> Scores:

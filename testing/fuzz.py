@@ -24,7 +24,7 @@ from histo_ray.slides.direct.reader import DirectReader
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import Size
-from tests.slides.mutations import damage
+from testing.file_damage import damage
 
 CPU_S = 20
 """Of one input; more is a hang."""

@@ -1,4 +1,4 @@
-"""How the report's charts look: a colour, marker and line for each encoder, and type. Pure."""
+"""Style of the report's charts: colour, marker and line of each encoder, and type. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 INK, FAINT, RULE = "#1c2128", "#57606a", "#d0d7de"
 NEITHER = "#8b949e"
-"""Of what differs from nothing."""
+"""Colour of targets that do not differ."""
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito 2008, Color Universal Design; yellow is left out, it is pale on white."""
@@ -30,23 +30,23 @@ CHART_STYLE: dict[str, Any] = {
     "ytick.color": FAINT,
     "ytick.labelcolor": INK,
 }
-"""On top of matplotlib's defaults, whatever the user's own matplotlibrc says."""
+"""Settings on top of matplotlib's defaults; the user's own matplotlibrc is not read."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Of one encoder, the same in every chart of a page."""
+    """Colour, marker and line of one encoder, the same in every chart of a page."""
 
     colour: str
     marker: str
-    """As matplotlib spells it."""
+    """Marker by its name in matplotlib."""
     glyph: str
     """The same marker as a character, for legends."""
     line: str
 
 
 def look_of(encoders: Sequence[str]) -> dict[str, Look]:
-    """A look for each encoder, in their order; colours repeat after seven, pairs after 35."""
+    """Assign each encoder a look, in order; colours repeat after seven, pairs after 35."""
     return {
         name: Look(
             _COLOURS[number % len(_COLOURS)],
@@ -58,7 +58,7 @@ def look_of(encoders: Sequence[str]) -> dict[str, Look]:
 
 
 def shorten_name(name: str, length: int = 18) -> str:
-    """`name` cut in its middle to at most `length` characters."""
+    """Cut `name` in its middle to at most `length` characters."""
     if len(name) <= length:
         return name
     tail = (length - 1) // 3

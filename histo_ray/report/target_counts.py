@@ -1,4 +1,4 @@
-"""How many targets: as publications count them, and corrected. Pure."""
+"""Numbers of targets, as publications count them and after correction. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 LEVEL = 0.05
-"""Of P and q."""
+"""Significance level of P and q."""
 
 
 @dataclass(frozen=True)
-class Won:
-    """Some targets, and for how many of them b scores higher."""
+class CountedTargets:
+    """A number of targets, and for how many of them encoder b scores higher."""
 
     targets: int
     b_higher: int
@@ -23,14 +23,14 @@ class PairCount:
 
     encoder_a: str
     encoder_b: str
-    by_paper: Won
-    """Of the targets with P < 0.05 with either, uncorrected, on the scores that are compared: the
-    count of Li et al. 2022."""
-    by_q: Won
-    """Of the targets with q < 0.05 of better than chance with either: still chosen on the scores
-    that are compared."""
-    everything: Won
-    """Of all targets: nothing is chosen."""
+    by_paper: CountedTargets
+    """Targets with P < 0.05 with either encoder, uncorrected and chosen on the very scores that are
+    compared: the count of Li et al. 2022."""
+    by_q: CountedTargets
+    """Targets better than chance with q < 0.05 with either encoder: still chosen on the scores that
+    are compared."""
+    everything: CountedTargets
+    """All targets, none chosen by its score."""
     b_better: int
     """Targets with q < 0.05 of the paired comparison, b higher."""
     a_better: int
@@ -46,8 +46,8 @@ def count_pair(
     Args:
         targets: As `schemas/outcome_targets.json`.
         comparisons: As `schemas/outcome_comparisons.json`.
-        encoder_a: The one.
-        encoder_b: The other.
+        encoder_a: The first encoder.
+        encoder_b: The second one, whose higher scores are counted.
     """
     is_pair = (comparisons["encoder_a"] == encoder_a) & (comparisons["encoder_b"] == encoder_b)
     pair = comparisons[is_pair].dropna(subset=["difference"]).set_index("target")
@@ -56,8 +56,8 @@ def count_pair(
     higher = (pair["difference"] > 0).to_numpy()
     sure = (pair["q_corrected"] < LEVEL).to_numpy()
 
-    def won(rows: np.ndarray) -> Won:
-        return Won(int(rows.sum()), int((rows & higher).sum()))
+    def won(rows: np.ndarray) -> CountedTargets:
+        return CountedTargets(int(rows.sum()), int((rows & higher).sum()))
 
     return PairCount(
         encoder_a,
@@ -72,6 +72,6 @@ def count_pair(
 
 
 def count_found(targets: pd.DataFrame, encoder: str) -> tuple[int, int, int]:
-    """Targets of an encoder: with a score, with P < 0.05 as publications count, with q < 0.05."""
+    """Count an encoder's targets: with a score, with P < 0.05 uncorrected, with q < 0.05."""
     rows = targets[(targets["encoder"] == encoder) & targets["score"].notna()]
     return len(rows), int((rows["p_paper"] < LEVEL).sum()), int((rows["q_chance"] < LEVEL).sum())

@@ -1,4 +1,4 @@
-"""Targets of an outcome evaluation, a row each, every encoder and comparison beside it. Pure."""
+"""Table of targets: a row each, with every encoder and comparison. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.counts import LEVEL
-from histo_ray.report.view import Column, Table
-from histo_ray.report.words import (
-    format_interval,
-    format_maybe_p,
-    format_score,
-)
+from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.page_blocks import Column, Table
+from histo_ray.report.target_counts import LEVEL
 
 METRIC_WORDS = {"pearson": "Pearson's r", "auroc": "AUROC"}
 _HEADS = {"pearson": "r", "auroc": "AUROC"}
@@ -29,27 +25,27 @@ CHANCE = {"pearson": 0.0, "auroc": 0.5}
 
 
 @dataclass(frozen=True)
-class Scores:
+class RankedTargets:
     """All targets of a run, best first."""
 
     targets: list[str]
     encoders: list[str]
     pairs: list[tuple[str, str]]
-    """(a, b) of the comparisons."""
+    """Encoders (a, b) of the comparisons."""
     by_encoder: dict[str, pd.DataFrame]
-    """`schemas/outcome_targets.json` by encoder, a row for each of `targets`; nan where none."""
+    """Rows of `schemas/outcome_targets.json` by encoder, one for each target; nan where missing."""
     by_pair: dict[tuple[str, str], pd.DataFrame]
-    """`schemas/outcome_comparisons.json` likewise."""
+    """Rows of `schemas/outcome_comparisons.json` by pair, likewise."""
 
     @property
     def metric(self) -> str:
-        """The one that decides."""
+        """The metric that ranks targets."""
         metrics = [frame["metric"].dropna() for frame in self.by_encoder.values()]
         return str(pd.concat(metrics).iloc[0])
 
     @property
     def scored(self) -> list[str]:
-        """Targets that any encoder has a score of, best first."""
+        """Targets with a score of any encoder, best first."""
         if not self.by_encoder:
             return []
         known = np.any([frame["score"].notna() for frame in self.by_encoder.values()], axis=0)
@@ -57,13 +53,13 @@ class Scores:
 
     @property
     def first_pairs(self) -> list[tuple[str, str]]:
-        """Pairs of the first encoder with each other one: those that are drawn."""
+        """Pairs of the first encoder with each other one; these are drawn."""
         return [pair for pair in self.pairs if pair[0] == self.pairs[0][0]]
 
 
 def rank_targets(
     targets: pd.DataFrame, comparisons: pd.DataFrame, encoders: Sequence[str]
-) -> Scores:
+) -> RankedTargets:
     """Order targets by their best score with any encoder.
 
     Args:
@@ -83,7 +79,7 @@ def rank_targets(
     def align(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.drop_duplicates("target").set_index("target").reindex(order)
 
-    return Scores(
+    return RankedTargets(
         [str(name) for name in order],
         ordered,
         pairs,
@@ -97,8 +93,8 @@ def rank_targets(
     )
 
 
-def tabulate_targets(scores: Scores, task: str, name: str) -> Table:
-    """The table of all targets."""
+def tabulate_targets(scores: RankedTargets, task: str, name: str) -> Table:
+    """Make the table of all targets."""
     metric, mutation = METRIC_WORDS[scores.metric], task == "mutation"
     columns, cells = [Column("gene", number=False)], [scores.targets]
     first = list(scores.by_encoder.values())

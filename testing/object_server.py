@@ -14,7 +14,7 @@ from typing import Any
 
 from pyarrow import fs
 
-from benchmarks.fault_proxy import CONTROL, Faults
+from testing.fault_proxy import CONTROL, Faults
 
 START_S = 180
 """Most seconds that a server gets to start."""
@@ -71,7 +71,7 @@ class FaultyServer:
 @contextmanager
 def serve_faults(upstream: str, **faults: Any) -> Iterator[FaultyServer]:
     """A fault proxy before `upstream`."""
-    command = [sys.executable, "-m", "benchmarks.fault_proxy", upstream, json.dumps(faults)]
+    command = [sys.executable, "-m", "testing.fault_proxy", upstream, json.dumps(faults)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
         try:
             assert proxy.stdout is not None

@@ -1,4 +1,4 @@
-"""The demo's labelled tiles: a network is fine-tuned on them, and compared with what it was."""
+"""The demo's tissue task: a network is fine-tuned on tiles and compared with its base."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,7 @@ from histo_ray.cluster.run_finetune import run_finetune
 from histo_ray.evaluate.tissue_run import run_tissue
 from histo_ray.evaluate.tissue_settings import TissueConfig
 from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.report.words import (
-    describe_run,
-)
+from histo_ray.report.tissue_words import describe_run
 
 BASE = "random:resnet10t?seed=0&px=64"
 """No weights can be fetched offline, so the demo's base is random and says so."""
@@ -40,7 +38,7 @@ def fine_tune(table: Path, store: str, epochs: int, say: Say) -> None:
 
 
 def compare_encoders(table: Path, store: str, repeats: int, say: Say) -> None:
-    """Tell tissues apart with both, by the same folds, and print what a paper would.
+    """Evaluate both encoders on tissue classes, on the same folds, and print the sentences.
 
     The tiles are others than those that the network was fine-tuned on.
     """

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.report.evaluations import choose_runs, read_batches, read_rows
 from histo_ray.report.page import write_report
-from histo_ray.report.runs import choose_runs, read_batches, read_rows
 from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store.tables import open_evaluation
 

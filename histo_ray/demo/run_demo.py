@@ -1,4 +1,4 @@
-"""The whole paper on an embedded synthetic cohort: from slides to three answered questions."""
+"""The demo: from synthetic slides to features, three evaluated tasks and a report."""
 
 import shutil
 import sys
@@ -11,9 +11,9 @@ import pandas as pd
 from histo_ray.cluster.run_extract import RunSummary, run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
-from histo_ray.demo.outcomes import evaluate_outcomes
+from histo_ray.demo.patient_tasks import evaluate_outcomes
 from histo_ray.demo.pictures import draw_pictures
-from histo_ray.demo.tissue import BASE, TUNED, compare_encoders, fine_tune
+from histo_ray.demo.tissue_task import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
 from histo_ray.report.page import summarise, write_report
 from histo_ray.slides.manifest import read_manifest
@@ -28,7 +28,7 @@ TILES_A_CLASS = 60
 PATIENTS = 36
 PATIENTS_SMALL = 15
 SEEN_PX = 64
-"""What the demo's network sees of a tile: 224 px at 0.5 mpp are shrunk to it."""
+"""Input size of the demo's network: tiles of 224 px at 0.5 mpp are shrunk to it."""
 SEEN_MPP = 0.5 * 224 / SEEN_PX
 COUNTS_SQL = """select slide_id, encoder, count(*) as tiles, round(avg(tissue), 2) as tissue
 from embeddings where slide_id like 'SYN-0%' group by all order by all"""
@@ -64,12 +64,12 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
     manifest = _join_manifests(out / "slides.csv", shown, files.manifest)
     count = TILES_A_CLASS // (2 if small else 1)
-    learned, judged = (
+    train_tiles, test_tiles = (
         write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP)
         for number, part in enumerate(("learned", "judged"))
     )
     with ray_session("local"):
-        fine_tune(learned, store_folder, epochs=1 if small else 4, say=_say)
+        fine_tune(train_tiles, store_folder, epochs=1 if small else 4, say=_say)
         config = ExtractConfig(
             manifest=str(manifest), store=store_folder, encoder=ENCODERS, batch_size=16
         )
@@ -79,7 +79,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         summary = run_extract(config)
         slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
-        compare_encoders(judged, store_folder, repeats=2 if small else 10, say=_say)
+        compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
         evaluate_outcomes(files, store_folder, ENCODERS, _say, small=small)
     store = open_store(config.store)
     checked, problems = store.verify()
@@ -99,7 +99,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
 
 
 def _join_manifests(joint: Path, *manifests: Path) -> Path:
-    """One manifest beside the folders of several."""
+    """Join several manifests into one beside their folders."""
     tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in manifests]
     for table, path in zip(tables, manifests, strict=True):
         table["path"] = f"{path.parent.name}/" + table["path"]
@@ -126,7 +126,7 @@ def _ask(store: Store, folder: str) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Make room for the demo, but never in somebody's folder."""
+    """Empty the demo's folder; refuse a folder that holds something else."""
     if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
         raise ConfigError(
             f"--out {out}: the folder holds something else than a demo; name another one"

@@ -1,9 +1,8 @@
-"""Results in words: tables and sentences for a person. Pure."""
+"""A tissue evaluation in words: tables and sentences for a person. Pure."""
 
 from typing import Any
 
-FAR = 1000.0
-"""From here on a score is written with an exponent."""
+from histo_ray.report.format_numbers import format_p
 
 
 def describe_run(note: dict[str, Any]) -> list[str]:
@@ -67,13 +66,6 @@ def write_sentence(row: dict[str, Any], note: dict[str, Any]) -> str:
     )
 
 
-def format_p(p: float) -> str:
-    """A P value as it is printed: two digits, never zero. Pure."""
-    if p < 1e-15:
-        return "< 1e-15"
-    return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"
-
-
 def write_single_sentence(encoder: str, split: str, note: dict[str, Any]) -> str:
     """What can be said of an encoder that is compared with none. Pure."""
     folds, found = note["folds"], note["summary"][split][encoder]
@@ -83,24 +75,3 @@ def write_single_sentence(encoder: str, split: str, note: dict[str, Any]) -> str
         f"{100 * found['balanced_accuracy']:.1f} % "
         f"({how if split == 'cv' else 'external test set'})."
     )
-
-
-def format_score(score: float, signed: bool = False) -> str:
-    """A score or a difference with three digits; a dash where there is none. Pure."""
-    if score != score:
-        return "–"
-    if abs(score) >= FAR:
-        return f"{score:.1e}"
-    return f"{score:+.3f}" if signed else f"{score:.3f}"
-
-
-def format_interval(low: float, high: float, signed: bool = False) -> str:
-    """An interval as it is printed. Pure."""
-    if low != low or high != high:
-        return "–"
-    return f"{format_score(low, signed)} to {format_score(high, signed)}"
-
-
-def format_maybe_p(p: float | None) -> str:
-    """A P value, or a dash where there is none. Pure."""
-    return "–" if p is None or p != p else format_p(p)

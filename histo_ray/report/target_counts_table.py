@@ -1,9 +1,9 @@
-"""The count of targets on the page: as publications count, and corrected beside it. Pure."""
+"""Table of the numbers of targets: as publications count, and corrected. Pure."""
 
 from collections.abc import Sequence
 
-from histo_ray.report.counts import PairCount, Won
-from histo_ray.report.view import Column, Table, Text
+from histo_ray.report.page_blocks import Column, Table, Text
+from histo_ray.report.target_counts import CountedTargets, PairCount
 
 _COLUMNS = (
     Column("b against a", number=False),
@@ -20,7 +20,7 @@ _COLUMNS = (
 
 
 def explain_counts(counts: Sequence[PairCount]) -> Text:
-    """Why there are several counts."""
+    """Explain why there are several counts."""
     whom = "b"
     if len(counts) == 1:
         whom = f"{counts[0].encoder_b} (b) than with {counts[0].encoder_a} (a)"
@@ -34,7 +34,7 @@ def explain_counts(counts: Sequence[PairCount]) -> Text:
 
 
 def tabulate_counts(counts: Sequence[PairCount], name: str) -> Table:
-    """A row a pair of encoders."""
+    """Make a table with a row for each pair of encoders."""
     return Table(name, "Counting genes", _COLUMNS, [_count_row(count) for count in counts])
 
 
@@ -45,6 +45,6 @@ def _count_row(count: PairCount) -> list[str]:
     return [*cells, f"{count.b_better:,}", f"{count.a_better:,}", f"{count.p_plain:,}"]
 
 
-def _share(won: Won) -> str:
+def _share(won: CountedTargets) -> str:
     percent = f" ({100 * won.b_higher / won.targets:.0f} %)" if won.targets else ""
     return f"{won.b_higher:,}{percent}"

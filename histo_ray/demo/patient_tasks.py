@@ -1,4 +1,4 @@
-"""The demo's patients: what can be predicted of them from either encoder, and the report."""
+"""The demo's patient tasks: expression and mutation from either encoder's features."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -11,7 +11,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from tests.slides.jpeg_slides import Kind, write_jpeg_slide
+from testing.jpeg_slides import Kind, write_jpeg_slide
 
 SMALL = Kind(size=(301, 203), tile=(96, 96), factors=(1,), shared_tables=True)
 _FORMATS = {3: "H", 4: "I"}
