@@ -23,14 +23,11 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_table import (
-    Task,
-)
 from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_fold
 from histo_ray.learn.outcome_scores import score_encoder
 from histo_ray.learn.outcome_tables import compare_encoders
 from histo_ray.learn.outcome_tests import degrees_of_freedom
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.outcome_truth import OutcomeTruth, Task
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.tile_heads import HeadSettings, TissueTiles, judge_fold, sum_parts
 from histo_ray.learn.tissue_tables import Truth, tile_folds

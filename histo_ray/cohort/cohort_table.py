@@ -8,6 +8,6 @@ from histo_ray.schema import arrow_schema, column_names
 
 def tabulate_cohort(cohort: Cohort) -> pa.Table:
     """All patients, used or not, as a table of `schemas/outcome_cohort.json`."""
-    rows = [row._asdict() for row in cohort.rows]
-    columns = {name: [row[name] for row in rows] for name in column_names("outcome_cohort")}
+    names = column_names("outcome_cohort")
+    columns = {name: [getattr(row, name) for row in cohort.rows] for name in names}
     return pa.table(columns, arrow_schema("outcome_cohort"))

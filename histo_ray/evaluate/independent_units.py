@@ -97,7 +97,7 @@ def _try_site_folds(plan: OutcomePlan, groups: Sequence[str], n_folds: int) -> L
     """Labels that can be evaluated in so many folds of whole sites; None if none can."""
     config, task = plan.config, task_of(plan.config)
     try:
-        labels = prepare_labels(plan.patients.cohort.labels, task, n_folds, config, groups)
+        labels = prepare_labels(plan.patients.cohort.labels, n_folds, config, groups)
         if task == "expression":
             draw_shared_folds(labels.values, n_folds, 1, config.seed, groups)
         else:

@@ -21,12 +21,10 @@ from histo_ray.errors import ConfigError
 from histo_ray.evaluate.lost_patients import Manifested, read_manifested, tell_lost
 from histo_ray.evaluate.patient_settings import MutationConfig, OutcomeConfig
 from histo_ray.labels.expression_labels import read_expression
-from histo_ray.labels.label_table import (
-    LabelTable,
-    Task,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.mutation_labels import read_mutations
 from histo_ray.learn.mil.bags import Bags, measure_bags
+from histo_ray.learn.outcome_truth import Task
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
@@ -132,7 +130,7 @@ def gather_patients(found: list[StoredSlides], config: OutcomeConfig) -> Patient
             f"{len(set(groups))} {word} cannot fill {config.folds} folds; use --folds "
             f"{max(2, len(set(groups)))} or fewer"
         )
-    usable = prepare_labels(cohort.labels, task, config.folds, config, groups)
+    usable = prepare_labels(cohort.labels, config.folds, config, groups)
     return Patients(
         cohort,
         usable,

@@ -137,7 +137,7 @@ def write_note(
             "targets": len(labels.targets),
             "transform": config.transform if about["task"] == "expression" else "",
             "variant_classes": list(labels.variant_classes),
-            "dropped": [{"target": d.target, "reason": d.reason} for d in labels.dropped],
+            "dropped": [{"target": d.target, "reason": d.text} for d in labels.dropped],
             "notes": list(labels.notes),
         },
         "cohort": {

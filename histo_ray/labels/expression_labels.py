@@ -14,12 +14,11 @@ from histo_ray.labels.genes import read_genes
 from histo_ray.labels.label_file import open_labels
 from histo_ray.labels.label_layout import find_layout
 from histo_ray.labels.label_settings import LabelSettings, Transform
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.sample_reader import CellKind, gather_samples
 from histo_ray.labels.samples import merge_samples
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
 
 Values = npt.NDArray[np.float64]
 
@@ -42,12 +41,20 @@ def read_expression(settings: LabelSettings, known: Collection[str] = ()) -> Lab
     """
     wanted = read_genes(settings.genes)
     file = open_labels(settings.labels)
-    layout = find_layout(file.columns, file.texts, "expression", settings, known)
+    layout = find_layout(file.columns, file.texts, settings, known, accepts_maf=False)
     table, dropped = gather_samples(file, layout, wanted, NUMBERS)
     patients, values, notes = merge_samples(table, "mean", file.origin)
     told = (*layout.notes, *notes)
     return LabelTable(
-        patients, table.targets, values, dropped, file.digest, file.origin, told, layout.caveats
+        patients,
+        table.targets,
+        values,
+        dropped,
+        file.digest,
+        file.origin,
+        told,
+        layout.caveats,
+        kind=TargetKind.CONTINUOUS,
     )
 
 

@@ -7,9 +7,6 @@ from typing import Literal, NoReturn
 
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Task,
-)
 from histo_ray.labels.not_genes import is_index
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.column_names import (
@@ -65,9 +62,10 @@ class Layout:
 def find_layout(
     columns: Sequence[str],
     texts: Callable[[int], Sequence[str]],
-    task: Task,
     settings: LabelSettings,
     known: Collection[str] = (),
+    *,
+    accepts_maf: bool,
 ) -> Layout:
     """Find the layout of a table, and say on what grounds.
 
@@ -78,9 +76,9 @@ def find_layout(
     Args:
         columns: Names of the columns.
         texts: Reads a column.
-        task: What the labels are of.
         settings: What the caller says of the table.
         known: Patients that the store knows.
+        accepts_maf: Whether the table may be a list of mutation calls.
 
     Raises:
         ConfigError: A column that is named is not there, two columns of patients contradict each
@@ -103,7 +101,7 @@ def find_layout(
             side = next((at for at in (ids, genes) if at is not None), side)
             kind, note = _find_side(found, texts, (side, ids, genes), known)
     notes = [f"layout {kind}: {note}"]
-    if kind == "maf" and task != "mutation":
+    if kind == "maf" and not accepts_maf:
         raise ConfigError(
             f"labels {settings.labels}: this is a list of mutation calls (a MAF), not of "
             "expression; use it with evaluate mutation, or give another table"

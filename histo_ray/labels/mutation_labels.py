@@ -15,15 +15,15 @@ from histo_ray.labels.genes import GeneList, read_genes
 from histo_ray.labels.label_file import LabelFile, open_labels
 from histo_ray.labels.label_layout import Layout, find_layout
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.name_list import read_names
 from histo_ray.labels.sample_reader import CellKind, gather_samples
 from histo_ray.labels.samples import merge_samples
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 from histo_ray.slides.barcodes import NOT_TUMOUR, cut_barcode, parse_barcode
 from histo_ray.slides.column_names import PATIENT_NAMES, SAMPLE_NAMES, plain_name
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
 
 PROTEIN_CHANGING = (
     *("Missense_Mutation", "Nonsense_Mutation", "Nonstop_Mutation", "Splice_Site"),
@@ -94,7 +94,7 @@ def read_mutations(settings: LabelSettings, known: Collection[str] = ()) -> Labe
     """
     wanted = read_genes(settings.genes)
     file = open_labels(settings.labels)
-    layout = find_layout(file.columns, file.texts, "mutation", settings, known)
+    layout = find_layout(file.columns, file.texts, settings, known, accepts_maf=True)
     if layout.kind != "maf":
         return _read_states(settings, file, layout, wanted)
     classes = choose_classes(settings.variant_classes, file, layout)
@@ -117,9 +117,14 @@ def read_mutations(settings: LabelSettings, known: Collection[str] = ()) -> Labe
         (*notes, *told, *filled),
         layout.caveats,
         classes,
+        kind=TargetKind.BINARY,
     )
-    return labels.keep(
-        ["" if some else "no such call" for some in np.any(values > 0, axis=0).tolist()]
+    called = np.any(values > 0, axis=0).tolist()
+    return labels.exclude(
+        [
+            None if some else ExcludedTarget(target, TargetExclusion.NO_CALL)
+            for target, some in zip(labels.targets, called, strict=True)
+        ]
     )
 
 
@@ -194,7 +199,15 @@ def _read_states(
     patients, values, told = merge_samples(table, "any", file.origin)
     notes = (*layout.notes, *told)
     return LabelTable(
-        patients, table.targets, values, dropped, file.digest, file.origin, notes, layout.caveats
+        patients,
+        table.targets,
+        values,
+        dropped,
+        file.digest,
+        file.origin,
+        notes,
+        layout.caveats,
+        kind=TargetKind.BINARY,
     )
 
 

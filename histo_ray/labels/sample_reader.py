@@ -14,17 +14,14 @@ from histo_ray.labels.cells import Flags, Values, has_comma, is_numeral
 from histo_ray.labels.genes import GeneList
 from histo_ray.labels.label_file import LabelFile
 from histo_ray.labels.label_layout import LISTED, Layout
-from histo_ray.labels.label_table import (
-    Dropped,
-)
-from histo_ray.labels.not_genes import CLINICAL, COUNTER, DATE, find_not_genes
+from histo_ray.labels.not_genes import find_not_genes
 from histo_ray.labels.samples import How, SampleTable, merge_targets, reduce_cells
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 from histo_ray.text import count_of, name_some
 
 Places = npt.NDArray[np.intp]
 Column = tuple[str, pa.Array]
 
-ABSENT = "not in the table"
 SHOWN_CELLS = 10
 """Cells that are refused, of which so many are named."""
 
@@ -53,7 +50,7 @@ class BadCell(NamedTuple):
 
 def gather_samples(
     file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     """Read samples and genes from a table.
 
     Args:
@@ -88,7 +85,7 @@ def gather_samples(
 
 def _read_rows(
     file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     names = [file.columns[at] for at in layout.values]
     chosen, absent = _choose(names, wanted, file.origin)
     patients = file.texts(_known(layout.ids))
@@ -111,7 +108,7 @@ def _read_rows(
 
 def _read_columns(
     file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     genes = file.texts(_known(layout.genes))
     chosen, absent = _choose(genes, wanted, file.origin)
     named, notes = _with_names([genes[at] for at in chosen], "row without a gene")
@@ -132,7 +129,7 @@ def _read_columns(
 
 def _read_long(
     file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     places = [_known(layout.ids), _known(layout.genes), *layout.values]
     ids, genes, cells = file.load(places)
     (samples,) = (ids,) if layout.samples is None else file.load([layout.samples])
@@ -196,7 +193,7 @@ def _encode(column: pa.Array) -> tuple[Places, list[str]]:
 
 def _choose(
     names: Sequence[str], wanted: GeneList | None, origin: str
-) -> tuple[list[int], tuple[Dropped, ...]]:
+) -> tuple[list[int], tuple[ExcludedTarget, ...]]:
     """Places of the genes that are read, in order; and those left out, or wanted but not there."""
     asked = set() if wanted is None else set(wanted.names)
     chosen = [at for at, name in enumerate(names) if wanted is None or name in asked]
@@ -208,40 +205,42 @@ def _choose(
         )
     aside = find_not_genes(names, asked)
     told = {names[at]: aside[at] for at in chosen if at in aside and names[at]}
-    dropped = [Dropped(name, reason) for name, reason in told.items()]
+    dropped = [ExcludedTarget(name, reason) for name, reason in told.items()]
     there = set(names)
     dropped += [
-        Dropped(name, ABSENT) for name in (wanted.names if wanted else ()) if name not in there
+        ExcludedTarget(name, TargetExclusion.ABSENT)
+        for name in (wanted.names if wanted else ())
+        if name not in there
     ]
     return [at for at in chosen if at not in aside], tuple(dropped)
 
 
-def _note_dropped(dropped: Sequence[Dropped]) -> list[str]:
+def _note_dropped(dropped: Sequence[ExcludedTarget]) -> list[str]:
     """One line on all names that were set aside; genes that the table lacks are no such."""
-    aside = [drop for drop in dropped if drop.reason != ABSENT]
+    aside = [drop for drop in dropped if drop.reason is not TargetExclusion.ABSENT]
     if not aside:
         return []
     number = "1 name is" if len(aside) == 1 else f"{len(aside)} names are"
     note = f"{number} set aside as no genes: {_describe_dropped(aside)}"
     reasons = {drop.reason for drop in aside}
-    if reasons & {CLINICAL, COUNTER}:
+    if reasons & {TargetExclusion.CLINICAL, TargetExclusion.COUNTER}:
         note += "; --genes evaluates clinical columns and counters that it names"
-    if DATE in reasons:
+    if TargetExclusion.DATE in reasons:
         note += "; write the symbols again in place of dates, which may stand for several genes"
     return [note]
 
 
-def _describe_dropped(dropped: Sequence[Dropped]) -> str:
+def _describe_dropped(dropped: Sequence[ExcludedTarget]) -> str:
     """Names by the reason they were left out."""
     by_reason: dict[str, list[str]] = {}
     for drop in dropped:
-        by_reason.setdefault(drop.reason, []).append(drop.target)
+        by_reason.setdefault(drop.text, []).append(drop.target)
     return "; ".join(f"{name_some(names, LISTED)} ({why})" for why, names in by_reason.items())
 
 
 def _to_numbers(
     columns: Sequence[Column], rows: Sequence[str], kind: CellKind, skips: bool, file: LabelFile
-) -> tuple[list[str], Values, tuple[Dropped, ...]]:
+) -> tuple[list[str], Values, tuple[ExcludedTarget, ...]]:
     """Columns as a matrix (rows, columns left); and those of words that were passed over."""
     names, numbers, words = [], [], []
     wrong: list[BadCell] = []
@@ -251,7 +250,9 @@ def _to_numbers(
             places = np.flatnonzero(bad).tolist()
             cells = [str(column[at].as_py()) for at in places]
             if skips and not np.isfinite(values).any() and not any(map(is_numeral, cells)):
-                words.append(Dropped(name, f"words, as in {cells[0][:30]!r}"))
+                words.append(
+                    ExcludedTarget(name, TargetExclusion.WORDS, f"words, as in {cells[0][:30]!r}")
+                )
                 continue
             wrong += [
                 BadCell(name, rows[at] or f"number {at + 1}, without a name", cell)

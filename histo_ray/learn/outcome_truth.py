@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.labels.label_table import (
-    Task,
-)
 from histo_ray.learn.fold_support import FoldSupport, support_of
 from histo_ray.learn.statistics import score_r2
 
 Floats = npt.NDArray[np.float64]
 Predictions = npt.NDArray[np.floating]
 Score = Callable[[Floats, Floats], Floats]
+Task = Literal["expression", "mutation"]
 METRICS: dict[Task, str] = {"expression": "pearson", "mutation": "auroc"}
 """The score that decides."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from histo_ray.labels.target_exclusions import TargetExclusion
 from histo_ray.report.format_numbers import format_maybe_p
 from histo_ray.text import count_of
 
@@ -10,8 +11,6 @@ SHOWN = 12
 """Targets listed on a terminal; all are in the tables."""
 NAMED = 5
 """Genes named of those that are left out."""
-ABSENT = "not in the table"
-"""Reason of a gene of `--genes` that the label table lacks (labels/sample_reader.py)."""
 FAR_OFF = -1.0
 """R2 below which predictions are worse than a constant by as much as the labels vary."""
 Q = 0.05
@@ -198,8 +197,10 @@ def tell_dropped(dropped: Sequence[Mapping[str, str]]) -> list[str]:
     Args:
         dropped: target and reason of each, as in `run.json`.
     """
-    absent = [drop["target"] for drop in dropped if drop["reason"] == ABSENT]
-    others = [f"{d['target']} ({d['reason']})" for d in dropped if d["reason"] != ABSENT]
+    absent = [drop["target"] for drop in dropped if drop["reason"] == TargetExclusion.ABSENT]
+    others = [
+        f"{d['target']} ({d['reason']})" for d in dropped if d["reason"] != TargetExclusion.ABSENT
+    ]
     lines = []
     if others:
         lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")

@@ -4,9 +4,6 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
-from histo_ray.labels.label_table import (
-    Task,
-)
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.outcome_scores import EncoderScores, score_encoder
 from histo_ray.learn.outcome_tables import (
@@ -15,7 +12,7 @@ from histo_ray.learn.outcome_tables import (
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.outcome_truth import OutcomeTruth, Task
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
