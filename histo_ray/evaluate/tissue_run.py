@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from histo_ray._version import __version__
-from histo_ray.cluster.run_extract import Report as ReportCounts
-from histo_ray.cluster.run_tilesets import extract_tilesets
+from histo_ray.cluster.run_extract import extract_tilesets
 from histo_ray.cluster.run_tissue import JudgedSet, Outcome, run_evaluation
 from histo_ray.cohort.fold_table import parse_folds, read_fold_file
 from histo_ray.cohort.folds import (
@@ -25,6 +24,7 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.evaluate.run_once import Evaluation, run_once
 from histo_ray.evaluate.tissue_settings import TissueConfig
+from histo_ray.extract.pipeline import Report as ReportCounts
 from histo_ray.extract.slide import stored_name
 from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.statistics import FEWEST_UNITS
