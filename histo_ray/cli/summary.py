@@ -60,7 +60,7 @@ def describe_run(summary: RunSummary) -> Iterator[str]:
     counts = summary.counts
     span = counts.encode_ended - counts.encode_began
     if counts.tiles_encoded and span > 0:
-        tiles = sum(row.n_tiles for row in summary.rows if row.outcome is Outcome.DONE)
+        tiles = sum(row.n_tiles for row in summary.rows if row.outcome == Outcome.DONE)
         rate = counts.tiles_encoded / span
         yield f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)"
         yield f"{summary.record.bottleneck}: {summary.record.hint}"
@@ -83,7 +83,7 @@ def _list_lost(summary: RunSummary) -> Iterator[str]:
 
 
 def _list_remarks(summary: RunSummary) -> Iterator[str]:
-    done = {row.slide_id: row.reason for row in summary.rows if row.outcome is Outcome.DONE}
+    done = {row.slide_id: row.reason for row in summary.rows if row.outcome == Outcome.DONE}
     remarks = [(slide_id, remark) for slide_id, remark in done.items() if remark]
     for slide_id, remark in remarks[:LISTED]:
         yield f"  remark {slide_id}: {one_line(remark)}"

@@ -119,7 +119,7 @@ def plan_agenda(
                 continue
             row = _known_row(slide, name, found)
             agenda.rows.append(row)
-            if row.outcome is Outcome.SKIPPED:
+            if row.outcome == Outcome.SKIPPED:
                 agenda.kept[found.otherwise] += 1
         if missing:
             agenda.todo.append(SubjectWork(slide, tuple(missing)))

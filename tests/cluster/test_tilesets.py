@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from histo_ray.cluster.run_extract import RunSummary
-from histo_ray.cluster.run_tilesets import extract_tilesets
+from histo_ray.cluster.run_extract import extract_tilesets
 from histo_ray.config import TileSetConfig
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import encode_block
 from histo_ray.store.store import open_store
 from histo_ray.synth.tiles import CLASSES, write_demo_tiles
@@ -114,7 +114,7 @@ def test_the_same_sets_again_are_skipped_without_starting_anything(
     def refuse(address: str) -> None:
         raise AssertionError("Ray was asked for")
 
-    monkeypatch.setattr("histo_ray.cluster.run_tilesets.ray_session", refuse)
+    monkeypatch.setattr("histo_ray.cluster.run_extract.ray_session", refuse)
     assert extract_tilesets(config, [grouped, bare]).outcomes == {"skipped": 4}
 
 
