@@ -16,6 +16,9 @@ from histo_ray.types import Slide
 
 RAY_START_S = 6.0
 """Seconds that Ray and its processes take to start, beyond what this process needs as well."""
+LONG_S = 60.0
+"""Seconds of reading from which on processes of their own are worth it on one core, too: a file that
+crashes a decoder then costs its slide, not the run."""
 PLAN_S = 0.4
 """Seconds to find the tissue of one slide."""
 READ_BYTES_PER_S = 12e6
@@ -52,7 +55,8 @@ def outlasts_ray_start(reading_s: float, cores: int) -> bool:
         reading_s: Seconds to read everything on one core.
         cores: Cores of this machine.
     """
-    return reading_s > RAY_START_S + reading_s / max(cores, 1)
+    saved_s = reading_s - reading_s / max(cores, 1) if reading_s < LONG_S else LONG_S
+    return saved_s > RAY_START_S
 
 
 def count_gpus() -> int:

@@ -21,7 +21,9 @@ from histo_ray.config import ExtractConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
+from histo_ray.extract import run
 from histo_ray.extract.bottleneck import Bottleneck
+from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.metric_samples import METRICS
 from histo_ray.extract.plan import Pictures, PlanListener, run_plan
 from histo_ray.extract.recorder import RunSummary
@@ -206,6 +208,28 @@ def test_a_slide_alone_without_ray_gives_the_same_bits_as_the_run(
         if slide.slide_id in GOOD | {"empty"}:
             extract_slide(slide, alone, [encoder], store)
     assert read_vectors(alone.store) == read_vectors(config.store)
+
+
+def test_a_run_in_one_process_gives_the_same_bits_receipts_and_table(
+    first: tuple[ExtractConfig, RunSummary], read_vectors: ReadVectors, tmp_path: Path
+) -> None:
+    config, summary = first
+    here = config.model_copy(update={"store": str(tmp_path / "here"), "address": "none"})
+    alone = run.run_extract(here, open_in_process)
+    assert read_vectors(here.store) == read_vectors(config.store)
+    assert comparable_receipts(here.store) == comparable_receipts(config.store)
+    told = [
+        {row.slide_id: (row.outcome, row.reason, row.n_tiles, row.patient_id) for row in s.rows}
+        for s in (summary, alone)
+    ]
+    assert told[0] == told[1]
+
+
+def comparable_receipts(store: str) -> dict[Any, Any]:
+    """All that receipts say but for the run's name and the time."""
+    told = {"run_id", "created_at"}
+    receipts = open_store(store).receipts()
+    return {key: receipt.model_dump(exclude=told) for key, receipt in receipts.items()}
 
 
 def test_two_encoders_from_one_read_equal_two_runs_bit_for_bit(
