@@ -1,29 +1,20 @@
 """`hr.evaluate`: encoders compared by cross-validation, one function a task.
 
-    import histo_ray as hr
-    result = hr.evaluate.mutation("STORE", labels="mutations.csv", encoder=["a", "b"], repeats=10)
-    result.targets        # a row an encoder and gene: score, interval, P and q against chance
-    result.comparisons    # a row a pair of encoders and gene: difference, interval, P and q
+import histo_ray as hr
+result = hr.evaluate.mutation("STORE", labels="mutations.csv", encoder=["a", "b"], repeats=10)
+result.targets        # a row an encoder and gene: score, interval, P and q against chance
+result.comparisons    # a row a pair of encoders and gene: difference, interval, P and q
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
-from histo_ray.evaluate.jobs import BringTiles, Host, Job, Progress, Report, Spread, Tell
 from histo_ray.evaluate.record import EvaluationRecord
 from histo_ray.evaluate.run_once import Evaluation
-from histo_ray.evaluate.tasks import TASKS
-from histo_ray.evaluate.tasks.base import Task
-from histo_ray.evaluate.tasks.expression import ExpressionConfig
-from histo_ray.evaluate.tasks.mutation import MutationConfig
-from histo_ray.evaluate.tasks.tissue import TissueConfig
 
 _spread_on_ray = deferred("histo_ray.cluster.run_evaluate:spread_on_ray")
 

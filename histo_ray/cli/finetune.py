@@ -5,22 +5,23 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from histo_ray.cli.deferred import deferred
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
+from histo_ray.finetune.config import FinetuneConfig
 
 if TYPE_CHECKING:
     from histo_ray.finetune.job import Progress
     from histo_ray.finetune.run import Result
     from histo_ray.store.models import Metrics
 
+finetune = deferred("histo_ray.api.finetune:finetune")
 LINE_EVERY_S = 15.0
 """Between lines within an epoch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
-    from histo_ray.finetune.config import FinetuneConfig
-
+    """Add the flags of the verb."""
     add_settings(parser, FinetuneConfig)
     parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
     parser.set_defaults(run=run, trains=True)
@@ -28,13 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
-    from histo_ray.finetune.config import FinetuneConfig
-
     config = read_settings(args, FinetuneConfig)
     tell("starting")  # the imports take seconds
-    from histo_ray.cluster.run_finetune import run_finetune
-
-    result = run_finetune(config, Lines().report, tell)
+    result: Result = finetune(config, report=Lines().report, tell=tell)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -102,15 +99,15 @@ def print_result(result: "Result", store: str) -> None:
     card = result.card
     if result.was_there:
         tell("published before by the same run; nothing to do")
-    judged = "not evaluated: nothing was held out"
+    scores = "not evaluated: nothing was held out"
     if card.metrics.accuracy is not None:
-        judged = (
+        scores = (
             f"accuracy {card.metrics.accuracy:.3f}, balanced "
             f"{card.metrics.balanced_accuracy:.3f} on {sum(card.data.held_out.values())} tiles "
             f"({card.data.held_out_from})"
         )
     print(f"{card.name}: {card.base.name}, fine-tuned on {sum(card.data.train.values())} tiles")
-    print(f"  head: {judged}")
+    print(f"  head: {scores}")
     for line in describe_steps(card.metrics, card.epoch):
         print(f"  {line}")
     print(f"  weights {card.weights_sha256[:12]} in {store}/models/{card.name}")

@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,18 +16,19 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray._private import ray_constants
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
 
 from histo_ray.cluster.head_watch import head_answers, watch_head
-from histo_ray.cluster.machine import check_machine, scratch_folder
-from histo_ray.cluster.session_folder import (
+from histo_ray.cluster.local_ray import (
+    check_machine,
     has_failed,
     keep_logs,
-    mark_folder,
+    mark_session,
+    on_loopback,
     remove_folder,
     remove_own,
+    scratch_folder,
     sweep_folders,
 )
 from histo_ray.cluster.trouble import explain
@@ -78,7 +78,7 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         if address == "local":
             remove_own(scratch_folder())
         raise
-    there, folder = True, _mark_session() if address == "local" else None
+    there, folder = True, mark_session() if address == "local" else None
     try:
         with watch_head():
             yield cluster_nodes()
@@ -134,7 +134,7 @@ def _connect(address: str, cpus: int | None) -> None:
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
-                with _on_loopback():
+                with on_loopback():
                     ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
             else:
                 ray.init(address, **settings)
@@ -156,32 +156,6 @@ def _connect(address: str, cpus: int | None) -> None:
                 "Without a cluster, start one with `ray start --head`, or leave --address out to "
                 "run on this machine"
             ) from None
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Have Ray's processes listen on loopback only.
-
-    Ray replaces an address of loopback that it is given by the machine's own, but for systems on
-    which it knows no clusters of several nodes. A local Ray is none.
-    """
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-def _mark_session() -> Path | None:
-    """Say that this process had the session's folder made; None where there is none."""
-    node: Any = _ray_worker._global_node
-    try:
-        folder = Path(node.get_session_dir_path())
-        mark_folder(folder)
-    except (AttributeError, OSError):  # no node of this process's own
-        return None
-    return folder
 
 
 def _speak_on_stderr() -> None:

@@ -1,6 +1,5 @@
 """What went wrong inside Ray, in one line instead of the tracebacks of several processes."""
 
-import errno
 from pathlib import Path
 
 from ray.exceptions import (
@@ -14,9 +13,8 @@ from ray.exceptions import (
 )
 
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.storage.full_disk import FULL, describe_full
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of the system where a disk is full."""
 SHOWN = 300
 
 
@@ -35,7 +33,7 @@ def explain(error: Exception, logs: Path | None = None) -> Exception:
     if isinstance(cause, HistoRayError):
         return cause
     if isinstance(cause, OSError) and cause.errno in FULL:
-        return ConfigError(tell_full(cause))
+        return ConfigError(describe_full(cause))
     where = f"; its logs are in {logs}/logs" if logs else ""
     if isinstance(cause, OutOfDiskError | ObjectStoreFullError):
         return ConfigError(
@@ -53,15 +51,6 @@ def explain(error: Exception, logs: Path | None = None) -> Exception:
     if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):
         return HistoRayError(f"Ray: {type(cause).__name__} ({_first_line(cause)}){where}")
     return error
-
-
-def tell_full(error: OSError) -> str:
-    """One line on a disk that is full."""
-    name = f" at {error.filename}" if error.filename else ""
-    return (
-        f"disk full ({error.strerror}{name}); make room in the store, and in the temporary folder "
-        "(TMPDIR, RAY_TMPDIR), and the same command finishes what is missing"
-    )
 
 
 def _find_cause(error: BaseException) -> BaseException:

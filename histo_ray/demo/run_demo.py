@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from histo_ray.cluster.run_extract import RunSummary, run_extract
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
 from histo_ray.demo.patient_tasks import evaluate_outcomes
 from histo_ray.demo.pictures import draw_pictures
 from histo_ray.demo.tissue_task import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.report.page import summarise, write_report
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store

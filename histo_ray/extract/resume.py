@@ -1,36 +1,40 @@
 """What a run still has to do: the manifest less what the store has. Resume is a set difference."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
 from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
 from histo_ray.errors import SlideError, StoreError
-from histo_ray.extract.work import SlideWork, row_of
+from histo_ray.extract.work import SubjectWork, row_of
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.stated import correct_receipt
 from histo_ray.store.store import Store
 from histo_ray.tiles.masks import digest_given_mask
-from histo_ray.types import PartitionKey, Receipt, RunRow, Slide
+from histo_ray.types import Outcome, PartitionKey, Receipt, RunRow, Slide
 
 LOOKUPS = 16
 """Receipts and slide files looked at together; the time goes to waiting for storage."""
-STORED = "already stored"
-"""Why a slide is skipped."""
+STORED_REASON = "already stored"
+"""The run table's word for why a partition is left as it is."""
 A_TASK = 16
 """Slide files that a thread looks at before it is asked again."""
 
 
 @dataclass(frozen=True)
 class Agenda:
-    """The slides to work on, and the rows of the run table that are known already."""
+    """What is to be worked on, and the rows of the run table that are known already."""
 
-    todo: list[SlideWork]
+    todo: list[SubjectWork]
     rows: list[RunRow]
     notes: tuple[str, ...] = ()
     """What of the manifest is new to the store and needs no extraction."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Partitions that are skipped, by the arithmetic of their vectors where the run states another
+    one, under "" where it does not."""
 
 
 class _Stored(NamedTuple):
@@ -42,6 +46,11 @@ class _Stored(NamedTuple):
     empty_reason: str
     otherwise: str
     """The arithmetic of its vectors, where the run states another."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether `replace_changed` extracts it again."""
+        return bool(self.change or (self.otherwise and self.tiles))
 
 
 def plan_agenda(
@@ -98,21 +107,23 @@ def plan_agenda(
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
     for key, error in damaged.items():  # one that cannot be read does not stop the others
         stored[key] = _Stored(f"damaged ({error})", 0, "", "")
-    todo: list[SlideWork] = []
-    rows: list[RunRow] = []
+    agenda = Agenda(
+        [], [], (*_note_patients(moved), *_note_older_tilings(slides, names, store, tiling))
+    )
     for slide in slides:
-        wanted = []
+        missing = []
         for name in names:
             found = stored.get(PartitionKey(name, fingerprint, slide.slide_id))
-            again = found is not None and (found.change or (found.otherwise and found.tiles))
-            if found is None or (again and config.replace_changed):
-                wanted.append(name)
-            else:
-                rows.append(_known_row(slide, name, found))
-        if wanted:
-            todo.append(SlideWork(slide, tuple(wanted)))
-    older = _tell_older_tilings(slides, names, store, tiling)
-    return Agenda(todo, rows, (*_note_patients(moved), *older))
+            if found is None or (found.is_outdated and config.replace_changed):
+                missing.append(name)
+                continue
+            row = _known_row(slide, name, found)
+            agenda.rows.append(row)
+            if row.outcome == Outcome.SKIPPED:
+                agenda.kept[found.otherwise] += 1
+        if missing:
+            agenda.todo.append(SubjectWork(slide, tuple(missing)))
+    return agenda
 
 
 def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -127,7 +138,7 @@ def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
         )
 
 
-def _tell_older_tilings(
+def _note_older_tilings(
     slides: Sequence[Slide], names: Sequence[str], store: Store | None, tiling: TilingConfig
 ) -> Iterator[str]:
     """What it means that a store has these slides in a tiling of an earlier version."""
@@ -150,10 +161,10 @@ def _tell_older_tilings(
 def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
     if found.change:
         reason = f"{found.change} since it was stored; --replace-changed extracts it again"
-        return row_of(slide, name, "failed", reason)
+        return row_of(slide, name, Outcome.FAILED, reason)
     if not found.tiles:
-        return row_of(slide, name, "empty", found.empty_reason)
-    return row_of(slide, name, "skipped", kept_reason(found.otherwise), found.tiles)
+        return row_of(slide, name, Outcome.EMPTY, found.empty_reason)
+    return row_of(slide, name, Outcome.SKIPPED, kept_reason(found.otherwise), found.tiles)
 
 
 def other_precision(receipt: Receipt, config: RunSettings) -> str:
@@ -164,7 +175,7 @@ def other_precision(receipt: Receipt, config: RunSettings) -> str:
 
 def kept_reason(otherwise: str) -> str:
     """Why a partition is left as it is; `otherwise` is from `other_precision`. Pure."""
-    return f"{STORED}, in {otherwise}" if otherwise else STORED
+    return f"{STORED_REASON}, in {otherwise}" if otherwise else STORED_REASON
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:

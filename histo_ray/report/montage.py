@@ -33,7 +33,12 @@ CARD_PX = (340, 346)
 _PICTURE_PX = (316, 222)
 _GAP = 16
 _HEAD = 72
-_COLOURS: dict[Outcome, Colour] = {"done": GOOD, "skipped": FAINT, "empty": PALE, "failed": BAD}
+_COLOURS: dict[Outcome, Colour] = {
+    Outcome.DONE: GOOD,
+    Outcome.SKIPPED: FAINT,
+    Outcome.EMPTY: PALE,
+    Outcome.FAILED: BAD,
+}
 
 
 @dataclass(frozen=True)

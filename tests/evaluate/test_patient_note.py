@@ -17,7 +17,7 @@ from histo_ray.evaluate.patient_note import OutcomePlan, find_doubts, summarise
 from histo_ray.evaluate.patient_settings import ExpressionConfig
 from histo_ray.extract.work import row_of
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow, Slide
+from histo_ray.types import Outcome, RunRow, Slide
 from tests.cluster.patients import PATIENTS, write_labels, write_store
 from tests.made_up import facts_of
 
@@ -47,8 +47,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     rows: list[RunRow] = []
     for encoder in ENCODERS:
-        rows += [row_of(one, encoder, "failed", "truncated") for one in failed]
-        rows.append(row_of(slide("glass", "TCGA-97-0002"), encoder, "empty", "no tissue"))
+        rows += [row_of(one, encoder, Outcome.FAILED, "truncated") for one in failed]
+        rows.append(row_of(slide("glass", "TCGA-97-0002"), encoder, Outcome.EMPTY, "no tissue"))
     store.write_run("20261101T000000-aaaaaa", rows)
     return folder
 
@@ -88,7 +88,11 @@ def test_slides_that_a_manifest_marks_are_called_synthetic(
     mark: Sequence[object] = [True, "TRUE", 1]
     rows = [
         row_of(
-            slide(name, name[:12], mark[at % 3] if at < marked else "no"), "dull", "skipped", "", 9
+            slide(name, name[:12], mark[at % 3] if at < marked else "no"),
+            "dull",
+            Outcome.SKIPPED,
+            "",
+            9,
         )
         for at, name in enumerate(used)
     ]

@@ -22,7 +22,7 @@ from histo_ray.report.canvas import Picture
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
-from histo_ray.types import Mpp, Pyramid, RunRow, TileGrid, TissueMask
+from histo_ray.types import Mpp, Outcome, Pyramid, RunRow, TileGrid, TissueMask
 
 DOWNSAMPLE = (5.0, 4.0)  # x differs from y
 
@@ -253,11 +253,14 @@ def add_extraction(store: Path, encoders: Sequence[str]) -> None:
     """Two extraction runs: what failed in the first may be done in the second."""
     opened = open_store(str(store))
     opened.write_run("20261101T000000-aaaaaa", [
-        RunRow("mended", encoders[0], "failed", "disk full", 0, 1.0),
-        *(RunRow("broken", e, "failed", "cannot be opened: <truncated>", 0, 1.0) for e in encoders),
-        RunRow("glass", encoders[0], "empty", "no tissue", 0, 1.0),
+        RunRow("mended", encoders[0], Outcome.FAILED, "disk full", 0, 1.0),
+        *(
+            RunRow("broken", e, Outcome.FAILED, "cannot be opened: <truncated>", 0, 1.0)
+            for e in encoders
+        ),
+        RunRow("glass", encoders[0], Outcome.EMPTY, "no tissue", 0, 1.0),
     ])  # fmt: skip
     opened.write_run("20261102T000000-bbbbbb", [
-        RunRow("mended", encoders[0], "done", "", 40, 1.0),
-        RunRow("glass", encoders[0], "skipped", "already stored", 0, 0.0),
+        RunRow("mended", encoders[0], Outcome.DONE, "", 40, 1.0),
+        RunRow("glass", encoders[0], Outcome.SKIPPED, "already stored", 0, 0.0),
     ])  # fmt: skip

@@ -18,7 +18,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import render_page, summarise, write_report
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 
 ENCODERS = ["imgnet2048", "ftx2048"]
 GENES = ["TP53", "KRAS", "EGFR", "STK11", "NF1"]
@@ -218,7 +218,7 @@ def test_slides_that_a_manifest_marks_make_a_run_synthetic_whatever_it_says(
 ) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "expression", ENCODERS[:1], GENES)
-    mark = RunRow("S", ENCODERS[0], "done", "", 9, 1.0, "TCGA-05-0000", synthetic=True)
+    mark = RunRow("S", ENCODERS[0], Outcome.DONE, "", 9, 1.0, "TCGA-05-0000", synthetic=True)
     open_store(str(store)).write_run("20261103T000000-cccccc", [mark])
     assert "<strong>SYNTHETIC DATA</strong>" in render(store)
     assert [finding.synthetic for finding in summarise(str(store))] == [True]

@@ -1,4 +1,4 @@
-"""Pictures of slides as an extraction sees them: overview, tissue outline, tiles."""
+"""Pictures of slides as an extraction takes them: overview, tissue outline, tiles."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import TilingConfig
-from histo_ray.extract.slide import open_manifest_slide, plan_slide
+from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.errors import SlideError
+from histo_ray.extract.slide import open_manifest_slide, plan_slide, slide_cache
 from histo_ray.report.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
@@ -84,3 +85,13 @@ def write_picture(
     """
     picture = picture_slide(slide, tiling, fallback_mpp, cache)
     return write_png(folder / f"{slide.slide_id}.png", picture.page)
+
+
+def draw_or_problem(slide: Slide, config: ExtractConfig, folder: str) -> str:
+    """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
+    cache = slide_cache(config)
+    try:
+        write_picture(slide, config.tiling, config.slide_mpp, Path(folder), cache)
+    except SlideError as error:
+        return error.problem
+    return ""
