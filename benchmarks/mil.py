@@ -97,7 +97,7 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
     """Both heads on one cohort, cross-validated on the same folds, on one thread."""
     import torch
 
-    from histo_ray.learn.mil.fold import predict_mil_fold
+    from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 
     torch.set_num_threads(1)
     bags, labels = make_cohort(task, size, seed)
@@ -120,7 +120,7 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
     )
     began = time.process_time()
     mil, epochs = cross_validate(
-        lambda fold: predict_mil_fold(bags, labels, parts, fold, settings, seed)
+        lambda fold: predict_mil_fold(MilFold(bags, labels, parts, fold, settings, seed))
     )
     return Scores(mil, mean, epochs, (time.process_time() - began) / size.folds)
 

@@ -38,6 +38,7 @@ from histo_ray.learn.statistics.resampled import Correlation
 from histo_ray.learn.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.target_tables import compare_encoders
 from histo_ray.learn.target_truth import Predictions, TargetTruth, score_folds
+from histo_ray.types import TargetKind
 
 CORRELATIONS: tuple[Correlation, ...] = ("training", "chance")
 Floats = npt.NDArray[np.float64]
@@ -84,7 +85,9 @@ def simulate(table: Floats, design: Design, seed: int) -> dict[str, float]:
     signal *= np.sqrt(design.strength) / signal.std()
     values[:, design.with_signal :] = rng.permuted(values[:, design.with_signal :], axis=0)
     folds = draw_shared_folds(values, 5, design.repeats, seed, [str(n) for n in range(len(values))])
-    truth = TargetTruth("expression", _names(values.shape[1]), values, folds.parts)
+    truth = TargetTruth(
+        "expression", _names(values.shape[1]), values, folds.parts, kind=TargetKind.CONTINUOUS
+    )
     permuted = permute_targets(values, design.permutations, seed)
     mutated = rng.random((len(values), design.mutations)) < np.resize(SHARES, design.mutations)
     scores, found = dict[str, EncoderScores](), dict[str, float]()
@@ -115,7 +118,7 @@ def predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArra
     """(R, P, T) out-of-fold predictions by ridge."""
     data = PatientData(features, targets, _names(targets.shape[1]))
     settings = PatientHeadSettings("ridge")
-    repeats = [predict_patient_repeat(data, part, settings).predicted for part in truth.parts]
+    repeats = [predict_patient_repeat(data, part, settings).predicted for part in truth.fold_ids]
     return np.stack(repeats).astype(np.float32)
 
 
@@ -188,7 +191,7 @@ def _against_fixed(truth: TargetTruth, predicted: Predictions, rng: np.random.Ge
         np.mean(
             [
                 chance_statistic(v, one, part)
-                for one, part in zip(predicted, truth.parts, strict=True)
+                for one, part in zip(predicted, truth.fold_ids, strict=True)
             ],
             axis=0,
         )
@@ -201,7 +204,9 @@ def _test_mutations(
     truth: TargetTruth, mutated: Floats, predicted: Predictions, correlation: Correlation
 ) -> Floats:
     """(M,) one-sided P of the folds' AUROC."""
-    about = TargetTruth("mutation", _names(mutated.shape[1]), mutated, truth.parts)
+    about = TargetTruth(
+        "mutation", _names(mutated.shape[1]), mutated, truth.fold_ids, kind=TargetKind.BINARY
+    )
     above = score_folds(about, predicted, score_auroc) - 0.5
     folds = above.reshape(-1, mutated.shape[1]).T
     sizes = about.counts.sizes

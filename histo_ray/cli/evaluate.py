@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
@@ -11,6 +12,7 @@ from histo_ray.config import Settings
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import Task
+from histo_ray.extract.run_counts import Counts
 
 LINE_EVERY_S = 15.0
 """Between lines of progress."""
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     config: Settings = read_settings(args, task.config)
     task.check_inputs(config)
     tell("starting")  # the imports take seconds
-    with Progress("extract") as progress:
+    with TileProgress() as progress:
         result = _evaluate(
             task,
             config,
@@ -49,6 +51,20 @@ def run(args: argparse.Namespace) -> int:
         )
     _print(args, result)
     return 0
+
+
+class TileProgress(ExitStack):
+    """Progress of bringing labelled tiles into the store, from its first report on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress: Progress | None = None
+
+    def report(self, counts: Counts) -> None:
+        """Show how far it is."""
+        if self._progress is None:
+            self._progress = self.enter_context(Progress("extract"))
+        self._progress.report(counts)
 
 
 class Lines:

@@ -1,4 +1,4 @@
-"""Small made-up patients for the tests of outcome heads."""
+"""Small made-up patients for the tests of heads."""
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ def make_fold(
     choices: tuple[float, ...],
     inner_folds: int = 5,
 ) -> FoldData:
-    """The first rows to train on, the rest to judge."""
+    """The first rows to train on, the rest to predict."""
     train, judged = standardise_by(features[:trained], features[trained:])
     names = tuple(f"G{column}" for column in range(targets.shape[1]))
     return FoldData(train, targets[:trained], judged, names, None, 7, choices, inner_folds)

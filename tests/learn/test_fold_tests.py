@@ -23,6 +23,7 @@ from histo_ray.learn.target_tests import (
     test_difference,
 )
 from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]
 ONE_SPLIT = np.repeat(np.arange(5), 4)[None]
@@ -183,7 +184,7 @@ def truth_of(patients: int, groups: tuple[str, ...] | None, positives: int) -> T
     values = np.zeros((patients, 1))
     values[:positives] = 1
     parts = np.stack([np.random.default_rng(r).permutation(patients) % 5 for r in range(3)])
-    return TargetTruth("mutation", ("G",), values, parts, groups, groups)
+    return TargetTruth("mutation", ("G",), values, parts, groups, groups, kind=TargetKind.BINARY)
 
 
 def test_many_patients_that_are_each_alone_are_tested_as_before() -> None:
@@ -207,8 +208,18 @@ def test_a_repeat_that_a_target_lacks_does_not_count() -> None:
     own[0, 1:] = -1
     scores = np.full((3, 5, 1), np.nan)
     scores[0, :, 0] = [0.1, 0.3, 0.2, 0.0, 0.1]
-    lacking = TargetTruth("mutation", ("G",), truth.values, own, truth.sites, truth.groups)
-    whole = TargetTruth("mutation", ("G",), truth.values, own[:, :1], truth.sites, truth.groups)
+    lacking = TargetTruth(
+        "mutation", ("G",), truth.values, own, truth.sites, truth.groups, kind=TargetKind.BINARY
+    )
+    whole = TargetTruth(
+        "mutation",
+        ("G",),
+        truth.values,
+        own[:, :1],
+        truth.sites,
+        truth.groups,
+        kind=TargetKind.BINARY,
+    )
     found, expected = test_difference(lacking, scores), test_difference(whole, scores[:1])
     assert found.p[0] == pytest.approx(expected.p[0])
     assert degrees_of_freedom(lacking)[0] == pytest.approx(expected.df[0])

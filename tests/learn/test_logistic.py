@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn import kernel_logistic, logistic
+from histo_ray.learn import kernel_logistic
 from histo_ray.learn.fold_data import standardise_by
+from histo_ray.learn.heads import patient_logistic
 from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES, predict_logistic, rank_auroc
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
@@ -21,7 +22,7 @@ WIDE, TALL = (45, 70), (70, 9)
 def test_answers_are_those_of_a_grid_search(
     shape: tuple[int, int], limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logistic, "NEWTON_LIMIT", limit)
+    monkeypatch.setattr(patient_logistic, "NEWTON_LIMIT", limit)
     trained, dim = shape
     features = make_features(trained + 40, dim)
     labels = make_labels(features, 2)
@@ -125,7 +126,7 @@ def test_inner_folds_without_both_classes_are_left_out(monkeypatch: pytest.Monke
     bad += [(rows[:20], ones[10:])]
     scores = []
     for drawn in ([good], [good, *bad], bad):
-        monkeypatch.setattr(logistic, "draw_inner_folds", lambda *_, drawn=drawn: drawn)
+        monkeypatch.setattr(patient_logistic, "draw_inner_folds", lambda *_, drawn=drawn: drawn)
         scores.append(predict_logistic(fold).inner_score[0])
     assert scores[0] == scores[1]
     assert np.isnan(scores[2])

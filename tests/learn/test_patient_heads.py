@@ -9,15 +9,15 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import OutcomeHeadName, standardise_by
+from histo_ray.learn.fold_data import PatientHeadSettings, standardise_by
+from histo_ray.learn.heads.registry import HEADS, TrainsOn, load_patient_head
 from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 from histo_ray.learn.patient_heads import (
-    OUTCOME_HEADS,
     PatientData,
-    PatientHeadSettings,
     predict_patient_fold,
     predict_patient_repeat,
 )
+from histo_ray.types import TargetKind
 from tests.learn.patient_data import make_data, make_features, make_labels, make_values
 
 PATIENTS, DIM, FOLDS = 64, 85, 4
@@ -29,12 +29,13 @@ SETTINGS = {
     "elastic-net": PatientHeadSettings("elastic-net", (1.0, 0.3), 3),
     "logistic": PatientHeadSettings("logistic", (10.0, 1.0, 0.1), 3),
 }
-ALL_HEADS = pytest.mark.parametrize("head", list(OUTCOME_HEADS))
+BY_KIND = {entry.name: entry.kinds for entry in HEADS if entry.trains_on is TrainsOn.PATIENTS}
+ALL_HEADS = pytest.mark.parametrize("head", [*BY_KIND])
 
 
-def data_for(head: OutcomeHeadName) -> PatientData:
-    mutation = "mutation" in OUTCOME_HEADS[head].tasks
-    return make_data(FEATURES, (make_labels if mutation else make_values)(FEATURES, 3))
+def data_for(head: str) -> PatientData:
+    binary = TargetKind.BINARY in BY_KIND[head]
+    return make_data(FEATURES, (make_labels if binary else make_values)(FEATURES, 3))
 
 
 def poison(data: PatientData, rows: np.ndarray, rng: np.random.Generator) -> PatientData:
@@ -49,7 +50,7 @@ def poison(data: PatientData, rows: np.ndarray, rng: np.random.Generator) -> Pat
 
 @ALL_HEADS
 @pytest.mark.parametrize("fold", [0, FOLDS - 1])
-def test_labels_of_the_judged_bear_on_nothing(head: OutcomeHeadName, fold: int) -> None:
+def test_labels_of_the_judged_bear_on_nothing(head: str, fold: int) -> None:
     data, rng = data_for(head), np.random.default_rng(fold)
     clean = predict_patient_fold(data, PARTS, fold, SETTINGS[head])
     bad = poison(data, np.flatnonzero(fold == PARTS), rng)
@@ -65,7 +66,7 @@ def test_labels_of_the_judged_bear_on_nothing(head: OutcomeHeadName, fold: int) 
 
 @ALL_HEADS
 def test_features_of_the_judged_bear_on_no_choice_and_on_no_other_patient(
-    head: OutcomeHeadName,
+    head: str,
 ) -> None:
     data = data_for(head)
     clean = predict_patient_fold(data, PARTS, 1, SETTINGS[head])
@@ -97,7 +98,7 @@ def test_whatever_the_labels_of_the_judged_ridge_does_not_see_them(seed: int, fo
 
 
 @ALL_HEADS
-def test_a_patient_without_a_label_is_as_one_who_is_not_there(head: OutcomeHeadName) -> None:
+def test_a_patient_without_a_label_is_as_one_who_is_not_there(head: str) -> None:
     whole = data_for(head)
     targets = whole.targets.copy()
     targets[5:12, 1] = np.nan
@@ -148,7 +149,7 @@ def test_the_whole_fold_is_that_of_a_plain_pipeline() -> None:
 
 
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
-def test_a_channel_that_is_nearly_always_zero_decides_no_prediction(head: OutcomeHeadName) -> None:
+def test_a_channel_that_is_nearly_always_zero_decides_no_prediction(head: str) -> None:
     data = data_for(head)
     features = data.features.copy()
     features[:, 0] = 0
@@ -237,6 +238,7 @@ def test_bad_settings_are_refused(bad: dict[str, Any]) -> None:
 
 
 def test_defaults_run_from_the_most_regular_on() -> None:
-    for name, head in OUTCOME_HEADS.items():
+    for name in BY_KIND:
+        head = load_patient_head(name)
         ordered = sorted(head.choices, reverse=name != "pls")
         assert list(head.choices) == ordered

@@ -3,13 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from histo_ray.learn.regressors import predict_elastic_net, predict_pls
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import ElasticNetCV
 from sklearn.model_selection import KFold
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.fold_data import FoldData, FoldPrediction
+from histo_ray.learn.heads.elastic_net import predict_elastic_net
+from histo_ray.learn.heads.pls import predict_pls
 from tests.learn.patient_data import make_features, make_fold, make_values
 
 WIDE, TALL = (40, 75), (90, 14)
@@ -66,24 +67,28 @@ Judge = Callable[[FoldData], FoldPrediction]
 HEADS = [predict_pls, predict_elastic_net]
 
 
-@pytest.mark.parametrize("judge", HEADS)
+@pytest.mark.parametrize("predict", HEADS)
 @pytest.mark.parametrize("constant", [[1], [0, 1, 2]])
-def test_a_target_without_variance_is_predicted_as_it_is(judge: Judge, constant: list[int]) -> None:
+def test_a_target_without_variance_is_predicted_as_it_is(
+    predict: Judge, constant: list[int]
+) -> None:
     features = make_features(40, 20)
     targets = make_values(features, 3)
     targets[:31, constant] = -0.1
-    answer = judge(make_fold(features, targets, 31, (1.0, 2.0) if judge is predict_pls else (0.5,)))
+    answer = predict(
+        make_fold(features, targets, 31, (1.0, 2.0) if predict is predict_pls else (0.5,))
+    )
     np.testing.assert_allclose(answer.predicted[:, constant], -0.1)
     assert np.flatnonzero(np.isnan(answer.inner_score)).tolist() == constant
 
 
-@pytest.mark.parametrize("judge", HEADS)
-def test_one_group_cannot_be_chosen_on(judge: Judge) -> None:
+@pytest.mark.parametrize("predict", HEADS)
+def test_one_group_cannot_be_chosen_on(predict: Judge) -> None:
     features = make_features(40, 20)
     fold = make_fold(features, make_values(features, 2), 31, (1.0,))
     fold = replace(fold, groups=np.zeros(31, np.intp))
     with pytest.raises(ConfigError, match="all 31 patients are of one group"):
-        judge(fold)
+        predict(fold)
 
 
 def test_more_components_than_there_is_room_for_are_left_out() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
 
-from histo_ray.learn import ridge
+from histo_ray.learn.heads import ridge
 from histo_ray.learn.heads.ridge import (
     RIDGE_PENALTIES,
     decompose_features,

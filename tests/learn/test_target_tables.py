@@ -16,20 +16,22 @@ from histo_ray.learn.statistics import (
 )
 from histo_ray.learn.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.target_tables import (
-    Judged,
+    ConfigurationPredictions,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.target_truth import TargetTruth, Task
+from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.schema import arrow_schema
+from histo_ray.types import TargetKind
 
 P, T, R, F = 46, 3, 4, 3
+KINDS = {"expression": TargetKind.CONTINUOUS, "mutation": TargetKind.BINARY}
 GENES = ("TP53", "KRAS", "EGFR")
 WHERE = Configuration("imgnet2048", "mean+std", "ridge")
 
 
-def draw(task: Task, own_folds: bool = False) -> tuple[TargetTruth, np.ndarray]:
+def draw(task: str, own_folds: bool = False) -> tuple[TargetTruth, np.ndarray]:
     """Labels with holes, and predictions by two encoders, (2, R, P, T)."""
     rng = np.random.default_rng(8)
     values = rng.normal(size=(P, T))
@@ -44,26 +46,26 @@ def draw(task: Task, own_folds: bool = False) -> tuple[TargetTruth, np.ndarray]:
     if own_folds:
         parts = np.stack([rng.permuted(parts, axis=1) for _ in range(T)])
         parts[np.broadcast_to(np.isnan(values.T)[:, None], parts.shape)] = -1
-    return TargetTruth(task, GENES, values, parts), predicted.astype(np.float32)
+    return TargetTruth(task, GENES, values, parts, kind=KINDS[task]), predicted.astype(np.float32)
 
 
-def judge(predicted: np.ndarray) -> Judged:
+def predict(predicted: np.ndarray) -> ConfigurationPredictions:
     numbers = np.arange(R * F * T, dtype=float).reshape(R, F, T)
-    return Judged(predicted, numbers, -numbers, numbers % 2 == 0)
+    return ConfigurationPredictions(predicted, numbers, -numbers, numbers % 2 == 0)
 
 
 def rows_of(
     truth: TargetTruth, target: int, repeat: int, fold: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labelled patients trained on and judged."""
-    parts = truth.parts[repeat] if truth.parts.ndim == 2 else truth.parts[target, repeat]
+    parts = truth.fold_ids[repeat] if truth.fold_ids.ndim == 2 else truth.fold_ids[target, repeat]
     there = ~np.isnan(truth.values[:, target])
     return np.flatnonzero(there & (parts != fold)), np.flatnonzero(there & (parts == fold))
 
 
 def test_every_fold_of_expression_is_scored_as_scipy_and_scikit_learn_do() -> None:
     truth, predicted = draw("expression")
-    table = tabulate_scores(truth, WHERE, judge(predicted[0]))
+    table = tabulate_scores(truth, WHERE, predict(predicted[0]))
     assert table.schema == arrow_schema("outcome_scores")
     frame = table.to_pandas()
     assert len(frame) == R * F * T
@@ -87,7 +89,7 @@ def test_every_fold_of_expression_is_scored_as_scipy_and_scikit_learn_do() -> No
 @pytest.mark.parametrize("own_folds", [False, True])
 def test_every_fold_of_mutation_is_scored_as_scikit_learn_does(own_folds: bool) -> None:
     truth, predicted = draw("mutation", own_folds)
-    frame = tabulate_scores(truth, WHERE, judge(predicted[0])).to_pandas()
+    frame = tabulate_scores(truth, WHERE, predict(predicted[0])).to_pandas()
     for row in frame.itertuples():
         target = GENES.index(row.target)
         train, test = rows_of(truth, target, row.repeat, row.fold)
@@ -113,7 +115,7 @@ def score_both(
 
 def test_targets_of_expression_say_what_folds_say_on_average() -> None:
     truth, predicted = draw("expression")
-    scores = tabulate_scores(truth, WHERE, judge(predicted[0])).to_pandas()
+    scores = tabulate_scores(truth, WHERE, predict(predicted[0])).to_pandas()
     by_fold = scores.groupby("target")[["pearson", "spearman"]].mean()
     null = np.random.default_rng(1).normal(0, 0.1, (2, 99))  # of the first two repeats
     frame = tabulate_targets(truth, score_both(truth, predicted, null)).to_pandas()
@@ -129,7 +131,7 @@ def test_targets_of_expression_say_what_folds_say_on_average() -> None:
         paper = stats.pearsonr(labels, found.mean(0), alternative="greater").pvalue
         assert row.p_paper == pytest.approx(paper, rel=1e-4)
         seen = [
-            chance_statistic(truth.values, predicted[0][r], truth.parts[r])[target]
+            chance_statistic(truth.values, predicted[0][r], truth.fold_ids[r])[target]
             for r in range(2)
         ]
         assert row.p_chance == pytest.approx(permutation_p(np.mean(seen), null.mean(0))[0])
@@ -137,7 +139,7 @@ def test_targets_of_expression_say_what_folds_say_on_average() -> None:
             [truth.values[rows_of(truth, target, r, f)[0], target].mean() for f in range(F)]
             for r in range(R)
         ]
-        about = [np.array(references[r])[truth.parts[r][there]] for r in range(R)]
+        about = [np.array(references[r])[truth.fold_ids[r][there]] for r in range(R)]
         r2 = [
             1 - ((labels - found[r]) ** 2).sum() / ((labels - about[r]) ** 2).sum()
             for r in range(R)
@@ -150,7 +152,9 @@ def test_targets_of_expression_say_what_folds_say_on_average() -> None:
 def test_without_a_null_chance_is_left_to_the_corrected_test() -> None:
     truth, predicted = draw("expression")
     frame = tabulate_targets(truth, score_both(truth, predicted)).to_pandas()
-    folds = tabulate_scores(truth, WHERE, judge(predicted[0])).to_pandas().query("target == 'KRAS'")
+    folds = (
+        tabulate_scores(truth, WHERE, predict(predicted[0])).to_pandas().query("target == 'KRAS'")
+    )
     sizes = folds["n_train"].mean(), folds["n_test"].mean()
     p = corrected_t_test(folds["pearson"], *sizes, alternative="greater", correlation="chance").p
     assert frame["p_chance"][1] == pytest.approx(float(p))
@@ -160,7 +164,7 @@ def test_without_a_null_chance_is_left_to_the_corrected_test() -> None:
 def test_targets_of_mutation(own_folds: bool) -> None:
     truth, predicted = draw("mutation", own_folds)
     frame = tabulate_targets(truth, score_both(truth, predicted)).to_pandas()
-    scores = tabulate_scores(truth, WHERE, judge(predicted[1])).to_pandas()
+    scores = tabulate_scores(truth, WHERE, predict(predicted[1])).to_pandas()
     for target, row in enumerate(frame.iloc[T:].itertuples()):
         there = ~np.isnan(truth.values[:, target])
         labels, found = truth.values[there, target], predicted[1][:, there, target]
@@ -182,14 +186,14 @@ def test_targets_of_mutation(own_folds: bool) -> None:
 
 
 @pytest.mark.parametrize("task", ["expression", "mutation"])
-def test_pairs_are_compared_on_the_same_folds_and_patients(task: Task) -> None:
+def test_pairs_are_compared_on_the_same_folds_and_patients(task: str) -> None:
     truth, predicted = draw(task)
     found = score_both(truth, predicted)
     table = compare_encoders(truth, found)
     assert table.schema == arrow_schema("outcome_comparisons")
     frame = table.to_pandas()
     targets = tabulate_targets(truth, found).to_pandas()
-    folds = [tabulate_scores(truth, WHERE, judge(one)).to_pandas() for one in predicted]
+    folds = [tabulate_scores(truth, WHERE, predict(one)).to_pandas() for one in predicted]
     metric = "auroc" if task == "mutation" else "pearson"
     for target, row in enumerate(frame.itertuples()):
         assert (row.task, row.target, row.metric) == (task, GENES[target], metric)
@@ -228,7 +232,7 @@ def test_one_encoder_has_no_comparison_and_one_class_no_score() -> None:
 def test_who_is_not_judged_or_stopped_early_leaves_a_hole() -> None:
     truth, predicted = draw("expression")
     predicted[0, 2] = np.nan
-    frame = tabulate_scores(truth, WHERE, judge(predicted[0])).to_pandas()
+    frame = tabulate_scores(truth, WHERE, predict(predicted[0])).to_pandas()
     lost = frame["repeat"] == 2
     assert frame.loc[lost, ["pearson", "spearman", "r2"]].isna().all(axis=None)
     assert frame.loc[~lost, ["pearson", "spearman", "r2"]].notna().all(axis=None)
@@ -238,9 +242,11 @@ def test_many_folds_of_many_genes_are_tabulated_in_order() -> None:
     rng = np.random.default_rng(0)
     parts = np.stack([rng.permutation(np.arange(40) % 5) for _ in range(20)])
     values = rng.normal(size=(40, 300))
-    truth = TargetTruth("expression", tuple(f"G{n}" for n in range(300)), values, parts)
+    truth = TargetTruth(
+        "expression", tuple(f"G{n}" for n in range(300)), values, parts, kind=TargetKind.CONTINUOUS
+    )
     nothing = np.full((20, 5, 300), np.nan)
-    judged = Judged(rng.normal(size=(20, 40, 300)), nothing, nothing, nothing > 0)
+    judged = ConfigurationPredictions(rng.normal(size=(20, 40, 300)), nothing, nothing, nothing > 0)
     frame = tabulate_scores(truth, WHERE, judged).to_pandas()
     keys = pd.MultiIndex.from_product([range(20), range(5), truth.targets])
     assert pd.MultiIndex.from_frame(frame[["repeat", "fold", "target"]]).equals(

@@ -1,4 +1,4 @@
-"""What is said of an evaluation before it runs: no Ray, a store on disk."""
+"""What is known of an evaluation before it runs: no Ray, a store on disk."""
 
 import re
 from collections.abc import Sequence
@@ -6,16 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from histo_ray.evaluate.patient_data import (
+
+from histo_ray.evaluate.caveats import CaveatCode
+from histo_ray.evaluate.patient_caveats import find_patient_caveats
+from histo_ray.evaluate.patient_cohort import (
     Patients,
-    draw_outcome_folds,
+    draw_patient_folds,
     find_slides,
     gather_patients,
 )
-from histo_ray.evaluate.patient_note import OutcomePlan, find_doubts, summarise
-
-from histo_ray.evaluate.patient_settings import ExpressionConfig
+from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.evaluate.patient_record import name_chance_test
+from histo_ray.evaluate.tasks.expression import TASK, ExpressionConfig
 from histo_ray.extract.work import row_of
+from histo_ray.report.caveat_words import write_caveat
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow, Slide
 from tests.cluster.patients import PATIENTS, write_labels, write_store
@@ -53,15 +57,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan(place: Path, **changes: object) -> OutcomePlan:
+def plan(place: Path, **changes: object) -> PatientPlan:
     config = ExpressionConfig.model_validate(
         {"store": str(place / "store"), "labels": str(place / "expression.csv"),
          "encoder": ENCODERS, "repeats": 1} | changes
     )  # fmt: skip
     found = find_slides(open_store(config.store), config)
-    patients: Patients = gather_patients(found, config)
-    folds = draw_outcome_folds(patients, config)
-    return OutcomePlan(config, found, patients, folds, [], {}, config.permutations)
+    patients: Patients = gather_patients(found, TASK, config)
+    folds = draw_patient_folds(patients, TASK, config)
+    return PatientPlan(
+        TASK, config, found, patients, folds, [], {}, TASK.count_permutations(config)
+    )
 
 
 def test_slides_that_failed_are_counted_and_their_patients_named_with_the_reason(
@@ -97,27 +103,31 @@ def test_slides_that_a_manifest_marks_are_called_synthetic(
         for at, name in enumerate(used)
     ]
     open_store(str(place / "store")).write_run("20261102T000000-bbbbbb", rows)
-    warnings = [text for text in find_doubts(plan(place)) if "SYNTHETIC" in text]
-    assert len(warnings) == bool(told)
-    assert not told or told in warnings[0]
+    caveats = [one for one in find_patient_caveats(plan(place)) if one.code is CaveatCode.SYNTHETIC]
+    assert len(caveats) == bool(told)
+    assert not told or told in write_caveat(caveats[0])
 
 
 def test_the_permutation_test_says_that_it_pools_and_extrapolates() -> None:
-    told = summarise([], [], 1000)["chance_test"]
+    told = name_chance_test(1000)
     assert told == ("permutation test, 1,000 permuted genes refitted and pooled, tail extrapolated")
-    assert summarise([], [], 0)["chance_test"] == "corrected resampled t-test"
+    assert name_chance_test(0) == "corrected resampled t-test"
 
 
 @pytest.mark.parametrize(
-    ("changes", "doubted"),
+    ("changes", "stated"),
     [({"transform": "none"}, True), ({"transform": "none", "permutations": 0}, False), ({}, False)],
 )
-def test_pooling_genes_that_are_not_rank_normal_is_doubted(
-    place: Path, changes: dict[str, object], doubted: bool
+def test_pooling_genes_that_are_not_rank_normal_is_a_caveat(
+    place: Path, changes: dict[str, object], stated: bool
 ) -> None:
-    doubts = [text for text in find_doubts(plan(place, **changes)) if "pools" in text]
-    assert len(doubts) == doubted
-    assert not doubted or "--transform none it may not" in doubts[0]
+    caveats = [
+        one
+        for one in find_patient_caveats(plan(place, **changes))
+        if one.code is CaveatCode.POOLED_NULL
+    ]
+    assert len(caveats) == stated
+    assert not stated or "--transform none it may not" in write_caveat(caveats[0])
 
 
 @pytest.mark.parametrize(
@@ -141,5 +151,5 @@ def test_the_remedy_against_sites_is_one_that_works(
     if () in sites and len(sites) > 1:  # one patient without a site beside those of one site
         cohort = replace(cohort, sites=(*given[:1] * (count - 1), ()))
     patients = replace(made.patients, cohort=cohort)
-    doubts = list(find_doubts(replace(made, config=config, patients=patients)))
-    assert sum(bool(re.search(told, text)) for text in doubts) == 1
+    found = find_patient_caveats(replace(made, config=config, patients=patients))
+    assert sum(bool(re.search(told, write_caveat(one))) for one in found) == 1

@@ -1,19 +1,19 @@
-"""An encoder that is judged on the tiles it learned from is told."""
+"""Caveats of encoders trained on the tiles they are evaluated on, and of synthetic tiles."""
 
 from pathlib import Path
 
-from histo_ray.evaluate.tissue_run import find_marked, find_seen
-from histo_ray.evaluate.tissue_settings import TissueConfig
-
+from histo_ray.evaluate.tasks.tissue import TissueConfig
+from histo_ray.evaluate.tile_caveats import find_synthetic_sets, find_trained_on
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.run import finetune
+from histo_ray.report.caveat_words import write_caveat
 from histo_ray.synth.tiles import write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 
 BASE = "random:resnet10t?seed=0&px=64"
 
 
-def test_an_encoder_that_learned_from_the_judged_tiles_is_named(tmp_path: Path) -> None:
+def test_an_encoder_that_was_trained_on_the_tiles_is_named(tmp_path: Path) -> None:
     learned, other = (write_demo_tiles(tmp_path / f"{n}", 10, seed=n) for n in (1, 2))
     store = str(tmp_path / "store")
     finetune(
@@ -24,9 +24,9 @@ def test_an_encoder_that_learned_from_the_judged_tiles_is_named(tmp_path: Path) 
     )  # fmt: skip
     config = TissueConfig(tiles=str(learned), store=store, encoder=(BASE, "tuned"))
     sets = [read_tileset(str(table)) for table in (learned, other)]
-    (warning,) = find_seen(config, sets)
-    assert warning.startswith("tuned was fine-tuned on the tiles of tiles")
-    assert find_seen(config, sets[1:]) == []
+    (found,) = find_trained_on(config, sets)
+    assert write_caveat(found).startswith("tuned was fine-tuned on the tiles of tiles")
+    assert list(find_trained_on(config, sets[1:])) == []
 
 
 def test_tiles_that_their_table_marks_are_called_synthetic(tmp_path: Path) -> None:
@@ -37,5 +37,5 @@ def test_tiles_that_their_table_marks_are_called_synthetic(tmp_path: Path) -> No
     plain.write_text("\n".join(line.rpartition(",")[0] for line in lines))
     unmarked = read_tileset(str(plain))
     assert drawn.digest == unmarked.digest  # a mark makes no other set of it
-    (warning,) = find_marked([drawn, unmarked])
-    assert warning.startswith("SYNTHETIC data: the table of tiles marks its tiles so")
+    (found,) = find_synthetic_sets([drawn, unmarked])
+    assert write_caveat(found).startswith("SYNTHETIC data: the table of tiles marks its tiles so")
