@@ -5,9 +5,9 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
+from histo_ray.deferred import deferred
 from histo_ray.finetune.config import FinetuneConfig
 
 if TYPE_CHECKING:
