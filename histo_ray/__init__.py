@@ -16,6 +16,7 @@ from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, HistoRayError, SlideError, StoreError
 
 if TYPE_CHECKING:
+    from histo_ray.api import evaluate
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
@@ -30,6 +31,7 @@ __all__ = [
     "SlideError",
     "StoreError",
     "__version__",
+    "evaluate",
     "extract",
     "finetune",
     "load_encoder",
@@ -70,6 +72,20 @@ class _VerbRoom(types.ModuleType):
         return getattr(importlib.import_module(f"histo_ray.api.{verb}"), verb)
 
 
+class _TaskRoom(types.ModuleType):
+    """The room of evaluations, whose tasks are functions of the Python API.
+
+    `hr.evaluate.mutation(...)` evaluates, and `histo_ray.evaluate.engine` stays the module that it
+    is, in whatever order they are imported.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module("histo_ray.api.evaluate"), name)
+
+
+importlib.import_module(f"{__name__}.evaluate").__class__ = _TaskRoom
 for _verb in _VERBS:
     importlib.import_module(f"{__name__}.{_verb}").__class__ = _VerbRoom
 

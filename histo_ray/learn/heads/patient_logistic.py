@@ -1,8 +1,8 @@
 """L2 logistic regression of several binary targets, each with a penalty by inner folds. Pure.
 
 The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...},
-scoring="roc_auc", cv=StratifiedKFold(...)) on features standardised once by the training part. Inner
-folds share that scale, where a search over a pipeline would take it anew from each; neither sees a
+scoring="roc_auc", cv=StratifiedKFold(...)) on features standardised once by the training part.
+Inner folds share that scale, where a search over a pipeline would take it anew from each; neither sees a
 row of the test part.
 """
 
