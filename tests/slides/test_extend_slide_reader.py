@@ -1,5 +1,6 @@
 """The recipe `docs/extend/slide-reader.md`, followed to the letter."""
 
+import argparse
 import csv
 import json
 import os
@@ -10,8 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import SlideError
+from histo_ray.extract.slide import extract_slide
 from histo_ray.slides import registry
+from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.slides.registry import ReaderEntry
 from histo_ray.store.store import open_store
@@ -104,10 +111,15 @@ def test_a_plan_reads_slides_with_it_and_help_lists_it(program: Path) -> None:
         assert row["n_tiles"] > 0
 
 
-@pytest.mark.ray
-def test_an_extraction_names_it_in_the_receipt(program: Path) -> None:
-    done = run(program, "extract", "--readers", "1")
-    assert done.returncode == 0, done.stderr
-    store = open_store(str(program / "store"))
-    (key,) = store.list_keys()
-    assert store.read_receipt(key).slide.reader == "npy"
+def test_an_extraction_names_it_in_the_receipt(
+    entry: ReaderEntry, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(program)
+    parser = argparse.ArgumentParser()
+    add_settings(parser, ExtractConfig)
+    config = read_settings(parser.parse_args(SETTINGS), ExtractConfig)
+    (slide,) = read_manifest(config.manifest)
+    encoder = load_encoder(resolve(config.encoder[0]), device="cpu", threads=1)
+    (receipt,) = extract_slide(slide, config, [encoder], open_store(config.store, create=True))
+    assert (receipt.slide.reader, receipt.slide.mpp_source) == ("npy", "manifest")
+    assert receipt.tile_count > 0
