@@ -1,4 +1,4 @@
-"""Kills `store export` at random moments, both ways, and counts what is lost: nothing may be.
+"""Kills `store convert` at random moments, both ways, and counts what is lost: nothing may be.
 
     python -m benchmarks.conversion_kills --kills 50
 
@@ -36,7 +36,7 @@ def read_all(store: Store) -> dict[str, tuple[str, Totals]]:
 
 def kill_one(uri: str, to: Form, after_s: float) -> str:
     """Convert in a process that is killed: `killed`, or `ended` where it was quicker."""
-    command = [sys.executable, "-m", "histo_ray", "store", "export", uri, "--to", to]
+    command = [sys.executable, "-m", "histo_ray", "store", "convert", uri, "--to", to]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             process.wait(after_s)

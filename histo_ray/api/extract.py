@@ -49,7 +49,7 @@ def extract(
     store: str | Path | None = None,
     *,
     report: Report = lambda counts: None,
-    tell: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
     **settings: Unpack[ExtractSettings],
 ) -> Extraction:
     """Bring every slide of a manifest, with every encoder, into a feature store.
@@ -63,7 +63,7 @@ def extract(
             holds all settings.
         store: Folder or URI of the store; it is made if it is not there.
         report: Called about once a second with how far the run is.
-        tell: Called with lines on the manifest.
+        notify: Called with lines on the manifest.
         **settings: As the flags of `histo-ray extract`, with underscores: `encoder`, `mpp`,
             `tile_px`, ... `address` is "none" unless it is given: all work is done in this process.
             "local" starts Ray on this machine, "auto" or "ray://host:port" join a cluster.
@@ -91,8 +91,8 @@ def extract(
         ['skipped']
     """
     config = read_extract_settings("hr.extract", manifest, store, settings)
-    pipeline = choose_pipeline(config, tell)
-    return Extraction(config.store, run_extract(config, pipeline, report, tell))
+    pipeline = choose_pipeline(config, notify)
+    return Extraction(config.store, run_extract(config, pipeline, report, notify))
 
 
 def read_extract_settings(

@@ -21,20 +21,19 @@ def finetune(
     store: str | Path | None = None,
     *,
     report: "Report" = lambda progress: None,
-    tell: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
     **settings: Unpack[FinetuneSettings],
 ) -> "Result":
     """Fine-tune an encoder on labelled tiles and publish it into a store under a new name.
 
-    A run that was interrupted goes on from its checkpoint; one that has been published before is
-    returned as it is.
+    An interrupted run goes on from its checkpoint; a published one is returned as it is.
 
     Args:
         tiles: Folder with one folder a class, or a CSV or Parquet with `path`, `label` and
             optionally `group`; or a config object that holds all settings.
         store: Folder or URI of the store.
         report: Called after each batch.
-        tell: Called with a line on what begins.
+        notify: Called with a line on what begins.
         **settings: As the flags of `histo-ray finetune`, with underscores; `encoder` (the base)
             and `name` are needed. `address` is "none" unless it is given; `workers` above 1 need
             Ray: "local", "auto" or "ray://host:port".
@@ -65,7 +64,7 @@ def finetune(
     room = "histo_ray.finetune.run" if alone else "histo_ray.cluster.run_finetune"
     run = importlib.import_module(room)  # torch and Ray take seconds to import
     work = run.finetune if alone else run.run_finetune
-    result: Result = work(config, report, tell)
+    result: Result = work(config, report, notify)
     return result
 
 

@@ -13,14 +13,14 @@ from histo_ray.extract.pipeline import OpenPipeline, RunOrder, RunPipeline
 from histo_ray.extract.small_work import is_small
 from histo_ray.extract.work import SubjectWork
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 SMALL = (
     "so little is to be read that starting Ray would take longer: it is done in this process "
     "(--address local starts Ray)"
 )
 
 
-def choose_pipeline(settings: RunSettings, tell: Tell = lambda text: None) -> OpenPipeline:
+def choose_pipeline(settings: RunSettings, notify: Notify = lambda text: None) -> OpenPipeline:
     """Choose how the work of a run is done.
 
     An address that was given is obeyed. Where none was, small work is done in this process, which
@@ -28,14 +28,14 @@ def choose_pipeline(settings: RunSettings, tell: Tell = lambda text: None) -> Op
 
     Args:
         settings: The run; its `address` decides.
-        tell: Called with a line where small work is done in this process.
+        notify: Called with a line where small work is done in this process.
     """
 
     def open_pipeline(order: RunOrder) -> AbstractContextManager[RunPipeline]:
         if settings.address == NO_RAY:
             return _open("histo_ray.extract.in_process", "open_in_process", order)
         if prefers_this_process(settings, order.todo):
-            tell(SMALL)
+            notify(SMALL)
             return _open("histo_ray.extract.in_process", "open_in_process", order)
         return _open("histo_ray.cluster.run_extract", "open_on_ray", order)
 
@@ -43,7 +43,7 @@ def choose_pipeline(settings: RunSettings, tell: Tell = lambda text: None) -> Op
 
 
 def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> bool:
-    """Whether nobody said where to work, and this process is done before Ray would be."""
+    """Whether no address is given, and this process is done before Ray would be."""
     if "address" in settings.model_fields_set or not works_here(settings.address):
         return False
     if settings.readers or settings.encoder_workers:  # processes are asked for

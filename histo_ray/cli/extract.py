@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> int:
     """Extract, and print what became of every slide."""
     config = read_settings(args, ExtractConfig)
     with Progress("extract") as progress, log_slides(config.log):
-        summary = extract(config, report=progress.report, tell=progress.say).summary
+        summary = extract(config, report=progress.report, notify=progress.say).summary
     code: int = print_run(summary, config.store, as_json=args.json)
     return code

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
     config = read_settings(args, FinetuneConfig)
-    tell("starting")  # the imports take seconds
-    result: Result = finetune(config, report=Lines().report, tell=tell)
+    notify("starting")  # the imports take seconds
+    result: Result = finetune(config, report=Lines().report, notify=notify)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -49,10 +49,10 @@ class Lines:
         """Show how far training is."""
         if progress.batch == progress.batches or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
-            tell(describe(progress))
+            notify(describe(progress))
 
 
-def tell(text: str) -> None:
+def notify(text: str) -> None:
     """A line on stderr."""
     say("finetune", text)
 
@@ -82,14 +82,14 @@ def describe_steps(metrics: "Metrics", epoch: int) -> list[str]:
     first, second = metrics.first_accuracy, metrics.second_accuracy
     if first is None:
         return []
-    told = f"held-out accuracy: {first:.3f} after step 1 (a head on the base as it was)"
+    steps = f"held-out accuracy: {first:.3f} after step 1 (a head on the base as it was)"
     if second is None:
-        return [f"{told}; there was no step 2"]
-    told += f", {second:.3f} after step 2 (the network trained)"
+        return [f"{steps}; there was no step 2"]
+    steps += f", {second:.3f} after step 2 (the network trained)"
     if epoch:
-        return [f"{told}; kept: step 2, epoch {epoch}"]
+        return [f"{steps}; kept: step 2, epoch {epoch}"]
     return [
-        f"{told}; kept: step 1, so the encoder's vectors are those of its base; a lower "
+        f"{steps}; kept: step 1, so the encoder's vectors are those of its base; a lower "
         "network.rate, fewer epochs or more tiles may help"
     ]
 
@@ -98,7 +98,7 @@ def print_result(result: "Result", store: str) -> None:
     """Say what is in the store now."""
     card = result.card
     if result.was_there:
-        tell("published before by the same run; nothing to do")
+        notify("published before by the same run; nothing to do")
     scores = "not evaluated: nothing was held out"
     if card.metrics.accuracy is not None:
         scores = (

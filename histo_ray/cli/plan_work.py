@@ -91,7 +91,7 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
         print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
         print(
             "no slide was opened: what is to do may hold no tissue or fail, and what is stored was "
-            "not compared with its file; without --no-open both are told",
+            "not compared with its file; without --no-open both are shown",
             file=sys.stderr,
         )
     else:

@@ -2,7 +2,7 @@
 
 Ray's session folders are some MB of logs and sockets each. One that this program had made gets a
 mark with the process that had Ray started; it is removed when that process is done, or, should it
-have been killed, by a later one. Folders without a mark are somebody else's.
+have been killed, by a later one. Folders without a mark are another program's.
 """
 
 import json

@@ -16,7 +16,7 @@ Push = Callable[[Sequence[Sample]], Any]
 
 
 class Exporter:
-    """Hands samples to Ray. Counters are told what was added since the last time."""
+    """Hands samples to Ray. Counters get what was added since the last time."""
 
     def __init__(self) -> None:
         kinds: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
@@ -40,10 +40,10 @@ class Exporter:
 
 
 def start_export() -> Push:
-    """What takes the samples of a run.
+    """Start to export; returns what takes the samples of a run.
 
-    A driver that came through Ray Client is no process of the cluster, and nobody would ask it:
-    an actor without a CPU exports in its place.
+    A driver that came through Ray Client is no process of the cluster, and no agent reads its
+    metrics: an actor without a CPU exports in its place.
     """
     if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
         actor: Any = ray.remote(Exporter).options(num_cpus=0).remote()

@@ -71,11 +71,11 @@ class PlanOnRay:
                 by_id[work.slide_id], work.encoders, problem if work.plan is None else work.plan
             )
 
-        def tell(counts: Counts) -> None:
+        def pass_on(counts: Counts) -> None:
             report(planned, len(todo))
 
         pipeline = RayPipeline(self._readers, [], {}, self._workers, "", plan_only=True)
-        pipeline.report = tell
+        pipeline.report = pass_on
         pipeline.run([SubjectWork(slide, encoders) for slide, encoders in todo], take)
 
     def draw(self, draw: DrawSlide, slides: Sequence[Slide], folder: Path) -> dict[str, str]:

@@ -103,7 +103,7 @@ def start_encoders(
 def kill_actors(members: Iterable[PooledActor]) -> None:
     """End the processes at once: what they hold of the cluster is free for the next run.
 
-    Ray would end them only once nobody refers to them, which may be much later.
+    Ray would end them only once no reference to them is left, which may be much later.
     """
     if head_answers():  # else Ray would wait for it
         for member in members:
@@ -198,6 +198,6 @@ class Membership:
             self._heard = now
             _log.warning(
                 "run: no process has answered for %d s; nodes may be lost, or the cluster has no "
-                "room for their processes (ray status tells); it goes on when they are back",
+                "room for their processes (see ray status); it goes on when they are back",
                 STALLED_S,
             )

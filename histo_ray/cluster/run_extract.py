@@ -49,10 +49,10 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
 def run_extract(
     config: ExtractConfig,
     report: Report = lambda counts: None,
-    tell: run.Tell = lambda text: None,
+    notify: run.Notify = lambda text: None,
 ) -> RunSummary:
     """Bring slides into the store, always on Ray; see `extract.run.run_extract`."""
-    return run.run_extract(config, open_on_ray, report, tell)
+    return run.run_extract(config, open_on_ray, report, notify)
 
 
 def extract_tilesets(

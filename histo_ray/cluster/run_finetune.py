@@ -36,20 +36,20 @@ MAX_FAILURES = 3
 """A group that lost a worker is started again this often, from the last checkpoint."""
 POLL_S = 1.0
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def run_finetune(
     config: FinetuneConfig,
     report: Report = lambda progress: None,
-    tell: Tell = lambda text: None,
+    notify: Notify = lambda text: None,
 ) -> Result:
     """Fine-tune in this process, or by a group of workers on a cluster.
 
     Args:
         config: What to do.
         report: Called with how far training is.
-        tell: Called with a line on what begins.
+        notify: Called with a line on what begins.
 
     Raises:
         ConfigError: Settings, tiles, base or name cannot be used, or no cluster is there.
@@ -59,14 +59,14 @@ def run_finetune(
     check_shipped(config)
     alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
     if alone:
-        return finetune(config, report, tell)
+        return finetune(config, report, notify)
     with claim_name(config):
-        return _finetune(config, report, tell)
+        return _finetune(config, report, notify)
 
 
-def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
+def _finetune(config: FinetuneConfig, report: Report, notify: Notify) -> Result:
     """Plan, train with a group of workers, and publish."""
-    tell(f"reading {config.tiles}")
+    notify(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)
     card = check_name(config.store, config.name, fingerprint)
@@ -74,9 +74,9 @@ def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
         return Result(card, was_there=True)
     with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
         settings = plan_group(config, nodes)
-        tell(
+        notify(
             f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to learn from, "
-            f"{len(plan.held_out_rows)} to judge on; {config.workers} workers"
+            f"{len(plan.held_out_rows)} to evaluate on; {config.workers} workers"
         )
         _run_group(plan, settings, folder, report)
     return Result(_published(config, fingerprint), was_there=False)

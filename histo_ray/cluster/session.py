@@ -48,7 +48,7 @@ STARTS = 3
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     """Be connected to Ray; a cluster that this call started ends with it.
 
-    Within it SIGTERM is what Ctrl-C is, and a head that is lost is told (`watch_head`).
+    Within it SIGTERM is what Ctrl-C is, and a head that is lost is an error (`watch_head`).
 
     Args:
         address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
@@ -67,17 +67,7 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    if address != "local":
-        _check_answers(address)
-    if address == "local":
-        check_machine(cpus)
-        sweep_folders(scratch_folder())
-    try:
-        _connect(address, cpus)
-    except BaseException:
-        if address == "local":
-            remove_own(scratch_folder())
-        raise
+    _start_or_join(address, cpus)
     there, folder = True, mark_session() if address == "local" else None
     try:
         with watch_head():
@@ -86,12 +76,12 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         there = False
         raise
     except Exception as error:
-        told = explain(error, folder)
-        if folder is not None and not isinstance(told, ConfigError | StoreError):
+        explained = explain(error, folder)
+        if folder is not None and not isinstance(explained, ConfigError | StoreError):
             keep_logs(folder)
-        if told is error:
+        if explained is error:
             raise
-        raise told from error
+        raise explained from error
     finally:
         if there:  # else Ray would wait for it
             ray.shutdown()
@@ -101,11 +91,30 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             del os.environ[_TOKENS[0]]
 
 
-def _check_answers(address: str) -> None:
-    """See whether somebody listens there; Ray would wait for a head that is gone without end.
+def _start_or_join(address: str, cpus: int | None) -> None:
+    """Check this machine, or that a head listens, and connect; a start that fails leaves nothing.
 
     Raises:
-        ConfigError: Nobody does.
+        ConfigError: No cluster there, or this machine cannot start one.
+    """
+    if address != "local":
+        _check_answers(address)
+        _connect(address, cpus)
+        return
+    check_machine(cpus)
+    sweep_folders(scratch_folder())
+    try:
+        _connect(address, cpus)
+    except BaseException:
+        remove_own(scratch_folder())
+        raise
+
+
+def _check_answers(address: str) -> None:
+    """Check that a head listens there; Ray would wait without end for one that is gone.
+
+    Raises:
+        ConfigError: None does.
     """
     try:
         place = (

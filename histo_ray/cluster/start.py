@@ -101,7 +101,7 @@ def _gather(
     """
     answers: dict[PooledActor, Any] = {}
     calls = {ask(member): (member, 1, True) for member in members}
-    began, told, late = time.monotonic(), 0, float("inf")
+    began, warned, late = time.monotonic(), 0, float("inf")
     while calls and time.monotonic() < late:
         done, _ = ray.wait(list(calls), timeout=1.0)
         for call in done:
@@ -125,11 +125,11 @@ def _gather(
                 else:
                     calls[ask(member)] = member, tries, True
         waited = int(time.monotonic() - began)
-        if not answers and waited >= told + NONE_READY_S:
-            told = waited
+        if not answers and waited >= warned + NONE_READY_S:
+            warned = waited
             _log.warning(
                 "%ss: none is ready after %d s; weights are being fetched, or the cluster has no "
-                "room for its process (ray status tells)",
+                "room for its process (see ray status)",
                 kind,
                 waited,
             )

@@ -26,8 +26,8 @@ def explain(error: Exception, logs: Path | None = None) -> Exception:
         logs: Folder with Ray's logs, if it stays.
 
     Returns:
-        What to raise instead; the error itself if it is a fault of the program, whose traceback is
-        wanted.
+        What to raise instead; the error itself if it is a fault of the program, which needs its
+        traceback.
     """
     cause = _find_cause(error)
     if isinstance(cause, HistoRayError):

@@ -30,7 +30,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self.waiting: deque[SubjectWork] = deque()
-        """Subjects that nobody has begun."""
+        """Subjects that are not begun."""
         self.active: list[SubjectWork] = []
         """Subjects at work."""
         self.jobs: deque[Job] = deque()
@@ -100,5 +100,5 @@ class Backlog:
         return [] if self.waiting else [w.slide_id for w in self.active if not w.finished]
 
     def extend(self, subjects: Iterable[SubjectWork]) -> None:
-        """Add subjects that nobody has begun."""
+        """Add subjects that are not begun."""
         self.waiting.extend(subjects)

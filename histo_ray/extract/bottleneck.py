@@ -169,11 +169,11 @@ def _advise_encoders(load: Load) -> str:
 
 
 def _advise_readers(load: Load) -> str:
-    wanted = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01) - 1e-6)
+    useful = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01) - 1e-6)
     if load.storage_wait >= MOSTLY:
         return (
             f"readers wait for storage {load.storage_wait:.0%} of the time that they read; have "
-            f"more of them, also more than cores (--readers {wanted}), or storage that is nearer"
+            f"more of them, also more than cores (--readers {useful}), or storage that is nearer"
         )
     busy_s = sum(spent.busy_s for spent in (load.plan, load.read, load.commit))
     kinds = (load.commit, "writing partitions"), (load.plan, "finding tissue")
@@ -181,9 +181,9 @@ def _advise_readers(load: Load) -> str:
     most = into[0] if into else ""
     if not load.gpus:
         return f"readers are the limit{most}; {_advise_cores(load)}"
-    if wanted <= load.cores:
-        return f"the GPUs wait for readers{most}; about --readers {wanted} keep them busy"
-    return f"the GPUs wait for readers{most}; about {wanted} reader cores keep them busy, add nodes"
+    if useful <= load.cores:
+        return f"the GPUs wait for readers{most}; about --readers {useful} keep them busy"
+    return f"the GPUs wait for readers{most}; about {useful} reader cores keep them busy, add nodes"
 
 
 def _advise_cores(load: Load) -> str:

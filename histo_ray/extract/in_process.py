@@ -52,7 +52,7 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
 
 @dataclass
 class Side:
-    """Reading, or encoding: what it has spent, as a process of its own would tell."""
+    """Reading, or encoding: what it has spent, as a process of its own would report."""
 
     node: str = ""
     spent: dict[str, Spent] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class InProcessPipeline:
             self._turn()
 
     def export(self, samples: Sequence[Sample]) -> None:
-        """Nobody asks this process for metrics."""
+        """Metrics of one process are not exported."""
 
     def _extract(self, work: SubjectWork) -> None:
         """Bring one subject into the store, or note why that cannot be."""

@@ -18,13 +18,13 @@ from histo_ray.extract.plan_processes import count_cores, start_server
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
+    Notify,
     Planned,
     Planner,
     PlanRow,
     PlanStatus,
     PlanSummary,
     Report,
-    Tell,
     blank_row,
 )
 from histo_ray.extract.resources import Node, Workers, plan_workers
@@ -51,7 +51,7 @@ class PlanListener:
     opened: Callable[[list[PlanRow], dict[str, str]], None] = lambda rows, undrawn: None
     """Called with all rows, and the slides without a picture and why, before a batch is
     measured."""
-    tell: Tell = lambda text: None
+    notify: Notify = lambda text: None
     """Called with what is done next."""
 
 
@@ -106,17 +106,17 @@ def run_plan(
     planned, measured = Planned(), Measured()
     undrawn: dict[str, str] = {}
     if agenda.todo:
-        with _choose_planner(config, specs, agenda, spread, listener.tell) as planner:
+        with _choose_planner(config, specs, agenda, spread, listener.notify) as planner:
             by_id = {slide.slide_id: slide for slide in manifest.slides}
             todo = [(by_id[work.slide_id], work.encoders) for work in agenda.todo]
             planner.plan(todo, planned, listener.report)
             if pictures:
-                listener.tell("drawing pictures")
+                listener.notify("drawing pictures")
                 undrawn = _draw(planner, planned, pictures)
             rows = _order_rows(manifest, known, planned)
             listener.opened(rows, undrawn)
             if planned.tiles:
-                listener.tell("loading the encoders to measure one batch")
+                listener.notify("loading the encoders to measure one batch")
                 measured = planner.measure(planned)
     else:
         rows = _order_rows(manifest, known, planned)
@@ -153,12 +153,12 @@ def _choose_planner(
     specs: Sequence[EncoderSpec],
     agenda: Agenda,
     spread: MakePlanner,
-    tell: Tell,
+    notify: Notify,
 ) -> Planner:
     few = len(agenda.todo) <= SLIDES_HERE or config.address == NO_RAY
     if works_here(config.address) and few:
         return PlanHere(config, specs, partial(_shape_here, config))
-    tell("starting Ray")
+    notify("starting Ray")
     return spread(config, specs)
 
 

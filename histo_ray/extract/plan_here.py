@@ -85,8 +85,8 @@ class PlanHere:
         problems = {}
         for index, problem in self._slides.map(draw, tasks, self._probe.look):
             if problem:
-                told = _died("draw") if isinstance(problem, Died) else problem
-                problems[slides[index].slide_id] = told
+                reason = _died("draw") if isinstance(problem, Died) else problem
+                problems[slides[index].slide_id] = reason
         return problems
 
     def measure(self, planned: Planned) -> Measured:

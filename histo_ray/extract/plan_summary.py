@@ -42,7 +42,7 @@ class PlanRow:
     height: int
     """Level-0 px."""
     mpp: float
-    """Of level 0 along x; 0 where unknown."""
+    """Microns per pixel of level 0 along x; 0 where unknown."""
     mpp_source: str
     level: int
     """Level that would be read; -1 where unknown."""
@@ -124,7 +124,7 @@ class Measured:
 
 Report = Callable[[Planned, int], None]
 """Called with what is planned so far, and the number of slides to be planned."""
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 DrawSlide = Callable[[Slide, ExtractConfig, str], str]
 """Draws one slide's tissue and tiles into a folder; returns why not, or an empty text. Other
 processes import it by name."""

@@ -54,10 +54,10 @@ class RunShape(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the process says once its encoders are loaded."""
+    """Encoders that are loaded, and the shape of a run on this machine."""
 
     workers: RunShape
-    """Of a run on this machine."""
+    """Processes of a run on this machine."""
     facts: list[EncoderFacts]
 
 

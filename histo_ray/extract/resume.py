@@ -63,7 +63,7 @@ def plan_agenda(
 ) -> Agenda:
     """Compare a manifest with a store.
 
-    A partition counts if its receipt tells of the same file (size, first and last 64 KiB), the
+    A partition counts if its receipt names the same file (size, first and last 64 KiB), the
     same given mask and the mpp that the manifest states. Another patient or site is no change of
     a partition: the run table keeps the manifest's word, which goes before the receipt's. A
     partition that does not count is never used in silence: its slide fails, or is extracted again
@@ -78,42 +78,16 @@ def plan_agenda(
         open_files: Whether slides and masks are looked into; without it they count as unchanged.
     """
     tiling = config.tiling
-    fingerprint = tiling.fingerprint()
-    there = {
-        name: store.list_keys(encoder=name, tiling=fingerprint) if store else set()
-        for name in names
-    }
-    keys = [
-        PartitionKey(name, fingerprint, slide.slide_id)
-        for slide in slides
-        for name in names
-        if PartitionKey(name, fingerprint, slide.slide_id) in there[name]
-    ]
-    by_id = {slide.slide_id: slide for slide in slides}
-    known = {key.slide_id for key in keys} if open_files else set()
-    marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
-    stated = store.stated() if store else {}
-    moved: dict[str, tuple[str, str]] = {}
     stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
-    damaged: dict[PartitionKey, StoreError] = {}
-    for key, receipt in store.each_receipt(keys, damaged.__setitem__) if store else ():
-        as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
-        now = marks.get(key.slide_id, as_stored)
-        change = describe_change(receipt, by_id[key.slide_id], *now)
-        otherwise = other_precision(receipt, config)
-        before = correct_receipt(receipt, stated).slide.patient_id
-        if before != by_id[key.slide_id].patient_id:
-            moved[key.slide_id] = before, by_id[key.slide_id].patient_id
-        stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
-    for key, error in damaged.items():  # one that cannot be read does not stop the others
-        stored[key] = _Stored(f"damaged ({error})", 0, "", "")
-    agenda = Agenda(
-        [], [], (*_note_patients(moved), *_note_older_tilings(slides, names, store, tiling))
-    )
+    moved: dict[str, tuple[str, str]] = {}
+    if store is not None:
+        stored, moved = _compare(slides, names, store, config, open_files)
+    older = _note_older_tilings(slides, names, store, tiling)
+    agenda = Agenda([], [], (*_note_patients(moved), *older))
     for slide in slides:
         missing = []
         for name in names:
-            found = stored.get(PartitionKey(name, fingerprint, slide.slide_id))
+            found = stored.get(PartitionKey(name, tiling.fingerprint(), slide.slide_id))
             if found is None or (found.is_outdated and config.replace_changed):
                 missing.append(name)
                 continue
@@ -124,6 +98,48 @@ def plan_agenda(
         if missing:
             agenda.todo.append(SubjectWork(slide, tuple(missing)))
     return agenda
+
+
+def _compare(
+    slides: Sequence[Slide],
+    names: Sequence[str],
+    store: Store,
+    config: ExtractConfig,
+    open_files: bool,
+) -> tuple[dict[PartitionKey, _Stored], dict[str, tuple[str, str]]]:
+    """Partitions that the store has of these slides, and the patients of slides that moved.
+
+    Returns:
+        How each partition fits its slide; and (before, now) by slide_id.
+    """
+    tiling = config.tiling
+    fingerprint = tiling.fingerprint()
+    there = {name: store.list_keys(encoder=name, tiling=fingerprint) for name in names}
+    keys = [
+        PartitionKey(name, fingerprint, slide.slide_id)
+        for slide in slides
+        for name in names
+        if PartitionKey(name, fingerprint, slide.slide_id) in there[name]
+    ]
+    by_id = {slide.slide_id: slide for slide in slides}
+    known = {key.slide_id for key in keys} if open_files else set()
+    marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
+    stated = store.stated()
+    stored: dict[PartitionKey, _Stored] = {}
+    moved: dict[str, tuple[str, str]] = {}
+    damaged: dict[PartitionKey, StoreError] = {}
+    for key, receipt in store.each_receipt(keys, damaged.__setitem__):
+        slide = by_id[key.slide_id]
+        as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
+        change = describe_change(receipt, slide, *marks.get(key.slide_id, as_stored))
+        otherwise = other_precision(receipt, config)
+        before = correct_receipt(receipt, stated).slide.patient_id
+        if before != slide.patient_id:
+            moved[key.slide_id] = before, slide.patient_id
+        stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
+    for key, error in damaged.items():  # one that cannot be read does not stop the others
+        stored[key] = _Stored(f"damaged ({error})", 0, "", "")
+    return stored, moved
 
 
 def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -144,10 +160,10 @@ def _note_older_tilings(
     """What it means that a store has these slides in a tiling of an earlier version."""
     if store is None:
         return
-    wanted = {slide.slide_id for slide in slides}
+    listed = {slide.slide_id for slide in slides}
     for older in tiling.older_fingerprints():
         keys = (store.list_keys(encoder=name, tiling=older) for name in names)
-        count = sum(key.slide_id in wanted for key in chain.from_iterable(keys))
+        count = sum(key.slide_id in listed for key in chain.from_iterable(keys))
         if count:
             yield (
                 f"the store has {count} partition{'s' * (count != 1)} of these slides in tiling "
@@ -179,7 +195,7 @@ def kept_reason(otherwise: str) -> str:
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:
-    """How a slide differs from what its receipt tells; empty if it does not. Pure."""
+    """How a slide differs from its receipt; empty if it does not. Pure."""
     if fingerprint != receipt.slide.fingerprint:
         return "the slide's file has changed"
     if mask_digest != receipt.tiling.tissue_digest:

@@ -28,14 +28,14 @@ from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.tilesets.tileset import TileSet
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def run_extract(
     config: ExtractConfig,
     open_pipeline: OpenPipeline,
     report: Report = lambda counts: None,
-    tell: Tell = lambda text: None,
+    notify: Notify = lambda text: None,
 ) -> RunSummary:
     """Bring every slide of the manifest, with every encoder, into the store.
 
@@ -43,7 +43,7 @@ def run_extract(
         config: What to do.
         open_pipeline: How the slides are worked on.
         report: Called about once a second with how far the run is.
-        tell: Called before the work with lines on the manifest: patients, caveats.
+        notify: Called before the work with lines on the manifest: patients, caveats.
 
     Returns:
         One row a slide and encoder. Interrupted by Ctrl-C, it holds those that have an outcome.
@@ -62,7 +62,7 @@ def run_extract(
     names = list_stored_names(specs, config)
     agenda = plan_agenda(manifest.slides, names, store, config)
     for line in (*manifest.notes, *agenda.notes):
-        tell(line)
+        notify(line)
     return work_off(config, specs, store, agenda, began, open_pipeline, report)
 
 

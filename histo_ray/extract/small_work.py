@@ -17,8 +17,8 @@ from histo_ray.types import Slide
 RAY_START_S = 6.0
 """Seconds that Ray and its processes take to start, beyond what this process needs as well."""
 LONG_S = 60.0
-"""Seconds of reading from which on processes of their own are worth it on one core, too: a file that
-crashes a decoder then costs its slide, not the run."""
+"""Seconds of reading from which on processes of their own are worth it on one core, too: a file
+that crashes a decoder then costs its slide, not the run."""
 PLAN_S = 0.4
 """Seconds to find the tissue of one slide."""
 READ_BYTES_PER_S = 12e6
@@ -68,7 +68,7 @@ def count_gpus() -> int:
 
 
 def _estimate_reading(subjects: Sequence[Subject]) -> Iterator[float]:
-    """Seconds to read each subject on one core; infinite where that cannot be told."""
+    """Seconds to read each subject on one core; infinite where it is not known."""
     for subject in subjects:
         if isinstance(subject, TileSetSubject):
             yield len(subject.tiles) / TILES_PER_S

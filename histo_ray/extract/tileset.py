@@ -70,7 +70,7 @@ def plan_tileset(tiles: TileSet, config: TileSetConfig) -> TilePlan:
     """Plan a tile set: every tile as it is given, without coordinates and tissue fraction.
 
     Returns:
-        A plan whose coords are 0 and whose tissue fractions are nan: nobody knows them.
+        A plan whose coords are 0 and whose tissue fractions are nan: neither is known.
     """
     px, count = float(tiles.tile_px), len(tiles)
     grid = TileGrid(

@@ -1,4 +1,4 @@
-"""The bookkeeping of a run: what each slide still needs, and which blocks share a batch. No Ray."""
+"""The bookkeeping of a run: what each subject still needs, and which blocks share a batch."""
 
 import time
 from collections import Counter, deque
@@ -30,7 +30,7 @@ class ReadyBlock:
     node: str
     """Where the pixels lie."""
     first_row: int = 0
-    """Of `pixels` that is its own."""
+    """First row of `pixels` that is its own."""
     since: float = field(default_factory=time.monotonic)
     """time.monotonic() when it was read."""
 
@@ -78,7 +78,7 @@ class Batch:
 
     blocks: list[ReadyBlock]
     names: tuple[str, ...]
-    """Of the encoders that see them."""
+    """Names of the encoders that see them."""
     vectors: Sequence[Any]
     """One reference an encoder, to (sum of counts, D)."""
 
@@ -90,7 +90,7 @@ class Batch:
 
 @dataclass
 class Ping:
-    """Asks a process that is new, or was lost, whether it is there."""
+    """A question to a process that is new, or was lost, whether it is ready."""
 
     tiles = 0
     """It brings none."""
@@ -108,7 +108,7 @@ class SubjectWork:
     plan: TilePlan | None = None
     plan_ref: Any = None
     unread: dict[Hashable, range] = field(default_factory=dict)
-    """Tiles that nobody was asked to read yet, by the reader that comes to them."""
+    """Tiles that no reader was given yet, by the reader that comes to them."""
     pieces: dict[str, dict[int, Any]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     """Encoders that failed on it, and why."""

@@ -88,10 +88,9 @@ def target_sentences(run: TargetEvaluation) -> list[str]:
 def main_sentence(run: TargetEvaluation) -> str:
     """Choose the first sentence that compares two encoders, else the first of all."""
     sentences = target_sentences(run)
-    pairs = len(set(zip(run.comparisons["encoder_a"], run.comparisons["encoder_b"], strict=True)))
     if not sentences:
         return "Nothing could be evaluated."
-    return sentences[max(0, len(sentences) - pairs) if pairs else 0]
+    return sentences[-len(run.record.pairs)]  # of 0 pairs: the first of all
 
 
 def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) -> Table:

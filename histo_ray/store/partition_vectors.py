@@ -49,7 +49,7 @@ def read_pieces(root: Place, partition: CountedPartition) -> Iterator[TilePiece]
         StoreError: It cannot be read, or has another number of tiles than its receipt said.
     """
     done = 0
-    for rows in _read_rows(partition.locate(root), partition.form):
+    for rows in read_partition_rows(partition.locate(root), partition.form):
         for cut in cut_pieces(*rows.embeddings.shape):
             vectors = widen(rows.embeddings[cut])
             yield TilePiece(done + cut.start, rows.coords[cut], rows.tissue[cut], vectors)
@@ -68,7 +68,12 @@ def read_vectors(root: Place, partition: CountedPartition) -> Floats:
     return vectors
 
 
-def _read_rows(place: Place, form: Form) -> Iterator[TileRows]:
+def read_partition_rows(place: Place, form: Form) -> Iterator[TileRows]:
+    """All rows of a partition in order, in blocks.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
     try:
         yield from FORMATS[form].read_rows(place)
     except UNREADABLE as error:

@@ -1,4 +1,4 @@
-"""The store as its users see it: a thin face over the functions of this room."""
+"""The store as an object: a thin face over the functions of this room."""
 
 import logging
 import time
@@ -150,7 +150,7 @@ class Store:
         return frame
 
     def stated(self) -> dict[str, Stated]:
-        """What the newest manifests say of slides, by slide_id; it goes before receipts."""
+        """Patient, site and mark of slides by the newest manifests; these override receipts."""
         looks = [(file.path, file.size, file.mtime_ns) for file in self._root.child(RUNS).walk()]
         if self._stated is None or self._stated[0] != looks:
             self._stated = looks, read_stated(self._root)

@@ -1,4 +1,4 @@
-"""Keeping a store tidy: what crashed runs left, and what can be made again."""
+"""Garbage of a store: leftovers of crashed runs, and caches that can be made again."""
 
 import re
 

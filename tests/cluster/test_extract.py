@@ -368,7 +368,7 @@ def test_a_plan_is_the_same_in_this_process_and_on_ray(
     monkeypatch.setattr("histo_ray.extract.plan.SLIDES_HERE", 0)
     told: list[str] = []
     pictured = Pictures(tmp_path / "ray", draw_or_problem)
-    on_ray = run_plan(config, PlanOnRay, pictured, PlanListener(tell=told.append))
+    on_ray = run_plan(config, PlanOnRay, pictured, PlanListener(notify=told.append))
     assert told[0] == "starting Ray"
     assert here.rows == on_ray.rows
     assert {"todo", "empty", "failed"} <= {row.status for row in here.rows}

@@ -60,11 +60,18 @@ def tiles_of(count: int, size: int = 17, seed: int = 5) -> MadeUpTiles:
     vectors = random.standard_normal((count, DIM)) * [1, 3, 0.1, 9, 2] + [0, -4, 7, 1, 0.5]
     head = ClassHead(
         CLASSES,
-        random.standard_normal((3, DIM)).astype(np.float32) / 8,
+        random.standard_normal((3, DIM), np.float32) / np.float32(8),
         np.array([0.5, 0.0, -0.25], np.float32),
     )
     tissue = (random.random(count) * 0.9 + 0.1).astype(np.float32)
     return MadeUpTiles(vectors.astype(np.float16), tissue, size, head)
+
+
+def pool(method: PoolingMethod, tiles: MadeUpTiles) -> Float32s:
+    """The vector of tiles that have some weight."""
+    vector = method.pool(tiles).vector
+    assert vector is not None, method.name
+    return vector
 
 
 class PoolingContract:
@@ -89,17 +96,16 @@ class PoolingContract:
 
     def test_a_vector_has_the_width_that_was_promised(self) -> None:
         for method in self.methods():
-            found = method.pool(tiles_of(60)).vector
-            assert found is not None
+            found = pool(method, tiles_of(60))
             assert found.dtype == np.float32
             assert found.shape == (method.width(DIM, len(CLASSES) if method.needs_head else 0),)
             assert np.isfinite(found).all()
 
     def test_how_tiles_are_cut_into_pieces_does_not_matter(self) -> None:
         for method in self.methods():
-            whole = method.pool(tiles_of(60, size=60)).vector
+            whole = pool(method, tiles_of(60, size=60))
             for size in (1, 7, 59):
-                cut = method.pool(tiles_of(60, size=size)).vector
+                cut = pool(method, tiles_of(60, size=size))
                 np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
 
     def test_the_order_of_tiles_does_not_matter(self) -> None:
@@ -107,7 +113,7 @@ class PoolingContract:
         order = np.random.default_rng(0).permutation(60)
         other = tiles._replace(vectors=tiles.vectors[order], tissue=tiles.tissue[order])
         for method in self.methods():
-            one, two = method.pool(tiles).vector, method.pool(other).vector
+            one, two = pool(method, tiles), pool(method, other)
             np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
 
     def test_every_tile_counts(self) -> None:
@@ -116,8 +122,8 @@ class PoolingContract:
             vectors = tiles.vectors.copy()
             vectors[at] = 30000
             for method in self.methods():
-                one = method.pool(tiles).vector
-                two = method.pool(tiles._replace(vectors=vectors)).vector
+                one = pool(method, tiles)
+                two = pool(method, tiles._replace(vectors=vectors))
                 assert (two != one).any(), (method.name, at)
 
     def test_one_tile_is_enough(self) -> None:

@@ -14,7 +14,7 @@ from histo_ray.pooling.poolings import POOLINGS, parse_pooling
 from tests.made_up import facts_of, rows_of
 from tests.pooling.pooling_contract import PoolingContract
 
-TEXTS = {
+TEXTS: dict[type[PoolingMethod], tuple[str, ...]] = {
     ClassMeanPooling: ("class:TUM", "class: TUM,STR,TUM"),
 }
 """Names of poolings that take arguments; the others have one name."""

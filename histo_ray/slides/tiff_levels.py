@@ -1,4 +1,4 @@
-"""What a TIFF that is a slide holds, found from one look at its directories."""
+"""Which of a TIFF's directories are levels of the slide, from one look at all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ _ALIKE = ("samplesperpixel", "bitspersample", "planarconfig", "photometric", "co
 
 
 @dataclass(frozen=True)
-class SlideTiff:
-    """The meaning of a slide's TIFF."""
+class TiffLevels:
+    """Which levels a slide's TIFF has, and what it says of its resolution."""
 
     stated_mpp: tuple[StatedMpp, ...]
     """What its texts say of its resolution, best source first."""
@@ -27,7 +27,7 @@ class SlideTiff:
     """Sentences on levels that OpenSlide does not find."""
 
 
-def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size]) -> SlideTiff:
+def read_tiff_levels(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size]) -> TiffLevels:
     """Decide what the levels of a TIFF that OpenSlide opens are, and what it says of its mpp.
 
     Args:
@@ -52,7 +52,7 @@ def read_slide_tiff(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size])
     count = len(first.subifds or ())
     levels = "1 level" if count == 1 else f"{count} levels"
     beside = (f"{levels} in sub-IFDs, which OpenSlide does not read",) if count else ()
-    return SlideTiff(stated, tuple(unsound), beside)
+    return TiffLevels(stated, tuple(unsound), beside)
 
 
 def check_levels(tiff: tifffile.TiffFile, vendor: str) -> None:

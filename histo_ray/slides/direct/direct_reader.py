@@ -17,9 +17,9 @@ from histo_ray.slides.direct.jpeg import (
     decode_tile,
     read_header,
 )
-from histo_ray.slides.direct.layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
+from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.traffic import FETCHED
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.storage.check import explain_here

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import tifffile
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, join_tables
-from histo_ray.slides.slide_tiff import level_pages
 from histo_ray.slides.tiff_damage import DAMAGE
+from histo_ray.slides.tiff_levels import level_pages
 from histo_ray.types import Size
 
 VENDORS = ("aperio", "generic-tiff")
