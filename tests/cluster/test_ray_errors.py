@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ray.exceptions import OutOfDiskError, RayTaskError, WorkerCrashedError
 
-from histo_ray.cluster.trouble import explain
+from histo_ray.cluster.ray_errors import explain
 from histo_ray.errors import ConfigError, HistoRayError, StoreError
 
 
