@@ -18,8 +18,8 @@ import psutil
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
-from histo_ray.cluster.pipeline import RayPipeline
 from histo_ray.cluster.pool import QUEUE_PER_WORKER, PooledActor
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.meter import CallResult, Spent

@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
 from benchmarks.driver import DIM, InstantEncoder, InstantReader
-from histo_ray.cluster.pipeline import RayPipeline
 from histo_ray.cluster.pool import BATCHES_AT_ONCE, QUEUE_PER_WORKER, PooledActor
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.extract.meter import CallResult, Spent
 from histo_ray.extract.resources import Workers

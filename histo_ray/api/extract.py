@@ -19,7 +19,7 @@ from histo_ray.store.run_record import RunRecord
 
 
 @dataclass(frozen=True)
-class Extraction:
+class ExtractionResult:
     """What became of an extraction."""
 
     store: str
@@ -51,7 +51,7 @@ def extract(
     report: Report = lambda counts: None,
     notify: Callable[[str], None] = lambda text: None,
     **settings: Unpack[ExtractSettings],
-) -> Extraction:
+) -> ExtractionResult:
     """Bring every slide of a manifest, with every encoder, into a feature store.
 
     What the store has is skipped, so the same call again finishes what is missing. A slide that
@@ -92,7 +92,7 @@ def extract(
     """
     config = read_extract_settings("hr.extract", manifest, store, settings)
     pipeline = choose_pipeline(config, notify)
-    return Extraction(config.store, run_extract(config, pipeline, report, notify))
+    return ExtractionResult(config.store, run_extract(config, pipeline, report, notify))
 
 
 def read_extract_settings(

@@ -67,6 +67,19 @@ def check_machine(cpus: int | None = None) -> None:
         )
 
 
+def check_before_work(address: str) -> None:
+    """Run `check_machine` long before Ray is started: at work that needs minutes until then.
+
+    Args:
+        address: Ray to run on, as for `ray_session`; only a Ray of this machine's own is checked.
+
+    Raises:
+        ConfigError: As `check_machine`.
+    """
+    if address == "local" and not os.environ.get("RAY_ADDRESS"):
+        check_machine()
+
+
 def scratch_folder() -> Path:
     """Where Ray keeps the folders of its sessions."""
     return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"

@@ -31,7 +31,7 @@ from histo_ray.cluster.local_ray import (
     scratch_folder,
     sweep_folders,
 )
-from histo_ray.cluster.trouble import explain
+from histo_ray.cluster.ray_errors import explain
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""

@@ -37,7 +37,7 @@ class TileReader(Protocol):
         """Close what is open."""
 
 
-class SlideReader:
+class SlideTileReader:
     """Reads slides; the last `OPEN_SLIDES` stay open."""
 
     def __init__(self, config: ExtractConfig) -> None:

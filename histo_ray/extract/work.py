@@ -53,7 +53,7 @@ class ReadyBlock:
 
 
 @dataclass(eq=False)
-class Job:
+class ReaderJob:
     """Something for a reader to do."""
 
     kind: Literal["plan", "read", "commit"]
@@ -73,7 +73,7 @@ class Job:
 
 
 @dataclass
-class Batch:
+class EncoderBatch:
     """Blocks that an encoder has in hand."""
 
     blocks: list[ReadyBlock]

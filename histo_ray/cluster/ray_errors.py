@@ -59,7 +59,8 @@ def _find_cause(error: BaseException) -> BaseException:
     now: BaseException | None = error
     while now is not None and now not in seen:
         seen.append(now)
-        if isinstance(now, HistoRayError) or (isinstance(now, OSError) and now.errno in FULL):
+        ours = isinstance(now, HistoRayError) or (isinstance(now, OSError) and now.errno in FULL)
+        if ours and not isinstance(now, RayTaskError):  # which is of its cause's class, too
             return now
         inner = getattr(now, "cause", None) or now.__cause__
         if inner is None and type(now).__module__.startswith("ray."):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ray.exceptions import OutOfDiskError, RayTaskError, WorkerCrashedError
 
-from histo_ray.cluster.trouble import explain
+from histo_ray.cluster.ray_errors import explain
 from histo_ray.errors import ConfigError, HistoRayError, StoreError
 
 
@@ -33,6 +33,17 @@ def test_a_full_disk_is_one_line_however_deep_it_lies() -> None:
 def test_an_error_of_ours_comes_out_as_it_was() -> None:
     ours = StoreError("store S: cannot be written")
     assert explain(wrap(ours)) is ours
+    for error in (wrap(ours), wrap(wrap(ours).as_instanceof_cause())):
+        raised = error.as_instanceof_cause()  # as `ray.get` raises it
+        assert isinstance(raised, RayTaskError)
+        assert explain(raised) is ours
+    assert isinstance(wrap(ours).as_instanceof_cause(), StoreError)  # but no error of ours
+
+
+def test_a_full_disk_that_ray_raises_in_a_class_of_both_is_one_line() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+    found = explain(wrap(full).as_instanceof_cause())
+    assert str(found).startswith("disk full (No space left on device at /tmp/x); make room")
 
 
 @pytest.mark.parametrize(
