@@ -117,7 +117,7 @@ class Writer:
 class Reader(Writer):
     """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
 
-    needs = (*Writer.needs, "histo_ray.slides.direct.reader", "scipy.sparse")
+    needs = (*Writer.needs, "histo_ray.slides.direct.direct_opening", "scipy.sparse")
 
     def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
         super().__init__(config, niceness)
