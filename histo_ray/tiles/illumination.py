@@ -34,7 +34,7 @@ def dark_ground(image: Image) -> float | None:
     Args:
         image: (h, w, 3) uint8 RGB. A black border around a lit part does not make it dark-field.
     """
-    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    luminance = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     median = _median(luminance)
     if median >= _DARK_LUMINANCE:
         return None
@@ -65,7 +65,7 @@ def optical_density(image: Image) -> Od:
 def _glass_colour(image: Image) -> tuple[float, ...]:
     """The commonest colour of bright, almost untinted pixels."""
     image = np.asarray(cv2.blur(image, (3, 3)), np.uint8)  # single noisy px would look untinted
-    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    luminance = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     red, green, blue = split_channels(image)
     low = np.minimum(np.minimum(red, green), blue)
     tint = np.maximum(np.maximum(red, green), blue) - low
@@ -100,4 +100,4 @@ def _median(values: Plane, mask: Mask | None = None) -> float:
     total = int(below[-1])
     middle = ((total - 1) // 2, total // 2)
     lower, upper = np.searchsorted(below, middle, side="right").tolist()
-    return (lower + upper) / 2
+    return float(lower + upper) / 2

@@ -136,7 +136,7 @@ class _Roughness:
 
 def _area(window: Window) -> int:
     rows, columns = window
-    return (rows.stop - rows.start) * (columns.stop - columns.start)
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
 def stands_out(mark: Mark, density: Od) -> bool:
