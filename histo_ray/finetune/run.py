@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.encoders.published import ModelCard
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.encoders.weights import digest_weights
@@ -24,6 +23,7 @@ from histo_ray.finetune.team import Team
 from histo_ray.finetune.tiles import LoadedTiles, Part, Pixels, Rows
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import CACHE
+from histo_ray.store.models import ModelCard
 from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
 from histo_ray.tilesets.read import read_tileset

@@ -16,7 +16,7 @@ from histo_ray.config import digest
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.half_floats import Float32s
-from histo_ray.store.layout import CACHE
+from histo_ray.store.layout import POOLED
 from histo_ray.store.partition import RECEIPT_KEY
 from histo_ray.store.place import Place
 from histo_ray.store.publish import write_bytes
@@ -58,7 +58,7 @@ class PoolFacts(BaseModel):
 
     def path(self) -> str:
         """Where the table is, relative to the store."""
-        return f"{CACHE}/matrix/{digest(self.model_dump())}.parquet"
+        return f"{POOLED}/{digest(self.model_dump())}.parquet"
 
 
 class PoolReceipt(BaseModel):

@@ -216,8 +216,8 @@ def _create_marker(root: Place) -> None:
     write_bytes(root, MARKER, seal_json(text, indent=2), replace=False)
 
 
-def _values(place: Place, prefix: str, wanted: str | None) -> list[str]:
-    """Values in the names of folders as in `encoder=<value>`, all or the one wanted."""
-    if wanted is not None:
-        return [wanted]
+def _values(place: Place, prefix: str, chosen: str | None) -> list[str]:
+    """Values in the names of folders as in `encoder=<value>`, all or the chosen one."""
+    if chosen is not None:
+        return [chosen]
     return [name.removeprefix(prefix) for name in place.names() if name.startswith(prefix)]

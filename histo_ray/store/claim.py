@@ -1,4 +1,4 @@
-"""One process at a time for work that must not be done twice at once.
+"""Let one process at a time do work that must not be done twice at once.
 
 On a local file system a claim is the system's own lock on a file, so it ends with its process,
 however that ends. An object store has no locks: there a claim is an object that its holder writes

@@ -1,4 +1,4 @@
-"""Gives partitions the other form, and deletes nothing whose replacement was not read back.
+"""Convert partitions to the other form; delete nothing whose replacement was not read back.
 
 The order for each partition is: write the new form, read it back from its final place, compare it
 with the old one bit by bit, and only then remove the old one. A partition that is found there
@@ -35,7 +35,7 @@ _REMEDY = "delete that one, and run the command again"
 
 
 class Conversion(NamedTuple):
-    """What became of the partitions that were to be converted."""
+    """Outcome of a conversion."""
 
     written: int
     """Partitions that are there in the form asked for and were not before."""
@@ -44,11 +44,11 @@ class Conversion(NamedTuple):
     problems: list[str]
     """A line on each partition that stayed as it was, and why."""
 
-    def check(self) -> None:
-        """Raise for partitions that were not converted.
+    def check(self) -> int:
+        """Refuse a conversion that left partitions as they were; how many were written.
 
         Raises:
-            StoreError: There are some; says why.
+            StoreError: Some were not converted; says which and why.
         """
         if self.problems:
             raise StoreError(
@@ -56,6 +56,7 @@ class Conversion(NamedTuple):
                 + "; ".join(self.problems[:5])
                 + (f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else "")
             )
+        return self.written
 
 
 class _Task(NamedTuple):
@@ -87,7 +88,7 @@ def convert_partitions(root: Place, to: Form, target: Place) -> Conversion:
 
     Args:
         root: The store they are in.
-        to: Form wanted.
+        to: New form.
         target: Store to write to; `root` itself replaces the old form by the new.
 
     Raises:

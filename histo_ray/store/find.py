@@ -1,4 +1,4 @@
-"""Finds partitions by what a caller names, and says what is there where they are not."""
+"""Find partitions by name; errors say what is there instead."""
 
 from collections.abc import Iterable
 
@@ -88,18 +88,18 @@ def choose_slides(
     Raises:
         StoreError: One is not there, or they are in several tilings and none is named.
     """
-    wanted = None if slide_ids is None else set(slide_ids)
-    if wanted and len(wanted) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
-        keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(wanted)]
+    asked = None if slide_ids is None else set(slide_ids)
+    if asked and len(asked) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
+        keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(asked)]
         return {key: find_partition(root, key)[0] for key in keys}
     partitions = {
         key: form
         for key, form in list_partitions(root, encoder, tiling).items()
         if not is_given(key.tiling)
     }
-    if wanted is not None:
-        partitions = {key: f for key, f in partitions.items() if key.slide_id in wanted}
-        missing = wanted - {key.slide_id for key in partitions}
+    if asked is not None:
+        partitions = {key: f for key, f in partitions.items() if key.slide_id in asked}
+        missing = asked - {key.slide_id for key in partitions}
         if missing:
             raise not_there(root, min(missing), encoder, tiling)
     if not partitions:
@@ -122,27 +122,27 @@ def choose_keys(root: Place, keys: Iterable[PartitionKey]) -> Partitions:
     Raises:
         StoreError: One is not there; says what is.
     """
-    wanted, there = set(keys), Partitions()
-    for encoder, tiling in {(key.encoder, key.tiling) for key in wanted}:
+    asked, there = set(keys), Partitions()
+    for encoder, tiling in {(key.encoder, key.tiling) for key in asked}:
         there |= list_partitions(root, encoder, tiling)
-    missing = wanted - there.keys()
+    missing = asked - there.keys()
     if missing:
         lost = min(missing)
         raise not_there(root, lost.slide_id, lost.encoder, lost.tiling)
-    return {key: there[key] for key in wanted}
+    return {key: there[key] for key in asked}
 
 
 def not_there(root: Place, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
     """The error of something that is not there; says what is."""
     keys = list_partitions(root)
     of_encoder = [key for key in keys if key.encoder == encoder]
-    wanted = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
+    asked = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
     if slide_id is not None:
-        wanted = f"slide {slide_id!r} of {wanted}"
+        asked = f"slide {slide_id!r} of {asked}"
     if not of_encoder:
         there = f"encoders {name_some(key.encoder for key in keys)}"
     elif tiling and tiling not in {key.tiling for key in of_encoder}:
         there = f"tilings {name_some(key.tiling for key in of_encoder)}"
     else:
         there = f"slides {name_some(key.slide_id for key in of_encoder)}"
-    return StoreError(f"{wanted} is not in the store, which holds {there}; extract it first")
+    return StoreError(f"{asked} is not in the store, which holds {there}; extract it first")

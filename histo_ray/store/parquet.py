@@ -253,10 +253,10 @@ def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[st
     if kind is not None and pa.types.is_fixed_size_list(kind):
         dim = kind.list_size
         dtype = "float32" if pa.types.is_float32(kind.value_type) else "float16"
-    wanted = arrow_schema("embeddings", dim, dtype, text_columns)
-    problems = [f"column {name}: missing" for name in wanted.names if name not in found.names]
-    problems += [f"column {name}: unknown" for name in found.names if name not in wanted.names]
-    for field in wanted:
+    expected = arrow_schema("embeddings", dim, dtype, text_columns)
+    problems = [f"column {name}: missing" for name in expected.names if name not in found.names]
+    problems += [f"column {name}: unknown" for name in found.names if name not in expected.names]
+    for field in expected:
         if field.name in found.names and found.field(field.name).type != field.type:
             problems.append(
                 f"column {field.name}: {found.field(field.name).type} instead of {field.type}"

@@ -1,4 +1,4 @@
-"""What a store holds of each patient: slides, tiles, sites, and all tiles as one bag."""
+"""Slides, tiles and sites of each patient in a store, and all tiles of a patient as one bag."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import Partitions
-from histo_ray.store.partition_vectors import Member, read_vectors
+from histo_ray.store.partition_vectors import CountedPartition, read_vectors
 from histo_ray.store.place import Place
 from histo_ray.types import Floats, PartitionKey, Receipt
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
-    """One row a patient.
+    """Tabulate the patients of some partitions, one row each.
 
     Args:
         receipts: Of partitions of one encoder and tiling.
@@ -47,36 +47,38 @@ def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["patient_id", "slides", "tiles", "sites", "slide_ids"])
 
 
-def find_members(
+def find_patient_partitions(
     partitions: Partitions, receipts: Mapping[PartitionKey, Receipt], patient_id: str
-) -> list[Member]:
+) -> list[CountedPartition]:
     """The partitions of one patient that have tiles, among some of one encoder and tiling.
 
     Raises:
         StoreError: There are none.
     """
-    members = [
-        Member(key, partitions[key], receipt.tile_count)
+    found = [
+        CountedPartition(key, partitions[key], receipt.tile_count)
         for key, receipt in receipts.items()
         if receipt.slide.patient_id == patient_id and receipt.tile_count
     ]
-    if not members:
+    if not found:
         encoder = next(iter(partitions)).encoder
         raise StoreError(
             f"patient {patient_id!r} of encoder {encoder}: the store holds no tiles; extract the "
             "slides, or leave the patient out"
         )
-    return members
+    return found
 
 
-def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, seed: int) -> Floats:
-    """All tiles of some slides, or some drawn from them at random.
+def read_patient_bag(
+    root: Place, partitions: Sequence[CountedPartition], most: int | None, seed: int
+) -> Floats:
+    """Read all tiles of some slides, or some drawn from them at random.
 
     Memory holds the result and one slide.
 
     Args:
         root: The store.
-        members: The slides in order; at least one tile in all.
+        partitions: The slides in order; at least one tile in all.
         most: Draw so many where there are more; None: take all.
         seed: Of the draw; with the same slides and counts the same tiles, whichever the encoder.
 
@@ -86,7 +88,7 @@ def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, s
     Raises:
         StoreError: A partition cannot be read.
     """
-    total = sum(member.tiles for member in members)
+    total = sum(partition.tiles for partition in partitions)
     count = total if most is None else min(most, total)
     drawn: npt.NDArray[np.int64] | None = None
     if count < total:
@@ -94,18 +96,19 @@ def read_patient_bag(root: Place, members: Sequence[Member], most: int | None, s
         drawn = np.sort(random.choice(total, count, replace=False))
     bag: Floats | None = None
     start = filled = 0
-    for member in members:
-        inside = None if drawn is None else drawn[(drawn >= start) & (drawn < start + member.tiles)]
-        if inside is None or len(inside):
-            vectors = read_vectors(root, member)
-            rows = vectors if inside is None else vectors[inside - start]
+    for partition in partitions:
+        end = start + partition.tiles
+        chosen = None if drawn is None else drawn[(drawn >= start) & (drawn < end)]
+        if chosen is None or len(chosen):
+            vectors = read_vectors(root, partition)
+            rows = vectors if chosen is None else vectors[chosen - start]
             if len(rows) == count:
                 return rows
             if bag is None:
                 bag = np.empty((count, rows.shape[1]), rows.dtype)
             bag[filled : filled + len(rows)] = rows
             filled += len(rows)
-        start += member.tiles
+        start = end
     if bag is None:
-        raise ValueError("members hold no tiles")
+        raise ValueError("the partitions hold no tiles")
     return bag

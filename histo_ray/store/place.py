@@ -124,9 +124,9 @@ class Place(NamedTuple):
     def entries(self) -> Entries:
         """What is in the folder and how it looks; empty if it is not there. One listing."""
         if not self.local:
-            wanted = fs.FileSelector(self.path, allow_not_found=True)
+            selector = fs.FileSelector(self.path, allow_not_found=True)
             with self.reached():
-                found = self.system.get_file_info(wanted)
+                found = self.system.get_file_info(selector)
             numbers = [number for info in found for number in _stamp_of(info)]
             return Entries([info.base_name for info in found], _as_stamps(numbers))
         names, looks = list[str](), list[int]()
@@ -163,9 +163,9 @@ class Place(NamedTuple):
         if self.local:
             paths = [f"{top}/{name}" for top, _, names in os.walk(self.path) for name in names]
             return [info for info in self.system.get_file_info(paths) if info.is_file]
-        wanted = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
+        selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         with self.reached():
-            return [info for info in self.system.get_file_info(wanted) if info.is_file]
+            return [info for info in self.system.get_file_info(selector) if info.is_file]
 
     def delete(self) -> None:
         """Remove the file or folder; a folder's root file goes first, so it is gone at once.

@@ -1,4 +1,4 @@
-"""Makes new files of a store appear whole or not at all.
+"""Make new files of a store appear whole or not at all.
 
 Local: built under `.staging/`, flushed to disk, renamed into place. Remote: built in a local
 temporary folder, then sent: see `upload`.

@@ -77,7 +77,7 @@ def _view_embeddings(
     if hidden:
         _log.warning(
             "store %s: %d Zarr partitions are not visible to SQL; "
-            "convert them with histo-ray store export --to parquet",
+            "convert them with histo-ray store convert --to parquet",
             root.path,
             hidden,
         )

@@ -1,4 +1,4 @@
-"""What manifests say of slides now, where it is newer than a receipt: patient, site, synthetic.
+"""Patient, site and synthetic mark of slides by the newest manifest, where newer than receipts.
 
 A receipt keeps what the manifest said when the slide was extracted. Every extraction writes down in
 its run table what its manifest says of every slide, of those too that were stored before. For who
@@ -22,7 +22,7 @@ Key = TypeVar("Key")
 
 
 class Stated(NamedTuple):
-    """The newest word on one slide."""
+    """Patient, site and synthetic mark of one slide, by its newest manifest."""
 
     patient_id: str
     site: str | None

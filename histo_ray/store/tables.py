@@ -123,7 +123,7 @@ def strip_table(table: pa.Table) -> pa.Table:
 
 
 def open_evaluation(store: str, task: str, run: str) -> TableFolder:
-    """Where the tables of one evaluation lie, or shall lie.
+    """Folder of the tables of one evaluation, whether or not it is there.
 
     Args:
         store: Local folder or URI of the store.

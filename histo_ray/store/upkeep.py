@@ -1,13 +1,13 @@
-"""Keeping a store tidy: what crashed runs left, and what can be made again."""
+"""Garbage of a store: leftovers of crashed runs, and caches that can be made again."""
 
 import re
 
 from histo_ray.store.catalog import list_folders
-from histo_ray.store.layout import CACHE, STAGING
+from histo_ray.store.layout import CACHE, POOLED, STAGING
 from histo_ray.store.place import ROOT_FILE, Place
 
 _CACHED = {
-    f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
+    POOLED: re.compile(r"[0-9a-f]{64}\.parquet"),
     f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+\.parquet"),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
     f"{CACHE}/claims": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),

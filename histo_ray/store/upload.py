@@ -103,7 +103,7 @@ def _read_marks(target: Place, names: Iterable[str]) -> dict[str, str]:
 
 
 def _drop_strangers(target: Place, names: Iterable[str]) -> None:
-    """Remove what a crashed run with other settings has sent."""
+    """Remove objects that a crashed run with other settings has sent."""
     known = {f"{target.path}/{name}" for name in names}
     for info in target.walk():
         if info.path not in known:

@@ -1,4 +1,4 @@
-"""Reads a whole store and says what is wrong with it."""
+"""Verify a whole store: read everything and report what is damaged."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ Checked = tuple[list[str], Receipt | None]
 
 
 class Weights(NamedTuple):
-    """Which weights a partition's receipt says that it is of."""
+    """Encoder and weights that a partition's receipt states."""
 
     encoder: str
     marks: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Weights(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What a look at a whole store found."""
+    """Result of verifying a whole store."""
 
     partitions: int
     """That were looked at."""
@@ -152,7 +152,7 @@ def _describe_double(root: Place, key: PartitionKey) -> str:
     if is_same_content(one, two):
         return (
             "is there as Parquet too, with the same content; one of them is enough, and store "
-            "export --to parquet removes this one"
+            "convert --to parquet removes this one"
         )
     return (
         "is there as Parquet too, with other content; readers take the Parquet, so delete the "
@@ -174,9 +174,9 @@ def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
         "tiling": (receipt.tiling.fingerprint, key.tiling),
     }
     return [
-        f"its receipt says {name} {found!r}, its path {wanted!r}"
-        for name, (found, wanted) in said.items()
-        if found != wanted
+        f"its receipt says {name} {found!r}, its path {expected!r}"
+        for name, (found, expected) in said.items()
+        if found != expected
     ]
 
 

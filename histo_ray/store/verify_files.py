@@ -1,4 +1,4 @@
-"""Checks every file of a store that is no partition: each carries the digest of itself.
+"""Check every file of a store that is no partition against the digest that it carries.
 
 Run tables, tables and notes of evaluations and predictions, cards of encoders and predictors, and
 the store's marker hold their digest inside; weights, which cannot, are named by their card's
@@ -102,9 +102,9 @@ def _check_file(root: Place, path: str) -> tuple[State | None, list[str]]:
 
 def _check_weights(root: Place, card: str, said: Any) -> list[str]:
     """What is wrong with the file that a card names by its digest."""
-    wanted = said.get("file_sha256") if isinstance(said, dict) else None
+    expected = said.get("file_sha256") if isinstance(said, dict) else None
     path = f"{card.removesuffix('.json')}{WEIGHTS}"
-    if wanted is None:
+    if expected is None:
         return [f"{card}: names no weights (file_sha256), so it is no card"]
     place = root.child(path)
     if place.kind() != "file":
@@ -113,7 +113,7 @@ def _check_weights(root: Place, card: str, said: Any) -> list[str]:
     with place.open() as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    if digest.hexdigest() != wanted:
+    if digest.hexdigest() != expected:
         return [f"{path}: bytes differ from those that {card} names"]
     return []
 

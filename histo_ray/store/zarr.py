@@ -177,10 +177,10 @@ def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> Non
 def _digest_files(place: Place) -> dict[str, str]:
     """SHA-256 of every file of the folder but the root's, by relative path."""
     names = [info.path.removeprefix(place.path + "/") for info in place.walk()]
-    wanted = sorted(name for name in names if name != ROOT_FILE)
+    expected = sorted(name for name in names if name != ROOT_FILE)
     with ThreadPoolExecutor(1 if place.local else THREADS) as pool:
-        digests = pool.map(lambda name: _digest_file(place.child(name)), wanted)
-        return dict(zip(wanted, digests, strict=True))
+        digests = pool.map(lambda name: _digest_file(place.child(name)), expected)
+        return dict(zip(expected, digests, strict=True))
 
 
 def _digest_file(place: Place) -> str:
@@ -216,10 +216,10 @@ def _compare_files(written: dict[str, str], found: dict[str, str]) -> list[str]:
 
 def _compare_arrays(place: Place, text_columns: tuple[str, ...]) -> list[str]:
     names = {name for name in place.names() if name != ROOT_FILE}
-    wanted = {name for name in column_names("embeddings", text_columns) if name != "slide_id"}
-    problems = [f"column {name}: missing" for name in sorted(wanted - names)]
-    problems += [f"column {name}: unknown" for name in sorted(names - wanted)]
-    for name in sorted(wanted & names):
+    expected = {name for name in column_names("embeddings", text_columns) if name != "slide_id"}
+    problems = [f"column {name}: missing" for name in sorted(expected - names)]
+    problems += [f"column {name}: unknown" for name in sorted(names - expected)]
+    for name in sorted(expected & names):
         found = str(describe_array(place, name).dtype)
         allowed = ["float16", "float32"] if name == VECTOR else [COLUMNS.get(name, "int32")]
         if found not in allowed:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import store as store_module
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.place import Place
@@ -84,7 +85,7 @@ def test_readers_count_a_slide_in_both_forms_once(
     (tmp_path / "other" / path).rename(tmp_path / "store" / path)
     (vectors,) = (rows.embeddings for rows in make_rows(9, seed=1))
     np.testing.assert_array_equal(store.bag("S1", "e").embeddings, vectors)
-    assert store.matrix("e").shape == (1, 5)
+    assert pool_matrix(store, "e").shape == (1, 5)
     assert list(store.slides()["format"]) == ["parquet"]
     assert store.sql("select count(*) from embeddings").fetchall() == [(9,)]
     assert store.sql("select count(*) from slides").fetchall() == [(1,)]
