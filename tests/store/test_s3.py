@@ -19,8 +19,8 @@ from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage import clouds, locate
 from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import place_at
 from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
@@ -266,4 +266,4 @@ def test_pyarrow_completes_an_upload_that_an_exception_ended(s3: str) -> None:
     stream.write(b"half of it")
     with pytest.raises(RuntimeError), stream:
         raise RuntimeError
-    assert place_at("s3://bucket/half").read_bytes() == b"half of it"
+    assert location_of("s3://bucket/half").read_bytes() == b"half of it"
