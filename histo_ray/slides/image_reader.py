@@ -40,6 +40,18 @@ class ImageError(Exception):
     """Why a plain image cannot be used: what is wrong with it, and what to do."""
 
 
+class NoMemoryError(ImageError):
+    """Memory has no room for an image of an allowed size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(
+            f"memory has no room to decode {width} x {height} px "
+            f"({3 * width * height / 1e6:.0f} MB of RGB) as a whole; convert it to a tiled "
+            "pyramid, for example with `vips tiffsave --tile --pyramid --compression jpeg`, or "
+            "give the process more memory, as with fewer --readers"
+        )
+
+
 def detect_image(path: str) -> Format | None:
     """Which kind of plain image a local file is, by its first bytes; None if none."""
     with Path(path).open("rb") as file:
@@ -128,14 +140,18 @@ def as_rgb(image: Image.Image) -> Pixels:
 def _decode(path: str, kind: Format) -> Pixels:
     # The plugin, not Image.open: that would judge size by a limit that is global and too low.
     plugin = PngImagePlugin.PngImageFile if kind == "png" else JpegImagePlugin.JpegImageFile
+    size: Size | None = None
     try:
         with plugin(path) as image:
             check_pixel_count(*image.size)
+            size = image.size
             check_orientation(image.getexif().get(_EXIF_ORIENTATION, 1))
             if kind == "png":
                 _check_png_depth(path)
             return as_rgb(image)
     except _DAMAGE as error:
+        if isinstance(error, MemoryError) and size is not None:
+            raise NoMemoryError(*size) from error
         raise ImageError(f"a damaged {kind.upper()} ({error}); copy the file again") from error
 
 
