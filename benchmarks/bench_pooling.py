@@ -66,7 +66,7 @@ def write_cohort(store: Store, root: Path, slides: int, tiles: int) -> None:
 def pool_once(root: str, encoder: str, pool: str, slides: int) -> dict[str, float]:
     """Pool some slides to patients in this process, not from the cache, then from it."""
     store = open_store(root)
-    frame = store.patient_bags(encoder)  # imports and receipts come first
+    frame = store.patients(encoder)  # imports and receipts come first
     chosen = sorted(name for row in frame["slide_ids"] for name in row)[:slides]
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts from here
     before_mib, before_s = _status_mib("VmRSS"), time.process_time()

@@ -124,7 +124,7 @@ def test_a_corrected_manifest_needs_no_extraction_and_is_written_down(tmp_path: 
     (note,) = agenda.notes
     assert note.startswith(f"{COUNT} slides have another patient than before (as S0: S0, now p0)")
     store.write_run("20260101T080000-a", agenda.rows)
-    patients = store.patient_bags("e")
+    patients = store.patients("e")
     assert patients["slide_ids"].tolist()[:2] == [("S0",), ("S2", "S3")]
     assert set(patients["sites"]) == {("bern",)}
     again = plan_agenda(read_manifest(config.manifest), ["e"], store, config)

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def patients_of(store: Store) -> dict[str, tuple[str, ...]]:
-    frame = store.patient_bags("e")
+    frame = store.patients("e")
     return dict(zip(frame["patient_id"], frame["slide_ids"], strict=True))
 
 
@@ -73,10 +73,10 @@ def test_sites_can_be_taken_back_and_old_tables_without_sites_leave_the_receipts
     path = tmp_path / "store" / "runs" / f"{FIRST}.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["site"]), path)
     assert store.slides(["site"])["site"].tolist() == ["", "", "bern"]
-    assert store.patient_bags("e")["sites"].tolist() == [(), (), ("bern",)]
+    assert store.patients("e")["sites"].tolist() == [(), (), ("bern",)]
     store.write_run(SECOND, [row("S3", "p3", "")])
     assert store.slides(["site"])["site"].tolist() == ["", "", ""]
-    assert store.patient_bags("e")["sites"].tolist() == [(), (), ()]
+    assert store.patients("e")["sites"].tolist() == [(), (), ()]
 
 
 def test_without_run_tables_or_with_damaged_and_oldest_ones_receipts_hold(
