@@ -20,7 +20,7 @@ from histo_ray.store.catalog import FORMATS, list_partitions
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import Tally, Totals
 from histo_ray.store.store import Store, open_store
-from tests.made_up import facts_of, rows_of
+from testing.partitions import facts_of, rows_of
 
 
 def read_all(store: Store) -> dict[str, tuple[str, Totals]]:

@@ -1,9 +1,20 @@
 """What became of a slide in a run. No I/O."""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-Outcome = Literal["done", "skipped", "empty", "failed"]
+
+class Outcome(StrEnum):
+    """Fate of one slide and encoder in one run; the values stand in run tables."""
+
+    DONE = "done"
+    """Its partition was written by this run."""
+    SKIPPED = "skipped"
+    """Its partition was there before."""
+    EMPTY = "empty"
+    """It has no tile, which its partition says."""
+    FAILED = "failed"
+    """It has no partition, or one that no longer fits it."""
 
 
 @dataclass(frozen=True)

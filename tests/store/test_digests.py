@@ -16,11 +16,11 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks
 from histo_ray.store import models
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run, read_runs
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import open_evaluation
-from histo_ray.types import RunRow, TileRows
+from histo_ray.types import Outcome, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -51,9 +51,14 @@ def new(old: Path, store: Store, make_facts: MakeFacts, make_rows: MakeRows) -> 
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(5))
     record = RunRecord(
-        run_id=RUN, state="finished", began_at="", encoders=("e",), outcomes={"done": 1}, slides=1
+        run_id=RUN,
+        state=RunState.FINISHED,
+        began_at="",
+        encoders=("e",),
+        outcomes={"done": 1},
+        slides=1,
     )
-    store.write_run(RUN, [RunRow("S1", "e", "done", "", 5, 1.0)], record)
+    store.write_run(RUN, [RunRow("S1", "e", Outcome.DONE, "", 5, 1.0)], record)
     folder = open_evaluation(str(root), "expression", "expression-0123456789ab")
     table = pa.table({"target": ["TP53", "=1+1"], "score": [0.5, -0.25]})
     folder.write("scores", [table], table.schema)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
 from histo_ray.store.atomic_write import publish
@@ -19,7 +18,8 @@ from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
 from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow, TileRows
+from histo_ray.types import Outcome, RunRow, TileRows
+from testing.object_server import FaultyServer
 from tests.made_up import facts_of, rows_of
 
 MakeFacts = Callable[..., Any]
@@ -44,7 +44,7 @@ def test_a_store_behind_a_failing_server_is_the_same_store(
     for at in range(4):
         facts = make_facts(f"S{at}", dim=64)
         store.commit(facts.key, facts, make_rows(70 + at, 64), format=form)
-    store.write_run("r1", [RunRow("S1", "e", "done", "", 71, 1.0)])
+    store.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 71, 1.0)])
     bags = {at: store.bag(f"S{at}", "e") for at in range(4)}
     counts = faulty.counts()
     assert sum(counts.get(name, 0) for name in ("server_error", "lost_answer", "slow_down")) > 2

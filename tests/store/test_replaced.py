@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import parquet, zarr
@@ -19,6 +18,7 @@ from histo_ray.store.layout import FORMS, Form
 from histo_ray.store.replaced import TRIES, ReplacedError, read_again, unreplaced
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
+from testing.object_server import FaultyServer
 from tests.made_up import facts_of
 
 WRITER = """

@@ -21,10 +21,10 @@ from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import PartitionKey, RunRow, TileRows
+from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -60,9 +60,9 @@ def test_everything_works_on_an_object_store(
     assert pool_matrix(remote, "e", by="patient").equals(pool_matrix(remote, "e", by="patient"))
     assert remote.verify() == (6, [])
     record = RunRecord(
-        run_id="r1", state="finished", began_at="", encoders=("e",), outcomes={}, slides=1
+        run_id="r1", state=RunState.FINISHED, began_at="", encoders=("e",), outcomes={}, slides=1
     )
-    remote.write_run("r1", [RunRow("S1", "e", "done", "", 90, 1.0)], record)
+    remote.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 90, 1.0)], record)
     assert list_runs(uri_of(request), 9) == ([record], [], 0)
     assert read_run(uri_of(request), "r1")[0] == record
     query = "select encoder, slide_id, count(*) from embeddings group by all order by all"

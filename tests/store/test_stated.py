@@ -8,7 +8,7 @@ import pytest
 
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import PartitionKey, RunRow
+from histo_ray.types import Outcome, PartitionKey, RunRow
 from tests.made_up import facts_of, rows_of
 
 FIRST, SECOND, THIRD = "20260101T080000-a", "20260202T080000-b", "20260303T080000-c"
@@ -16,7 +16,7 @@ SLIDES = {"S1": ("S1", ""), "S2": ("S2", ""), "S3": ("p3", "bern")}
 
 
 def row(slide: str, patient: str, site: str = "", synthetic: bool = False) -> RunRow:
-    return RunRow(slide, "e", "skipped", "already stored", 2, 0.0, patient, synthetic, site)
+    return RunRow(slide, "e", Outcome.SKIPPED, "already stored", 2, 0.0, patient, synthetic, site)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from histo_ray.schema import column_names
 from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
 from histo_ray.store.store import Store, open_store, peek_store
-from histo_ray.types import PartitionKey, RunRow, TileRows
+from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -289,8 +289,8 @@ def test_a_key_that_is_not_of_the_facts_is_a_bug(store: Store, make_facts: MakeF
 
 
 def test_a_run_can_be_written_anew(store: Store) -> None:
-    row = RunRow("S1", "e", "failed", "truncated", 0, 0.25)
-    for rows in ([row], [row, RunRow("S2", "e", "done", "", 4, 1.5)]):
+    row = RunRow("S1", "e", Outcome.FAILED, "truncated", 0, 0.25)
+    for rows in ([row], [row, RunRow("S2", "e", Outcome.DONE, "", 4, 1.5)]):
         store.write_run("run1", rows)
         assert store.sql("from runs").fetchall() == [
             ("run1", *dataclasses.astuple(r)) for r in rows
