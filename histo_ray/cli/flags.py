@@ -1,21 +1,26 @@
-"""Flags from settings: every field of a settings class is a flag and a key of `--config`."""
+"""Flags from settings classes: every field is a flag and a key of `--config`."""
 
 import argparse
 import types
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from histo_ray.config import Settings, parse_settings, parse_toml
 from histo_ray.errors import ConfigError
+from histo_ray.slides.registry import reader_names
+from histo_ray.text import did_you_mean, join_or
 
 S = TypeVar("S", bound=Settings)
+
+CHOICES: Mapping[str, Callable[[], tuple[str, ...]]] = {"slide_reader": reader_names}
+"""Values of fields whose names are kept in a registry, which lies above the settings."""
 
 
 def add_settings(
     parser: argparse.ArgumentParser, kind: type[Settings], without: Collection[str] = ()
 ) -> None:
-    """Add `--config` and one flag for each field of `kind`, but for those `without` a use here."""
+    """Add `--config` and one flag for each field of `kind`, except those in `without`."""
     parser.add_argument("--config", metavar="RUN.toml", help="TOML file; its keys are these flags")
     for name, field in kind.model_fields.items():
         if name in without:
@@ -30,6 +35,8 @@ def add_settings(
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(inner) is tuple:
             options |= {"action": "append", "metavar": name.upper()}
+        elif name in CHOICES:
+            options |= {"choices": CHOICES[name]()}
         elif get_origin(inner) is Literal:
             options |= {"choices": get_args(inner)}
         else:
@@ -38,7 +45,7 @@ def add_settings(
 
 
 def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
-    """Settings from `--config` and flags; flags win.
+    """Read settings from `--config` and flags; flags win.
 
     Raises:
         ConfigError: Unreadable file, unknown key, missing or unusable value.
@@ -57,13 +64,14 @@ def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in values.items():
         _check_text(kind, name, value, f"{origin}: {name}")
+        _check_choice(kind, name, value, origin)
     for name, value in given.items():
         _check_text(kind, name, value, f"--{name.replace('_', '-')}")
     return parse_settings(kind, values | given, origin, given.keys())
 
 
 def _read_text(path: str) -> str:
-    """A run file's text.
+    """Read a run file's text.
 
     Raises:
         ConfigError: It cannot be read, or is no text.
@@ -79,7 +87,7 @@ def _read_text(path: str) -> str:
 
 
 def _check_text(kind: type[Settings], name: str, value: Any, shown: str) -> None:
-    """Refuse text that no setting can mean: with a NUL in it, or blank where one is needed.
+    """Refuse text that cannot be a setting: with a NUL in it, or blank where one is required.
 
     Raises:
         ConfigError: It is such text.
@@ -93,6 +101,21 @@ def _check_text(kind: type[Settings], name: str, value: Any, shown: str) -> None
         about = kind.model_fields.get(name)
         if not text.strip() and about is not None and (several or about.is_required()):
             raise ConfigError(f"{shown} is empty; give it ({about.description})")
+
+
+def _check_choice(kind: type[Settings], name: str, value: Any, origin: str) -> None:
+    """Refuse a name in a run file that its registry does not have; argparse checks those of flags.
+
+    Raises:
+        ConfigError: It is such a name.
+    """
+    if name not in CHOICES or name not in kind.model_fields or not isinstance(value, str):
+        return
+    names = list(CHOICES[name]())
+    if value not in names:
+        raise ConfigError(
+            f"{origin}: {name} = {value}: must be {join_or(names)}{did_you_mean(value, names)}"
+        )
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, frame_size
 from histo_ray.slides.flatten import WHITE, flatten_alpha
-from histo_ray.slides.image_reader import ImageError, NoMemoryError, as_rgb, check_pixel_count
+from histo_ray.slides.plain_image import ImageError, NoMemoryError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_meaning import Colours, check_images, read_colours

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from histo_ray.errors import StoreError
 from histo_ray.store.layout import Form
-from histo_ray.store.place import ROOT_FILE, Place, Stamp
+from histo_ray.store.location import ROOT_FILE, Location, Stamp
 
 TRIES = 8
 """So often something is read that is replaced each time before it is read to its end."""
@@ -27,9 +27,9 @@ class ReplacedError(StoreError):
     """What was read was replaced or removed by another run before it was read to its end."""
 
 
-def look_at(place: Place, form: Form) -> Stamp | None:
+def look_at(location: Location, form: Form) -> Stamp | None:
     """How the file or folder of a partition looks; no two versions look the same."""
-    return (place if form == "parquet" else place.child(ROOT_FILE)).stamp()
+    return (location if form == "parquet" else location.child(ROOT_FILE)).stamp()
 
 
 @contextmanager

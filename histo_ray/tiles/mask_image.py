@@ -16,7 +16,7 @@ import tifffile
 from PIL import PngImagePlugin
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-from histo_ray.slides.image_reader import ImageError, NoMemoryError
+from histo_ray.slides.plain_image import ImageError, NoMemoryError
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_image import check_codec, check_ends, read_samples
 from histo_ray.slides.tiff_meaning import (

@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import parquet, zarr
+from histo_ray.store.find import find_slide
 from histo_ray.store.layout import FORMS, Form
 from histo_ray.store.replaced import TRIES, ReplacedError, read_again, unreplaced
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
+from testing.object_server import FaultyServer
 from tests.made_up import facts_of
 
 WRITER = """
@@ -74,13 +75,13 @@ def test_a_reader_beside_a_replacing_run_sees_old_or_new_and_no_error(
     store = open_store(str(tmp_path / "store"), create=True)
     for slide in "AB":
         put(store, slide, 0, form)
-    seen = set[int]()
+    seen: set[float] = set()
     with replacing(tmp_path / "store", form):
         deadline = time.monotonic() + 60
         while len(seen) < 30 and time.monotonic() < deadline:
             seen.add(assert_whole(store, "A"))
             for pool in ("mean", "median"):
-                rows = store.matrix("e", pool=pool).to_numpy()
+                rows = pool_matrix(store, "e", pool=pool).to_numpy()
                 assert rows.shape == (2, 16)
                 assert (rows == rows[:, :1]).all()
             assert len(store.slides()) == 2
@@ -96,18 +97,17 @@ def test_a_pooled_table_is_of_the_receipts_that_it_names(
     store = open_store(str(tmp_path / "store"), create=True)
     for slide in "AB":
         put(store, slide, 0, "parquet")
-    pool_group: Any = getattr(matrix, "pool_group")  # noqa: B009 - not exported
-    versions = iter([2, 4])
+    pool_group, versions = matrix.pool_group, iter([2, 4])
 
-    def replace_first(*args: Any) -> Any:
+    def replace_first(*args: object) -> object:
         put(store, "A", next(versions, 4), "parquet")  # as many tiles as before
-        return pool_group(*args)
+        return pool_group(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(matrix, "pool_group", replace_first)
-    made = store.matrix("e")
+    made = pool_matrix(store, "e")
     monkeypatch.undo()
-    assert made.loc[["A"]].to_numpy().tolist() == [[4.0] * 16]
-    kept = store.matrix("e")
+    assert made.to_numpy()[0].tolist() == [4.0] * 16
+    kept = pool_matrix(store, "e")
     assert kept.attrs["receipt"] == made.attrs["receipt"]
     np.testing.assert_array_equal(kept, made)
 
@@ -153,11 +153,10 @@ def test_a_slide_that_changes_its_form_while_it_is_read_is_found_again(
 
     store = open_store(str(tmp_path / "store"), create=True)
     put(store, "A", 2, "parquet")
-    find: Any = getattr(module, "find_slide")  # noqa: B009 - not exported
-    left = [4]
+    find, left = find_slide, [4]
 
-    def replace_then(*args: Any) -> Any:
-        found = find(*args)
+    def replace_then(*args: object) -> object:
+        found = find(*args)  # type: ignore[arg-type]
         if left:
             put(store, "A", left.pop(), "zarr")
         return found
