@@ -88,8 +88,9 @@ Report = Callable[[], None]
 
 
 Spread = Callable[[Job, Report], None]
-"""Does every unit of a job, somewhere: writes its piece, and reports. A unit that lost a competition
-may leave none. Raises HistoRayError where a unit refuses its inputs, or processes keep dying."""
+"""Does every unit of a job, somewhere: writes its piece, and reports. A unit that lost a
+competition may leave none. Raises HistoRayError where a unit refuses its inputs, or where processes
+keep dying."""
 
 BringTiles = Callable[[TileSetConfig, Sequence[TileSet]], None]
 """Extracts the tile sets that a store lacks."""
