@@ -38,7 +38,7 @@ Inputs = Mapping[str, Any]
 Work = Callable[[Any, Inputs], pa.Table]
 """(unit, its inputs) -> its piece. A plain function, so that other processes can import it."""
 Watch = Callable[[int, float], bool]
-"""(epochs done, score inside the training part, higher is better) -> whether to go on."""
+"""(epochs done, inner score, higher is better) -> whether to go on."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Job:
     """Units of one kind, and what they share."""
 
     pieces: TableFolder
-    """Of this run alone: what lies there is taken for done."""
+    """Folder of this run alone: what lies there is taken for done."""
     work: Work
     inputs: Inputs
     units: Sequence[Unit]
@@ -115,7 +115,7 @@ class PreparedRun(ABC):
     """An evaluation whose inputs are read and whose folds are drawn."""
 
     folder: TableFolder
-    """Of the run; its name is a digest of all that decides the tables."""
+    """Folder of the run; its name is a digest of all that decides the tables."""
 
     @abstractmethod
     def list_jobs(self, pieces: TableFolder) -> Iterator[Job]:
