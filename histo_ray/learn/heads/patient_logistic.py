@@ -2,8 +2,8 @@
 
 The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...},
 scoring="roc_auc", cv=StratifiedKFold(...)) on features standardised once by the training part.
-Inner folds share that scale, where a search over a pipeline would take it anew from each; neither sees a
-row of the test part.
+Inner folds share that scale, where a search over a pipeline would take it anew from each; neither
+sees a row of the test part.
 """
 
 from collections.abc import Callable, Sequence
