@@ -42,7 +42,7 @@ class TestHeadOfThePage(PatientHeadContract):
         mean_of_nearest = importlib.import_module("neighbours").mean_of_nearest
         train, targets = np.array([[0.0, 0], [1, 0], [9, 9]]), np.array([[1.0], [3], [50]])
         found = mean_of_nearest(train, targets, np.array([[0.2, 0], [9, 8]]), 2)
-        np.testing.assert_allclose(found, [[2], [26.5]])
+        np.testing.assert_allclose(found, np.array([[2], [26.5]]))
         assert load_patient_head(self.name).choices == (25, 15, 9, 5)
 
 
