@@ -89,17 +89,9 @@ Report = Callable[[], None]
 """Called when a unit has ended."""
 
 
-class Spread(Protocol):
-    """Does every unit of a job, somewhere."""
-
-    def __call__(self, job: Job, report: Report) -> None:
-        """Write the piece of every unit; a unit that lost a competition may leave none.
-
-        Raises:
-            HistoRayError: A unit refused its inputs, or processes kept dying.
-        """
-        ...
-
+Spread = Callable[[Job, Report], None]
+"""Does every unit of a job, somewhere: writes its piece, and reports. A unit that lost a competition
+may leave none. Raises HistoRayError where a unit refuses its inputs, or processes keep dying."""
 
 BringTiles = Callable[[TileSetConfig, Sequence["TileSet"]], None]
 """Extracts the tile sets that a store lacks."""
