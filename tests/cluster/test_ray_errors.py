@@ -30,19 +30,25 @@ def test_a_full_disk_is_one_line_however_deep_it_lies() -> None:
     assert "disk full" in str(explain(outer))
 
 
+def as_raised(error: RayTaskError) -> Exception:
+    """The error as `ray.get` raises it: of its cause's class, too."""
+    raised: Exception = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
+    return raised
+
+
 def test_an_error_of_ours_comes_out_as_it_was() -> None:
     ours = StoreError("store S: cannot be written")
     assert explain(wrap(ours)) is ours
-    for error in (wrap(ours), wrap(wrap(ours).as_instanceof_cause())):
-        raised = error.as_instanceof_cause()  # as `ray.get` raises it
+    for error in (wrap(ours), wrap(as_raised(wrap(ours)))):
+        raised = as_raised(error)
         assert isinstance(raised, RayTaskError)
         assert explain(raised) is ours
-    assert isinstance(wrap(ours).as_instanceof_cause(), StoreError)  # but no error of ours
+    assert isinstance(as_raised(wrap(ours)), StoreError)  # but no error of ours
 
 
 def test_a_full_disk_that_ray_raises_in_a_class_of_both_is_one_line() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
-    found = explain(wrap(full).as_instanceof_cause())
+    found = explain(as_raised(wrap(full)))
     assert str(found).startswith("disk full (No space left on device at /tmp/x); make room")
 
 
