@@ -19,7 +19,7 @@ from histo_ray.report.slide_picture import draw_or_problem
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """What an extraction would do."""
+    """Plan of an extraction, its rows as a DataFrame."""
 
     summary: PlanSummary
 

@@ -46,7 +46,7 @@ STARTS = 3
 
 @contextmanager
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
-    """Be connected to Ray; a cluster that this call started ends with it.
+    """Stay connected to Ray; a cluster that this call started ends with it.
 
     Within it SIGTERM is what Ctrl-C is, and a head that is lost is an error (`watch_head`).
 
@@ -168,7 +168,7 @@ def _connect(address: str, cpus: int | None) -> None:
 
 
 def _speak_on_stderr() -> None:
-    """Have what Ray says of processes that died go to stderr: stdout is for results.
+    """Send what Ray prints of processes that died to stderr: stdout is for results.
 
     Ray has no setting for it. Should it print by another function one day, a test goes red, and
     everything else works.

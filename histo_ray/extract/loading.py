@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def stored_name(encoder: str, dtype: str) -> str:
-    """The encoder's name in the store: float32 vectors are kept apart from float16 ones."""
+    """Name of an encoder in the store: float32 vectors are kept apart from float16 ones."""
     return f"{encoder}-f32" if dtype == "float32" else encoder
 
 
@@ -29,7 +29,7 @@ def encoder_facts(
     *,
     allow_contract_break: bool,
 ) -> EncoderFacts:
-    """The receipt's part on a loaded encoder; checks its tile contract.
+    """Describe a loaded encoder for receipts, and check its tile contract.
 
     Raises:
         ConfigError: The encoder was made for other tiles and the caller did not waive that.
@@ -67,7 +67,7 @@ def encoder_facts(
 def load_run_encoders(
     config: RunSettings, specs: Sequence[EncoderSpec], threads: int
 ) -> list[tuple["TorchEncoder", EncoderFacts]]:
-    """Load the encoders of a run, and what the receipts will say of each, in the order given.
+    """Load the encoders of a run, and describe each for receipts, in the order given.
 
     Args:
         config: Device, precision, engine and element type.

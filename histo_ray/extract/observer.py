@@ -30,7 +30,7 @@ slide_log = logging.getLogger("histo_ray.slides")
 
 
 class Observer:
-    """What is known of one run as a whole."""
+    """Record, metrics and log of one run."""
 
     def __init__(
         self, run_id: str, settings: RunSettings, encoders: Sequence[str], began: float

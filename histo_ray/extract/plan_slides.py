@@ -1,4 +1,4 @@
-"""What processes do with the slides of a plan: open, find tissue, lay the grid, read."""
+"""Work of a plan's processes on one slide: open, find tissue, lay the grid, read."""
 
 import time
 
@@ -23,7 +23,7 @@ from histo_ray.types import Slide
 
 
 def keep_to_one_core() -> None:
-    """Slides are worked on side by side; each takes one core."""
+    """Keep this process to one core: slides are worked on side by side."""
     cv2.setNumThreads(1)
     pa.set_cpu_count(1)
     threadpool_limits(1)

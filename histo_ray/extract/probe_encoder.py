@@ -83,7 +83,7 @@ class EncoderProbe:
         self._pool.close()
 
     def look(self) -> None:
-        """Raise at once what loading came to, if it failed.
+        """Raise the error of loading at once, if it failed.
 
         Raises:
             ConfigError: Weights that cannot be had, or no device as asked for.
@@ -120,7 +120,7 @@ def _result(future: "Future[R]") -> R:
 
 
 def _settle() -> None:
-    """Nothing to be set: torch keeps to the threads that it is given."""
+    """Set nothing: torch keeps to the threads that it is given."""
 
 
 def _load(

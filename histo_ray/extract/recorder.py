@@ -21,7 +21,7 @@ SAVE_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of a run."""
+    """Result of a run."""
 
     run_id: str
     rows: list[RunRow]

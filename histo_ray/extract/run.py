@@ -101,7 +101,7 @@ def extract_tilesets(
 
 
 def list_stored_names(specs: Sequence[EncoderSpec], settings: RunSettings) -> list[str]:
-    """Names of some encoders in the store."""
+    """Names of encoders in the store."""
     return [stored_name(spec.name, settings.dtype) for spec in specs]
 
 
@@ -114,7 +114,7 @@ def work_off(
     open_pipeline: OpenPipeline,
     report: Report,
 ) -> RunSummary:
-    """Do what an agenda holds, and keep the run table of it.
+    """Do the work of an agenda, and keep its run table.
 
     Args:
         settings: The run.
