@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,14 +140,14 @@ def _connect(address: str, cpus: int | None) -> None:
     """
     if address == "local" and not any(name in os.environ for name in _TOKENS):
         os.environ[_TOKENS[0]] = _OWN_TOKEN
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    connect = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
                 with on_loopback():
-                    ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
+                    connect("local", include_dashboard=False, num_cpus=cpus)
             else:
-                ray.init(address, **settings)
+                connect(address)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
             text = " ".join(str(error).split())
