@@ -1,6 +1,6 @@
 """The driver alone: `python -m benchmarks.driver [--slides N] [--readers R]`, JSON to stdout.
 
-The product's own loop (`RayPipeline`) and run table over real Ray actors that answer at once with
+The product's own loop (`RayPipeline`) and run table over real Ray actors that return at once with
 made-up plans, pixels of one pixel a tile and vectors, so that what is left is Ray's calls and the
 driver's bookkeeping. Memory is sampled in the driver while it runs.
 """
@@ -34,7 +34,7 @@ from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
 
 TILES, BATCH, DIM = 3_000, 1_500, 8
-"""Of a slide; two batches each, so that a slide is read and encoded in more than one call."""
+"""Tiles of a slide: two batches each, so that a slide is read and encoded in more than one call."""
 MIB = 1 << 20
 SAMPLES = 10
 
@@ -141,8 +141,8 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=4)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as folder:
-        answer = measure_driver(args.slides, args.readers, Path(folder))
-    json.dump({"machine": describe_machine(), **answer}, sys.stdout, indent=1)
+        result = measure_driver(args.slides, args.readers, Path(folder))
+    json.dump({"machine": describe_machine(), **result}, sys.stdout, indent=1)
     print()
 
 

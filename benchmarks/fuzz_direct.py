@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from histo_ray.slides.image_reader import MAX_PIXELS
+from histo_ray.slides.plain_image import MAX_PIXELS
 from testing import fuzz
 from testing.file_damage import damage
 from testing.jpeg_slides import KINDS, texture, write_jpeg_slide

@@ -57,7 +57,7 @@ class Trial:
     told: str
     """Its last line."""
     seconds: float
-    """Of both commands."""
+    """Seconds of both commands together."""
     lost_s: float
     """Both commands' seconds of work, less those of an undisturbed run."""
     rerun_code: int

@@ -28,7 +28,7 @@ from histo_ray.types import LevelRead, Slide, TileGrid
 
 BATCH = 16
 TILES = 15 * BATCH
-"""Of a slide."""
+"""Tiles of a slide."""
 ENCODE_S = BATCH / 14.7
 """Xception at 224 px, bare loop (docs/benchmarks.md, Extraction)."""
 READ_S = BATCH / 440
@@ -112,8 +112,8 @@ def main() -> None:
             alone = rows[0]["tiles_per_s"] / rows[0]["workers"]
             rows[-1]["efficiency"] = rows[-1]["tiles_per_s"] / (count * alone)
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    answer = {"machine": describe_machine(), "encode_s": ENCODE_S, "read_s": READ_S, "dim": DIM}
-    print(json.dumps({**answer, "goal": GOAL, "rows": rows}, indent=1))
+    result = {"machine": describe_machine(), "encode_s": ENCODE_S, "read_s": READ_S, "dim": DIM}
+    print(json.dumps({**result, "goal": GOAL, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

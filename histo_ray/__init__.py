@@ -16,12 +16,13 @@ from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, HistoRayError, SlideError, StoreError
 
 if TYPE_CHECKING:
+    from histo_ray.api import evaluate
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
     from histo_ray.api.plan import plan
+    from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
-    from histo_ray.store.store import open_store
     from histo_ray.tiles.pixels import read_tiles
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SlideError",
     "StoreError",
     "__version__",
+    "evaluate",
     "extract",
     "finetune",
     "load_encoder",
@@ -42,7 +44,7 @@ __all__ = [
 _HOMES = {
     "load_encoder": "histo_ray.api.encoder",
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.store.store",
+    "open_store": "histo_ray.pooling.feature_store",
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }
@@ -70,6 +72,20 @@ class _VerbRoom(types.ModuleType):
         return getattr(importlib.import_module(f"histo_ray.api.{verb}"), verb)
 
 
+class _TaskRoom(types.ModuleType):
+    """The room of evaluations, whose tasks are functions of the Python API.
+
+    `hr.evaluate.mutation(...)` evaluates, and `histo_ray.evaluate.engine` stays the module that it
+    is, in whatever order they are imported.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module("histo_ray.api.evaluate"), name)
+
+
+importlib.import_module(f"{__name__}.evaluate").__class__ = _TaskRoom
 for _verb in _VERBS:
     importlib.import_module(f"{__name__}.{_verb}").__class__ = _VerbRoom
 

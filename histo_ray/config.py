@@ -189,10 +189,10 @@ class ExtractConfig(EngineConfig, TilingConfig):
         le=20,
         description="mpp of slides that state none, in file or manifest",
     )
-    slide_reader: Literal["auto", "direct", "openslide"] = Field(
+    slide_reader: str = Field(
         default="auto",
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
-        "others; direct and openslide: that one or the slide fails",
+        "others; any other name: that one or the slide fails",
     )
     cache_dir: str | None = Field(
         default=None,

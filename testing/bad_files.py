@@ -1,4 +1,4 @@
-"""Files that nobody should send: bombs, lies and loops, made here and small."""
+"""Hostile files, made small: decompression bombs, false headers and loops."""
 
 import json
 import struct

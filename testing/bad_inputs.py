@@ -27,8 +27,8 @@ class Bad(NamedTuple):
 
     what: str
     arguments: list[str]
-    told: str
-    """What the line says, as a pattern."""
+    message: str
+    """Pattern of the line that is printed."""
     code: int = 2
 
 
@@ -37,9 +37,10 @@ class BadSlide(NamedTuple):
 
     what: str
     name: str
-    """Of its file."""
+    """Name of its file."""
     write: Callable[[Path], None]
-    told: str
+    message: str
+    """Pattern of the reason."""
     mask: str = ""
     """Pattern of masks that it is read with."""
 

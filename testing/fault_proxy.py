@@ -39,18 +39,18 @@ class Faults:
 
     seed: int = 0
     latency_s: float = 0.0
-    """Of every answer."""
+    """Delay of every response."""
     server_error: float = 0.0
-    """Share answered with 500."""
+    """Share that gets a 500."""
     lost_answer: float = 0.0
-    """Share carried out, and answered with 500 all the same."""
+    """Share carried out that gets a 500 all the same."""
     slow_down: float = 0.0
-    """Share answered with 503 SlowDown."""
+    """Share that gets a 503 SlowDown."""
     hold: float = 0.0
-    """Share never answered: the connection stays open for `hold_s`."""
+    """Share without a response: the connection stays open for `hold_s`."""
     hold_s: float = 60.0
     drop: float = 0.0
-    """Share whose connection is closed instead of an answer."""
+    """Share whose connection is closed instead of a response."""
     cut: float = 0.0
     """Share of bodies that end in the middle of what their header promises."""
     short: float = 0.0
@@ -58,7 +58,7 @@ class Faults:
     only: str = ""
     """Pattern of `METHOD path?query`: others are left alone by all of the above but latency."""
     forbidden: str = ""
-    """Pattern of `METHOD path?query` answered with 403 AccessDenied."""
+    """Pattern of `METHOD path?query` that gets a 403 AccessDenied."""
     no_bucket: str = ""
     """The same with 404 NoSuchBucket."""
     region: str = ""
@@ -142,14 +142,14 @@ class Relay(BaseHTTPRequestHandler):
                 self._forward(body)
             self._refuse(*REFUSALS[fault])
         else:
-            status, headers, answer = self._forward(body)
-            if fault and self.command != "HEAD" and status < 300 and answer:
+            status, headers, response = self._forward(body)
+            if fault and self.command != "HEAD" and status < 300 and response:
                 self.server.note(fault)
-                half = answer[: len(answer) // 2]
-                self._answer(status, headers, half, len(answer) if fault == "cut" else len(half))
+                half = response[: len(response) // 2]
+                self._respond(status, headers, half, len(response) if fault == "cut" else len(half))
                 self.close_connection = True
             else:
-                self._answer(status, headers, answer)
+                self._respond(status, headers, response)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
@@ -177,20 +177,20 @@ class Relay(BaseHTTPRequestHandler):
         with contextlib.closing(upstream):
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _NOT_SENT_ON}
             upstream.request(self.command, self.path, body, headers)
-            answer = upstream.getresponse()
-            kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in _HOP]
-            data = answer.read()
+            response = upstream.getresponse()
+            kept = [(k, v) for k, v in response.getheaders() if k.lower() not in _HOP]
+            data = response.read()
             if self.command == "HEAD":
-                kept.append(("Content-Length", answer.getheader("Content-Length", "0")))
-            return answer.status, kept, data
+                kept.append(("Content-Length", response.getheader("Content-Length", "0")))
+            return response.status, kept, data
 
     def _refuse(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>made up</Message></Error>"
         data = b"" if self.command == "HEAD" else text.encode()
         kind = [("Content-Type", "application/xml"), *(headers or {}).items()]
-        self._answer(status, kind, data, len(data))
+        self._respond(status, kind, data, len(data))
 
-    def _answer(
+    def _respond(
         self, status: int, headers: list[tuple[str, str]], body: bytes, length: int | None = None
     ) -> None:
         self.send_response(status)
@@ -207,7 +207,7 @@ class Relay(BaseHTTPRequestHandler):
                 self.server.faults = Faults(**json.loads(body))
                 self.server.counts.clear()
             found = dict(self.server.counts)
-        self._answer(200, [], json.dumps(found).encode())
+        self._respond(200, [], json.dumps(found).encode())
 
 
 def main() -> None:

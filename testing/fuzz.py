@@ -1,4 +1,4 @@
-"""Opens damaged slides in child processes, and tells what became of each: no test by itself.
+"""Open damaged slides in child processes and report what became of each.
 
 A child is a fork that has imported everything, works through numbers until it dies, and is then
 replaced. Linux.
@@ -19,17 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import SlideError
-from histo_ray.slides.direct.layout import UnrecognisedError, find_levels
-from histo_ray.slides.direct.reader import DirectReader
+from histo_ray.slides.direct.direct_reader import DirectReader
+from histo_ray.slides.direct.tiff_layout import UnrecognisedError, find_levels
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import Size
 from testing.file_damage import damage
 
 CPU_S = 20
-"""Of one input; more is a hang."""
+"""CPU time of one input from which on it counts as a hang."""
 WALL_S = 240
-"""Of one input: it may wait for a busy machine, but not for ever."""
+"""Wall time of one input, which may wait for a busy machine."""
 ADDRESS_BYTES = 6 * 2**30
 
 
@@ -52,7 +52,7 @@ Target = Callable[[Path], None]
 
 
 def read_alone(path: Path) -> None:
-    """The direct reader without OpenSlide, which would else judge the file first."""
+    """The direct reader without OpenSlide, which would otherwise check the file first."""
     for vendor in ("aperio", "generic-tiff"):
         with path.open("rb") as file:
             levels = find_levels(file, vendor)
@@ -147,7 +147,7 @@ def fuzz(
 
 
 def _ask(ours: Any, number: int) -> Outcome | None:
-    """The child's answer; None if it died or does not answer."""
+    """Wait for the child's reply; None if it died or does not reply."""
     with contextlib.suppress(EOFError, ConnectionError, BrokenPipeError):
         ours.send(number)
         if ours.poll(WALL_S):

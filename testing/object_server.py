@@ -37,7 +37,7 @@ def serve_s3(*buckets: str) -> Iterator[str]:
                 scheme="http",
                 endpoint_override=f"127.0.0.1:{port}",
                 allow_bucket_creation=True,
-                request_timeout=START_S,  # on a busy machine its first answer is slow
+                request_timeout=START_S,  # on a busy machine its first response is slow
             )
             for bucket in buckets:
                 system.create_dir(bucket)
@@ -63,8 +63,8 @@ class FaultyServer:
     def _ask(self, method: str, what: str, body: bytes | None = None) -> dict[str, int]:
         url = f"{self.endpoint}{CONTROL}{what}"
         request = urllib.request.Request(url, body, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            found: dict[str, int] = json.load(answer)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            found: dict[str, int] = json.load(response)
         return found
 
 

@@ -64,6 +64,34 @@ def facts_of(
     return PartitionFacts(slide, grid, about, changes.pop("run_id", "run1"), **changes)
 
 
+def card_of(name: str, classes: tuple[str, ...], **changes: Any) -> dict[str, Any]:
+    """The card of a published encoder, as `model.json` of version 1 (without a seal) holds it."""
+    sha = changes.pop("weights_sha256", "b" * 64)
+    spec = {"name": name, "request": name, "source": "store", "architecture": "made up"}
+    card = {
+        "format_version": 1,
+        "name": name,
+        "created": "2026-01-01T00:00:00+00:00",
+        "fingerprint": "f" * 64,
+        "weights_sha256": sha,
+        "file_sha256": "c" * 64,
+        "encoder": spec,
+        "base": {"name": "base", "request": "base", "weights_sha256": "d" * 64},
+        "classes": classes,
+        "data": {
+            "name": "tiles", "digest": "e" * 64, "train": {}, "held_out": {}, "held_out_from": "",
+        },
+        "recipe": {},
+        "seed": 0,
+        "workers": 1,
+        "epoch": 1,
+        "metrics": {},
+        "device": "cpu",
+        "versions": {},
+    }  # fmt: skip
+    return card | changes
+
+
 def rows_of(
     count: int, dim: int = 5, dtype: str = "float16", seed: int = 0, block: int = 37
 ) -> Iterator[TileRows]:

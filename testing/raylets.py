@@ -136,13 +136,13 @@ class RayCluster:
             "for n in GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5).values():\n"
             "    print(n.node_name) if n.state == 0 else None"
         )
-        told = subprocess.run(
+        found = subprocess.run(
             [sys.executable, "-c", code, self.address],
             env=self.environment,
             capture_output=True,
             text=True,
         )
-        return told.stdout.split()
+        return found.stdout.split()
 
     def _start(self, name: str, *arguments: str, namespace: str = "") -> RayNode:
         log = self.folder / f"{name}.log"
@@ -229,7 +229,7 @@ def ray_cluster(folder: Path, environment: Mapping[str, str] = os.environ) -> It
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
+    """Find a TCP port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

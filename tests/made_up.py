@@ -1,5 +1,5 @@
 """Made-up partitions and labelled tiles under the name that tests import them by."""
 
-from testing.partitions import COLOURS, draw_tiles, facts_of, rows_of
+from testing.partitions import COLOURS, card_of, draw_tiles, facts_of, rows_of
 
-__all__ = ["COLOURS", "draw_tiles", "facts_of", "rows_of"]
+__all__ = ["COLOURS", "card_of", "draw_tiles", "facts_of", "rows_of"]

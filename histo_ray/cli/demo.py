@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from histo_ray.cli.deferred import deferred
+from histo_ray.deferred import deferred
 
 run_demo = deferred("histo_ray.demo.run_demo:run_demo")
 

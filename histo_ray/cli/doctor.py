@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from histo_ray.cli.deferred import deferred
+from histo_ray.deferred import deferred
 from histo_ray.errors import HistoRayError
 
 openslide_versions = deferred("histo_ray.slides.openslide_reader:openslide_versions")

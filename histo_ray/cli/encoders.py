@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from histo_ray.cli.deferred import deferred
+from histo_ray.deferred import deferred
 
 list_encoders = deferred("histo_ray.encoders.registry:list_encoders")
 

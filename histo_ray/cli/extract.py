@@ -2,10 +2,10 @@
 
 import argparse
 
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import Progress
 from histo_ray.config import ExtractConfig
+from histo_ray.deferred import deferred
 
 extract = deferred("histo_ray.api.extract:extract")
 log_slides = deferred("histo_ray.cli.slide_log:log_slides")

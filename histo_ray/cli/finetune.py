@@ -5,15 +5,15 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
+from histo_ray.deferred import deferred
 from histo_ray.finetune.config import FinetuneConfig
 
 if TYPE_CHECKING:
-    from histo_ray.encoders.published import Metrics
     from histo_ray.finetune.job import Progress
     from histo_ray.finetune.run import Result
+    from histo_ray.store.models import Metrics
 
 finetune = deferred("histo_ray.api.finetune:finetune")
 LINE_EVERY_S = 15.0

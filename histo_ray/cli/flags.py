@@ -2,14 +2,19 @@
 
 import argparse
 import types
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from histo_ray.config import Settings, parse_settings, parse_toml
 from histo_ray.errors import ConfigError
+from histo_ray.slides.registry import reader_names
+from histo_ray.text import did_you_mean, join_or
 
 S = TypeVar("S", bound=Settings)
+
+CHOICES: Mapping[str, Callable[[], tuple[str, ...]]] = {"slide_reader": reader_names}
+"""Values of fields whose names are kept in a registry, which lies above the settings."""
 
 
 def add_settings(
@@ -30,6 +35,8 @@ def add_settings(
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(inner) is tuple:
             options |= {"action": "append", "metavar": name.upper()}
+        elif name in CHOICES:
+            options |= {"choices": CHOICES[name]()}
         elif get_origin(inner) is Literal:
             options |= {"choices": get_args(inner)}
         else:
@@ -57,6 +64,7 @@ def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in values.items():
         _check_text(kind, name, value, f"{origin}: {name}")
+        _check_choice(kind, name, value, origin)
     for name, value in given.items():
         _check_text(kind, name, value, f"--{name.replace('_', '-')}")
     return parse_settings(kind, values | given, origin, given.keys())
@@ -93,6 +101,21 @@ def _check_text(kind: type[Settings], name: str, value: Any, shown: str) -> None
         about = kind.model_fields.get(name)
         if not text.strip() and about is not None and (several or about.is_required()):
             raise ConfigError(f"{shown} is empty; give it ({about.description})")
+
+
+def _check_choice(kind: type[Settings], name: str, value: Any, origin: str) -> None:
+    """Refuse a name in a run file that its registry does not have; argparse checks those of flags.
+
+    Raises:
+        ConfigError: It is such a name.
+    """
+    if name not in CHOICES or name not in kind.model_fields or not isinstance(value, str):
+        return
+    names = list(CHOICES[name]())
+    if value not in names:
+        raise ConfigError(
+            f"{origin}: {name} = {value}: must be {join_or(names)}{did_you_mean(value, names)}"
+        )
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -10,12 +10,12 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.edge import run_at_edge
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence
 from histo_ray.cli.verbs import VERBS
+from histo_ray.deferred import deferred
 from histo_ray.errors import ClusterLostError, HistoRayError
 from histo_ray.text import did_you_mean, join_or
 

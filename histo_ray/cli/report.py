@@ -2,7 +2,7 @@
 
 import argparse
 
-from histo_ray.cli.deferred import deferred
+from histo_ray.deferred import deferred
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import format_seconds
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 
 if TYPE_CHECKING:

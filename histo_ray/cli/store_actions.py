@@ -1,4 +1,4 @@
-"""What `histo-ray store` does: list, verify, query, convert, sweep."""
+"""What `histo-ray store ls`, `verify`, `sql` and `gc` do."""
 
 import argparse
 import json
@@ -110,17 +110,6 @@ def as_csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
             cells = frame.iloc[:, at].astype(object).map(cell, na_action="ignore")
             safe.isetitem(at, cells.to_numpy(object))
     return safe.set_axis([csv_cell(str(name)) for name in frame.columns], axis=1)
-
-
-def run_export(args: argparse.Namespace) -> int:
-    """Convert every partition; return 1 if some could not be converted and stayed."""
-    done = open_store(args.store).convert(to=args.to)
-    for problem in done.problems:
-        print(f"not converted: {one_line(problem)}", file=sys.stderr)
-    print(f"{done.written} partitions are now {args.to}")
-    if done.dropped:
-        print(f"{done.dropped} were there in both forms alike, and now are {args.to} only")
-    return 1 if done.problems else 0
 
 
 def run_gc(args: argparse.Namespace) -> int:

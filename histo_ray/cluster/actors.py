@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NEEDED_FOR_ALL = ("pandas",)
 """Modules imported while encoders still load; otherwise the first partition waits for them (Arrow
 asks for pandas when it is given an array)."""
-NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.reader", "scipy.sparse")
+NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
 """The same of the first slide."""
 
 

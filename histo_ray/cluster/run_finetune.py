@@ -14,7 +14,6 @@ from ray.util.queue import Empty, Queue
 from histo_ray.cluster.gloo_interface import NodeAddressConfig
 from histo_ray.cluster.session import ray_session
 from histo_ray.encoders.heap import ENVIRONMENT
-from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.resources import Node
 from histo_ray.finetune.compute import Compute
@@ -32,6 +31,7 @@ from histo_ray.finetune.run import (
 )
 from histo_ray.finetune.team import ProcessGroup, Solo
 from histo_ray.storage.shipped import check_shipped
+from histo_ray.store.models import ModelCard
 
 MAX_FAILURES = 3
 """A group that lost a worker is started again this often, from the last checkpoint."""

@@ -173,7 +173,7 @@ def join_cohort(
 
 
 def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int], int]:
-    """Row of the labels by id of the store, and how many were found by their barcodes only."""
+    """Match ids of the store to rows of the labels; and how many matched by their barcodes only."""
     exact = {patient: at for at, patient in enumerate(labels.patients)}
     short: dict[str, int] = {}
     for patient, at in exact.items():
@@ -190,7 +190,7 @@ def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int],
 
 
 def _find_sites(patient: str, sites: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Sites of a patient's slides, or else the site of the barcode."""
+    """Find the sites of a patient's slides, or else the site of the barcode."""
     given = tuple(sorted({site for site in sites.get(patient, ()) if site}))
     barcode = parse_barcode(patient)
     return given or (() if barcode is None else (barcode.site,))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from histo_ray.evaluate.patient_run import run_outcome
-from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
-from histo_ray.report.outcome_words import describe_outcome
+from histo_ray.api.evaluate import evaluate
+from histo_ray.evaluate.tasks import TASKS
+from histo_ray.report.record_words import describe_record
 from histo_ray.synth.patients import PatientFiles
 
 REMARK = "SYNTHETIC patients: drawn slides, simulated genes; no figure says anything of medicine"
@@ -13,18 +13,18 @@ REMARK = "SYNTHETIC patients: drawn slides, simulated genes; no figure says anyt
 Say = Callable[[str], None]
 
 
-def evaluate_outcomes(
+def evaluate_patient_tasks(
     files: PatientFiles, store: str, encoders: tuple[str, ...], say: Say, *, small: bool
 ) -> None:
-    """Predict genes and mutations from either encoder's features, and print what a paper would."""
+    """Predict genes and mutations from either encoder's features, and print the sentences."""
     folds, repeats, permutations = (3, 2, 100) if small else (5, 10, 1000)
-    tables: tuple[tuple[str, Path], ...] = (
-        ("expression", files.expression),
-        ("mutation", files.mutations),
-    )
-    for task, table in tables:
-        say(f"demo: predicting {task} of SYNTHETIC patients from both encoders, on the same folds")
-        say(f"  histo-ray evaluate {task} --store {store} --labels {table} \\")
+    tables: dict[str, tuple[Path, dict[str, int]]] = {
+        "expression": (files.expression, {"permutations": permutations}),
+        "mutation": (files.mutations, {}),
+    }
+    for name, (table, own_settings) in tables.items():
+        say(f"demo: predicting {name} of SYNTHETIC patients from both encoders, on the same folds")
+        say(f"  histo-ray evaluate {name} --store {store} --labels {table} \\")
         flags = " ".join(f"--encoder '{request}'" for request in encoders)
         say(f"    {flags} --folds {folds} --repeats {repeats}")
         settings = {
@@ -35,11 +35,8 @@ def evaluate_outcomes(
             "repeats": repeats,
             "remark": REMARK,
         }
-        config = (
-            ExpressionConfig.model_validate(settings | {"permutations": permutations})
-            if task == "expression"
-            else MutationConfig.model_validate(settings)
-        )
-        print(f"\n{task.capitalize()} of genes (synthetic patients):")
-        for line in describe_outcome(run_outcome(config).note):
+        task = TASKS[name]
+        config = task.config.model_validate(settings | own_settings)
+        print(f"\n{name.capitalize()} of genes (synthetic patients):")
+        for line in describe_record(evaluate(task, config).record):
             print(f"  {line}".rstrip())

@@ -11,7 +11,7 @@ import pandas as pd
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
-from histo_ray.demo.patient_tasks import evaluate_outcomes
+from histo_ray.demo.patient_tasks import evaluate_patient_tasks
 from histo_ray.demo.pictures import draw_pictures
 from histo_ray.demo.tissue_task import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
@@ -81,7 +81,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
         compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
-        evaluate_outcomes(files, store_folder, ENCODERS, _say, small=small)
+        evaluate_patient_tasks(files, store_folder, ENCODERS, _say, small=small)
     store = open_store(config.store)
     checked, problems = store.verify()
     print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")

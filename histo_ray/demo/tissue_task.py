@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from histo_ray.evaluate.tissue_run import run_tissue
-from histo_ray.evaluate.tissue_settings import TissueConfig
+from histo_ray.api.evaluate import tissue
+from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.run import finetune
-from histo_ray.report.tissue_words import describe_run
+from histo_ray.report.record_words import describe_record
 
 BASE = "random:resnet10t?seed=0&px=64"
 """No weights can be fetched offline, so the demo's base is random and says so."""
@@ -54,5 +54,5 @@ def compare_encoders(table: Path, store: str, repeats: int, say: Say) -> None:
         remark="SYNTHETIC tiles: drawn tissue; no figure says anything of medicine",
     )
     print("\nTissue classification (synthetic tiles):")
-    for line in describe_run(run_tissue(config).note):
+    for line in describe_record(tissue(config=config).record):
         print(f"  {line}".rstrip())

@@ -55,7 +55,7 @@ def read_manifested(
     return Manifested(failed, empty, synthetic, reasons, tuple(problems))
 
 
-def tell_lost(cohort: Cohort, lost: Mapping[str, PatientExclusion]) -> Cohort:
+def add_lost_patients(cohort: Cohort, lost: Mapping[str, PatientExclusion]) -> Cohort:
     """Add the patients that extraction lost to a cohort, each with the reason. Pure.
 
     Args:

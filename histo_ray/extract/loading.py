@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from histo_ray.config import RunSettings, TileSetConfig, TilingConfig
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract
+from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from histo_ray.encoders.torch_encoder import TorchEncoder
 
 _log = logging.getLogger(__name__)
-
-
-def stored_name(encoder: str, dtype: str) -> str:
-    """Name of an encoder in the store: float32 vectors are kept apart from float16 ones."""
-    return f"{encoder}-f32" if dtype == "float32" else encoder
 
 
 def encoder_facts(

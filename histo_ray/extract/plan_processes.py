@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-PRELOADED = ["histo_ray.extract.plan_slides", "histo_ray.slides.direct.reader", "scipy.sparse"]
+PRELOADED = [
+    "histo_ray.extract.plan_slides",
+    "histo_ray.slides.direct.direct_opening",
+    "scipy.sparse",
+]
 """Imported once by the server."""
 DEATHS_ALONE = 2
 """A task is given up once its process has died so often while nothing else ran beside it."""

@@ -36,7 +36,7 @@ class LabelTable:
     """What the values are."""
 
     def take(self, rows: Sequence[int], patients: Sequence[str]) -> "LabelTable":
-        """Some rows, in a new order and under new names."""
+        """Take some rows, in a new order and under new names."""
         chosen = self.values[np.asarray(rows, np.intp)]
         return replace(self, patients=tuple(patients), values=chosen)
 
@@ -58,5 +58,5 @@ class LabelTable:
         )
 
     def note(self, *texts: str) -> "LabelTable":
-        """The same with more notes."""
+        """Add notes."""
         return replace(self, notes=(*self.notes, *texts))

@@ -81,7 +81,7 @@ _LAST_OF_MONTH = {1: 1, 2: 11, 3: 11, 4: 4, 5: 1, 8: 1, 9: 15, 10: 11, 11: 2, 12
 
 
 def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[int, TargetExclusion]:
-    """Names that cannot be meant as genes.
+    """Find the names that cannot be meant as genes.
 
     Args:
         names: What a table calls its genes.

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from histo_ray.report.evaluations import OutcomeRun
+from histo_ray.report.evaluations import TargetEvaluation
 from histo_ray.report.page_blocks import Block, Column, Flow, Section, Step, Table, Text, Title
 from histo_ray.store.lost_slides import Extraction
 from histo_ray.text import count_of
@@ -11,14 +11,14 @@ LISTED = 2000
 """Rows shown of a table of lost slides or patients; the Parquet tables have all."""
 
 
-def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | None:
+def write_cohort(runs: list[TargetEvaluation], extraction: Extraction) -> Section | None:
     """Write the flow of each run and its lost slides and patients; None if there is nothing."""
     section = Section("cohort", "Cohort")
-    same = len({run.note.cohort.model_dump_json() for run in runs}) == 1
+    same = len({run.record.cohort.model_dump_json() for run in runs}) == 1
     for run in runs:
         if same and run is not runs[0]:
             continue
-        tasks = ", ".join(one.note.task for one in runs) if same else run.note.task
+        tasks = ", ".join(one.record.task for one in runs) if same else run.record.task
         section.blocks += [Title(tasks.capitalize()), Flow(flow_steps(run, len(extraction.failed)))]
         aside = _describe_labels(run)
         section.blocks += [Text(aside)] if aside else []
@@ -31,14 +31,14 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
     return section if section.blocks else None
 
 
-def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
+def flow_steps(run: TargetEvaluation, failed: int = 0) -> list[Step]:
     """List the steps from slides to evaluated patients.
 
     Args:
         run: The run.
         failed: Slides that have no receipt, where the run is too old to say how many.
     """
-    cohort = run.note.cohort
+    cohort = run.record.cohort
     failed = failed if cohort.slides_failed is None else cohort.slides_failed
     with_tiles = cohort.slides - cohort.slides_without_tiles
     missed = [f"{failed:,} failed"] if failed else []
@@ -71,8 +71,8 @@ def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
     ]
 
 
-def _describe_labels(run: OutcomeRun) -> str:
-    cohort = run.note.cohort
+def _describe_labels(run: TargetEvaluation) -> str:
+    cohort = run.record.cohort
     if not cohort.labels_only:
         return ""
     return (
@@ -88,8 +88,8 @@ def _tabulate_slides(lost: pd.DataFrame) -> Table:
     return Table("lost-slides", title, columns, rows, folded=title, note=_cut(len(lost)))
 
 
-def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
-    task = run.note.task
+def _tabulate_patients(run: TargetEvaluation, lost: pd.DataFrame) -> list[Block]:
+    task = run.record.task
     counts = lost["reason"].value_counts()
     reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
     columns = [

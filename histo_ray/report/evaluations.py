@@ -1,4 +1,4 @@
-"""Which evaluations a store holds, and what they found. Reads only."""
+"""Evaluations of a store that a report is about: find, choose and read them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,61 +11,65 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.record import OLDEST, OutcomeNote, RunNote, TissueNote
+from histo_ray.evaluate.record import OLDEST, EvaluationRecord, PatientRecord, TissueRecord
+from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.schema import column_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
-from histo_ray.text import did_you_mean
+from histo_ray.text import did_you_mean, join_or
 
-TASKS = ("tissue", "expression", "mutation")
-_OUTCOME_TABLES = ("targets", "comparisons", "cohort")
+_TARGET_TABLES = ("targets", "comparisons", "cohort")
+"""Tables of an evaluation of patients that the report holds."""
 
 
 @dataclass(frozen=True)
-class TissueRun:
-    """A tissue evaluation."""
+class TileEvaluation:
+    """An evaluation on labelled tiles."""
 
     run_id: str
-    note: TissueNote
+    record: TissueRecord
+    words: TaskWords
     grouped: bool = False
     """Whether groups of tiles were kept in one fold; only looked up for runs without `tests`."""
 
 
 @dataclass(frozen=True)
-class OutcomeRun:
-    """An evaluation of expression or mutation."""
+class TargetEvaluation:
+    """An evaluation on patients, with one or many targets."""
 
     run_id: str
-    note: OutcomeNote
+    record: PatientRecord
+    words: TaskWords
     targets: pd.DataFrame
     comparisons: pd.DataFrame
     cohort: pd.DataFrame
     folder: TableFolder
-    """Of what is too large to be held: scores and predictions."""
+    """Folder of the tables that are too large to be held: scores and predictions."""
 
 
-Run = TissueRun | OutcomeRun
+Evaluation = TileEvaluation | TargetEvaluation
 
 
-class Unshown(NamedTuple):
-    """A run that is in the store and not in the report."""
+class OtherEvaluation(NamedTuple):
+    """An evaluation that is in the store but not in the report."""
 
     task: str
     run_id: str
-    note: RunNote
+    record: EvaluationRecord
 
 
 @dataclass
-class Chosen:
-    """What a report is about."""
+class ChosenEvaluations:
+    """The evaluations that a report is about, and those that it names only."""
 
-    runs: list[Run] = field(default_factory=list)
-    """In the order of `TASKS`."""
+    runs: list[Evaluation] = field(default_factory=list)
+    """In the order of the registry of tasks."""
     problems: list[str] = field(default_factory=list)
-    """Runs that could not be read, one line each."""
-    others: list[Unshown] = field(default_factory=list)
-    """Runs that are whole and that the report is not about, the newest of each task first."""
+    """Evaluations that could not be read, one line each."""
+    others: list[OtherEvaluation] = field(default_factory=list)
+    """Whole evaluations that are not shown, the newest of each task first."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,11 @@ class _Found:
     task: str
     run_id: str
     folder: TableFolder
-    note: RunNote | None
+    record: EvaluationRecord | None
     problem: str
 
 
-def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
+def choose_runs(store: str, runs: Sequence[str] = ()) -> ChosenEvaluations:
     """Read the newest evaluation of each task, or those that are named.
 
     A run that cannot be read is skipped and named; an older one of its task takes its place.
@@ -92,10 +96,8 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
     open_store(store)
     found = list(_find(store))
     if not found:
-        raise StoreError(
-            f"store {store} holds no evaluation yet; make one with histo-ray evaluate tissue, "
-            "histo-ray evaluate expression or histo-ray evaluate mutation"
-        )
+        commands = join_or([f"histo-ray evaluate {task}" for task in TASKS])
+        raise StoreError(f"store {store} holds no evaluation yet; make one with {commands}")
     missing = [run for run in runs if run not in {one.run_id for one in found}]
     if missing:
         there = ", ".join(f"{one.run_id} ({one.task})" for one in found)
@@ -104,16 +106,16 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
             f"--run {', '.join(missing)}: store {store} holds no such evaluation; it has {there}"
             f"{near}"
         )
-    chosen = Chosen()
+    chosen = ChosenEvaluations()
     for task in TASKS:
         of_task = [one for one in found if one.task == task]
         chosen.problems += [one.problem for one in of_task if one.problem and not runs]
         _choose(of_task, runs, chosen)
-        shown = {(run.note.task, run.run_id) for run in chosen.runs}
+        shown = {(run.record.task, run.run_id) for run in chosen.runs}
         chosen.others += [
-            Unshown(task, one.run_id, one.note)
+            OtherEvaluation(task, one.run_id, one.record)
             for one in _newest_first(of_task)
-            if one.note is not None and (task, one.run_id) not in shown
+            if one.record is not None and (task, one.run_id) not in shown
         ]
     if not chosen.runs:
         raise StoreError(
@@ -126,7 +128,7 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> Chosen:
 def read_rows(
     folder: TableFolder, name: str, columns: Sequence[str], targets: Sequence[str]
 ) -> pd.DataFrame:
-    """Some columns of a table, of some targets only; the rest is never held.
+    """Read some columns of a table, of some targets only; the rest is never held.
 
     Raises:
         StoreError: It is not there, is damaged, or lacks a column.
@@ -140,7 +142,7 @@ def read_rows(
 
 
 def read_batches(folder: TableFolder, name: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """Some columns of a table, piece by piece.
+    """Read some columns of a table, piece by piece.
 
     Raises:
         StoreError: It is not there, is damaged, or lacks a column.
@@ -151,7 +153,7 @@ def read_batches(folder: TableFolder, name: str, columns: Sequence[str]) -> Iter
 
 
 def _find(store: str) -> Iterator[_Found]:
-    root = open_evaluation(store, TASKS[0], "x").root
+    root = open_evaluation(store, next(iter(TASKS)), "x").root
     for task in TASKS:
         for run_id in root.child(f"{EVALUATIONS}/{task}").names():
             try:
@@ -163,14 +165,13 @@ def _find(store: str) -> Iterator[_Found]:
 
 
 def _look_at(folder: TableFolder, task: str, run_id: str) -> _Found:
-    note, problem = None, ""
-    kind = TissueNote if task == "tissue" else OutcomeNote
+    record, problem = None, ""
     try:
         said = folder.read_note("run")
         if said is None:
             problem = "no run.json, so it did not end; the same command finishes it"
         else:
-            note = kind.model_validate(said)
+            record = TASKS[task].record.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -178,21 +179,21 @@ def _look_at(folder: TableFolder, task: str, run_id: str) -> _Found:
     except (OSError, StoreError):
         problem = "run.json is damaged (no JSON, or not as it was written)"
     problem = f"{EVALUATIONS}/{task}/{run_id}: {problem}" if problem else ""
-    return _Found(task, run_id, folder, note, problem)
+    return _Found(task, run_id, folder, record, problem)
 
 
-def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: Chosen) -> None:
-    """Add what can be read: of those named all, else the newest."""
+def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: ChosenEvaluations) -> None:
+    """Add what can be read: all that are named, else the newest."""
     if runs:
-        wanted = [one for one in found if one.run_id in runs]
-        chosen.problems += [one.problem for one in wanted if one.problem]
+        candidates = [one for one in found if one.run_id in runs]
+        chosen.problems += [one.problem for one in candidates if one.problem]
     else:
-        wanted = _newest_first(found)
-    for one in wanted:
-        if one.note is None:
+        candidates = _newest_first(found)
+    for one in candidates:
+        if one.record is None:
             continue
         try:
-            chosen.runs.append(_read_run(one, one.note))
+            chosen.runs.append(_read_run(one, one.record))
         except StoreError as error:
             chosen.problems.append(str(error))
             continue
@@ -201,22 +202,24 @@ def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: Chosen) -> Non
 
 
 def _newest_first(found: Sequence[_Found]) -> list[_Found]:
-    """Those with a note."""
-    wanted = [one for one in found if one.note is not None]
-    wanted.sort(key=lambda one: one.run_id, reverse=True)
-    return sorted(wanted, key=lambda one: one.note.created if one.note else OLDEST, reverse=True)
+    """Sort those with a record by the time when they were made, then by their ids."""
+    whole = [one for one in found if one.record is not None]
+    whole.sort(key=lambda one: one.run_id, reverse=True)
+    return sorted(whole, key=lambda one: one.record.created if one.record else OLDEST, reverse=True)
 
 
-def _read_run(found: _Found, note: RunNote) -> Run:
-    if isinstance(note, TissueNote):
-        return TissueRun(found.run_id, note, note.tests is None and _has_groups(found.folder))
-    assert isinstance(note, OutcomeNote)  # noqa: S101 - there is no third
+def _read_run(found: _Found, record: EvaluationRecord) -> Evaluation:
+    words = TASKS[found.task].words
+    if isinstance(record, TissueRecord):
+        grouped = record.tests is None and _has_groups(found.folder)
+        return TileEvaluation(found.run_id, record, words, grouped)
+    assert isinstance(record, PatientRecord)  # noqa: S101 - there is no third
     tables = {}
-    for name in _OUTCOME_TABLES:
+    for name in _TARGET_TABLES:
         columns = column_names(f"outcome_{name}")
         with _open_table(found.folder, name, columns) as file:
             tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
-    return OutcomeRun(found.run_id, note, folder=found.folder, **tables)
+    return TargetEvaluation(found.run_id, record, words, folder=found.folder, **tables)
 
 
 def _has_groups(folder: TableFolder) -> bool:
@@ -229,7 +232,7 @@ def _has_groups(folder: TableFolder) -> bool:
 
 @contextmanager
 def _open_table(folder: TableFolder, name: str, columns: Sequence[str]) -> Iterator[Any]:
-    """A Parquet file that has some columns."""
+    """Open a Parquet file that has some columns."""
     path = f"{folder.folder}/{name}.parquet"
     try:
         with folder.root.child(path).open() as file:

@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 
 from histo_ray.errors import StoreError
+from histo_ray.evaluate.tasks.base import Chart, TaskWords
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
-from histo_ray.report.evaluations import OutcomeRun, read_batches, read_rows
+from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
@@ -15,98 +16,95 @@ from histo_ray.report.roc import mean_roc
 from histo_ray.report.target_counts import LEVEL, count_found, count_pair
 from histo_ray.report.target_counts_table import explain_counts, tabulate_counts
 from histo_ray.report.target_table import (
-    CHANCE,
-    METRIC_WORDS,
     RankedTargets,
     rank_targets,
     tabulate_targets,
 )
+from histo_ray.report.target_words import write_sentences
 from histo_ray.text import count_of
 
-WHISKERS = {"expression": 15, "mutation": 40}
-"""Targets drawn at most; the table has all."""
 CURVES = 12
 """Targets whose ROC curves are drawn at most."""
-_TITLES = {"expression": "Gene expression", "mutation": "Mutation"}
 _READ = ("target", "encoder", "repeat", "truth", "predicted")
 
 
-def write_outcome(run: OutcomeRun, looks: dict[str, Look], name: str) -> Section:
+def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Section:
     """Write sentences, charts, counts and the table of all targets."""
-    note, task = run.note, run.note.task
-    scores = rank_targets(run.targets, run.comparisons, list(note.encoders))
-    section = Section(name, _TITLES[task])
-    section.blocks += [Text(sentence, "sentence") for sentence in outcome_sentences(run)]
-    folds = note.folds
+    record, words = run.record, run.words
+    scores = rank_targets(run.targets, run.comparisons, list(record.encoders))
+    section = Section(name, words.title)
+    section.blocks += [Text(sentence, "sentence") for sentence in target_sentences(run)]
+    folds = record.folds
     kept = f", each {folds.kept_together} whole in one fold" if folds.kept_together else ""
-    genes = count_of(len(scores.targets), "gene")
-    patients = count_of(note.cohort.patients_used, "patient")
+    targets = count_of(len(scores.targets), words.target)
+    patients = count_of(record.cohort.patients_used, "patient")
     same = "; all encoders on the same patients and folds" if len(scores.encoders) > 1 else ""
     test = (
-        f" Whether a target is better than chance is tested by a {note.chance_test}."
-        if note.chance_test
+        f" Whether a target is better than chance is tested by a {record.chance_test}."
+        if record.chance_test
         else ""
     )
     section.blocks.append(
         Text(
-            f"{genes}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{targets}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
             f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
             f"the training part of each fold.{test}"
         )
     )
     if not scores.scored:
-        section.blocks.append(Text("No gene could be scored.", "empty"))
+        section.blocks.append(Text(f"No {words.target} could be scored.", "empty"))
         section.blocks += _write_rest(run, name)
         return section
     section.blocks.append(_tabulate_encoders(run, scores, name))
-    section.blocks += _draw_all(scores, task, looks, name)
-    if task == "mutation":
+    section.blocks += _draw_all(scores, words, looks, name)
+    if Chart.ROC in words.charts:
         section.blocks += _draw_curves(run, scores, looks, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
-        section.blocks += [explain_counts(counts), tabulate_counts(counts, f"{name}-counts")]
-    section.blocks.append(tabulate_targets(scores, task, f"{name}-genes"))
+        section.blocks += [
+            explain_counts(counts, words.target),
+            tabulate_counts(counts, f"{name}-counts", words.target),
+        ]
+    section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
     section.blocks += _write_rest(run, name)
     return section
 
 
-def outcome_sentences(run: OutcomeRun) -> list[str]:
-    """Give the sentences of the run; if it has none, one an encoder from its tables."""
-    if run.note.sentences:
-        return list(run.note.sentences)
-    said = []
+def target_sentences(run: TargetEvaluation) -> list[str]:
+    """Give the sentences of a run; of one without a summary, one an encoder from its tables."""
+    if any(found.targets for found in run.record.summary.values()):
+        return write_sentences(run.record)
+    sentences = []
     for encoder in dict.fromkeys(run.targets["encoder"]):
         count, _, sure = count_found(run.targets, encoder)
         mean = run.targets.loc[run.targets["encoder"] == encoder, "score"].mean()
-        metric = "AUROC" if run.note.task == "mutation" else "correlation"
-        said.append(
-            f"With {encoder}, {sure:,} of {count_of(count, 'gene')} were predicted better than "
-            f"chance (q < {LEVEL}); mean {metric} {format_score(mean)}."
+        sentences.append(
+            f"With {encoder}, {sure:,} of {count_of(count, run.words.target)} were predicted "
+            f"better than chance (q < {LEVEL}); mean {run.words.score} {format_score(mean)}."
         )
-    return said
+    return sentences
 
 
-def main_sentence(run: OutcomeRun) -> str:
+def main_sentence(run: TargetEvaluation) -> str:
     """Choose the first sentence that compares two encoders, else the first of all."""
-    said = outcome_sentences(run)
-    pairs = len(set(zip(run.comparisons["encoder_a"], run.comparisons["encoder_b"], strict=True)))
-    return (
-        said[max(0, len(said) - pairs) if pairs else 0] if said else "Nothing could be evaluated."
-    )
+    sentences = target_sentences(run)
+    if not sentences:
+        return "Nothing could be evaluated."
+    return sentences[-len(run.record.pairs)]  # of 0 pairs: the first of all
 
 
-def _tabulate_encoders(run: OutcomeRun, scores: RankedTargets, name: str) -> Table:
-    metric = METRIC_WORDS[scores.metric]
-    chance = run.note.chance_test
+def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) -> Table:
+    metric, noun = run.words.metric, run.words.target
+    chance = run.record.chance_test
     test = f"{chance[:1].upper()}{chance[1:]}." if chance else ""
     columns = [
         Column("encoder", number=False),
-        Column("genes", about="With a score"),
+        Column(f"{noun}s", about="With a score"),
         Column(f"mean {metric}"),
         Column(f"median {metric}"),
         Column("best", about="Highest score"),
-        Column("best gene", number=False),
-        Column("q < 0.05", "better than chance", f"{test} After Benjamini-Hochberg over genes"),
+        Column(f"best {noun}", number=False),
+        Column("q < 0.05", "better than chance", f"{test} After Benjamini-Hochberg over {noun}s"),
         Column(
             "P < 0.05",
             "as publications count",
@@ -125,17 +123,19 @@ def _tabulate_encoders(run: OutcomeRun, scores: RankedTargets, name: str) -> Tab
     return Table(f"{name}-encoders", "Encoders", columns, rows)
 
 
-def _draw_all(scores: RankedTargets, task: str, looks: dict[str, Look], name: str) -> list[Block]:
-    metric, shown = METRIC_WORDS[scores.metric], scores.scored[: WHISKERS[task]]
+def _draw_all(
+    scores: RankedTargets, words: TaskWords, looks: dict[str, Look], name: str
+) -> list[Block]:
+    metric, shown = words.metric, scores.scored[: words.most_drawn]
     series = {
         encoder: [Whisker(*row) for row in frame.loc[shown, ["score", "low", "high"]].to_numpy()]
         for encoder, frame in scores.by_encoder.items()
     }
-    chart = draw_whiskers(shown, series, metric, looks, f"{name}-whiskers", CHANCE[scores.metric])
+    chart = draw_whiskers(shown, series, metric, looks, f"{name}-whiskers", words.chance)
     of = (
-        f"The {len(shown)} best of {len(scores.scored):,} genes"
+        f"The {len(shown)} best of {len(scores.scored):,} {words.target}s"
         if len(shown) < len(scores.scored)
-        else "All genes, best first"
+        else f"All {words.target}s, best first"
     )
     caption = (
         f"{of}. Lines are 95 % bootstrap intervals over patients with the same trained heads: "
@@ -144,7 +144,7 @@ def _draw_all(scores: RankedTargets, task: str, looks: dict[str, Look], name: st
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
-            "A point is a gene; above the line it is predicted better with "
+            f"A point is a {words.target}; above the line it is predicted better with "
             f"{pair[1]}. Coloured: the difference has q < 0.05 (▲ higher with {pair[1]}, "
             f"▼ with {pair[0]}); grey: it has not.",
             f"{pair[1]} against {pair[0]}",
@@ -167,7 +167,7 @@ def _pair_up(scores: RankedTargets, pair: tuple[str, str]) -> Pair:
 
 
 def _draw_curves(
-    run: OutcomeRun, scores: RankedTargets, looks: dict[str, Look], name: str
+    run: TargetEvaluation, scores: RankedTargets, looks: dict[str, Look], name: str
 ) -> list[Block]:
     """Draw the best targets' ROC curves; a sentence stands there if predictions cannot be read."""
     shown = scores.scored[:CURVES]
@@ -189,26 +189,26 @@ def _draw_curves(
         chart = draw_roc(target, curves, looks, f"{name}-roc-{number}")
         figures.append(Figure(chart, caption, target))
     title = "ROC curves, mean over repeats" + (
-        f": the {len(shown)} best genes" if len(shown) < len(scores.scored) else ""
+        f": the {len(shown)} best {run.words.target}s" if len(shown) < len(scores.scored) else ""
     )
     return [Title(title), Figures(figures, legend(looks, scores.encoders), small=True)]
 
 
-def _write_rest(run: OutcomeRun, name: str) -> list[Block]:
+def _write_rest(run: TargetEvaluation, name: str) -> list[Block]:
     """Tabulate how often each configuration was selected, and which targets were excluded."""
     blocks: list[Block] = []
-    if len(run.note.configurations) > len(run.note.encoders):
+    if len(run.record.configurations) > len(run.record.encoders):
         blocks.append(_tabulate_selected(run, name))
-    dropped = run.note.labels.dropped
+    dropped = run.record.labels.dropped
     if dropped:
-        rows = [[row.get("target", ""), row.get("reason", "")] for row in dropped]
-        columns = [Column("gene", number=False), Column("why", number=False)]
-        title = f"{count_of(len(rows), 'gene')} left out"
+        rows = [[row.target, row.reason] for row in dropped]
+        columns = [Column(run.words.target, number=False), Column("why", number=False)]
+        title = f"{count_of(len(rows), run.words.target)} left out"
         blocks.append(Table(f"{name}-dropped", title, columns, rows, folded=title))
     return blocks
 
 
-def _tabulate_selected(run: OutcomeRun, name: str) -> Block:
+def _tabulate_selected(run: TargetEvaluation, name: str) -> Block:
     keys = ["encoder", "pooling", "head"]
     counts: Counter[tuple[str, ...]] = Counter()
     try:
@@ -226,5 +226,8 @@ def _tabulate_selected(run: OutcomeRun, name: str) -> Block:
     ]
     columns = [*(Column(key, number=False) for key in keys), Column("selected"), Column("share")]
     title = "Which pooling and head were selected"
-    note = "Counted over genes, repeats and folds; selected by the score inside the training part."
+    note = (
+        f"Counted over {run.words.target}s, repeats and folds; selected by the score of inner "
+        "folds of the training part."
+    )
     return Table(f"{name}-selected", title, columns, rows, folded=title, note=note)

@@ -6,22 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
 from histo_ray.report.page_blocks import Column, Table
 from histo_ray.report.target_counts import LEVEL
-
-METRIC_WORDS = {"pearson": "Pearson's r", "auroc": "AUROC"}
-_HEADS = {"pearson": "r", "auroc": "AUROC"}
-_OTHERS = {
-    "expression": (
-        ("Spearman", "spearman", "Rank correlation"),
-        ("R2", "r2", "1 - SSE / SST over all predictions of a repeat, mean over repeats; below 0: "
-         "worse than the mean"),
-    ),
-    "mutation": (("AUPRC", "auprc", "Average precision over all predictions of a repeat"),),
-}  # fmt: skip
-"""Head, column and meaning of what stands beside the score that decides."""
-CHANCE = {"pearson": 0.0, "auroc": 0.5}
 
 
 @dataclass(frozen=True)
@@ -36,12 +24,6 @@ class RankedTargets:
     """Rows of `schemas/outcome_targets.json` by encoder, one for each target; nan where missing."""
     by_pair: dict[tuple[str, str], pd.DataFrame]
     """Rows of `schemas/outcome_comparisons.json` by pair, likewise."""
-
-    @property
-    def metric(self) -> str:
-        """The metric that ranks targets."""
-        metrics = [frame["metric"].dropna() for frame in self.by_encoder.values()]
-        return str(pd.concat(metrics).iloc[0])
 
     @property
     def scored(self) -> list[str]:
@@ -93,52 +75,50 @@ def rank_targets(
     )
 
 
-def tabulate_targets(scores: RankedTargets, task: str, name: str) -> Table:
+def tabulate_targets(scores: RankedTargets, words: TaskWords, name: str) -> Table:
     """Make the table of all targets."""
-    metric, mutation = METRIC_WORDS[scores.metric], task == "mutation"
-    columns, cells = [Column("gene", number=False)], [scores.targets]
+    columns, cells = [Column(words.target, number=False)], [scores.targets]
+    corrected = f"after Benjamini-Hochberg over {words.target}s"
     first = list(scores.by_encoder.values())
-    others = _OTHERS[task]
-    if mutation:
-        for column, about in (("n_patients", "With a label"), ("positives", "With a mutation")):
-            columns.append(Column(column.removeprefix("n_"), about=about))
-            counts = pd.concat([frame[column] for frame in first], axis=1).max(axis=1)
-            cells.append(["–" if np.isnan(count) else f"{count:.0f}" for count in counts])
+    for count in words.count_columns:
+        columns.append(Column(count.head, about=count.about))
+        largest = pd.concat([frame[count.column] for frame in first], axis=1).max(axis=1)
+        cells.append(["–" if np.isnan(number) else f"{number:.0f}" for number in largest])
     for encoder, frame in scores.by_encoder.items():
         columns += [
             Column(
-                _HEADS[scores.metric],
+                words.metric_head,
                 encoder,
-                f"{metric} out of fold, mean of the folds and repeats",
+                f"{words.metric} out of fold, mean of the folds and repeats",
             ),
             Column("95 % interval", encoder, "Bootstrap over patients", sort=False),
-            *(Column(head, encoder, about) for head, _, about in others),
-            Column("q", encoder, "Better than chance, after Benjamini-Hochberg over genes"),
+            *(Column(other.head, encoder, other.about) for other in words.other_scores),
+            Column("q", encoder, f"Better than chance, {corrected}"),
         ]
         cells += [[format_score(score) for score in frame["score"]], _intervals(frame)]
-        cells += [[format_score(score) for score in frame[column]] for _, column, _ in others]
+        cells += [[format_score(s) for s in frame[other.column]] for other in words.other_scores]
         cells.append([format_maybe_p(q) for q in frame["q_chance"]])
     for (a, b), frame in scores.by_pair.items():
         group = f"{b} - {a}"
         columns += [
             Column("difference", group),
             Column("95 % interval", group, "Bootstrap over the same patients", sort=False),
-            *([Column("P, DeLong", group, "DeLong 1988, on mean predictions")] if mutation else []),
-            Column("q", group, "Corrected resampled t-test, after Benjamini-Hochberg over genes"),
+            *(Column(test.head, group, test.about) for test in words.pair_tests),
+            Column("q", group, f"Corrected resampled t-test, {corrected}"),
         ]
         cells += [[format_score(d, signed=True) for d in frame["difference"]]]
         cells += [_intervals(frame, signed=True)]
-        cells += [[format_maybe_p(p) for p in frame["p_delong"]]] if mutation else []
+        cells += [[format_maybe_p(p) for p in frame[test.column]] for test in words.pair_tests]
         cells.append([format_maybe_p(q) for q in frame["q_corrected"]])
     sure = np.any([frame["q_chance"] < LEVEL for frame in first], axis=0)
     return Table(
         name,
-        "Genes, best first",
+        f"{words.target.capitalize()}s, best first",
         columns,
         list(zip(*cells, strict=True)),
         frozenset(np.flatnonzero(sure).tolist()),
         "better than chance (q < 0.05 with any encoder)",
-        "genes",
+        f"{words.target}s",
     )
 
 

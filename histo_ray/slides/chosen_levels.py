@@ -1,21 +1,18 @@
 """A slide some of whose levels are left out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.slides.base import SlideReader
 from histo_ray.slides.level_choice import choose_levels
 from histo_ray.types import Size
 
-if TYPE_CHECKING:
-    from histo_ray.slides.reader import SlideReader
-
 
 def keep_sound_levels(
-    back_end: "SlideReader", unsound: Sequence[str] = (), beside: Sequence[str] = ()
-) -> "SlideReader":
+    back_end: SlideReader, unsound: Sequence[str] = (), beside: Sequence[str] = ()
+) -> SlideReader:
     """The same slide without the levels that are no reduced images of it.
 
     Args:
@@ -33,7 +30,7 @@ class ChosenLevels:
     """Forwards to a back end, whose levels it numbers anew."""
 
     def __init__(
-        self, back_end: "SlideReader", kept: Sequence[int], left_out: tuple[str, ...]
+        self, back_end: SlideReader, kept: Sequence[int], left_out: tuple[str, ...]
     ) -> None:
         """Offer the levels `kept`, and say of the others what `left_out` says."""
         self._back_end = back_end

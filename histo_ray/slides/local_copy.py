@@ -1,4 +1,4 @@
-"""Brings a slide from an object store to this machine, for libraries that need a real file."""
+"""Brings a slide from an object store to this machine, for readers that need a real file."""
 
 import errno
 import hashlib
@@ -9,9 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from histo_ray.errors import SlideError
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import is_local, locate
+from histo_ray.storage.check import explain_here
 from histo_ray.storage.files import open_file
+from histo_ray.storage.trouble import is_remote
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -19,6 +22,38 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 8 * 1024 * 1024
 CHUNKS_AT_ONCE = 4
 """Requests in flight for one slide; each waits for the network, and holds a chunk."""
+
+
+def bring_slide(path: str, slide_id: str, stack: ExitStack, cache: SlideCache) -> str:
+    """Local path of the slide; that of a remote one is good for as long as `stack` is open.
+
+    Raises:
+        SlideError: Not there, not to be had, or no file with something in it.
+    """
+    try:
+        local = bring_here(path, stack, cache)
+        found = "an empty file" if local.is_file() and not local.stat().st_size else ""
+        if not local.is_file():
+            found = "a folder" if local.is_dir() else "a pipe or a device"
+    except OSError as error:
+        raise unread(slide_id, path, error) from error
+    if found:
+        raise SlideError(
+            slide_id, f"{path} is {found}, not a slide file; check the path and the access rights"
+        )
+    return str(local)
+
+
+def unread(slide_id: str, path: str, error: OSError) -> SlideError:
+    """What to raise for a file that cannot be read at all."""
+    if is_remote(error):
+        trouble = explain_here(error)
+        return SlideError(slide_id, f"{path} cannot be read: {trouble.found}; {trouble.remedy}")
+    return SlideError(
+        slide_id,
+        f"{path} cannot be read: {' '.join(str(error).split())}; check the path and the access "
+        "rights",
+    )
 
 
 def bring_here(uri: str, stack: ExitStack, cache: SlideCache) -> Path:

@@ -1,31 +1,39 @@
 """The whole slide as one small image, area-averaged block by block in bounded memory."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.slides.area import axis_weights
 from histo_ray.slides.levels import finest_enough, nominal_downsample
-from histo_ray.types import Mpp, Size
-
-if TYPE_CHECKING:
-    from histo_ray.slides.reader import OpenedSlide
+from histo_ray.types import Mpp, Pyramid, Size
 
 BLOCK_PX = 1024
 """Edge of the blocks read, in px of the level: about 20 MB of work memory each."""
 
 
-def shrink_slide(slide: "OpenedSlide", size: Size) -> npt.NDArray[np.uint8]:
+class Readable(Protocol):
+    """What is averaged: a slide open for reading."""
+
+    @property
+    def pyramid(self) -> Pyramid:
+        """Its levels and their resolution."""
+
+    def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
+        """Read a region; see `OpenedSlide.read`."""
+
+
+def shrink_slide(slide: Readable, size: Size) -> npt.NDArray[np.uint8]:
     """Average the whole slide down to `size`.
 
     Reads the coarsest level that is still fine enough, in blocks, so memory does not grow with
     the slide even where there is one level only.
 
     Args:
-        slide: An opened slide.
-        size: (width, height) wanted, at most the slide's own.
+        slide: An open slide.
+        size: (width, height) of the result, at most the slide's own.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -35,8 +43,8 @@ def shrink_slide(slide: "OpenedSlide", size: Size) -> npt.NDArray[np.uint8]:
     """
     pyramid = slide.pyramid
     (full_width, full_height), (width, height) = pyramid.size, size
-    wanted = Mpp(pyramid.mpp.x * full_width / width, pyramid.mpp.y * full_height / height)
-    level = finest_enough(pyramid, wanted)
+    coarsest = Mpp(pyramid.mpp.x * full_width / width, pyramid.mpp.y * full_height / height)
+    level = finest_enough(pyramid, coarsest)
     level_width, level_height = pyramid.level_sizes[level]
     across = axis_weights(level_width, width)
     down = axis_weights(level_height, height)

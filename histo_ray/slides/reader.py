@@ -1,18 +1,21 @@
-"""Opens a slide. Three back ends serve one protocol; callers see `OpenedSlide` only."""
+"""Opens a slide. Several readers serve one protocol; callers see `OpenedSlide` only."""
 
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.errors import ConfigError, SlideError
-from histo_ray.slides.back_ends import bring_slide, open_back_end, open_remotely, unread
+from histo_ray.errors import SlideError
+from histo_ray.slides.base import SlideReader
 from histo_ray.slides.fingerprint import fingerprint_file
+from histo_ray.slides.local_copy import bring_slide, unread
 from histo_ray.slides.overview import shrink_slide
+from histo_ray.slides.reader_choice import open_by_ranges, open_local
+from histo_ray.slides.registry import check_reader_name
 from histo_ray.slides.resolution import (
     GREATEST_MPP,
     LEAST_MPP,
@@ -21,48 +24,11 @@ from histo_ray.slides.resolution import (
     describe_conflict,
 )
 from histo_ray.slides.slide_cache import SlideCache
+from histo_ray.slides.slide_file import SlideFile
 from histo_ray.types import Mpp, MppSource, Pyramid, Size
 
-READERS = ("auto", "direct", "openslide", "image")
 MOST_SLIDE_PX = 2**42
 """Ten times the largest slide there is, at the finest resolution; more is made up."""
-
-
-class SlideReader(Protocol):
-    """What a back end offers; it raises SlideError for a file it cannot read."""
-
-    @property
-    def name(self) -> str:
-        """`direct`, `openslide` or `image`."""
-
-    @property
-    def vendor(self) -> str:
-        """Maker of the format, or the kind of plain image."""
-
-    @property
-    def level_sizes(self) -> tuple[Size, ...]:
-        """(width, height) of each level, level 0 first."""
-
-    @property
-    def background(self) -> tuple[int, int, int]:
-        """RGB of what was not scanned."""
-
-    @property
-    def stated_mpp(self) -> tuple[StatedMpp, ...]:
-        """What the file says of its resolution, best source first."""
-
-    @property
-    def levels_left_out(self) -> tuple[str, ...]:
-        """A sentence on each level of the file that is not among `level_sizes`."""
-
-    def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
-        """(h, w, 3) RGB; `corner` in level-0 px, `size` in px of `level`."""
-
-    def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
-        """The same into `region`, (h, w, 3), whose size is the size read."""
-
-    def close(self) -> None:
-        """Release the file."""
 
 
 class OpenedSlide:
@@ -72,10 +38,10 @@ class OpenedSlide:
     """
 
     def __init__(
-        self, back_end: SlideReader, pyramid: Pyramid, place: str, on_close: ExitStack
+        self, reader: SlideReader, pyramid: Pyramid, local: str, on_close: ExitStack
     ) -> None:
-        self._back_end = back_end
-        self._place = place
+        self._reader = reader
+        self._local = local
         self._on_close = on_close
         self.pyramid = pyramid
 
@@ -106,23 +72,23 @@ class OpenedSlide:
 
     @property
     def reader(self) -> str:
-        """Which back end serves: `direct`, `openslide` or `image`."""
-        return self._back_end.name
+        """Name of the reader that serves the slide: `direct`, `openslide`, `image`, ..."""
+        return self._reader.name
 
     @property
     def vendor(self) -> str:
         """Maker of the format as OpenSlide names it, or `png`, `jpeg`, `tiff`."""
-        return self._back_end.vendor
+        return self._reader.vendor
 
     @property
     def background(self) -> tuple[int, int, int]:
         """RGB that missing and transparent regions are read as."""
-        return self._back_end.background
+        return self._reader.background
 
     @property
     def levels_left_out(self) -> tuple[str, ...]:
         """A sentence on each level of the file that is not used, with the reason."""
-        return self._back_end.levels_left_out
+        return self._reader.levels_left_out
 
     @cached_property
     def fingerprint(self) -> str:
@@ -132,9 +98,9 @@ class OpenedSlide:
             SlideError: The file cannot be read any more.
         """
         try:
-            return fingerprint_file(self._place)
+            return fingerprint_file(self._local)
         except OSError as error:
-            raise unread(self.slide_id, self._place, error) from error
+            raise unread(self.slide_id, self._local, error) from error
 
     def read(self, corner: tuple[int, int], level: int, size: Size) -> npt.NDArray[np.uint8]:
         """Read a region.
@@ -152,7 +118,7 @@ class OpenedSlide:
         """
         self._check_level(level)
         x, y = corner
-        return self._back_end.read((int(x), int(y)), level, size)
+        return self._reader.read((int(x), int(y)), level, size)
 
     def read_into(self, region: npt.NDArray[np.uint8], corner: tuple[int, int], level: int) -> None:
         """Read a region into memory that is there; see `read`.
@@ -167,7 +133,7 @@ class OpenedSlide:
         """
         self._check_level(level)
         x, y = corner
-        self._back_end.read_into(region, (int(x), int(y)), level)
+        self._reader.read_into(region, (int(x), int(y)), level)
 
     def _check_level(self, level: int) -> None:
         if not 0 <= level < len(self.level_sizes):
@@ -212,39 +178,40 @@ def open_slide(
         slide_id: Name in errors and results (default: the file's name without extension).
         mpp: Microns per px of both axes; overrides the file (the manifest's mpp).
         fallback_mpp: Microns per px if neither `mpp` nor the file gives it (--slide-mpp).
-        reader: `auto`: direct if the file is a tiled JPEG TIFF or SVS that is understood
-            completely, else OpenSlide if it knows the file, else a plain image; or one by name.
+        reader: `auto`: the first of the registry that serves the file: direct if it is a tiled
+            JPEG TIFF or SVS that is understood completely, else OpenSlide if it knows the file,
+            else a plain image; or one of them by name.
         cache: Where remote slides are kept that must be here (default: see `SlideCache`).
 
     Raises:
         SlideError: Not there, not a slide, damaged, or without a known resolution.
         ConfigError: No such reader.
     """
-    if reader not in READERS:
-        raise ConfigError(f"unknown reader {reader!r}; the readers are {', '.join(READERS)}")
+    check_reader_name(reader)
     name = slide_id if slide_id is not None else PurePosixPath(str(path)).stem
     with ExitStack() as stack:
-        place = str(path)
-        back_end = open_remotely(place, name, stack) if reader in ("auto", "direct") else None
-        if back_end is None:
-            place = bring_slide(str(path), name, stack, cache or SlideCache())
-            back_end = open_back_end(place, str(path), name, reader)
-        stack.callback(back_end.close)
-        width, height = back_end.level_sizes[0]
+        local = str(path)
+        opened = open_by_ranges(local, name, reader, stack)
+        if opened is None:
+            local = bring_slide(str(path), name, stack, cache or SlideCache())
+            with SlideFile(local, str(path), name, reader) as file:
+                opened = open_local(file)
+        stack.callback(opened.close)
+        width, height = opened.level_sizes[0]
         if not 0 < width * height <= MOST_SLIDE_PX:
             raise SlideError(
                 name,
                 f"{path} states {width} x {height} px, more than any slide has: its header is "
                 "damaged; copy the file again, or leave the slide out",
             )
-        chosen = choose_mpp(mpp, back_end.stated_mpp, fallback_mpp)
-        conflict = describe_conflict(back_end.stated_mpp) if mpp is None else ""
+        chosen = choose_mpp(mpp, opened.stated_mpp, fallback_mpp)
+        conflict = describe_conflict(opened.stated_mpp) if mpp is None else ""
         if conflict:
             raise SlideError(name, conflict)
         if chosen is None:
-            raise SlideError(name, _no_mpp(back_end.stated_mpp))
-        pyramid = Pyramid(name, *chosen, back_end.level_sizes)
-        return OpenedSlide(back_end, pyramid, place, stack.pop_all())
+            raise SlideError(name, _no_mpp(opened.stated_mpp))
+        pyramid = Pyramid(name, *chosen, opened.level_sizes)
+        return OpenedSlide(opened, pyramid, local, stack.pop_all())
     raise AssertionError  # an ExitStack without suppressing members never gets here
 
 

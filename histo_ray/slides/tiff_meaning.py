@@ -1,7 +1,7 @@
 """What the pixels of a TIFF mean: colours, extra samples, orientation, and which image counts.
 
-One judge for every TIFF, whichever reader serves it and whether it is a slide or a mask. What a
-reader would have to guess is refused with the reason.
+One set of rules for every TIFF, whichever reader serves it and whether it is a slide or a mask.
+What a reader would have to guess is refused with the reason.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,9 @@ _STACKS = {
     "is_mdgel": "a Molecular Dynamics gel",
     "is_eer": "an electron microscope's movie",
 }
+_ORIENTATION, _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 274, 258, 339
+_INK_SET, _PHOTOMETRIC = 332, 262
+"""Codes of tags; tifffile finds a tag much faster by its code than by its name."""
 _UPRIGHT = (0, 1)
 """Values of Orientation that leave an image as it is stored; 0 is undefined, and ignored by all."""
 _TO_RGB = "convert it to 8-bit RGB, for example with `vips copy` or Bio-Formats' bfconvert"
@@ -77,7 +80,7 @@ def read_colours(page: tifffile.TiffPage) -> Colours:
     Raises:
         MeaningError: They mean nothing, nothing known, or more than 8-bit colours can say.
     """
-    check_orientation(page.tags.valueof("Orientation", 1))
+    check_orientation(page.tags.valueof(_ORIENTATION, 1))
     check_storage(page)
     _check_samples(page)
     kind = _read_kind(page)
@@ -214,9 +217,9 @@ def check_storage(page: tifffile.TiffPage) -> None:
 
 def _check_samples(page: tifffile.TiffPage) -> None:
     """Refuse samples that are not unsigned numbers of one depth up to 8 bits."""
-    stated = page.tags.valueof("BitsPerSample", 1)
+    stated = page.tags.valueof(_BITS_PER_SAMPLE, 1)
     depths = set(stated) if isinstance(stated, tuple) else {stated}
-    formats = page.tags.valueof("SampleFormat", 1)
+    formats = page.tags.valueof(_SAMPLE_FORMAT, 1)
     formats = set(formats) if isinstance(formats, tuple) else {formats}
     if formats - {1, 4}:
         raise MeaningError(
@@ -235,7 +238,7 @@ def _check_samples(page: tifffile.TiffPage) -> None:
 
 def _read_kind(page: tifffile.TiffPage) -> Kind:
     photometric = page.photometric
-    if page.tags.get("PhotometricInterpretation") is None:
+    if page.tags.get(_PHOTOMETRIC) is None:
         raise MeaningError(f"the TIFF does not state what its pixels mean; {_TO_RGB}")
     if photometric == PHOTOMETRIC.YCBCR:
         if page.planarconfig != tifffile.PLANARCONFIG.CONTIG or page.compression not in (
@@ -245,7 +248,7 @@ def _read_kind(page: tifffile.TiffPage) -> Kind:
             raise MeaningError(f"its colours are YCbCr without JPEG; {_TO_RGB}")
         return "rgb"  # decoders of JPEG turn them
     if photometric == PHOTOMETRIC.SEPARATED:
-        ink_set = page.tags.valueof("InkSet", 1)
+        ink_set = page.tags.valueof(_INK_SET, 1)
         if ink_set != 1 or page.compression == COMPRESSION.JPEG:
             what = "inks other than CMYK" if ink_set != 1 else "CMYK in JPEG"
             raise MeaningError(f"its colours are {what}; {_TO_RGB}")

@@ -1,4 +1,4 @@
-"""What a run says of itself; stored in its table as a receipt is in its partition."""
+"""The record of an extraction run; stored in its table as a receipt is in its partition."""
 
 from collections.abc import Mapping
 from enum import StrEnum

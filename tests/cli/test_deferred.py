@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import histo_ray
-from histo_ray.cli.deferred import deferred
 from histo_ray.cli.verbs import VERBS
+from histo_ray.deferred import deferred
 
 PACKAGE = Path(histo_ray.__file__).parent
 HEAVY = {"torch", "ray", "pandas", "cv2", "duckdb", "pyarrow", "matplotlib"}

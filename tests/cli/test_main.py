@@ -113,6 +113,7 @@ def test_mistyped_flags_are_one_line_too(
         ),
         ("store ls store --slide", r"store ls: unknown flag --slide; did you mean --slides\?"),
         ("extract --stain=macenk", r"--stain macenk: must be none, macenko or reinhard; did you"),
+        ("extract --slide-reader dirct", r"must be auto, .* or image; did you mean direct\?"),
         ("extract --tile_px 3", r"unknown flag --tile_px; did you mean --tile-px\?"),
         ("plan --zzz", r"histo-ray plan: unknown flag --zzz; see histo-ray plan --help"),
         ("plan x", r"histo-ray plan: unexpected argument 'x'; see histo-ray plan --help"),

@@ -116,7 +116,7 @@ def test_a_damaged_partition_is_named_and_the_others_are_listed(
         assert code == 1
         assert "abc123" in text
         assert f"left out: {path}" in text
-    code, text = printed(["store", "export", store._root.path, "--to", "zarr"], capsys)
+    code, text = printed(["store", "convert", store._root.path, "--to", "zarr"], capsys)
     assert code == 1
     assert f"not converted: {path}" in text
     assert "1 partitions are now zarr" in text

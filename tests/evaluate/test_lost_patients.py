@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from histo_ray.evaluate.lost_patients import read_manifested
-from histo_ray.evaluate.patient_data import find_slides, gather_patients
-from histo_ray.evaluate.patient_settings import MutationConfig
+from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
+from histo_ray.evaluate.tasks.mutation import TASK, MutationConfig
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow
 from tests.cluster.patients import PATIENTS, write_labels, write_store
@@ -36,7 +36,7 @@ def test_the_newest_manifest_decides_who_is_one_patient_and_where_from(tmp_path:
     labels = str(tmp_path / "mutations.csv")
     config = MutationConfig(store=uri, labels=labels, encoder=("sharp",))
     found = find_slides(store, config)
-    before = gather_patients(found, config)
+    before = gather_patients(found, TASK, config)
     assert found[0].corrected == {}
     assert not any("newest manifest" in note for note in before.cohort.notes)
     moved, stays = f"{PATIENTS[1]}-01Z-00-DX1", f"{PATIENTS[2]}-01Z-00-DX1"
@@ -46,7 +46,7 @@ def test_the_newest_manifest_decides_who_is_one_patient_and_where_from(tmp_path:
     ]
     store.write_run("20260101T080000-a", rows)
     found = find_slides(store, config)
-    after = gather_patients(found, config)
+    after = gather_patients(found, TASK, config)
     assert found[0].corrected == {moved: [PATIENTS[2], "99", False]}
     assert set(before.cohort.patients) - set(after.cohort.patients) == {PATIENTS[1]}
     assert after.cohort.sites[after.cohort.patients.index(PATIENTS[2])] == ("02", "99")

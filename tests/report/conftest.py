@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from histo_ray.evaluate.patient_summary import summarise_encoders, summarise_pairs
+from histo_ray.evaluate.tile_tables import summarise_tally
 from histo_ray.learn.tissue_tables import (
-    Truth,
+    TileTruth,
     compare_encoders,
     tabulate_predictions,
     tally_predictions,
@@ -80,7 +82,7 @@ def add_tissue(
     rng = np.random.default_rng(7)
     labels = np.sort(rng.integers(0, len(classes), tiles)).astype(np.int32)
     groups = tuple(f"P{number % 12}" for number in range(tiles))
-    truth = Truth(tuple(classes), labels, groups)
+    truth = TileTruth(tuple(classes), labels, groups)
     settings = (("cv", 3), ("test", 1)) if external else (("cv", 3),)
     summary: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
@@ -102,7 +104,9 @@ def add_tissue(
                     tabulate_predictions(where, truth, folds, predicted, ones, ones.astype(float))
                 )
             tallies[encoder] = tally_predictions(tables, truth, tiles)
-        summary[split] = {name: tally.summary for name, tally in tallies.items()}
+        summary[split] = {
+            name: summarise_tally(tally).model_dump(mode="json") for name, tally in tallies.items()
+        }
         tested = parts if split == "cv" else None
         comparisons += compare_encoders(split, tallies, truth, 200, 0, tested)
     counts = {name: int((labels == k).sum()) for k, name in enumerate(classes)}
@@ -177,6 +181,8 @@ def add_outcome(
         }  # fmt: skip
         pairs.append(pa.table(columns, arrow_schema("outcome_comparisons")))
     folder.write("comparisons", pairs, arrow_schema("outcome_comparisons"))
+    rows = [row for table in targets for row in table.to_pylist()]
+    comparisons = [row for table in pairs for row in table.to_pylist()]
     cohort = {
         "patient_id": [f"TCGA-05-{number:04d}" for number in range(patients + 3)],
         "site": [f"{number % 4:02d}" for number in range(patients + 3)],
@@ -215,8 +221,9 @@ def add_outcome(
         },
         "configurations": [{"encoder": e, "pooling": "mean", "head": "ridge"} for e in encoders],
         "settings": {"seed": 0}, "versions": {"histo_ray": "0.1", "python": "3.11"},
-        "summary": {e: {"mean_score": 0.1} for e in encoders},
-        "sentences": [f"A paper would print this of {task}."], "warnings": [],
+        "summary": {e: one.model_dump() for e, one in summarise_encoders(rows).items()},
+        "pairs": [pair.model_dump() for pair in summarise_pairs(comparisons, rows)],
+        "chance_test": "corrected resampled t-test", "warnings": [],
     }  # fmt: skip
     folder.write_note("run", note | changes)
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.target_table import Scores, rank_targets, tabulate_targets
+from histo_ray.evaluate.tasks import TASKS
+from histo_ray.report.target_table import RankedTargets, rank_targets, tabulate_targets
 
 
-def make_scores() -> Scores:
+def make_scores() -> RankedTargets:
     rows = [
         # target, encoder, score, low, high, q_chance, positives
         ("G1", "b", 0.61, 0.50, 0.70, 0.200, 9),
@@ -37,7 +38,7 @@ def test_targets_stand_by_their_best_score_with_any_encoder_unscored_ones_last()
 
 
 def test_a_row_says_all_of_its_target_and_marks_the_sure_ones() -> None:
-    table = tabulate_targets(make_scores(), "mutation", "genes")
+    table = tabulate_targets(make_scores(), TASKS["mutation"].words, "genes")
     assert [tuple(column[:2]) for column in table.columns[3:8]] == [
         ("AUROC", "a"), ("95 % interval", "a"), ("AUPRC", "a"), ("q", "a"), ("AUROC", "b"),
     ]  # fmt: skip
@@ -54,10 +55,11 @@ def test_a_row_says_all_of_its_target_and_marks_the_sure_ones() -> None:
 
 
 def test_expression_has_neither_positives_nor_precision() -> None:
-    heads = [column.head for column in tabulate_targets(make_scores(), "expression", "x").columns]
-    assert heads[:6] == ["gene", "AUROC", "95 % interval", "Spearman", "R2", "q"]
-    (row, *_) = tabulate_targets(make_scores(), "expression", "x").rows
+    table = tabulate_targets(make_scores(), TASKS["expression"].words, "x")
+    heads = [column.head for column in table.columns]
+    assert heads[:6] == ["gene", "r", "95 % interval", "Spearman", "R2", "q"]
+    (row, *_) = table.rows
     assert row[3:5] == ("0.250", "-1.2e+04")  # predictions that explode are seen
-    assert all(column.sort for column in tabulate_targets(make_scores(), "expression", "x").columns
-               if column.head in ("R2", "Spearman"))  # fmt: skip
+    numbers = [column for column in table.columns if column.head in ("R2", "Spearman")]
+    assert all(column.sort for column in numbers)
     assert "P, DeLong" not in heads

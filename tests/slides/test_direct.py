@@ -13,11 +13,11 @@ import psutil
 import pytest
 import tifffile
 
-import histo_ray.slides.direct.reader as direct_reader
+import histo_ray.slides.direct.direct_reader as direct_reader
 from histo_ray.errors import SlideError
 from histo_ray.slides.direct.cache import Key, TileCache
+from histo_ray.slides.direct.direct_reader import DirectReader
 from histo_ray.slides.direct.jpeg import decode_tile
-from histo_ray.slides.direct.reader import DirectReader
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.tiles.pixels import read_tiles
@@ -97,7 +97,7 @@ def test_what_is_said_of_the_slide_is_the_same(slide_file: Path) -> None:
     with direct, plain:
         for name in ("pyramid", "level_sizes", "mpp", "vendor", "background", "fingerprint"):
             assert getattr(direct, name) == getattr(plain, name)
-        assert direct._back_end.stated_mpp == plain._back_end.stated_mpp
+        assert direct._reader.stated_mpp == plain._reader.stated_mpp
 
 
 def test_real_slides_are_read_to_the_byte(real_data: Path) -> None:
