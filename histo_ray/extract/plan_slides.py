@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import (
-    TilePlan,
+    SubjectPlan,
     open_manifest_slide,
     plan_slide,
     read_block,
@@ -29,7 +29,7 @@ def keep_to_one_core() -> None:
     threadpool_limits(1)
 
 
-def plan_or_problem(slide: Slide, config: ExtractConfig) -> TilePlan | str:
+def plan_or_problem(slide: Slide, config: ExtractConfig) -> SubjectPlan | str:
     """The plan of one slide, or why it cannot be used."""
     try:
         with _open(slide, config) as opened:
@@ -41,7 +41,7 @@ def plan_or_problem(slide: Slide, config: ExtractConfig) -> TilePlan | str:
 
 
 def time_reading(
-    slide: Slide, config: ExtractConfig, plan: TilePlan, count: int
+    slide: Slide, config: ExtractConfig, plan: SubjectPlan, count: int
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Pixels of a slide's first `count` tiles, and the seconds that each took to read."""
     with _open(slide, config) as opened:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.slide import TilePlan, ink_remark
+from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
@@ -83,9 +83,9 @@ class Planned:
     tiles: int = 0
     vectors: Counter[str] = field(default_factory=Counter)
     """To be encoded, by encoder."""
-    widest: tuple[Slide, TilePlan] | None = None
+    widest: tuple[Slide, SubjectPlan] | None = None
 
-    def add(self, slide: Slide, encoders: Sequence[str], plan: TilePlan | str) -> None:
+    def add(self, slide: Slide, encoders: Sequence[str], plan: SubjectPlan | str) -> None:
         """Take a slide that was planned for some encoders, or the problem with it."""
         if isinstance(plan, str):
             self.rows.append(blank_row(slide.slide_id, PlanStatus.FAILED, plan))
@@ -171,7 +171,7 @@ def blank_row(slide_id: str, status: PlanStatus, reason: str = "", n_tiles: int 
     return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
 
 
-def _row(slide_id: str, plan: TilePlan) -> PlanRow:
+def _row(slide_id: str, plan: SubjectPlan) -> PlanRow:
     tiles, slide = len(plan.grid), plan.slide
     width, height = slide.size_px
     return PlanRow(

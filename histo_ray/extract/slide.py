@@ -39,7 +39,7 @@ from histo_ray.types import (
 
 
 @dataclass(frozen=True)
-class TilePlan:
+class SubjectPlan:
     """All that is known of a slide or tile set before its first tile is read."""
 
     slide: SlideFacts
@@ -88,7 +88,7 @@ def slide_cache(config: ExtractConfig) -> SlideCache:
     return SlideCache(folder, config.cache_gb)
 
 
-def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> TilePlan:
+def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SubjectPlan:
     """Find the tissue of an opened slide and lay its grid.
 
     Raises:
@@ -132,7 +132,7 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> TileP
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
     )
-    return TilePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
+    return SubjectPlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 
 
 INK_CAVEAT = 0.1
@@ -151,7 +151,7 @@ def ink_remark(slide: SlideFacts) -> str:
     )
 
 
-def read_block(opened: OpenedSlide, plan: TilePlan, tile_px: int, span: range) -> TileBlock:
+def read_block(opened: OpenedSlide, plan: SubjectPlan, tile_px: int, span: range) -> TileBlock:
     """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
 
     Raises:
@@ -193,7 +193,7 @@ def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
     )
 
 
-def partition_facts(plan: TilePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
+def partition_facts(plan: SubjectPlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
     """Receipt of one partition, but for what is counted while writing."""
     return PartitionFacts(
         slide=plan.slide,
@@ -234,7 +234,7 @@ def extract_slide(
 
 
 def _encode_rows(
-    opened: OpenedSlide, plan: TilePlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
+    opened: OpenedSlide, plan: SubjectPlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
 ) -> Iterator[TileRows]:
     grid, tile_px = plan.grid, plan.tiling.settings["tile_px"]
     for start in range(0, len(grid), batch_size):

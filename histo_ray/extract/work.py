@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.extract.slide import TilePlan, ink_remark
+from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.extract.subject import Subject
 from histo_ray.types import Outcome, RunRow
 
@@ -105,7 +105,7 @@ class SubjectWork:
     """Names of the encoders whose partition the store lacks for it."""
     generation: int = 0
     """Raised when the slide starts over; answers to older questions are dropped."""
-    plan: TilePlan | None = None
+    plan: SubjectPlan | None = None
     plan_ref: Any = None
     unread: dict[Hashable, range] = field(default_factory=dict)
     """Tiles that no reader was given yet, by the reader that comes to them."""
@@ -148,7 +148,7 @@ class SubjectWork:
         """Whether a block of it can be read now."""
         return bool(self.unread) and not self.finished
 
-    def begin(self, plan: TilePlan, plan_ref: Any, reader: Hashable) -> None:
+    def begin(self, plan: SubjectPlan, plan_ref: Any, reader: Hashable) -> None:
         """Take the plan that `reader` made; it comes to all tiles until others help."""
         self.plan, self.plan_ref = plan, plan_ref
         self.pieces = {name: {} for name in self.encoders}
