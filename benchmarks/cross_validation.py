@@ -31,11 +31,11 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES
 from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
 from histo_ray.learn.patient_heads import (
     PatientData,
-    PatientHeadSettings,
     predict_patient_fold,
     predict_patient_repeat,
 )

@@ -23,7 +23,11 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
-from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_fold
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_fold,
+)
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
 from histo_ray.learn.target_scores import score_encoder
 from histo_ray.learn.target_tables import compare_encoders

@@ -24,10 +24,13 @@ from sklearn.metrics import roc_auc_score
 from histo_ray.cohort.folds import (
     draw_folds,
 )
-from histo_ray.learn.fold_data import FoldPrediction
+from histo_ray.learn.fold_data import FoldPrediction, PatientHeadSettings
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_fold
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_fold,
+)
 
 Floats = npt.NDArray[np.float64]
 TASKS = {

@@ -23,7 +23,11 @@ from scipy import stats
 
 from histo_ray.cohort.patient_folds import draw_shared_folds
 from histo_ray.labels.expression_labels import rank_normal
-from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_repeat
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_repeat,
+)
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
