@@ -4,8 +4,8 @@ Patients lie at few or many sites that are kept whole in one fold. All is comput
 that evaluations use: folds, heads, scores, tests and corrections. Mutation is predicted by ridge
 regression towards 0 and 1 in place of logistic regression, which would take hours; the tests see
 scores of folds only. Labels of mutation and tissue, and their folds, are drawn once for all
-cohorts, encoders anew for each; tissue has five scores a labelling, by least squares with its largest
-penalty.
+cohorts, encoders anew for each; tissue has five scores a labelling, by least squares with its
+largest penalty.
 """
 
 from dataclasses import dataclass
@@ -163,12 +163,12 @@ def _predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArr
         columns = sorted({target for _, target in places})
         names = tuple(map(str, columns))
         data = PatientData(features, targets[:, columns], names, truth.groups)
-        judged = predict_patient_fold(data, np.where(rows, 0, 1), 0, settings).predicted
+        found = predict_patient_fold(data, np.where(rows, 0, 1), 0, settings).predicted
         at = {target: position for position, target in enumerate(columns)}
         for repeat in {repeat for repeat, _ in places}:
             here = [target for one, target in places if one == repeat]
             some = np.ix_(rows.nonzero()[0], np.array(here))
-            predicted[repeat][some] = judged[:, [at[target] for target in here]]
+            predicted[repeat][some] = found[:, [at[target] for target in here]]
     return predicted
 
 
