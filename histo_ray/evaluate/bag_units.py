@@ -27,7 +27,7 @@ class BagUnit:
     """One configuration on one fold of one target."""
 
     number: int
-    """Of the configuration, among all of the run."""
+    """Number of the configuration among all of the run."""
     target: int
     repeat: int
     fold: int

@@ -105,7 +105,7 @@ def run_here(job: Job, report: Report) -> None:
     """Do every unit in this process, one after another; a `Spread`.
 
     Where settings compete, none is stopped early: the one that is selected is the one with the best
-    score inside the training part of all, which early stopping (ASHA) finds unless it has stopped
+    inner score of all, which early stopping (ASHA) finds unless it has stopped
     that very one for a slow start.
     """
     for unit in job.units:

@@ -48,7 +48,7 @@ class TilePlan:
     embedded: Mapping[str, EmbeddedSet]
     """By split."""
     folds: Folds
-    """Of the tiles that are cross-validated."""
+    """Folds of the tiles that are cross-validated."""
     settings: TileHeadSettings
     support: TileSupport
 

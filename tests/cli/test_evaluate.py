@@ -17,7 +17,8 @@ from tests.made_up import draw_tiles
 
 ENCODERS = ["random:resnet10t?seed=0&px=64", "random:resnet10t?seed=1&px=64"]
 NAMES = ["random-resnet10t-px64-seed0", "random-resnet10t-px64-seed1"]
-SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu"]
+SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu",
+         "--address", "local"]  # fmt: skip
 
 
 def arguments(store: Path, tiles: Path, *more: str) -> list[str]:
