@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from histo_ray.config import TileSetConfig
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.events import Event
 from histo_ray.evaluate.record import EvaluationRecord
-from histo_ray.store.tables import TableFolder
-from histo_ray.tilesets.tileset import TileSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from histo_ray.store.tables import TableFolder
+    from histo_ray.tilesets.tileset import TileSet
 
 Progress = Callable[[int, int], None]
 """(units done, units in all)."""
@@ -35,7 +37,7 @@ class Unit(Protocol):
 
 Inputs = Mapping[str, Any]
 """Shared inputs by name."""
-Work = Callable[[Any, Inputs], pa.Table]
+Work = Callable[[Any, Inputs], "pa.Table"]
 """(unit, its inputs) -> its piece. A plain function, so that other processes can import it."""
 Watch = Callable[[int, float], bool]
 """(epochs done, inner score, higher is better) -> whether to go on."""
@@ -55,7 +57,7 @@ class Needs:
 class Competition:
     """Units that are worth stopping early, as better ones of the same fold are known."""
 
-    work: Callable[[Any, Inputs, Watch], pa.Table]
+    work: Callable[[Any, Inputs, Watch], "pa.Table"]
     """As a job's work, and reports after each epoch."""
     fold_of: Callable[[Any], Hashable]
     """What a unit competes within; units of other folds must not bear on it."""
@@ -67,7 +69,7 @@ class Competition:
 class Job:
     """Units of one kind, and what they share."""
 
-    pieces: TableFolder
+    pieces: "TableFolder"
     """Folder of this run alone: what lies there is taken for done."""
     work: Work
     inputs: Inputs
@@ -92,11 +94,11 @@ Spread = Callable[[Job, Report], None]
 competition may leave none. Raises HistoRayError where a unit refuses its inputs, or where processes
 keep dying."""
 
-BringTiles = Callable[[TileSetConfig, Sequence[TileSet]], None]
+BringTiles = Callable[[TileSetConfig, Sequence["TileSet"]], None]
 """Extracts the tile sets that a store lacks."""
 
 
-def _refuse_tiles(config: TileSetConfig, sets: Sequence[TileSet]) -> None:
+def _refuse_tiles(config: TileSetConfig, sets: Sequence["TileSet"]) -> None:
     raise NotImplementedError("this host has no way to extract tiles")
 
 
@@ -114,11 +116,11 @@ class Host:
 class PreparedRun(ABC):
     """An evaluation whose inputs are read and whose folds are drawn."""
 
-    folder: TableFolder
+    folder: "TableFolder"
     """Folder of the run; its name is a digest of all that decides the tables."""
 
     @abstractmethod
-    def list_jobs(self, pieces: TableFolder) -> Iterator[Job]:
+    def list_jobs(self, pieces: "TableFolder") -> Iterator[Job]:
         """Yield what is to be done; a job is laid out when those before it are done."""
 
     @abstractmethod
@@ -131,7 +133,7 @@ class PreparedRun(ABC):
 
     @abstractmethod
     def write_tables(
-        self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
+        self, pieces: "TableFolder", caveats: Sequence[Caveat], began: float
     ) -> EvaluationRecord:
         """Write all tables from the pieces, and make the record.
 
