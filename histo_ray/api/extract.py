@@ -19,8 +19,8 @@ from histo_ray.store.run_record import RunRecord
 
 
 @dataclass(frozen=True)
-class Extraction:
-    """What became of an extraction."""
+class ExtractionResult:
+    """Result of an extraction."""
 
     store: str
     """Folder or URI of the store."""
@@ -51,7 +51,7 @@ def extract(
     report: Report = lambda counts: None,
     notify: Callable[[str], None] = lambda text: None,
     **settings: Unpack[ExtractSettings],
-) -> Extraction:
+) -> ExtractionResult:
     """Bring every slide of a manifest, with every encoder, into a feature store.
 
     What the store has is skipped, so the same call again finishes what is missing. A slide that
@@ -92,7 +92,7 @@ def extract(
     """
     config = read_extract_settings("hr.extract", manifest, store, settings)
     pipeline = choose_pipeline(config, notify)
-    return Extraction(config.store, run_extract(config, pipeline, report, notify))
+    return ExtractionResult(config.store, run_extract(config, pipeline, report, notify))
 
 
 def read_extract_settings(

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import Progress, say
+from histo_ray.cli.progress import SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks import TASKS
@@ -58,12 +58,12 @@ class TileProgress(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._progress: Progress | None = None
+        self._progress: SlideProgress | None = None
 
     def report(self, counts: Counts) -> None:
         """Show how far it is."""
         if self._progress is None:
-            self._progress = self.enter_context(Progress("extract"))
+            self._progress = self.enter_context(SlideProgress("extract"))
         self._progress.report(counts)
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
     config = read_settings(args, FinetuneConfig)
     notify("starting")  # the imports take seconds
-    result: Result = finetune(config, report=Lines().report, notify=notify)
+    result: Result = finetune(config, report=FinetuneLines().report, notify=notify)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class Lines:
+class FinetuneLines:
     """Progress on stderr, a line now and then and one an epoch."""
 
     def __init__(self) -> None:

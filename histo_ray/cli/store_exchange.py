@@ -8,7 +8,7 @@ from histo_ray.cli.printable import one_line
 from histo_ray.errors import ConfigError
 from histo_ray.store.exchange.export_slides import export_slides
 from histo_ray.store.exchange.formats import find_exchange_format
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
 
@@ -21,7 +21,7 @@ def run_export(args: argparse.Namespace) -> int:
     done = export_slides(
         open_store(args.store).root,
         form,
-        place_at(args.out),
+        location_of(args.out),
         args.encoder,
         args.tiling,
         args.slide,

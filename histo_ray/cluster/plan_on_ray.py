@@ -1,4 +1,4 @@
-"""A plan of very many slides, or on a cluster: by the readers and encoders of a run."""
+"""Plans of very many slides, or on a cluster, by the readers and encoders of a run."""
 
 import time
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from typing import Self
 import ray
 from ray.util import ActorPool
 
-from histo_ray.cluster.pipeline import RayPipeline
 from histo_ray.cluster.pool import PooledActor, kill_actors, start_encoders, start_readers
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig

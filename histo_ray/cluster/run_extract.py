@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import ray
 
 from histo_ray.cluster.actors import SharedSubject
-from histo_ray.cluster.metrics import start_export
-from histo_ray.cluster.pipeline import RayPipeline
+from histo_ray.cluster.metrics_export import start_export
 from histo_ray.cluster.pool import start_readers
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import NodeWatcher, start_pipeline
 from histo_ray.config import ExtractConfig, TileSetConfig

@@ -1,15 +1,17 @@
-"""Fine-tuning on Ray: a group of workers, each one the plain loop; one local worker needs none."""
+"""Fine-tuning by a group of workers on Ray, each of which runs the plain loop."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.distributed as dist
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
+from histo_ray.cluster.gloo_interface import NodeAddressConfig
 from histo_ray.cluster.session import ray_session
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
@@ -23,7 +25,6 @@ from histo_ray.finetune.run import (
     Result,
     claim_name,
     conclude,
-    finetune,
     make_job,
     plan_finetune,
     work,
@@ -39,12 +40,20 @@ POLL_S = 1.0
 Notify = Callable[[str], None]
 
 
+class GroupShape(TypedDict):
+    """Workers of a group and what each of them gets: arguments of Ray's `ScalingConfig`."""
+
+    num_workers: int
+    use_gpu: bool
+    resources_per_worker: dict[str, float]
+
+
 def run_finetune(
     config: FinetuneConfig,
     report: Report = lambda progress: None,
     notify: Notify = lambda text: None,
 ) -> Result:
-    """Fine-tune in this process, or by a group of workers on a cluster.
+    """Fine-tune by a group of workers; `finetune.run.finetune` does it in this process.
 
     Args:
         config: What to do.
@@ -54,12 +63,9 @@ def run_finetune(
     Raises:
         ConfigError: Settings, tiles, base or name cannot be used, or no cluster is there.
         StoreError: The store is none.
-        HistoRayError: Workers died more often than is borne.
+        HistoRayError: Workers died more often than is accepted.
     """
     check_shipped(config)
-    alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
-    if alone:
-        return finetune(config, report, notify)
     with claim_name(config):
         return _finetune(config, report, notify)
 
@@ -73,17 +79,17 @@ def _finetune(config: FinetuneConfig, report: Report, notify: Notify) -> Result:
     if card is not None:
         return Result(card, was_there=True)
     with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
-        settings = plan_group(config, nodes)
+        shape = plan_group(config, nodes)
         notify(
             f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to learn from, "
             f"{len(plan.held_out_rows)} to evaluate on; {config.workers} workers"
         )
-        _run_group(plan, settings, folder, report)
+        _run_group(plan, shape, folder, report)
     return Result(_published(config, fingerprint), was_there=False)
 
 
-def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
-    """What each worker of the group gets: `ScalingConfig`'s arguments. Pure.
+def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
+    """Choose what each worker of the group gets. Pure.
 
     Raises:
         ConfigError: The cluster has fewer GPUs or CPUs than workers.
@@ -105,19 +111,14 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
     }
 
 
-def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report) -> None:
+def _run_group(plan: Plan, shape: GroupShape, folder: str, report: Report) -> None:
     """Run the group to its end, and pass its progress on."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-    from ray.train.torch import TorchTrainer
-
-    from histo_ray.cluster.gloo_interface import NodeAddressConfig
-
     progress = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         _train_in_group,
         train_loop_config={"plan": plan, "progress": progress},
         torch_config=NodeAddressConfig(),
-        scaling_config=ScalingConfig(**settings),
+        scaling_config=ScalingConfig(**shape),
         run_config=RunConfig(
             name=f"finetune-{plan.config.name}",
             storage_path=folder,
@@ -139,16 +140,14 @@ def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report
         raise _explain(error) from error
 
 
-def _train_in_group(settings: dict[str, Any]) -> None:
-    """One worker, from loading the base to publishing."""
-    import ray.train.torch
-
-    plan: Plan = settings["plan"]
+def _train_in_group(task: dict[Any, Any]) -> None:  # Ray's type
+    """One worker, from loading the base to publishing: `plan`, and `progress`, a queue of Ray."""
+    plan: Plan = task["plan"]
     config = plan.config
     job, classifier = make_job(plan)
     if check_name(config.store, config.name, job.fingerprint(config.workers)) is not None:
         return  # published, and then another worker was lost
-    device = ray.train.torch.get_device()
+    device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     compute = Compute("cuda" if device.type == "cuda" else "cpu", config.threads, config.precision)
@@ -156,7 +155,7 @@ def _train_in_group(settings: dict[str, Any]) -> None:
 
     def report(progress: Progress) -> None:
         if team.rank == 0:
-            settings["progress"].put(tuple(progress))
+            task["progress"].put(tuple(progress))
 
     outcome = work(plan, job, classifier, compute, report, team)
     if team.rank == 0:
@@ -175,7 +174,7 @@ def _published(config: FinetuneConfig, fingerprint: str) -> ModelCard:
 
 
 def _explain(error: BaseException) -> HistoRayError:
-    """The error of ours inside Ray's, or one line of Ray's."""
+    """Find our own error inside Ray's, or describe Ray's in one line."""
     failures = getattr(error, "worker_failures", {})
     for inner in failures.values():
         cause = getattr(inner, "cause", inner)

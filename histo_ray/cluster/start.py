@@ -16,8 +16,8 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from histo_ray.cluster.head_watch import head_answers
-from histo_ray.cluster.pipeline import PING_S, RayPipeline
 from histo_ray.cluster.pool import PooledActor, original_error, start_encoders, start_readers
+from histo_ray.cluster.ray_pipeline import PING_S, RayPipeline
 from histo_ray.cluster.session import cluster_nodes
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec

@@ -133,7 +133,7 @@ def explain_failure(error: BaseException) -> BaseException:
     """Find the error of ours inside Ray's, or say in one line what Ray says."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, HistoRayError):
+        if isinstance(seen, HistoRayError) and not isinstance(seen, RayTaskError):
             return seen
         if isinstance(seen, WorkerCrashedError | OutOfMemoryError):
             break

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from histo_ray.api.evaluate import tissue
-from histo_ray.cluster.run_finetune import run_finetune
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.run import finetune
 from histo_ray.report.record_words import describe_record
 
 BASE = "random:resnet10t?seed=0&px=64"
@@ -25,7 +25,7 @@ def fine_tune(table: Path, store: str, epochs: int, say: Say) -> None:
     )
     say("    " + " ".join(f'--set "{change}"' for change in changes))
     config = FinetuneConfig(tiles=str(table), encoder=BASE, name=TUNED, store=store, set=changes)
-    card = run_finetune(config).card
+    card = finetune(config).card
     metrics = card.metrics
     if metrics.first_accuracy is not None and metrics.second_accuracy is not None:
         kept = "step 1, as it is better" if card.epoch == 0 else "step 2"

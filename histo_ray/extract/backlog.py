@@ -1,4 +1,4 @@
-"""What of a run waits: subjects, jobs of readers, tiles that were read; and who reads what."""
+"""Queues of a run: subjects, jobs of readers, tiles that were read; and the choice of a job."""
 
 import time
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 from typing import Any, Protocol
 
 from histo_ray.extract.resources import Workers
-from histo_ray.extract.work import Job, ReadyBlock, SubjectWork
+from histo_ray.extract.work import ReaderJob, ReadyBlock, SubjectWork
 
 AHEAD = 2
 """Subjects planned, and not read to their end, beyond one a reader."""
@@ -33,7 +33,7 @@ class Backlog:
         """Subjects that are not begun."""
         self.active: list[SubjectWork] = []
         """Subjects at work."""
-        self.jobs: deque[Job] = deque()
+        self.jobs: deque[ReaderJob] = deque()
         """Jobs that go before all others."""
         self.ready: deque[ReadyBlock] = deque()
         """Tiles that were read and wait for an encoder."""
@@ -56,11 +56,11 @@ class Backlog:
     def queue_commits(self, work: SubjectWork) -> None:
         """Queue the partitions of which all vectors are there."""
         for name in work.complete():
-            self.jobs.append(Job("commit", work, work.generation, encoder=name))
+            self.jobs.append(ReaderJob("commit", work, work.generation, encoder=name))
 
     def next_job(
         self, taker: JobTaker, takers: Sequence[JobTaker], tiles_called: int, workers: Workers
-    ) -> Job | None:
+    ) -> ReaderJob | None:
         """Choose what a reader does next.
 
         A queued job goes first, then tiles of its own slide, a new slide, and last a stretch of
@@ -89,10 +89,10 @@ class Backlog:
             work = self.waiting.popleft()
             work.began = time.monotonic()
             self.active.append(work)
-            return Job("plan", work, work.generation)
+            return ReaderJob("plan", work, work.generation)
         for work in (*mine, *free, *readable):
             span = work.take_span(workers.batch_size, taker)
-            return Job("read", work, work.generation, span)
+            return ReaderJob("read", work, work.generation, span)
         return None
 
     def stuck(self) -> list[str]:

@@ -22,6 +22,8 @@ from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import Job
 from histo_ray.finetune.loop import Outcome
 from histo_ray.finetune.tiles import Part
+from histo_ray.store.atomic_write import publish, stage, write_bytes
+from histo_ray.store.location import Location, location_of
 from histo_ray.store.models import (
     CARD,
     HEAD_PREFIX,
@@ -33,8 +35,6 @@ from histo_ray.store.models import (
     ModelCard,
     encode_card,
 )
-from histo_ray.store.place import Place, place_at
-from histo_ray.store.publish import publish, stage, write_bytes
 
 CURVES_FILE = "curves.parquet"
 NETWORK_PREFIX = "network."
@@ -107,7 +107,7 @@ def publish_model(
     )  # fmt: skip
     text = encode_card(card)
     files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
-    if not _write(place_at(store), f"{MODELS}/{name}", files):
+    if not _write(location_of(store), f"{MODELS}/{name}", files):
         there = check_name(store, name, card.fingerprint)
         return there or card
     return card
@@ -125,7 +125,7 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def _write(root: Place, folder: str, files: dict[str, bytes]) -> bool:
+def _write(root: Location, folder: str, files: dict[str, bytes]) -> bool:
     """Write all files, the last one last; False if the folder was there first."""
     if not root.local:
         *_, last = files

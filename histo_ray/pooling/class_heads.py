@@ -4,11 +4,11 @@ import numpy as np
 
 from histo_ray.errors import StoreError
 from histo_ray.pooling.class_weights import ClassHead
+from histo_ray.store.location import Location
 from histo_ray.store.models import HEAD_PREFIX, MODELS, WEIGHTS_FILE, ModelCard, read_weights
-from histo_ray.store.place import Place
 
 
-def read_class_head(root: Place, card: ModelCard) -> ClassHead:
+def read_class_head(root: Location, card: ModelCard) -> ClassHead:
     """Read the head that was trained with a published encoder.
 
     Args:

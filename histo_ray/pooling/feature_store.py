@@ -62,6 +62,6 @@ def open_store(uri: str, create: bool = False) -> FeatureStore:
 
     Raises:
         StoreError: Nothing there, something else there, or a newer store.
-        ConfigError: Not a place, or one that cannot be reached.
+        ConfigError: Not a path or URI, or a store that cannot be reached.
     """
     return FeatureStore(open_root(uri, create))

@@ -2,8 +2,9 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -22,13 +23,15 @@ from histo_ray.pooling.pooled_cache import (
 )
 from histo_ray.pooling.pooling_method import Pooled, PoolingMethod
 from histo_ray.pooling.poolings import parse_pooling
+from histo_ray.pooling.quantiles import Spread
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
-from histo_ray.store.catalog import Partitions, name_some
+from histo_ray.store.catalog import FORMATS, Partitions, name_some
 from histo_ray.store.find import choose_slides
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition_vectors import CountedPartition
-from histo_ray.store.place import THREADS, Place
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.replaced import TRIES, read_again, replaced
 from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.store.store import Store
 from histo_ray.store.verify import check_partitions
@@ -38,11 +41,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Receipts = dict[PartitionKey, Receipt]
-Groups = dict[str, list[tuple[PartitionKey, Receipt]]]
+Group = list[tuple[PartitionKey, Receipt]]
+Groups = dict[str, Group]
 
 _log = logging.getLogger(__name__)
 
 
+@read_again
 def pool_matrix(
     store: Store,
     encoder: str,
@@ -81,7 +86,7 @@ def pool_matrix(
 
 
 def pool_partitions(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     pool: str,
     by: By,
@@ -132,7 +137,12 @@ def pool_partitions(
     facts = _state_facts(receipts, groups, method, by, source)
     table = read_pooled(root, facts, groups)
     if table is None:
-        table = _pool_groups(root, partitions, groups, facts, source)
+        table, groups = _pool_groups(root, partitions, groups, facts, source)
+        read = dict(pair for group in groups.values() for pair in group)
+        if digest_snapshot(read.items()) != digest_snapshot((k, receipts[k]) for k in read):
+            receipts |= read  # some were replaced before they were read
+            facts = _state_facts(receipts, groups, method, by, source)
+            table = replace(table, receipt=table.receipt.model_copy(update={"facts": facts}))
         try:
             write_pooled(root, table, groups)
         except StoreError as error:  # a store that may only be read still answers
@@ -143,7 +153,7 @@ def pool_partitions(
     return _to_frame(table, by, empty, unweighed, sorted(lost))
 
 
-def _check_alike(root: Place, receipts: Receipts) -> None:
+def _check_alike(root: Location, receipts: Receipts) -> None:
     """Refuse partitions of several weights under one name.
 
     Raises:
@@ -196,13 +206,17 @@ def _state_facts(
 
 
 def _pool_groups(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     groups: Groups,
     facts: PoolFacts,
     source: ClassSource | None,
-) -> PooledTable:
-    """Pool each group: several at once, or the columns of one at once where it is held whole."""
+) -> tuple[PooledTable, Groups]:
+    """Pool each group: several at once, or the columns of one at once where it is held whole.
+
+    Returns:
+        The table, and the groups with the receipts of what was read.
+    """
     method = parse_pooling(facts.pool)
     classifier = (
         None if source is None else TileClassifier(source, read_class_head(root, source.card))
@@ -210,12 +224,17 @@ def _pool_groups(
     threads = THREADS if not root.local else 4
     with ThreadPoolExecutor(threads) as outer, ThreadPoolExecutor(threads) as inner:
 
-        def pool_one(name: str) -> Pooled:
-            counted = [CountedPartition(k, partitions[k], r.tile_count) for k, r in groups[name]]
-            return method.pool(StoredTiles(root, counted, classifier, inner.map))
+        def pool_one(name: str) -> tuple[Pooled, Group]:
+            return _pool_settled(
+                root,
+                partitions,
+                groups[name],
+                lambda counted: pool_group(root, counted, method, classifier, inner.map),
+            )
 
         spread = map if method.needs_all_tiles else outer.map
-        found = dict(zip(groups, spread(pool_one, groups), strict=True))
+        both = dict(zip(groups, spread(pool_one, groups), strict=True))
+    found = {name: pooled for name, (pooled, _) in both.items()}
     kept = {name: pooled.vector for name, pooled in found.items() if pooled.vector is not None}
     absent: dict[str, list[str]] = defaultdict(list)
     for name, pooled in found.items():
@@ -230,7 +249,56 @@ def _pool_groups(
         left_out=tuple(name for name in found if name not in kept),
         absent_classes={label: tuple(names) for label, names in sorted(absent.items())},
     )
-    return PooledTable(list(kept), values, receipt)
+    return PooledTable(list(kept), values, receipt), {n: used for n, (_, used) in both.items()}
+
+
+def pool_group(
+    root: Location,
+    partitions: Sequence[CountedPartition],
+    method: PoolingMethod,
+    classifier: TileClassifier | None,
+    spread: Spread,
+) -> Pooled:
+    """Pool all tiles of some partitions together.
+
+    Raises:
+        StoreError: A partition cannot be read, or the head's encoder saw other tiles.
+    """
+    return method.pool(StoredTiles(root, partitions, classifier, spread))
+
+
+def _pool_settled(
+    root: Location,
+    partitions: Partitions,
+    group: Group,
+    pool: Callable[[list[CountedPartition]], Pooled],
+) -> tuple[Pooled, Group]:
+    """Pool one group, again where another run replaced a partition of it meanwhile.
+
+    Returns:
+        Its vector, and its partitions with the receipts of what was read.
+
+    Raises:
+        ReplacedError: One is gone or without tiles now, or was replaced again and again.
+        StoreError: As `pool_group`.
+    """
+    for _ in range(TRIES):
+        counted = [CountedPartition(k, partitions[k], r.tile_count) for k, r in group]
+        pooled, error = None, None
+        try:
+            pooled = pool(counted)
+        except StoreError as raised:
+            error = raised
+        now = [(one.key, FORMATS[one.form].read_receipt(one.locate(root))) for one in counted]
+        if digest_snapshot(now) == digest_snapshot(group):
+            if pooled is not None:
+                return pooled, group
+            if error is not None:
+                raise error
+        if not all(receipt.tile_count for _, receipt in now):
+            break
+        group = now
+    raise replaced(counted[0].locate(root).path)
 
 
 def _to_frame(

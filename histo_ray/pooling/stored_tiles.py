@@ -7,13 +7,13 @@ from histo_ray.pooling.class_weights import ClassHead, class_probabilities
 from histo_ray.pooling.quantiles import Spread
 from histo_ray.pooling.tile_classes import ClassSource, classify_tiles
 from histo_ray.store.half_floats import Float32s
+from histo_ray.store.location import Location
 from histo_ray.store.partition_vectors import (
     CountedPartition,
     TilePiece,
     read_pieces,
     read_vectors,
 )
-from histo_ray.store.place import Place
 from histo_ray.types import Floats
 
 
@@ -33,7 +33,7 @@ class StoredTiles:
 
     def __init__(
         self,
-        root: Place,
+        root: Location,
         partitions: Sequence[CountedPartition],
         classifier: TileClassifier | None = None,
         spread: Spread = map,

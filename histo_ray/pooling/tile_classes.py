@@ -12,9 +12,9 @@ from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.store.catalog import Partitions, list_partitions, name_some
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import is_given
+from histo_ray.store.location import Location
 from histo_ray.store.models import ModelCard, list_names, read_card
 from histo_ray.store.partition_vectors import CountedPartition, TilePiece, read_pieces
-from histo_ray.store.place import Place
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey, Receipt
@@ -38,7 +38,7 @@ class ClassSource:
 
 
 def find_class_source(
-    root: Place, receipts: dict[PartitionKey, Receipt], class_encoder: str | None
+    root: Location, receipts: dict[PartitionKey, Receipt], class_encoder: str | None
 ) -> ClassSource:
     """Find the head that weighs the tiles of some partitions, and its encoder's embeddings.
 
@@ -99,7 +99,7 @@ class TileClasses:
         return self.probabilities[:, cut]
 
 
-def classify_tiles(root: Place, partition: CountedPartition, head: ClassHead) -> TileClasses:
+def classify_tiles(root: Location, partition: CountedPartition, head: ClassHead) -> TileClasses:
     """Apply a class head to all tiles of one slide; memory holds K numbers a tile."""
     pieces = [
         (piece.coords, class_probabilities(head, piece.vectors))
@@ -109,7 +109,7 @@ def classify_tiles(root: Place, partition: CountedPartition, head: ClassHead) ->
     return TileClasses(partition.key, np.concatenate(coords), np.concatenate(probabilities, axis=1))
 
 
-def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
+def _choose_tiling(root: Location, name: str, tiling: str) -> Partitions:
     """The encoder's partitions in that tiling; in its only one, where it has others.
 
     Normalising the stain makes another tiling of the same tiles; coordinates tell.
@@ -132,7 +132,7 @@ def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
     return {key: form for key, form in found.items() if key.tiling == chosen}
 
 
-def _find_card(root: Place, name: str, receipts: Collection[Receipt]) -> ModelCard:
+def _find_card(root: Location, name: str, receipts: Collection[Receipt]) -> ModelCard:
     """The card of an encoder, which may be stored under another name than it was published."""
     weights = {receipt.encoder.weights_sha256 for receipt in receipts}
     request = next(iter(receipts)).encoder.request

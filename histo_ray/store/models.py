@@ -14,8 +14,8 @@ from histo_ray.config import Settings, parse_settings
 from histo_ray.encoder_spec import NAME_PATTERN, EncoderSpec
 from histo_ray.errors import ConfigError, StoreError, UnreachableError
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks
+from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition import first_line
-from histo_ray.store.place import Place, place_at
 
 MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
@@ -105,16 +105,16 @@ def encode_card(card: ModelCard) -> bytes:
     return seal_json(card.model_dump(mode="json"), indent=2)
 
 
-def locate_models(store: str) -> Place:
+def locate_models(store: str) -> Location:
     """The root of a store whose cards are read; the store itself need not be whole.
 
     Raises:
-        ConfigError: Not a place, or one that cannot be reached.
+        ConfigError: Not a path or URI, or a store that cannot be reached.
     """
-    return place_at(store)
+    return location_of(store)
 
 
-def read_card(root: Place, name: str) -> ModelCard | None:
+def read_card(root: Location, name: str) -> ModelCard | None:
     """Read the card of a published encoder.
 
     Returns:
@@ -126,68 +126,70 @@ def read_card(root: Place, name: str) -> ModelCard | None:
     """
     if not re.fullmatch(NAME_PATTERN, name):
         return None
-    place = root.child(f"{MODELS}/{name}/{CARD}")
-    data = _read_bytes(place)
+    location = root.child(f"{MODELS}/{name}/{CARD}")
+    data = _read_bytes(location)
     if data is None:
         return None
     try:
         values = json.loads(data)
         version = values.get("format_version")
     except (ValueError, AttributeError):
-        raise StoreError(f"{place.path} is damaged: it is no JSON object; {_REMEDY}") from None
+        raise StoreError(f"{location.path} is damaged: it is no JSON object; {_REMEDY}") from None
     if not isinstance(version, int):
-        raise StoreError(f"{place.path} is damaged: it states no format version; {_REMEDY}")
+        raise StoreError(f"{location.path} is damaged: it states no format version; {_REMEDY}")
     if version > CARD_VERSION:
         raise StoreError(
-            f"{place.path} has the format version {version}, and this histo-ray reads versions up "
-            f"to {CARD_VERSION}; upgrade histo-ray"
+            f"{location.path} has the format version {version}, and this histo-ray reads versions "
+            f"up to {CARD_VERSION}; upgrade histo-ray"
         )
     if check_bytes(data) != ("unsealed" if version < SEALED_VERSION else "sealed"):
         raise StoreError(
-            f"{place.path} is damaged: its bytes are not those that were written; {_REMEDY}"
+            f"{location.path} is damaged: its bytes are not those that were written; {_REMEDY}"
         )
     try:
-        card = parse_settings(ModelCard, strip_marks(values), place.path)
+        card = parse_settings(ModelCard, strip_marks(values), location.path)
     except ConfigError as error:
         raise StoreError(f"{error}; {_REMEDY}") from None
     if card.name != name:
         raise StoreError(
-            f"{place.path} is the card of {card.name!r}, not of {name!r}; rename the folder back"
+            f"{location.path} is the card of {card.name!r}, not of {name!r}; rename the folder back"
         )
     return card
 
 
-def list_names(root: Place) -> list[str]:
+def list_names(root: Location) -> list[str]:
     """Names of the encoders that are published into a store, sorted; cards are not read."""
     names = root.child(MODELS).names()
     return [name for name in names if root.child(f"{MODELS}/{name}/{CARD}").kind()]
 
 
-def read_weights(root: Place, card: ModelCard) -> bytes:
+def read_weights(root: Location, card: ModelCard) -> bytes:
     """Read the file with the weights of a published encoder and of its head (safetensors).
 
     Raises:
         StoreError: It is not there, or not the file that the card names.
         UnreachableError: The store does not answer.
     """
-    place = root.child(f"{MODELS}/{card.name}/{WEIGHTS_FILE}")
-    data = _read_bytes(place)
+    location = root.child(f"{MODELS}/{card.name}/{WEIGHTS_FILE}")
+    data = _read_bytes(location)
     if data is None:
-        raise StoreError(f"{place.path} is missing, though its card is there; {_REMEDY}")
+        raise StoreError(f"{location.path} is missing, though its card is there; {_REMEDY}")
     if hashlib.sha256(data).hexdigest() != card.file_sha256:
         raise StoreError(
-            f"{place.path} is not the file that {CARD} names by its SHA-256; {_REMEDY}"
+            f"{location.path} is not the file that {CARD} names by its SHA-256; {_REMEDY}"
         )
     return data
 
 
-def _read_bytes(place: Place) -> bytes | None:
+def _read_bytes(location: Location) -> bytes | None:
     """All of a file; None if it is not there."""
     try:
-        return place.read_bytes() if place.kind() == "file" else None
+        return location.read_bytes() if location.kind() == "file" else None
     except UnreachableError:
         raise
     except FileNotFoundError:  # removed just now
         return None
     except OSError as error:
-        raise StoreError(f"{place.path} is not readable ({first_line(error)}); {_REMEDY}") from None
+        raise StoreError(
+            f"{location.path} is not readable ({first_line(error)}); {_REMEDY}"
+        ) from None

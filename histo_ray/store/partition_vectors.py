@@ -10,9 +10,10 @@ from histo_ray.errors import StoreError
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.half_floats import Float32s, cut_pieces, widen
 from histo_ray.store.layout import Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import unreadable
-from histo_ray.store.place import Place
+from histo_ray.store.replaced import replaced
 from histo_ray.types import Floats, PartitionKey, TileRows
 
 
@@ -24,7 +25,7 @@ class CountedPartition(NamedTuple):
     tiles: int
     """Number of tiles, by its receipt."""
 
-    def locate(self, root: Place) -> Place:
+    def locate(self, root: Location) -> Location:
         """Where it is in the store at `root`."""
         return root.child(partition_path(self.key, self.form))
 
@@ -42,7 +43,7 @@ class TilePiece(NamedTuple):
     """(n, D)."""
 
 
-def read_pieces(root: Place, partition: CountedPartition) -> Iterator[TilePiece]:
+def read_pieces(root: Location, partition: CountedPartition) -> Iterator[TilePiece]:
     """All tiles of a partition; memory holds a block of rows and a piece.
 
     Raises:
@@ -57,7 +58,7 @@ def read_pieces(root: Place, partition: CountedPartition) -> Iterator[TilePiece]
     _check_count(root, partition, done)
 
 
-def read_vectors(root: Place, partition: CountedPartition) -> Floats:
+def read_vectors(root: Location, partition: CountedPartition) -> Floats:
     """All embeddings of a partition, (N, D), as they are stored.
 
     Raises:
@@ -68,22 +69,25 @@ def read_vectors(root: Place, partition: CountedPartition) -> Floats:
     return vectors
 
 
-def read_partition_rows(place: Place, form: Form) -> Iterator[TileRows]:
+def read_partition_rows(location: Location, form: Form) -> Iterator[TileRows]:
     """All rows of a partition in order, in blocks.
 
     Raises:
         StoreError: It cannot be read.
     """
     try:
-        yield from FORMATS[form].read_rows(place)
+        yield from FORMATS[form].read_rows(location)
     except UNREADABLE as error:
-        raise unreadable(place.path, error) from None
+        raise unreadable(location.path, error) from None
 
 
-def _check_count(root: Place, partition: CountedPartition, found: int) -> None:
-    if found != partition.tiles:
-        raise StoreError(
-            f"{partition.locate(root).path}: it holds {found} tiles, but its receipt said "
-            f"{partition.tiles}; if it was replaced meanwhile run the command again, else run "
-            "store verify"
-        )
+def _check_count(root: Location, partition: CountedPartition, found: int) -> None:
+    if found == partition.tiles:
+        return
+    location = partition.locate(root)
+    if FORMATS[partition.form].read_receipt(location).tile_count != partition.tiles:
+        raise replaced(location.path)
+    raise StoreError(
+        f"{location.path}: it holds {found} tiles, but its receipt says {partition.tiles}; run "
+        "store verify"
+    )

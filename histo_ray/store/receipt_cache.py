@@ -21,11 +21,11 @@ from histo_ray.config import digest
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.parquet import UNREADABLE
-from histo_ray.store.place import THREADS, Place
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import (
     LISTING,
     NAME,
@@ -69,7 +69,7 @@ Read = tuple[Listed, str, bytes | StoreError]
 class Folder(NamedTuple):
     """All partitions of one encoder and tiling."""
 
-    root: Place
+    root: Location
     encoder: str
     tiling: str
     keep: bool
@@ -94,7 +94,7 @@ Damaged = Callable[[PartitionKey, StoreError], None]
 """Told of a partition whose receipt cannot be read, which is then left out."""
 
 
-def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Receipt]:
+def read_receipts(root: Location, partitions: Partitions) -> dict[PartitionKey, Receipt]:
     """The receipts of some partitions, by key in sorted order.
 
     Raises:
@@ -104,7 +104,7 @@ def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Rec
 
 
 def each_receipt(
-    root: Place,
+    root: Location,
     partitions: Partitions | None = None,
     *,
     keep: bool = True,
@@ -120,7 +120,7 @@ def each_receipt(
 
 
 def read_rows(
-    root: Place,
+    root: Location,
     partitions: Partitions | None = None,
     columns: Sequence[str] = SLIDES,
     *,
@@ -225,11 +225,11 @@ def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Pro
 
 
 def _read_text(folder: Folder, entry: Listed) -> Read:
-    place = folder.root.child(f"{folder.path}/{entry.name}.{entry.form}")
+    location = folder.root.child(f"{folder.path}/{entry.name}.{entry.form}")
     try:
-        return entry, place.path, FORMATS[entry.form].read_receipt_text(place)
+        return entry, location.path, FORMATS[entry.form].read_receipt_text(location)
     except StoreError as error:
-        return entry, place.path, error
+        return entry, location.path, error
 
 
 def _read_catalogue(folder: Folder, columns: Sequence[str]) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.store.layout import RUNS
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.types import Receipt
 
 COLUMNS = ("patient_id", "site", "synthetic")
@@ -32,7 +32,7 @@ class Stated(NamedTuple):
     """The oldest word on it, which the slide was extracted under."""
 
 
-def read_stated(root: Place) -> dict[str, Stated]:
+def read_stated(root: Location) -> dict[str, Stated]:
     """The newest word on each slide that a run table names, by slide_id.
 
     A table that cannot be read is passed over; `read_runs` names it.

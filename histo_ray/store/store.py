@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from histo_ray.store.atomic_write import publish, stage, sweep_staging
 from histo_ray.store.catalog import (
     FORMATS,
     find_form,
@@ -21,6 +22,7 @@ from histo_ray.store.find import (
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import RUNS, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.opening import find_root, open_root
 from histo_ray.store.partition import (
     FIRST_VERSION,
@@ -29,12 +31,15 @@ from histo_ray.store.partition import (
     version_of,
     write_receipt,
 )
-from histo_ray.store.patients import find_patient_partitions, read_patient_bag, tabulate_patients
-from histo_ray.store.place import Place
-from histo_ray.store.publish import publish, stage, sweep_staging
+from histo_ray.store.patient_bags import (
+    find_patient_partitions,
+    read_patient_bag,
+    tabulate_patients,
+)
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
+from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
@@ -81,7 +86,7 @@ def peek_store(uri: str) -> "Store | None":
 class Store:
     """A feature store: per slide, encoder and tiling one partition with its receipt inside."""
 
-    def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
+    def __init__(self, root: Location, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
         self._version = FIRST_VERSION  # that its marker is known to state at least
@@ -91,7 +96,7 @@ class Store:
         return f"Store({self._root.path!r})"
 
     @property
-    def root(self) -> Place:
+    def root(self) -> Location:
         """Where the store is."""
         return self._root
 
@@ -109,9 +114,10 @@ class Store:
         Raises:
             StoreError: It is not there, or not readable.
         """
-        form, place = find_partition(self._root, key)
-        return FORMATS[form].read_receipt(place)
+        form, location = find_partition(self._root, key)
+        return FORMATS[form].read_receipt(location)
 
+    @read_again
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
         """The receipts of some partitions, or of all; raises StoreError as `each_receipt`."""
         return dict(self.each_receipt(keys))
@@ -133,6 +139,7 @@ class Store:
         there = None if keys is None else choose_keys(self._root, keys)
         return each_receipt(self._root, there, keep=self._keep, on_damaged=on_damaged)
 
+    @read_again
     def slides(
         self, columns: Sequence[str] = SLIDES, on_damaged: Damaged | None = None
     ) -> "pd.DataFrame":
@@ -206,6 +213,7 @@ class Store:
         """Remove what dead processes of this machine left half-built; called before a run."""
         return sweep_staging(self._root)
 
+    @read_again
     def bag(
         self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
     ) -> Bag:
@@ -235,6 +243,7 @@ class Store:
         """
         check_partitions(self._root, choose_keys(self._root, keys))
 
+    @read_again
     def labelled(self, name: str, encoder: str, check: bool = False) -> LabelledBag:
         """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
 
@@ -249,9 +258,10 @@ class Store:
         key = find_tile_set(self._root, name, encoder)
         if check:
             self.check([key])
-        form, place = find_partition(self._root, key)
-        coords, vectors = FORMATS[form].read_bag(place)
-        texts = FORMATS[form].read_texts(place)
+        form, location = find_partition(self._root, key)
+        with unreplaced(location.path, lambda: look_at(location, form)):
+            coords, vectors = FORMATS[form].read_bag(location)
+            texts = FORMATS[form].read_texts(location)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None
         return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
 
@@ -265,6 +275,7 @@ class Store:
         receipts = read_receipts(self._root, partitions)
         return tabulate_patients(correct_receipts(receipts, self.stated()))
 
+    @read_again
     def patient_bag(
         self,
         patient_id: str,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
+from histo_ray.tiles.channels import mean_channel, split_channels
 from histo_ray.tiles.marks import Mark, dilate, disc, measure_calm, measure_marks, stands_out
 
 Mask = npt.NDArray[np.bool_]
@@ -92,6 +92,11 @@ class _Hue(NamedTuple):
     length: float = 0.0
     """Least length over width of a stroke."""
 
+    @property
+    def has_pale(self) -> bool:
+        """Whether the colour alone makes any px an ink's; without, `dense` is all there is."""
+        return bool(self.pale.any())
+
 
 def find_ink(od: Od, mpp: Mpp) -> Ink:
     """Find pen marks and unlit margins.
@@ -155,10 +160,14 @@ def _find_strokes(
     strokes, unlit = np.zeros(density.shape, bool), np.zeros(density.shape, bool)
     rough: list[Mark] = []
     traces: list[Mark] = []
+    broad: list[Mark] = []
+    least_px = max(1.0, _PALE_UM2 / (mpp[0] * mpp[1]))
     for mark in measure_marks(_closed(hue.dense), density, mpp, LEAST_INK_UM2):
+        if not hue.has_pale and np.count_nonzero(mark.pixels) >= least_px:
+            broad.append(mark)
         if mark.density > _UNLIT_DENSITY and mark.edge_um > 4 * mark.half_um:
             unlit[mark.window] |= mark.pixels
-        elif whole is not None and not stands_out(mark, whole, mpp):
+        elif whole is not None and not stands_out(mark, whole):
             continue
         elif _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
@@ -168,8 +177,9 @@ def _find_strokes(
             if mark.texture <= TRACE_TEXTURE and mark.length >= TRACE_LENGTH:
                 traces.append(mark)
     wider = _closed(hue.pale | hue.dense)
-    for mark in measure_marks(wider, density, mpp, _PALE_UM2):
-        if whole is not None and not stands_out(mark, whole, mpp):
+    marks = measure_marks(wider, density, mpp, _PALE_UM2) if hue.has_pale else broad
+    for mark in marks:
+        if whole is not None and not stands_out(mark, whole):
             continue
         if mark.length >= LEAST_PALE_LENGTH and _is_stroke(mark, hue, density):
             strokes[mark.window] |= mark.pixels
@@ -203,8 +213,9 @@ def _hues(od: Od) -> Iterator[_Hue]:
     (blue), 0.1 : 1 : 0.7 (red), 0.9 : 1 : 1.1 (black); of haematoxylin and eosin at most
     0.92 : 1 : 0.83; of blood 0.2 : 1 : 0.8; of an immunostain's counterstain up to 1.4 : 1 : 0.7.
     """
-    red, green, blue = (np.ascontiguousarray(od[..., channel]) for channel in range(3))
-    low, top = least_channel(od), greatest_channel(od)
+    red, green, blue = split_channels(od)
+    low = np.minimum(np.minimum(red, green), blue)
+    top = np.maximum(np.maximum(red, green), blue)
     warmest = np.maximum(green, blue)
     cool = red > 1.1 * green
     yield _Hue(cool & (red > 0.4), (red > 1.25 * green) & (red > 0.1), DRY_TEXTURE)

@@ -1,6 +1,6 @@
 """Connected pieces of a mask and how they look: width, length, texture, contrast. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -10,9 +10,14 @@ import numpy.typing as npt
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]
 Mpp = tuple[float, float]
+Window = tuple[slice, slice]
 
 _TEXTURE_PX = 2.0
 """Standard deviation of the blur that a px is compared with."""
+_REACH_PX = 24
+"""At least half of the widest blur's kernel."""
+_VECTOR_PX = 64
+"""A multiple of the px that a vector instruction takes."""
 _PATCH_PX = 3.0
 """Standard deviation of the patches whose texture `measure_calm` compares."""
 _CALM_SHARE = 1 / 3
@@ -29,7 +34,7 @@ _RING_SHARE, GREATEST_BESIDE = 0.7, 0.88
 class Mark:
     """One connected piece."""
 
-    window: tuple[slice, slice]
+    window: Window
     """Its bounding box with room around it."""
     pixels: Mask
     """Which px of the window it has."""
@@ -48,6 +53,8 @@ class Mark:
     """Median over the piece of the mean optical density."""
     edge_um: float
     """How much of the image's border it lies at."""
+    ring: Mask
+    """Which px of the window are beside it."""
 
 
 def _roughness(density: Od, mask: Mask) -> Od:
@@ -72,28 +79,73 @@ def measure_marks(mask: Mask, density: Od, mpp: Mpp, least_um2: float) -> Iterat
         mpp: (x, y) microns per px.
         least_um2: Smaller pieces are left out.
     """
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     least = max(1.0, least_um2 / (mpp[0] * mpp[1]))
+    if np.count_nonzero(mask) < least:
+        return
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = np.flatnonzero(boxes[:, cv2.CC_STAT_AREA] >= least)
-    rough = _roughness(density, mask) if large.size > 1 else density
     room = 2 + round(_RING_UM[1] / min(mpp))
+    windows = {}
     for label in large[large > 0].tolist():
         left, top, width, height = boxes[label, :4].tolist()
-        window = (
-            slice(max(0, top - room), top + height + room),
-            slice(max(0, left - room), left + width + room),
+        windows[label] = (
+            slice(max(0, top - room), min(mask.shape[0], top + height + room)),
+            slice(max(0, left - room), min(mask.shape[1], left + width + room)),
         )
+    rough = _Roughness(density, mask, windows.values())
+    for label, window in windows.items():
         pixels = labels[window] == label
-        yield _measure(window, pixels, density, rough, mpp)
+        yield _measure(window, pixels, density, rough.of(window), mpp)
 
 
-def stands_out(mark: Mark, density: Od, mpp: Mpp) -> bool:
+class _Roughness:
+    """`_roughness` of windows, computed for the whole image where that is less work."""
+
+    def __init__(self, density: Od, mask: Mask, windows: Collection[Window]) -> None:
+        self._density, self._mask = density, mask
+        areas = [_area(self._around(window)) for window in windows]
+        self._whole = _roughness(density, mask) if sum(areas) >= mask.size else None
+
+    def of(self, window: Window) -> Od:
+        """The same bits whether the whole image was computed or not."""
+        if self._whole is not None:
+            return self._whole[window]
+        rows, columns = around = self._around(window)
+        rough = _roughness(
+            np.ascontiguousarray(self._density[around]), np.ascontiguousarray(self._mask[around])
+        )
+        top, left = window[0].start - rows.start, window[1].start - columns.start
+        height, width = (axis.stop - axis.start for axis in window)
+        return rough[top : top + height, left : left + width]
+
+    def _around(self, window: Window) -> Window:
+        """What the roughness of a window depends on.
+
+        Columns begin and end at multiples of `_VECTOR_PX`: a blur in vector instructions treats
+        what is left at the end of a row otherwise, which shows in the last bits.
+        """
+        height, width = self._mask.shape
+        rows, columns = window
+        left = max(0, columns.start - _REACH_PX) // _VECTOR_PX * _VECTOR_PX
+        right = -(-(columns.stop + _REACH_PX) // _VECTOR_PX) * _VECTOR_PX
+        return (
+            slice(max(0, rows.start - _REACH_PX), min(height, rows.stop + _REACH_PX)),
+            slice(left, min(width, right)),
+        )
+
+
+def _area(window: Window) -> int:
+    rows, columns = window
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+
+def stands_out(mark: Mark, density: Od) -> bool:
     """Whether most of what is beside a piece is less dense than it, on both of its sides.
 
     The rim of a broad piece has that piece on one side.
     """
     own = density[mark.window]
-    ring = own[_ring(mark.pixels, mpp)]
+    ring = own[mark.ring]
     if not ring.size:
         return False
     level = float(np.median(own[mark.pixels]))
@@ -136,23 +188,38 @@ def disc(radius_um: float, mpp: Mpp) -> npt.NDArray[np.uint8]:
 
 def dilate(mask: Mask, radius_um: float, mpp: Mpp) -> Mask:
     """Grow a mask by a radius."""
-    if radius_um >= 3 * max(mpp) and max(mpp) <= 1.02 * min(mpp):  # faster than a large disc
-        away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
-        return np.asarray(away <= round(radius_um / mpp[0]) + 0.2, bool) & bool(mask.any())
+    if _by_distance(radius_um, mpp):
+        return np.asarray(_distance(mask) <= _reach(radius_um, mpp), bool) & bool(mask.any())
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc(radius_um, mpp)), bool)
 
 
-def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, mpp: Mpp) -> Mark:
+def _by_distance(radius_um: float, mpp: Mpp) -> bool:
+    """Whether distances are faster than a large disc, and the disc is round in px."""
+    return radius_um >= 3 * max(mpp) and max(mpp) <= 1.02 * min(mpp)
+
+
+def _distance(mask: Mask) -> Od:
+    """Distance of each px from a mask, in px."""
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+
+
+def _reach(radius_um: float, mpp: Mpp) -> float:
+    """The greatest distance, in px, that counts as within a radius."""
+    return round(radius_um / mpp[0]) + 0.2
+
+
+def _measure(window: Window, pixels: Mask, density: Od, grain: Od, mpp: Mpp) -> Mark:
     """Measure one piece; a piece that goes on beyond the image is not narrower for that."""
     framed = cv2.copyMakeBorder(pixels.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
     depth = np.minimum(depth, max(pixels.shape))  # a piece that fills the image has no border
     deepest = float(depth.max())
     inner = depth > min(_RIM_PX, 0.6 * deepest)
-    own, grain = density[window], rough[window]
+    own = density[window]
     median = float(np.median(own[inner]))
     level = max(float(own[inner].mean()), 1e-6)
-    ring = own[_ring(pixels, mpp)]
+    beside = _ring(pixels, mpp)
+    ring = own[beside]
     return Mark(
         window,
         pixels,
@@ -163,16 +230,21 @@ def _measure(window: tuple[slice, slice], pixels: Mask, density: Od, rough: Od, 
         contrast=float(np.median(ring)) / max(median, 1e-6) if ring.size else 1.0,
         density=median,
         edge_um=_edge(window, pixels, density.shape, mpp),
+        ring=beside,
     )
 
 
 def _ring(pixels: Mask, mpp: Mpp) -> Mask:
     """What is beside a piece."""
-    near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
-    return far & ~near
+    if not all(_by_distance(radius, mpp) for radius in _RING_UM):
+        near, far = (dilate(pixels, radius, mpp) for radius in _RING_UM)
+        return far & ~near
+    away = _distance(pixels)
+    near_px, far_px = (_reach(radius, mpp) for radius in _RING_UM)
+    return np.asarray((away > near_px) & (away <= far_px), bool) & bool(pixels.any())
 
 
-def _edge(window: tuple[slice, slice], pixels: Mask, shape: tuple[int, ...], mpp: Mpp) -> float:
+def _edge(window: Window, pixels: Mask, shape: tuple[int, ...], mpp: Mpp) -> float:
     """Length of the image's border that a piece lies at."""
     rows, columns = window
     length = 0.0

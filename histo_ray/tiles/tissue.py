@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.tiles.channels import greatest_channel, least_channel, mean_channel
+from histo_ray.tiles.channels import split_channels
 from histo_ray.tiles.illumination import Od, dark_ground, optical_density
 from histo_ray.tiles.ink import find_ink
 
@@ -123,8 +123,10 @@ def _describe_none(
 
 def _score(od: Od, mpp: tuple[float, float], ignored: Mask | None = None) -> Od:
     """How stained each px looks, (h, w), freed of what noise alone gives on glass."""
-    density = _smooth(mean_channel(od), mpp)
-    spread = _smooth(greatest_channel(od) - least_channel(od), mpp)
+    red, green, blue = split_channels(od)
+    density = _smooth(np.asarray((red + green + blue) / np.float32(3)), mpp)
+    greatest = np.maximum(np.maximum(red, green), blue)
+    spread = _smooth(greatest - np.minimum(np.minimum(red, green), blue), mpp)
     bare = density < _GLASS_DENSITY
     glass = spread[bare if ignored is None else bare & ~ignored]
     noise = min(float(np.median(glass)), LEAST_THRESHOLD) if glass.size else 0.0

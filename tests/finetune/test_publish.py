@@ -26,8 +26,8 @@ from histo_ray.finetune.curves import read_curves
 from histo_ray.finetune.run import Result, finetune
 from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.store.claim import hold_claim
+from histo_ray.store.location import location_of
 from histo_ray.store.models import Metrics
-from histo_ray.store.place import place_at
 from histo_ray.store.store import open_store
 from tests.finetune.short import short_config
 
@@ -60,7 +60,7 @@ def test_what_is_published_is_an_encoder_with_a_head_that_judges_as_its_card_say
     encoder = load_encoder(resolve("tuned", store=config.store), device="cpu")
     assert encoder.weights_sha256 == result.card.weights_sha256
     assert (encoder.spec.name, encoder.dim, encoder.spec.input_px) == ("tuned", 512, 48)
-    head = read_class_head(place_at(config.store), result.card)
+    head = read_class_head(location_of(config.store), result.card)
     classes = head.classes
     assert classes == ("dots", "plain", "stripes")
     right = total = 0
@@ -152,7 +152,9 @@ def test_weights_that_are_not_those_of_the_card_are_refused(
     with pytest.raises(ConfigError, match=r"'tuned': .*model\.safetensors is not the file"):
         load_encoder(resolve("tuned", store=store), device="cpu")
     path.unlink()
-    with pytest.raises(ConfigError, match=r"'tuned': .*models holds no published encoder"):
+    with pytest.raises(
+        ConfigError, match=r"'tuned': .*model\.safetensors is missing, though its card is there"
+    ):
         load_encoder(resolve("tuned", store=store), device="cpu")
 
 
@@ -208,7 +210,7 @@ def test_a_name_under_which_another_process_trains_is_refused_at_the_start(
 ) -> None:
     config, read = make_config(), list[str]()
     open_store(config.store, create=True)
-    root = place_at(config.store)
+    root = location_of(config.store)
     with (
         hold_claim(root, "finetune-tuned", print, wait=False),
         pytest.raises(ConfigError, match=r"name 'tuned': process \d+ on .* is fine-tuning"),

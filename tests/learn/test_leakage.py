@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from histo_ray.cohort.patient_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
-from histo_ray.learn.patient_heads import PatientData, PatientHeadSettings, predict_patient_repeat
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_repeat,
+)
 from histo_ray.learn.statistics import score_auroc
 
 COUNT, DIM = 120, 12

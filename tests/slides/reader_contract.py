@@ -49,7 +49,8 @@ class SlideReaderContract:
             assert slide.size == (width, height)
             for x, y in ((0, 0), (333, 57), (width - 60, height - 40)):
                 region = slide.read((x, y), 0, (60, 40))
-                assert (region.shape, region.dtype) == ((40, 60, 3), np.uint8)
+                assert region.shape == (40, 60, 3)
+                assert region.dtype == np.uint8
                 np.testing.assert_array_equal(region, sample.pixels[y : y + 40, x : x + 60])
 
     def test_what_lies_beyond_the_slide_is_background(self, sample: Sample) -> None:

@@ -17,8 +17,8 @@ from histo_ray.store import claim, convert, upload
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.partition import Tally
-from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -226,7 +226,7 @@ def test_a_copy_that_reads_back_otherwise_is_taken_away_again(
     before = content(store)
     publish: Any = convert.__dict__["publish"]
 
-    def rotten(built: Path, target: Place, replace: bool = False) -> bool:
+    def rotten(built: Path, target: Location, replace: bool = False) -> bool:
         done: bool = publish(built, target, replace)
         path = Path(target.path) / "embedding/c/0/0" if to == "zarr" else Path(target.path)
         if "S1." in target.path:
@@ -347,7 +347,7 @@ def test_on_an_object_store_nothing_is_lost_either(
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(5), format=OTHER[to])
     before = content(store)
-    write, delete = upload._write, Place.delete
+    write, delete = upload._write, Location.delete
     steps = 0
 
     def convert_until(stop: int) -> None:
@@ -365,13 +365,13 @@ def test_on_an_object_store_nothing_is_lost_either(
             count()
             write(*arguments)
 
-        def counted_delete(place: Place) -> None:
+        def counted_delete(place: Location) -> None:
             count()
             delete(place)
 
         with monkeypatch.context() as patch:
             patch.setattr(upload, "_write", counted_write)
-            patch.setattr(Place, "delete", counted_delete)
+            patch.setattr(Location, "delete", counted_delete)
             with contextlib.suppress(Killed):
                 store.convert(to).check()
 

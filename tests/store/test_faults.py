@@ -13,10 +13,10 @@ import pytest
 
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
+from histo_ray.store.atomic_write import publish
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import Place
-from histo_ray.store.publish import publish
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow, TileRows
 from testing.object_server import FaultyServer
@@ -208,13 +208,13 @@ def test_a_folder_sent_by_two_machines_that_calculate_differently_is_one_of_thei
 def test_a_marker_that_another_run_makes_meanwhile_is_no_stranger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def names(place: Place) -> list[str]:
+    def names(place: Location) -> list[str]:
         monkeypatch.undo()
         open_store(place.path, create=True)
         return place.names()
 
     (tmp_path / "store").mkdir()
-    monkeypatch.setattr(Place, "names", names)
+    monkeypatch.setattr(Location, "names", names)
     assert open_store(str(tmp_path / "store"), create=True).list_keys() == set()
     assert MARKER in [path.name for path in (tmp_path / "store").iterdir()]
 

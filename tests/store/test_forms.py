@@ -10,7 +10,7 @@ import pytest
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import store as store_module
 from histo_ray.store.layout import FORMS, Form, partition_path
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -52,7 +52,7 @@ def test_a_form_that_another_run_stored_meanwhile_is_the_only_one_that_stays(
         else:
             waiting.append(False)
 
-    def publish_late(built: Path, target: Place, replace: bool = False) -> bool:
+    def publish_late(built: Path, target: Location, replace: bool = False) -> bool:
         if late:
             other_run()
         return bool(publish(built, target, replace))

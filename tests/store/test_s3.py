@@ -19,9 +19,9 @@ from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage import clouds, locate
 from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import place_at
-from histo_ray.store.run_record import RunRecord, RunState
+from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
@@ -60,7 +60,12 @@ def test_everything_works_on_an_object_store(
     assert pool_matrix(remote, "e", by="patient").equals(pool_matrix(remote, "e", by="patient"))
     assert remote.verify() == (6, [])
     record = RunRecord(
-        run_id="r1", state=RunState.FINISHED, began_at="", encoders=("e",), outcomes={}, slides=1
+        run_id="r1",
+        state=ExtractionState.FINISHED,
+        began_at="",
+        encoders=("e",),
+        outcomes={},
+        slides=1,
     )
     remote.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 90, 1.0)], record)
     assert list_runs(uri_of(request), 9) == ([record], [], 0)
@@ -266,4 +271,4 @@ def test_pyarrow_completes_an_upload_that_an_exception_ended(s3: str) -> None:
     stream.write(b"half of it")
     with pytest.raises(RuntimeError), stream:
         raise RuntimeError
-    assert place_at("s3://bucket/half").read_bytes() == b"half of it"
+    assert location_of("s3://bucket/half").read_bytes() == b"half of it"

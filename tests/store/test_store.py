@@ -14,8 +14,8 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling import matrix
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.schema import column_names
+from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store, peek_store
 from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
@@ -377,7 +377,7 @@ def test_empty_slides_are_announced(filled: Store, caplog: pytest.LogCaptureFixt
 
 
 def test_a_place_knows_files_from_folders(tmp_path: Path, filled: Store) -> None:
-    root: Place = filled._root
+    root: Location = filled._root
     assert root.kind() == "folder"
     assert root.child("store.json").kind() == "file"
     assert root.child("nothing").kind() == ""

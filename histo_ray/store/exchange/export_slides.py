@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from histo_ray.errors import ConfigError, StoreError, UnreachableError
+from histo_ray.store.atomic_write import publish, stage
 from histo_ray.store.catalog import FORMATS, Partitions, list_partitions, name_some
 from histo_ray.store.exchange.exchange_format import ExchangeFormat
 from histo_ray.store.find import choose_slides
 from histo_ray.store.layout import Form, is_given, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.partition import first_line
 from histo_ray.store.partition_vectors import read_partition_rows
-from histo_ray.store.place import Place
-from histo_ray.store.publish import publish, stage
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean
@@ -34,9 +34,9 @@ class SlideExport(NamedTuple):
 
 
 def export_slides(
-    root: Place,
+    root: Location,
     format: ExchangeFormat,
-    out: Place,
+    out: Location,
     encoder: str | None = None,
     tiling: str | None = None,
     slide_ids: Iterable[str] = (),
@@ -76,7 +76,9 @@ def export_slides(
     return done
 
 
-def _choose(root: Place, encoder: str | None, tiling: str | None, slides: list[str]) -> Partitions:
+def _choose(
+    root: Location, encoder: str | None, tiling: str | None, slides: list[str]
+) -> Partitions:
     """The partitions of one encoder and tiling that are exported."""
     keys = [key for key in list_partitions(root) if not is_given(key.tiling)]
     names = sorted({key.encoder for key in keys})
@@ -103,17 +105,17 @@ def _choose(root: Place, encoder: str | None, tiling: str | None, slides: list[s
 
 
 def _export_slide(
-    root: Place,
+    root: Location,
     partition: tuple[PartitionKey, Form],
     format: ExchangeFormat,
-    out: Place,
+    out: Location,
     folder: Path,
     overwrite: bool,
     done: SlideExport,
 ) -> None:
     key, form = partition
-    place = root.child(partition_path(key, form))
-    receipt = FORMATS[form].read_receipt(place)
+    location = root.child(partition_path(key, form))
+    receipt = FORMATS[form].read_receipt(location)
     relative = format.place_of(receipt)
     target = out.child(relative)
     if target.kind() and not overwrite:
@@ -121,7 +123,7 @@ def _export_slide(
         return
     built = folder / "slide"
     try:
-        format.export(read_partition_rows(place, form), receipt, built)
+        format.export(read_partition_rows(location, form), receipt, built)
         placed = publish(built, target, replace=overwrite)
     finally:
         built.unlink(missing_ok=True)
@@ -129,7 +131,7 @@ def _export_slide(
 
 
 @contextmanager
-def _workspace(out: Place) -> Iterator[Path]:
+def _workspace(out: Location) -> Iterator[Path]:
     """A local folder to build in, beside the files where these are local; nothing of it stays."""
     if not out.local:
         with stage(out) as folder:
@@ -146,7 +148,7 @@ def _workspace(out: Place) -> Iterator[Path]:
         shutil.rmtree(built, ignore_errors=True)
 
 
-def _not_written(out: Place, error: OSError) -> ConfigError:
+def _not_written(out: Location, error: OSError) -> ConfigError:
     reason = error.strerror or first_line(error)
     return ConfigError(
         f"--out {out.path}: cannot be written ({reason}); choose another folder, or make room there"

@@ -6,7 +6,7 @@ import pytest
 
 from histo_ray.store.exchange.exchange_format import ExchangeFormat
 from histo_ray.store.exchange.export_slides import export_slides
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 from histo_ray.store.store import Store
 from tests.made_up import facts_of, rows_of
 
@@ -39,7 +39,7 @@ class ExchangeContract:
         self, filled: Store, format: ExchangeFormat, tmp_path: Path
     ) -> None:
         before = read_all(tmp_path / "store")
-        done = export_slides(filled.root, format, place_at(str(tmp_path / "out")))
+        done = export_slides(filled.root, format, location_of(str(tmp_path / "out")))
         assert (len(done.written), done.there, done.problems) == (3, [], [])
         assert sorted(read_all(tmp_path / "out")) == sorted(done.written)
         receipts = filled.receipts().values()
@@ -49,23 +49,23 @@ class ExchangeContract:
     def test_the_same_slides_give_the_same_bytes_from_either_form(
         self, filled: Store, format: ExchangeFormat, tmp_path: Path
     ) -> None:
-        export_slides(filled.root, format, place_at(str(tmp_path / "one")))
+        export_slides(filled.root, format, location_of(str(tmp_path / "one")))
         filled.convert("zarr").check()
-        export_slides(filled.root, format, place_at(str(tmp_path / "two")))
+        export_slides(filled.root, format, location_of(str(tmp_path / "two")))
         assert read_all(tmp_path / "one") == read_all(tmp_path / "two")
 
     def test_a_file_that_is_there_stays_unless_asked(
         self, filled: Store, format: ExchangeFormat, tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
-        first = export_slides(filled.root, format, place_at(str(out)), slide_ids=["S1"])
+        first = export_slides(filled.root, format, location_of(str(out)), slide_ids=["S1"])
         (name,) = first.written
         whole = (out / name).read_bytes()
         (out / name).write_bytes(b"mine")
-        again = export_slides(filled.root, format, place_at(str(out)))
+        again = export_slides(filled.root, format, location_of(str(out)))
         assert (len(again.written), again.there) == (2, [name])
         assert (out / name).read_bytes() == b"mine"
-        anew = export_slides(filled.root, format, place_at(str(out)), overwrite=True)
+        anew = export_slides(filled.root, format, location_of(str(out)), overwrite=True)
         assert (len(anew.written), anew.there) == (3, [])
         assert (out / name).read_bytes() == whole
 
@@ -76,7 +76,7 @@ class ExchangeContract:
         data = bytearray(path.read_bytes())
         data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
         path.write_bytes(data)
-        done = export_slides(filled.root, format, place_at(str(tmp_path / "out")))
+        done = export_slides(filled.root, format, location_of(str(tmp_path / "out")))
         assert len(done.written) == 2
         (problem,) = done.problems
         assert "S1.parquet" in problem

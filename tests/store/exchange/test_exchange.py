@@ -14,7 +14,7 @@ from histo_ray.store.exchange.exchange_format import ExchangeFormat
 from histo_ray.store.exchange.export_slides import export_slides
 from histo_ray.store.exchange.formats import EXCHANGE_FORMATS, find_exchange_format
 from histo_ray.store.exchange.geojson import GeoJson
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 from histo_ray.store.store import Store
 from histo_ray.tiles.polygons import parse_geojson
 from histo_ray.types import Receipt, TileRows
@@ -72,7 +72,7 @@ class TestAFormatOfItsOwn(ExchangeContract):
 def test_geojson_holds_each_tile_as_the_square_that_was_read(store: Store, tmp_path: Path) -> None:
     facts = facts_of("S1")
     store.commit(facts.key, facts, rows_of(90))
-    export_slides(store.root, GeoJson(), place_at(str(tmp_path)))
+    export_slides(store.root, GeoJson(), location_of(str(tmp_path)))
     text = (tmp_path / "S1.geojson").read_text()
     features = json.loads(text)["features"]
     coords = store.bag("S1", "e").coords
@@ -93,7 +93,7 @@ def test_geojson_holds_each_tile_as_the_square_that_was_read(store: Store, tmp_p
 def test_an_empty_slide_is_a_collection_of_nothing(store: Store, tmp_path: Path) -> None:
     facts = facts_of("S3", empty_reason="no tissue")
     store.commit(facts.key, facts, [])
-    export_slides(store.root, GeoJson(), place_at(str(tmp_path)))
+    export_slides(store.root, GeoJson(), location_of(str(tmp_path)))
     assert json.loads((tmp_path / "S3.geojson").read_text()) == {
         "type": "FeatureCollection",
         "features": [],
@@ -101,7 +101,7 @@ def test_an_empty_slide_is_a_collection_of_nothing(store: Store, tmp_path: Path)
 
 
 def test_one_of_several_encoders_and_tilings_must_be_named(store: Store, tmp_path: Path) -> None:
-    out = place_at(str(tmp_path / "out"))
+    out = location_of(str(tmp_path / "out"))
     with pytest.raises(StoreError, match="holds no slide yet"):
         export_slides(store.root, GeoJson(), out)
     for encoder, tiling in (("e", "abc123"), ("e", "other"), ("f", "abc123")):
@@ -144,4 +144,4 @@ def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
 def test_a_folder_that_cannot_be_written_is_told(filled: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"--out .*file/out: cannot be written"):
-        export_slides(filled.root, GeoJson(), place_at(str(tmp_path / "file/out")))
+        export_slides(filled.root, GeoJson(), location_of(str(tmp_path / "file/out")))

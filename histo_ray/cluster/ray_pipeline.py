@@ -18,7 +18,7 @@ from ray.exceptions import (
 )
 
 from histo_ray.cluster.actors import EncodedBlock, SlideFailure
-from histo_ray.cluster.metrics import Push
+from histo_ray.cluster.metrics_export import Push
 from histo_ray.cluster.pool import Membership, PooledActor, kill_actors, original_error
 from histo_ray.errors import HistoRayError
 from histo_ray.extract.backlog import Backlog
@@ -28,7 +28,15 @@ from histo_ray.extract.pipeline import Report
 from histo_ray.extract.resources import Node, Workers
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import nonfinite_problem
-from histo_ray.extract.work import Batch, Job, Ping, ReadyBlock, SubjectWork, drop_stale, pack_batch
+from histo_ray.extract.work import (
+    EncoderBatch,
+    Ping,
+    ReaderJob,
+    ReadyBlock,
+    SubjectWork,
+    drop_stale,
+    pack_batch,
+)
 from histo_ray.types import EncoderFacts
 
 DEATHS_ALONE = 2
@@ -64,7 +72,7 @@ class RayPipeline:
         self.workers = workers
         self._run_id = run_id
         self._backlog = Backlog()
-        self._calls: dict[Any, tuple[PooledActor, Job | Batch | Ping, Any]] = {}
+        self._calls: dict[Any, tuple[PooledActor, ReaderJob | EncoderBatch | Ping, Any]] = {}
         self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
         self.nodes: list[Node] = []
         self.counts = Counts(0)
@@ -133,11 +141,11 @@ class RayPipeline:
                     break
                 self._ask_reader(member, job)
 
-    def _next_job(self, member: PooledActor) -> Job | None:
+    def _next_job(self, member: PooledActor) -> ReaderJob | None:
         tiles_called = sum(what.tiles for _, what, _ in self._calls.values())
         return self._backlog.next_job(member, self.readers, tiles_called, self.workers)
 
-    def _ask_reader(self, member: PooledActor, job: Job) -> None:
+    def _ask_reader(self, member: PooledActor, job: ReaderJob) -> None:
         work, actor = job.work, member.handle
         if job.generation != work.generation or work.finished:
             return
@@ -162,7 +170,8 @@ class RayPipeline:
         backlog = self._backlog
         backlog.ready = drop_stale(backlog.ready)
         reading = any(
-            isinstance(what, Job) and what.kind == "read" for _, what, _ in self._calls.values()
+            isinstance(what, ReaderJob) and what.kind == "read"
+            for _, what, _ in self._calls.values()
         )
         while backlog.ready:
             room = [member for member in self.encoders if member.has_room]
@@ -185,7 +194,7 @@ class RayPipeline:
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)
-            self._calls[answer] = (member, Batch(blocks, names, vectors), None)
+            self._calls[answer] = (member, EncoderBatch(blocks, names, vectors), None)
 
     def _collect(self) -> None:
         if not self._calls:
@@ -220,21 +229,23 @@ class RayPipeline:
             else:
                 if isinstance(what, Ping):
                     self._members.admit(member, *value)
-                elif isinstance(what, Batch):
+                elif isinstance(what, EncoderBatch):
                     self._take_vectors(what, value)
                 else:
                     self._take_result(member, what, value, kept)
 
-    def _fetch(self, member: PooledActor, what: Job | Batch | Ping, answer: Any, kept: Any) -> Any:
+    def _fetch(
+        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping, answer: Any, kept: Any
+    ) -> Any:
         """Result of a call, whose cost is noted."""
         value = ray.get(answer)
         if not isinstance(value, CallResult):
             return value
-        member.note(what.kind if isinstance(what, Job) else "encode", value.spent)
-        planned = isinstance(what, Job) and what.kind == "plan" and value.value is None
+        member.note(what.kind if isinstance(what, ReaderJob) else "encode", value.spent)
+        planned = isinstance(what, ReaderJob) and what.kind == "plan" and value.value is None
         return ray.get(kept) if planned else value.value
 
-    def _take_result(self, member: PooledActor, job: Job, value: Any, kept: Any) -> None:
+    def _take_result(self, member: PooledActor, job: ReaderJob, value: Any, kept: Any) -> None:
         work = job.work
         if job.generation != work.generation or work.finished:
             return
@@ -257,7 +268,7 @@ class RayPipeline:
             work.committed[job.encoder] = value
             work.pieces.pop(job.encoder, None)
 
-    def _take_vectors(self, batch: Batch, unusable: Sequence[Any]) -> None:
+    def _take_vectors(self, batch: EncoderBatch, unusable: Sequence[Any]) -> None:
         self._members.note_encoded()
         self.counts.encode_ended = time.monotonic()
         at = 0
@@ -281,7 +292,9 @@ class RayPipeline:
                 )
             self._backlog.queue_commits(work)
 
-    def _requeue_after_actor_death(self, member: PooledActor, what: Job | Batch | Ping) -> None:
+    def _requeue_after_actor_death(
+        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping
+    ) -> None:
         """Queue `what` again, whose process died, and ping that until Ray has started it anew."""
         first_word = not member.suspect
         member.suspect, member.slide_id = True, ""
@@ -292,7 +305,7 @@ class RayPipeline:
         if isinstance(what, Ping):
             return
         self.counts.deaths += first_word
-        if isinstance(what, Batch):
+        if isinstance(what, EncoderBatch):
             self._backlog.ready.extendleft(reversed(what.blocks))
             if first_word:
                 self._members.note_encoder_death()
@@ -307,13 +320,13 @@ class RayPipeline:
             return
         self._backlog.jobs.appendleft(what)
 
-    def _start_over(self, what: Job | Batch | Ping) -> None:
-        """A node took pixels or vectors with it: their slides begin again."""
+    def _start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
+        """Begin slides again whose pixels or vectors were lost with a node."""
         if isinstance(what, Ping):
             return
         for work in (
             {id(b.work): b.work for b in what.blocks}.values()
-            if isinstance(what, Batch)
+            if isinstance(what, EncoderBatch)
             else [what.work]
         ):
             if work.finished:
@@ -323,4 +336,4 @@ class RayPipeline:
             if work.restarts > SLIDE_RESTARTS:
                 work.fail(f"nodes that held its vectors were lost {work.restarts} times")
                 continue
-            self._backlog.jobs.append(Job("plan", work, work.generation))
+            self._backlog.jobs.append(ReaderJob("plan", work, work.generation))

@@ -4,6 +4,7 @@ Local: built under `.staging/`, flushed to disk, renamed into place. Remote: bui
 temporary folder, then sent: see `upload`.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.store.layout import STAGING
-from histo_ray.store.place import ROOT_FILE, Place
+from histo_ray.store.location import ROOT_FILE, Location
 from histo_ray.store.upload import send
 
 _ROOM = "make room"
@@ -30,11 +31,13 @@ _REMEDIES = {
     errno.EPERM: _RIGHT,
 }
 """What to do about an error of the system, by its number."""
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _STAGED = re.compile(r"histo-ray-(?P<host>.+)-(?P<pid>\d+)-[^-]+")
 
 
 @contextmanager
-def stage(root: Place) -> Iterator[Path]:
+def stage(root: Location) -> Iterator[Path]:
     """A fresh local folder to build in, on the store's own file system where that is local.
 
     Raises:
@@ -56,10 +59,10 @@ def stage(root: Place) -> Iterator[Path]:
         raise _not_written(root, folder, error) from error
 
 
-def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError:
+def _not_written(root: Location, folder: Path | None, error: OSError) -> StoreError:
     """What to say where the store, or the folder for its parts, takes no file."""
     where = root.path if folder else f"{root.path}, built in {tempfile.gettempdir()}"
-    reason = error.strerror or " ".join(str(error).split())
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
     remedy = _REMEDIES.get(error.errno or 0, "look after that disk")
     return StoreError(
         f"store {where}: cannot be written ({reason}); {remedy}, and the same "
@@ -67,7 +70,7 @@ def _not_written(root: Place, folder: Path | None, error: OSError) -> StoreError
     )
 
 
-def publish(built: Path, target: Place, replace: bool = False) -> bool:
+def publish(built: Path, target: Location, replace: bool = False) -> bool:
     """Make what was built under `stage` appear at `target`, whole or not at all.
 
     Args:
@@ -92,7 +95,7 @@ def publish(built: Path, target: Place, replace: bool = False) -> bool:
     return placed
 
 
-def write_bytes(root: Place, relative: str, data: bytes, replace: bool = True) -> bool:
+def write_bytes(root: Location, relative: str, data: bytes, replace: bool = True) -> bool:
     """Write a small file of the store, whole or not at all; False if it was there already."""
     with stage(root) as folder:
         built = folder / "file"
@@ -117,8 +120,10 @@ def _place_file(built: Path, final: Path, replace: bool) -> bool:
 
 def _place_folder(built: Path, final: Path, replace: bool) -> bool:
     aside = built.parent / "replaced"
-    if replace:  # a folder cannot be replaced in one step
-        with suppress(FileNotFoundError):
+    if replace:
+        if _exchange(built, final):
+            return True
+        with suppress(FileNotFoundError):  # for a moment, there is neither
             final.rename(aside)
     elif final.is_dir() and not (final / ROOT_FILE).exists():  # what a killed deletion left
         final.rename(aside)
@@ -134,7 +139,19 @@ def _place_folder(built: Path, final: Path, replace: bool) -> bool:
     return True
 
 
-def discard(root: Place, place: Place, keep: Callable[[Place], bool] | None = None) -> bool:
+def _exchange(built: Path, final: Path) -> bool:
+    """Have two folders change places in one step; False if this system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # not Linux, or an old libc
+        return False
+    paths = os.fsencode(built), os.fsencode(final)
+    return not rename(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
+
+
+def discard(
+    root: Location, location: Location, keep: Callable[[Location], bool] | None = None
+) -> bool:
     """Remove a file or folder of the store so that no half of it is ever found there.
 
     Locally it is renamed into staging, in one step, before its files are deleted. On an object
@@ -142,27 +159,27 @@ def discard(root: Place, place: Place, keep: Callable[[Place], bool] | None = No
 
     Args:
         root: The store.
-        place: What to remove; it need not be there.
+        location: What to remove; it need not be there.
         keep: Asked of what is about to be deleted, where it lies by then; True puts it back.
 
     Returns:
         Whether it is gone.
     """
     if not root.local:
-        if not place.kind():
+        if not location.kind():
             return True
-        if keep is not None and keep(place):
+        if keep is not None and keep(location):
             return False
-        place.delete()
+        location.delete()
         return True
-    final = Path(place.path)
+    final = Path(location.path)
     with stage(root) as folder:
         aside = folder / "removed"
         try:
             final.rename(aside)
         except FileNotFoundError:
             return True
-        if keep is None or not keep(Place(place.system, str(aside))):
+        if keep is None or not keep(Location(location.system, str(aside))):
             return True
         if aside.is_dir():
             _place_folder(aside, final, replace=False)
@@ -184,7 +201,7 @@ def _flush_one(path: Path) -> None:
         os.close(handle)
 
 
-def sweep_staging(root: Place) -> list[str]:
+def sweep_staging(root: Location) -> list[str]:
     """Remove what processes of this machine that are dead now left half-built; their names.
 
     Other machines' leftovers are for `store gc`: from here nobody knows if they are at work.

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.layout import FORMS, STAGING, Form, partition_path
-from histo_ray.store.place import place_at
-from histo_ray.store.publish import publish, stage, write_bytes
+from histo_ray.store.location import location_of
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
 
@@ -133,14 +133,14 @@ def test_without_hard_links_a_file_is_renamed(
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    root = place_at(str(tmp_path))
+    root = location_of(str(tmp_path))
     assert write_bytes(root, "deep/down/a", b"1", replace=False)
     assert not write_bytes(root, "deep/down/a", b"2", replace=False)
     assert (tmp_path / "deep/down/a").read_bytes() == b"1"
 
 
 def test_staging_is_on_the_stores_own_disk(tmp_path: Path) -> None:
-    root = place_at(str(tmp_path))
+    root = location_of(str(tmp_path))
     with stage(root) as folder:
         assert folder.parent == tmp_path / STAGING
         (folder / "x").write_bytes(b"abc")

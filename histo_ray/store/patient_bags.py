@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import Partitions
+from histo_ray.store.location import Location
 from histo_ray.store.partition_vectors import CountedPartition, read_vectors
-from histo_ray.store.place import Place
 from histo_ray.types import Floats, PartitionKey, Receipt
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def find_patient_partitions(
 
 
 def read_patient_bag(
-    root: Place, partitions: Sequence[CountedPartition], most: int | None, seed: int
+    root: Location, partitions: Sequence[CountedPartition], most: int | None, seed: int
 ) -> Floats:
     """Read all tiles of some slides, or some drawn from them at random.
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,8 @@ class Entries(NamedTuple):
     """(N, 3), as `Stamp`."""
 
 
-class Place(NamedTuple):
-    """A file or folder on some file system."""
+class Location(NamedTuple):
+    """A file or folder, local or in an object store."""
 
     system: fs.FileSystem
     path: str
@@ -51,9 +51,9 @@ class Place(NamedTuple):
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens it anew: pyarrow's own pickles lose how patient they were."""
         if self.local:
-            return Place, tuple(self)
+            return Location, tuple(self)
         scheme = {"gcs": "gs"}.get(self.system.type_name, self.system.type_name)
-        return place_at, (f"{scheme}://{self.path}",)
+        return location_of, (f"{scheme}://{self.path}",)
 
     @property
     def local(self) -> bool:
@@ -77,9 +77,9 @@ class Place(NamedTuple):
             trouble = explain_here(error)
             raise UnreachableError(f"{self.path}: {trouble.found}; {trouble.remedy}") from error
 
-    def child(self, relative: str) -> "Place":
-        """The place `relative` below this one."""
-        return Place(self.system, f"{self.path}/{relative}")
+    def child(self, relative: str) -> "Location":
+        """Location `relative` to this one."""
+        return Location(self.system, f"{self.path}/{relative}")
 
     def kind(self) -> str:
         """`file`, `folder` or nothing."""
@@ -185,9 +185,9 @@ class Place(NamedTuple):
             self.system.delete_dir(self.path)
 
 
-def place_at(uri: str) -> Place:
-    """The place a path or URI names."""
-    return Place(*locate(uri))
+def location_of(uri: str) -> Location:
+    """Location that a path or URI names."""
+    return Location(*locate(uri))
 
 
 def _as_stamps(looks: list[int]) -> npt.NDArray[np.int64]:
@@ -212,26 +212,39 @@ class Span(NamedTuple):
     body: memoryview
 
 
-def read_spans(place: Place, spans: Sequence[Span]) -> None:
+def read_spans(location: Location, spans: Sequence[Span], opened: Any = None) -> None:
     """Read all spans; local ones straight into their buffers, remote ones side by side.
+
+    Args:
+        location: The file.
+        spans: What to read of it, and where to.
+        opened: The file as `Location.open` gave it, where what was read of it before and the spans
+            have to be of one file even if another is put in its place.
 
     Raises:
         StoreError: The file ends before a span does.
     """
-    if place.local:
-        file = os.open(place.path, os.O_RDONLY)
+    if location.local and opened is not None:
+        for span in spans:
+            _read_opened(location.path, opened, span)
+        return
+    if location.local:
+        file = os.open(location.path, os.O_RDONLY)
         try:
             for span in spans:
-                _read_local(place.path, file, span)
+                _read_local(location.path, file, span)
         finally:
             os.close(file)
         return
-    with place.open() as remote, ThreadPoolExecutor(THREADS) as pool:
+    with (
+        nullcontext(opened) if opened is not None else location.open() as remote,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
         for span, data in zip(
             spans, pool.map(lambda s: _read_remote(remote, s), spans), strict=True
         ):
             if len(data) != len(span.head) + len(span.body):
-                raise _truncated(place.path)
+                raise _truncated(location.path)
             view = memoryview(data)
             span.head[:] = view[: len(span.head)]
             span.body[:] = view[len(span.head) :]
@@ -239,6 +252,17 @@ def read_spans(place: Place, spans: Sequence[Span]) -> None:
 
 def _read_remote(file: Any, span: Span) -> bytes:
     return bytes(file.read_at(len(span.head) + len(span.body), span.offset))
+
+
+def _read_opened(path: str, file: Any, span: Span) -> None:
+    file.seek(span.offset)
+    for view in (memoryview(span.head), span.body):
+        done = 0
+        while done < len(view):
+            got = file.readinto(view[done:])
+            if not got:
+                raise _truncated(path)
+            done += got
 
 
 def _read_local(path: str, file: int, span: Span) -> None:
