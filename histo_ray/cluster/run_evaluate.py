@@ -7,7 +7,7 @@ import ray
 
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.tasks import ray_options, share_inputs, spread_units
-from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, run_trials
+from histo_ray.cluster.tuning import FoldwiseAsha, report_epoch, run_trials
 from histo_ray.evaluate.engine import do_unit
 from histo_ray.evaluate.jobs import Competition, Inputs, Report, Spread, Unit, UnitJob
 
@@ -61,14 +61,9 @@ def _compete(job: UnitJob, competition: Competition, report: Report) -> None:
 
 def _run_trial(config: dict[str, int], job: _Trials) -> None:
     """Do one unit; it is ended between two epochs where ASHA stops it."""
-    from ray import tune  # Tune's own processes import it
-
-    def watch(epoch: int, score: float) -> bool:
-        tune.report({EPOCH: epoch, INNER_SCORE: score})
-        return True
 
     def work(unit: Unit, inputs: Inputs) -> Any:
-        return job.competition.work(unit, inputs, watch)
+        return job.competition.work(unit, inputs, report_epoch)
 
     unit = job.job.units[config["number"]]
     values = ray.get([job.shared[name] for name in unit.inputs])
