@@ -27,9 +27,9 @@ from histo_ray.extract.observer import Observer
 from histo_ray.extract.recorder import Recorder
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.slide import TilePlan
+from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.work import SubjectWork
-from histo_ray.store.run_record import RunState
+from histo_ray.store.run_record import ExtractionState
 from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
 
@@ -46,22 +46,22 @@ class InstantReader:
         """Where it runs."""
         return ""
 
-    def plan(self, slide: Slide) -> tuple[TilePlan, CallResult]:
+    def plan(self, slide: Slide) -> tuple[SubjectPlan, CallResult]:
         """A grid of the usual size."""
         facts = make_facts("instant")
         about = facts.slide.model_copy(update={"slide_id": slide.slide_id})
         coords = np.zeros((TILES, 2), np.int32)
         grid = TileGrid(slide.slide_id, coords, np.ones(TILES, np.float32), (448.0, 448.0))
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
-        return TilePlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
+        return SubjectPlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
 
-    def read(self, slide: Slide, plan: TilePlan, span: range) -> tuple[Any, Any]:
+    def read(self, slide: Slide, plan: SubjectPlan, span: range) -> tuple[Any, Any]:
         """Pixels that are too small to be one."""
         return np.zeros((len(span), 1, 1, 3), np.uint8), CallResult(
             np.ones(len(span), np.float32), Spent()
         )
 
-    def commit(self, plan: TilePlan, encoder: Any, pieces: Any, run_id: str) -> CallResult:
+    def commit(self, plan: SubjectPlan, encoder: Any, pieces: Any, run_id: str) -> CallResult:
         """Nothing is written."""
         return CallResult(len(plan.grid), Spent())
 
@@ -120,7 +120,7 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
         cpu = sum(process.cpu_times()[:2]) - cpu
         sample(pipeline.counts)
     began = time.monotonic()
-    recorder.save(RunState.FINISHED)
+    recorder.save(ExtractionState.FINISHED)
     calls = count * (2 + 2 * -(-TILES // BATCH))
     return {
         "slides": count,

@@ -22,7 +22,7 @@ from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.extract.meter import CallResult, Spent
 from histo_ray.extract.resources import Workers
-from histo_ray.extract.slide import TilePlan
+from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.work import SubjectWork
 from histo_ray.types import LevelRead, Slide, TileGrid
 
@@ -41,7 +41,7 @@ GOAL = 0.95
 class SleepingReader(InstantReader):
     """A reader whose work is waiting."""
 
-    def plan(self, slide: Slide) -> tuple[TilePlan, CallResult]:
+    def plan(self, slide: Slide) -> tuple[SubjectPlan, CallResult]:
         """A grid, after a while."""
         time.sleep(PLAN_S)
         facts = make_facts("sleep")
@@ -49,15 +49,15 @@ class SleepingReader(InstantReader):
         coords, tissue = np.zeros((TILES, 2), np.int32), np.ones(TILES, np.float32)
         grid = TileGrid(slide.slide_id, coords, tissue, (448.0, 448.0))
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
-        return TilePlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
+        return SubjectPlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
 
-    def read(self, slide: Slide, plan: TilePlan, span: range) -> tuple[Any, Any]:
+    def read(self, slide: Slide, plan: SubjectPlan, span: range) -> tuple[Any, Any]:
         """Pixels of true size, after a while."""
         time.sleep(READ_S * len(span) / BATCH)
         focus = np.ones(len(span), np.float32)
         return np.zeros((len(span), 224, 224, 3), np.uint8), CallResult(focus, Spent())
 
-    def commit(self, plan: TilePlan, encoder: Any, pieces: Any, run_id: str) -> CallResult:
+    def commit(self, plan: SubjectPlan, encoder: Any, pieces: Any, run_id: str) -> CallResult:
         """Nothing is written, after a while."""
         time.sleep(COMMIT_S)
         return CallResult(len(plan.grid), Spent())

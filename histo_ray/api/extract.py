@@ -20,7 +20,7 @@ from histo_ray.store.run_record import RunRecord
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """What became of an extraction."""
+    """Result of an extraction."""
 
     store: str
     """Folder or URI of the store."""

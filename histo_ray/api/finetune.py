@@ -1,12 +1,12 @@
 """`hr.finetune`: labelled tiles to a new encoder."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from histo_ray.api.settings import FinetuneSettings, make_settings
 from histo_ray.config import NO_RAY, works_here
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.storage.shipped import check_shipped
@@ -14,6 +14,9 @@ from histo_ray.storage.shipped import check_shipped
 if TYPE_CHECKING:
     from histo_ray.finetune.job import Report
     from histo_ray.finetune.run import Result
+
+_finetune_here = deferred("histo_ray.finetune.run:finetune")
+_finetune_on_ray = deferred("histo_ray.cluster.run_finetune:run_finetune")
 
 
 def finetune(
@@ -61,9 +64,7 @@ def finetune(
             f"workers = {config.workers}: several workers need Ray; give an address, as local"
         )
     check_shipped(config)
-    room = "histo_ray.finetune.run" if alone else "histo_ray.cluster.run_finetune"
-    run = importlib.import_module(room)  # torch and Ray take seconds to import
-    work = run.finetune if alone else run.run_finetune
+    work = _finetune_here if alone else _finetune_on_ray
     result: Result = work(config, report, notify)
     return result
 

@@ -3,16 +3,18 @@
 Torch and Ray take seconds to import, so the module of each is imported once it is chosen.
 """
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from histo_ray.config import NO_RAY, RunSettings, works_here
+from histo_ray.deferred import deferred
 from histo_ray.extract.pipeline import OpenPipeline, RunOrder, RunPipeline
 from histo_ray.extract.small_work import is_small
 from histo_ray.extract.work import SubjectWork
 
+_open_in_process: OpenPipeline = deferred("histo_ray.extract.in_process:open_in_process")
+_open_on_ray: OpenPipeline = deferred("histo_ray.cluster.run_extract:open_on_ray")
 Notify = Callable[[str], None]
 SMALL = (
     "so little is to be read that starting Ray would take longer: it is done in this process "
@@ -33,11 +35,11 @@ def choose_pipeline(settings: RunSettings, notify: Notify = lambda text: None) -
 
     def open_pipeline(order: RunOrder) -> AbstractContextManager[RunPipeline]:
         if settings.address == NO_RAY:
-            return _open("histo_ray.extract.in_process", "open_in_process", order)
+            return _open_in_process(order)
         if prefers_this_process(settings, order.todo):
             notify(SMALL)
-            return _open("histo_ray.extract.in_process", "open_in_process", order)
-        return _open("histo_ray.cluster.run_extract", "open_on_ray", order)
+            return _open_in_process(order)
+        return _open_on_ray(order)
 
     return open_pipeline
 
@@ -52,10 +54,3 @@ def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> 
     if ray is not None and ray.is_initialized():  # it costs nothing any more
         return False
     return is_small([work.subject for work in todo], settings)
-
-
-def _open(module: str, name: str, order: RunOrder) -> AbstractContextManager[RunPipeline]:
-    opened: AbstractContextManager[RunPipeline] = getattr(importlib.import_module(module), name)(
-        order
-    )
-    return opened

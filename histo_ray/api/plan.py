@@ -1,6 +1,5 @@
 """`hr.plan`: what an extraction would read, write and take."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Unpack
@@ -10,16 +9,18 @@ import pandas as pd
 from histo_ray.api.extract import read_extract_settings
 from histo_ray.api.settings import ExtractSettings
 from histo_ray.config import ExtractConfig
-from histo_ray.encoders.base import EncoderSpec
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
-from histo_ray.extract.plan import Pictures, PlanListener, run_plan, survey_slides
-from histo_ray.extract.plan_summary import Planner, PlanRow, PlanSummary
+from histo_ray.extract.dry_run import MakePlanner, Pictures, PlanListener, run_plan, survey_slides
+from histo_ray.extract.plan_summary import PlanRow, PlanSummary
 from histo_ray.report.slide_picture import draw_or_problem
+
+_plan_on_ray: MakePlanner = deferred("histo_ray.cluster.plan_on_ray:PlanOnRay")
 
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """What an extraction would do."""
+    """Plan of an extraction, its rows as a DataFrame."""
 
     summary: PlanSummary
 
@@ -88,9 +89,3 @@ def plan(
         return ExtractionPlan(survey_slides(config))
     drawn = None if pictures is None else Pictures(Path(pictures), draw_or_problem)
     return ExtractionPlan(run_plan(config, _plan_on_ray, drawn, listener))
-
-
-def _plan_on_ray(config: ExtractConfig, specs: Sequence[EncoderSpec]) -> Planner:
-    from histo_ray.cluster.plan_on_ray import PlanOnRay  # Ray takes seconds to import
-
-    return PlanOnRay(config, specs)

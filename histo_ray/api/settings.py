@@ -1,4 +1,4 @@
-"""Settings as keywords: what the functions of the Python API take beside their arguments.
+"""Settings as keywords of the functions of the Python API.
 
 The names, types and defaults are those of `config.ExtractConfig` and `finetune.config`; the
 docstring of each field there says what it does, as `histo-ray VERB --help` does.

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import Progress, say
+from histo_ray.cli.progress import SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks import TASKS
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             task,
             config,
             tell=tell_event,
-            report=Lines().report,
+            report=RepeatCounter().report,
             report_tiles=progress.report,
             say=tell,
         )
@@ -58,16 +58,16 @@ class TileProgress(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._progress: Progress | None = None
+        self._progress: SlideProgress | None = None
 
     def report(self, counts: Counts) -> None:
         """Show how far it is."""
         if self._progress is None:
-            self._progress = self.enter_context(Progress("extract"))
+            self._progress = self.enter_context(SlideProgress("extract"))
         self._progress.report(counts)
 
 
-class Lines:
+class RepeatCounter:
     """Progress on stderr, a line now and then and one at the end."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import Progress
+from histo_ray.cli.progress import SlideProgress
 from histo_ray.config import ExtractConfig
 from histo_ray.deferred import deferred
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Extract, and print what became of every slide."""
     config = read_settings(args, ExtractConfig)
-    with Progress("extract") as progress, log_slides(config.log):
+    with SlideProgress("extract") as progress, log_slides(config.log):
         summary = extract(config, report=progress.report, notify=progress.say).summary
     code: int = print_run(summary, config.store, as_json=args.json)
     return code

@@ -3,7 +3,7 @@
 import argparse
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import Progress
+from histo_ray.cli.progress import SlideProgress
 from histo_ray.config import ExtractConfig
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     config = read_settings(args, ExtractConfig)
     if args.no_open and args.pictures:
         raise ConfigError("--no-open with --pictures: slides are drawn once opened; leave one out")
-    with Progress("plan") as progress:  # its first line does not wait for the imports of the work
+    with SlideProgress(
+        "plan"
+    ) as progress:  # its first line does not wait for the imports of the work
         made = plan_slides(
             config, progress, args.pictures, open_slides=not args.no_open, as_json=args.json
         )

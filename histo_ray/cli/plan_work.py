@@ -9,15 +9,15 @@ from dataclasses import asdict
 from histo_ray.api.plan import plan
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
-from histo_ray.cli.progress import Progress, format_seconds
+from histo_ray.cli.progress import SlideProgress, format_seconds
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.plan import PlanListener
+from histo_ray.extract.dry_run import PlanListener
 from histo_ray.extract.plan_summary import Planned, PlanRow, PlanStatus, PlanSummary
 
 
 def plan_slides(
     config: ExtractConfig,
-    progress: Progress,
+    progress: SlideProgress,
     pictures: str | None,
     *,
     open_slides: bool,

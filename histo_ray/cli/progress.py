@@ -63,7 +63,7 @@ def break_silence(verb: str) -> Iterator[None]:
         watcher.join()
 
 
-class Progress:
+class SlideProgress:
     """Shows `Counts`; use as a context manager."""
 
     def __init__(self, verb: str) -> None:

@@ -25,7 +25,7 @@ from histo_ray.extract.loading import load_run_encoders
 from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import TilePlan, encode_block, partition_facts
+from histo_ray.extract.slide import SubjectPlan, encode_block, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -98,7 +98,7 @@ class Reader:
         """Node that it runs on; the second part is for encoders."""
         return node_id(), {}
 
-    def plan(self, sent: Subject | SharedSubject) -> tuple[TilePlan | None, CallResult]:
+    def plan(self, sent: Subject | SharedSubject) -> tuple[SubjectPlan | None, CallResult]:
         """Plan of one subject, and what went wrong, if anything did."""
         with self._meter.work():
             try:
@@ -113,7 +113,7 @@ class Reader:
         return draw(slide, config, folder)
 
     def read(
-        self, sent: Subject | SharedSubject, plan: TilePlan, span: range
+        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range
     ) -> tuple[npt.NDArray[np.uint8], CallResult]:
         """Pixels of the tiles of `span`, and their focus or what went wrong."""
         with self._meter.work():
@@ -125,7 +125,7 @@ class Reader:
         return block.pixels, self._meter.result(block.focus)
 
     def commit(
-        self, plan: TilePlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str
+        self, plan: SubjectPlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str
     ) -> CallResult:
         """Write one partition from vectors in the object store; its number of tiles."""
         with self._meter.work():
@@ -149,7 +149,7 @@ class Reader:
         return self._fetched[sent.slide_id]
 
 
-def _rows(plan: TilePlan, pieces: Sequence[EncodedBlock]) -> Iterator[TileRows]:
+def _rows(plan: SubjectPlan, pieces: Sequence[EncodedBlock]) -> Iterator[TileRows]:
     grid = plan.grid
     for piece in sorted(pieces, key=lambda piece: piece.start):
         vectors = ray.get(piece.ref)[piece.rows]

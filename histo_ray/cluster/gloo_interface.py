@@ -27,7 +27,7 @@ _TorchBackend: Any = TorchConfig().backend_cls
 
 class _NodeAddressBackend(_TorchBackend):  # type: ignore[misc]
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        """Before the process group is made."""
+        """Choose the interface before the process group is made."""
         worker_group.execute(choose_interface)
         super().on_start(worker_group, backend_config)
 
@@ -37,5 +37,5 @@ class NodeAddressConfig(TorchConfig):
 
     @property
     def backend_cls(self) -> Any:
-        """What Ray starts."""
+        """Backend class that Ray starts."""
         return _NodeAddressBackend

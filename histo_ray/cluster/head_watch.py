@@ -1,4 +1,4 @@
-"""Whether the head of the cluster still answers.
+"""Watch over the head of a cluster: does it still answer?
 
 Ray itself ends a driver that has lost its head after 60 s, with exit code 1 and nothing written.
 """
@@ -40,7 +40,7 @@ def head_answers(address: str = "") -> bool:
 
 @contextmanager
 def watch_head() -> Iterator[None]:
-    """Within it, the main thread hears what would end this process without a word.
+    """Within it, the main thread gets an exception for what would end this process silently.
 
     SIGTERM, as `ray job stop` and SLURM send it, becomes KeyboardInterrupt; Ray's own handler
     leaves no time to write a run table. A head that stays silent becomes ClusterLostError.

@@ -36,7 +36,7 @@ KEPT_S = 24 * 3600.0
 
 
 def check_machine(cpus: int | None = None) -> None:
-    """See that there are open files and disk enough for a local Ray; raise the soft limit.
+    """Check that there are open files and disk enough for a local Ray; raise the soft limit.
 
     Args:
         cpus: CPUs of the local cluster; None: all.
@@ -81,7 +81,7 @@ def check_before_work(address: str) -> None:
 
 
 def scratch_folder() -> Path:
-    """Where Ray keeps the folders of its sessions."""
+    """Folder in which Ray keeps the folders of its sessions."""
     return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
 
 
@@ -101,7 +101,7 @@ def on_loopback() -> Iterator[None]:
 
 
 def mark_session() -> Path | None:
-    """Say that this process had the session's folder made; None where there is none."""
+    """Mark the session's folder as made for this process; None where there is none."""
     node: Any = _ray_worker._global_node
     try:
         folder = Path(node.get_session_dir_path())
@@ -112,7 +112,7 @@ def mark_session() -> Path | None:
 
 
 def mark_folder(folder: Path) -> None:
-    """Say that this process had `folder` made."""
+    """Mark `folder` as made for this process."""
     said = {"host": _here(), "pid": os.getpid(), "started": psutil.Process().create_time()}
     (folder / MARK).write_text(json.dumps(said), encoding="utf-8")
 
@@ -167,7 +167,7 @@ def has_failed(folder: Path) -> bool:
 
 
 def keep_logs(folder: Path) -> None:
-    """Say that the run failed, so that its logs stay for a day."""
+    """Mark the run as failed, so that its logs stay for a day."""
     try:
         said = json.loads((folder / MARK).read_text(encoding="utf-8"))
         (folder / MARK).write_text(json.dumps(said | {"failed": True}), encoding="utf-8")
@@ -183,7 +183,7 @@ def _lives(pid: int, started: float) -> bool:
 
 
 def _here() -> str:
-    """This machine and, as containers may share its name, what this process can see of it."""
+    """Name of this machine with its process namespace, as containers may share the name."""
     try:
         return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
     except OSError:  # not Linux

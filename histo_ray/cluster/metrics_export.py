@@ -4,7 +4,7 @@ The driver hands over a few dozen numbers every few seconds; workers know nothin
 node has no agent, Ray drops them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -19,7 +19,7 @@ class Exporter:
     """Hands samples to Ray. Counters get what was added since the last time."""
 
     def __init__(self) -> None:
-        kinds: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
+        kinds: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge}
         self._metrics = {
             name: kinds[metric.kind](name, metric.about, metric.tags)
             for name, metric in METRICS.items()

@@ -1,4 +1,4 @@
-"""A plan of very many slides, or on a cluster: by the readers and encoders of a run."""
+"""Plans of very many slides, or on a cluster, by the readers and encoders of a run."""
 
 import time
 from collections.abc import Sequence

@@ -101,7 +101,7 @@ def start_encoders(
 
 
 def kill_actors(members: Iterable[PooledActor]) -> None:
-    """End the processes at once: what they hold of the cluster is free for the next run.
+    """End processes at once, so that what they hold of the cluster is free for the next run.
 
     Ray would end them only once no reference to them is left, which may be much later.
     """

@@ -1,4 +1,4 @@
-"""What went wrong inside Ray, in one line instead of the tracebacks of several processes."""
+"""Errors inside Ray in one line, instead of the tracebacks of several processes."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SHOWN = 300
 
 
 def explain(error: Exception, logs: Path | None = None) -> Exception:
-    """The error of ours inside another, or what happened to Ray or to a disk, in one line.
+    """Find our own error inside another, or describe Ray's or a full disk in one line.
 
     Args:
         error: As it was raised.
@@ -54,7 +54,7 @@ def explain(error: Exception, logs: Path | None = None) -> Exception:
 
 
 def _find_cause(error: BaseException) -> BaseException:
-    """The innermost error that says what happened: of ours, of the system or of Ray."""
+    """Find the innermost error that says what happened: our own, the system's or Ray's."""
     seen: list[BaseException] = []
     now: BaseException | None = error
     while now is not None and now not in seen:

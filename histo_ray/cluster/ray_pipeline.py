@@ -321,7 +321,7 @@ class RayPipeline:
         self._backlog.jobs.appendleft(what)
 
     def _start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
-        """A node took pixels or vectors with it: their slides begin again."""
+        """Begin slides again whose pixels or vectors were lost with a node."""
         if isinstance(what, Ping):
             return
         for work in (

@@ -63,7 +63,7 @@ def run_finetune(
     Raises:
         ConfigError: Settings, tiles, base or name cannot be used, or no cluster is there.
         StoreError: The store is none.
-        HistoRayError: Workers died more often than is borne.
+        HistoRayError: Workers died more often than is accepted.
     """
     check_shipped(config)
     with claim_name(config):
@@ -174,7 +174,7 @@ def _published(config: FinetuneConfig, fingerprint: str) -> ModelCard:
 
 
 def _explain(error: BaseException) -> HistoRayError:
-    """The error of ours inside Ray's, or one line of Ray's."""
+    """Find our own error inside Ray's, or describe Ray's in one line."""
     failures = getattr(error, "worker_failures", {})
     for inner in failures.values():
         cause = getattr(inner, "cause", inner)

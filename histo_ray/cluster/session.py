@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ STARTS = 3
 
 @contextmanager
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
-    """Be connected to Ray; a cluster that this call started ends with it.
+    """Stay connected to Ray; a cluster that this call started ends with it.
 
     Within it SIGTERM is what Ctrl-C is, and a head that is lost is an error (`watch_head`).
 
@@ -139,14 +140,14 @@ def _connect(address: str, cpus: int | None) -> None:
     """
     if address == "local" and not any(name in os.environ for name in _TOKENS):
         os.environ[_TOKENS[0]] = _OWN_TOKEN
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    connect = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
                 with on_loopback():
-                    ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
+                    connect("local", include_dashboard=False, num_cpus=cpus)
             else:
-                ray.init(address, **settings)
+                connect(address)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
             text = " ".join(str(error).split())
@@ -168,7 +169,7 @@ def _connect(address: str, cpus: int | None) -> None:
 
 
 def _speak_on_stderr() -> None:
-    """Have what Ray says of processes that died go to stderr: stdout is for results.
+    """Send what Ray prints of processes that died to stderr: stdout is for results.
 
     Ray has no setting for it. Should it print by another function one day, a test goes red, and
     everything else works.

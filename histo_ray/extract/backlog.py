@@ -1,4 +1,4 @@
-"""What of a run waits: subjects, jobs of readers, tiles that were read; and who reads what."""
+"""Queues of a run: subjects, jobs of readers, tiles that were read; and the choice of a job."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Which side of a run the other one waited for, and what to change. Pure."""
+"""Bottleneck of a run: reading or encoding, and what to change. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ Bottleneck = Literal[
 ]
 
 BUSY = 0.5
-"""Where neither side is at work for this share of the time, neither holds up the other."""
+"""Share of the time below which a side does not hold up the other."""
 APART = 0.15
-"""Sides whose shares differ by no more are as busy as each other."""
+"""Difference of shares up to which both sides count as equally busy."""
 CORES_FULL = 0.8
 """Share of the cores' time from which on they are the limit."""
 MOSTLY = 0.5
@@ -24,37 +24,37 @@ DEVICE_IDLE = 0.6
 FASTER = (
     ", or --engine openvino --precision bfloat16 where CPUs have AMX (histo-ray doctor says so)"
 )
-"""Said of encoders on CPU that compute in float32."""
+"""Advice for encoders on CPU that compute in float32."""
 IN_TURNS = "one process read and encoded in turns; --address local does both side by side"
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the processes of a run did while it worked."""
+    """Time that the processes of a run spent on each kind of work."""
 
     startup_s: float
-    """Before the first slide was given out: Ray, processes, weights."""
+    """Seconds before the first slide was given out: Ray, processes, weights."""
     work_s: float
-    """From then to the end."""
+    """Seconds from then to the end."""
     tiles: int
-    """Encoded."""
+    """Tiles encoded."""
     cores: int
     """CPUs of the cluster."""
     gpus: float
     """GPUs that encoders have; 0: encoders run on the cores that readers use too."""
     readers: float
-    """On average over the time of work."""
+    """Reader processes, on average over the time of work."""
     encoders: float
     threads: int
     """CPU threads of each encoder."""
     plan: Spent
-    """What readers spent on masks and grids."""
+    """Cost of masks and grids."""
     read: Spent
-    """What they spent on tiles."""
+    """Cost of reading tiles."""
     commit: Spent
-    """What they spent on partitions."""
+    """Cost of writing partitions."""
     encode: Spent
-    """What encoders spent."""
+    """Cost of encoding."""
     blocks_waiting: float
     """Blocks that were read and waited for an encoder, on average over the time of work."""
     float32: bool
@@ -96,7 +96,7 @@ class Load:
 
 
 class Verdict(NamedTuple):
-    """What held a run up."""
+    """Bottleneck of a run, with advice."""
 
     bottleneck: Bottleneck
     hint: str
@@ -187,7 +187,7 @@ def _advise_readers(load: Load) -> str:
 
 
 def _advise_cores(load: Load) -> str:
-    """Readers and encoders on the same cores: one can only have more if the other has less."""
+    """Advice where readers and encoders share the cores."""
     cores = f"{load.cores} core{'s' if load.cores > 1 else ''}"
     if load.cores_busy >= CORES_FULL:
         return (

@@ -24,7 +24,7 @@ from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.resources import Node, Workers, plan_workers
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.slide import TilePlan, encode_block, nonfinite_problem, partition_facts
+from histo_ray.extract.slide import SubjectPlan, encode_block, nonfinite_problem, partition_facts
 from histo_ray.extract.tile_reader import TileReader
 from histo_ray.extract.work import SubjectWork
 from histo_ray.storage.full_disk import FULL, describe_full
@@ -134,7 +134,7 @@ class InProcessPipeline:
                 )
             work.committed[name] = receipt.tile_count
 
-    def _encode_tiles(self, work: SubjectWork, plan: TilePlan) -> dict[str, list[TileRows]]:
+    def _encode_tiles(self, work: SubjectWork, plan: SubjectPlan) -> dict[str, list[TileRows]]:
         """Read each tile once, and encode it with every encoder that has not failed.
 
         Returns:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from histo_ray.config import RunSettings, TileSetConfig, TilingConfig
+from histo_ray.deferred import deferred
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract
 from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError
@@ -15,6 +16,7 @@ from histo_ray.types import EncoderFacts
 if TYPE_CHECKING:
     from histo_ray.encoders.torch_encoder import TorchEncoder
 
+load_encoder = deferred("histo_ray.encoders.torch_encoder:load_encoder")  # torch takes seconds
 _log = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ def encoder_facts(
     *,
     allow_contract_break: bool,
 ) -> EncoderFacts:
-    """The receipt's part on a loaded encoder; checks its tile contract.
+    """Describe a loaded encoder for receipts, and check its tile contract.
 
     Raises:
         ConfigError: The encoder was made for other tiles and the caller did not waive that.
@@ -63,7 +65,7 @@ def encoder_facts(
 def load_run_encoders(
     config: RunSettings, specs: Sequence[EncoderSpec], threads: int
 ) -> list[tuple["TorchEncoder", EncoderFacts]]:
-    """Load the encoders of a run, and what the receipts will say of each, in the order given.
+    """Load the encoders of a run, and describe each for receipts, in the order given.
 
     Args:
         config: Device, precision, engine and element type.
@@ -73,11 +75,9 @@ def load_run_encoders(
     Raises:
         ConfigError: Weights that cannot be had, or a broken tile contract.
     """
-    from histo_ray.encoders.torch_encoder import load_encoder  # torch takes seconds to import
-
     loaded = []
     for spec in specs:
-        encoder = load_encoder(
+        encoder: TorchEncoder = load_encoder(
             spec,
             device=config.device,
             precision=config.precision,

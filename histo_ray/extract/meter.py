@@ -10,7 +10,7 @@ from histo_ray.slides.direct.traffic import FETCHED
 
 
 class Spent(NamedTuple):
-    """What some calls cost the process that ran them."""
+    """Cost of some calls for the process that ran them."""
 
     busy_s: float = 0.0
     """Seconds in which at least one call ran; neither waiting for work nor for its arguments."""
@@ -24,11 +24,11 @@ class Spent(NamedTuple):
     """Bytes of slides as they lie in their files, as far as they are read directly."""
 
     def plus(self, other: "Spent") -> "Spent":
-        """Both together."""
+        """Sum of both."""
         return Spent._make(a + b for a, b in zip(self, other, strict=True))
 
     def minus(self, other: "Spent") -> "Spent":
-        """What of this came after `other`."""
+        """Difference to an earlier total."""
         return Spent._make(a - b for a, b in zip(self, other, strict=True))
 
 
@@ -40,7 +40,7 @@ class CallResult(NamedTuple):
 
 
 class Meter:
-    """Counts what this process spends. Threads may share one; what they do at once counts once."""
+    """Measures what this process spends; work of several threads at once counts once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class Meter:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Around each call. What came before the first one (imports, weights) does not count."""
+        """Measure a call. What came before the first one (imports, weights) does not count."""
         with self._lock:
             if self._reported is None:
                 self._reported = self._total(0.0)

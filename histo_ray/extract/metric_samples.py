@@ -9,7 +9,7 @@ from histo_ray.extract.usage import Busy, Process, add_up, busy_by_kind, share_s
 
 
 class Metric(NamedTuple):
-    """What is exported under one name."""
+    """Kind, meaning and tags of one exported metric."""
 
     kind: Literal["counter", "gauge"]
     about: str
@@ -43,7 +43,7 @@ METRICS: Mapping[str, Metric] = {
 
 
 class Sample(NamedTuple):
-    """One value of one metric: of a counter all that there was so far, of a gauge what is."""
+    """One value of one metric: a counter's total so far, a gauge's value now."""
 
     name: str
     value: float
@@ -51,7 +51,7 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Looks at a run now and then; shares are of the time since it last did."""
+    """Samples a run now and then; shares are of the time since the last sample."""
 
     def __init__(
         self,
@@ -116,5 +116,5 @@ class Sampler:
 
 
 def at_rest(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of a run that is over: nothing waits, and no process works."""
+    """Samples of a run that is over: gauges are 0."""
     return [s._replace(value=0.0) if METRICS[s.name].kind == "gauge" else s for s in samples]

@@ -17,7 +17,7 @@ from histo_ray.extract.metric_samples import Sampler, at_rest
 from histo_ray.extract.pipeline import RunPipeline
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.usage import measure_load
-from histo_ray.store.run_record import RunRecord, RunState
+from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.types import Outcome, RunRow
 
 SAMPLE_EVERY_S = 5.0
@@ -30,7 +30,7 @@ slide_log = logging.getLogger("histo_ray.slides")
 
 
 class Observer:
-    """What is known of one run as a whole."""
+    """Record, metrics and log of one run."""
 
     def __init__(
         self, run_id: str, settings: RunSettings, encoders: Sequence[str], began: float
@@ -84,7 +84,7 @@ class Observer:
         if slide_log.isEnabledFor(logging.INFO):
             self._log("slide", describe_slide(slide_rows) | {"restarts": restarts})
 
-    def record(self, rows: Sequence[RunRow], state: RunState) -> RunRecord:
+    def record(self, rows: Sequence[RunRow], state: ExtractionState) -> RunRecord:
         """Describe the run as it is now.
 
         Args:

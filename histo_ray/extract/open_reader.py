@@ -1,4 +1,4 @@
-"""Which reader serves a run: that of slides, or that of labelled tile sets."""
+"""Choice of the reader of a run: slides, or labelled tile sets."""
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.extract.tile_reader import SlideTileReader, TileReader

@@ -1,4 +1,4 @@
-"""What a run asks of that which works on its slides: in this process, or spread by Ray."""
+"""Protocol of what does the work of a run, in this process or spread by Ray."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +21,7 @@ Report = Callable[[Counts], None]
 
 @dataclass(frozen=True)
 class RunOrder:
-    """What a pipeline is opened for."""
+    """Settings, encoders, store and work that a pipeline is opened for."""
 
     settings: RunSettings
     specs: Sequence[EncoderSpec]
@@ -44,11 +44,11 @@ class RunPipeline(Protocol):
 
     @property
     def readers(self) -> Sequence[Process]:
-        """What reads tiles."""
+        """Processes that read tiles."""
 
     @property
     def encoders(self) -> Sequence[Process]:
-        """What encodes them."""
+        """Processes that encode tiles."""
 
     @property
     def facts(self) -> Mapping[str, EncoderFacts]:
@@ -66,7 +66,7 @@ class RunPipeline(Protocol):
         """
 
     def export(self, samples: Sequence[Sample]) -> None:
-        """Hand metrics to whoever watches."""
+        """Export metrics."""
 
 
 OpenPipeline = Callable[[RunOrder], AbstractContextManager[RunPipeline]]

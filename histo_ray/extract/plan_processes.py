@@ -31,7 +31,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Died:
-    """What a task comes to whose process died each time."""
+    """Result of a task whose process died each time."""
 
 
 def start_server() -> None:
@@ -71,7 +71,7 @@ class ProcessPool:
         self._children: set[BaseProcess] = set()
 
     def submit(self, call: Callable[..., R], *args: Any) -> "Future[R]":
-        """Have one task done."""
+        """Start one task."""
         if self._executor is None:
             context = multiprocessing.get_context(self._method)
             arguments = (self._settle, dict(os.environ))

@@ -1,4 +1,4 @@
-"""What processes do with the slides of a plan: open, find tissue, lay the grid, read."""
+"""Work of a plan's processes on one slide: open, find tissue, lay the grid, read."""
 
 import time
 
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import (
-    TilePlan,
+    SubjectPlan,
     open_manifest_slide,
     plan_slide,
     read_block,
@@ -23,13 +23,13 @@ from histo_ray.types import Slide
 
 
 def keep_to_one_core() -> None:
-    """Slides are worked on side by side; each takes one core."""
+    """Keep this process to one core: slides are worked on side by side."""
     cv2.setNumThreads(1)
     pa.set_cpu_count(1)
     threadpool_limits(1)
 
 
-def plan_or_problem(slide: Slide, config: ExtractConfig) -> TilePlan | str:
+def plan_or_problem(slide: Slide, config: ExtractConfig) -> SubjectPlan | str:
     """The plan of one slide, or why it cannot be used."""
     try:
         with _open(slide, config) as opened:
@@ -41,7 +41,7 @@ def plan_or_problem(slide: Slide, config: ExtractConfig) -> TilePlan | str:
 
 
 def time_reading(
-    slide: Slide, config: ExtractConfig, plan: TilePlan, count: int
+    slide: Slide, config: ExtractConfig, plan: SubjectPlan, count: int
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Pixels of a slide's first `count` tiles, and the seconds that each took to read."""
     with _open(slide, config) as opened:

@@ -1,4 +1,4 @@
-"""What a plan says: a row a slide, sums, and an estimate of time."""
+"""Result of a plan: a row a slide, sums, and an estimate of time."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.slide import TilePlan, ink_remark
+from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
@@ -17,7 +17,7 @@ BYTES_A_ROW = 24
 
 
 class PlanStatus(StrEnum):
-    """What an extraction would find of one slide."""
+    """State of one slide in a plan."""
 
     TODO = "todo"
     """It has tiles that the store lacks."""
@@ -31,7 +31,7 @@ class PlanStatus(StrEnum):
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What an extraction would do with one slide."""
+    """One slide in a plan."""
 
     slide_id: str
     status: PlanStatus
@@ -56,7 +56,7 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What an extraction would do."""
+    """Plan of an extraction."""
 
     rows: list[PlanRow]
     tiles: int | None
@@ -83,9 +83,9 @@ class Planned:
     tiles: int = 0
     vectors: Counter[str] = field(default_factory=Counter)
     """To be encoded, by encoder."""
-    widest: tuple[Slide, TilePlan] | None = None
+    widest: tuple[Slide, SubjectPlan] | None = None
 
-    def add(self, slide: Slide, encoders: Sequence[str], plan: TilePlan | str) -> None:
+    def add(self, slide: Slide, encoders: Sequence[str], plan: SubjectPlan | str) -> None:
         """Take a slide that was planned for some encoders, or the problem with it."""
         if isinstance(plan, str):
             self.rows.append(blank_row(slide.slide_id, PlanStatus.FAILED, plan))
@@ -115,7 +115,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on one batch, and the encoders that encoded it."""
+    """Measurement of one batch, and the encoders that encoded it."""
 
     facts: list[EncoderFacts] = field(default_factory=list)
     seconds: float | None = None
@@ -131,7 +131,7 @@ processes import it by name."""
 
 
 class Planner(Protocol):
-    """What opens the slides of a plan and measures encoders; a context manager."""
+    """Opens the slides of a plan and measures encoders; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -155,7 +155,7 @@ class Planner(Protocol):
 
 
 def estimate_seconds(tiles: int, read_s: float, encode_s: float, *, shared_cores: bool) -> float:
-    """Seconds of a run. Pure.
+    """Estimate the seconds of a run. Pure.
 
     Args:
         tiles: To be read and encoded.
@@ -167,11 +167,11 @@ def estimate_seconds(tiles: int, read_s: float, encode_s: float, *, shared_cores
 
 
 def blank_row(slide_id: str, status: PlanStatus, reason: str = "", n_tiles: int = 0) -> PlanRow:
-    """The row of a slide that was not opened."""
+    """Row of a slide that was not opened."""
     return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
 
 
-def _row(slide_id: str, plan: TilePlan) -> PlanRow:
+def _row(slide_id: str, plan: SubjectPlan) -> PlanRow:
     tiles, slide = len(plan.grid), plan.slide
     width, height = slide.size_px
     return PlanRow(

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig
+from histo_ray.deferred import deferred
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError
@@ -83,7 +84,7 @@ class EncoderProbe:
         self._pool.close()
 
     def look(self) -> None:
-        """Raise at once what loading came to, if it failed.
+        """Raise the error of loading at once, if it failed.
 
         Raises:
             ConfigError: Weights that cannot be had, or no device as asked for.
@@ -105,6 +106,7 @@ class EncoderProbe:
 
 
 R = TypeVar("R")
+count_gpus = deferred("torch.cuda:device_count")
 _encoders: dict[str, tuple["TorchEncoder", EncoderFacts]] = {}
 """Those of the process that this module runs in."""
 
@@ -120,15 +122,13 @@ def _result(future: "Future[R]") -> R:
 
 
 def _settle() -> None:
-    """Nothing to be set: torch keeps to the threads that it is given."""
+    """Set nothing: torch keeps to the threads that it is given."""
 
 
 def _load(
     config: ExtractConfig, specs: Sequence[EncoderSpec], shape: Callable[[int], RunShape]
 ) -> Loaded:
-    import torch  # here: this process is the only one that needs it
-
-    workers = shape(torch.cuda.device_count())
+    workers = shape(count_gpus())
     for encoder, about in load_run_encoders(config, specs, workers.threads):
         _encoders[about.name] = encoder, about
     return Loaded(workers, [about for _, about in _encoders.values()])

@@ -11,7 +11,7 @@ from histo_ray.errors import StoreError
 from histo_ray.extract.observer import Observer
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.work import SubjectWork
-from histo_ray.store.run_record import RunRecord, RunState
+from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.store.store import Store
 from histo_ray.types import RunRow
 
@@ -21,7 +21,7 @@ SAVE_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of a run."""
+    """Result of a run."""
 
     run_id: str
     rows: list[RunRow]
@@ -42,7 +42,7 @@ class RunSummary:
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C or SIGTERM ended it."""
-        return self.record.state == RunState.INTERRUPTED
+        return self.record.state == ExtractionState.INTERRUPTED
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -66,9 +66,9 @@ class Recorder:
         self._rows.extend(rows)
         self._observer.note(rows, work.restarts)
         if time.monotonic() - self._saved > SAVE_EVERY_S:
-            self.save(RunState.RUNNING)
+            self.save(ExtractionState.RUNNING)
 
-    def save(self, state: RunState) -> RunRecord:
+    def save(self, state: ExtractionState) -> RunRecord:
         """Write the table as far as it is known, and return the record in it."""
         record = self._observer.record(self._rows, state)
         if self._rows:  # a run that could not start leaves no table
@@ -76,7 +76,7 @@ class Recorder:
             self._saved = time.monotonic()
         return record
 
-    def close(self, state: RunState) -> RunRecord:
+    def close(self, state: ExtractionState) -> RunRecord:
         """Write the table for the last time."""
         record = self.save(state)
         self._observer.close(record)
@@ -92,5 +92,5 @@ class Recorder:
             yield
         except Exception:
             with suppress(StoreError):
-                self.close(RunState.STOPPED)
+                self.close(ExtractionState.STOPPED)
             raise

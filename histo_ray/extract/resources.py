@@ -1,4 +1,4 @@
-"""How many readers and encoder workers a cluster gets, and which share of it each. Pure."""
+"""Numbers of readers and encoder workers on a cluster, and the share of each. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ READERS_PER_GPU_NODE_SPARE_CORES = 1
 
 @dataclass(frozen=True)
 class Node:
-    """What one machine of the cluster offers."""
+    """Resources of one machine of the cluster."""
 
     cpus: float
     gpus: float
     object_store_bytes: int
     memory_bytes: int = 0
-    """For heaps of tasks and actors."""
+    """Memory for heaps of tasks and actors."""
     node_id: str = ""
-    """Ray's name for it."""
+    """Ray's id of the node."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Workers:
 
 
 def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
-    """Share out a cluster.
+    """Choose the processes of a run on a cluster.
 
     With GPUs: one encoder worker a GPU, and a reader on every other core. Without: one encoder
     worker with a thread a core on the smallest node (one copy of the weights), as many of that size
@@ -71,7 +71,7 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
 
 
 def _share_gpus(nodes: Sequence[Node], gpus: int, cpus: int, config: RunSettings) -> Workers:
-    """Encoders on GPUs, and readers on the cores beside them."""
+    """Plan encoders on GPUs, and readers on the cores beside them."""
     encoders = config.encoder_workers or gpus
     spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)
     readers = config.readers or max(1, cpus - spare)
@@ -91,7 +91,7 @@ def _share_gpus(nodes: Sequence[Node], gpus: int, cpus: int, config: RunSettings
 
 
 def _share_cores(nodes: Sequence[Node], cpus: int, config: RunSettings) -> Workers:
-    """Encoders with a thread a core, and readers in the gaps."""
+    """Plan encoders with a thread a core, and readers in the gaps."""
     working = [node for node in nodes if node.cpus >= 1]
     smallest = int(min(node.cpus for node in working))
     whole = sum(int(node.cpus) // smallest for node in working)
@@ -116,7 +116,7 @@ def _share_cores(nodes: Sequence[Node], cpus: int, config: RunSettings) -> Worke
 
 
 def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSettings) -> int:
-    """Blocks of pixels that keep all processes at work, as far as the object stores hold them."""
+    """Count the blocks of pixels that keep all processes at work and fit the object stores."""
     block_bytes = workers.batch_size * config.tile_px**2 * 3
     room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
     useful = 2 * workers.readers + 4 * workers.encoders
@@ -124,7 +124,7 @@ def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSetting
 
 
 def share_of_newcomer(node: Node, workers: Workers, config: RunSettings) -> Workers:
-    """The processes of a node that joins in mid-run, each like those that are there already.
+    """Plan the processes of a node that joins in mid-run, like those that are there already.
 
     Encoders stay on the kind of device that the run began with. A number that the settings state
     is of the whole run, which has them already.
@@ -154,5 +154,5 @@ def _fit(nodes: Sequence[Node], total: float, largest: float) -> float:
 
 
 def _round(share: float) -> float:
-    """Ray counts resources in ten-thousandths."""
+    """Round down to what Ray counts in (ten-thousandths)."""
     return int(share * 1000) / 1000

@@ -1,4 +1,4 @@
-"""What a run still has to do: the manifest less what the store has. Resume is a set difference."""
+"""Resume as a set difference: the manifest less what the store has."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ A_TASK = 16
 
 @dataclass(frozen=True)
 class Agenda:
-    """What is to be worked on, and the rows of the run table that are known already."""
+    """Work of a run, and the rows of its run table that are known already."""
 
     todo: list[SubjectWork]
     rows: list[RunRow]
@@ -107,7 +107,7 @@ def _compare(
     config: ExtractConfig,
     open_files: bool,
 ) -> tuple[dict[PartitionKey, _Stored], dict[str, tuple[str, str]]]:
-    """Partitions that the store has of these slides, and the patients of slides that moved.
+    """Compare the stored partitions of some slides with the slides as they are now.
 
     Returns:
         How each partition fits its slide; and (before, now) by slide_id.
@@ -143,7 +143,7 @@ def _compare(
 
 
 def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """Slides whose patient the manifest corrects."""
+    """Note on slides whose patient the manifest corrects."""
     if moved:
         slide, (before, now) = min(moved.items())
         number = "1 slide has" if len(moved) == 1 else f"{len(moved)} slides have"
@@ -157,7 +157,7 @@ def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
 def _note_older_tilings(
     slides: Sequence[Slide], names: Sequence[str], store: Store | None, tiling: TilingConfig
 ) -> Iterator[str]:
-    """What it means that a store has these slides in a tiling of an earlier version."""
+    """Note on partitions of these slides in a tiling of an earlier version."""
     if store is None:
         return
     listed = {slide.slide_id for slide in slides}
@@ -184,18 +184,18 @@ def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
 
 
 def other_precision(receipt: Receipt, config: RunSettings) -> str:
-    """The arithmetic of stored vectors where the run states another one; else empty. Pure."""
+    """Arithmetic of stored vectors where the run states another one; else empty. Pure."""
     precision = receipt.encoder.precision
     return "" if config.precision in ("auto", precision) else precision
 
 
 def kept_reason(otherwise: str) -> str:
-    """Why a partition is left as it is; `otherwise` is from `other_precision`. Pure."""
+    """Reason of a skipped partition; `otherwise` is from `other_precision`. Pure."""
     return f"{STORED_REASON}, in {otherwise}" if otherwise else STORED_REASON
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:
-    """How a slide differs from its receipt; empty if it does not. Pure."""
+    """Describe how a slide differs from its receipt; empty if it does not. Pure."""
     if fingerprint != receipt.slide.fingerprint:
         return "the slide's file has changed"
     if mask_digest != receipt.tiling.tissue_digest:

@@ -23,7 +23,7 @@ from histo_ray.extract.tileset import plan_sets, settle_size
 from histo_ray.slides.manifest import open_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.storage.shipped import check_shipped
-from histo_ray.store.run_record import RunState
+from histo_ray.store.run_record import ExtractionState
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.tilesets.tileset import TileSet
@@ -101,7 +101,7 @@ def extract_tilesets(
 
 
 def list_stored_names(specs: Sequence[EncoderSpec], settings: RunSettings) -> list[str]:
-    """Names of some encoders in the store."""
+    """Names of encoders in the store."""
     return [stored_name(spec.name, settings.dtype) for spec in specs]
 
 
@@ -114,7 +114,7 @@ def work_off(
     open_pipeline: OpenPipeline,
     report: Report,
 ) -> RunSummary:
-    """Do what an agenda holds, and keep the run table of it.
+    """Do the work of an agenda, and keep its run table.
 
     Args:
         settings: The run.
@@ -131,7 +131,7 @@ def work_off(
     run_id, counts = name_run(), Counts(0)
     observer = Observer(run_id, settings, list_stored_names(specs, settings), began)
     recorder = Recorder(store, run_id, agenda.rows, observer)
-    state = RunState.STOPPED
+    state = ExtractionState.STOPPED
     try:
         if agenda.todo:
             order = RunOrder(settings, specs, store, run_id, agenda.todo)
@@ -139,9 +139,9 @@ def work_off(
                 counts = pipeline.counts
                 with observer.watch(pipeline, report):
                     pipeline.run(agenda.todo, recorder.add)
-        state = RunState.FINISHED
+        state = ExtractionState.FINISHED
     except KeyboardInterrupt:
-        state = RunState.INTERRUPTED
+        state = ExtractionState.INTERRUPTED
     unfinished = len(agenda.todo) - counts.slides_done
     record = recorder.close(state)
     return RunSummary(run_id, agenda.rows, counts, record, unfinished, agenda.kept)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Counts:
-    """How far a run is."""
+    """Counts of slides, tiles, vectors and deaths of a run so far."""
 
     slides: int
     slides_done: int = 0
@@ -35,7 +35,7 @@ class Counts:
     """The same when the last batch came back."""
 
     def turn(self, blocks_ready: int) -> None:
-        """The loop turns once more: note the time, and how many blocks wait."""
+        """Note the time, and how many blocks wait, once a turn of the loop."""
         now = time.monotonic()
         self.began = self.began or now
         self.block_seconds += self.blocks_ready * (now - (self.ended or now))

@@ -1,7 +1,7 @@
 """One slide from file to partition, without Ray: open, mask, grid, batches, vectors, partition.
 
-`extract_slide` is the whole story in a few lines. The cluster runs the same pieces
-(`plan_slide`, `read_block`, `encode_block`, `partition_facts`) in other processes.
+`extract_slide` is the whole story in a few lines. `in_process` and
+Ray's actors run the same pieces (`plan_slide`, `read_block`, `encode_block`, `partition_facts`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ from histo_ray.types import (
 
 
 @dataclass(frozen=True)
-class TilePlan:
+class SubjectPlan:
     """All that is known of a slide or tile set before its first tile is read."""
 
     slide: SlideFacts
@@ -83,12 +83,12 @@ def open_manifest_slide(
 
 
 def slide_cache(config: ExtractConfig) -> SlideCache:
-    """Where a run keeps remote slides that have to be on this machine."""
+    """Cache of remote slides that have to be on this machine."""
     folder = None if config.cache_dir is None else Path(config.cache_dir).expanduser()
     return SlideCache(folder, config.cache_gb)
 
 
-def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> TilePlan:
+def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SubjectPlan:
     """Find the tissue of an opened slide and lay its grid.
 
     Raises:
@@ -132,15 +132,15 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> TileP
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
     )
-    return TilePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
+    return SubjectPlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 
 
 INK_CAVEAT = 0.1
-"""Share of what is stained above which pen ink is worth a remark."""
+"""Share of the stained area above which pen ink is remarked on."""
 
 
 def ink_remark(slide: SlideFacts) -> str:
-    """A remark where pen ink took more than `INK_CAVEAT` of what is stained; else empty."""
+    """Remark on a slide where pen ink is more than `INK_CAVEAT` of what is stained; else empty."""
     tissue, ink = slide.tissue_share or 0.0, slide.ink_share or 0.0
     if ink <= INK_CAVEAT * (tissue + ink):
         return ""
@@ -151,7 +151,7 @@ def ink_remark(slide: SlideFacts) -> str:
     )
 
 
-def read_block(opened: OpenedSlide, plan: TilePlan, tile_px: int, span: range) -> TileBlock:
+def read_block(opened: OpenedSlide, plan: SubjectPlan, tile_px: int, span: range) -> TileBlock:
     """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
 
     Raises:
@@ -168,7 +168,7 @@ def read_block(opened: OpenedSlide, plan: TilePlan, tile_px: int, span: range) -
 def encode_block(
     encoder: Encoder, pixels: npt.NDArray[np.uint8], batch_size: int, dtype: str
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Vectors of some tiles in the store's precision, and which of them are not finite.
+    """Encode tiles in the store's precision, and find vectors that are not finite.
 
     Args:
         encoder: Loaded encoder.
@@ -186,15 +186,15 @@ def encode_block(
 
 
 def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
-    """The words for a slide that an encoder could not encode."""
+    """Problem of a slide that an encoder could not encode, in words."""
     return (
         f"encoder {encoder}: not a finite {dtype} vector for tile {tile_id}; the slide is left "
         "out of the store, try --precision float32 or --dtype float32"
     )
 
 
-def partition_facts(plan: TilePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
-    """What the receipt of one partition will say, but for what is counted while writing."""
+def partition_facts(plan: SubjectPlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
+    """Receipt of one partition, but for what is counted while writing."""
     return PartitionFacts(
         slide=plan.slide,
         tiling=plan.tiling,
@@ -234,7 +234,7 @@ def extract_slide(
 
 
 def _encode_rows(
-    opened: OpenedSlide, plan: TilePlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
+    opened: OpenedSlide, plan: SubjectPlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
 ) -> Iterator[TileRows]:
     grid, tile_px = plan.grid, plan.tiling.settings["tile_px"]
     for start in range(0, len(grid), batch_size):

@@ -1,4 +1,4 @@
-"""Whether work is so small that it is done before Ray has started.
+"""Estimate of whether work is done before Ray would have started.
 
 Encoding takes as long on Ray as in one process: the cores, or the one GPU, are the same. What Ray
 gains is that slides are read side by side and while others are encoded, so only the time of reading

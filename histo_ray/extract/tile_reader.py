@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import (
+    SubjectPlan,
     TileBlock,
-    TilePlan,
     open_manifest_slide,
     plan_slide,
     read_block,
@@ -27,10 +27,10 @@ class TileReader(Protocol):
     A subject that cannot be used raises `SlideError`; anything else ends the run.
     """
 
-    def plan(self, subject: Any) -> TilePlan:
+    def plan(self, subject: Any) -> SubjectPlan:
         """Find the tiles of one subject."""
 
-    def read(self, subject: Any, plan: TilePlan, span: range) -> TileBlock:
+    def read(self, subject: Any, plan: SubjectPlan, span: range) -> TileBlock:
         """Read the tiles of `span` (tile_ids)."""
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class SlideTileReader:
         self._config = config
         self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
 
-    def plan(self, subject: Slide) -> TilePlan:
+    def plan(self, subject: Slide) -> SubjectPlan:
         """Find the tissue of a slide and lay its grid.
 
         Raises:
@@ -55,7 +55,7 @@ class SlideTileReader:
         except MemoryError as error:
             raise SlideError(subject.slide_id, f"{TOO_MUCH_MEMORY} ({error})") from None
 
-    def read(self, subject: Slide, plan: TilePlan, span: range) -> TileBlock:
+    def read(self, subject: Slide, plan: SubjectPlan, span: range) -> TileBlock:
         """Read the tiles of `span` (tile_ids).
 
         Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from histo_ray.config import TileSetConfig
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.resume import LOOKUPS, Agenda, kept_reason, other_precision
-from histo_ray.extract.slide import TileBlock, TilePlan
+from histo_ray.extract.slide import SubjectPlan, TileBlock
 from histo_ray.extract.work import SubjectWork, row_of
 from histo_ray.store.store import Store
 from histo_ray.tiles.quality import measure_focus
@@ -44,11 +44,11 @@ class TileSetReader:
     def __init__(self, config: TileSetConfig) -> None:
         self._config = config
 
-    def plan(self, subject: TileSetSubject) -> TilePlan:
+    def plan(self, subject: TileSetSubject) -> SubjectPlan:
         """List the tiles of a set."""
         return plan_tileset(subject.tiles, self._config)
 
-    def read(self, subject: TileSetSubject, plan: TilePlan, span: range) -> TileBlock:
+    def read(self, subject: TileSetSubject, plan: SubjectPlan, span: range) -> TileBlock:
         """Read the tiles of `span` (tile_ids).
 
         Raises:
@@ -66,7 +66,7 @@ class TileSetReader:
         """Nothing stays open."""
 
 
-def plan_tileset(tiles: TileSet, config: TileSetConfig) -> TilePlan:
+def plan_tileset(tiles: TileSet, config: TileSetConfig) -> SubjectPlan:
     """Plan a tile set: every tile as it is given, without coordinates and tissue fraction.
 
     Returns:
@@ -79,7 +79,7 @@ def plan_tileset(tiles: TileSet, config: TileSetConfig) -> TilePlan:
     texts = {"label": np.array(tiles.label_names, np.str_)}
     if tiles.groups is not None:
         texts["group"] = np.array(tiles.groups, np.str_)
-    return TilePlan(
+    return SubjectPlan(
         _receipt_source(tiles, config), _receipt_tiling(tiles, config), grid, None, "", texts=texts
     )
 

@@ -10,7 +10,7 @@ from histo_ray.extract.run_counts import Counts
 
 
 class Process(Protocol):
-    """A process of a run, as `pool.Member` is one."""
+    """A process of a run, as `pool.PooledActor` is one."""
 
     node: str
     """Ray's id of the node that it is on."""
@@ -29,7 +29,7 @@ def measure_load(
     startup_s: float,
     float32: bool,
 ) -> Load:
-    """How busy a run has kept its processes so far."""
+    """Measure how busy a run has kept its processes so far."""
     work_s = counts.ended - counts.began
     return Load(
         startup_s=startup_s,
@@ -50,7 +50,7 @@ def measure_load(
 
 
 def mean_number(processes: Sequence[Process], counts: Counts) -> float:
-    """How many processes a run had on average; those that joined later count for what was left."""
+    """Mean number of processes of a run; those that joined later count for what was left."""
     work_s = counts.ended - counts.began
     if work_s <= 0:
         return len(processes)
@@ -59,15 +59,15 @@ def mean_number(processes: Sequence[Process], counts: Counts) -> float:
 
 
 class Busy(NamedTuple):
-    """How busy some processes have been."""
+    """Work of some processes."""
 
     processes: float
-    """How many; a GPU that several share counts once."""
+    """Their number; a GPU that several share counts once."""
     seconds: float
 
 
 def busy_by_kind(processes: Iterable[Process], kinds: Mapping[str, str]) -> dict[str, Busy]:
-    """Seconds of work of some processes so far, by the kind of node that they are on.
+    """Add up the work of processes so far, by the kind of node that they are on.
 
     Args:
         processes: Readers or encoders.
@@ -90,7 +90,7 @@ def share_since(now: Busy, before: Busy | None, span_s: float) -> float:
 
 
 def add_up(processes: Iterable[Process], kind: str) -> Spent:
-    """What some processes spent on one kind of call."""
+    """Add up what processes spent on one kind of call."""
     total = Spent()
     for process in processes:
         total = total.plus(process.spent.get(kind, Spent()))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.extract.slide import TilePlan, ink_remark
+from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.extract.subject import Subject
 from histo_ray.types import Outcome, RunRow
 
@@ -28,7 +28,7 @@ class ReadyBlock:
     focus: npt.NDArray[np.float32]
     """(count,)."""
     node: str
-    """Where the pixels lie."""
+    """Node that holds the pixels."""
     first_row: int = 0
     """First row of `pixels` that is its own."""
     since: float = field(default_factory=time.monotonic)
@@ -40,7 +40,7 @@ class ReadyBlock:
         return slice(self.first_row, self.first_row + self.count)
 
     def cut(self, count: int) -> "tuple[ReadyBlock, ReadyBlock]":
-        """Its first `count` tiles, and the others."""
+        """Split it into its first `count` tiles and the others."""
         first = replace(self, count=count, focus=self.focus[:count])
         second = replace(
             self,
@@ -54,7 +54,7 @@ class ReadyBlock:
 
 @dataclass(eq=False)
 class ReaderJob:
-    """Something for a reader to do."""
+    """One task of a reader: plan a subject, read a span of its tiles, or write a partition."""
 
     kind: Literal["plan", "read", "commit"]
     work: "SubjectWork"
@@ -74,7 +74,7 @@ class ReaderJob:
 
 @dataclass
 class EncoderBatch:
-    """Blocks that an encoder has in hand."""
+    """Blocks that an encoder works on."""
 
     blocks: list[ReadyBlock]
     names: tuple[str, ...]
@@ -93,7 +93,7 @@ class Ping:
     """A question to a process that is new, or was lost, whether it is ready."""
 
     tiles = 0
-    """It brings none."""
+    """Tiles whose pixels it brings."""
 
 
 @dataclass(eq=False)
@@ -105,7 +105,7 @@ class SubjectWork:
     """Names of the encoders whose partition the store lacks for it."""
     generation: int = 0
     """Raised when the slide starts over; answers to older questions are dropped."""
-    plan: TilePlan | None = None
+    plan: SubjectPlan | None = None
     plan_ref: Any = None
     unread: dict[Hashable, range] = field(default_factory=dict)
     """Tiles that no reader was given yet, by the reader that comes to them."""
@@ -148,14 +148,14 @@ class SubjectWork:
         """Whether a block of it can be read now."""
         return bool(self.unread) and not self.finished
 
-    def begin(self, plan: TilePlan, plan_ref: Any, reader: Hashable) -> None:
+    def begin(self, plan: SubjectPlan, plan_ref: Any, reader: Hashable) -> None:
         """Take the plan that `reader` made; it comes to all tiles until others help."""
         self.plan, self.plan_ref = plan, plan_ref
         self.pieces = {name: {} for name in self.encoders}
         self.unread = {reader: range(self.tiles)} if self.tiles else {}
 
     def take_span(self, size: int, reader: Hashable) -> range:
-        """The next tiles for `reader` to read, and note that they are being read.
+        """Give `reader` the next tiles to read.
 
         They follow those it read last, so that what it has decoded for one row serves the next. A
         reader that has none takes the second half of the longest stretch of another one.
@@ -206,7 +206,7 @@ class SubjectWork:
         self.pieces.clear()
 
     def release(self) -> None:
-        """Give up what a finished slide no longer needs: grid and references to its arrays."""
+        """Drop what a finished slide no longer needs: grid and references to its arrays."""
         self.plan = self.plan_ref = None
         self.pieces.clear()
 

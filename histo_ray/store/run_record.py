@@ -9,7 +9,7 @@ from histo_ray.store.partition import RECEIPT_KEY
 from histo_ray.types import JsonObject
 
 
-class RunState(StrEnum):
+class ExtractionState(StrEnum):
     """State of a run; the values stand in its record."""
 
     RUNNING = "running"
@@ -30,7 +30,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # newer versions say more
 
     run_id: str
-    state: RunState
+    state: ExtractionState
     began_at: str
     """UTC, ISO 8601; empty where unknown."""
     encoders: tuple[str, ...]

@@ -19,7 +19,7 @@ from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.location import THREADS, Location, location_of
-from histo_ray.store.run_record import RunRecord, RunState, pack_record, unpack_record
+from histo_ray.store.run_record import ExtractionState, RunRecord, pack_record, unpack_record
 from histo_ray.types import RunRow
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _read_record(run_id: str, file: Any) -> RunRecord:
         began = stamp.replace(tzinfo=UTC).isoformat()
     return RunRecord(
         run_id=run_id,
-        state=RunState.UNKNOWN,
+        state=ExtractionState.UNKNOWN,
         began_at=began,
         encoders=tuple(sorted(set(table["encoder"].to_pylist()))),
         outcomes=dict(Counter(table["outcome"].to_pylist())),

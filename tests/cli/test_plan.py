@@ -14,7 +14,7 @@ from histo_ray.cli.plan_work import print_rows
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
-from histo_ray.extract.plan import _shape_here
+from histo_ray.extract.dry_run import _shape_here
 from histo_ray.extract.plan_here import PlanHere
 from histo_ray.extract.plan_summary import Planned, PlanStatus, _row, blank_row
 from histo_ray.extract.slide import open_manifest_slide, plan_slide

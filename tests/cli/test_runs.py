@@ -10,7 +10,7 @@ from histo_ray.cli import main
 from histo_ray.cli.slide_log import log_slides
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.observer import Observer, describe_slide, slide_log
-from histo_ray.store.run_record import RunRecord, RunState
+from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow
 
@@ -23,7 +23,7 @@ ROWS = [
 ]
 RECORD = RunRecord(
     run_id=NEW,
-    state=RunState.FINISHED,
+    state=ExtractionState.FINISHED,
     began_at="2026-02-02T09:00:00+00:00",
     encoders=("e", "f"),
     outcomes={"done": 1, "empty": 2, "failed": 1},
@@ -130,7 +130,7 @@ def test_a_log_gets_a_line_of_json_a_slide_and_one_of_the_run(tmp_path: Path) ->
         with log_slides(str(log)):
             observer.note(ROWS[:2], restarts=1)
             observer.note(ROWS[2:])
-            observer.close(observer.record(ROWS, RunState.FINISHED))
+            observer.close(observer.record(ROWS, ExtractionState.FINISHED))
         observer.note(ROWS[2:])  # nobody listens any more
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [(line["run_id"], line["event"], line.get("slide_id")) for line in lines] == [

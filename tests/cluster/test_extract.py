@@ -23,9 +23,9 @@ from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
 from histo_ray.extract import run
 from histo_ray.extract.bottleneck import Bottleneck
+from histo_ray.extract.dry_run import Pictures, PlanListener, run_plan
 from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.metric_samples import METRICS
-from histo_ray.extract.plan import Pictures, PlanListener, run_plan
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import extract_slide
 from histo_ray.report.slide_picture import draw_or_problem
@@ -365,7 +365,7 @@ def test_a_plan_is_the_same_in_this_process_and_on_ray(
 ) -> None:
     config = first[0].model_copy(update={"store": str(tmp_path / "store")})
     here = run_plan(config, PlanOnRay, Pictures(tmp_path / "here", draw_or_problem))
-    monkeypatch.setattr("histo_ray.extract.plan.SLIDES_HERE", 0)
+    monkeypatch.setattr("histo_ray.extract.dry_run.SLIDES_HERE", 0)
     told: list[str] = []
     pictured = Pictures(tmp_path / "ray", draw_or_problem)
     on_ray = run_plan(config, PlanOnRay, pictured, PlanListener(notify=told.append))

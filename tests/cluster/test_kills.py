@@ -20,7 +20,7 @@ from histo_ray.cluster.actors import Reader, SharedSubject
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.meter import CallResult
-from histo_ray.extract.slide import TilePlan
+from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import open_store
 
@@ -146,7 +146,7 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
 class PoisonedReader(Reader):
     """A reader whose process dies on one slide, as a crashing decoder would have it."""
 
-    def plan(self, sent: Subject | SharedSubject) -> tuple[TilePlan | None, CallResult]:
+    def plan(self, sent: Subject | SharedSubject) -> tuple[SubjectPlan | None, CallResult]:
         if sent.slide_id == "good-b":
             os._exit(1)
         return super().plan(sent)

@@ -24,7 +24,7 @@ from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import extract_tilesets, run_extract
 from histo_ray.extract.slide import extract_slide
 from histo_ray.slides.manifest import read_manifest
-from histo_ray.store.run_record import RunState
+from histo_ray.store.run_record import ExtractionState
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
 from histo_ray.synth.tiles import write_demo_tiles
@@ -69,7 +69,7 @@ def test_its_record_says_what_this_process_did(first: Run) -> None:
     record, rows = read_run(config.store, summary.run_id)
     assert record == summary.record
     tiles = sum(row.n_tiles for row in summary.rows)
-    assert (record.state, record.slides) == (RunState.FINISHED, 6)
+    assert (record.state, record.slides) == (ExtractionState.FINISHED, 6)
     assert record.tiles_read == record.tiles_encoded == tiles == rows["n_tiles"].sum()
     assert (record.nodes, record.readers, record.encoder_workers) == (1, 1, 1)
     assert 0 < record.reader_busy + record.encoder_busy <= 1.01
@@ -148,7 +148,7 @@ def test_an_error_that_is_no_slides_fate_ends_the_run_which_its_table_says(
         run_extract(config, open_in_process)
     (path,) = (tmp_path / "store" / "runs").glob("*.parquet")
     record, rows = read_run(config.store, path.stem)
-    assert (record.state, rows["slide_id"].tolist()) == (RunState.STOPPED, ["good-a"])
+    assert (record.state, rows["slide_id"].tolist()) == (ExtractionState.STOPPED, ["good-a"])
 
 
 def test_a_run_that_is_interrupted_keeps_what_is_done_and_goes_on(
@@ -163,7 +163,7 @@ def test_a_run_that_is_interrupted_keeps_what_is_done_and_goes_on(
     assert threading.current_thread() is threading.main_thread()
     summary = run_extract(config, open_in_process, interrupt)
     assert summary.interrupted
-    assert (summary.record.state, summary.unfinished) == (RunState.INTERRUPTED, 2)
+    assert (summary.record.state, summary.unfinished) == (ExtractionState.INTERRUPTED, 2)
     assert outcomes(summary) == {"good-a": Outcome.DONE}
     again = run_extract(config, open_in_process)
     assert outcomes(again)["good-a"] == Outcome.SKIPPED

@@ -21,7 +21,7 @@ from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.run_record import RunRecord, RunState
+from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
@@ -60,7 +60,12 @@ def test_everything_works_on_an_object_store(
     assert pool_matrix(remote, "e", by="patient").equals(pool_matrix(remote, "e", by="patient"))
     assert remote.verify() == (6, [])
     record = RunRecord(
-        run_id="r1", state=RunState.FINISHED, began_at="", encoders=("e",), outcomes={}, slides=1
+        run_id="r1",
+        state=ExtractionState.FINISHED,
+        began_at="",
+        encoders=("e",),
+        outcomes={},
+        slides=1,
     )
     remote.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 90, 1.0)], record)
     assert list_runs(uri_of(request), 9) == ([record], [], 0)

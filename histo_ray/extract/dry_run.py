@@ -44,7 +44,7 @@ MakePlanner = Callable[[ExtractConfig, Sequence[EncoderSpec]], Planner]
 
 @dataclass(frozen=True)
 class PlanListener:
-    """What a plan calls while it works."""
+    """Functions that a plan calls while it works."""
 
     report: Report = lambda planned, total: None
     """Called with what is planned so far, and the number of slides to be planned."""
@@ -182,7 +182,7 @@ def _prepare(
 
 
 def _known_rows(agenda: Agenda) -> dict[str, PlanRow]:
-    """Slides of which something is stored; with several encoders the last one's row."""
+    """Rows of slides of which something is stored; with several encoders the last one's."""
     status = {
         Outcome.SKIPPED: PlanStatus.STORED,
         Outcome.EMPTY: PlanStatus.EMPTY,
