@@ -25,9 +25,9 @@ import psutil
 from benchmarks.raylets import BIN, RayCluster, RayNode, ray_cluster
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import open_store
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID
 
 ENCODER = "random:resnet18?seed=0&px=128"
 NODES = 2
@@ -104,7 +104,7 @@ def write_slides(folder: Path) -> Path:
     rows = ["slide_id,path,synthetic"]
     for number in range(SLIDES):
         looks = (GLANDULAR, INFLAMED, SOLID)[number % 3]
-        plan = SlidePlan((780 + 40 * number, 620), 0.5, looks, seed=number, tissue_share=0.6)
+        plan = SlideDesign((780 + 40 * number, 620), 0.5, looks, seed=number, tissue_share=0.6)
         if not (folder / f"s{number}.svs").exists():
             write_slide(folder / f"s{number}.svs", plan)
         rows.append(f"s{number},s{number}.svs,true")

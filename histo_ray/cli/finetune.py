@@ -10,8 +10,8 @@ from histo_ray.cli.progress import format_seconds, say
 
 if TYPE_CHECKING:
     from histo_ray.encoders.published import Metrics
-    from histo_ray.finetune.job import Progress
-    from histo_ray.finetune.run import Result
+    from histo_ray.finetune.finetune_run import FinetuneResult
+    from histo_ray.finetune.job import TrainingProgress
 
 LINE_EVERY_S = 15.0
 """Between lines within an epoch."""
@@ -19,7 +19,7 @@ LINE_EVERY_S = 15.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    from histo_ray.finetune.config import FinetuneConfig
+    from histo_ray.finetune.finetune_config import FinetuneConfig
 
     add_settings(parser, FinetuneConfig)
     parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
-    from histo_ray.finetune.config import FinetuneConfig
+    from histo_ray.finetune.finetune_config import FinetuneConfig
 
     config = read_settings(args, FinetuneConfig)
     tell("starting")  # the imports take seconds
@@ -48,7 +48,7 @@ class Lines:
     def __init__(self) -> None:
         self._next = 0.0
 
-    def report(self, progress: "Progress") -> None:
+    def report(self, progress: "TrainingProgress") -> None:
         """Show how far training is."""
         if progress.batch == progress.batches or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
@@ -60,7 +60,7 @@ def tell(text: str) -> None:
     say("finetune", text)
 
 
-def describe(progress: "Progress") -> str:
+def describe(progress: "TrainingProgress") -> str:
     """Step, loss, accuracy, images/s and time left, in words. Pure."""
     parts = [f"step 1, view {progress.batch}/{progress.batches}"]
     if progress.step == "network":
@@ -97,7 +97,7 @@ def describe_steps(metrics: "Metrics", epoch: int) -> list[str]:
     ]
 
 
-def print_result(result: "Result", store: str) -> None:
+def print_result(result: "FinetuneResult", store: str) -> None:
     """Say what is in the store now."""
     card = result.card
     if result.was_there:

@@ -16,12 +16,10 @@ from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.resources import Node
 from histo_ray.finetune.compute import Compute
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Progress, Report
-from histo_ray.finetune.publish import check_name
-from histo_ray.finetune.run import (
-    Plan,
-    Result,
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import (
+    FinetunePlan,
+    FinetuneResult,
     claim_name,
     conclude,
     finetune,
@@ -29,7 +27,9 @@ from histo_ray.finetune.run import (
     plan_finetune,
     work,
 )
-from histo_ray.finetune.team import ProcessGroup, Solo
+from histo_ray.finetune.job import ReportProgress, TrainingProgress
+from histo_ray.finetune.publish_encoder import check_name
+from histo_ray.finetune.worker_group import ProcessGroup, Solo
 from histo_ray.storage.shipped import check_shipped
 
 MAX_FAILURES = 3
@@ -41,9 +41,9 @@ Tell = Callable[[str], None]
 
 def run_finetune(
     config: FinetuneConfig,
-    report: Report = lambda progress: None,
+    report: ReportProgress = lambda progress: None,
     tell: Tell = lambda text: None,
-) -> Result:
+) -> FinetuneResult:
     """Fine-tune in this process, or by a group of workers on a cluster.
 
     Args:
@@ -64,22 +64,22 @@ def run_finetune(
         return _finetune(config, report, tell)
 
 
-def _finetune(config: FinetuneConfig, report: Report, tell: Tell) -> Result:
+def _finetune(config: FinetuneConfig, report: ReportProgress, tell: Tell) -> FinetuneResult:
     """Plan, train with a group of workers, and publish."""
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)
     card = check_name(config.store, config.name, fingerprint)
     if card is not None:
-        return Result(card, was_there=True)
+        return FinetuneResult(card, was_there=True)
     with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
         settings = plan_group(config, nodes)
         tell(
-            f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to learn from, "
-            f"{len(plan.held_out_rows)} to judge on; {config.workers} workers"
+            f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to train on, "
+            f"{len(plan.held_out_rows)} to evaluate on; {config.workers} workers"
         )
         _run_group(plan, settings, folder, report)
-    return Result(_published(config, fingerprint), was_there=False)
+    return FinetuneResult(_published(config, fingerprint), was_there=False)
 
 
 def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
@@ -105,7 +105,9 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
     }
 
 
-def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report) -> None:
+def _run_group(
+    plan: FinetunePlan, settings: dict[str, Any], folder: str, report: ReportProgress
+) -> None:
     """Run the group to its end, and pass its progress on."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
@@ -129,7 +131,7 @@ def _run_group(plan: Plan, settings: dict[str, Any], folder: str, report: Report
         fitted = thread.submit(trainer.fit)
         while not fitted.done():
             try:
-                report(Progress(*progress.get(timeout=POLL_S)))
+                report(TrainingProgress(*progress.get(timeout=POLL_S)))
             except Empty:
                 continue
     progress.shutdown()
@@ -143,7 +145,7 @@ def _train_in_group(settings: dict[str, Any]) -> None:
     """One worker, from loading the base to publishing."""
     import ray.train.torch
 
-    plan: Plan = settings["plan"]
+    plan: FinetunePlan = settings["plan"]
     config = plan.config
     job, classifier = make_job(plan)
     if check_name(config.store, config.name, job.fingerprint(config.workers)) is not None:
@@ -152,15 +154,15 @@ def _train_in_group(settings: dict[str, Any]) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     compute = Compute("cuda" if device.type == "cuda" else "cpu", config.threads, config.precision)
-    team = ProcessGroup() if dist.is_initialized() else Solo()
+    group = ProcessGroup() if dist.is_initialized() else Solo()
 
-    def report(progress: Progress) -> None:
-        if team.rank == 0:
+    def report(progress: TrainingProgress) -> None:
+        if group.rank == 0:
             settings["progress"].put(tuple(progress))
 
-    outcome = work(plan, job, classifier, compute, report, team)
-    if team.rank == 0:
-        device_text = f"{team.size} x {compute.describe()}"
+    outcome = work(plan, job, classifier, compute, report, group)
+    if group.rank == 0:
+        device_text = f"{group.size} x {compute.describe()}"
         conclude(plan, job, outcome, config.workers, device_text)
 
 

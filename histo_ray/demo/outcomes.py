@@ -6,7 +6,7 @@ from pathlib import Path
 from histo_ray.evaluate.patient_run import run_outcome
 from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
 from histo_ray.report.outcome_words import describe_outcome
-from histo_ray.synth.patients import PatientFiles
+from histo_ray.synth.patient_writer import PatientFiles
 
 REMARK = "SYNTHETIC patients: drawn slides, simulated genes; no figure says anything of medicine"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from histo_ray.cluster.run_finetune import run_finetune
 from histo_ray.evaluate.tissue_run import run_tissue
 from histo_ray.evaluate.tissue_settings import TissueConfig
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.report.words import (
     describe_run,
 )

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window, hash_uniform, noise_at, smooth_noise
+from histo_ray.synth.tissue_looks import TissueLook
 
 STEP_UM = 2.0
 """Step of the coarse grid."""

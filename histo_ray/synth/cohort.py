@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID, TissueLook
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID, TissueLook
 
 CohortSize = Literal["small", "normal"]
 COLUMNS = ("slide_id", "path", "patient_id", "mpp", "site", "look", "synthetic")
@@ -66,9 +66,9 @@ def write_demo_cohort(folder: Path, seed: int = 0, size: CohortSize = "normal") 
     return manifest
 
 
-def _plan(member: _Member, number: int, seed: int, size: CohortSize) -> SlidePlan:
+def _plan(member: _Member, number: int, seed: int, size: CohortSize) -> SlideDesign:
     width, height = (round(side / member.mpp) for side in _EXTENT_UM[size])
-    return SlidePlan(
+    return SlideDesign(
         size=(width, height),
         mpp=member.mpp,
         look=_individual(member.look, number),

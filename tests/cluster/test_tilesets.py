@@ -18,7 +18,7 @@ from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
 from histo_ray.extract.slide import encode_block
 from histo_ray.store.store import open_store
-from histo_ray.synth.tiles import CLASSES, write_demo_tiles
+from histo_ray.synth.tile_writer import CLASSES, write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.tileset import TileSet, load_tiles
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from histo_ray.evaluate.tissue_run import find_marked, find_seen
 from histo_ray.evaluate.tissue_settings import TissueConfig
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.run import finetune
-from histo_ray.synth.tiles import write_demo_tiles
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
+from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 
 BASE = "random:resnet10t?seed=0&px=64"

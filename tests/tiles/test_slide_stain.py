@@ -6,11 +6,11 @@ import pytest
 
 from histo_ray.cluster.actors import Reader
 from histo_ray.config import ExtractConfig, TilingConfig
-from histo_ray.extract.slide import SlidePlan
+from histo_ray.extract.slide import SlideDesign
 from histo_ray.slides.reader import open_slide
-from histo_ray.synth.looks import SOLID
-from histo_ray.synth.scene import SlidePlan as Scene
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign as Scene
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import SOLID
 from histo_ray.tiles.pixels import STAIN_TILES, read_tiles
 from histo_ray.tiles.stain import MacenkoFit, fit_stain, normalise
 from histo_ray.types import Slide
@@ -42,7 +42,7 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
     )
     reader = Reader(config)
     plan, _ = reader.plan(slide)
-    assert isinstance(plan, SlidePlan)
+    assert isinstance(plan, SlideDesign)
     assert isinstance(plan.stain, MacenkoFit)
     assert plan.tiling.settings["stain"] == "macenko"
     assert plan.tiling.stain_fit is not None
@@ -50,7 +50,7 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
     pixels, answer = reader.read(slide, plan, range(20, 50))
     unstained = Reader(config.model_copy(update={"stain": "none"}))
     bare, _ = unstained.plan(slide)
-    assert isinstance(bare, SlidePlan)
+    assert isinstance(bare, SlideDesign)
     assert bare.tiling.stain_fit is None
     raw, raw_answer = unstained.read(slide, bare, range(20, 50))
     assert np.array_equal(pixels, normalise(raw, plan.stain))

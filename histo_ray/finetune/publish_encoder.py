@@ -29,9 +29,9 @@ from histo_ray.encoders.published import (
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import write_curves
-from histo_ray.finetune.job import Job
-from histo_ray.finetune.loop import Outcome
-from histo_ray.finetune.tiles import Part
+from histo_ray.finetune.job import FinetuneJob
+from histo_ray.finetune.loop import TrainingResult
+from histo_ray.finetune.training_tiles import TileSubset
 from histo_ray.storage.seal import seal_json
 from histo_ray.store.place import Place, place_at
 from histo_ray.store.publish import publish, stage, write_bytes
@@ -61,7 +61,13 @@ def check_name(store: str, name: str, fingerprint: str) -> ModelCard | None:
 
 
 def publish_model(
-    store: str, name: str, job: Job, outcome: Outcome, workers: int, device: str, source: str
+    store: str,
+    name: str,
+    job: FinetuneJob,
+    outcome: TrainingResult,
+    workers: int,
+    device: str,
+    source: str,
 ) -> ModelCard:
     """Write `models/<name>/`: weights and curves, then the card.
 
@@ -114,7 +120,7 @@ def publish_model(
 
 
 def library_versions() -> dict[str, str]:
-    """Of what can change the weights."""
+    """Versions of the libraries that can change the weights."""
     return {
         "histo_ray": __version__,
         "python": platform.python_version(),
@@ -143,8 +149,8 @@ def _write(root: Place, folder: str, files: dict[str, bytes]) -> bool:
         return publish(built, root.child(folder))
 
 
-def _describe_encoder(job: Job, name: str) -> EncoderSpec:
-    """The base's spec under a new name, its weights in a store; it wants the stain it learned."""
+def _describe_encoder(job: FinetuneJob, name: str) -> EncoderSpec:
+    """Spec of the new encoder: the base's, with its weights in a store and its training's stain."""
     spec = job.spec
     return spec.model_copy(
         update={
@@ -165,7 +171,7 @@ def _describe_encoder(job: Job, name: str) -> EncoderSpec:
     )
 
 
-def _describe_data(job: Job, source: str) -> Data:
+def _describe_data(job: FinetuneJob, source: str) -> Data:
     held = job.held_out
     return Data(
         name=job.train.name,
@@ -176,13 +182,13 @@ def _describe_data(job: Job, source: str) -> Data:
     )
 
 
-def _count(part: Part) -> dict[str, int]:
+def _count(part: TileSubset) -> dict[str, int]:
     names: Sequence[str] = part.tiles.classes
     numbers: list[Any] = np.bincount(part.labels, minlength=len(names)).tolist()
     return dict(zip(names, numbers, strict=True))
 
 
-def _describe_scores(outcome: Outcome, classes: Sequence[str]) -> Metrics:
+def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics:
     scores = outcome.scores
     if math.isnan(scores.accuracy):
         return Metrics()

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, Anatomy, lay_anatomy
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window
-from histo_ray.synth.stain import GLASS
+from histo_ray.synth.stain_mixing import GLASS
 from histo_ray.synth.texture import enlarge, paint_tissue
+from histo_ray.synth.tissue_looks import TissueLook
 
 CLASSES = ("gland", "lymphocytes", "stroma", "tumour")
 """Glands with a lumen, a crowd of lymphocytes, connective tissue, solid nests."""
