@@ -53,6 +53,7 @@ def main() -> None:
     """Run the benchmarks that are named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--list", action="store_true", help="print the names, measure nothing")
     parser.add_argument("--quick", action="store_true", help="small: does it run, not how fast")
     parser.add_argument("--rounds", type=int, default=3, help="repeats in turn (default: 3)")
     parser.add_argument(
@@ -62,9 +63,12 @@ def main() -> None:
     parser.add_argument("--readers", type=int, help="reader processes")
     parser.add_argument("--batch-size", type=int, help="tiles encoded at once")
     args = parser.parse_args()
+    if args.list:
+        print("\n".join(BENCHMARKS))
+        return
     unknown = sorted(set(args.names) - set(BENCHMARKS))
     if unknown:
-        parser.error(f"{', '.join(unknown)}: unknown, wanted {', '.join(BENCHMARKS)}")
+        parser.error(f"{', '.join(unknown)}: no such benchmark; known: {', '.join(BENCHMARKS)}")
     settings = {"readers": args.readers, "batch_size": args.batch_size}
     answer: dict[str, Any] = {"machine": describe_machine(), "benchmarks": {}}
     for name in args.names or BENCHMARKS:

@@ -39,7 +39,7 @@ class Options:
     _numbers: Any = field(default_factory=count)
 
     def fresh(self, name: str) -> Path:
-        """A path in the folder that nobody has used."""
+        """Return a path in the folder that is not used yet."""
         return self.folder / f"{name}-{next(self._numbers)}"
 
 
@@ -114,8 +114,8 @@ def finish_runs(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     text, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"benchmark: {process.args!r} ended with {process.returncode}")
-    answer: list[dict[str, Any]] = json.loads(text)
-    return answer
+    result: list[dict[str, Any]] = json.loads(text)
+    return result
 
 
 def make_runs(
@@ -123,8 +123,8 @@ def make_runs(
 ) -> tuple[list[dict[str, Any]], float]:
     """Make these runs in one process; what each counted, and the process's seconds."""
     began = time.monotonic()
-    answers = finish_runs(start_runs(options, runs))
-    return answers, time.monotonic() - began
+    results = finish_runs(start_runs(options, runs))
+    return results, time.monotonic() - began
 
 
 def ask_module(module: str, *arguments: object) -> dict[str, Any]:
@@ -132,8 +132,8 @@ def ask_module(module: str, *arguments: object) -> dict[str, Any]:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     environment = {**os.environ, **ENVIRONMENT}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def cosines(vectors: Floats, others: Floats) -> Floats:

@@ -90,14 +90,14 @@ def measure_step(step: Step, made: LargeStore) -> dict[str, Any]:
         shutil.rmtree(made.store / "cache", ignore_errors=True)
     cold = step.cold and drop_page_cache()
     load = round(psutil.getloadavg()[0], 1)
-    answer = ask_module("benchmarks.measured", *step.command(made))
-    if answer["exit_code"]:
-        raise SystemExit(f"benchmark: {step.what} ended with {answer['exit_code']}")
+    result = ask_module("benchmarks.measured", *step.command(made))
+    if result["exit_code"]:
+        raise SystemExit(f"benchmark: {step.what} ended with {result['exit_code']}")
     return {
         "what": step.what,
         "page_cache": "cold" if cold else "warm",
         "load_before": load,
-        **answer,
+        **result,
         "goal_s": step.goal_s,
         "goal_mib": step.goal_mib,
     }
@@ -123,22 +123,22 @@ def main() -> None:
     args = parser.parse_args()
     unknown = sorted(set(args.steps) - set(STEPS))
     if unknown:
-        parser.error(f"{', '.join(unknown)}: unknown, wanted {', '.join(STEPS)}")
+        parser.error(f"{', '.join(unknown)}: no such step; known: {', '.join(STEPS)}")
     count = args.partitions or (1_000 if args.quick else 100_000)
     with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as scratch:
         made = make_large_store(args.folder or Path(scratch), count)
-        answers = []
+        results = []
         for name in args.steps or STEPS:
-            answer = measure_step(STEPS[name], made)
-            answers.append({"step": name, **answer})
+            result = measure_step(STEPS[name], made)
+            results.append({"step": name, **result})
             print(
-                f"{answer['what']:<32} {answer['page_cache']:<5} {answer['seconds']:>8.2f} s "
-                f"{answer['cpu_seconds']:>8.2f} CPU s {answer['peak_mib']:>6} MiB  "
-                f"{answer['said']}",
+                f"{result['what']:<32} {result['page_cache']:<5} {result['seconds']:>8.2f} s "
+                f"{result['cpu_seconds']:>8.2f} CPU s {result['peak_mib']:>6} MiB  "
+                f"{result['said']}",
                 file=sys.stderr,
                 flush=True,
             )
-    print(json.dumps({"machine": describe_machine(), "count": count, "steps": answers}, indent=1))
+    print(json.dumps({"machine": describe_machine(), "count": count, "steps": results}, indent=1))
 
 
 if __name__ == "__main__":

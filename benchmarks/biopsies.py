@@ -34,9 +34,9 @@ def measure_biopsies(options: Options) -> Result:
     for _ in range(1 if options.quick else options.rounds):
         manifests = {"many": many, "one": one}
         runs = [run_settings(options, manifest, [encoder]) for manifest in manifests.values()]
-        for name, answer in zip(manifests, make_runs(options, runs)[0], strict=True):
-            rates[name].append(answer["tiles"] / answer["work_s"])
-            tiles[name] = answer["tiles"]
+        for name, result in zip(manifests, make_runs(options, runs)[0], strict=True):
+            rates[name].append(result["tiles"] / result["work_s"])
+            tiles[name] = result["tiles"]
     shares = [a / b for a, b in zip(rates["many"], rates["one"], strict=True)]
     share = statistics.median(shares)
     return Result(

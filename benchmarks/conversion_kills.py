@@ -1,4 +1,4 @@
-"""Kills `store export` at random moments, both ways, and counts what is lost: nothing may be.
+"""Kills `store convert` at random moments, both ways, and counts what is lost: nothing may be.
 
     python -m benchmarks.conversion_kills --kills 50
 
@@ -20,7 +20,7 @@ from histo_ray.store.catalog import FORMATS, list_partitions
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.partition import Tally, Totals
 from histo_ray.store.store import Store, open_store
-from tests.made_up import facts_of, rows_of
+from testing.partitions import facts_of, rows_of
 
 
 def read_all(store: Store) -> dict[str, tuple[str, Totals]]:
@@ -36,7 +36,7 @@ def read_all(store: Store) -> dict[str, tuple[str, Totals]]:
 
 def kill_one(uri: str, to: Form, after_s: float) -> str:
     """Convert in a process that is killed: `killed`, or `ended` where it was quicker."""
-    command = [sys.executable, "-m", "histo_ray", "store", "export", uri, "--to", to]
+    command = [sys.executable, "-m", "histo_ray", "store", "convert", uri, "--to", to]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             process.wait(after_s)
@@ -63,7 +63,7 @@ def main() -> int:
             store.commit(facts.key, facts, rows_of(50, 64, seed=at))
         before, to = read_all(store), 0
         began = time.monotonic()
-        store.export(FORMS[1])
+        store.convert(FORMS[1]).check()
         whole_s = time.monotonic() - began
         done = {"killed": 0, "ended": 0}
         wrong = mixed = 0
@@ -76,7 +76,7 @@ def main() -> int:
             if not done["killed"] % 10:
                 print(done, "mixed", mixed, "wrong", wrong, flush=True)
         for form in FORMS:
-            store.export(form)
+            store.convert(form).check()
             wrong += read_all(store) != before
         checked, problems = store.verify()
         print(

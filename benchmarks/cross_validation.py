@@ -31,14 +31,14 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from histo_ray.learn.logistic import LOGISTIC_PENALTIES
-from histo_ray.learn.outcome import (
-    OutcomeData,
-    OutcomeSettings,
-    judge_outcome_fold,
-    judge_outcome_repeat,
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES
+from histo_ray.learn.heads.ridge import RIDGE_PENALTIES
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_fold,
+    predict_patient_repeat,
 )
-from histo_ray.learn.ridge import RIDGE_PENALTIES
 
 Floats = npt.NDArray[np.float64]
 Parts = npt.NDArray[np.int32]
@@ -57,7 +57,7 @@ class Design:
     """(P, T)."""
     parts: Parts
     """(R, P), or (T, R, P) where every target has folds of its own."""
-    head: OutcomeSettings
+    head: PatientHeadSettings
     labels: str
     """Real or synthetic."""
 
@@ -103,7 +103,7 @@ def design_expression(quick: bool, genes: int) -> Design:
     rng = np.random.default_rng(SEED)
     parts = np.stack([rng.permutation(np.arange(patients) % FOLDS) for _ in range(repeats)])
     features = tuple(make_features(targets, dim, 1.0, seed) for seed in range(ENCODERS))
-    return Design(features, targets, parts.astype(np.int32), OutcomeSettings("ridge"), kind)
+    return Design(features, targets, parts.astype(np.int32), PatientHeadSettings("ridge"), kind)
 
 
 def design_mutation(quick: bool, genes: int) -> Design:
@@ -116,7 +116,7 @@ def design_mutation(quick: bool, genes: int) -> Design:
         for fold, (_, held) in enumerate(splitter.split(targets, targets[:, gene])):
             parts[gene, repeat, held] = fold
     features = tuple(make_features(targets, dim, 0.3, seed) for seed in range(ENCODERS))
-    return Design(features, targets, parts, OutcomeSettings("logistic"), kind)
+    return Design(features, targets, parts, PatientHeadSettings("logistic"), kind)
 
 
 def judge_all(design: Design) -> tuple[float, float, float]:
@@ -150,7 +150,7 @@ def _judge_unit(unit: tuple[int, int]) -> tuple[float, float]:
     """(CPU seconds, mean inner score) of a repeat."""
     (design,), (encoder, repeat), began = _HELD, unit, time.process_time()
     answers = [
-        judge_outcome_repeat(data, parts, design.head, (SEED, repeat))
+        predict_patient_repeat(data, parts, design.head, (SEED, repeat))
         for data, parts in _split_targets(design, encoder, repeat)
     ]
     score = float(np.nanmean(np.concatenate([a.inner_score for a in answers], axis=1)))
@@ -159,15 +159,15 @@ def _judge_unit(unit: tuple[int, int]) -> tuple[float, float]:
 
 def _split_targets(
     design: Design, encoder: int, repeat: int
-) -> Iterator[tuple[OutcomeData, Parts]]:
+) -> Iterator[tuple[PatientData, Parts]]:
     names = tuple(str(number) for number in range(design.targets.shape[1]))
     features = design.features[encoder]
     if design.parts.ndim == 2:
-        yield OutcomeData(features, design.targets, names), design.parts[repeat]
+        yield PatientData(features, design.targets, names), design.parts[repeat]
         return
     for target, name in enumerate(names):
         column = design.targets[:, [target]]
-        yield OutcomeData(features, column, (name,)), design.parts[target, repeat]
+        yield PatientData(features, column, (name,)), design.parts[target, repeat]
 
 
 def time_call(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -189,7 +189,7 @@ def compare_ridge(design: Design) -> dict[str, Any]:
     data, parts = next(_split_targets(design, 0, 0))
     rows, judged = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
     penalties = np.array(RIDGE_PENALTIES) * data.features.shape[1]
-    mine = judge_outcome_fold(data, parts, 0, design.head)
+    mine = predict_patient_fold(data, parts, 0, design.head)
 
     def fit(columns: slice) -> tuple[Floats, Floats]:
         plain = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
@@ -216,7 +216,7 @@ def compare_logistic(design: Design) -> dict[str, Any]:
     for data, parts in several[:FITS_ALONE]:
         rows, judged = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
         labels, width = data.targets[:, 0], data.features.shape[1]
-        mine = judge_outcome_fold(data, parts, 0, design.head, (SEED, 0))
+        mine = predict_patient_fold(data, parts, 0, design.head, (SEED, 0))
         seed = int(np.random.SeedSequence([SEED, 0, 0]).generate_state(1)[0])
         features = data.features[rows].astype(np.float64)
         scaler = StandardScaler().fit(features)

@@ -1,6 +1,6 @@
 """The driver alone: `python -m benchmarks.driver [--slides N] [--readers R]`, JSON to stdout.
 
-The product's own loop (`Pipeline`) and run table over real Ray actors that answer at once with
+The product's own loop (`RayPipeline`) and run table over real Ray actors that return at once with
 made-up plans, pixels of one pixel a tile and vectors, so that what is left is Ray's calls and the
 driver's bookkeeping. Memory is sampled in the driver while it runs.
 """
@@ -18,22 +18,23 @@ import psutil
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
-from histo_ray.cluster.observer import Observer
-from histo_ray.cluster.pipeline import Pipeline
-from histo_ray.cluster.pool import QUEUE_PER_WORKER, Member
-from histo_ray.cluster.run_extract import Recorder
+from histo_ray.cluster.pool import QUEUE_PER_WORKER, PooledActor
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.meter import Answer, Spent
+from histo_ray.extract.meter import CallResult, Spent
+from histo_ray.extract.observer import Observer
+from histo_ray.extract.recorder import Recorder
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.slide import SlidePlan
-from histo_ray.extract.work import SlideWork
+from histo_ray.extract.slide import TilePlan
+from histo_ray.extract.work import SubjectWork
+from histo_ray.store.run_record import RunState
 from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
 
 TILES, BATCH, DIM = 3_000, 1_500, 8
-"""Of a slide; two batches each, so that a slide is read and encoded in more than one call."""
+"""Tiles of a slide: two batches each, so that a slide is read and encoded in more than one call."""
 MIB = 1 << 20
 SAMPLES = 10
 
@@ -45,24 +46,24 @@ class InstantReader:
         """Where it runs."""
         return ""
 
-    def plan(self, slide: Slide) -> tuple[SlidePlan, Answer]:
+    def plan(self, slide: Slide) -> tuple[TilePlan, CallResult]:
         """A grid of the usual size."""
         facts = make_facts("instant")
         about = facts.slide.model_copy(update={"slide_id": slide.slide_id})
         coords = np.zeros((TILES, 2), np.int32)
         grid = TileGrid(slide.slide_id, coords, np.ones(TILES, np.float32), (448.0, 448.0))
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
-        return SlidePlan(about, facts.tiling, grid, level, ""), Answer(None, Spent())
+        return TilePlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
 
-    def read(self, slide: Slide, plan: SlidePlan, span: range) -> tuple[Any, Any]:
+    def read(self, slide: Slide, plan: TilePlan, span: range) -> tuple[Any, Any]:
         """Pixels that are too small to be one."""
-        return np.zeros((len(span), 1, 1, 3), np.uint8), Answer(
+        return np.zeros((len(span), 1, 1, 3), np.uint8), CallResult(
             np.ones(len(span), np.float32), Spent()
         )
 
-    def commit(self, plan: SlidePlan, encoder: Any, pieces: Any, run_id: str) -> Answer:
+    def commit(self, plan: TilePlan, encoder: Any, pieces: Any, run_id: str) -> CallResult:
         """Nothing is written."""
-        return Answer(len(plan.grid), Spent())
+        return CallResult(len(plan.grid), Spent())
 
 
 class InstantEncoder:
@@ -76,7 +77,7 @@ class InstantEncoder:
         """Vectors of zeros."""
         count = sum(own.stop - own.start for own in rows)
         finite = [np.zeros(count, bool) for _ in names]
-        return *(np.zeros((count, DIM), np.float16) for _ in names), Answer(finite, Spent())
+        return *(np.zeros((count, DIM), np.float16) for _ in names), CallResult(finite, Spent())
 
 
 def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
     slides = [
         Slide(slide_id=f"S{n}", path=f"/slides/S{n}.svs", patient_id=f"P{n}") for n in range(count)
     ]
-    todo = [SlideWork(slide, ("instant",)) for slide in slides]
+    todo = [SubjectWork(slide, ("instant",)) for slide in slides]
     rows: list[RunRow] = []
     config = ExtractConfig(manifest="none", store=str(folder / "store"), encoder=("instant",))
     observer = Observer("run", config, ("instant",), time.monotonic())
@@ -95,12 +96,12 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
     samples: list[dict[str, float]] = []
     with ray_session("local"):
         actor = ray.remote(InstantReader).options(num_cpus=0)
-        members = [Member(actor.remote(), queue=QUEUE_PER_WORKER) for _ in range(readers)]
-        encoder = Member(ray.remote(InstantEncoder).options(num_cpus=0).remote(), queue=4)
+        members = [PooledActor(actor.remote(), queue=QUEUE_PER_WORKER) for _ in range(readers)]
+        encoder = PooledActor(ray.remote(InstantEncoder).options(num_cpus=0).remote(), queue=4)
         ray.get([member.handle.node.remote() for member in (*members, encoder)])
         workers = Workers(readers, 0, 0, 1, 0, 0, 1, BATCH, 2 * readers + 4)
         facts = make_facts("instant").encoder
-        pipeline = Pipeline(members, [encoder], {"instant": facts}, workers, "run")
+        pipeline = RayPipeline(members, [encoder], {"instant": facts}, workers, "run")
         began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
 
         def sample(counts: Counts) -> None:
@@ -119,7 +120,7 @@ def measure_driver(count: int, readers: int, folder: Path) -> dict[str, Any]:
         cpu = sum(process.cpu_times()[:2]) - cpu
         sample(pipeline.counts)
     began = time.monotonic()
-    recorder.save("finished")
+    recorder.save(RunState.FINISHED)
     calls = count * (2 + 2 * -(-TILES // BATCH))
     return {
         "slides": count,
@@ -140,8 +141,8 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=4)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as folder:
-        answer = measure_driver(args.slides, args.readers, Path(folder))
-    json.dump({"machine": describe_machine(), **answer}, sys.stdout, indent=1)
+        result = measure_driver(args.slides, args.readers, Path(folder))
+    json.dump({"machine": describe_machine(), **result}, sys.stdout, indent=1)
     print()
 
 

@@ -1,6 +1,6 @@
 """One way to encode, in a process of its own: `python -m benchmarks.encode_worker WAY REQUEST B`.
 
-Each line on stdin is answered by one JSON line: seconds and CPU seconds of one pass over B tiles.
+Each line on stdin gets one JSON line: seconds and CPU seconds of one pass over B tiles.
 """
 
 import json
@@ -62,22 +62,22 @@ WAYS: dict[str, Callable[[str], tuple[Encode, int]]] = {
 
 
 def main() -> None:
-    """Answer until stdin ends. The first answer holds a few vectors for comparison."""
+    """Answer until stdin ends. The first line holds a few vectors for comparison."""
     way, request, count = sys.argv[1:]
     encode, side = WAYS[way](request)
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (int(count), side // 8 + 1, side // 8 + 1, 3), dtype=np.uint8)
     pixels = np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :side, :side])
-    tell({"vectors": encode(pixels)[:4].astype(float).tolist()})
+    send({"vectors": encode(pixels)[:4].astype(float).tolist()})
     for _ in sys.stdin:
         began, cpu = time.perf_counter(), time.process_time()
         encode(pixels)
-        tell({"s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu})
+        send({"s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu})
 
 
-def tell(answer: dict[str, Any]) -> None:
+def send(result: dict[str, Any]) -> None:
     """One line on stdout."""
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

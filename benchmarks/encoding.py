@@ -61,7 +61,7 @@ class Way:
     def _answer(self) -> dict[str, Any]:
         line = cast("IO[str]", self._process.stdout).readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r}: ended without an answer; see above")
+            raise RuntimeError(f"{self._process.args!r}: ended without a result; see above")
         return cast("dict[str, Any]", json.loads(line))
 
 
@@ -74,12 +74,12 @@ def compare_ways(request: str, ways: tuple[str, ...], rounds: int, batch: int) -
     for way in loaded:
         way.close()
     reference = loaded[0].vectors
-    answer: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, way in zip(ways, loaded, strict=True):
         cosine = float(cosines(way.vectors, reference).min())
-        answer[name] = {"per_s": way.rate("s"), "per_cpu_s": way.rate("cpu_s"), "cosine": cosine}
-        answer[name]["seconds"] = [turn["s"] for turn in way.turns]
-    return answer
+        result[name] = {"per_s": way.rate("s"), "per_cpu_s": way.rate("cpu_s"), "cosine": cosine}
+        result[name]["seconds"] = [turn["s"] for turn in way.turns]
+    return result
 
 
 def measure_encoding(options: Options) -> Result:
@@ -89,10 +89,10 @@ def measure_encoding(options: Options) -> Result:
         goals = {options.encoder: (0.0, 0.0)}
     ways = (EAGER, *FLOAT32, *(BFLOAT16 if computes_bfloat16() else ()))
     figures, detail = [], {}
-    for request, wanted in goals.items():
+    for request, asked in goals.items():
         found = compare_ways(request, ways, 1 if options.quick else options.rounds, BATCH)
         detail[request] = found
-        for way, goal in zip(ways[1:], (*wanted, 0.0, 0.0), strict=False):
+        for way, goal in zip(ways[1:], (*asked, 0.0, 0.0), strict=False):
             pairs = zip(found[EAGER]["seconds"], found[way]["seconds"], strict=True)
             times = median(eager / ours for eager, ours in pairs)
             figures.append(

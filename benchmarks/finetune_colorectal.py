@@ -2,7 +2,7 @@
 
 `python -m benchmarks.finetune_colorectal --data DIR --work DIR`, with DIR as HISTO_RAY_TEST_DATA.
 It goes on where it stopped. Fine-tuning, the encoder off the shelf and every choice of the probe
-see the training tiles alone; the test tiles are judged once, at the end.
+see the training tiles alone; the test tiles are evaluated once, at the end.
 """
 
 import argparse

@@ -20,9 +20,9 @@ import numpy as np
 import tifffile
 
 from histo_ray.slides.plain_image import MAX_PIXELS
-from tests.slides import fuzz
-from tests.slides.jpeg_slides import KINDS, texture, write_jpeg_slide
-from tests.slides.mutations import damage
+from testing import fuzz
+from testing.file_damage import damage
+from testing.jpeg_slides import KINDS, texture, write_jpeg_slide
 
 TARGETS = {"direct alone": fuzz.read_alone, "auto": fuzz.read_by_auto}
 MOST_BYTES = {"direct alone": 256 * 2**20, "auto": 8 * MAX_PIXELS}

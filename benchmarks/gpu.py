@@ -43,13 +43,13 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="of a round")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     args = parser.parse_args()
-    answer: dict[str, Any] = {"machine": describe_machine()}
+    result: dict[str, Any] = {"machine": describe_machine()}
     if args.device == "cuda":
-        answer["gpu"] = torch.cuda.get_device_name()
+        result["gpu"] = torch.cuda.get_device_name()
     for request in args.network or NETWORKS:
-        answer[request] = measure(request, args)
-        print(describe(request, answer[request]), file=sys.stderr, flush=True)
-    print(json.dumps(answer, indent=1))
+        result[request] = measure(request, args)
+        print(describe(request, result[request]), file=sys.stderr, flush=True)
+    print(json.dumps(result, indent=1))
 
 
 def measure(request: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -105,12 +105,12 @@ def load_timm(request: str, args: argparse.Namespace) -> Pass:
     return encode
 
 
-def describe(request: str, answer: dict[str, Any]) -> str:
+def describe(request: str, result: dict[str, Any]) -> str:
     """One network in words."""
-    rates = {name: round(median(values)) for name, values in answer["images_per_s"].items()}
-    run = answer["run"]
+    rates = {name: round(median(values)) for name, values in result["images_per_s"].items()}
+    run = result["run"]
     return (
-        f"{request}: {rates['ours']} images/s, timm's loop {rates['timm']}: {answer['ratio']:.3f} "
+        f"{request}: {rates['ours']} images/s, timm's loop {rates['timm']}: {result['ratio']:.3f} "
         f"(goal {GOAL}); whole run {run['tiles'] / run['work_s']:.0f} tiles/s; {run['verdict']}"
     )
 

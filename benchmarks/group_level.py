@@ -23,18 +23,25 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_table import (
-    Task,
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_fold,
 )
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_fold
-from histo_ray.learn.outcome_scores import score_encoder
-from histo_ray.learn.outcome_tables import compare_encoders
-from histo_ray.learn.outcome_tests import degrees_of_freedom
-from histo_ray.learn.outcome_truth import OutcomeTruth
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, chance_statistic, permute_targets
-from histo_ray.learn.tile_heads import HeadSettings, TissueTiles, judge_fold, sum_parts
-from histo_ray.learn.tissue_tables import Truth, tile_folds
+from histo_ray.learn.target_scores import score_encoder
+from histo_ray.learn.target_tables import compare_encoders
+from histo_ray.learn.target_tests import degrees_of_freedom
+from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.tile_heads import (
+    EmbeddedTiles,
+    TileHeadSettings,
+    predict_tile_fold,
+    start_tile_head,
+)
+from histo_ray.learn.tissue_tables import TileTruth, tile_folds
 from histo_ray.learn.tissue_tests import test_folds
+from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]
 TASKS = ("expression", "expression, t-test", "mutation", "tissue")
@@ -78,14 +85,14 @@ def simulate(design: Design, seed: int = 0) -> Found:
             _draw_tissue(design, np.random.default_rng([seed, n])) for n in range(design.targets)
         ]
         for cohort in range(design.cohorts):
-            _judge_tissue(design, targets, np.random.default_rng([seed, cohort, 1]), found)
+            _test_tissue(design, targets, np.random.default_rng([seed, cohort, 1]), found)
         return found
     for cohort in range(design.cohorts):
         rng = np.random.default_rng([seed, cohort])
         own, others = (rng.normal(size=(design.patients, DIM)) for _ in range(2))
         if cohort == 0 or design.task != "mutation" or design.strength > 0:
             truth = _draw_truth(design, own, rng)
-        _judge_outcome(design, truth, own, others, found)
+        _test_targets(design, truth, own, others, found)
     return found
 
 
@@ -105,24 +112,25 @@ def summarise(found: Found) -> dict[str, float]:
     return row
 
 
-def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> OutcomeTruth:
+def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> TargetTruth:
     """Labels and folds."""
     sites = tuple(f"site {number % design.sites}" for number in range(design.patients))
     signal = own @ rng.normal(size=(DIM, design.targets)) / np.sqrt(DIM)
     noise = rng.normal(size=signal.shape)
     values = np.sqrt(design.strength) * signal + np.sqrt(1 - design.strength) * noise
     names = tuple(f"gene {number}" for number in range(design.targets))
-    task: Task = "mutation" if design.task == "mutation" else "expression"
-    if task == "mutation":
+    binary = design.task == "mutation"
+    kind = TargetKind.BINARY if binary else TargetKind.CONTINUOUS
+    if binary:
         values = (values > np.median(values, axis=0)).astype(np.float64)
         folds = draw_target_folds(values, names, design.folds, design.repeats, 0, sites)
     else:
         folds = draw_shared_folds(values, design.folds, design.repeats, 0, sites)
-    return OutcomeTruth(task, names, values, folds.parts, sites, sites)
+    return TargetTruth(design.task, names, values, folds.parts, sites, sites, kind=kind)
 
 
-def _judge_outcome(
-    design: Design, truth: OutcomeTruth, own: Floats, others: Floats, found: Found
+def _test_targets(
+    design: Design, truth: TargetTruth, own: Floats, others: Floats, found: Found
 ) -> None:
     permuted = np.empty((design.patients, 0))
     if design.task == "expression":
@@ -135,7 +143,7 @@ def _judge_outcome(
             null = np.stack(
                 [
                     chance_statistic(permuted, one[:, design.targets :], part, truth.sites)
-                    for one, part in zip(predicted, truth.parts, strict=True)
+                    for one, part in zip(predicted, truth.fold_ids, strict=True)
                 ]
             )
         scores[name] = score_encoder(truth, predicted[:, :, : design.targets], 2, 0, null)
@@ -147,12 +155,12 @@ def _judge_outcome(
     found.difference.append(compare_encoders(truth, scores)["p_corrected"].to_numpy())
 
 
-def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDArray[np.float32]:
+def _predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArray[np.float32]:
     """(R, P, T) out-of-fold predictions by ridge; targets with the same fold at once."""
-    settings, count = OutcomeSettings("ridge"), targets.shape[1]
+    settings, count = PatientHeadSettings("ridge"), targets.shape[1]
     alike: dict[bytes, list[tuple[int, int]]] = {}
     for repeat, fold in np.ndindex(truth.repeats, truth.n_folds):
-        tested = truth.parts[..., repeat, :] == fold
+        tested = truth.fold_ids[..., repeat, :] == fold
         for target in range(count):
             own = tested if tested.ndim == 1 else tested[target]
             if own.any():
@@ -162,8 +170,8 @@ def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDAr
         rows = np.frombuffer(key, bool)
         columns = sorted({target for _, target in places})
         names = tuple(map(str, columns))
-        data = OutcomeData(features, targets[:, columns], names, truth.groups)
-        judged = judge_outcome_fold(data, np.where(rows, 0, 1), 0, settings).predicted
+        data = PatientData(features, targets[:, columns], names, truth.groups)
+        judged = predict_patient_fold(data, np.where(rows, 0, 1), 0, settings).predicted
         at = {target: position for position, target in enumerate(columns)}
         for repeat in {repeat for repeat, _ in places}:
             here = [target for one, target in places if one == repeat]
@@ -172,19 +180,19 @@ def _predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDAr
     return predicted
 
 
-def _draw_tissue(design: Design, rng: np.random.Generator) -> tuple[Truth, Folds]:
+def _draw_tissue(design: Design, rng: np.random.Generator) -> tuple[TileTruth, Folds]:
     """Three classes of tiles of groups, which are one target, and their folds."""
     count, classes = 3 * design.patients, ("A", "B", "C")
     groups = tuple(f"site {number % design.sites}" for number in range(count))
     labels = rng.integers(0, 3, count).astype(np.int32)
     names = [classes[label] for label in labels]
     folds = draw_folds(names, design.folds, min(4, design.repeats), 0, groups)
-    return Truth(classes, labels, groups), folds
+    return TileTruth(classes, labels, groups), folds
 
 
-def _judge_tissue(
+def _test_tissue(
     design: Design,
-    targets: list[tuple[Truth, Folds]],
+    targets: list[tuple[TileTruth, Folds]],
     rng: np.random.Generator,
     found: Found,
 ) -> None:
@@ -208,15 +216,15 @@ def _judge_tissue(
     found.difference += list(np.array(p, np.float64).T)
 
 
-def _score_tissue(vectors: npt.NDArray[np.float32], truth: Truth, folds: Folds) -> Floats:
+def _score_tissue(vectors: npt.NDArray[np.float32], truth: TileTruth, folds: Folds) -> Floats:
     """(R * F, 5) accuracy, balanced accuracy and recall of three classes, in each fold."""
-    settings, scores = HeadSettings("least-squares", inner_parts=0), []
-    tiles = TissueTiles(vectors, truth.labels, 3)
+    settings, scores = TileHeadSettings("least-squares", inner_parts=0), []
+    tiles = EmbeddedTiles(vectors, truth.labels, 3)
     for part in folds.parts:
-        moments = sum_parts(tiles, part)
+        score = start_tile_head(tiles, part, settings)
         for fold in range(folds.n_folds):
             tested = truth.labels[part == fold]
-            right = judge_fold(tiles, part, fold, settings, moments).predicted == tested
+            right = predict_tile_fold(tiles, part, fold, settings, score).predicted == tested
             recalls = [right[tested == number].mean() for number in range(3)]
             scores.append([right.mean(), np.mean(recalls), *recalls])
     return np.array(scores)

@@ -25,7 +25,7 @@ from histo_ray.store.store import open_store
 from histo_ray.types import TileRows
 
 DIM, TILES = 16, 4
-"""Of a partition: small, so that what is measured is the cost of a partition and not of a tile."""
+"""Few tiles, so that the cost of a partition is measured and not that of its tiles."""
 ENCODER = "random:resnet10t?seed=0&px=224&name=large"
 LINKS = 500
 """Slides that share a file."""

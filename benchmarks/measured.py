@@ -21,14 +21,14 @@ def main() -> None:
         process.returncode = os.waitstatus_to_exitcode(status)
         printed.seek(0)
         lines = [line for line in printed.read().splitlines() if line.strip()]
-    answer = {
+    result = {
         "exit_code": process.returncode,
         "seconds": round(seconds, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_mib": round(usage.ru_maxrss / 1024),
         "said": lines[-1] if lines else "",
     }
-    print(json.dumps(answer))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

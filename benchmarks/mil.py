@@ -24,10 +24,13 @@ from sklearn.metrics import roc_auc_score
 from histo_ray.cohort.folds import (
     draw_folds,
 )
-from histo_ray.learn.fold_data import FoldAnswer
+from histo_ray.learn.fold_data import FoldPrediction, PatientHeadSettings
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_fold
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_fold,
+)
 
 Floats = npt.NDArray[np.float64]
 TASKS = {
@@ -97,15 +100,15 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
     """Both heads on one cohort, cross-validated on the same folds, on one thread."""
     import torch
 
-    from histo_ray.learn.mil.fold import judge_mil_fold
+    from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 
     torch.set_num_threads(1)
     bags, labels = make_cohort(task, size, seed)
     parts = draw_folds([str(label) for label in labels[:, 0]], size.folds, 1, seed).parts[0]
-    data = OutcomeData(bags.means, labels, (task,))
-    logistic = OutcomeSettings(head="logistic")
+    data = PatientData(bags.means, labels, (task,))
+    logistic = PatientHeadSettings(head="logistic")
 
-    def cross_validate(judge: Callable[[int], FoldAnswer]) -> tuple[float, float]:
+    def cross_validate(judge: Callable[[int], FoldPrediction]) -> tuple[float, float]:
         """AUROC of all patients, and the mean of what was chosen."""
         predicted = np.empty(len(labels))
         choices = []
@@ -115,10 +118,12 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
             choices.append(float(answer.choice[0]))
         return float(roc_auc_score(labels[:, 0], predicted)), float(np.mean(choices))
 
-    mean, _ = cross_validate(lambda fold: judge_outcome_fold(data, parts, fold, logistic, (seed,)))
+    mean, _ = cross_validate(
+        lambda fold: predict_patient_fold(data, parts, fold, logistic, (seed,))
+    )
     began = time.process_time()
     mil, epochs = cross_validate(
-        lambda fold: judge_mil_fold(bags, labels, parts, fold, settings, seed)
+        lambda fold: predict_mil_fold(MilFold(bags, labels, parts, fold, settings, seed))
     )
     return Scores(mil, mean, epochs, (time.process_time() - began) / size.folds)
 

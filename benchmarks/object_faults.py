@@ -1,7 +1,7 @@
 """What a failing object store costs: `python -m benchmarks.object_faults` prints JSON.
 
-The same slides from `s3://` to `s3://` through a proxy that (1) only passes on, (2) answers late,
-(3) answers late, with errors, or never. All three stores must hold the same vectors.
+The same slides from `s3://` to `s3://` through a proxy that (1) only passes on, (2) responds late,
+(3) responds late, with errors, or never. All three stores must hold the same vectors.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench import synthetic_slide
-from benchmarks.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from histo_ray.store.store import open_store
+from testing.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 
 ENCODER = "random:resnet10t?seed=0&px=64"
 """Tiny, so that waiting for storage shows as much as it can."""
@@ -39,19 +39,19 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with serve_s3("slides", "stores") as upstream, serve_faults(upstream) as server:
         os.environ.update(aws_environment(server.endpoint))
         manifest = upload_slides(args, folder)
-        answer: dict[str, Any] = {"settings": vars(args), "runs": {}}
+        result: dict[str, Any] = {"settings": vars(args), "runs": {}}
         vectors: dict[str, dict[str, bytes]] = {}
         for at, (name, faults) in enumerate(ways.items()):
             store = f"s3://stores/{at}"
-            answer["runs"][name] = run(server, faults, manifest, store, args)
+            result["runs"][name] = run(server, faults, manifest, store, args)
             vectors[name] = read_store(store, args.slides)
             if vectors[name] != vectors["as it is"]:
                 raise SystemExit(f"object_faults: {name!r}: other vectors than without faults")
-        plain, slow, worst = (answer["runs"][name]["run_s"] for name in ways)
-        answer["times slower: late"] = slow / plain
-        answer["times slower: late, errors, silence"] = worst / plain
-        answer["faults alone, times slower"] = worst / slow
-        return answer
+        plain, slow, worst = (result["runs"][name]["run_s"] for name in ways)
+        result["times slower: late"] = slow / plain
+        result["times slower: late, errors, silence"] = worst / plain
+        result["faults alone, times slower"] = worst / slow
+        return result
 
 
 def upload_slides(args: argparse.Namespace, folder: Path) -> str:
@@ -99,7 +99,7 @@ def run(
     counts = server.counts()
     server.set_faults()
     if done.returncode:
-        raise SystemExit(f"object_faults: {faults} ended with {done.returncode}, wanted 0")
+        raise SystemExit(f"object_faults: {faults} ended with {done.returncode} instead of 0")
     measured: dict[str, Any] = json.loads(done.stdout)[0]
     return measured | {"process_s": time.monotonic() - began, "met": counts}
 
@@ -124,12 +124,12 @@ def main() -> None:
     parser.add_argument("--tile-px", type=int, default=224)
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--errors", type=float, default=0.05, help="share of 500s")
-    parser.add_argument("--silence", type=float, default=0.02, help="share never answered")
+    parser.add_argument("--silence", type=float, default=0.02, help="share without a response")
     parser.add_argument("--latency-s", type=float, default=0.2)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as folder:
-        answer = measure(args, Path(folder))
-    print(json.dumps({"machine": describe_machine(), **answer}, indent=1))
+        result = measure(args, Path(folder))
+    print(json.dumps({"machine": describe_machine(), **result}, indent=1))
 
 
 if __name__ == "__main__":

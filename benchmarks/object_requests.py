@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bench_store import DIM, make_facts, make_rows
-from benchmarks.object_server import aws_environment, serve_faults, serve_s3
 from histo_ray.store import receipt_cache
 from histo_ray.store.store import Store, open_store
+from testing.object_server import aws_environment, serve_faults, serve_s3
 
 
 def commit(store: Store, name: str, tiles: int) -> None:
@@ -29,12 +29,12 @@ def commit(store: Store, name: str, tiles: int) -> None:
 
 def measure_requests(partitions: int, tiles: int) -> dict[str, Any]:
     """Requests of each operation, in all and by method."""
-    answer: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     with serve_s3("bucket") as upstream, serve_faults(upstream) as server:
         os.environ.update(aws_environment(server.endpoint))
 
         def note(what: str) -> None:
-            answer[what] = server.counts()
+            result[what] = server.counts()
             server.set_faults()  # counts anew
 
         store = open_store("s3://bucket/store", create=True)
@@ -51,7 +51,7 @@ def measure_requests(partitions: int, tiles: int) -> dict[str, Any]:
         note("store.slides() with it")
         store.bag("S0000", "counted")
         note("one bag")
-    return answer
+    return result
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
     with workers_for(settings["encoder"]):
         summary = run_extract(parse_settings(ExtractConfig, settings, "benchmark"))
     if set(summary.outcomes) != {"done"}:
-        raise SystemExit(f"benchmark: outcomes {summary.outcomes}, wanted done only")
+        raise SystemExit(f"benchmark: outcomes {summary.outcomes} instead of done only")
     counts = summary.counts
     encode_s = counts.encode_ended - counts.encode_began
     return {

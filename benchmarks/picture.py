@@ -25,7 +25,7 @@ class Bar(NamedTuple):
 
     name: str
     share: float
-    """Of its goal; 1 and more: met."""
+    """Share of the goal; 1 and more: met."""
     text: str
     met: bool
 

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def main() -> None:
-    """Encode training and test tiles each way, in turn, and judge them."""
+    """Encode training and test tiles by each arithmetic, in turn, and classify them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
@@ -63,7 +63,7 @@ def main() -> None:
         cosine = cosines(vectors, exact[0])
         rows[f"{engine} {precision}"] = {
             "accuracy": float(right.mean()),
-            "tiles_judged_otherwise": int((right != exact[1]).sum()),
+            "tiles_classified_otherwise": int((right != exact[1]).sum()),
             "cosine_min": float(cosine.min()),
             "cosine_median": float(np.median(cosine)),
         }

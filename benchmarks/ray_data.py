@@ -102,7 +102,7 @@ def run_data(slide: Slide, request: str, tiles: int, flag: Path) -> float:
         len(batch["vectors"]) for batch in vectors.iter_batches(batch_size=None, prefetch_batches=0)
     )
     if count != tiles:
-        raise SystemExit(f"benchmark: {count} vectors, wanted {tiles}")
+        raise SystemExit(f"benchmark: {count} vectors instead of {tiles}")
     return count / (time.time() - flag.stat().st_mtime)
 
 
@@ -127,8 +127,8 @@ def main() -> None:
             rates["ray_data"].append(run_data(slide, args.encoder, tiles, flag))
             print({name: rate[-1] for name, rate in rates.items()}, file=sys.stderr, flush=True)
     ratio = median(a / b for a, b in zip(*rates.values(), strict=True))
-    answer = {"machine": describe_machine(), "encoder": args.encoder, "rates": rates}
-    print(json.dumps({**answer, "ours_over_ray_data": ratio}, indent=1))
+    result = {"machine": describe_machine(), "encoder": args.encoder, "rates": rates}
+    print(json.dumps({**result, "ours_over_ray_data": ratio}, indent=1))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def read_together(manifest: Path, tiles: int, reader: str, count: int) -> float:
         subprocess.Popen([*command, "--part", f"{part}/{count}"], stdout=subprocess.PIPE, text=True)
         for part in range(count)
     ]
-    answers: list[dict[str, Any]] = [json.loads(process.communicate()[0]) for process in started]
-    slowest = max(answer["tiles"] / answer["tiles_per_s"] for answer in answers)
-    return float(sum(answer["tiles"] for answer in answers) / slowest)
+    results: list[dict[str, Any]] = [json.loads(process.communicate()[0]) for process in started]
+    slowest = max(result["tiles"] / result["tiles_per_s"] for result in results)
+    return float(sum(result["tiles"] for result in results) / slowest)
 
 
 def main() -> None:
@@ -53,12 +53,12 @@ def main() -> None:
         for start in range(0, len(stretch), 32):
             read_block(opened, plan, tiling.tile_px, stretch[start : start + 32])
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    answer = {
+    result = {
         "cpu_s_per_tile": cpu_s / len(stretch),
         "tiles_per_s": len(stretch) / seconds,
         "tiles": len(stretch),
     }
-    print(json.dumps(answer))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

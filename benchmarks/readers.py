@@ -36,9 +36,9 @@ def measure_readers(options: Options) -> Result:
             run_settings(options, manifest, [FREE], slide_reader=kind, readers=count)
             for kind, count in ways
         ]
-        answers, _ = make_runs(options, runs)
-        for (kind, count), answer in zip(ways, answers, strict=True):
-            found.setdefault(f"{kind}, {count}", []).append(answer["tiles"] / answer["work_s"])
+        results, _ = make_runs(options, runs)
+        for (kind, count), result in zip(ways, results, strict=True):
+            found.setdefault(f"{kind}, {count}", []).append(result["tiles"] / result["work_s"])
             bare = read_together(manifest, TILES, kind, count)
             found.setdefault(f"{kind}, {count}, no Ray", []).append(bare)
     middle = {name: statistics.median(rates) for name, rates in found.items()}

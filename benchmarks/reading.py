@@ -60,7 +60,7 @@ def _median(rows: list[dict[str, float]], key: str) -> float:
 
 
 def _goal(slide: Path, ratio_of_sides: float) -> float:
-    """Of the issue: by how the slide is compressed, and whether tiles are shrunk."""
+    """Goals, by how the slide is compressed and whether tiles are shrunk."""
     if ratio_of_sides < 1.5:
         return 3.5
     with tifffile.TiffFile(slide) as tiff:

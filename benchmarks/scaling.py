@@ -1,6 +1,6 @@
 """The table of `docs/scaling.md`: `python -m benchmarks.scaling` prints it.
 
-Arithmetic, not a measurement: rates below are measured and told where, or marked as assumed.
+Arithmetic, not a measurement: rates below are measured, with their source, or marked as assumed.
 """
 
 from typing import NamedTuple
@@ -21,13 +21,13 @@ ROW_BYTES = 2 * DIM + 24
 BLOCK_MB = 1.05
 """Fetched by one request of the remote reader."""
 LIST_PAGE = 1_000
-"""Names that an object store lists in one answer."""
+"""Names that an object store lists in one response."""
 COUNTS = (1_000, 10_000, 1_000_000)
 GPUS = {1_000: 1, 10_000: 8, 1_000_000: 64}
 
 
 class Cost(NamedTuple):
-    """Of extracting some slides with one encoder."""
+    """Cost of extracting some slides with one encoder."""
 
     slides: int
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts, make_rows
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import parquet, partition
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Floats
@@ -75,10 +76,10 @@ def write_slides(store: Store, layout: Layout, slides: int) -> float:
     options = parquet._writer_options
 
     def changed(schema: Any) -> dict[str, Any]:
-        answer = options(schema)
-        answer["compression"] = {**answer["compression"], VECTORS: layout.compression}
-        answer["data_page_size"] = layout.page
-        return answer
+        result = options(schema)
+        result["compression"] = {**result["compression"], VECTORS: layout.compression}
+        result["data_page_size"] = layout.page
+        return result
 
     seconds = 0.0
     random = np.random.default_rng(1)
@@ -117,7 +118,7 @@ def take_time(work: Callable[[], Any]) -> dict[str, float]:
 
 
 def fetch(ask: Callable[[str], Any], query: str) -> None:
-    """Ask, and take the whole answer."""
+    """Run a query and fetch its whole result."""
     ask(query).fetchall()
 
 
@@ -132,7 +133,7 @@ def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in files)
     raw = slides * TILES * DIM * 2 / 1e6
     bags = [take_time(partial(store.bag, path.stem, "layout")) for path in files[:10]]
-    answer: dict[str, Any] = {
+    result: dict[str, Any] = {
         "write_mb_per_s": round(raw / seconds, 1),
         "write_and_make_cpu_s": round(time.process_time() - cpu, 1),
         "mb": round(size / 1e6, 1),
@@ -142,23 +143,23 @@ def measure_layout(folder: Path, layout: Layout, slides: int) -> dict[str, Any]:
     pattern = f"read_parquet('{folder}/embeddings/*/*/*.parquet', hive_partitioning = true)"
     for name, query in QUERIES.items():
         text = query.format(files=pattern)
-        answer[name] = take_time(partial(fetch, duckdb.connect().sql, text))
+        result[name] = take_time(partial(fetch, duckdb.connect().sql, text))
         text = query.format(files="embeddings")
-        answer[f"{name} (store.sql)"] = take_time(partial(fetch, store.sql, text))
-    answer["store.matrix"] = take_time(lambda: store.matrix("layout", pool="mean"))
-    answer["store.matrix again"] = take_time(lambda: store.matrix("layout", pool="mean"))
-    return answer
+        result[f"{name} (store.sql)"] = take_time(partial(fetch, store.sql, text))
+    result["store.matrix"] = take_time(lambda: pool_matrix(store, "layout", pool="mean"))
+    result["store.matrix again"] = take_time(lambda: pool_matrix(store, "layout", pool="mean"))
+    return result
 
 
 def measure_layouts(folder: Path, names: Sequence[str], slides: int) -> dict[str, Any]:
     """Each layout in turn; the files of one are gone before the next is written."""
-    answers = {}
+    results = {}
     for name in names:
         place = folder / "layout"
-        answers[name] = measure_layout(place, LAYOUTS[name], slides)
+        results[name] = measure_layout(place, LAYOUTS[name], slides)
         shutil.rmtree(place)
-        print(name, json.dumps(answers[name]), file=sys.stderr, flush=True)
-    return answers
+        print(name, json.dumps(results[name]), file=sys.stderr, flush=True)
+    return results
 
 
 def main() -> None:
@@ -170,9 +171,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="histo-ray-bench-", dir=args.folder) as scratch:
         names = args.layouts or list(LAYOUTS)
-        answers = measure_layouts(Path(scratch), names, args.slides)
+        results = measure_layouts(Path(scratch), names, args.slides)
     json.dump(
-        {"machine": describe_machine(), "slides": args.slides, **answers}, sys.stdout, indent=1
+        {"machine": describe_machine(), "slides": args.slides, **results}, sys.stdout, indent=1
     )
     print()
 

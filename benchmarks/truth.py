@@ -23,10 +23,11 @@ from scipy import stats
 
 from histo_ray.cohort.patient_folds import draw_shared_folds
 from histo_ray.labels.expression_labels import rank_normal
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_repeat
-from histo_ray.learn.outcome_scores import EncoderScores, score_encoder
-from histo_ray.learn.outcome_tables import compare_encoders
-from histo_ray.learn.outcome_truth import OutcomeTruth, Predictions, score_folds
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_repeat,
+)
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
@@ -38,6 +39,10 @@ from histo_ray.learn.statistics import (
     score_auroc,
 )
 from histo_ray.learn.statistics.resampled import Correlation
+from histo_ray.learn.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.target_tables import compare_encoders
+from histo_ray.learn.target_truth import Predictions, TargetTruth, score_folds
+from histo_ray.types import TargetKind
 
 CORRELATIONS: tuple[Correlation, ...] = ("training", "chance")
 Floats = npt.NDArray[np.float64]
@@ -84,7 +89,9 @@ def simulate(table: Floats, design: Design, seed: int) -> dict[str, float]:
     signal *= np.sqrt(design.strength) / signal.std()
     values[:, design.with_signal :] = rng.permuted(values[:, design.with_signal :], axis=0)
     folds = draw_shared_folds(values, 5, design.repeats, seed, [str(n) for n in range(len(values))])
-    truth = OutcomeTruth("expression", _names(values.shape[1]), values, folds.parts)
+    truth = TargetTruth(
+        "expression", _names(values.shape[1]), values, folds.parts, kind=TargetKind.CONTINUOUS
+    )
     permuted = permute_targets(values, design.permutations, seed)
     mutated = rng.random((len(values), design.mutations)) < np.resize(SHARES, design.mutations)
     scores, found = dict[str, EncoderScores](), dict[str, float]()
@@ -111,15 +118,15 @@ def simulate(table: Floats, design: Design, seed: int) -> dict[str, float]:
     return found | describe_pair(truth, scores, design)
 
 
-def predict(features: Floats, targets: Floats, truth: OutcomeTruth) -> npt.NDArray[np.float32]:
+def predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArray[np.float32]:
     """(R, P, T) out-of-fold predictions by ridge."""
-    data = OutcomeData(features, targets, _names(targets.shape[1]))
-    settings = OutcomeSettings("ridge")
-    repeats = [judge_outcome_repeat(data, part, settings).predicted for part in truth.parts]
+    data = PatientData(features, targets, _names(targets.shape[1]))
+    settings = PatientHeadSettings("ridge")
+    repeats = [predict_patient_repeat(data, part, settings).predicted for part in truth.fold_ids]
     return np.stack(repeats).astype(np.float32)
 
 
-def describe_chance(truth: OutcomeTruth, scores: EncoderScores, design: Design) -> dict[str, float]:
+def describe_chance(truth: TargetTruth, scores: EncoderScores, design: Design) -> dict[str, float]:
     """Of better than chance, with one encoder."""
     real = np.arange(len(truth.targets)) < design.with_signal
     sure = scores.q_chance < LEVEL
@@ -136,7 +143,7 @@ def describe_chance(truth: OutcomeTruth, scores: EncoderScores, design: Design) 
 
 
 def describe_pair(
-    truth: OutcomeTruth, scores: dict[str, EncoderScores], design: Design
+    truth: TargetTruth, scores: dict[str, EncoderScores], design: Design
 ) -> dict[str, float]:
     """Of two encoders that are worth the same."""
     a, b = scores.values()
@@ -180,7 +187,7 @@ def summarise(found: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _against_fixed(truth: OutcomeTruth, predicted: Predictions, rng: np.random.Generator) -> Floats:
+def _against_fixed(truth: TargetTruth, predicted: Predictions, rng: np.random.Generator) -> Floats:
     """(T,) P by permuting labels while predictions stay, which is wrong."""
     order = rng.permuted(np.tile(np.arange(len(truth.values)), (len(truth.targets), 1)), axis=1).T
     moved = np.take_along_axis(truth.values, order, axis=0)
@@ -188,7 +195,7 @@ def _against_fixed(truth: OutcomeTruth, predicted: Predictions, rng: np.random.G
         np.mean(
             [
                 chance_statistic(v, one, part)
-                for one, part in zip(predicted, truth.parts, strict=True)
+                for one, part in zip(predicted, truth.fold_ids, strict=True)
             ],
             axis=0,
         )
@@ -198,10 +205,12 @@ def _against_fixed(truth: OutcomeTruth, predicted: Predictions, rng: np.random.G
 
 
 def _test_mutations(
-    truth: OutcomeTruth, mutated: Floats, predicted: Predictions, correlation: Correlation
+    truth: TargetTruth, mutated: Floats, predicted: Predictions, correlation: Correlation
 ) -> Floats:
     """(M,) one-sided P of the folds' AUROC."""
-    about = OutcomeTruth("mutation", _names(mutated.shape[1]), mutated, truth.parts)
+    about = TargetTruth(
+        "mutation", _names(mutated.shape[1]), mutated, truth.fold_ids, kind=TargetKind.BINARY
+    )
     above = score_folds(about, predicted, score_auroc) - 0.5
     folds = above.reshape(-1, mutated.shape[1]).T
     sizes = about.counts.sizes

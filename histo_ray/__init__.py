@@ -1,6 +1,7 @@
 """Whole-slide images in, queryable per-model feature stores out, on Ray.
 
     import histo_ray as hr
+    run = hr.extract("slides.csv", "STORE", encoder=["imgnet2048"], mpp=0.5, tile_px=224)
     store = hr.open_store("STORE")
     slide = hr.open_slide("slide.svs")
 
@@ -8,14 +9,20 @@ The names below are imported when first used, so `import histo_ray` is quick.
 """
 
 import importlib
+import types
 from typing import TYPE_CHECKING, Any
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, HistoRayError, SlideError, StoreError
 
 if TYPE_CHECKING:
+    from histo_ray.api import evaluate
+    from histo_ray.api.encoder import load_encoder
+    from histo_ray.api.extract import extract
+    from histo_ray.api.finetune import finetune
+    from histo_ray.api.plan import plan
+    from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
-    from histo_ray.store.store import open_store
     from histo_ray.tiles.pixels import read_tiles
 
 __all__ = [
@@ -24,16 +31,63 @@ __all__ = [
     "SlideError",
     "StoreError",
     "__version__",
+    "evaluate",
+    "extract",
+    "finetune",
+    "load_encoder",
     "open_slide",
     "open_store",
+    "plan",
     "read_tiles",
 ]
 
 _HOMES = {
+    "load_encoder": "histo_ray.api.encoder",
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.store.store",
+    "open_store": "histo_ray.pooling.feature_store",
+    "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }
+_VERBS = ("extract", "finetune")
+"""Rooms of the package that are also functions of the Python API."""
+
+
+class _VerbRoom(types.ModuleType):
+    """A room that can be called as the function of its name in the Python API.
+
+    `hr.extract(...)` extracts, and `histo_ray.extract.slide` stays the module that it is, in
+    whatever order they are imported.
+    """
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        return self._function()(*args, **settings)
+
+    @property
+    def __signature__(self) -> Any:
+        """Signature of the function, for `help` and notebooks."""
+        return importlib.import_module("inspect").signature(self._function())
+
+    def _function(self) -> Any:
+        verb = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module(f"histo_ray.api.{verb}"), verb)
+
+
+class _TaskRoom(types.ModuleType):
+    """The room of evaluations, whose tasks are functions of the Python API.
+
+    `hr.evaluate.mutation(...)` evaluates, and `histo_ray.evaluate.engine` stays the module that it
+    is, in whatever order they are imported.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module("histo_ray.api.evaluate"), name)
+
+
+importlib.import_module(f"{__name__}.evaluate").__class__ = _TaskRoom
+for _verb in _VERBS:
+    importlib.import_module(f"{__name__}.{_verb}").__class__ = _VerbRoom
 
 
 def __getattr__(name: str) -> Any:

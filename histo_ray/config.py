@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +16,8 @@ TILING_VERSION = 1
 TISSUE_VERSION = 2
 """Stands in its place where tissue is computed: raised, too, when a computed mask changes. 2: red
 ink no longer takes eosin with it, and ink does not enter the threshold."""
+NO_RAY = "none"
+"""Address of a run that is to be done in the process that asks for it."""
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
@@ -150,7 +153,8 @@ class EngineConfig(Settings):
     )
     address: str = Field(
         default="local",
-        description="Ray to run on: local, auto (a running one), or ray://host:port",
+        description="Ray to run on: local, auto (a running one), or ray://host:port; none: no Ray, "
+        "all work in this process; where it is not given, small work needs no Ray either",
     )
 
     @model_validator(mode="after")
@@ -242,3 +246,8 @@ def digest(value: Any) -> str:
     """SHA-256, in hex, of a JSON-like value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def works_here(address: str) -> bool:
+    """Whether a run with this `--address` uses this machine alone."""
+    return address == NO_RAY or (address == "local" and "RAY_ADDRESS" not in os.environ)

@@ -17,10 +17,10 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 3) -> str:
         known: Names that would be right.
         most: Names in the question.
     """
-    wanted = _plain(word)
+    asked = _plain(word)
     names = {_plain(name): name for name in known}
-    near = difflib.get_close_matches(wanted, list(names), most, NEAR)
-    likeness = [difflib.SequenceMatcher(None, name, wanted).ratio() for name in near]
+    near = difflib.get_close_matches(asked, list(names), most, NEAR)
+    likeness = [difflib.SequenceMatcher(None, name, asked).ratio() for name in near]
     found = [names[n] for n, s in zip(near, likeness, strict=True) if s >= likeness[0] - AS_NEAR]
     return f"; did you mean {join_or(found)}?" if found else ""
 

@@ -17,7 +17,6 @@ import pytest
 import tifffile
 from hypothesis import settings
 
-from benchmarks.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from histo_ray.config import ExtractConfig
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import open_store
@@ -25,6 +24,7 @@ from histo_ray.synth.scene import SlideDesign
 from histo_ray.synth.slide_writer import write_slide
 from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID
 from histo_ray.types import PartitionKey, TileRows
+from testing.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from tests.made_up import facts_of, rows_of
 
 ENCODER = "random:resnet10t?seed=0&px=64"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from histo_ray.config import ExtractConfig, Settings, parse_settings
-from histo_ray.evaluate.tissue_settings import TissueConfig
+from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.finetune.finetune_config import FinetuneConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "infra" / "paper"

@@ -57,7 +57,7 @@ def main() -> None:
     pythons = dict(text.split("=", 1) for text in args.tool)
     unknown = sorted(set(pythons) - set(TOOLS))
     if unknown:
-        parser.error(f"{', '.join(unknown)}: unknown, wanted {', '.join(TOOLS)}")
+        parser.error(f"{', '.join(unknown)}: no such tool; known: {', '.join(TOOLS)}")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="histo-ray-peers-") as folder:
         options = Options(folder=Path(folder))
@@ -65,14 +65,14 @@ def main() -> None:
         for number in range(args.rounds):
             for network in args.network or NETWORKS:
                 ours = OPTIONS if args.options and network != "free" else {OURS: OPTIONS[OURS]}
-                answers = {
+                results = {
                     name: run_ours(options, manifest, network, settings)
                     for name, settings in ours.items()
                 }
                 for name, python in pythons.items():
-                    answers[name] = run_peer(options, name, python, args.slide, network)
-                for name, answer in answers.items():
-                    rows.append({"round": number, "network": network, "tool": name, **answer})
+                    results[name] = run_peer(options, name, python, args.slide, network)
+                for name, result in results.items():
+                    rows.append({"round": number, "network": network, "tool": name, **result})
                     print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         bounds = {name: bound(manifest, name) for name in args.network or NETWORKS}
     ratios = {network: ratio(rows, network) for network in bounds}
@@ -115,10 +115,10 @@ def run_peer(options: Options, name: str, python: str, slide: Path, network: str
     )
     if done.returncode:
         return {"problem": done.stderr.strip().splitlines()[-1:]}
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    answer["tiles_per_s"] = answer["tiles"] / answer["extract_s"]
-    answer["command_s"] = answer["load_s"] + answer["extract_s"]
-    return answer
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    result["tiles_per_s"] = result["tiles"] / result["extract_s"]
+    result["command_s"] = result["load_s"] + result["extract_s"]
+    return result
 
 
 def bound(manifest: Path, network: str) -> float:

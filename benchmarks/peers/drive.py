@@ -23,7 +23,7 @@ class Job(NamedTuple):
     """An empty folder."""
     threads: int
     workers: int
-    """Of the tool's own loader."""
+    """Settings of the tool's own loader."""
 
 
 def build_network(name: str) -> Any:
@@ -49,7 +49,7 @@ def drive(package: str, load: Callable[[Job], Callable[[], int]]) -> None:
     """Run `python -m benchmarks.peers.drive_... SLIDE NETWORK OUT THREADS WORKERS`.
 
     Args:
-        package: Whose version is told.
+        package: Package whose version is reported.
         load: Imports the tool and builds the network; gives back what runs the whole pipeline,
             from opening the slide to vectors on disk, and returns the number of tiles.
     """
@@ -64,7 +64,7 @@ def drive(package: str, load: Callable[[Job], Callable[[], int]]) -> None:
     loaded, cpu = time.monotonic(), _cpu_s()
     tiles = run()
     ended = time.monotonic()
-    answer = {
+    result = {
         "version": version(package),
         "torch": torch.__version__,
         "tiles": tiles,
@@ -72,10 +72,10 @@ def drive(package: str, load: Callable[[Job], Callable[[], int]]) -> None:
         "extract_s": ended - loaded,
         "cpu_s": _cpu_s() - cpu,
     }
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(result), flush=True)
 
 
 def _cpu_s() -> float:
-    """Of this process and of all its children that have ended."""
+    """CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

@@ -1,4 +1,4 @@
-"""`histo-ray doctor`: can this machine or cluster run, and if not, what to do."""
+"""Verb `histo-ray doctor`: can this machine or cluster run, and if not, what to do."""
 
 import argparse
 import json
@@ -10,15 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from histo_ray.deferred import deferred
 from histo_ray.errors import HistoRayError
 
+openslide_versions = deferred("histo_ray.slides.openslide_reader:openslide_versions")
+describe_devices = deferred("histo_ray.encoders.probe:describe_devices")
+describe_hub = deferred("histo_ray.encoders.probe:describe_hub")
+resolve = deferred("histo_ray.encoders.registry:resolve")
+load_encoder = deferred("histo_ray.encoders.torch_encoder:load_encoder")
+ray_session = deferred("histo_ray.cluster.session:ray_session")
+locate = deferred("histo_ray.storage:locate")
+check_place = deferred("histo_ray.storage.check:check_place")
 LEAST_FREE_GB = 10
 LEAST_SHM_GB = 2
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
+class Check:
+    """Result of one check."""
 
     what: str
     state: Literal["ok", "note", "bad"]
@@ -27,8 +36,8 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
-    parser.add_argument("--store", help="store that will be written; its disk is looked at")
+    """Add the verb's flags."""
+    parser.add_argument("--store", help="store that will be written; its disk is checked")
     parser.add_argument("--encoder", action="append", default=[], help="encoder to load as a test")
     parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
     parser.add_argument("--address", default="local", help="Ray to look at: local, auto, ray://...")
@@ -37,20 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at everything; 0 if nothing is bad, else 2."""
-    findings = []
-    for look in _looks(args):
-        finding = look()
-        findings.append(finding)
+    """Check everything; return 0 if nothing is bad, else 2."""
+    checks = []
+    for find in _list_checks(args):
+        check = find()
+        checks.append(check)
         if not args.json:
-            _print(finding)
+            _print(check)
     if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
-    return 2 if any(finding.state == "bad" for finding in findings) else 0
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    return 2 if any(check.state == "bad" for check in checks) else 0
 
 
-def _looks(args: argparse.Namespace) -> list[Callable[[], Finding]]:
-    """What is looked at, the quick things first."""
+def _list_checks(args: argparse.Namespace) -> list[Callable[[], Check]]:
+    """List the checks, the quick ones first."""
     return [
         _python,
         _openslide,
@@ -63,48 +72,44 @@ def _looks(args: argparse.Namespace) -> list[Callable[[], Finding]]:
     ]
 
 
-def _print(finding: Finding) -> None:
-    print(f"{finding.state:<5} {finding.what:<10} {finding.found}")
-    if finding.remedy:
-        print(f"{'':<16} -> {finding.remedy}")
+def _print(check: Check) -> None:
+    print(f"{check.state:<5} {check.what:<10} {check.found}")
+    if check.remedy:
+        print(f"{'':<16} -> {check.remedy}")
     sys.stdout.flush()  # the next one may take seconds
 
 
-def _python() -> Finding:
-    return Finding("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+def _python() -> Check:
+    return Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
 
 
-def _openslide() -> Finding:
-    from histo_ray.slides.openslide_reader import openslide_versions
-
-    return Finding("openslide", "ok", openslide_versions())
+def _openslide() -> Check:
+    return Check("openslide", "ok", openslide_versions())
 
 
-def _torch() -> Finding:
-    from histo_ray.encoders.probe import describe_devices
-
+def _torch() -> Check:
     found, has_gpu = describe_devices()
     if has_gpu:
-        return Finding("gpu", "ok", found)
-    return Finding("gpu", "note", found, "large encoders take seconds a tile on a CPU")
+        return Check("gpu", "ok", found)
+    return Check("gpu", "note", found, "large encoders take seconds a tile on a CPU")
 
 
-def _memory() -> Finding:
+def _memory() -> Check:
     shm = Path("/dev/shm")  # noqa: S108 - Ray's object store lies there
     if not shm.is_dir():
-        return Finding("memory", "note", "no /dev/shm on this system")
+        return Check("memory", "note", "no /dev/shm on this system")
     free = shutil.disk_usage(shm).free / 1e9
     if free < LEAST_SHM_GB:
-        return Finding(
+        return Check(
             "memory",
             "bad",
             f"only {free:.1f} GB free in /dev/shm; Ray's object store needs {LEAST_SHM_GB} GB",
             "start the container with --shm-size=8g",
         )
-    return Finding("memory", "ok", f"{free:.1f} GB free in /dev/shm")
+    return Check("memory", "ok", f"{free:.1f} GB free in /dev/shm")
 
 
-def _disk(store: str | None) -> Finding:
+def _disk(store: str | None) -> Check:
     if store and "://" in store:
         return _try("store", lambda: _remote_store(store))
     place = Path(store or ".").absolute()
@@ -113,23 +118,18 @@ def _disk(store: str | None) -> Finding:
     free = shutil.disk_usage(place).free / 1e9
     state: Literal["ok", "note"] = "ok" if free >= LEAST_FREE_GB else "note"
     remedy = "" if state == "ok" else "a slide takes about 15 MB an encoder (2,048 float16)"
-    return Finding("disk", state, f"{free:.0f} GB free at {place}", remedy)
+    return Check("disk", state, f"{free:.0f} GB free at {place}", remedy)
 
 
 def _remote_store(uri: str) -> str:
-    from histo_ray.storage import locate
-    from histo_ray.storage.check import check_place
-
     check_place(uri, "store")
     filesystem, path = locate(uri)
     kind = filesystem.get_file_info(path).type.name
-    return f"{uri} answers ({'not there yet' if kind == 'NotFound' else kind.lower()})"
+    return f"{uri} can be reached ({'not there yet' if kind == 'NotFound' else kind.lower()})"
 
 
-def _ray(address: str) -> Finding:
+def _ray(address: str) -> Check:
     def look() -> str:
-        from histo_ray.cluster.session import ray_session
-
         with ray_session(address) as nodes:
             cpus, gpus = sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)
             store = sum(n.object_store_bytes for n in nodes) / 1e9
@@ -141,21 +141,16 @@ def _ray(address: str) -> Finding:
     return _try("ray", look)
 
 
-def _hub() -> Finding:
-    from histo_ray.encoders.probe import describe_hub
-
+def _hub() -> Check:
     found, reachable = describe_hub()
     if reachable:
-        return Finding("weights", "ok", found)
+        return Check("weights", "ok", found)
     remedy = "encoders from a local file (?file=...) and random: ones work"
-    return Finding("weights", "note", found, remedy)
+    return Check("weights", "note", found, remedy)
 
 
-def _encoder(request: str, tables: list[str]) -> Finding:
+def _encoder(request: str, tables: list[str]) -> Check:
     def look() -> str:
-        from histo_ray.encoders.registry import resolve
-        from histo_ray.encoders.torch_encoder import load_encoder
-
         encoder = load_encoder(resolve(request, tables))
         return (
             f"{request}: {encoder.dim} features, input {encoder.spec.input_px} px, "
@@ -165,8 +160,8 @@ def _encoder(request: str, tables: list[str]) -> Finding:
     return _try("encoder", look)
 
 
-def _try(what: str, look: Callable[[], str]) -> Finding:
+def _try(what: str, look: Callable[[], str]) -> Check:
     try:
-        return Finding(what, "ok", look())
+        return Check(what, "ok", look())
     except (HistoRayError, OSError) as error:
-        return Finding(what, "bad", str(error))
+        return Check(what, "bad", str(error))

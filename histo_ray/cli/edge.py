@@ -9,27 +9,28 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
-_DONE, _NOT_STARTED, _INTERRUPTED = 0, 2, 130
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
-"""What a terminal obeys: control characters but tab and line ends, and changes of direction."""
+"""Characters that act on a terminal: control characters but tab and line ends, and those that
+change the direction of writing."""
 STOPPING = "\nhisto-ray: stopping; Ctrl-C again ends it at once\n"
 
 
 class OutputError(HistoRayError):
-    """Results cannot be written to stdout."""
+    """Results could not be written to stdout."""
 
 
 def run_at_edge(run: Callable[[], int]) -> int:
     """Run the program as a shell runs it.
 
-    * A standard stream that is closed is taken for /dev/null: the next file that is opened would
+    * A standard stream that is closed is replaced by /dev/null: the next file that is opened would
       get its number, and whatever prints would write into that file.
     * stdout spells out control characters, wherever they came from; if it cannot be written, one
       line says so. If its reader has gone, that is no error.
-    * What cannot be said on stderr is dropped: the work goes on.
+    * What cannot be written to stderr is dropped: the work goes on.
     * The first Ctrl-C raises `KeyboardInterrupt`; a second one ends the process at once.
 
     Returns:
@@ -39,15 +40,15 @@ def run_at_edge(run: Callable[[], int]) -> int:
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Results(stdout), _Notes(stderr)
     before = signal.signal(signal.SIGINT, _interrupt_once)
-    code = _NOT_STARTED
+    code = NOT_STARTED
     try:
         code = run()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = _INTERRUPTED
+        code = INTERRUPTED
         print("histo-ray: interrupted", file=sys.stderr)
     except BrokenPipeError:  # the reader of stdout has seen enough
-        code = _DONE
+        code = DONE
     except HistoRayError as error:
         print(f"histo-ray: {one_line(str(error))}", file=sys.stderr)
     finally:
@@ -80,7 +81,7 @@ def _open_missing() -> None:
 
 
 class _Stream:
-    """A text stream in front of another."""
+    """A text stream that passes everything on to another."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -90,7 +91,7 @@ class _Stream:
 
 
 class _Results(_Stream):
-    """stdout."""
+    """stdout: control characters are spelled out, and a failure to write is an error."""
 
     def write(self, text: str) -> int:
         """Write `text`, control characters spelled out."""
@@ -102,19 +103,19 @@ class _Results(_Stream):
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write all."""
+        """Write every line."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Flush the stream."""
         try:
             self._stream.flush()
         except OSError as error:
             raise self._give_up(error) from None
 
     def _give_up(self, error: OSError) -> Exception:
-        """Send what is left to nobody, so that Python can end; what to raise."""
+        """Send the rest to /dev/null, so that Python can end; return the error to raise."""
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)
@@ -127,10 +128,10 @@ class _Results(_Stream):
 
 
 class _Notes(_Stream):
-    """stderr."""
+    """stderr: what cannot be written is dropped."""
 
     def write(self, text: str) -> int:
-        """Write `text` if that is possible."""
+        """Write `text`, if that is possible."""
         try:
             self._stream.write(text)
         except (OSError, ValueError):
@@ -138,7 +139,7 @@ class _Notes(_Stream):
         return len(text)
 
     def flush(self) -> None:
-        """Send what was written if that is possible."""
+        """Flush the stream, if that is possible."""
         try:
             self._stream.flush()
         except (OSError, ValueError):

@@ -1,11 +1,15 @@
-"""`histo-ray encoders`."""
+"""Verb `histo-ray encoders`."""
 
 import argparse
 import json
 
+from histo_ray.deferred import deferred
+
+list_encoders = deferred("histo_ray.encoders.registry:list_encoders")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument(
         "--encoder-table",
         action="append",
@@ -19,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the encoders that have an entry."""
-    from histo_ray.encoders.registry import list_encoders
-
     specs = list_encoders(args.encoder_table, args.store)
     if args.json:
         print(json.dumps([spec.model_dump() for spec in specs], indent=2))
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_choice(values: float | tuple[float, ...] | None) -> str:
-    """The numbers that keep to a tile contract, as "0.25,0.5,1"."""
+    """Format the numbers that a tile contract allows: "0.25,0.5,1", or "any"."""
     if values is None:
         return "any"
     return ",".join(f"{value:g}" for value in (values if isinstance(values, tuple) else (values,)))

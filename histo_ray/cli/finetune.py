@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
+from histo_ray.deferred import deferred
+from histo_ray.finetune.finetune_config import FinetuneConfig
 
 if TYPE_CHECKING:
-    from histo_ray.encoders.published import Metrics
     from histo_ray.finetune.finetune_run import FinetuneResult
     from histo_ray.finetune.job import TrainingProgress
+    from histo_ray.store.models import Metrics
 
+finetune = deferred("histo_ray.api.finetune:finetune")
 LINE_EVERY_S = 15.0
 """Between lines within an epoch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
-    from histo_ray.finetune.finetune_config import FinetuneConfig
-
+    """Add the flags of the verb."""
     add_settings(parser, FinetuneConfig)
     parser.add_argument("--json", action="store_true", help="print the new encoder's card as JSON")
     parser.set_defaults(run=run, trains=True)
@@ -28,13 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
-    from histo_ray.finetune.finetune_config import FinetuneConfig
-
     config = read_settings(args, FinetuneConfig)
-    tell("starting")  # the imports take seconds
-    from histo_ray.cluster.run_finetune import run_finetune
-
-    result = run_finetune(config, Lines().report, tell)
+    notify("starting")  # the imports take seconds
+    result: FinetuneResult = finetune(config, report=FinetuneLines().report, notify=notify)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -42,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class Lines:
+class FinetuneLines:
     """Progress on stderr, a line now and then and one an epoch."""
 
     def __init__(self) -> None:
@@ -52,10 +49,10 @@ class Lines:
         """Show how far training is."""
         if progress.batch == progress.batches or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
-            tell(describe(progress))
+            notify(describe(progress))
 
 
-def tell(text: str) -> None:
+def notify(text: str) -> None:
     """A line on stderr."""
     say("finetune", text)
 
@@ -85,14 +82,14 @@ def describe_steps(metrics: "Metrics", epoch: int) -> list[str]:
     first, second = metrics.first_accuracy, metrics.second_accuracy
     if first is None:
         return []
-    told = f"held-out accuracy: {first:.3f} after step 1 (a head on the base as it was)"
+    steps = f"held-out accuracy: {first:.3f} after step 1 (a head on the base as it was)"
     if second is None:
-        return [f"{told}; there was no step 2"]
-    told += f", {second:.3f} after step 2 (the network trained)"
+        return [f"{steps}; there was no step 2"]
+    steps += f", {second:.3f} after step 2 (the network trained)"
     if epoch:
-        return [f"{told}; kept: step 2, epoch {epoch}"]
+        return [f"{steps}; kept: step 2, epoch {epoch}"]
     return [
-        f"{told}; kept: step 1, so the encoder's vectors are those of its base; a lower "
+        f"{steps}; kept: step 1, so the encoder's vectors are those of its base; a lower "
         "network.rate, fewer epochs or more tiles may help"
     ]
 
@@ -101,16 +98,16 @@ def print_result(result: "FinetuneResult", store: str) -> None:
     """Say what is in the store now."""
     card = result.card
     if result.was_there:
-        tell("published before by the same run; nothing to do")
-    judged = "not evaluated: nothing was held out"
+        notify("published before by the same run; nothing to do")
+    scores = "not evaluated: nothing was held out"
     if card.metrics.accuracy is not None:
-        judged = (
+        scores = (
             f"accuracy {card.metrics.accuracy:.3f}, balanced "
             f"{card.metrics.balanced_accuracy:.3f} on {sum(card.data.held_out.values())} tiles "
             f"({card.data.held_out_from})"
         )
     print(f"{card.name}: {card.base.name}, fine-tuned on {sum(card.data.train.values())} tiles")
-    print(f"  head: {judged}")
+    print(f"  head: {scores}")
     for line in describe_steps(card.metrics, card.epoch):
         print(f"  {line}")
     print(f"  weights {card.weights_sha256[:12]} in {store}/models/{card.name}")

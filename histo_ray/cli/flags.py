@@ -1,4 +1,4 @@
-"""Flags from settings: every field of a settings class is a flag and a key of `--config`."""
+"""Flags from settings classes: every field is a flag and a key of `--config`."""
 
 import argparse
 import types
@@ -20,7 +20,7 @@ CHOICES: Mapping[str, Callable[[], tuple[str, ...]]] = {"slide_reader": reader_n
 def add_settings(
     parser: argparse.ArgumentParser, kind: type[Settings], without: Collection[str] = ()
 ) -> None:
-    """Add `--config` and one flag for each field of `kind`, but for those `without` a use here."""
+    """Add `--config` and one flag for each field of `kind`, except those in `without`."""
     parser.add_argument("--config", metavar="RUN.toml", help="TOML file; its keys are these flags")
     for name, field in kind.model_fields.items():
         if name in without:
@@ -45,7 +45,7 @@ def add_settings(
 
 
 def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
-    """Settings from `--config` and flags; flags win.
+    """Read settings from `--config` and flags; flags win.
 
     Raises:
         ConfigError: Unreadable file, unknown key, missing or unusable value.
@@ -71,7 +71,7 @@ def read_settings(args: argparse.Namespace, kind: type[S]) -> S:
 
 
 def _read_text(path: str) -> str:
-    """A run file's text.
+    """Read a run file's text.
 
     Raises:
         ConfigError: It cannot be read, or is no text.
@@ -87,7 +87,7 @@ def _read_text(path: str) -> str:
 
 
 def _check_text(kind: type[Settings], name: str, value: Any, shown: str) -> None:
-    """Refuse text that no setting can mean: with a NUL in it, or blank where one is needed.
+    """Refuse text that cannot be a setting: with a NUL in it, or blank where one is required.
 
     Raises:
         ConfigError: It is such text.

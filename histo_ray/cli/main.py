@@ -1,4 +1,4 @@
-"""Verbs of `histo-ray`. Each verb's module is imported only when it is called for."""
+"""The program: which verb runs, and how it ends. Only the module of that verb is imported."""
 
 import argparse
 import gc
@@ -11,27 +11,20 @@ from typing import Any, NoReturn
 
 from histo_ray._version import __version__
 from histo_ray.cli.edge import run_at_edge
+from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence
+from histo_ray.cli.verbs import VERBS
+from histo_ray.deferred import deferred
 from histo_ray.errors import ClusterLostError, HistoRayError
 from histo_ray.text import did_you_mean, join_or
 
-VERBS = {
-    "demo": "the main job on embedded synthetic slides, offline, on this machine",
-    "plan": "dry run of an extraction: tiles, lost slides and why, bytes, time",
-    "extract": "manifest + encoders -> feature store",
-    "finetune": "labelled tiles -> a new encoder, published into the store",
-    "evaluate": "tissue | expression | mutation: encoders compared by honest cross-validation",
-    "report": "one HTML page of what the evaluations in a store found, readable offline",
-    "encoders": "list the encoders that have an entry, with their tile contracts",
-    "store": "ls | verify | sql | export | gc",
-    "runs": "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
-    "doctor": "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
-}
+__all__ = ["DONE", "INTERRUPTED", "NOT_STARTED", "SOME_FAILED", "main", "run_job"]
 OBJECTS_PER_COLLECTION = 200_000
-"""While a store is looked at: imports and listings make many objects that stay, and Python would
-walk them all again and again. Runs do not get it: garbage may hold Ray's memory."""
-DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+"""Threshold of the garbage collector for `store`: imports and listings make many objects that
+stay, and Python would traverse them again and again. Runs keep the default, as garbage may hold
+Ray's memory."""
+restart_keeping_memory = deferred("histo_ray.encoders.heap:restart_keeping_memory")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,30 +55,30 @@ def run_job(*verbs: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Flags in full only, as keys of a run file are; what is wrong with them in one line."""
+    """A parser that takes flags in full only and reports an error in one line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "allow_abbrev": False})
         self.set_defaults(parser=self)  # a verb's wins over the program's, its action's over both
 
     def error(self, message: str) -> NoReturn:
-        """Say it and end with 2."""
-        told = one_line(message)
-        told += " See" if told.endswith("?") else "; see"
-        self.exit(NOT_STARTED, f"{self.prog}: {told} {self.prog} --help\n")
+        """Print `message` in one line and exit with code 2."""
+        text = one_line(message)
+        text += " See" if text.endswith("?") else "; see"
+        self.exit(NOT_STARTED, f"{self.prog}: {text} {self.prog} --help\n")
 
     def refuse_unknown(self, unknown: Sequence[str]) -> NoReturn:
-        """Say which flags or arguments it does not have, and which it has that look like them."""
+        """Report unknown flags and arguments, with similar ones that exist."""
         flags = [text.partition("=")[0] for text in unknown if text.startswith("-")]
         known = [name for action in self._actions for name in action.option_strings]
         if flags:
-            told = [f"unknown flag {flag}{did_you_mean(flag, known)}" for flag in flags]
+            problems = [f"unknown flag {flag}{did_you_mean(flag, known)}" for flag in flags]
         else:
-            told = [f"unexpected argument {text!r}" for text in unknown]
-        self.error("; ".join(told))
+            problems = [f"unexpected argument {text!r}" for text in unknown]
+        self.error("; ".join(problems))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Say which choices there are and which of them is like the value; argparse calls it."""
+        """Report an invalid choice with the valid and similar ones; called by argparse."""
         if action.choices is None or value in action.choices:
             return
         names = [str(name) for name in action.choices]
@@ -103,18 +96,16 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     )
     parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, text in VERBS.items():
-        sub = verbs.add_parser(verb, help=text, description=text)
-        if verb in arguments[:1]:
-            importlib.import_module(f"histo_ray.cli.{verb}").add_arguments(sub)
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help)
+        if name in arguments[:1]:
+            importlib.import_module(verb.module).add_arguments(sub)
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.refuse_unknown(unknown)
     if is_program and args.verb == "store":
         gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
-        from histo_ray.encoders.heap import restart_keeping_memory
-
         restart_keeping_memory()
     try:
         with break_silence(args.parser.prog.partition(" ")[2]) if is_program else nullcontext():

@@ -1,11 +1,11 @@
-"""Text of files and stores on its way to a terminal, which obeys control characters."""
+"""Make text of files and stores safe to print: control characters act on a terminal."""
 
 FORMULA_STARTS = ("=", "+", "-", "@")
-"""What makes a spreadsheet take a cell of text for a formula."""
+"""First characters by which a spreadsheet recognises a formula."""
 
 
 def csv_cell(text: str) -> str:
-    """Text as a cell of a CSV: control characters spelled out, and no formula. Pure.
+    """Make text a cell of a CSV: control characters spelled out, and no formula. Pure.
 
     A spreadsheet shows the apostrophe put before `=`, `+`, `-` or `@` or hides it, but does not
     calculate. Text that is a number stays as it is.
@@ -21,12 +21,12 @@ def csv_cell(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, control characters spelled out. Pure."""
+    """Join the lines of `text` into one and spell out control characters. Pure."""
     return printable(" ".join(text.splitlines()))
 
 
 def printable(text: str) -> str:
-    """`text` with control characters but line breaks spelled out. Pure."""
+    """Spell out the control characters of `text`, except line breaks. Pure."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )

@@ -1,18 +1,21 @@
-"""`histo-ray runs`."""
+"""Verb `histo-ray runs`."""
 
 import argparse
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from histo_ray.cli.main import DONE, SOME_FAILED
+from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import format_seconds
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from histo_ray.store.run_record import RunRecord
 
+list_runs = deferred("histo_ray.store.run_tables:list_runs")
+read_run = deferred("histo_ray.store.run_tables:read_run")
 LAST = 20
 LISTED = 50
 """Lost slides printed of one run; --json has them all."""
@@ -20,7 +23,7 @@ HEADINGS = ("run", "began (UTC)", "took", "state", "slides", "outcomes", "tiles/
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the verb."""
+    """Add the verb's flags."""
     parser.add_argument("store", help="folder or URI of the store")
     parser.add_argument("run_id", nargs="?", help="show this run, with the slides that it lost")
     parser.add_argument(
@@ -38,8 +41,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from histo_ray.store.run_tables import list_runs
-
     runs = list_runs(args.store, args.last)
     code = SOME_FAILED if runs.problems else DONE
     if args.json:
@@ -65,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _state(record: "RunRecord") -> str:
-    """A killed run's last word is that it was at work."""
+    """Name a run's state; of a killed run nothing later than `running` is recorded."""
     return "at work, or killed" if record.state == "running" else record.state
 
 
@@ -83,8 +84,6 @@ def _cells(record: "RunRecord") -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from histo_ray.store.run_tables import read_run
-
     record, rows = read_run(args.store, args.run_id)
     if args.json:
         slides = json.loads(rows.to_json(orient="records"))
@@ -101,7 +100,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _describe(record: "RunRecord") -> list[tuple[str, str]]:
-    """One run in headed lines; what a run had no use for is left out."""
+    """Describe one run as (heading, text) lines; what does not apply is left out."""
     lines = [
         ("run", f"{record.run_id} ({_state(record)})"),
         ("began", f"{_time(record.began_at)} UTC" if record.began_at else "unknown"),

@@ -1,4 +1,4 @@
-"""Where the lines of log of a run's slides go."""
+"""The log of slides: a file or stderr gets a line of JSON for each slide of a run."""
 
 import logging
 import sys
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from histo_ray.cluster.observer import slide_log
 from histo_ray.errors import ConfigError
+from histo_ray.extract.observer import slide_log
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 import json
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from histo_ray.cli.main import DONE, INTERRUPTED, SOME_FAILED
+from histo_ray.cli.exit_codes import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import died
-from histo_ray.cluster.run_extract import RunSummary
-from histo_ray.extract.resume import STORED
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.text import count_of
+from histo_ray.types import Outcome
 
 LISTED = 50
 """Lost slides printed; the run table has them all."""
@@ -18,65 +18,74 @@ LISTED = 50
 
 def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     """Print a run's result to stdout; the exit code it stands for."""
-    outcomes = summary.outcomes
-    code = SOME_FAILED if outcomes.get("failed") else DONE
-    if summary.interrupted:
-        code = INTERRUPTED
     if as_json:
-        rows = [asdict(row) for row in summary.rows]
-        print(
-            json.dumps(
-                {
-                    "run_id": summary.run_id,
-                    "store": store,
-                    "outcomes": outcomes,
-                    "seconds": round(summary.seconds, 3),
-                    "tiles_encoded": summary.counts.tiles_encoded,
-                    "interrupted": summary.interrupted,
-                    "unfinished": summary.unfinished,
-                    "record": summary.record.model_dump(mode="json"),
-                    "slides": rows,
-                },
-                indent=2,
-            )
-        )
-        return code
+        print(json.dumps(describe_as_json(summary, store), indent=2))
+    elif not summary.rows:
+        print("interrupted before a slide was finished; the same command starts again")
+    else:
+        for line in describe_run(summary):
+            print(line)
+        print(f"store {store}, run table runs/{summary.run_id}.parquet")
+        if summary.interrupted:
+            left = count_of(summary.unfinished, "slide")
+            again = "the same command again finishes what is missing"
+            print(f"interrupted with {left} unfinished: {again}", file=sys.stderr)
+    if summary.interrupted:
+        return INTERRUPTED
+    return SOME_FAILED if summary.outcomes.get(Outcome.FAILED) else DONE
+
+
+def describe_as_json(summary: RunSummary, store: str) -> dict[str, object]:
+    """What `--json` prints. Pure."""
+    return {
+        "run_id": summary.run_id,
+        "store": store,
+        "outcomes": summary.outcomes,
+        "seconds": round(summary.seconds, 3),
+        "tiles_encoded": summary.counts.tiles_encoded,
+        "interrupted": summary.interrupted,
+        "unfinished": summary.unfinished,
+        "record": summary.record.model_dump(mode="json"),
+        "slides": [asdict(row) for row in summary.rows],
+    }
+
+
+def describe_run(summary: RunSummary) -> Iterator[str]:
+    """Lines on a run that has outcomes. Pure."""
     slides = len({row.slide_id for row in summary.rows})
     encoders = len({row.encoder for row in summary.rows})
-    parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.items())]
-    tiles = sum(row.n_tiles for row in summary.rows if row.outcome == "done")
-    if not summary.rows:
-        print("interrupted before a slide was finished; the same command starts again")
-        return code
+    parts = [f"{count} {outcome}" for outcome, count in sorted(summary.outcomes.items())]
     size = f"{count_of(slides, 'slide')} x {count_of(encoders, 'encoder')}"
-    print(f"{size}: {', '.join(parts)}")
-    span = summary.counts.encode_ended - summary.counts.encode_began
-    if summary.counts.tiles_encoded and span > 0:
-        rate = summary.counts.tiles_encoded / span
-        print(f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)")
-        print(f"{summary.record.bottleneck}: {summary.record.hint}")
-    if deaths := summary.counts.deaths:
-        print(f"{died(deaths)}: what was in work there was asked for again")
-    lost = [row for row in summary.rows if row.outcome in ("failed", "empty")]
+    yield f"{size}: {', '.join(parts)}"
+    counts = summary.counts
+    span = counts.encode_ended - counts.encode_began
+    if counts.tiles_encoded and span > 0:
+        tiles = sum(row.n_tiles for row in summary.rows if row.outcome == Outcome.DONE)
+        rate = counts.tiles_encoded / span
+        yield f"{tiles} vectors written in {summary.seconds:.1f} s ({rate:.1f} tiles/s encoding)"
+        yield f"{summary.record.bottleneck}: {summary.record.hint}"
+    if counts.deaths:
+        yield f"{died(counts.deaths)}: what was in work there was asked for again"
+    yield from _list_lost(summary)
+    yield from _list_remarks(summary)
+    for precision, count in sorted(summary.kept.items()):
+        if precision:
+            kept = f"{count_of(count, 'partition')} already stored, in {precision}"
+            yield f"{kept}; --replace-changed makes anew"
+
+
+def _list_lost(summary: RunSummary) -> Iterator[str]:
+    lost = [row for row in summary.rows if row.outcome in (Outcome.FAILED, Outcome.EMPTY)]
     for row in lost[:LISTED]:
-        print(f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}")
+        yield f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}"
     if len(lost) > LISTED:
-        print(f"  ... and {len(lost) - LISTED} more")
-    remarks = {row.slide_id: row.reason for row in summary.rows if row.outcome == "done"}
-    remarks = {name: remark for name, remark in remarks.items() if remark}
-    for slide_id, remark in list(remarks.items())[:LISTED]:
-        print(f"  remark {slide_id}: {one_line(remark)}")
+        yield f"  ... and {len(lost) - LISTED} more"
+
+
+def _list_remarks(summary: RunSummary) -> Iterator[str]:
+    done = {row.slide_id: row.reason for row in summary.rows if row.outcome == Outcome.DONE}
+    remarks = [(slide_id, remark) for slide_id, remark in done.items() if remark]
+    for slide_id, remark in remarks[:LISTED]:
+        yield f"  remark {slide_id}: {one_line(remark)}"
     if len(remarks) > LISTED:
-        print(f"  ... and {len(remarks) - LISTED} more slides with a remark")
-    kept = Counter(row.reason for row in summary.rows if row.outcome == "skipped")
-    for reason, count in sorted(kept.items()):
-        if reason != STORED:
-            print(f"{count_of(count, 'partition')} {reason}; --replace-changed makes anew")
-    print(f"store {store}, run table runs/{summary.run_id}.parquet")
-    if summary.interrupted:
-        left = count_of(summary.unfinished, "slide")
-        print(
-            f"interrupted with {left} unfinished: the same command again finishes what is missing",
-            file=sys.stderr,
-        )
-    return code
+        yield f"  ... and {len(remarks) - LISTED} more slides with a remark"

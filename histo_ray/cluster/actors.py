@@ -1,17 +1,16 @@
 """Actors: each holds one costly resource and forwards to plain functions.
 
-They are ordinary classes. `pool` wraps them with Ray, tests call them directly. A bad slide is an
-answer (`SlideFailure`), anything else ends the run. Each answer says what its process has spent
-since the last one (`Answer`).
+They are ordinary classes. `pool` wraps them with Ray, tests call them directly. A slide that cannot
+be used is a value (`SlideFailure`), anything else ends the run. Each result says what its process
+has spent since the last one (`CallResult`).
 """
 
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,39 +21,35 @@ from threadpoolctl import threadpool_limits
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.errors import SlideError
-from histo_ray.extract.meter import Answer, Meter
-from histo_ray.extract.plan_slides import TOO_MUCH_MEMORY, draw_or_problem
-from histo_ray.extract.slide import (
-    SlidePlan,
-    encode_block,
-    load_run_encoders,
-    open_manifest_slide,
-    partition_facts,
-    plan_slide,
-    read_block,
-    slide_cache,
-)
-from histo_ray.slides.reader import OpenedSlide
+from histo_ray.extract.loading import load_run_encoders
+from histo_ray.extract.meter import CallResult, Meter
+from histo_ray.extract.open_reader import open_reader
+from histo_ray.extract.plan_summary import DrawSlide
+from histo_ray.extract.slide import TilePlan, encode_block, partition_facts
+from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
 if TYPE_CHECKING:
     from histo_ray.encoders.torch_encoder import TorchEncoder
 
-OPEN_SLIDES = 3
-"""Slides a reader keeps open: file handles and decoder caches stay bounded."""
+NEEDED_FOR_ALL = ("pandas",)
+"""Modules imported while encoders still load; otherwise the first partition waits for them (Arrow
+asks for pandas when it is given an array)."""
+NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
+"""The same of the first slide."""
 
 
 @dataclass(frozen=True)
 class SlideFailure:
-    """A slide's fate: it cannot be used, and why."""
+    """A slide or tile set that cannot be used, and why."""
 
     slide_id: str
     problem: str
 
 
 @dataclass(frozen=True)
-class Piece:
+class EncodedBlock:
     """Vectors of one block inside the array that an encoder returned for a whole batch."""
 
     start: int
@@ -65,41 +60,74 @@ class Piece:
     focus: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class SharedSubject:
+    """A subject that is large, as readers are sent it: they fetch it once each."""
+
+    slide_id: str
+    ref: "ray.ObjectRef[Subject]"
+
+
 def node_id() -> str:
     """Ray's id of this machine; empty outside Ray."""
     return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
 
 
-class Writer:
-    """Writes partitions on one CPU. The part of a reader that does not ask what it reads."""
-
-    needs: ClassVar[tuple[str, ...]] = ("pandas",)
-    """Modules imported while encoders still load; otherwise the first partition waits for them
-    (Arrow asks for pandas when it is given an array)."""
+class Reader:
+    """Plans slides or tile sets, reads their tiles and writes their partitions, on one CPU."""
 
     def __init__(self, settings: RunSettings, niceness: int = 0) -> None:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
-        for name in self.needs:
+        of_slides = isinstance(settings, ExtractConfig)
+        for name in (*NEEDED_FOR_ALL, *(NEEDED_FOR_SLIDES if of_slides else ())):
             import_module(name)
         pa.set_cpu_count(1)
         threadpool_limits(1)
         self._settings = settings
+        self._reader = open_reader(settings)
+        self._fetched: dict[str, Subject] = {}
         self._store: Store | None = None
         self._meter = Meter()
 
     def node(self) -> str:
-        """Where this process runs; returns once it has started."""
+        """Node that this process runs on; returns once it has started."""
         return node_id()
 
     def ready(self) -> tuple[str, dict[str, str]]:
-        """Where it runs; the second part is for encoders."""
+        """Node that it runs on; the second part is for encoders."""
         return node_id(), {}
 
+    def plan(self, sent: Subject | SharedSubject) -> tuple[TilePlan | None, CallResult]:
+        """Plan of one subject, and what went wrong, if anything did."""
+        with self._meter.work():
+            try:
+                plan = self._reader.plan(self._fetch(sent))
+            except SlideError as error:
+                failure = SlideFailure(sent.slide_id, error.problem)
+                return None, self._meter.result(failure)
+        return plan, self._meter.result(None)
+
+    def draw(self, draw: DrawSlide, slide: Slide, config: ExtractConfig, folder: str) -> str:
+        """Draw one slide into `folder` with `draw`; why not, if not."""
+        return draw(slide, config, folder)
+
+    def read(
+        self, sent: Subject | SharedSubject, plan: TilePlan, span: range
+    ) -> tuple[npt.NDArray[np.uint8], CallResult]:
+        """Pixels of the tiles of `span`, and their focus or what went wrong."""
+        with self._meter.work():
+            try:
+                block = self._reader.read(self._fetch(sent), plan, span)
+            except SlideError as error:
+                failure = SlideFailure(sent.slide_id, error.problem)
+                return np.empty((0, 0, 0, 3), np.uint8), self._meter.result(failure)
+        return block.pixels, self._meter.result(block.focus)
+
     def commit(
-        self, plan: SlidePlan, encoder: EncoderFacts, pieces: Sequence[Piece], run_id: str
-    ) -> Answer:
-        """Write one partition from vectors in the object store; the answer: how many tiles."""
+        self, plan: TilePlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str
+    ) -> CallResult:
+        """Write one partition from vectors in the object store; its number of tiles."""
         with self._meter.work():
             if self._store is None:
                 self._store = open_store(self._settings.store)
@@ -111,67 +139,17 @@ class Writer:
                 format=self._settings.format,
                 replace=self._settings.replace_changed,
             )
-        return self._meter.tell(receipt.tile_count)
+        return self._meter.result(receipt.tile_count)
+
+    def _fetch(self, sent: Subject | SharedSubject) -> Subject:
+        if not isinstance(sent, SharedSubject):
+            return sent
+        if sent.slide_id not in self._fetched:
+            self._fetched[sent.slide_id] = ray.get(sent.ref)
+        return self._fetched[sent.slide_id]
 
 
-class Reader(Writer):
-    """Opens slides on one CPU: plans them, reads their tiles, writes their partitions."""
-
-    needs = (*Writer.needs, "histo_ray.slides.direct.direct_opening", "scipy.sparse")
-
-    def __init__(self, config: ExtractConfig, niceness: int = 0) -> None:
-        super().__init__(config, niceness)
-        self._config = config
-        self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
-
-    def plan(self, slide: Slide) -> tuple[SlidePlan | None, Answer]:
-        """Mask and grid of one slide, and what went wrong, if anything did."""
-        with self._meter.work():
-            try:
-                plan = plan_slide(self._opened(slide), slide, self._config.tiling)
-            except SlideError as error:
-                return None, self._meter.tell(SlideFailure(slide.slide_id, error.problem))
-            except MemoryError as error:
-                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
-                return None, self._meter.tell(problem)
-        return plan, self._meter.tell(None)
-
-    def draw(self, slide: Slide, folder: str) -> str:
-        """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
-        return draw_or_problem(slide, self._config, folder)
-
-    def read(
-        self, slide: Slide, plan: SlidePlan, span: range
-    ) -> tuple[npt.NDArray[np.uint8], Answer]:
-        """Pixels of the tiles of `span`; the answer: their focus, or what went wrong."""
-        with self._meter.work():
-            try:
-                opened = self._opened(slide)
-                block = read_block(opened, plan, self._config.tile_px, span)
-            except SlideError as error:
-                problem = SlideFailure(slide.slide_id, error.problem)
-                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
-            except MemoryError as error:
-                problem = SlideFailure(slide.slide_id, f"{TOO_MUCH_MEMORY} ({error})")
-                return np.empty((0, 0, 0, 3), np.uint8), self._meter.tell(problem)
-        return block.pixels, self._meter.tell(block.focus)
-
-    def _opened(self, slide: Slide) -> OpenedSlide:
-        if slide.slide_id in self._open:
-            self._open.move_to_end(slide.slide_id)
-        else:
-            while len(self._open) >= OPEN_SLIDES:
-                self._open.popitem(last=False)[1].close()
-            self._open[slide.slide_id] = open_manifest_slide(
-                slide,
-                self._config.slide_mpp,
-                self._config.slide_reader,
-                slide_cache(self._config),
-            )
-        return self._open[slide.slide_id]
-
-
-def _rows(plan: SlidePlan, pieces: Sequence[Piece]) -> Iterator[TileRows]:
+def _rows(plan: TilePlan, pieces: Sequence[EncodedBlock]) -> Iterator[TileRows]:
     grid = plan.grid
     for piece in sorted(pieces, key=lambda piece: piece.start):
         vectors = ray.get(piece.ref)[piece.rows]
@@ -193,7 +171,7 @@ class EncoderWorker:
         self._meter = Meter()
 
     def load(self) -> list[EncoderFacts]:
-        """Load the encoders; what the receipts will say of them, in the order asked for.
+        """Load the encoders; the parts of receipts on them, in the order asked for.
 
         Raises:
             ConfigError: Weights that cannot be had, or a broken tile contract.
@@ -205,11 +183,11 @@ class EncoderWorker:
         return facts
 
     def node(self) -> str:
-        """Where this process runs."""
+        """Node that this process runs on."""
         return node_id()
 
     def ready(self) -> tuple[str, dict[str, str]]:
-        """Load what is not loaded; where it runs, and the digests of its weights by encoder."""
+        """Node that it runs on, and digests of its weights, which are loaded now if not before."""
         return node_id(), self._loaded()
 
     def _loaded(self) -> dict[str, str]:
@@ -225,7 +203,7 @@ class EncoderWorker:
         batch_size: int,
         rows: Sequence[slice],
         *pixels: npt.NDArray[np.uint8],
-    ) -> tuple[Floats | Answer, ...]:
+    ) -> tuple[Floats | CallResult, ...]:
         """Encode blocks of tiles, of one slide or several, as one batch.
 
         Args:
@@ -235,7 +213,7 @@ class EncoderWorker:
             pixels: Blocks, (at least n, tile_px, tile_px, 3) uint8 each.
 
         Returns:
-            For each encoder the (sum of n, D) vectors; last, the answer: for each encoder the
+            For each encoder the (sum of n, D) vectors; last, for each encoder the
             (sum of n,) bool of vectors that are not finite.
         """
         self._loaded()  # this process may have taken the place of one that died
@@ -247,5 +225,5 @@ class EncoderWorker:
                 for name in names
             ]
         device_s = sum(encoder.device_s for encoder in self._encoders.values())
-        answer = self._meter.tell([bad for _, bad in encoded], device_s)
-        return *(vectors for vectors, _ in encoded), answer
+        result = self._meter.result([bad for _, bad in encoded], device_s)
+        return *(vectors for vectors, _ in encoded), result

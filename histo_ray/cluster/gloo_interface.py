@@ -33,7 +33,7 @@ class _NodeAddressBackend(_TorchBackend):  # type: ignore[misc]
 
 
 class NodeAddressConfig(TorchConfig):
-    """As Ray's own, over the interface that has the node's address."""
+    """Ray's own configuration, over the interface that has the node's address."""
 
     @property
     def backend_cls(self) -> Any:

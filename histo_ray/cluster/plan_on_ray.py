@@ -10,30 +10,36 @@ from typing import Self
 import ray
 from ray.util import ActorPool
 
-from histo_ray.cluster.pipeline import Pipeline
-from histo_ray.cluster.pool import Member, dismiss, start_encoders, start_readers
+from histo_ray.cluster.pool import PooledActor, kill_actors, start_encoders, start_readers
+from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.extract.plan_summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.extract.plan_summary import (
+    DrawSlide,
+    Measured,
+    Planned,
+    Report,
+    estimate_seconds,
+)
 from histo_ray.extract.resources import Workers, plan_workers
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.work import SlideWork
+from histo_ray.extract.work import SubjectWork
 from histo_ray.types import EncoderFacts, Slide
 
 
 class PlanOnRay:
     """A planner whose processes are Ray's actors."""
 
-    def __init__(self, config: ExtractConfig, specs: list[EncoderSpec]) -> None:
+    def __init__(self, config: ExtractConfig, specs: Sequence[EncoderSpec]) -> None:
         """Note what is planned; Ray starts, or is joined, as the context is entered."""
         self._config = config
-        self._specs = specs
+        self._specs = list(specs)
         self._stack = ExitStack()
         self._workers: Workers
-        self._readers: list[Member]
-        self._encoders: list[Member]
+        self._readers: list[PooledActor]
+        self._encoders: list[PooledActor]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -41,7 +47,7 @@ class PlanOnRay:
             self._workers = plan_workers(nodes, self._config)
             self._readers = start_readers(self._config, self._workers)
             self._encoders = start_encoders(self._config, self._specs, self._workers)
-            stack.callback(dismiss, [*self._readers, *self._encoders])
+            stack.callback(kill_actors, [*self._readers, *self._encoders])
             self._stack = stack.pop_all()
         return self
 
@@ -57,23 +63,27 @@ class PlanOnRay:
         self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
     ) -> None:
         """Plan the slides, each for some encoders, into `planned`."""
+        by_id = {slide.slide_id: slide for slide, _ in todo}
 
-        def take(work: SlideWork) -> None:
+        def take(work: SubjectWork) -> None:
             problem = next(iter(work.problems.values()), "")
-            planned.add(work.slide, work.wanted, problem if work.plan is None else work.plan)
+            planned.add(
+                by_id[work.slide_id], work.encoders, problem if work.plan is None else work.plan
+            )
 
-        def tell(counts: Counts) -> None:
+        def pass_on(counts: Counts) -> None:
             report(planned, len(todo))
 
-        pipeline = Pipeline(self._readers, [], {}, self._workers, "", plan_only=True)
-        pipeline.report = tell
-        pipeline.run([SlideWork(slide, wanted) for slide, wanted in todo], take)
+        pipeline = RayPipeline(self._readers, [], {}, self._workers, "", plan_only=True)
+        pipeline.report = pass_on
+        pipeline.run([SubjectWork(slide, encoders) for slide, encoders in todo], take)
 
-    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
-        """Draw slides; those that could not be, and why."""
+    def draw(self, draw: DrawSlide, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides with `draw`; those that could not be, and why."""
         pool = ActorPool([member.handle for member in self._readers])
         answers = pool.map(
-            lambda reader, slide: reader.draw.remote(slide, str(folder)), list(slides)
+            lambda reader, slide: reader.draw.remote(draw, slide, self._config, str(folder)),
+            list(slides),
         )
         pairs = zip(slides, answers, strict=True)
         return {slide.slide_id: problem for slide, problem in pairs if problem}
@@ -103,7 +113,7 @@ class PlanOnRay:
         )
 
     def _time_encoding(
-        self, encoder: Member, facts: list[EncoderFacts], pixels: "ray.ObjectRef[object]"
+        self, encoder: PooledActor, facts: list[EncoderFacts], pixels: "ray.ObjectRef[object]"
     ) -> float:
         names, size = [about.name for about in facts], self._workers.batch_size
         calls = encoder.handle.encode.options(num_returns=len(names) + 1)

@@ -1,18 +1,19 @@
-"""Fine-tuning on Ray: a group of workers, each one the plain loop; one local worker needs none."""
+"""Fine-tuning by a group of workers on Ray, each of which runs the plain loop."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.distributed as dist
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 
+from histo_ray.cluster.gloo_interface import NodeAddressConfig
 from histo_ray.cluster.session import ray_session
 from histo_ray.encoders.heap import ENVIRONMENT
-from histo_ray.encoders.published import ModelCard
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.resources import Node
 from histo_ray.finetune.compute import Compute
@@ -22,7 +23,6 @@ from histo_ray.finetune.finetune_run import (
     FinetuneResult,
     claim_name,
     conclude,
-    finetune,
     make_job,
     plan_finetune,
     work,
@@ -31,25 +31,34 @@ from histo_ray.finetune.job import ReportProgress, TrainingProgress
 from histo_ray.finetune.publish_encoder import check_name
 from histo_ray.finetune.worker_group import ProcessGroup, Solo
 from histo_ray.storage.shipped import check_shipped
+from histo_ray.store.models import ModelCard
 
 MAX_FAILURES = 3
 """A group that lost a worker is started again this often, from the last checkpoint."""
 POLL_S = 1.0
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
+
+
+class GroupShape(TypedDict):
+    """Workers of a group and what each of them gets: arguments of Ray's `ScalingConfig`."""
+
+    num_workers: int
+    use_gpu: bool
+    resources_per_worker: dict[str, float]
 
 
 def run_finetune(
     config: FinetuneConfig,
     report: ReportProgress = lambda progress: None,
-    tell: Tell = lambda text: None,
+    notify: Notify = lambda text: None,
 ) -> FinetuneResult:
-    """Fine-tune in this process, or by a group of workers on a cluster.
+    """Fine-tune by a group of workers; `finetune.run.finetune` does it in this process.
 
     Args:
         config: What to do.
         report: Called with how far training is.
-        tell: Called with a line on what begins.
+        notify: Called with a line on what begins.
 
     Raises:
         ConfigError: Settings, tiles, base or name cannot be used, or no cluster is there.
@@ -57,33 +66,30 @@ def run_finetune(
         HistoRayError: Workers died more often than is borne.
     """
     check_shipped(config)
-    alone = config.workers == 1 and config.address == "local" and "RAY_ADDRESS" not in os.environ
-    if alone:
-        return finetune(config, report, tell)
     with claim_name(config):
-        return _finetune(config, report, tell)
+        return _finetune(config, report, notify)
 
 
-def _finetune(config: FinetuneConfig, report: ReportProgress, tell: Tell) -> FinetuneResult:
+def _finetune(config: FinetuneConfig, report: ReportProgress, notify: Notify) -> FinetuneResult:
     """Plan, train with a group of workers, and publish."""
-    tell(f"reading {config.tiles}")
+    notify(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)
     card = check_name(config.store, config.name, fingerprint)
     if card is not None:
         return FinetuneResult(card, was_there=True)
     with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
-        settings = plan_group(config, nodes)
-        tell(
+        shape = plan_group(config, nodes)
+        notify(
             f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to train on, "
             f"{len(plan.held_out_rows)} to evaluate on; {config.workers} workers"
         )
-        _run_group(plan, settings, folder, report)
+        _run_group(plan, shape, folder, report)
     return FinetuneResult(_published(config, fingerprint), was_there=False)
 
 
-def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
-    """What each worker of the group gets: `ScalingConfig`'s arguments. Pure.
+def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
+    """Choose what each worker of the group gets. Pure.
 
     Raises:
         ConfigError: The cluster has fewer GPUs or CPUs than workers.
@@ -105,21 +111,14 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> dict[str, Any]:
     }
 
 
-def _run_group(
-    plan: FinetunePlan, settings: dict[str, Any], folder: str, report: ReportProgress
-) -> None:
+def _run_group(plan: FinetunePlan, shape: GroupShape, folder: str, report: ReportProgress) -> None:
     """Run the group to its end, and pass its progress on."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-    from ray.train.torch import TorchTrainer
-
-    from histo_ray.cluster.gloo_interface import NodeAddressConfig
-
     progress = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
         _train_in_group,
         train_loop_config={"plan": plan, "progress": progress},
         torch_config=NodeAddressConfig(),
-        scaling_config=ScalingConfig(**settings),
+        scaling_config=ScalingConfig(**shape),
         run_config=RunConfig(
             name=f"finetune-{plan.config.name}",
             storage_path=folder,
@@ -141,16 +140,14 @@ def _run_group(
         raise _explain(error) from error
 
 
-def _train_in_group(settings: dict[str, Any]) -> None:
-    """One worker, from loading the base to publishing."""
-    import ray.train.torch
-
-    plan: FinetunePlan = settings["plan"]
+def _train_in_group(task: dict[Any, Any]) -> None:  # Ray's type
+    """One worker, from loading the base to publishing: `plan`, and `progress`, a queue of Ray."""
+    plan: FinetunePlan = task["plan"]
     config = plan.config
     job, classifier = make_job(plan)
     if check_name(config.store, config.name, job.fingerprint(config.workers)) is not None:
         return  # published, and then another worker was lost
-    device = ray.train.torch.get_device()
+    device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     compute = Compute("cuda" if device.type == "cuda" else "cpu", config.threads, config.precision)
@@ -158,7 +155,7 @@ def _train_in_group(settings: dict[str, Any]) -> None:
 
     def report(progress: TrainingProgress) -> None:
         if group.rank == 0:
-            settings["progress"].put(tuple(progress))
+            task["progress"].put(tuple(progress))
 
     outcome = work(plan, job, classifier, compute, report, group)
     if group.rank == 0:

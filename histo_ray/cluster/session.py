@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,21 +16,22 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray._private import ray_constants
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
 
 from histo_ray.cluster.head_watch import head_answers, watch_head
-from histo_ray.cluster.machine import check_machine, scratch_folder
-from histo_ray.cluster.session_folder import (
+from histo_ray.cluster.local_ray import (
+    check_machine,
     has_failed,
     keep_logs,
-    mark_folder,
+    mark_session,
+    on_loopback,
     remove_folder,
     remove_own,
+    scratch_folder,
     sweep_folders,
 )
-from histo_ray.cluster.trouble import explain
+from histo_ray.cluster.ray_errors import explain
 
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
 """Where a user's own wishes on authentication stand."""
@@ -48,7 +48,7 @@ STARTS = 3
 def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
     """Be connected to Ray; a cluster that this call started ends with it.
 
-    Within it SIGTERM is what Ctrl-C is, and a head that is lost is told (`watch_head`).
+    Within it SIGTERM is what Ctrl-C is, and a head that is lost is an error (`watch_head`).
 
     Args:
         address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
@@ -67,18 +67,8 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    if address != "local":
-        _check_answers(address)
-    if address == "local":
-        check_machine(cpus)
-        sweep_folders(scratch_folder())
-    try:
-        _connect(address, cpus)
-    except BaseException:
-        if address == "local":
-            remove_own(scratch_folder())
-        raise
-    there, folder = True, _mark_session() if address == "local" else None
+    _start_or_join(address, cpus)
+    there, folder = True, mark_session() if address == "local" else None
     try:
         with watch_head():
             yield cluster_nodes()
@@ -86,12 +76,12 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         there = False
         raise
     except Exception as error:
-        told = explain(error, folder)
-        if folder is not None and not isinstance(told, ConfigError | StoreError):
+        explained = explain(error, folder)
+        if folder is not None and not isinstance(explained, ConfigError | StoreError):
             keep_logs(folder)
-        if told is error:
+        if explained is error:
             raise
-        raise told from error
+        raise explained from error
     finally:
         if there:  # else Ray would wait for it
             ray.shutdown()
@@ -101,11 +91,30 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             del os.environ[_TOKENS[0]]
 
 
-def _check_answers(address: str) -> None:
-    """See whether somebody listens there; Ray would wait for a head that is gone without end.
+def _start_or_join(address: str, cpus: int | None) -> None:
+    """Check this machine, or that a head listens, and connect; a start that fails leaves nothing.
 
     Raises:
-        ConfigError: Nobody does.
+        ConfigError: No cluster there, or this machine cannot start one.
+    """
+    if address != "local":
+        _check_answers(address)
+        _connect(address, cpus)
+        return
+    check_machine(cpus)
+    sweep_folders(scratch_folder())
+    try:
+        _connect(address, cpus)
+    except BaseException:
+        remove_own(scratch_folder())
+        raise
+
+
+def _check_answers(address: str) -> None:
+    """Check that a head listens there; Ray would wait without end for one that is gone.
+
+    Raises:
+        ConfigError: None does.
     """
     try:
         place = (
@@ -134,7 +143,7 @@ def _connect(address: str, cpus: int | None) -> None:
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
-                with _on_loopback():
+                with on_loopback():
                     ray.init("local", include_dashboard=False, num_cpus=cpus, **settings)
             else:
                 ray.init(address, **settings)
@@ -156,32 +165,6 @@ def _connect(address: str, cpus: int | None) -> None:
                 "Without a cluster, start one with `ray start --head`, or leave --address out to "
                 "run on this machine"
             ) from None
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Have Ray's processes listen on loopback only.
-
-    Ray replaces an address of loopback that it is given by the machine's own, but for systems on
-    which it knows no clusters of several nodes. A local Ray is none.
-    """
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-def _mark_session() -> Path | None:
-    """Say that this process had the session's folder made; None where there is none."""
-    node: Any = _ray_worker._global_node
-    try:
-        folder = Path(node.get_session_dir_path())
-        mark_folder(folder)
-    except (AttributeError, OSError):  # no node of this process's own
-        return None
-    return folder
 
 
 def _speak_on_stderr() -> None:

@@ -1,6 +1,6 @@
-"""Ray Tune as it is used here: a grid of trials, quiet, stopped only by scores from inside.
+"""Ray Tune as it is used here: a grid of trials, quiet, stopped only by inner scores.
 
-Tune's own notes go into a folder that goes away: what a trial finds it writes into the store, so
+Tune's own files go into a folder that goes away: a trial writes its piece into the store, so
 that a run that was killed goes on from there, on other machines too.
 """
 
@@ -39,7 +39,7 @@ class FoldwiseAsha(FIFOScheduler):
 
     Trials of one fold compete with each other and with no others. If they were ranked over all
     folds, a patient's label would bear, through the training parts of other folds, on which
-    configuration judges him.
+    configuration predicts that patient.
     """
 
     def __init__(self, fold_of: Callable[[dict[str, Any]], Hashable], epochs: int) -> None:
@@ -58,16 +58,16 @@ class FoldwiseAsha(FIFOScheduler):
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether it goes on."""
+        """Decide whether it goes on."""
         decision: str = self._of(trial).on_trial_result(tune_controller, trial, result)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Its last score counts for the others of its fold."""
+        """Count its last score for the others of its fold."""
         self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """It is gone."""
+        """Take it out of its fold."""
         self._of(trial).on_trial_remove(tune_controller, trial)
 
     def _of(self, trial: Any) -> AsyncHyperBandScheduler:
@@ -77,7 +77,8 @@ class FoldwiseAsha(FIFOScheduler):
                 time_attr=EPOCH,
                 metric=INNER_SCORE,
                 mode="max",
-                max_t=self._epochs + 1,  # who reaches it is stopped before he has answered
+                max_t=self._epochs
+                + 1,  # a trial that reaches it is stopped before its piece is written
                 grace_period=min(FEWEST_EPOCHS, self._epochs),
                 reduction_factor=REDUCTION,
             )
@@ -89,9 +90,8 @@ def run_trials(
     shared: Any,
     grid: Sequence[int],
     resources: Mapping[str, float],
-    on_result: Callable[[], None],
-    scheduler: FIFOScheduler | None = None,
-    at_once: int | None = None,
+    on_end: Callable[[], None],
+    scheduler: FIFOScheduler,
 ) -> None:
     """Run `trainable({"number": n}, job=shared)` for each n of `grid`.
 
@@ -100,34 +100,27 @@ def run_trials(
         shared: Put into the object store once; holds references, not data.
         grid: Numbers of the trials, begun in this order.
         resources: Of one trial, as Ray names them.
-        on_result: Called when a trial reports or ends.
-        scheduler: Which stops trials; None: none is stopped.
-        at_once: Trials under way together, each in a process that the next one takes over; None:
-            as many as `resources` allow.
+        on_end: Called when a trial ends, stopped or not.
+        scheduler: Stops trials.
 
     Raises:
         HistoRayError: A trial refused its data, or its processes kept dying.
     """
 
-    class Heard(tune.Callback):
-        def on_trial_result(self, *_: Any, **__: Any) -> None:
-            on_result()
-
+    class CountEnds(tune.Callback):
         def on_trial_complete(self, *_: Any, **__: Any) -> None:
-            on_result()
+            on_end()
 
     with tempfile.TemporaryDirectory(prefix="histo-ray-tune-") as folder:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, job=shared), dict(resources)),
             param_space={"number": tune.grid_search(list(grid))},
-            tune_config=tune.TuneConfig(
-                scheduler=scheduler, reuse_actors=True, max_concurrent_trials=at_once
-            ),
+            tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
             run_config=tune.RunConfig(
                 name="evaluate",
                 storage_path=folder,
                 verbose=0,
-                callbacks=[Heard()],
+                callbacks=[CountEnds()],
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
         )
@@ -137,10 +130,10 @@ def run_trials(
 
 
 def explain_failure(error: BaseException) -> BaseException:
-    """The error of ours inside Ray's, or one line of Ray's."""
+    """Find the error of ours inside Ray's, or say in one line what Ray says."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, HistoRayError):
+        if isinstance(seen, HistoRayError) and not isinstance(seen, RayTaskError):
             return seen
         if isinstance(seen, WorkerCrashedError | OutOfMemoryError):
             break

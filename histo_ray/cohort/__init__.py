@@ -1,1 +1,1 @@
-"""Who is compared with whom: folds now; patients and labels join here."""
+"""Patients of a cohort, and the folds of their cross-validation."""

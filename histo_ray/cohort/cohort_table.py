@@ -1,4 +1,4 @@
-"""The flow of a cohort as a table."""
+"""Write a cohort as a table: who is evaluated, and why others are not."""
 
 import pyarrow as pa
 
@@ -7,7 +7,7 @@ from histo_ray.schema import arrow_schema, column_names
 
 
 def tabulate_cohort(cohort: Cohort) -> pa.Table:
-    """All patients, used or not, as a table of `schemas/outcome_cohort.json`."""
-    rows = [row._asdict() for row in cohort.rows]
-    columns = {name: [row[name] for row in rows] for name in column_names("outcome_cohort")}
+    """Tabulate all patients, used or not, as `schemas/outcome_cohort.json` describes."""
+    names = column_names("outcome_cohort")
+    columns = {name: [getattr(row, name) for row in cohort.rows] for name in names}
     return pa.table(columns, arrow_schema("outcome_cohort"))

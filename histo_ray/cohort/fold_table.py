@@ -1,4 +1,4 @@
-"""Folds as a table: written for every run, and read where somebody gives their own."""
+"""Folds as a table: written for every run, and read where folds are given."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ MOST_BYTES = 2**30
 def tabulate_folds(
     folds: Folds, items: Sequence[str], numbers: Sequence[int] | None = None
 ) -> pa.Table:
-    """The folds as a table of `schemas/folds.json`, repeat by repeat.
+    """Tabulate folds as `schemas/folds.json` describes, repeat by repeat.
 
     Args:
         folds: Folds of N items.
@@ -42,14 +42,14 @@ def tabulate_folds(
         "item": pa.concat_arrays([pa.array(items, pa.string())] * count),
         "group": pa.concat_arrays([pa.array(folds.groups or [""] * len(items))] * count),
         "repeat": np.repeat(own.astype(np.int32), len(items)),
-        "fold": folds.parts.ravel(),
+        "fold": folds.fold_ids.ravel(),
         "seed": np.repeat(np.asarray(folds.seeds, np.int64), len(items)),
     }
     return pa.table({name: columns[name] for name in column_names("folds")}, arrow_schema("folds"))
 
 
 def read_fold_file(uri: str) -> pa.Table:
-    """The table that `--fold-file` names, local or in an object store.
+    """Read the table that `--fold-file` names, local or in an object store.
 
     Raises:
         ConfigError: It cannot be read.
@@ -95,18 +95,18 @@ def parse_folds(
         )
     (frame,) = by_target.values()
     given = parse_repeats(frame, items, groups, origin)
-    distinct = find_distinct(given.parts)
+    distinct = find_distinct(given.fold_ids)
     seeds = tuple(s for s, keep in zip(given.seeds, distinct, strict=True) if keep)
     kept = None if groups is None else tuple(groups)
-    folds = Folds(given.parts[distinct], given.n_folds, seeds, kept)
+    folds = Folds(given.fold_ids[distinct], given.n_folds, seeds, kept)
     check_training(folds, labels)
     return folds
 
 
 class GivenFolds(NamedTuple):
-    """Folds as a table has them."""
+    """Folds of a table, with the numbers that it gives its repeats."""
 
-    parts: npt.NDArray[np.int32]
+    fold_ids: npt.NDArray[np.int32]
     """(R, N)."""
     n_folds: int
     seeds: tuple[int, ...]
@@ -116,7 +116,7 @@ class GivenFolds(NamedTuple):
 
 
 def split_targets(table: pa.Table, origin: str) -> dict[str, pd.DataFrame]:
-    """Rows of each target of a table of folds; under "" where targets share them.
+    """Split a table of folds by target; under "" where targets share their folds.
 
     Raises:
         ConfigError: A column is missing, or empty in some row.
@@ -142,7 +142,7 @@ def split_targets(table: pa.Table, origin: str) -> dict[str, pd.DataFrame]:
 def parse_repeats(
     frame: pd.DataFrame, items: Sequence[str], groups: Sequence[str] | None, origin: str
 ) -> GivenFolds:
-    """Folds of one target, or of all that share them.
+    """Read the folds of one target, or of all that share them.
 
     Args:
         frame: From `split_targets`.
@@ -172,17 +172,17 @@ def parse_repeats(
         known = known.drop_duplicates(["row", "repeat"])
     numbers, repeat = np.unique(known["repeat"], return_inverse=True)
     names, fold = np.unique(known["fold"], return_inverse=True)
-    parts = np.full((len(numbers), len(items)), -1, np.int32)
-    parts[repeat, known["row"]] = fold
-    if (parts < 0).any():
-        lost = [items[int(at)] for at in np.flatnonzero((parts < 0).any(axis=0))]
+    fold_ids = np.full((len(numbers), len(items)), -1, np.int32)
+    fold_ids[repeat, known["row"]] = fold
+    if (fold_ids < 0).any():
+        lost = [items[int(at)] for at in np.flatnonzero((fold_ids < 0).any(axis=0))]
         problems.append(f"{len(lost)} items lack a fold in some repeat ({name_some(lost)})")
-    elif len(names) < 2 or any(len(np.unique(part)) != len(names) for part in parts):
+    elif len(names) < 2 or any(len(np.unique(ids)) != len(names) for ids in fold_ids):
         problems.append(
             f"{len(names)} folds, or not the same in each repeat; each repeat needs the same two "
             "or more"
         )
-    split = [] if groups is None else _split_groups(parts, groups)
+    split = [] if groups is None else _split_groups(fold_ids, groups)
     if split:
         problems.append(f"{len(split)} groups lie in two folds ({name_some(split)})")
     if problems:
@@ -194,12 +194,12 @@ def parse_repeats(
     if "seed" in known.columns:
         first = known.drop_duplicates("repeat").set_index("repeat")["seed"].fillna(GIVEN)
         seeds = [int(first[number]) for number in numbers]
-    return GivenFolds(parts, len(names), tuple(seeds), tuple(int(n) for n in numbers))
+    return GivenFolds(fold_ids, len(names), tuple(seeds), tuple(int(n) for n in numbers))
 
 
-def _split_groups(parts: npt.NDArray[np.int32], groups: Sequence[str]) -> list[str]:
+def _split_groups(fold_ids: npt.NDArray[np.int32], groups: Sequence[str]) -> list[str]:
     names, group = np.unique(np.asarray(groups, str), return_inverse=True)
     first = np.zeros(len(names), int)
     first[group[::-1]] = np.arange(len(group))[::-1]
-    apart = (parts != parts[:, first[group]]).any(axis=0)
+    apart = (fold_ids != fold_ids[:, first[group]]).any(axis=0)
     return sorted({str(names[at]) for at in group[apart]})

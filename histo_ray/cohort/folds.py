@@ -21,7 +21,7 @@ GIVEN = -1
 class Folds:
     """Repeated k-fold cross-validation of N items."""
 
-    parts: npt.NDArray[np.int32]
+    fold_ids: npt.NDArray[np.int32]
     """(repeats, N) the fold that tests each item, 0..n_folds-1; no two repeats are equal."""
     n_folds: int
     seeds: tuple[int, ...]
@@ -32,7 +32,12 @@ class Folds:
     @property
     def repeats(self) -> int:
         """Distinct splits of the items."""
-        return len(self.parts)
+        return len(self.fold_ids)
+
+    @property
+    def parts(self) -> npt.NDArray[np.int32]:
+        """The same as `fold_ids`, for callers that know it by its earlier name."""
+        return self.fold_ids
 
 
 def draw_folds(
@@ -68,7 +73,7 @@ def draw_folds(
     trained = ~_untrained(folds, which).any((1, 2))
     if not trained.any():
         check_training(folds, labels)
-    return _select(folds, trained & find_distinct(folds.parts))
+    return _select(folds, trained & find_distinct(folds.fold_ids))
 
 
 def draw_plain_folds(
@@ -97,22 +102,22 @@ def draw_plain_folds(
         kind, np.zeros(count, int), None if groups is None else units, n_folds, repeats, seed
     )
     folds = Folds(*drawn, None if groups is None else tuple(groups))
-    return _select(folds, find_distinct(folds.parts))
+    return _select(folds, find_distinct(folds.fold_ids))
 
 
-def find_distinct(parts: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-    """Which repeats split the items as no earlier one does, whatever the numbers of the folds.
+def find_distinct(fold_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Find the repeats that split the items as no earlier one does, whatever the folds' numbers.
 
     Args:
-        parts: (R, N) fold of each item; items below 0 are in none.
+        fold_ids: (R, N) fold of each item; items below 0 are in none.
 
     Returns:
         (R,) flags; the first of equal repeats is flagged.
     """
     seen: set[bytes] = set()
-    distinct = np.zeros(len(parts), bool)
-    for repeat, part in enumerate(parts):
-        numbers, first, own = np.unique(part, return_index=True, return_inverse=True)
+    distinct = np.zeros(len(fold_ids), bool)
+    for repeat, ids in enumerate(fold_ids):
+        numbers, first, own = np.unique(ids, return_index=True, return_inverse=True)
         order = np.argsort(np.argsort(first))  # folds by the first item in them
         named = np.where(numbers[own] < 0, -1, order[own]).astype(np.int32).tobytes()
         distinct[repeat] = named not in seen
@@ -128,23 +133,23 @@ def _draw(
     repeats: int,
     seed: int,
 ) -> tuple[npt.NDArray[np.int32], int, tuple[int, ...]]:
-    """(parts, n_folds, seeds) of `Folds`, by a splitter of scikit-learn."""
-    parts = np.empty((repeats, len(which)), np.int32)
+    """(fold_ids, n_folds, seeds) of `Folds`, by a splitter of scikit-learn."""
+    fold_ids = np.empty((repeats, len(which)), np.int32)
     seeds = tuple(range(seed, seed + repeats))
     for repeat, number in enumerate(seeds):
         splitter = kind(n_folds, shuffle=True, random_state=number)
         for fold, (_, tested) in enumerate(splitter.split(which, which, units)):
-            parts[repeat, tested] = fold
-    return parts, n_folds, seeds
+            fold_ids[repeat, tested] = fold
+    return fold_ids, n_folds, seeds
 
 
 def _select(folds: Folds, kept: npt.NDArray[np.bool_]) -> Folds:
     seeds = tuple(seed for seed, keep in zip(folds.seeds, kept, strict=True) if keep)
-    return Folds(folds.parts[kept], folds.n_folds, seeds, folds.groups)
+    return Folds(folds.fold_ids[kept], folds.n_folds, seeds, folds.groups)
 
 
 def join_groups(groups: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
-    """Groups that keep patients and sites whole: for folds that no site is in twice.
+    """Join patients and sites to groups that keep both whole.
 
     A patient seen at two sites joins them.
 
@@ -167,7 +172,7 @@ def join_groups(groups: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_training(folds: Folds, labels: Sequence[str]) -> None:
-    """Refuse folds in which a class is tested without anything of it to train on.
+    """Refuse folds in which a class of a test part is missing from the training part.
 
     Raises:
         ConfigError: There is one; names class, repeat and fold.
@@ -185,8 +190,8 @@ def check_training(folds: Folds, labels: Sequence[str]) -> None:
 def _untrained(folds: Folds, which: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     """(R, K, F) whether all items of a class are in one fold."""
     counts = np.zeros((folds.repeats, int(which.max()) + 1, folds.n_folds), int)
-    for repeat, part in enumerate(folds.parts):
-        np.add.at(counts[repeat], (which, part), 1)
+    for repeat, ids in enumerate(folds.fold_ids):
+        np.add.at(counts[repeat], (which, ids), 1)
     return np.asarray(counts == counts.sum(axis=2, keepdims=True))
 
 

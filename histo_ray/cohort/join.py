@@ -7,13 +7,10 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cohort.folds import (
-    join_groups,
-)
+from histo_ray.cohort.folds import join_groups
+from histo_ray.cohort.patient_exclusions import Exclusion, PatientExclusion, describe_exclusions
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.near_ids import describe_near_ids, find_near_ids
 from histo_ray.text import count_of, name_some
@@ -27,8 +24,18 @@ class CohortRow(NamedTuple):
     patient_id: str
     site: str
     slides: int
-    used: bool
-    reason: str
+    exclusions: tuple[Exclusion, ...]
+    """Why it is not used; empty if it is."""
+
+    @property
+    def used(self) -> bool:
+        """Whether the patient is evaluated."""
+        return not self.exclusions
+
+    @property
+    def reason(self) -> str:
+        """Why it is not used, in words; empty if it is."""
+        return describe_exclusions(self.exclusions)
 
 
 @dataclass(frozen=True)
@@ -126,14 +133,23 @@ def join_cohort(
         _refuse(features, labels, labelled)
     persons = tuple(cut_barcode(patient) for patient in used)
     found = {patient: _find_sites(patient, sites) for patient in some | slides.keys()}
-    reasons = {p: _find_reason(p, features, place, empty) for p in found}
     rows = [
-        CohortRow(p, "; ".join(found[p]), slides.get(p, 0), not reasons[p], reasons[p])
-        for p in found
+        CohortRow(
+            patient,
+            "; ".join(found[patient]),
+            slides.get(patient, 0),
+            _find_exclusions(patient, features, place, empty),
+        )
+        for patient in found
     ]
     matched = set(place.values())
     rows += [
-        CohortRow(patient, "; ".join(_find_sites(patient, sites)), 0, False, "no slides")
+        CohortRow(
+            patient,
+            "; ".join(_find_sites(patient, sites)),
+            0,
+            (Exclusion(PatientExclusion.NO_SLIDES),),
+        )
         for at, patient in enumerate(labels.patients)
         if at not in matched
     ]
@@ -157,7 +173,7 @@ def join_cohort(
 
 
 def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int], int]:
-    """Row of the labels by id of the store, and how many were found by their barcodes only."""
+    """Match ids of the store to rows of the labels; and how many matched by their barcodes only."""
     exact = {patient: at for at, patient in enumerate(labels.patients)}
     short: dict[str, int] = {}
     for patient, at in exact.items():
@@ -174,30 +190,30 @@ def _match(patients: Iterable[str], labels: LabelTable) -> tuple[dict[str, int],
 
 
 def _find_sites(patient: str, sites: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Sites of a patient's slides, or else the site of the barcode."""
+    """Find the sites of a patient's slides, or else the site of the barcode."""
     given = tuple(sorted({site for site in sites.get(patient, ()) if site}))
     barcode = parse_barcode(patient)
     return given or (() if barcode is None else (barcode.site,))
 
 
-def _find_reason(
+def _find_exclusions(
     patient: str,
     features: Mapping[str, Collection[str]],
     place: Mapping[str, int],
     empty: npt.NDArray[np.bool_],
-) -> str:
-    """Why a patient with slides is not used; empty if used."""
-    lacking = [name for name, patients in features.items() if patient not in patients]
-    reasons = []
+) -> tuple[Exclusion, ...]:
+    """Reasons why a patient with slides is not used; empty if it is."""
+    lacking = tuple(name for name, patients in features.items() if patient not in patients)
+    found = []
     if len(lacking) == len(features):
-        reasons.append("no tiles")
+        found.append(Exclusion(PatientExclusion.NO_TILES))
     elif lacking:
-        reasons.append(f"no vectors of {', '.join(lacking)}")
+        found.append(Exclusion(PatientExclusion.NO_VECTORS, lacking))
     if patient not in place:
-        reasons.append("no label")
+        found.append(Exclusion(PatientExclusion.NO_LABEL))
     elif empty[place[patient]]:
-        reasons.append("every label missing")
-    return "; ".join(reasons)
+        found.append(Exclusion(PatientExclusion.LABELS_MISSING))
+    return tuple(found)
 
 
 def _note(

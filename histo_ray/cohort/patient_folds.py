@@ -35,14 +35,14 @@ from histo_ray.text import name_some
 
 Values = npt.NDArray[np.float64]
 STRATA = 4
-"""Parts of the cohort, along the main axis of expression, that each fold gets its share of."""
+"""Number of strata along the main axis of expression; each fold gets its share of each."""
 
 
 @dataclass(frozen=True)
 class OutcomeFolds:
     """Repeated cross-validation of P patients for T targets."""
 
-    parts: npt.NDArray[np.int32]
+    fold_ids: npt.NDArray[np.int32]
     """(R, P) shared by all targets, or (T, R, P); there -1 where a patient has no label, and in all
     of a repeat that would equal an earlier one of the target."""
     n_folds: int
@@ -52,13 +52,18 @@ class OutcomeFolds:
     @property
     def repeats(self) -> int:
         """Distinct splits; a target with folds of its own may lack some of them."""
-        return int(self.parts.shape[-2])
+        return int(self.fold_ids.shape[-2])
+
+    @property
+    def parts(self) -> npt.NDArray[np.int32]:
+        """The same as `fold_ids`, for callers that know it by its earlier name."""
+        return self.fold_ids
 
 
 def draw_shared_folds(
     values: Values, n_folds: int, repeats: int, seed: int, groups: Sequence[str]
 ) -> OutcomeFolds:
-    """Folds that all genes share, stratified along the first principal component of expression.
+    """Draw folds that all genes share, stratified by the first principal component of expression.
 
     With fewer than two groups a fold and stratum they are drawn without strata.
 
@@ -78,7 +83,7 @@ def draw_shared_folds(
         folds = draw_plain_folds(n_folds, repeats, seed, len(values), kept)
     else:
         folds = draw_folds(strata, n_folds, repeats, seed, kept)
-    return OutcomeFolds(folds.parts, n_folds, folds.seeds)
+    return OutcomeFolds(folds.fold_ids, n_folds, folds.seeds)
 
 
 def draw_target_folds(
@@ -89,7 +94,7 @@ def draw_target_folds(
     seed: int,
     groups: Sequence[str],
 ) -> OutcomeFolds:
-    """Folds of each gene for itself, stratified by whether it is mutated.
+    """Draw folds of each gene for itself, stratified by whether it is mutated.
 
     Args:
         values: (P, T) 0, 1, or nan where unknown.
@@ -102,7 +107,7 @@ def draw_target_folds(
     Raises:
         ConfigError: A gene with too few positives, or positives at too few sites.
     """
-    parts = np.full((len(targets), repeats, len(values)), -1, np.int32)
+    fold_ids = np.full((len(targets), repeats, len(values)), -1, np.int32)
     for t, target in enumerate(targets):
         rows = np.flatnonzero(~np.isnan(values[:, t]))
         labels = np.where(values[rows, t] > 0, "mutated", "wild type").tolist()
@@ -111,8 +116,8 @@ def draw_target_folds(
             folds = draw_folds(labels, n_folds, repeats, seed, _unless_single(some))
         except ConfigError as error:
             raise ConfigError(f"gene {target}: {error}") from None
-        parts[np.ix_(np.array([t]), np.array(folds.seeds) - seed, rows)] = folds.parts
-    return _drop_empty(parts, n_folds, range(seed, seed + repeats))
+        fold_ids[np.ix_(np.array([t]), np.array(folds.seeds) - seed, rows)] = folds.fold_ids
+    return _drop_empty(fold_ids, n_folds, range(seed, seed + repeats))
 
 
 def read_given_folds(
@@ -124,7 +129,7 @@ def read_given_folds(
     origin: str,
     classes: bool,
 ) -> OutcomeFolds:
-    """Folds that were given: shared by all targets, or each gene's own.
+    """Read folds that are given: shared by all targets, or each gene's own.
 
     Args:
         table: Columns item (patient_id), repeat, fold, and target where each gene has its own;
@@ -145,8 +150,8 @@ def read_given_folds(
     folds = parse_folds(table, patients, [""] * len(patients), groups, origin)
     for t, target in enumerate(targets if classes else ()):
         there = ~np.isnan(values[:, t])
-        _check_gene(folds.parts[:, there], folds, values[there, t], f"{origin}: gene {target}")
-    return OutcomeFolds(folds.parts, folds.n_folds, folds.seeds)
+        _check_gene(folds.fold_ids[:, there], folds, values[there, t], f"{origin}: gene {target}")
+    return OutcomeFolds(folds.fold_ids, folds.n_folds, folds.seeds)
 
 
 def _read_target_folds(
@@ -168,7 +173,7 @@ def _read_target_folds(
         rows = np.flatnonzero(~np.isnan(values[:, t]))
         own, kept = ([names[int(row)] for row in rows] for names in (patients, groups))
         folds = parse_repeats(by_target[target], own, kept, f"{origin}: gene {target}")
-        _check_gene(folds.parts, folds, values[rows, t], f"{origin}: gene {target}")
+        _check_gene(folds.fold_ids, folds, values[rows, t], f"{origin}: gene {target}")
         given[t] = (rows, folds)
     counts = {folds.n_folds for _, folds in given.values()}
     if len(counts) > 1:
@@ -178,50 +183,52 @@ def _read_target_folds(
         )
     numbers = sorted({number for _, folds in given.values() for number in folds.numbers})
     slot = {number: at for at, number in enumerate(numbers)}
-    parts = np.full((len(targets), len(numbers), len(patients)), -1, np.int32)
+    fold_ids = np.full((len(targets), len(numbers), len(patients)), -1, np.int32)
     seeds = np.full(len(numbers), GIVEN, np.int64)
     for t, (rows, folds) in given.items():
-        for part, number, seed, distinct in zip(
-            folds.parts, folds.numbers, folds.seeds, find_distinct(folds.parts), strict=True
+        for ids, number, seed, distinct in zip(
+            folds.fold_ids, folds.numbers, folds.seeds, find_distinct(folds.fold_ids), strict=True
         ):
             if distinct:
-                parts[t, slot[number], rows] = part
+                fold_ids[t, slot[number], rows] = ids
                 seeds[slot[number]] = seed
-    return _drop_empty(parts, counts.pop(), seeds.tolist())
+    return _drop_empty(fold_ids, counts.pop(), seeds.tolist())
 
 
 def tabulate_outcome_folds(
     folds: OutcomeFolds, patients: Sequence[str], targets: Sequence[str], groups: Sequence[str]
 ) -> pa.Table:
-    """The folds as a table of `schemas/folds.json`; with a column target where each has its own."""
-    if folds.parts.ndim == 2:
-        shared = Folds(folds.parts, folds.n_folds, folds.seeds, tuple(groups))
+    """Tabulate folds as `schemas/folds.json` describes; with a column target where they differ."""
+    if folds.fold_ids.ndim == 2:
+        shared = Folds(folds.fold_ids, folds.n_folds, folds.seeds, tuple(groups))
         return tabulate_folds(shared, patients)
     tables = []
-    for target, part in zip(targets, folds.parts, strict=True):
-        numbers = np.flatnonzero((part >= 0).any(1))
-        rows = np.flatnonzero(part[numbers[0]] >= 0)
+    for target, ids in zip(targets, folds.fold_ids, strict=True):
+        numbers = np.flatnonzero((ids >= 0).any(1))
+        rows = np.flatnonzero(ids[numbers[0]] >= 0)
         seeds = tuple(folds.seeds[int(number)] for number in numbers)
         kept = tuple(groups[int(row)] for row in rows)
-        own = Folds(part[np.ix_(numbers, rows)], folds.n_folds, seeds, kept)
+        own = Folds(ids[np.ix_(numbers, rows)], folds.n_folds, seeds, kept)
         table = tabulate_folds(own, [patients[int(row)] for row in rows], numbers.tolist())
         tables.append(table.append_column("target", pa.array([target] * len(table))))
     schema = arrow_schema("folds", optional=("target",))
     return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
 
 
-def _drop_empty(parts: npt.NDArray[np.int32], n_folds: int, seeds: Sequence[int]) -> OutcomeFolds:
-    """Without the repeats that no target has."""
-    kept = np.flatnonzero((parts >= 0).any((0, 2)))
-    return OutcomeFolds(parts[:, kept], n_folds, tuple(int(seeds[int(at)]) for at in kept))
+def _drop_empty(
+    fold_ids: npt.NDArray[np.int32], n_folds: int, seeds: Sequence[int]
+) -> OutcomeFolds:
+    """Leave out the repeats that no target has."""
+    kept = np.flatnonzero((fold_ids >= 0).any((0, 2)))
+    return OutcomeFolds(fold_ids[:, kept], n_folds, tuple(int(seeds[int(at)]) for at in kept))
 
 
 def _check_gene(
-    parts: npt.NDArray[np.int32], folds: Folds | GivenFolds, values: Values, origin: str
+    fold_ids: npt.NDArray[np.int32], folds: Folds | GivenFolds, values: Values, origin: str
 ) -> None:
     labels = np.where(values > 0, "mutated", "wild type").tolist()
     try:
-        check_training(Folds(parts, folds.n_folds, folds.seeds, None), labels)
+        check_training(Folds(fold_ids, folds.n_folds, folds.seeds, None), labels)
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
 
@@ -234,15 +241,15 @@ def _fills_folds(strata: Sequence[str], groups: Sequence[str], n_folds: int) -> 
 
 
 def _stratify(values: Values, strata: int) -> list[str]:
-    """Which part of the main axis each patient lies in; one part if there is no axis."""
+    """Stratum of each patient along the main axis of expression; one stratum without an axis."""
     filled = np.where(np.isfinite(values), values, np.nanmean(values, axis=0))
     if strata < 2 or not np.ptp(filled, axis=0).any():
         return ["all"] * len(values)
     axis = PCA(1, svd_solver="randomized", random_state=0).fit_transform(filled)[:, 0]
     order = np.argsort(np.argsort(axis, kind="stable"), kind="stable")
-    return [str(part) for part in order * strata // len(values)]
+    return [str(stratum) for stratum in order * strata // len(values)]
 
 
 def _unless_single(groups: Sequence[str]) -> Sequence[str] | None:
-    """None where each is on its own: scikit-learn's plain folds are more even then."""
+    """Groups, or None where each item is its own: scikit-learn's plain folds are more even then."""
     return None if len(set(groups)) == len(groups) else groups

@@ -1,6 +1,6 @@
 """Targets that cross-validation can score among the patients that are used. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,27 +8,32 @@ import numpy.typing as npt
 from histo_ray.errors import ConfigError
 from histo_ray.labels.expression_labels import transform_expression
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    LabelTable,
-    Task,
-)
+from histo_ray.labels.label_table import LabelTable
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
+
+Column = npt.NDArray[np.float64]
+"""(P,) values of one target; nan: missing."""
+Units = npt.NDArray[np.intp]
+"""(P,) group of each patient."""
+Fault = tuple[TargetExclusion, str]
+"""Why a target is left out, and the same with numbers in words."""
 
 
 def prepare_labels(
     labels: LabelTable,
-    task: Task,
     n_folds: int,
     settings: LabelSettings,
     groups: Sequence[str] | None = None,
 ) -> LabelTable:
     """Labels of the patients that are used, as a head is trained on them.
 
-    Expression is transformed; targets that cannot be scored are left out (see `keep_usable`).
+    Continuous targets are transformed; those that cannot be scored are left out, as by
+    `keep_usable`.
 
     Args:
         labels: Labels of the patients that are used.
-        task: expression or mutation.
         n_folds: Number of folds of the cross-validation.
         settings: Transform, and largest share of missing values.
         groups: (P,) group of each patient; a group stays in one fold.
@@ -36,26 +41,25 @@ def prepare_labels(
     Raises:
         ConfigError: A transform that the values do not allow, or no target left.
     """
-    if task == "expression":
+    if labels.kind is TargetKind.CONTINUOUS:
         labels = transform_expression(labels, settings.transform, settings.clip_at)
-    return keep_usable(labels, task, n_folds, settings.max_missing, groups)
+    return keep_usable(labels, n_folds, settings.max_missing, groups)
 
 
 def keep_usable(
     labels: LabelTable,
-    task: Task,
     n_folds: int,
     max_missing: float = 0.2,
     groups: Sequence[str] | None = None,
 ) -> LabelTable:
     """Leave out targets that cannot be scored, or trained on, in some fold.
 
-    These are targets with too many missing values; expression that is the same in all patients, or
-    in all but fewer than `n_folds`; mutations with fewer positives or negatives than folds.
+    These are targets with too many missing values; continuous ones that are the same in all
+    patients, or in all but fewer than `n_folds`; binary ones with fewer positives or negatives than
+    folds.
 
     Args:
         labels: Labels of the patients that are used.
-        task: expression or mutation.
         n_folds: Number of folds of the cross-validation.
         max_missing: Largest share of missing values.
         groups: (P,) group of each patient, if groups stay in one fold: then groups are counted.
@@ -69,10 +73,17 @@ def keep_usable(
     units = None
     if groups is not None and len(set(groups)) < len(groups):
         units = np.unique(np.asarray(groups, str), return_inverse=True)[1]
-    reasons = [_find_fault(column, task, n_folds, max_missing, units) for column in labels.values.T]
-    kept = labels.keep(reasons)
+    find = _FIND_TOO_FEW[labels.kind]
+
+    def check(target: str, column: Column) -> ExcludedTarget | None:
+        fault = _find_missing(column, max_missing) or find(column, n_folds, units)
+        return None if fault is None else ExcludedTarget(target, *fault)
+
+    kept = labels.exclude(
+        [check(name, column) for name, column in zip(labels.targets, labels.values.T, strict=True)]
+    )
     if not kept.targets:
-        told = [f"{drop.target}: {drop.reason}" for drop in kept.dropped]
+        told = [f"{drop.target}: {drop.text}" for drop in kept.dropped]
         raise ConfigError(
             f"labels {labels.origin}: none of {count_of(len(told), 'target')} can be scored by "
             f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
@@ -84,38 +95,56 @@ def keep_usable(
     )
 
 
-def _find_fault(
-    values: npt.NDArray[np.float64],
-    task: Task,
-    n_folds: int,
-    max_missing: float,
-    units: npt.NDArray[np.intp] | None,
-) -> str:
-    """Why a target is left out; empty if it is not."""
-    there = ~np.isnan(values)
-    missing = (~there).mean()
-    if not there.any():
-        return "no value"
+def _find_missing(values: Column, max_missing: float) -> Fault | None:
+    """Whether too many values of a target are missing."""
+    missing = np.isnan(values).mean()
+    if missing == 1:
+        return TargetExclusion.NO_VALUE, ""
     if missing > max_missing:
-        return f"{missing:.1%} missing, more than {max_missing:.0%}"
-    needed = f"{n_folds} needed, one a fold"
-    among = "" if units is None else " (groups)"
-    if task == "mutation":
-        for state, name in ((1, "positive"), (0, "negative")):
-            found = _count(values == state, units)
-            if found < n_folds:
-                patients = count_of(int(there.sum()), "patient")
-                return f"{count_of(found, name)}{among} among {patients}, {needed}"
-        return ""
+        return (
+            TargetExclusion.TOO_MANY_MISSING,
+            f"{missing:.1%} missing, more than {max_missing:.0%}",
+        )
+    return None
+
+
+def _find_too_few_of_a_class(values: Column, n_folds: int, units: Units | None) -> Fault | None:
+    """Whether a binary target has fewer positives or negatives than folds."""
+    patients = count_of(int((~np.isnan(values)).sum()), "patient")
+    for reason, state, name in (
+        (TargetExclusion.TOO_FEW_POSITIVES, 1, "positive"),
+        (TargetExclusion.TOO_FEW_NEGATIVES, 0, "negative"),
+    ):
+        found = _count(values == state, units)
+        if found < n_folds:
+            told = f"{count_of(found, name)}{_name_units(units)} among {patients}"
+            return reason, f"{told}, {n_folds} needed, one a fold"
+    return None
+
+
+def _find_too_few_distinct(values: Column, n_folds: int, units: Units | None) -> Fault | None:
+    """Whether fewer patients than folds differ from the commonest value of a target."""
+    there = ~np.isnan(values)
     levels, counts = np.unique(values[there], return_counts=True)
     if len(levels) == 1:
-        return "no variance"
+        return TargetExclusion.NO_VARIANCE, ""
     found = _count(there & (values != levels[counts.argmax()]), units)
     if found >= n_folds:
-        return ""
-    return f"{count_of(found, 'patient')}{among} off the commonest value, {needed}"
+        return None
+    told = f"{count_of(found, 'patient')}{_name_units(units)} off the commonest value"
+    return TargetExclusion.TOO_FEW_DISTINCT, f"{told}, {n_folds} needed, one a fold"
 
 
-def _count(flags: npt.NDArray[np.bool_], units: npt.NDArray[np.intp] | None) -> int:
-    """Patients, or groups of them, that are flagged."""
+_FIND_TOO_FEW: dict[TargetKind, Callable[[Column, int, Units | None], Fault | None]] = {
+    TargetKind.CONTINUOUS: _find_too_few_distinct,
+    TargetKind.BINARY: _find_too_few_of_a_class,
+}
+
+
+def _name_units(units: Units | None) -> str:
+    return "" if units is None else " (groups)"
+
+
+def _count(flags: npt.NDArray[np.bool_], units: Units | None) -> int:
+    """Count the patients, or groups of them, that are flagged."""
     return int(flags.sum()) if units is None else len(np.unique(units[flags]))

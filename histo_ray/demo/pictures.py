@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.cluster.run_extract import RunSummary
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import open_manifest_slide
-from histo_ray.preview import SlidePicture, picture_slide
 from histo_ray.report.heatmap import draw_tile_heatmap
 from histo_ray.report.montage import SheetEntry, draw_contact_sheet
 from histo_ray.report.preview import write_png
 from histo_ray.report.similar import Neighbours, draw_neighbours
+from histo_ray.report.slide_picture import SlidePicture, picture_slide
 from histo_ray.store.store import Store
 from histo_ray.tiles.pixels import read_tiles
 from histo_ray.types import Slide
@@ -30,7 +30,7 @@ def draw_pictures(
     store: Store,
     say: Callable[[str], None],
 ) -> list[Path]:
-    """Draw every slide and what the store knows of them; the files, the best first."""
+    """Draw every slide and what the store knows of it; return the files, the best first."""
     folder.mkdir(parents=True, exist_ok=True)
     entries, drawn = [], {}
     paths: list[Path] = []
@@ -61,7 +61,7 @@ def draw_pictures(
 
 
 def _names(config: ExtractConfig, store: Store) -> list[str]:
-    """Encoders of the slides, as they are stored."""
+    """List the encoders of the slides by their names in the store."""
     tiling = config.tiling.fingerprint()
     return sorted({key.encoder for key in store.list_keys(tiling=tiling)})
 
@@ -69,7 +69,7 @@ def _names(config: ExtractConfig, store: Store) -> list[str]:
 def _component_map(
     picture: SlidePicture, slide: Slide, config: ExtractConfig, store: Store
 ) -> npt.NDArray[np.uint8]:
-    """First principal component of a slide's tiles, on its overview."""
+    """Draw the first principal component of a slide's tiles on its overview."""
     name = _names(config, store)[0]
     vectors = store.bag(slide.slide_id, name).embeddings.astype(np.float32)
     centred = vectors - vectors.mean(axis=0)
@@ -87,9 +87,9 @@ def _component_map(
 def _nearest_tiles(
     query: Slide, slides: list[Slide], config: ExtractConfig, store: Store
 ) -> npt.NDArray[np.uint8]:
-    """One tile of `query` and its nearest tiles on the other slides, for each encoder."""
+    """Draw one tile of `query` and its nearest tiles on other slides, for each encoder."""
     pixels = {slide.slide_id: _read_pixels(slide, config) for slide in slides}
-    answers = []
+    rows = []
     for name in _names(config, store):
         bags = {slide.slide_id: store.bag(slide.slide_id, name) for slide in slides}
         unit = {}
@@ -105,7 +105,7 @@ def _nearest_tiles(
             for index, cosine in enumerate(unit[slide_id] @ unit[query.slide_id][tile])
         ]
         best = sorted(found, reverse=True)[:NEIGHBOURS]
-        answers.append(
+        rows.append(
             Neighbours(
                 name,
                 np.stack([pixels[slide_id][index] for _, slide_id, index in best]),
@@ -114,7 +114,7 @@ def _nearest_tiles(
             )
         )
     title = f"Nearest tiles (synthetic slides, centred vectors): {query.slide_id}"
-    return draw_neighbours(pixels[query.slide_id][tile], answers, title)
+    return draw_neighbours(pixels[query.slide_id][tile], rows, title)
 
 
 def _read_pixels(slide: Slide, config: ExtractConfig) -> npt.NDArray[np.uint8]:

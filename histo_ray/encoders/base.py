@@ -1,102 +1,36 @@
 """What an encoder is, and the pure functions around it. No torch, no I/O."""
 
 import math
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from histo_ray.config import Settings
+from histo_ray.encoder_spec import NAME_PATTERN, EncoderSpec, Rgb
+from histo_ray.encoder_spec import EncoderPool as Pool
 from histo_ray.errors import ConfigError
 from histo_ray.types import Floats
 
-Rgb = tuple[float, float, float]
-Pool = Literal["timm", "avg", "token", "cls+mean"]
+__all__ = [
+    "MPP_TOLERANCE",
+    "NAME_PATTERN",
+    "Device",
+    "Encoder",
+    "EncoderSpec",
+    "Engine",
+    "Pool",
+    "Precision",
+    "Rgb",
+    "check_contract",
+    "describe_choice",
+    "encode_fixed",
+    "find_nonfinite",
+]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["torch", "openvino"]
-TileEdge = Annotated[int, Field(ge=8, le=4096)]
-Microns = Annotated[float, Field(gt=0)]
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
-"""Names of encoders become parts of paths: stores take no others."""
 MPP_TOLERANCE = 0.01
 """Relative difference of mpp up to which a request still keeps to an encoder's contract."""
-
-
-class EncoderSpec(Settings):
-    """Everything that tells one encoder from another.
-
-    `resolve` may leave dim, input_px, mean, std and interpolation open: timm or the weights
-    know them. The spec of a loaded encoder has them all.
-    """
-
-    name: str = Field(pattern=NAME_PATTERN)
-    """Slug: the `encoder=` of a partition's path."""
-    request: str
-    """What the user asked for, in full."""
-    source: Literal["timm", "hub", "file", "random", "store"]
-    """Where weights come from: timm's own, a hub repository, a local file, nowhere, or a store."""
-    architecture: str
-    """timm name; `hf-hub:org/name` while only the repository knows it."""
-    hub: str | None = None
-    """Repository `org/name` or `org/name@revision` that holds the weights."""
-    file: str | None = None
-    """Local weights (.safetensors, .pth, .pt, .bin), in place of `hub` and of timm's own."""
-    published: str | None = None
-    """Store that holds the weights, published by fine-tuning."""
-    published_name: str | None = None
-    """Name of the weights in that store."""
-    weights_sha256: str | None = None
-    """What the weights must be; None: whatever is there."""
-    seed: int | None = Field(None, ge=0)
-    """Of random weights."""
-    dim: int | None = Field(None, ge=1)
-    input_px: int | None = Field(None, ge=8, le=4096)
-    """Edge of what the network sees; tiles of another size are resized to it."""
-    resize_px: int | None = Field(None, ge=8, le=4096)
-    """Edge to which tiles of another size than `input_px` are resized instead; the network then
-    sees their centre. None: it sees the whole tile."""
-    tile_px: TileEdge | tuple[TileEdge, ...] | None = None
-    """Tile contract: edge of a tile in px, or several that will do; None accepts any."""
-    mpp: Microns | tuple[Microns, ...] | None = None
-    """Tile contract: microns per pixel of a tile, or several that will do; None accepts any."""
-    stain: Literal["none", "macenko", "reinhard"] | None = None
-    """Tile contract: how tiles' stain is normalised; None accepts any."""
-    mean: Rgb | None = None
-    """Per channel, of pixels scaled to 0..1."""
-    std: Rgb | None = None
-    interpolation: Literal["bilinear", "bicubic"] | None = None
-    pool: Pool = "timm"
-    """`timm`: the network's own; `cls+mean`: class token beside the mean of patch tokens."""
-    timm_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Construction arguments of the timm network."""
-    licence: str = ""
-    """Licence of the weights."""
-    gated: bool = False
-    """Whether the repository needs a token and an accepted licence."""
-    about: str = ""
-    pos_embed_resampled: str = Field("", exclude=True)
-    """Known once loaded: how its position embedding was resampled, as "37x37 to 16x16"."""
-    config_differs: str = Field("", exclude=True)
-    """Known once loaded: where the repository's own configuration says something else."""
-
-    @model_serializer(mode="wrap")
-    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write `resize_px` only where it is set: fingerprints of 0.1.0 do not know it."""
-        values: dict[str, Any] = serialise(self)
-        if values.get("resize_px", 0) is None:
-            del values["resize_px"]
-        return values
-
-    @model_validator(mode="after")
-    def _check_resize(self) -> Self:
-        if self.resize_px and self.input_px and self.resize_px < self.input_px:
-            raise ValueError(
-                f"resize_px {self.resize_px} is smaller than input_px {self.input_px}: "
-                "the network would see beyond the tile"
-            )
-        return self
 
 
 class Encoder(Protocol):

@@ -91,8 +91,8 @@ def _find_entry(parsed: EncoderRequest, table: Table) -> EncoderSpec | None:
     if parsed.kind == "named":
         return table.get(parsed.source)
     if parsed.kind == "hub":  # the table knows more of a repository than its config file does
-        wanted = parsed.source.lower()
-        return next((e for e in table.values() if (e.hub or "").lower() == wanted), None)
+        asked = parsed.source.lower()
+        return next((e for e in table.values() if (e.hub or "").lower() == asked), None)
     return None
 
 

@@ -1,10 +1,9 @@
 """The encoders that a run asks for, checked before anything slow starts. No torch."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
-from histo_ray.config import RunSettings
+from histo_ray.config import RunSettings, works_here
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
@@ -25,8 +24,7 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
             )
     for spec in specs:
         check_contract(spec, config.mpp, config.tile_px, config.allow_contract_break, config.stain)
-        here = config.address == "local" and "RAY_ADDRESS" not in os.environ
-        if here and spec.file and not Path(spec.file).expanduser().is_file():
+        if works_here(config.address) and spec.file and not Path(spec.file).expanduser().is_file():
             raise ConfigError(
                 f"encoder {spec.name!r}: there is no weights file {spec.file}; check the path"
             )

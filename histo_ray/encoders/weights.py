@@ -77,17 +77,17 @@ def fit_weights(
     """
     from histo_ray.encoders.positions import ResamplingWatch
 
-    wanted = network.state_dict()
+    expected = network.state_dict()
     with ResamplingWatch() as watch:
         fitted = _filter(network, weights, checkpoint_filter or _usual_filter(architecture))
     heads = _heads(network, architecture)
-    fitted = {k: v for k, v in fitted.items() if k in wanted or k.partition(".")[0] not in heads}
+    fitted = {k: v for k, v in fitted.items() if k in expected or k.partition(".")[0] not in heads}
     if may_have_more:
-        fitted = {k: v for k, v in fitted.items() if k in wanted}
-    misshapen = _misshapen(wanted, fitted, weights)
+        fitted = {k: v for k, v in fitted.items() if k in expected}
+    misshapen = _misshapen(expected, fitted, weights)
     problems = [
-        *_list("missing", {k for k in wanted.keys() - fitted.keys() if not _counts(k)}),
-        *_list("not in the network", fitted.keys() - wanted.keys()),
+        *_list("missing", {k for k in expected.keys() - fitted.keys() if not _counts(k)}),
+        *_list("not in the network", fitted.keys() - expected.keys()),
         *_list("of another shape", misshapen),
     ]
     if problems:
@@ -219,14 +219,14 @@ def _heads(network: "torch.nn.Module", architecture: str) -> set[str]:
     return {name.partition(".")[0] for name in flat}
 
 
-def _misshapen(wanted: Weights, fitted: Weights, given: Weights) -> set[str]:
+def _misshapen(expected: Weights, fitted: Weights, given: Weights) -> set[str]:
     """Keys of a wrong shape, also those that the filter has made fit by resampling.
 
     Only a position embedding may be resampled: doing that to a kernel is another network.
     """
-    wrong = {k for k in wanted.keys() & fitted.keys() if wanted[k].shape != fitted[k].shape}
-    for key in wanted.keys() & given.keys():
-        if given[key].numel() != wanted[key].numel() and not _is_position(key):
+    wrong = {k for k in expected.keys() & fitted.keys() if expected[k].shape != fitted[k].shape}
+    for key in expected.keys() & given.keys():
+        if given[key].numel() != expected[key].numel() and not _is_position(key):
             wrong.add(key)
     return wrong
 

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from histo_ray.cohort.join import Cohort, CohortRow
+from histo_ray.cohort.patient_exclusions import Exclusion, PatientExclusion
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.store.lost_slides import find_synthetic, last_failures
 from histo_ray.store.run_tables import read_runs
 from histo_ray.types import Receipt
-
-NO_SLIDES = "no slides"
-"""Reason in the cohort's row of a patient that has a label and no receipt."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Manifested:
     """Patient of each slide whose receipts all have no tile."""
     synthetic: frozenset[str]
     """Slides that the newest manifest marks as synthetic."""
-    lost: Mapping[str, str]
+    lost: Mapping[str, PatientExclusion]
     """Why, by patient without a single slide with tiles."""
     unread: tuple[str, ...]
     """Run tables that could not be read, in words."""
@@ -57,22 +55,28 @@ def read_manifested(
     return Manifested(failed, empty, synthetic, reasons, tuple(problems))
 
 
-def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:
+def add_lost_patients(cohort: Cohort, lost: Mapping[str, PatientExclusion]) -> Cohort:
     """Add the patients that extraction lost to a cohort, each with the reason. Pure.
 
     Args:
         cohort: The joined cohort, which knows lost patients at most from the labels.
         lost: Reason by patient, with the manifest's patient_id.
     """
-    by_person = {cut_barcode(patient): reason for patient, reason in lost.items()}
+    by_person = {cut_barcode(patient): Exclusion(reason) for patient, reason in lost.items()}
+    no_slides = (Exclusion(PatientExclusion.NO_SLIDES),)
     rows, seen = [], set()
     for row in cohort.rows:
         person = cut_barcode(row.patient_id)
         seen.add(person)
-        reason = by_person.get(person, "") if row.reason == NO_SLIDES else ""
-        rows.append(row._replace(reason=reason) if reason else row)
+        found = by_person.get(person) if row.exclusions == no_slides else None
+        rows.append(row if found is None else row._replace(exclusions=(found,)))
     rows += [
-        CohortRow(patient, _site_of(patient), 0, False, f"{reason}, no label")
+        CohortRow(
+            patient,
+            _site_of(patient),
+            0,
+            (Exclusion(reason), Exclusion(PatientExclusion.NO_LABEL)),
+        )
         for patient, reason in lost.items()
         if cut_barcode(patient) not in seen
     ]
@@ -81,11 +85,12 @@ def tell_lost(cohort: Cohort, lost: Mapping[str, str]) -> Cohort:
 
 def _name_reasons(
     failed: Mapping[str, str], empty: Mapping[str, str], alive: set[str]
-) -> dict[str, str]:
+) -> dict[str, PatientExclusion]:
     without, broken = (set(some.values()) - alive - {""} for some in (empty, failed))
-    reasons = dict.fromkeys(sorted(broken | without), "every slide failed or is without tiles")
-    reasons |= dict.fromkeys(broken - without, "every slide failed in extraction")
-    return reasons | dict.fromkeys(without - broken, "every slide is without tiles")
+    either = PatientExclusion.SLIDES_FAILED_OR_EMPTY
+    reasons = dict.fromkeys(sorted(broken | without), either)
+    reasons |= dict.fromkeys(broken - without, PatientExclusion.SLIDES_FAILED)
+    return reasons | dict.fromkeys(without - broken, PatientExclusion.SLIDES_EMPTY)
 
 
 def _site_of(patient: str) -> str:

@@ -4,19 +4,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from histo_ray.cohort.patient_folds import OutcomeFolds
-from histo_ray.evaluate.patient_data import Patients, StoredSlides, task_of
-from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
+from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
+from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.settings import MilSettings
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.target_truth import TargetTruth
 
 
 @dataclass(frozen=True)
-class OutcomePlan:
+class PatientPlan:
     """All that is known before the first head is trained."""
 
-    config: ExpressionConfig | MutationConfig
+    task: PatientTask
+    config: PatientConfig
     found: list[StoredSlides]
+    """Of each encoder."""
     patients: Patients
     folds: OutcomeFolds
     configurations: list[Configuration]
@@ -24,17 +27,27 @@ class OutcomePlan:
     """Settings of attention heads, by name."""
     permutations: int
 
+    @property
+    def groups(self) -> tuple[str, ...] | None:
+        """(P,) what is kept in one fold together; None: each patient is alone."""
+        groups = self.patients.groups
+        return None if len(set(groups)) == len(groups) else groups
+
+    @property
+    def sites(self) -> tuple[str, ...] | None:
+        """(P,) groups, where whole sites are kept in one fold."""
+        return self.patients.groups if self.config.keep_together == "site" else None
+
     @cached_property
-    def truth(self) -> OutcomeTruth:
+    def truth(self) -> TargetTruth:
         """Labels, folds, and what is kept in one fold."""
-        patients, labels = self.patients, self.patients.labels
-        sites = patients.groups if self.config.keep_together == "site" else None
-        alone = len(set(patients.groups)) == len(patients.groups)
-        return OutcomeTruth(
-            task_of(self.config),
+        labels = self.patients.labels
+        return TargetTruth(
+            self.task.name,
             labels.targets,
             labels.values,
             self.folds.parts,
-            sites,
-            None if alone else patients.groups,
+            self.sites,
+            self.groups,
+            kind=self.task.kind,
         )

@@ -1,15 +1,21 @@
-"""Settings of an evaluation of expression or mutation."""
+"""Settings that all evaluations on patients share."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from histo_ray.labels.label_settings import LabelSettings
 
+ADDRESS = (
+    "where the work is done: none (this process, without Ray), local (a Ray on this machine), auto "
+    "(a running one), or ray://host:port; left out: this process where that is quicker, else local"
+)
+"""What `--address` of evaluations means."""
+
 KeepTogether = Literal["patient", "site"]
 
 
-class OutcomeConfig(LabelSettings):
+class PatientConfig(LabelSettings):
     """One comparison of encoders by what can be predicted of patients from their embeddings."""
 
     store: str = Field(description="folder or s3:// or gs:// URI of the feature store")
@@ -24,7 +30,7 @@ class OutcomeConfig(LabelSettings):
     pooling: tuple[str, ...] = Field(
         default=("mean",),
         description="tiles to one vector a patient: mean, mean+std, quantiles, tissue, class:NAME, "
-        "classes, ...; repeat it and the best inside each training part is taken",
+        "classes, ...; repeat it and the best by inner folds of each training part is taken",
     )
     class_encoder: str | None = Field(
         default=None,
@@ -60,44 +66,19 @@ class OutcomeConfig(LabelSettings):
     remark: str = Field(default="", description="a line that the report prints at the top")
     address: str = Field(
         default="local",
-        description="Ray to run on: local, auto (a running one), or ray://host:port",
+        description=ADDRESS,
     )
 
     @model_validator(mode="after")
-    def _nothing_twice(self) -> "OutcomeConfig":
+    def _nothing_twice(self) -> Self:
         for name in ("encoder", "pooling", "head"):
             values = getattr(self, name, ())
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")
         return self
 
-
-class ExpressionConfig(OutcomeConfig):
-    """Expression of genes, all at once."""
-
-    head: tuple[Literal["ridge", "pls", "elastic-net"], ...] = Field(
-        default=("ridge",), description="trained on patients; repeat it: the best inside is taken"
-    )
-    permutations: int = Field(
-        default=1000,
-        ge=0,
-        le=100_000,
-        description="labels permuted and refitted, to tell chance; 0: corrected t-test instead",
-    )
-
-
-class MutationConfig(OutcomeConfig):
-    """Mutation of genes, one by one."""
-
-    head: tuple[Literal["logistic", "mil"], ...] = Field(
-        default=("logistic",),
-        description="trained on patients; repeat it: the best inside is taken",
-    )
-    mil: tuple[str, ...] = Field(
-        default=(),
-        description="KEY=VALUE of the MIL head; KEY=VALUE,VALUE searches both (ASHA inside each "
-        "training part)",
-    )
-    bag_tiles: int = Field(
-        default=2000, ge=1, description="most tiles of a patient that MIL sees, drawn with --seed"
-    )
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Heads that are asked for; each task has its own field `head`."""
+        names: tuple[str, ...] = getattr(self, "head", ())
+        return names

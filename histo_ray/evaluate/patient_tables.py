@@ -1,4 +1,4 @@
-"""All tables of an evaluation, from the answers that its trials left behind."""
+"""All tables of an evaluation of patients, from the pieces that its units left behind."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,34 +9,34 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
-from histo_ray.cohort.patient_folds import OutcomeFolds, tabulate_outcome_folds
-from histo_ray.evaluate.patient_data import Patients
-from histo_ray.evaluate.patient_settings import OutcomeConfig
-from histo_ray.evaluate.patient_unit import Answers, read_answer
+from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.evaluate.patient_units import read_repeat
 from histo_ray.learn.configurations import (
     Configuration,
     assemble_predictions,
     select_configurations,
 )
-from histo_ray.learn.outcome_scores import score_encoder
-from histo_ray.learn.outcome_tables import (
-    Judged,
+from histo_ray.learn.statistics import chance_statistic
+from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.learn.target_scores import score_encoder
+from histo_ray.learn.target_tables import (
+    ConfigurationPredictions,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.outcome_truth import OutcomeTruth
-from histo_ray.learn.statistics import chance_statistic
+from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.schema import arrow_schema
 from histo_ray.store.tables import TableFolder
 
 
-class EncoderAnswers(NamedTuple):
-    """What one encoder's configurations said."""
+class EncoderPredictions(NamedTuple):
+    """What one encoder's configurations predict."""
 
     configurations: tuple[Configuration, ...]
     """C of them."""
-    judged: tuple[Judged, ...]
+    predictions: tuple[ConfigurationPredictions, ...]
     """Of each; permuted targets too."""
     selected: npt.NDArray[np.bool_]
     """(C, R, F, T)."""
@@ -44,99 +44,88 @@ class EncoderAnswers(NamedTuple):
     """(R, P, T) of the configuration selected for each fold."""
 
 
-class Cohort(NamedTuple):
-    """What the tables say beside predictions."""
-
-    truth: OutcomeTruth
-    patients: Patients
-    folds: OutcomeFolds
-
-
-def write_tables(
-    folder: TableFolder,
-    pieces: TableFolder,
-    configurations: Sequence[Configuration],
-    answers: Answers,
-    cohort: Cohort,
-    config: OutcomeConfig,
+def write_patient_tables(
+    folder: TableFolder, pieces: TableFolder, plan: PatientPlan, matrix: TargetMatrix
 ) -> dict[str, pa.Table]:
     """Write every table of a run; all but the predictions are returned.
 
     Args:
         folder: Of the run.
-        pieces: Of its trials' answers.
-        configurations: As they were numbered.
-        answers: Labels, and permuted ones behind them.
-        cohort: Patients, labels and folds.
-        config: Resamples and seed.
+        pieces: Of its units.
+        plan: Configurations, patients, folds, resamples and seed.
+        matrix: Labels, and permuted ones behind them.
     """
-    truth, patients = cohort.truth, cohort.patients
+    truth, patients, config = plan.truth, plan.patients, plan.config
     count = len(truth.targets)
-    found = read_judged(pieces, configurations, answers)
+    found = read_predictions(pieces, plan.configurations, matrix)
     scores = {
         encoder: score_encoder(
             truth,
             one.assembled[:, :, :count],
             config.resamples,
             config.seed,
-            _measure_null(truth, answers, one.assembled) if len(answers.names) > count else None,
+            _measure_null(truth, matrix, one.assembled)
+            if len(matrix.target_names) > count
+            else None,
         )
         for encoder, one in found.items()
     }
     people = patients.cohort.patients
     tables = {
         "scores": pa.concat_tables(
-            tabulate_scores(truth, _named(configuration), _first(judged, count))
+            tabulate_scores(truth, _with_variant(configuration), _first(predictions, count))
             for one in found.values()
-            for configuration, judged in zip(one.configurations, one.judged, strict=True)
+            for configuration, predictions in zip(one.configurations, one.predictions, strict=True)
         ),
         "targets": tabulate_targets(truth, scores),
         "comparisons": compare_encoders(truth, scores),
-        "folds": tabulate_outcome_folds(cohort.folds, people, truth.targets, patients.groups),
+        "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
     }
-    predictions = iterate_predictions(truth, found, answers, people)
+    predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
     for name, table in tables.items():
         folder.write(name, [table], table.schema)
     return tables
 
 
-def read_judged(
-    pieces: TableFolder, configurations: Sequence[Configuration], answers: Answers
-) -> dict[str, EncoderAnswers]:
-    """The answers of each encoder; configurations are selected by their inner scores."""
-    found: dict[str, EncoderAnswers] = {}
+def read_predictions(
+    pieces: TableFolder, configurations: Sequence[Configuration], matrix: TargetMatrix
+) -> dict[str, EncoderPredictions]:
+    """Read the predictions of each encoder; configurations are selected by their inner scores."""
+    found: dict[str, EncoderPredictions] = {}
     for encoder in dict.fromkeys(configuration.encoder for configuration in configurations):
         numbers = [at for at, c in enumerate(configurations) if c.encoder == encoder]
         own = tuple(configurations[at] for at in numbers)
         read = [
-            [read_answer(pieces, number, repeat) for repeat in range(answers.repeats)]
+            [read_repeat(pieces, number, repeat) for repeat in range(matrix.repeats)]
             for number in numbers
         ]
         predicted, choice, inner_score = (
-            np.stack([np.stack([getattr(a, name) for a in some]) for some in read])
+            np.stack([np.stack([getattr(one, name) for one in some]) for some in read])
             for name in ("predicted", "choice", "inner_score")
         )
         selected = select_configurations(own, inner_score)
-        assembled = assemble_predictions(predicted, selected, answers.parts)
-        judged = tuple(map(Judged, predicted, choice, inner_score, selected))
-        found[encoder] = EncoderAnswers(own, judged, selected, assembled)
+        assembled = assemble_predictions(predicted, selected, matrix.fold_ids)
+        own_predictions = tuple(
+            map(ConfigurationPredictions, predicted, choice, inner_score, selected)
+        )
+        found[encoder] = EncoderPredictions(own, own_predictions, selected, assembled)
     return found
 
 
 def iterate_predictions(
-    truth: OutcomeTruth,
-    found: Mapping[str, EncoderAnswers],
-    answers: Answers,
+    truth: TargetTruth,
+    found: Mapping[str, EncoderPredictions],
+    matrix: TargetMatrix,
     patients: Sequence[str],
 ) -> Iterator[pa.Table]:
-    """Every out-of-fold prediction, an encoder and repeat at a time.
+    """Yield every out-of-fold prediction, an encoder and repeat at a time.
 
     Args:
-        truth: Of the targets that are labels.
-        found: By encoder.
-        answers: What was predicted: those, then permuted ones.
+        truth: The targets that are labels.
+        found: Predictions by encoder.
+        matrix: What was predicted: those, then permuted ones.
         patients: (P,) their names.
     """
     schema = arrow_schema("outcome_predictions")
@@ -147,9 +136,9 @@ def iterate_predictions(
     for encoder, one in found.items():
         poolings = pa.array([c.pooling for c in one.configurations])
         heads = pa.array([_name_head(c) for c in one.configurations])
-        for repeat in range(answers.repeats):
-            parts = answers.parts[..., repeat, :]
-            fold = np.broadcast_to(parts, (count, rows)).reshape(-1)
+        for repeat in range(matrix.repeats):
+            fold_ids = matrix.fold_ids[..., repeat, :]
+            fold = np.broadcast_to(fold_ids, (count, rows)).reshape(-1)
             chosen = one.selected[:, repeat, :, :count].argmax(0)  # (F, T)
             at = chosen[np.maximum(fold, 0), target].astype(np.int32)
             predicted = one.assembled[repeat, :, :count].T.reshape(-1)
@@ -171,34 +160,34 @@ def iterate_predictions(
 
 
 def _measure_null(
-    truth: OutcomeTruth, answers: Answers, assembled: npt.NDArray[np.float32]
+    truth: TargetTruth, matrix: TargetMatrix, assembled: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
-    """(R, B) what chance scores in each repeat, from the permuted targets."""
+    """Score the permuted targets in each repeat, (R, B)."""
     count = len(truth.targets)
-    permuted = answers.targets[:, count:]
+    permuted = matrix.targets[:, count:]
     return np.stack(
         [
-            chance_statistic(permuted, one[:, count:], parts, truth.sites)
-            for one, parts in zip(assembled, truth.parts, strict=True)
+            chance_statistic(permuted, one[:, count:], fold_ids, truth.sites)
+            for one, fold_ids in zip(assembled, truth.fold_ids, strict=True)
         ]
     )
 
 
-def _first(judged: Judged, count: int) -> Judged:
-    """Without the permuted targets."""
-    return Judged(
-        judged.predicted[..., :count],
-        judged.choice[..., :count],
-        judged.inner_score[..., :count],
-        judged.selected[..., :count],
+def _first(predictions: ConfigurationPredictions, count: int) -> ConfigurationPredictions:
+    """Take the targets that are labels, without the permuted ones."""
+    return ConfigurationPredictions(
+        predictions.predicted[..., :count],
+        predictions.choice[..., :count],
+        predictions.inner_score[..., :count],
+        predictions.selected[..., :count],
     )
 
 
-def _named(configuration: Configuration) -> Configuration:
-    """With its variant in the head's name, as the tables have no column for it."""
+def _with_variant(configuration: Configuration) -> Configuration:
+    """Put the variant into the head's name, as the tables have no column for it."""
     return replace(configuration, head=_name_head(configuration))
 
 
 def _name_head(configuration: Configuration) -> str:
-    """Head and, where several compete, its variant."""
+    """Name the head and, where several compete, its variant."""
     return " ".join(part for part in (configuration.head, configuration.variant) if part)

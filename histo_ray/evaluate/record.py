@@ -1,21 +1,41 @@
-"""What the report reads of `run.json`. Keys that it does not know are left alone."""
+"""The record of an evaluation, `run.json`: written and read by the same models.
 
+Keys that a model does not know are left alone, and those that are missing take their default, so
+that records of older versions stay readable. Version 1 (histo_ray 0.1 and 0.2) had no
+`record_version`, and sentences (`warnings`) where there are caveats now.
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from histo_ray.evaluate.caveats import Caveat, CaveatCode
+
+RECORD_VERSION = 2
+"""2: caveats are codes with values, and sentences are rendered where they are shown."""
 OLDEST = datetime.min.replace(tzinfo=UTC)
 """When a run was made that does not say when."""
+_SYNTHETIC = "SYNTHETIC"
+"""Word by which version 1 marked evaluations of synthetic data, in its warnings and remark."""
 
 
-class Note(BaseModel):
-    """Base of all notes: what is missing takes its default, so that older runs stay readable."""
+def _none_if_nan(value: object) -> object:
+    return None if value != value else value
+
+
+MaybeFloat: TypeAlias = Annotated[float | None, BeforeValidator(_none_if_nan)]
+"""A figure; None, as nan is no JSON, where there is none."""
+
+
+class RecordPart(BaseModel):
+    """Base of all parts of a record."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class FoldsNote(Note):
+class FoldsRecord(RecordPart):
     """How rows were split."""
 
     n_folds: int
@@ -23,26 +43,62 @@ class FoldsNote(Note):
     seeds: tuple[int, ...] = ()
     sha256: str = ""
     kept_together: str = ""
+    """What no two folds share: patient or site; empty for tiles."""
 
 
-class RunNote(Note):
-    """What every evaluation says."""
+class TestsRecord(RecordPart):
+    """What tests over folds rest on; ranges are (smallest, largest)."""
 
+    __test__ = False
+
+    distinct_splits: tuple[int, ...] = ()
+    independent_units: tuple[int, ...] = ()
+    units_are: str = ""
+    degrees_of_freedom: tuple[float, ...] = ()
+    """Empty where no test is possible."""
+    units_of_classes: tuple[int, ...] = ()
+    """Tissue: independent units of each class."""
+    groups: int = 0
+    """Patients: groups that are kept whole."""
+    targets_without_test: int = 0
+
+
+class EvaluationRecord(RecordPart):
+    """What every evaluation records."""
+
+    record_version: int = 1
     task: str
+    run_id: str = ""
     created_at: str = ""
     seconds: float = 0.0
     remark: str = ""
-    folds: FoldsNote
+    synthetic: bool = False
+    """Whether synthetic data were evaluated, as far as tables and manifests mark them."""
+    folds: FoldsRecord
     statistics_version: int = 1
     """2 and above: tests over folds know how few the independent units are."""
-    tests: dict[str, Any] | None = None
-    """Splits, units and degrees of freedom; None: a run from before they were recorded."""
-    warnings: tuple[str, ...] = ()
+    tests: TestsRecord | None = None
+    """None: a run from before they were recorded."""
+    caveats: tuple[Caveat, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, given: Any) -> Any:
+        """Take warnings of version 1 for caveats, and look for its mark of synthetic data."""
+        if not isinstance(given, Mapping) or "record_version" in given:
+            return given
+        texts = given.get("warnings")
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            texts = ()
+        stated = [*texts, given.get("remark")]
+        marked = any(isinstance(text, str) and _SYNTHETIC in text for text in stated)
+        caveats = [{"code": CaveatCode.TEXT, "values": {"text": text}} for text in texts]
+        return {"caveats": caveats, "synthetic": marked, **given}
 
     @property
     def created(self) -> datetime:
-        """When; the beginning of time if that is not said."""
+        """When it was made; the beginning of time if that is not recorded."""
         try:
             found = datetime.fromisoformat(self.created_at)
         except ValueError:
@@ -50,7 +106,7 @@ class RunNote(Note):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-class TileSetNote(Note):
+class TileSetRecord(RecordPart):
     """Labelled tiles."""
 
     name: str
@@ -59,7 +115,7 @@ class TileSetNote(Note):
     tiles: int
 
 
-class TissueEncoder(Note):
+class TileEncoderRecord(RecordPart):
     """An encoder's embeddings of one tile set."""
 
     vectors_sha256: str = ""
@@ -67,48 +123,88 @@ class TissueEncoder(Note):
     request: str = ""
 
 
-class TissueSummary(Note):
-    """One encoder on one split."""
+class TileScoresRecord(RecordPart):
+    """Scores of one encoder on one split."""
 
     accuracy: float
     balanced_accuracy: float
-    recalls: tuple[float | None, ...]
+    recalls: tuple[MaybeFloat, ...]
     confusion: tuple[tuple[int, ...], ...]
     """(K, K) over all repeats; true class by predicted class."""
 
 
-class TissueNote(RunNote):
-    """A tissue evaluation."""
+class TileComparisonRecord(RecordPart):
+    """One pair of encoders on one split by one score: a row of `tissue_comparisons`."""
 
+    split: str
+    encoder_a: str
+    encoder_b: str
+    metric: str
+    label: str = ""
+    difference: MaybeFloat = None
+    low: MaybeFloat = None
+    high: MaybeFloat = None
+    drawn: str = "tile"
+    p_corrected: MaybeFloat = None
+    q_corrected: MaybeFloat = None
+    t_low: MaybeFloat = None
+    t_high: MaybeFloat = None
+    p_plain: MaybeFloat = None
+
+
+class BootstrapRecord(RecordPart):
+    """Draws of a bootstrap."""
+
+    resamples: int = 0
+    seed: int = 0
+
+
+class TissueRecord(EvaluationRecord):
+    """An evaluation on labelled tiles."""
+
+    evaluation_version: int = 1
     head: str = ""
-    sets: dict[str, TileSetNote]
-    encoders: dict[str, dict[str, TissueEncoder]]
+    inner_parts: int = 1
+    bootstrap: BootstrapRecord = BootstrapRecord()
+    sets: dict[str, TileSetRecord]
+    encoders: dict[str, dict[str, TileEncoderRecord]]
     classes: tuple[str, ...]
-    summary: dict[str, dict[str, TissueSummary]]
+    summary: dict[str, dict[str, TileScoresRecord]]
     """By split, then encoder."""
-    comparisons: tuple[dict[str, Any], ...] = ()
+    comparisons: tuple[TileComparisonRecord, ...] = ()
 
 
-class LabelsNote(Note):
+class DroppedTarget(RecordPart):
+    """A target that was not evaluated."""
+
+    target: str = ""
+    reason: str = ""
+
+
+class LabelsRecord(RecordPart):
     """The label table."""
 
     path: str = ""
     sha256: str = ""
+    values_sha256: str = ""
+    names_sha256: str = ""
     patients: int = 0
     targets: int = 0
     transform: str = ""
-    dropped: tuple[dict[str, str], ...] = ()
+    variant_classes: tuple[str, ...] = ()
+    dropped: tuple[DroppedTarget, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-class CohortNote(Note):
-    """Who was there, and who was left."""
+class CohortRecord(RecordPart):
+    """Patients that are evaluated, and where the others were lost."""
 
     slides: int = 0
-    """With a receipt, tiles or none."""
+    """With a receipt, with tiles or without."""
     slides_failed: int | None = None
-    """Of the manifest, but without a receipt; None where the run is too old to say."""
+    """Of the manifest, but without a receipt; None: a run from before they were counted."""
     slides_without_tiles: int = 0
+    slides_used: int = 0
     patients_lost: int = 0
     """Without a single slide with tiles."""
     patients_with_features: int = 0
@@ -118,27 +214,97 @@ class CohortNote(Note):
     labels_only: int = 0
     lost: dict[str, int] = Field(default_factory=dict)
     """Patients that one encoder lacks, by encoder."""
+    notes: tuple[str, ...] = ()
 
 
-class OutcomeEncoder(Note):
+class SlideEncoderRecord(RecordPart):
     """An encoder's embeddings of the slides."""
 
     request: str = ""
     weights_sha256: str = ""
-    partitions: int = 0
-    snapshot_sha256: str = ""
     dim: int = 0
     tiling: str = ""
+    partitions: int = 0
+    snapshot_sha256: str = ""
 
 
-class OutcomeNote(RunNote):
-    """An evaluation of expression or mutation."""
+class ConfigurationRecord(RecordPart):
+    """One way from tiles to predictions."""
 
-    labels: LabelsNote = LabelsNote()
-    cohort: CohortNote = CohortNote()
-    encoders: dict[str, OutcomeEncoder]
-    configurations: tuple[dict[str, Any], ...] = ()
-    settings: dict[str, Any] = Field(default_factory=dict)
+    encoder: str
+    pooling: str = ""
+    head: str = ""
+    variant: str = ""
+
+
+class EncoderSummary(RecordPart):
+    """What one encoder comes to over all targets."""
+
+    targets: int = 0
+    mean_score: MaybeFloat = None
+    median_score: MaybeFloat = None
+    n_untested: int = 0
+    n_better_than_chance: int = 0
+    n_paper: int = 0
+    """Targets that a publication would count: P < 0.05 of the mean prediction."""
+
+
+class PairSummary(RecordPart):
+    """What the comparison of two encoders comes to over all targets."""
+
+    encoder_a: str
+    encoder_b: str
+    metric: str
+    targets: int
+    untested: int = 0
+    b_higher: int
+    b_better: tuple[str, ...]
+    a_better: tuple[str, ...]
+    mean_difference: float
+    paper_counted: int
+    paper_b_higher: int
+
+
+class ShownScore(RecordPart):
+    """One encoder's score of one target."""
+
+    score: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    q_chance: MaybeFloat
+
+
+class ShownTarget(RecordPart):
+    """One of the targets that are predicted best."""
+
+    target: str
+    metric: str
+    by_encoder: dict[str, ShownScore]
+    q_corrected: tuple[MaybeFloat, ...] = ()
+    """Of each pair of encoders."""
+
+
+class PatientRecord(EvaluationRecord):
+    """An evaluation on patients."""
+
+    outcome_version: int = 1
+    labels: LabelsRecord = LabelsRecord()
+    cohort: CohortRecord = CohortRecord()
+    encoders: dict[str, SlideEncoderRecord]
+    features: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the pooled features, by encoder and pooling."""
+    slides_sha256: str = ""
+    manifest_sha256: str = ""
+    """Of what the newest manifest states otherwise than the extraction; empty: nothing."""
+    variant_classes: str = ""
+    """SHA-256 of the classes of calls, where they are not the default ones."""
+    configurations: tuple[ConfigurationRecord, ...] = ()
+    mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    bag_tiles: tuple[int, ...] = ()
+    permutations: int = 0
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     chance_test: str = ""
     """Test of whether a target is predicted better than chance."""
-    sentences: tuple[str, ...] = ()
+    summary: dict[str, EncoderSummary] = Field(default_factory=dict)
+    pairs: tuple[PairSummary, ...] = ()
+    shown: tuple[ShownTarget, ...] = ()

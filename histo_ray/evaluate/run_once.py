@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.record import OutcomeNote, TissueNote
+from histo_ray.evaluate.events import Event, RunFound, RunState, WaitingForRun
+from histo_ray.evaluate.record import EvaluationRecord
+from histo_ray.evaluate.tasks import TASKS
 from histo_ray.store.claim import hold_claim
-from histo_ray.store.tables import TableFolder
+from histo_ray.store.tables import PIECES, TableFolder
 
-PIECES = "pieces"
-"""Folder of what is done of an unfinished run."""
-DONE = "is done already; nothing was computed"
-
-Say = Callable[[str], None]
+Tell = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -23,26 +20,10 @@ class Evaluation:
     """One evaluation and where it lies."""
 
     folder: TableFolder
-    note: dict[str, Any]
-    """What `run.json` says."""
-
-    def describe(self, words: Callable[[dict[str, Any]], list[str]]) -> list[str]:
-        """The note in words.
-
-        Args:
-            words: Makes lines of a note.
-
-        Raises:
-            StoreError: The note lacks what the words need.
-        """
-        try:
-            return words(self.note)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise _damaged(self.folder, f"its content cannot be shown ({found})") from error
+    record: EvaluationRecord
 
 
-def run_once(folder: TableFolder, say: Say, work: Callable[[], dict[str, Any]]) -> Evaluation:
+def run_once(folder: TableFolder, tell: Tell, work: Callable[[], EvaluationRecord]) -> Evaluation:
     """Do an evaluation, unless it is done; never twice at once.
 
     A process that comes second waits. If the first one dies, it goes on with the pieces that are
@@ -50,63 +31,64 @@ def run_once(folder: TableFolder, say: Say, work: Callable[[], dict[str, Any]]) 
 
     Args:
         folder: Of the run.
-        say: Called with lines worth knowing.
-        work: Makes all tables and the note, and returns the note; may be called when another
-            process does the same, where the file system knows no locks.
+        tell: Called with what is worth knowing.
+        work: Writes all tables and the record, and returns it; may be called when another process
+            does the same, where the file system knows no locks.
 
     Raises:
         StoreError: `run.json` is damaged, or of another evaluation.
     """
     done = find_done(folder)
     if done is not None:
-        return _finish(folder, done, say, DONE)
+        return _finish(folder, done, tell, RunState.DONE)
     *_, task, run = folder.folder.split("/")
 
-    def tell(holder: str) -> None:
-        say(f"run {run} is being made by {holder}; waiting for it")
+    def tell_holder(holder: str) -> None:
+        tell(WaitingForRun(run, holder))
 
-    with hold_claim(folder.root, f"evaluate-{task}-{run}", tell, wait=True):
+    with hold_claim(folder.root, f"evaluate-{task}-{run}", tell_holder, wait=True):
         done = find_done(folder)
         if done is not None:
-            return _finish(folder, done, say, DONE)
+            return _finish(folder, done, tell, RunState.DONE)
         try:
-            note = work()
+            record = work()
         except StoreError:
             done = find_done(folder)
             if done is None:
                 raise
-            return _finish(folder, done, say, "was finished by another process meanwhile")
+            return _finish(folder, done, tell, RunState.FINISHED_BY_ANOTHER)
         folder.delete(PIECES)
-        return Evaluation(folder, note)
+        return Evaluation(folder, record)
 
 
-def find_done(folder: TableFolder) -> dict[str, Any] | None:
-    """What `run.json` says; None if the run has not ended.
+def find_done(folder: TableFolder) -> EvaluationRecord | None:
+    """Read the record of a run; None if the run has not ended.
 
     Raises:
         StoreError: It is damaged, or of another evaluation.
     """
-    note = folder.read_note("run")
-    if note is None:
+    content = folder.read_note("run")
+    if content is None:
         return None
     *_, task, run = folder.folder.split("/")
-    if (note.get("task"), note.get("run_id")) != (task, run):
-        raise _damaged(folder, f"it is of {note.get('task')!r}, {note.get('run_id')!r}")
+    if (content.get("task"), content.get("run_id")) != (task, run):
+        raise _damaged(folder, f"it is of {content.get('task')!r}, {content.get('run_id')!r}")
     try:
-        (TissueNote if task == "tissue" else OutcomeNote).model_validate(note)
+        return TASKS[task].record.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _damaged(folder, f"{where}: {first['msg'].lower()}") from None
-    return note
 
 
-def _finish(folder: TableFolder, note: dict[str, Any], say: Say, how: str) -> Evaluation:
+def _finish(
+    folder: TableFolder, record: EvaluationRecord, tell: Tell, state: RunState
+) -> Evaluation:
     """Tidy up what a process that was killed, or came second, may have left."""
     if folder.child(PIECES).names():
         folder.delete(PIECES)
-    say(f"run {note['run_id']} {how}")
-    return Evaluation(folder, note)
+    tell(RunFound(record.run_id, state))
+    return Evaluation(folder, record)
 
 
 def _damaged(folder: TableFolder, found: str) -> StoreError:

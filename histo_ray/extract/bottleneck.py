@@ -25,6 +25,7 @@ FASTER = (
     ", or --engine openvino --precision bfloat16 where CPUs have AMX (histo-ray doctor says so)"
 )
 """Said of encoders on CPU that compute in float32."""
+IN_TURNS = "one process read and encoded in turns; --address local does both side by side"
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,31 @@ class Verdict(NamedTuple):
     """Shares, and what to change; one sentence."""
 
 
-def find_bottleneck(load: Load) -> Verdict:
-    """Say which side of a run was the limit.
+def find_bottleneck(load: Load, *, taking_turns: bool = False) -> Verdict:
+    """Find the side of a run that was the limit.
 
     A side is the limit if it was at work clearly more than the other one. Shares are of the time
-    of work, which for long runs is nearly all; a run that took longer to start is told just that.
+    of work, which for long runs is nearly all; of a run that took longer to start, just that is
+    said.
+
+    Args:
+        load: What its processes did.
+        taking_turns: Whether one process read and encoded in turns, so that the sides share the
+            time and none waits for the other.
     """
     if not load.tiles:
         return Verdict("none", "no tile was encoded")
     if load.startup_s >= load.work_s:
+        started = "loading encoders" if taking_turns else "starting Ray, processes and encoders"
         return Verdict(
             "start-up-bound",
-            f"{load.startup_s:.0f} s of {load.startup_s + load.work_s:.0f} s went into starting "
-            "Ray, processes and encoders, once a run: give one run more slides",
+            f"{load.startup_s:.0f} s of {load.startup_s + load.work_s:.0f} s went into {started}, "
+            "once a run: give one run more slides",
         )
     readers, encoders = load.reader_busy, load.encoder_busy
     shares = f"readers busy {readers:.0%}, encoders {encoders:.0%}"
+    if taking_turns and readers > encoders - APART:
+        return Verdict("reader-bound", f"{shares}: {IN_TURNS}")
     if load.gpus and load.encode.device_s:
         shares += f", GPUs {load.gpu_busy:.0%}"
     if max(readers, encoders) < BUSY:
@@ -159,11 +169,11 @@ def _advise_encoders(load: Load) -> str:
 
 
 def _advise_readers(load: Load) -> str:
-    wanted = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01) - 1e-6)
+    useful = math.ceil(load.readers * load.reader_busy / max(load.encoder_busy, 0.01) - 1e-6)
     if load.storage_wait >= MOSTLY:
         return (
             f"readers wait for storage {load.storage_wait:.0%} of the time that they read; have "
-            f"more of them, also more than cores (--readers {wanted}), or storage that is nearer"
+            f"more of them, also more than cores (--readers {useful}), or storage that is nearer"
         )
     busy_s = sum(spent.busy_s for spent in (load.plan, load.read, load.commit))
     kinds = (load.commit, "writing partitions"), (load.plan, "finding tissue")
@@ -171,9 +181,9 @@ def _advise_readers(load: Load) -> str:
     most = into[0] if into else ""
     if not load.gpus:
         return f"readers are the limit{most}; {_advise_cores(load)}"
-    if wanted <= load.cores:
-        return f"the GPUs wait for readers{most}; about --readers {wanted} keep them busy"
-    return f"the GPUs wait for readers{most}; about {wanted} reader cores keep them busy, add nodes"
+    if useful <= load.cores:
+        return f"the GPUs wait for readers{most}; about --readers {useful} keep them busy"
+    return f"the GPUs wait for readers{most}; about {useful} reader cores keep them busy, add nodes"
 
 
 def _advise_cores(load: Load) -> str:

@@ -1,4 +1,4 @@
-"""What a process spends on a run, told with its answers. No Ray."""
+"""What a process spends on a run, reported with the results of its calls."""
 
 import threading
 import time
@@ -32,8 +32,8 @@ class Spent(NamedTuple):
         return Spent._make(a - b for a, b in zip(self, other, strict=True))
 
 
-class Answer(NamedTuple):
-    """What the driver is told of a call: its result, and what was spent since the last answer."""
+class CallResult(NamedTuple):
+    """Result of a call, and what its process has spent since the last one."""
 
     value: Any
     spent: Spent
@@ -47,14 +47,14 @@ class Meter:
         self._running = 0
         self._since = 0.0
         self._busy_s = 0.0
-        self._told: Spent | None = None
+        self._reported: Spent | None = None
 
     @contextmanager
     def work(self) -> Iterator[None]:
         """Around each call. What came before the first one (imports, weights) does not count."""
         with self._lock:
-            if self._told is None:
-                self._told = self._total(0.0)
+            if self._reported is None:
+                self._reported = self._total(0.0)
             if not self._running:
                 self._since = time.perf_counter()
             self._running += 1
@@ -66,8 +66,8 @@ class Meter:
                 if not self._running:
                     self._busy_s += time.perf_counter() - self._since
 
-    def tell(self, value: Any, device_s: float = 0.0) -> Answer:
-        """An answer with what was spent since the last one.
+    def result(self, value: Any, device_s: float = 0.0) -> CallResult:
+        """Wrap the result of a call with what was spent since the last one.
 
         Args:
             value: The call's result.
@@ -75,8 +75,8 @@ class Meter:
         """
         with self._lock:
             now = self._total(device_s)
-            before, self._told = self._told or now, now
-        return Answer(value, now.minus(before))
+            before, self._reported = self._reported or now, now
+        return CallResult(value, now.minus(before))
 
     def _total(self, device_s: float) -> Spent:
         busy = self._busy_s

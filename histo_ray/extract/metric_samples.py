@@ -1,4 +1,4 @@
-"""The numbers of a run that are exported while it works. No Ray."""
+"""The numbers of a run that are exported while it works."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -116,5 +116,5 @@ class Sampler:
 
 
 def at_rest(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of a run that is over: nothing waits, and nobody works."""
+    """The samples of a run that is over: nothing waits, and no process works."""
     return [s._replace(value=0.0) if METRICS[s.name].kind == "gauge" else s for s in samples]

@@ -9,12 +9,17 @@ from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.extract.plan_processes import DEATHS_ALONE, Died, ProcessPool, count_cores
 from histo_ray.extract.plan_slides import (
-    draw_or_problem,
     keep_to_one_core,
     plan_or_problem,
     time_reading,
 )
-from histo_ray.extract.plan_summary import Measured, Planned, Report, estimate_seconds
+from histo_ray.extract.plan_summary import (
+    DrawSlide,
+    Measured,
+    Planned,
+    Report,
+    estimate_seconds,
+)
 from histo_ray.extract.probe_encoder import EncoderProbe, RunShape
 from histo_ray.types import Slide
 
@@ -71,17 +76,17 @@ class PlanHere:
 
         tasks = [(slide, self._config) for slide, _ in todo]
         for index, plan in self._slides.map(plan_or_problem, tasks, look):
-            slide, wanted = todo[index]
-            planned.add(slide, wanted, _died("plan") if isinstance(plan, Died) else plan)
+            slide, encoders = todo[index]
+            planned.add(slide, encoders, _died("plan") if isinstance(plan, Died) else plan)
 
-    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
-        """Draw slides; those that could not be, and why."""
+    def draw(self, draw: DrawSlide, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides with `draw`; those that could not be, and why."""
         tasks = [(slide, self._config, str(folder)) for slide in slides]
         problems = {}
-        for index, problem in self._slides.map(draw_or_problem, tasks, self._probe.look):
+        for index, problem in self._slides.map(draw, tasks, self._probe.look):
             if problem:
-                told = _died("draw") if isinstance(problem, Died) else problem
-                problems[slides[index].slide_id] = told
+                reason = _died("draw") if isinstance(problem, Died) else problem
+                problems[slides[index].slide_id] = reason
         return problems
 
     def measure(self, planned: Planned) -> Measured:

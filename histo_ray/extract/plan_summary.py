@@ -3,15 +3,30 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from histo_ray.extract.slide import SlidePlan, ink_remark
+from histo_ray.config import ExtractConfig
+from histo_ray.extract.slide import TilePlan, ink_remark
 from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
-"""Of a partition beside the vector: ids, coords, tissue, focus."""
+"""Bytes of a partition's row beside the vector: ids, coords, tissue, focus."""
+
+
+class PlanStatus(StrEnum):
+    """What an extraction would find of one slide."""
+
+    TODO = "todo"
+    """It has tiles that the store lacks."""
+    STORED = "stored"
+    """All its partitions are there."""
+    EMPTY = "empty"
+    """It has no tile."""
+    FAILED = "failed"
+    """It cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +34,7 @@ class PlanRow:
     """What an extraction would do with one slide."""
 
     slide_id: str
-    status: str
-    """todo, stored, empty or failed."""
+    status: PlanStatus
     reason: str
     n_tiles: int
     width: int
@@ -28,7 +42,7 @@ class PlanRow:
     height: int
     """Level-0 px."""
     mpp: float
-    """Of level 0 along x; 0 where unknown."""
+    """Microns per pixel of level 0 along x; 0 where unknown."""
     mpp_source: str
     level: int
     """Level that would be read; -1 where unknown."""
@@ -61,7 +75,7 @@ class PlanSummary:
 
 @dataclass
 class Planned:
-    """What is kept of the slides that were planned: not their grids, but for the largest one's."""
+    """Slides that were planned; of their grids only the largest is kept."""
 
     rows: list[PlanRow] = field(default_factory=list)
     slides: list[Slide] = field(default_factory=list)
@@ -69,25 +83,25 @@ class Planned:
     tiles: int = 0
     vectors: Counter[str] = field(default_factory=Counter)
     """To be encoded, by encoder."""
-    widest: tuple[Slide, SlidePlan] | None = None
+    widest: tuple[Slide, TilePlan] | None = None
 
-    def add(self, slide: Slide, wanted: Sequence[str], plan: SlidePlan | str) -> None:
-        """Take a slide that was planned for the encoders `wanted`, or the problem with it."""
+    def add(self, slide: Slide, encoders: Sequence[str], plan: TilePlan | str) -> None:
+        """Take a slide that was planned for some encoders, or the problem with it."""
         if isinstance(plan, str):
-            self.rows.append(blank_row(slide.slide_id, "failed", plan))
+            self.rows.append(blank_row(slide.slide_id, PlanStatus.FAILED, plan))
             return
         tiles = len(plan.grid)
         self.rows.append(_row(slide.slide_id, plan))
         self.slides.append(slide)
         self.tiles += tiles
-        self.vectors.update(dict.fromkeys(wanted, tiles))
+        self.vectors.update(dict.fromkeys(encoders, tiles))
         largest = self.widest
         if largest is None or (tiles, slide.slide_id) > (len(largest[1].grid), largest[0].slide_id):
             self.widest = slide, plan
 
     @property
     def failed(self) -> int:
-        """How many cannot be used."""
+        """Number of slides that cannot be used."""
         return len(self.rows) - len(self.slides)
 
     def count_bytes(self, facts: Sequence[EncoderFacts]) -> int:
@@ -110,7 +124,10 @@ class Measured:
 
 Report = Callable[[Planned, int], None]
 """Called with what is planned so far, and the number of slides to be planned."""
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
+DrawSlide = Callable[[Slide, ExtractConfig, str], str]
+"""Draws one slide's tissue and tiles into a folder; returns why not, or an empty text. Other
+processes import it by name."""
 
 
 class Planner(Protocol):
@@ -130,8 +147,8 @@ class Planner(Protocol):
     ) -> None:
         """Plan the slides, each for some encoders, into `planned`."""
 
-    def draw(self, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
-        """Draw slides into a folder; those that could not be, and why."""
+    def draw(self, draw: DrawSlide, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
+        """Draw slides into a folder with `draw`; those that could not be, and why."""
 
     def measure(self, planned: Planned) -> Measured:
         """Load the encoders, and read and encode one batch."""
@@ -149,17 +166,17 @@ def estimate_seconds(tiles: int, read_s: float, encode_s: float, *, shared_cores
     return tiles * (read_s + encode_s if shared_cores else max(read_s, encode_s))
 
 
-def blank_row(slide_id: str, status: str, reason: str = "", n_tiles: int = 0) -> PlanRow:
+def blank_row(slide_id: str, status: PlanStatus, reason: str = "", n_tiles: int = 0) -> PlanRow:
     """The row of a slide that was not opened."""
     return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
 
 
-def _row(slide_id: str, plan: SlidePlan) -> PlanRow:
+def _row(slide_id: str, plan: TilePlan) -> PlanRow:
     tiles, slide = len(plan.grid), plan.slide
     width, height = slide.size_px
     return PlanRow(
         slide_id=slide_id,
-        status="todo" if tiles else "empty",
+        status=PlanStatus.TODO if tiles else PlanStatus.EMPTY,
         reason=plan.empty_reason,
         n_tiles=tiles,
         width=width,

@@ -19,8 +19,9 @@ from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError
+from histo_ray.extract.loading import load_run_encoders
 from histo_ray.extract.plan_processes import ProcessPool
-from histo_ray.extract.slide import encode_block, load_run_encoders
+from histo_ray.extract.slide import encode_block
 from histo_ray.types import EncoderFacts
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class RunShape(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the process says once its encoders are loaded."""
+    """Encoders that are loaded, and the shape of a run on this machine."""
 
     workers: RunShape
-    """Of a run on this machine."""
+    """Processes of a run on this machine."""
     facts: list[EncoderFacts]
 
 

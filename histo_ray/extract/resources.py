@@ -7,7 +7,7 @@ from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
 
 READER_NICENESS = 10
-"""Of readers that share their cores with an encoder: encoding goes first, reading fills gaps."""
+"""Niceness of readers that share their cores with an encoder: reading fills the gaps."""
 BATCH_GPU = 128
 BATCH_A_THREAD = 16
 """Tiles of a batch on CPU, a thread: two groups of usual size, so that threads end together."""
@@ -64,49 +64,63 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
             "--device cuda: there is no GPU in the cluster or machine; use --device auto or cpu"
         )
     if gpus and config.device != "cpu" and config.engine == "torch":
-        encoders = config.encoder_workers or gpus
-        spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)
-        readers = config.readers or max(1, cpus - spare)
-        share = min(1.0, gpus / encoders)
-        threads = config.encoder_threads or 1
-        batch_size = config.batch_size or BATCH_GPU
-        reader_cpus = min(1.0, max(0.01, (cpus - spare) / readers))
-        reader_cpus *= _fit(nodes, readers * reader_cpus, reader_cpus)
-        workers = Workers(
-            readers, _round(reader_cpus), 0, encoders, 0, share, threads, batch_size, 0
-        )
+        workers = _share_gpus(nodes, gpus, cpus, config)
     else:
-        working = [node for node in nodes if node.cpus >= 1]
-        smallest = int(min(node.cpus for node in working))
-        whole = sum(int(node.cpus) // smallest for node in working)
-        encoders = config.encoder_workers or whole
-        readers = config.readers or cpus
-        threads = config.encoder_threads or max(1, smallest * whole // encoders)
-        batch_size = config.batch_size or BATCH_A_THREAD * threads
-        half = cpus / 2
-        reader_cpus, encoder_cpus = min(1.0, half / readers), min(float(threads), half / encoders)
-        total = readers * reader_cpus + encoders * encoder_cpus
-        factor = _fit(nodes, total, max(reader_cpus, encoder_cpus))
-        workers = Workers(
-            readers,
-            _round(reader_cpus * factor),
-            READER_NICENESS,
-            encoders,
-            _round(encoder_cpus * factor),
-            0,
-            threads,
-            batch_size,
-            0,
-        )
+        workers = _share_cores(nodes, cpus, config)
     return replace(workers, blocks_in_flight=blocks_in_flight(nodes, workers, config))
+
+
+def _share_gpus(nodes: Sequence[Node], gpus: int, cpus: int, config: RunSettings) -> Workers:
+    """Encoders on GPUs, and readers on the cores beside them."""
+    encoders = config.encoder_workers or gpus
+    spare = sum(READERS_PER_GPU_NODE_SPARE_CORES for node in nodes if node.gpus)
+    readers = config.readers or max(1, cpus - spare)
+    reader_cpus = min(1.0, max(0.01, (cpus - spare) / readers))
+    reader_cpus *= _fit(nodes, readers * reader_cpus, reader_cpus)
+    return Workers(
+        readers=readers,
+        reader_cpus=_round(reader_cpus),
+        niceness=0,
+        encoders=encoders,
+        encoder_cpus=0,
+        encoder_gpus=min(1.0, gpus / encoders),
+        threads=config.encoder_threads or 1,
+        batch_size=config.batch_size or BATCH_GPU,
+        blocks_in_flight=0,
+    )
+
+
+def _share_cores(nodes: Sequence[Node], cpus: int, config: RunSettings) -> Workers:
+    """Encoders with a thread a core, and readers in the gaps."""
+    working = [node for node in nodes if node.cpus >= 1]
+    smallest = int(min(node.cpus for node in working))
+    whole = sum(int(node.cpus) // smallest for node in working)
+    encoders = config.encoder_workers or whole
+    readers = config.readers or cpus
+    threads = config.encoder_threads or max(1, smallest * whole // encoders)
+    half = cpus / 2
+    reader_cpus, encoder_cpus = min(1.0, half / readers), min(float(threads), half / encoders)
+    total = readers * reader_cpus + encoders * encoder_cpus
+    factor = _fit(nodes, total, max(reader_cpus, encoder_cpus))
+    return Workers(
+        readers=readers,
+        reader_cpus=_round(reader_cpus * factor),
+        niceness=READER_NICENESS,
+        encoders=encoders,
+        encoder_cpus=_round(encoder_cpus * factor),
+        encoder_gpus=0,
+        threads=threads,
+        batch_size=config.batch_size or BATCH_A_THREAD * threads,
+        blocks_in_flight=0,
+    )
 
 
 def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSettings) -> int:
     """Blocks of pixels that keep all processes at work, as far as the object stores hold them."""
     block_bytes = workers.batch_size * config.tile_px**2 * 3
     room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
-    wanted = 2 * workers.readers + 4 * workers.encoders
-    return max(2, min(wanted, room))
+    useful = 2 * workers.readers + 4 * workers.encoders
+    return max(2, min(useful, room))
 
 
 def share_of_newcomer(node: Node, workers: Workers, config: RunSettings) -> Workers:

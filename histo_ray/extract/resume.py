@@ -1,36 +1,40 @@
 """What a run still has to do: the manifest less what the store has. Resume is a set difference."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
 from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
 from histo_ray.errors import SlideError, StoreError
-from histo_ray.extract.work import SlideWork, row_of
+from histo_ray.extract.work import SubjectWork, row_of
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.store.stated import correct_receipt
 from histo_ray.store.store import Store
 from histo_ray.tiles.masks import digest_given_mask
-from histo_ray.types import PartitionKey, Receipt, RunRow, Slide
+from histo_ray.types import Outcome, PartitionKey, Receipt, RunRow, Slide
 
 LOOKUPS = 16
 """Receipts and slide files looked at together; the time goes to waiting for storage."""
-STORED = "already stored"
-"""Why a slide is skipped."""
+STORED_REASON = "already stored"
+"""The run table's word for why a partition is left as it is."""
 A_TASK = 16
 """Slide files that a thread looks at before it is asked again."""
 
 
 @dataclass(frozen=True)
 class Agenda:
-    """The slides to work on, and the rows of the run table that are known already."""
+    """What is to be worked on, and the rows of the run table that are known already."""
 
-    todo: list[SlideWork]
+    todo: list[SubjectWork]
     rows: list[RunRow]
     notes: tuple[str, ...] = ()
     """What of the manifest is new to the store and needs no extraction."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Partitions that are skipped, by the arithmetic of their vectors where the run states another
+    one, under "" where it does not."""
 
 
 class _Stored(NamedTuple):
@@ -43,6 +47,11 @@ class _Stored(NamedTuple):
     otherwise: str
     """The arithmetic of its vectors, where the run states another."""
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether `replace_changed` extracts it again."""
+        return bool(self.change or (self.otherwise and self.tiles))
+
 
 def plan_agenda(
     slides: Sequence[Slide],
@@ -54,7 +63,7 @@ def plan_agenda(
 ) -> Agenda:
     """Compare a manifest with a store.
 
-    A partition counts if its receipt tells of the same file (size, first and last 64 KiB), the
+    A partition counts if its receipt names the same file (size, first and last 64 KiB), the
     same given mask and the mpp that the manifest states. Another patient or site is no change of
     a partition: the run table keeps the manifest's word, which goes before the receipt's. A
     partition that does not count is never used in silence: its slide fails, or is extracted again
@@ -69,11 +78,43 @@ def plan_agenda(
         open_files: Whether slides and masks are looked into; without it they count as unchanged.
     """
     tiling = config.tiling
+    stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
+    moved: dict[str, tuple[str, str]] = {}
+    if store is not None:
+        stored, moved = _compare(slides, names, store, config, open_files)
+    older = _note_older_tilings(slides, names, store, tiling)
+    agenda = Agenda([], [], (*_note_patients(moved), *older))
+    for slide in slides:
+        missing = []
+        for name in names:
+            found = stored.get(PartitionKey(name, tiling.fingerprint(), slide.slide_id))
+            if found is None or (found.is_outdated and config.replace_changed):
+                missing.append(name)
+                continue
+            row = _known_row(slide, name, found)
+            agenda.rows.append(row)
+            if row.outcome == Outcome.SKIPPED:
+                agenda.kept[found.otherwise] += 1
+        if missing:
+            agenda.todo.append(SubjectWork(slide, tuple(missing)))
+    return agenda
+
+
+def _compare(
+    slides: Sequence[Slide],
+    names: Sequence[str],
+    store: Store,
+    config: ExtractConfig,
+    open_files: bool,
+) -> tuple[dict[PartitionKey, _Stored], dict[str, tuple[str, str]]]:
+    """Partitions that the store has of these slides, and the patients of slides that moved.
+
+    Returns:
+        How each partition fits its slide; and (before, now) by slide_id.
+    """
+    tiling = config.tiling
     fingerprint = tiling.fingerprint()
-    there = {
-        name: store.list_keys(encoder=name, tiling=fingerprint) if store else set()
-        for name in names
-    }
+    there = {name: store.list_keys(encoder=name, tiling=fingerprint) for name in names}
     keys = [
         PartitionKey(name, fingerprint, slide.slide_id)
         for slide in slides
@@ -83,36 +124,22 @@ def plan_agenda(
     by_id = {slide.slide_id: slide for slide in slides}
     known = {key.slide_id for key in keys} if open_files else set()
     marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
-    stated = store.stated() if store else {}
+    stated = store.stated()
+    stored: dict[PartitionKey, _Stored] = {}
     moved: dict[str, tuple[str, str]] = {}
-    stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
     damaged: dict[PartitionKey, StoreError] = {}
-    for key, receipt in store.each_receipt(keys, damaged.__setitem__) if store else ():
+    for key, receipt in store.each_receipt(keys, damaged.__setitem__):
+        slide = by_id[key.slide_id]
         as_stored = (receipt.slide.fingerprint, receipt.tiling.tissue_digest)
-        now = marks.get(key.slide_id, as_stored)
-        change = describe_change(receipt, by_id[key.slide_id], *now)
+        change = describe_change(receipt, slide, *marks.get(key.slide_id, as_stored))
         otherwise = other_precision(receipt, config)
         before = correct_receipt(receipt, stated).slide.patient_id
-        if before != by_id[key.slide_id].patient_id:
-            moved[key.slide_id] = before, by_id[key.slide_id].patient_id
+        if before != slide.patient_id:
+            moved[key.slide_id] = before, slide.patient_id
         stored[key] = _Stored(change, receipt.tile_count, receipt.empty_reason, otherwise)
     for key, error in damaged.items():  # one that cannot be read does not stop the others
         stored[key] = _Stored(f"damaged ({error})", 0, "", "")
-    todo: list[SlideWork] = []
-    rows: list[RunRow] = []
-    for slide in slides:
-        wanted = []
-        for name in names:
-            found = stored.get(PartitionKey(name, fingerprint, slide.slide_id))
-            again = found is not None and (found.change or (found.otherwise and found.tiles))
-            if found is None or (again and config.replace_changed):
-                wanted.append(name)
-            else:
-                rows.append(_known_row(slide, name, found))
-        if wanted:
-            todo.append(SlideWork(slide, tuple(wanted)))
-    older = _tell_older_tilings(slides, names, store, tiling)
-    return Agenda(todo, rows, (*_note_patients(moved), *older))
+    return stored, moved
 
 
 def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -127,16 +154,16 @@ def _note_patients(moved: Mapping[str, tuple[str, str]]) -> Iterator[str]:
         )
 
 
-def _tell_older_tilings(
+def _note_older_tilings(
     slides: Sequence[Slide], names: Sequence[str], store: Store | None, tiling: TilingConfig
 ) -> Iterator[str]:
     """What it means that a store has these slides in a tiling of an earlier version."""
     if store is None:
         return
-    wanted = {slide.slide_id for slide in slides}
+    listed = {slide.slide_id for slide in slides}
     for older in tiling.older_fingerprints():
         keys = (store.list_keys(encoder=name, tiling=older) for name in names)
-        count = sum(key.slide_id in wanted for key in chain.from_iterable(keys))
+        count = sum(key.slide_id in listed for key in chain.from_iterable(keys))
         if count:
             yield (
                 f"the store has {count} partition{'s' * (count != 1)} of these slides in tiling "
@@ -150,10 +177,10 @@ def _tell_older_tilings(
 def _known_row(slide: Slide, name: str, found: _Stored) -> RunRow:
     if found.change:
         reason = f"{found.change} since it was stored; --replace-changed extracts it again"
-        return row_of(slide, name, "failed", reason)
+        return row_of(slide, name, Outcome.FAILED, reason)
     if not found.tiles:
-        return row_of(slide, name, "empty", found.empty_reason)
-    return row_of(slide, name, "skipped", kept_reason(found.otherwise), found.tiles)
+        return row_of(slide, name, Outcome.EMPTY, found.empty_reason)
+    return row_of(slide, name, Outcome.SKIPPED, kept_reason(found.otherwise), found.tiles)
 
 
 def other_precision(receipt: Receipt, config: RunSettings) -> str:
@@ -164,11 +191,11 @@ def other_precision(receipt: Receipt, config: RunSettings) -> str:
 
 def kept_reason(otherwise: str) -> str:
     """Why a partition is left as it is; `otherwise` is from `other_precision`. Pure."""
-    return f"{STORED}, in {otherwise}" if otherwise else STORED
+    return f"{STORED_REASON}, in {otherwise}" if otherwise else STORED_REASON
 
 
 def describe_change(receipt: Receipt, slide: Slide, fingerprint: str, mask_digest: str) -> str:
-    """How a slide differs from what its receipt tells; empty if it does not. Pure."""
+    """How a slide differs from its receipt; empty if it does not. Pure."""
     if fingerprint != receipt.slide.fingerprint:
         return "the slide's file has changed"
     if mask_digest != receipt.tiling.tissue_digest:

@@ -1,4 +1,4 @@
-"""How far a run is. No Ray."""
+"""Progress of a run, in numbers."""
 
 import time
 from collections import Counter

@@ -4,18 +4,18 @@
 (`plan_slide`, `read_block`, `encode_block`, `partition_facts`) in other processes.
 """
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig, TilingConfig
-from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract, encode_fixed
-from histo_ray.errors import ConfigError, SlideError
+from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.encoders.base import Encoder, encode_fixed
+from histo_ray.errors import SlideError
+from histo_ray.extract.loading import encoder_facts
+from histo_ray.extract.loading import stored_name as stored_name
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.slides.slide_cache import SlideCache
@@ -37,18 +37,16 @@ from histo_ray.types import (
     TilingFacts,
 )
 
-if TYPE_CHECKING:
-    from histo_ray.encoders.torch_encoder import TorchEncoder
-
 
 @dataclass(frozen=True)
-class SlidePlan:
-    """All that is known of a slide before its first tile is read."""
+class TilePlan:
+    """All that is known of a slide or tile set before its first tile is read."""
 
     slide: SlideFacts
     tiling: TilingFacts
     grid: TileGrid
-    level_read: LevelRead
+    level_read: LevelRead | None
+    """How tiles are read from a pyramid; None for tiles that are given as files."""
     empty_reason: str
     """Why the grid is empty, if it is; else empty."""
     stain: StainFit | None = None
@@ -90,7 +88,7 @@ def slide_cache(config: ExtractConfig) -> SlideCache:
     return SlideCache(folder, config.cache_gb)
 
 
-def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SlidePlan:
+def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> TilePlan:
     """Find the tissue of an opened slide and lay its grid.
 
     Raises:
@@ -134,7 +132,7 @@ def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> Slide
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
     )
-    return SlidePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
+    return TilePlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 
 
 INK_CAVEAT = 0.1
@@ -153,12 +151,14 @@ def ink_remark(slide: SlideFacts) -> str:
     )
 
 
-def read_block(opened: OpenedSlide, plan: SlidePlan, tile_px: int, span: range) -> TileBlock:
+def read_block(opened: OpenedSlide, plan: TilePlan, tile_px: int, span: range) -> TileBlock:
     """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
 
     Raises:
         SlideError: The file cannot be read there.
     """
+    if plan.level_read is None:
+        raise ValueError(f"{plan.grid.slide_id}: its tiles are files of their own")
     batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop)
     focus = measure_focus(batch.pixels)
     pixels = batch.pixels if plan.stain is None else normalise(batch.pixels, plan.stain)
@@ -193,84 +193,7 @@ def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
     )
 
 
-def encoder_facts(
-    encoder: Encoder,
-    tiling: TilingConfig | TileSetConfig,
-    config_dtype: str,
-    *,
-    allow_contract_break: bool,
-) -> EncoderFacts:
-    """The receipt's part on a loaded encoder; checks its tile contract.
-
-    Raises:
-        ConfigError: The encoder was made for other tiles and the caller did not waive that.
-    """
-    spec = encoder.spec
-    if spec.mean is None or spec.std is None or spec.input_px is None:
-        raise ConfigError(
-            f"encoder {spec.name}: its input size, mean or standard deviation is not known; "
-            "add px=, mean= and std= to the request"
-        )
-    return EncoderFacts(
-        name=stored_name(spec.name, config_dtype),
-        request=spec.request,
-        architecture=spec.architecture,
-        weights_sha256=encoder.weights_sha256,
-        dim=encoder.dim,
-        input_px=spec.input_px,
-        mean=spec.mean,
-        std=spec.std,
-        interpolation=spec.interpolation or "none",
-        pool=spec.pool,
-        dtype="float32" if config_dtype == "float32" else "float16",
-        precision=encoder.precision,
-        device=f"{encoder.device} ({platform.machine()})",
-        batch_norm_folded=encoder.batch_norm_folded,
-        contract_broken=check_contract(
-            spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
-        ),
-        resize_px=spec.resize_px,
-        pos_embed_resampled=spec.pos_embed_resampled,
-        config_differs=spec.config_differs,
-    )
-
-
-def load_run_encoders(
-    config: RunSettings, specs: Sequence[EncoderSpec], threads: int
-) -> list[tuple["TorchEncoder", EncoderFacts]]:
-    """Load the encoders of a run, and what the receipts will say of each, in the order given.
-
-    Args:
-        config: Device, precision, engine and element type.
-        specs: The encoders.
-        threads: CPU threads of each.
-
-    Raises:
-        ConfigError: Weights that cannot be had, or a broken tile contract.
-    """
-    from histo_ray.encoders.torch_encoder import load_encoder  # torch takes seconds to import
-
-    loaded = []
-    for spec in specs:
-        encoder = load_encoder(
-            spec,
-            device=config.device,
-            precision=config.precision,
-            threads=threads,
-            engine=config.engine,
-        )
-        allow = config.allow_contract_break
-        about = encoder_facts(encoder, config, config.dtype, allow_contract_break=allow)
-        loaded.append((encoder, about))
-    return loaded
-
-
-def stored_name(encoder: str, dtype: str) -> str:
-    """The encoder's name in the store: float32 vectors are kept apart from float16 ones."""
-    return f"{encoder}-f32" if dtype == "float32" else encoder
-
-
-def partition_facts(plan: SlidePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
+def partition_facts(plan: TilePlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
     """What the receipt of one partition will say, but for what is counted while writing."""
     return PartitionFacts(
         slide=plan.slide,
@@ -311,7 +234,7 @@ def extract_slide(
 
 
 def _encode_rows(
-    opened: OpenedSlide, plan: SlidePlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
+    opened: OpenedSlide, plan: TilePlan, encoder: Encoder, facts: EncoderFacts, batch_size: int
 ) -> Iterator[TileRows]:
     grid, tile_px = plan.grid, plan.tiling.settings["tile_px"]
     for start in range(0, len(grid), batch_size):

@@ -1,4 +1,4 @@
-"""What the processes of a run were busy with, from what they told. No Ray."""
+"""Load of a run's processes, from what they reported."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -83,7 +83,7 @@ def busy_by_kind(processes: Iterable[Process], kinds: Mapping[str, str]) -> dict
 
 
 def share_since(now: Busy, before: Busy | None, span_s: float) -> float:
-    """Share of the last `span_s` seconds in which processes worked; told late, it counts late."""
+    """Share of the last `span_s` seconds in which processes worked, as far as it is reported."""
     seconds = now.seconds - (before.seconds if before else 0.0)
     whole = now.processes * span_s
     return min(1.0, max(0.0, seconds / whole)) if whole > 0 else 0.0

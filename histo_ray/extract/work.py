@@ -1,4 +1,4 @@
-"""The bookkeeping of a run: what each slide still needs, and which blocks share a batch. No Ray."""
+"""The bookkeeping of a run: what each subject still needs, and which blocks share a batch."""
 
 import time
 from collections import Counter, deque
@@ -9,15 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.extract.slide import SlidePlan, ink_remark
-from histo_ray.types import Outcome, RunRow, Slide
+from histo_ray.extract.slide import TilePlan, ink_remark
+from histo_ray.extract.subject import Subject
+from histo_ray.types import Outcome, RunRow
 
 
 @dataclass(eq=False)
 class ReadyBlock:
     """Tiles that were read and wait for an encoder."""
 
-    work: "SlideWork"
+    work: "SubjectWork"
     generation: int
     start: int
     """tile_id of the first tile."""
@@ -29,7 +30,7 @@ class ReadyBlock:
     node: str
     """Where the pixels lie."""
     first_row: int = 0
-    """Of `pixels` that is its own."""
+    """First row of `pixels` that is its own."""
     since: float = field(default_factory=time.monotonic)
     """time.monotonic() when it was read."""
 
@@ -52,11 +53,11 @@ class ReadyBlock:
 
 
 @dataclass(eq=False)
-class Job:
+class ReaderJob:
     """Something for a reader to do."""
 
     kind: Literal["plan", "read", "commit"]
-    work: "SlideWork"
+    work: "SubjectWork"
     generation: int
     span: range = range(0)
     encoder: str = ""
@@ -72,12 +73,12 @@ class Job:
 
 
 @dataclass
-class Batch:
+class EncoderBatch:
     """Blocks that an encoder has in hand."""
 
     blocks: list[ReadyBlock]
     names: tuple[str, ...]
-    """Of the encoders that see them."""
+    """Names of the encoders that see them."""
     vectors: Sequence[Any]
     """One reference an encoder, to (sum of counts, D)."""
 
@@ -89,25 +90,25 @@ class Batch:
 
 @dataclass
 class Ping:
-    """Asks a process that is new, or was lost, whether it is there."""
+    """A question to a process that is new, or was lost, whether it is ready."""
 
     tiles = 0
     """It brings none."""
 
 
 @dataclass(eq=False)
-class SlideWork:
-    """One slide on its way through a run."""
+class SubjectWork:
+    """One slide or tile set on its way through a run."""
 
-    slide: Slide
-    wanted: tuple[str, ...]
-    """Names of the encoders that the store lacks for it."""
+    subject: Subject
+    encoders: tuple[str, ...]
+    """Names of the encoders whose partition the store lacks for it."""
     generation: int = 0
     """Raised when the slide starts over; answers to older questions are dropped."""
-    plan: SlidePlan | None = None
+    plan: TilePlan | None = None
     plan_ref: Any = None
     unread: dict[Hashable, range] = field(default_factory=dict)
-    """Tiles that nobody was asked to read yet, by the reader that comes to them."""
+    """Tiles that no reader was given yet, by the reader that comes to them."""
     pieces: dict[str, dict[int, Any]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     """Encoders that failed on it, and why."""
@@ -116,12 +117,17 @@ class SlideWork:
     commits_queued: set[str] = field(default_factory=set)
     restarts: int = 0
     began: float = field(default_factory=time.monotonic)
-    subject: Any = None
-    """What readers are asked for; the slide, unless a run has other readers."""
+    sent: Any = None
+    """What readers in other processes are given: the subject, or a reference to it."""
 
     def __post_init__(self) -> None:
-        """Fill in the subject."""
-        self.subject = self.subject or self.slide
+        """Send the subject itself, unless told otherwise."""
+        self.sent = self.sent or self.subject
+
+    @property
+    def slide_id(self) -> str:
+        """Name of its partitions."""
+        return self.subject.slide_id
 
     @property
     def tiles(self) -> int:
@@ -130,8 +136,8 @@ class SlideWork:
 
     @property
     def encoders_left(self) -> tuple[str, ...]:
-        """Encoders that still want this slide's pixels."""
-        return tuple(n for n in self.wanted if n not in self.problems and n not in self.committed)
+        """Encoders without an outcome yet, which need its pixels."""
+        return tuple(n for n in self.encoders if n not in self.problems and n not in self.committed)
 
     @property
     def finished(self) -> bool:
@@ -142,10 +148,10 @@ class SlideWork:
         """Whether a block of it can be read now."""
         return bool(self.unread) and not self.finished
 
-    def begin(self, plan: SlidePlan, plan_ref: Any, reader: Hashable) -> None:
+    def begin(self, plan: TilePlan, plan_ref: Any, reader: Hashable) -> None:
         """Take the plan that `reader` made; it comes to all tiles until others help."""
         self.plan, self.plan_ref = plan, plan_ref
-        self.pieces = {name: {} for name in self.wanted}
+        self.pieces = {name: {} for name in self.encoders}
         self.unread = {reader: range(self.tiles)} if self.tiles else {}
 
     def take_span(self, size: int, reader: Hashable) -> range:
@@ -194,7 +200,7 @@ class SlideWork:
         return names
 
     def fail(self, reason: str) -> None:
-        """The slide is lost for every encoder that has not committed it."""
+        """Fail it for every encoder that has not committed it."""
         for name in self.encoders_left:
             self.problems[name] = reason
         self.pieces.clear()
@@ -210,26 +216,36 @@ class SlideWork:
         empty = self.plan.empty_reason if self.plan else ""
         remark = ink_remark(self.plan.slide) if self.plan else ""
         rows = []
-        for name in self.wanted:
-            outcome: Outcome = "failed" if name in self.problems else "empty" if empty else "done"
+        for name in self.encoders:
+            outcome = Outcome.EMPTY if empty else Outcome.DONE
+            if name in self.problems:
+                outcome = Outcome.FAILED
             reason = self.problems.get(name, empty or remark)
             tiles = self.committed.get(name, 0)
-            rows.append(row_of(self.slide, name, outcome, reason, tiles, seconds))
+            rows.append(row_of(self.subject, name, outcome, reason, tiles, seconds))
         return rows
 
 
 def row_of(
-    slide: Slide,
+    subject: Subject,
     encoder: str,
     outcome: Outcome,
     reason: str = "",
     n_tiles: int = 0,
     seconds: float = 0.0,
 ) -> RunRow:
-    """What became of a slide, with what its manifest says and no receipt keeps."""
-    marked = slide.synthetic
-    patient, site = slide.patient_id, slide.site
-    return RunRow(slide.slide_id, encoder, outcome, reason, n_tiles, seconds, patient, marked, site)
+    """Row of the run table, with what the manifest says of the subject and no receipt keeps."""
+    return RunRow(
+        subject.slide_id,
+        encoder,
+        outcome,
+        reason,
+        n_tiles,
+        seconds,
+        subject.patient_id,
+        subject.synthetic,
+        subject.site,
+    )
 
 
 def pack_batch(
@@ -269,5 +285,5 @@ def pack_batch(
 
 
 def drop_stale(ready: Iterable[ReadyBlock]) -> deque[ReadyBlock]:
-    """The blocks that somebody still wants."""
+    """Blocks of subjects that go on and have not started over since they were read."""
     return deque(b for b in ready if b.generation == b.work.generation and not b.work.finished)

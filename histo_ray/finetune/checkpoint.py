@@ -8,8 +8,8 @@ import torch
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.nested import pack_nested, unpack_nested
-from histo_ray.store.place import Place
-from histo_ray.store.publish import write_bytes
+from histo_ray.store.atomic_write import write_bytes
+from histo_ray.store.location import Location
 
 Weights = dict[str, torch.Tensor]
 
@@ -82,7 +82,7 @@ class NoKeeper:
 class FileKeeper:
     """Keeps it in one file, local or remote."""
 
-    def __init__(self, root: Place, relative: str) -> None:
+    def __init__(self, root: Location, relative: str) -> None:
         """Keep it at `relative` below `root`; the file need not be there."""
         self._root = root
         self._relative = relative

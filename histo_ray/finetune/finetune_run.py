@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.encoders.published import ModelCard
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.encoders.weights import digest_weights
@@ -24,7 +23,8 @@ from histo_ray.finetune.training_tiles import LoadedTiles, Pixels, Rows, TileSub
 from histo_ray.finetune.worker_group import WorkerGroup
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import CACHE
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
+from histo_ray.store.models import ModelCard
 from histo_ray.store.store import open_store
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint, hold_out
@@ -141,7 +141,7 @@ def work(
 
 def open_keeper(config: FinetuneConfig) -> FileKeeper:
     """The checkpoint of a run: in the store, so that any node can go on."""
-    return FileKeeper(place_at(config.store), f"{CACHE}/finetune/{config.name}.safetensors")
+    return FileKeeper(location_of(config.store), f"{CACHE}/finetune/{config.name}.safetensors")
 
 
 def finetune(
@@ -176,7 +176,7 @@ def claim_name(config: FinetuneConfig) -> Iterator[None]:
     _check_settings(config)
     try:
         with hold_claim(
-            place_at(config.store), f"finetune-{config.name}", lambda holder: None, wait=False
+            location_of(config.store), f"finetune-{config.name}", lambda holder: None, wait=False
         ):
             yield
     except BusyError as error:

@@ -15,7 +15,16 @@ import torch
 from histo_ray._version import __version__
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.lean_timm import timm
-from histo_ray.encoders.published import (
+from histo_ray.encoders.published import read_card
+from histo_ray.encoders.weights import digest_weights
+from histo_ray.errors import ConfigError
+from histo_ray.finetune.curves import write_curves
+from histo_ray.finetune.job import FinetuneJob
+from histo_ray.finetune.loop import TrainingResult
+from histo_ray.finetune.training_tiles import TileSubset
+from histo_ray.store.atomic_write import publish, stage, write_bytes
+from histo_ray.store.location import Location, location_of
+from histo_ray.store.models import (
     CARD,
     HEAD_PREFIX,
     MODELS,
@@ -24,17 +33,8 @@ from histo_ray.encoders.published import (
     Data,
     Metrics,
     ModelCard,
-    read_card,
+    encode_card,
 )
-from histo_ray.encoders.weights import digest_weights
-from histo_ray.errors import ConfigError
-from histo_ray.finetune.curves import write_curves
-from histo_ray.finetune.job import FinetuneJob
-from histo_ray.finetune.loop import TrainingResult
-from histo_ray.finetune.training_tiles import TileSubset
-from histo_ray.storage.seal import seal_json
-from histo_ray.store.place import Place, place_at
-from histo_ray.store.publish import publish, stage, write_bytes
 
 CURVES_FILE = "curves.parquet"
 NETWORK_PREFIX = "network."
@@ -111,9 +111,9 @@ def publish_model(
         device=device,
         versions=library_versions(),
     )  # fmt: skip
-    text = seal_json(card.model_dump(mode="json"), indent=2)
+    text = encode_card(card)
     files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
-    if not _write(place_at(store), f"{MODELS}/{name}", files):
+    if not _write(location_of(store), f"{MODELS}/{name}", files):
         there = check_name(store, name, card.fingerprint)
         return there or card
     return card
@@ -131,7 +131,7 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def _write(root: Place, folder: str, files: dict[str, bytes]) -> bool:
+def _write(root: Location, folder: str, files: dict[str, bytes]) -> bool:
     """Write all files, the last one last; False if the folder was there first."""
     if not root.local:
         *_, last = files

@@ -1,1 +1,1 @@
-"""Label files: from a table to labels of patients."""
+"""Label files: from a table of clinical or molecular data to a target matrix of patients."""

@@ -1,4 +1,4 @@
-"""Cells of a table as numbers; what cannot be one is told. Pure."""
+"""Parse cells of a label table, and flag those that cannot be parsed. Pure."""
 
 import re
 
@@ -28,7 +28,7 @@ STATES = {"wt": 0.0, "false": 0.0, "mut": 1.0, "true": 1.0}
 
 
 def parse_numbers(column: pa.Array, semicolons: bool = False) -> tuple[Values, Flags]:
-    """Cells as numbers.
+    """Parse cells as numbers.
 
     A decimal comma is read where it can be nothing else: where semicolons separate the columns, or
     where a cell of the column has another number of digits than three behind it. A column with
@@ -45,7 +45,7 @@ def parse_numbers(column: pa.Array, semicolons: bool = False) -> tuple[Values, F
 
 
 def parse_states(column: pa.Array, semicolons: bool = False) -> tuple[Values, Flags]:
-    """Cells as 0 (wild type) or 1 (mutated).
+    """Parse cells as 0 (wild type) or 1 (mutated).
 
     Args:
         column: (N,) 0 or 1, or true, false, WT, MUT in any case.
@@ -98,7 +98,7 @@ def _cast(column: pa.Array) -> Values:
 
 
 def _read_commas(column: pa.Array, semicolons: bool) -> tuple[pa.Array, Flags]:
-    """Text with points for decimal commas; and cells whose point is then no decimal one."""
+    """Replace decimal commas by points; and flag cells whose point is then no decimal one."""
 
     def fits(pattern: str) -> Flags:
         found = pc.fill_null(pc.match_substring_regex(column, pattern), False)

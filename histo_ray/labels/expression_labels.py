@@ -14,40 +14,47 @@ from histo_ray.labels.genes import read_genes
 from histo_ray.labels.label_file import open_labels
 from histo_ray.labels.label_layout import find_layout
 from histo_ray.labels.label_settings import LabelSettings, Transform
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.sample_reader import CellKind, gather_samples
 from histo_ray.labels.samples import merge_samples
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
 
 Values = npt.NDArray[np.float64]
 
 NUMBERS = CellKind(parse_numbers, "a number, or NA", "mean", skips_text=True)
 TAILS = (0.25, 0.1, 0.05, 0.02)
-"""What lies below and above the ranges that a standard deviation is taken from, in turn."""
+"""Tail shares outside the range that a standard deviation is taken from, tried in turn."""
 
 
 def read_expression(settings: LabelSettings, known: Collection[str] = ()) -> LabelTable:
-    """Read the expression of genes, as it is in the table: `transform_expression` comes later.
+    """Read the expression of genes as the table holds it; `transform_expression` comes later.
 
     Several samples of a patient are averaged; what is not finite counts as missing.
 
     Args:
-        settings: The table, its layout and the genes that are wanted.
+        settings: The table, its layout and the genes that are read.
         known: Patients that the store knows; they tell which layout the table has.
 
     Raises:
         ConfigError: It cannot be read as such a table.
     """
-    wanted = read_genes(settings.genes)
+    gene_list = read_genes(settings.genes)
     file = open_labels(settings.labels)
-    layout = find_layout(file.columns, file.texts, "expression", settings, known)
-    table, dropped = gather_samples(file, layout, wanted, NUMBERS)
+    layout = find_layout(file.columns, file.texts, settings, known, accepts_maf=False)
+    table, dropped = gather_samples(file, layout, gene_list, NUMBERS)
     patients, values, notes = merge_samples(table, "mean", file.origin)
     told = (*layout.notes, *notes)
     return LabelTable(
-        patients, table.targets, values, dropped, file.digest, file.origin, told, layout.caveats
+        patients,
+        table.targets,
+        values,
+        dropped,
+        file.digest,
+        file.origin,
+        told,
+        layout.caveats,
+        kind=TargetKind.CONTINUOUS,
     )
 
 
@@ -98,7 +105,7 @@ def transform_expression(labels: LabelTable, transform: Transform, clip_at: str)
 
 
 def rank_normal(values: Values) -> Values:
-    """Normal scores of ranks, gene by gene.
+    """Replace values by the normal scores of their ranks, gene by gene.
 
     Phi^-1((r - 3/8) / (n + 1/4)) of rank r among the n values that are there; equal values share
     their mean rank. Source: Blom G. Statistical Estimates and Transformed Beta-Variables. 1958.
@@ -116,7 +123,7 @@ def rank_normal(values: Values) -> Values:
 
 
 def clip_values(values: Values, clip_at: str) -> Values:
-    """Values beyond a bound are set to it, gene by gene.
+    """Set values beyond a bound to it, gene by gene.
 
     Args:
         values: (P, T); nan: missing.
@@ -138,7 +145,7 @@ def clip_values(values: Values, clip_at: str) -> Values:
 
 
 def robust_sd(values: Values) -> Values:
-    """A standard deviation that outliers do not widen until it holds them.
+    """Standard deviation from quartiles, which outliers do not widen.
 
     The range between quartiles over that of a standard normal distribution. Where most values are
     equal (a gene that few patients express) the range between outer quantiles is taken, and

@@ -34,7 +34,7 @@ class PublishedGenes:
 
 @cache
 def load_published(name: str) -> PublishedGenes:
-    """A built-in list of genes with its sources."""
+    """Load a built-in list of genes with its sources."""
     table = tomllib.loads(BUILT_IN[name].read_text(encoding="utf-8"))
     genes: dict[str, tuple[str, ...]] = {}
     for key, entry in table.items():
@@ -44,7 +44,7 @@ def load_published(name: str) -> PublishedGenes:
 
 
 def read_genes(text: str) -> GeneList | None:
-    """The genes that `--genes` asks for.
+    """Read the genes that `--genes` asks for.
 
     Args:
         text: Name of a built-in list, or path or URI of a file: one gene a line, or a table with

@@ -33,7 +33,7 @@ Load = Callable[[Sequence[int]], list[pa.Array]]
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A table that has been opened; columns are known by their place, so names may repeat."""
+    """An opened label table; columns are numbered from 0, as names may repeat."""
 
     origin: str
     digest: str
@@ -99,7 +99,7 @@ def open_labels(uri: str, what: str = "labels") -> LabelFile:
 
 
 def read_bytes(uri: str, what: str) -> bytes:
-    """All of a file that must not be empty.
+    """Read all of a file that must not be empty.
 
     Raises:
         ConfigError: It cannot be read, or is empty.
@@ -117,7 +117,7 @@ def read_bytes(uri: str, what: str) -> bytes:
 
 
 def unzip(data: bytes, uri: str, what: str) -> bytes:
-    """The content of a gzipped file; others as they are.
+    """Decompress a gzipped file; other files are returned as they are.
 
     Raises:
         ConfigError: Damaged.
@@ -138,7 +138,7 @@ def unzip(data: bytes, uri: str, what: str) -> bytes:
 
 
 def split_header(data: bytes, uri: str, what: str) -> tuple[str, int, str]:
-    """The header of a text table: the first line that is neither blank nor a comment.
+    """Find the header of a text table: the first line that is neither blank nor a comment.
 
     Returns:
         The line, where the next one starts, and the separator; empty if it has only one column.
@@ -205,7 +205,7 @@ def _open_text(data: bytes, uri: str, what: str) -> tuple[tuple[str, ...], Load,
 
 
 def _read_comments(data: bytes) -> tuple[str, ...]:
-    """Lines that start with # before the header, without the mark."""
+    """Comments before the header, without their #."""
     comments = []
     for found in _LINE.finditer(data, 3 if data.startswith(b"\xef\xbb\xbf") else 0):
         line = found[0].strip()

@@ -7,9 +7,6 @@ from typing import Literal, NoReturn
 
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Task,
-)
 from histo_ray.labels.not_genes import is_index
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.column_names import (
@@ -38,13 +35,13 @@ OTHER_NAMES = (
 POSITION_NAMES = ("chr", "chrom", "chromosome", "start", "end", "strand", "length", "genelength")
 """Columns beside the genes of a table with genes in rows, as featureCounts writes them."""
 LISTED = 30
-"""Columns set aside that a note names."""
+"""Most columns left out that a note names."""
 REMEDY = "say which with --labels-layout patients-in-rows, genes-in-rows, long or maf"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of a table says what; columns are known by their place."""
+    """Which column of a table holds what; columns are numbered from 0, as names may repeat."""
 
     kind: Literal["patients-in-rows", "genes-in-rows", "long", "maf"]
     ids: int | None
@@ -65,11 +62,12 @@ class Layout:
 def find_layout(
     columns: Sequence[str],
     texts: Callable[[int], Sequence[str]],
-    task: Task,
     settings: LabelSettings,
     known: Collection[str] = (),
+    *,
+    accepts_maf: bool,
 ) -> Layout:
-    """Find the layout of a table, and say on what grounds.
+    """Find the layout of a table, with notes on what it was found from.
 
     Patients and genes in columns of their own make a long table, or a MAF. Otherwise rows and
     column names are searched for TCGA barcodes and patients that the store knows; where neither or
@@ -78,9 +76,9 @@ def find_layout(
     Args:
         columns: Names of the columns.
         texts: Reads a column.
-        task: What the labels are of.
         settings: What the caller says of the table.
         known: Patients that the store knows.
+        accepts_maf: Whether the table may be a list of mutation calls.
 
     Raises:
         ConfigError: A column that is named is not there, two columns of patients contradict each
@@ -103,7 +101,7 @@ def find_layout(
             side = next((at for at in (ids, genes) if at is not None), side)
             kind, note = _find_side(found, texts, (side, ids, genes), known)
     notes = [f"layout {kind}: {note}"]
-    if kind == "maf" and task != "mutation":
+    if kind == "maf" and not accepts_maf:
         raise ConfigError(
             f"labels {settings.labels}: this is a list of mutation calls (a MAF), not of "
             "expression; use it with evaluate mutation, or give another table"
@@ -140,12 +138,12 @@ class _Names:
     columns: tuple[str, ...]
     plain: list[str]
 
-    def first(self, wanted: Iterable[str]) -> int | None:
-        """Place of the first of `wanted` that is there."""
-        return next((self.plain.index(name) for name in wanted if name in self.plain), None)
+    def first(self, known: Iterable[str]) -> int | None:
+        """Number of the column that has the first of some known names; None if none has."""
+        return next((self.plain.index(name) for name in known if name in self.plain), None)
 
     def others(self, but: set[int], apart: Sequence[str], notes: list[str]) -> tuple[int, ...]:
-        """Columns that hold labels; the rest is noted."""
+        """Choose the columns that hold labels; note those left out."""
         rest = [at for at in range(len(self.columns)) if at not in but]
         left = [
             at
@@ -165,7 +163,7 @@ class _Names:
 
 
 def _find_ids(found: _Names, given: str | None) -> tuple[int | None, int | None]:
-    """Columns of patients (or else samples), and of samples beside them."""
+    """Find the columns of patients (or else samples), and of samples beside them."""
     samples = found.first(SAMPLE_NAMES)
     if given is None:
         patients = found.first(PATIENT_NAMES)
@@ -180,7 +178,7 @@ def _find_ids(found: _Names, given: str | None) -> tuple[int | None, int | None]
 
 
 def _first_column(found: _Names, texts: Callable[[int], Sequence[str]]) -> int:
-    """The first column that does not number the rows, as pandas' index does."""
+    """Find the first column that does not number the rows, as pandas' index does."""
     for at, column in enumerate(found.columns):
         if not is_index(column) or not _counts_rows(texts(at)):
             return at
@@ -196,7 +194,7 @@ def _counts_rows(cells: Sequence[str]) -> bool:
 
 
 def _compare_patients(found: _Names, texts: Callable[[int], Sequence[str]]) -> list[str]:
-    """Notes on further columns of patients; refused where none has the documented name.
+    """Compare columns of patients; refuse a disagreement where none has the documented name.
 
     Columns agree where they put the same rows together, as UUIDs and barcodes of patients do.
     """
@@ -224,7 +222,7 @@ def _compare_patients(found: _Names, texts: Callable[[int], Sequence[str]]) -> l
 
 
 def _differ_in_groups(one: Sequence[str], two: Sequence[str]) -> list[str]:
-    """Cells of `one`, of rows that the other list groups otherwise."""
+    """Find the cells of `one` in rows that the other list groups otherwise."""
     wrong: dict[int, str] = {}
     for a, b in ((one, two), (two, one)):
         partners: defaultdict[str, set[str]] = defaultdict(set)
@@ -240,7 +238,7 @@ def _differ_in_groups(one: Sequence[str], two: Sequence[str]) -> list[str]:
 def _find_repeats(
     found: _Names, texts: Callable[[int], Sequence[str]], ids: int | None
 ) -> tuple[str, ...]:
-    """A caveat where a column of patients says that several of the ids are one patient."""
+    """Find ids that another column assigns to one patient; a caveat for each case."""
     patients = found.first(PATIENT_NAMES)
     if ids is None or patients is None or patients == ids:
         return ()
@@ -267,7 +265,7 @@ def _find_side(
     places: tuple[int, int | None, int | None],
     known: Collection[str],
 ) -> tuple[Literal["patients-in-rows", "genes-in-rows"], str]:
-    """Whether patients are in rows or columns of a wide table, and on what grounds.
+    """Find whether patients are in rows or columns of a wide table, and why.
 
     Args:
         found: Names of the columns.
@@ -311,7 +309,7 @@ def _find_side(
 
 
 def _find_value(found: _Names, kind: str, but: tuple[int | None, ...], notes: list[str]) -> int:
-    """The column of values of a long table, or of classes of a MAF."""
+    """Find the column of values of a long table, or of classes of a MAF."""
     if kind == "maf":
         at = found.first(CALL_NAMES)
         if at is None:

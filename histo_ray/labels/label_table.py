@@ -1,34 +1,26 @@
 """Labels of patients: one row a patient, one column a target. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-Task = Literal["expression", "mutation"]
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A target that was left out."""
-
-    target: str
-    reason: str
+from histo_ray.labels.target_exclusions import ExcludedTarget
+from histo_ray.types import TargetKind
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels of patients for one task."""
+    """Labels of patients: a target matrix, where it came from, and what was left out."""
 
     patients: tuple[str, ...]
     """(P,) unique, sorted."""
     targets: tuple[str, ...]
     """(T,) genes."""
     values: npt.NDArray[np.float64]
-    """(P, T); nan: missing; mutation: 0.0, 1.0 or nan."""
-    dropped: tuple[Dropped, ...]
+    """(P, T); nan: missing. Of binary targets 0.0, 1.0 or nan."""
+    dropped: tuple[ExcludedTarget, ...]
     """Targets left out, and why."""
     digest: str
     """SHA-256 of the file's bytes."""
@@ -40,27 +32,31 @@ class LabelTable:
     """Warnings that belong to every score from these labels."""
     variant_classes: tuple[str, ...] = ()
     """Classes of calls that counted as mutations, where the labels are from a MAF."""
+    kind: TargetKind = field(kw_only=True)
+    """What the values are."""
 
     def take(self, rows: Sequence[int], patients: Sequence[str]) -> "LabelTable":
-        """Some rows, in a new order and under new names."""
+        """Take some rows, in a new order and under new names."""
         chosen = self.values[np.asarray(rows, np.intp)]
         return replace(self, patients=tuple(patients), values=chosen)
 
-    def keep(self, reasons: Sequence[str]) -> "LabelTable":
-        """The targets without a reason to leave them out; the others are listed as dropped.
+    def exclude(self, exclusions: Sequence[ExcludedTarget | None]) -> "LabelTable":
+        """Leave out targets, and list them in `dropped`.
 
         Args:
-            reasons: (T,) why a target is left out; empty: it stays.
+            exclusions: (T,) why each target is left out; None: it stays.
         """
-        kept = [at for at, reason in enumerate(reasons) if not reason]
-        lost = (Dropped(t, r) for t, r in zip(self.targets, reasons, strict=True) if r)
+        if len(exclusions) != len(self.targets):
+            raise ValueError(f"{len(exclusions)} exclusions for {len(self.targets)} targets")
+        kept = [at for at, exclusion in enumerate(exclusions) if exclusion is None]
+        left_out = [exclusion for exclusion in exclusions if exclusion is not None]
         return replace(
             self,
             targets=tuple(self.targets[at] for at in kept),
             values=self.values[:, kept],
-            dropped=(*self.dropped, *lost),
+            dropped=(*self.dropped, *left_out),
         )
 
     def note(self, *texts: str) -> "LabelTable":
-        """The same with more notes."""
+        """Add notes."""
         return replace(self, notes=(*self.notes, *texts))

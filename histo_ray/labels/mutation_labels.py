@@ -15,15 +15,15 @@ from histo_ray.labels.genes import GeneList, read_genes
 from histo_ray.labels.label_file import LabelFile, open_labels
 from histo_ray.labels.label_layout import Layout, find_layout
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.name_list import read_names
 from histo_ray.labels.sample_reader import CellKind, gather_samples
 from histo_ray.labels.samples import merge_samples
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 from histo_ray.slides.barcodes import NOT_TUMOUR, cut_barcode, parse_barcode
 from histo_ray.slides.column_names import PATIENT_NAMES, SAMPLE_NAMES, plain_name
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
 
 PROTEIN_CHANGING = (
     *("Missense_Mutation", "Nonsense_Mutation", "Nonstop_Mutation", "Splice_Site"),
@@ -86,24 +86,24 @@ def read_mutations(settings: LabelSettings, known: Collection[str] = ()) -> Labe
     named by a comment `#sequenced_samples`.
 
     Args:
-        settings: The table, its layout and the genes that are wanted.
+        settings: The table, its layout and the genes that are read.
         known: Patients that the store knows; they tell which layout the table has.
 
     Raises:
         ConfigError: It cannot be read as such a table.
     """
-    wanted = read_genes(settings.genes)
+    gene_list = read_genes(settings.genes)
     file = open_labels(settings.labels)
-    layout = find_layout(file.columns, file.texts, "mutation", settings, known)
+    layout = find_layout(file.columns, file.texts, settings, known, accepts_maf=True)
     if layout.kind != "maf":
-        return _read_states(settings, file, layout, wanted)
+        return _read_states(settings, file, layout, gene_list)
     classes = choose_classes(settings.variant_classes, file, layout)
     words = [] if layout.status is None else file.words(layout.status)
     counted = None if layout.status is None else find_counted(words)
     calls = Calls(classes, counted)
     notes = [*layout.notes, *_describe_calls(file, layout, calls), *_describe_status(words)]
     kind = replace(STATES, parse=calls.parse)
-    table, dropped = gather_samples(file, layout, wanted, kind)
+    table, dropped = gather_samples(file, layout, gene_list, kind)
     patients, values, told = merge_samples(table, "any", file.origin)
     values = np.nan_to_num(values, nan=0.0)
     patients, values, filled = _fill_sequenced(patients, values, settings, file.comments)
@@ -117,16 +117,21 @@ def read_mutations(settings: LabelSettings, known: Collection[str] = ()) -> Labe
         (*notes, *told, *filled),
         layout.caveats,
         classes,
+        kind=TargetKind.BINARY,
     )
-    return labels.keep(
-        ["" if some else "no such call" for some in np.any(values > 0, axis=0).tolist()]
+    called = np.any(values > 0, axis=0).tolist()
+    return labels.exclude(
+        [
+            None if some else ExcludedTarget(target, TargetExclusion.NO_CALL)
+            for target, some in zip(labels.targets, called, strict=True)
+        ]
     )
 
 
 def parse_calls(
     column: pa.Array, classes: Sequence[str] = PROTEIN_CHANGING
 ) -> tuple[Values, Flags]:
-    """Classes of calls as 1 where they are one of `classes`, else 0.
+    """Parse classes of calls: 1 for those of `classes`, else 0.
 
     Args:
         column: (N,) Variant_Classification.
@@ -142,7 +147,7 @@ def parse_calls(
 
 
 def find_counted(words: Sequence[str]) -> Flags1:
-    """Rows whose Mutation_Status stands for a mutation; see `NO_MUTATION`.
+    """Flag the rows whose Mutation_Status stands for a mutation; see `NO_MUTATION`.
 
     Args:
         words: (N,) cells.
@@ -154,7 +159,7 @@ def find_counted(words: Sequence[str]) -> Flags1:
 
 
 def choose_classes(asked: Sequence[str], file: LabelFile, layout: Layout) -> tuple[str, ...]:
-    """The classes of calls that count.
+    """Choose the classes of calls that count as mutations.
 
     Raises:
         ConfigError: One that is neither known nor in the file.
@@ -178,9 +183,9 @@ def is_default(classes: Collection[str]) -> bool:
 
 
 def _read_states(
-    settings: LabelSettings, file: LabelFile, layout: Layout, wanted: GeneList | None
+    settings: LabelSettings, file: LabelFile, layout: Layout, gene_list: GeneList | None
 ) -> LabelTable:
-    """Labels from a table of 0 and 1."""
+    """Read labels from a table of 0 and 1."""
     for flag, given in (
         ("--sequenced", settings.sequenced),
         ("--variant-classes", settings.variant_classes),
@@ -190,16 +195,24 @@ def _read_states(
                 f"{flag}: only for a MAF, but labels {file.origin} have layout {layout.kind}; "
                 "leave it out"
             )
-    table, dropped = gather_samples(file, layout, wanted, STATES)
+    table, dropped = gather_samples(file, layout, gene_list, STATES)
     patients, values, told = merge_samples(table, "any", file.origin)
     notes = (*layout.notes, *told)
     return LabelTable(
-        patients, table.targets, values, dropped, file.digest, file.origin, notes, layout.caveats
+        patients,
+        table.targets,
+        values,
+        dropped,
+        file.digest,
+        file.origin,
+        notes,
+        layout.caveats,
+        kind=TargetKind.BINARY,
     )
 
 
 def _describe_calls(file: LabelFile, layout: Layout, calls: Calls) -> tuple[str, ...]:
-    """How many calls count by their class, and which do not."""
+    """Describe how many calls count by their class, and which do not."""
     cells = file.texts(layout.values[0])
     kept = [True] * len(cells) if calls.counted is None else calls.counted.tolist()
     counts = Counter(cell for cell, keep in zip(cells, kept, strict=True) if keep)
@@ -225,7 +238,7 @@ def _describe_calls(file: LabelFile, layout: Layout, calls: Calls) -> tuple[str,
 
 
 def _describe_status(words: Sequence[str]) -> Iterable[str]:
-    """Calls that do not count for their Mutation_Status."""
+    """Describe the calls that do not count for their Mutation_Status."""
     lost = Counter(word for word in words if plain_name(word) in NO_MUTATION)
     if lost:
         told = ", ".join(f"{word} {n}" for word, n in lost.most_common())
@@ -235,7 +248,7 @@ def _describe_status(words: Sequence[str]) -> Iterable[str]:
 def _fill_sequenced(
     patients: tuple[str, ...], values: Values, settings: LabelSettings, comments: Sequence[str]
 ) -> tuple[tuple[str, ...], Values, list[str]]:
-    """A row for each patient who was sequenced: zeros for those without a call."""
+    """Add a row of zeros for each sequenced patient without a call."""
     named = _read_sequenced(comments)
     if settings.sequenced is None and not named:
         note = (
@@ -270,7 +283,7 @@ def _fill_sequenced(
 
 
 def _describe_listed(uri: str, sequenced: Sequence[str], patients: Sequence[str]) -> list[str]:
-    """Notes on the list of `--sequenced` beside the patients with calls."""
+    """Describe how the list of `--sequenced` differs from the patients with calls."""
     common = set(sequenced) & set(patients)
     if not common:
         raise ConfigError(
@@ -290,7 +303,7 @@ def _describe_listed(uri: str, sequenced: Sequence[str], patients: Sequence[str]
 
 
 def _read_sequenced(comments: Sequence[str]) -> set[str]:
-    """Patients whom comments `#sequenced_samples: ...` name, normal samples aside."""
+    """Read the patients that comments `#sequenced_samples: ...` name, without normal samples."""
     names: set[str] = set()
     for comment in comments:
         key, _, rest = comment.partition(":")

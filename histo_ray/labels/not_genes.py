@@ -8,10 +8,9 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
+from histo_ray.labels.target_exclusions import TargetExclusion
 from histo_ray.slides.column_names import plain_name
 
-INDEX, CLINICAL, DATE = "row numbers", "clinical", "a date, as spreadsheets make of gene names"
-COUNTER, UNNAMED = "a summary of reads", "no symbol"
 _UNNAMED = frozenset({"unknown", "?", "-", ".", "na", "n/a", "nan", "none", "null"})
 
 _INDEX = re.compile(r"unnamed[: _.]*[0-9]+(_level_[0-9]+)?(\.[0-9]+)?|index|level_[0-9]+", re.I)
@@ -81,8 +80,8 @@ _LAST_OF_MONTH = {1: 1, 2: 11, 3: 11, 4: 4, 5: 1, 8: 1, 9: 15, 10: 11, 11: 2, 12
 """Largest number that a symbol has behind a month's name: MARCH11, SEPT15 (SEP15), OCT11, DEC2."""
 
 
-def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[int, str]:
-    """Names that cannot be meant as genes.
+def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[int, TargetExclusion]:
+    """Find the names that cannot be meant as genes.
 
     Args:
         names: What a table calls its genes.
@@ -90,22 +89,23 @@ def find_not_genes(names: Sequence[str], asked: Collection[str] = ()) -> dict[in
             counters then pass; row numbers and dates, which may stand for several genes, do not.
 
     Returns:
-        By place in `names`: `INDEX`, `CLINICAL`, `COUNTER`, `UNNAMED` or `DATE`.
+        By place in `names`: `ROW_NUMBERS`, `CLINICAL`, `COUNTER`, `UNNAMED` or `DATE`.
     """
     numbers = sum(name.isdecimal() for name in names)
     entrez = 2 * numbers > len(names)
-    found: dict[int, str] = {}
+    found: dict[int, TargetExclusion] = {}
     for at, name in enumerate(names):
         if is_index(name):
-            found[at] = INDEX
+            found[at] = TargetExclusion.ROW_NUMBERS
         elif name.casefold() in _UNNAMED:
-            found[at] = UNNAMED
+            found[at] = TargetExclusion.UNNAMED
         elif is_date(name) or (not entrez and is_excel_serial(name)):
-            found[at] = DATE
+            found[at] = TargetExclusion.DATE
         elif name not in asked:
-            kind = COUNTER if is_counter(name) else CLINICAL if is_clinical(name) else ""
-            if kind:
-                found[at] = kind
+            if is_counter(name):
+                found[at] = TargetExclusion.COUNTER
+            elif is_clinical(name):
+                found[at] = TargetExclusion.CLINICAL
     return found
 
 

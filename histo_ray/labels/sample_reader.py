@@ -14,17 +14,14 @@ from histo_ray.labels.cells import Flags, Values, has_comma, is_numeral
 from histo_ray.labels.genes import GeneList
 from histo_ray.labels.label_file import LabelFile
 from histo_ray.labels.label_layout import LISTED, Layout
-from histo_ray.labels.label_table import (
-    Dropped,
-)
-from histo_ray.labels.not_genes import CLINICAL, COUNTER, DATE, find_not_genes
+from histo_ray.labels.not_genes import find_not_genes
 from histo_ray.labels.samples import How, SampleTable, merge_targets, reduce_cells
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 from histo_ray.text import count_of, name_some
 
 Places = npt.NDArray[np.intp]
 Column = tuple[str, pa.Array]
 
-ABSENT = "not in the table"
 SHOWN_CELLS = 10
 """Cells that are refused, of which so many are named."""
 
@@ -35,8 +32,8 @@ class CellKind:
 
     parse: Callable[[pa.Array, bool], tuple[Values, Flags]]
     """Takes cells and whether semicolons separate columns; gives values and flags of bad cells."""
-    wanted: str
-    """What a cell should be, in words, for messages."""
+    expected: str
+    """What a cell should hold, in words, for messages."""
     how: How
     """What several values of one patient and gene become."""
     skips_text: bool
@@ -52,19 +49,19 @@ class BadCell(NamedTuple):
 
 
 def gather_samples(
-    file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+    file: LabelFile, layout: Layout, gene_list: GeneList | None, kind: CellKind
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     """Read samples and genes from a table.
 
     Args:
         file: The table.
         layout: Which of its columns says what.
-        wanted: Genes to be read; None: all.
+        gene_list: Genes to be read; None: all.
         kind: What its cells hold.
 
     Returns:
         The samples; targets that were left out: names that are no genes (see `not_genes`), columns
-        of words, and genes that are `wanted` but not in the table.
+        of words, and genes of `gene_list` that the table lacks.
 
     Raises:
         ConfigError: Cells that hold something else, all of them at once, or no gene left.
@@ -75,7 +72,7 @@ def gather_samples(
         "long": _read_long,
         "maf": _read_long,
     }[layout.kind]
-    table, dropped = read(file, layout, wanted, kind)
+    table, dropped = read(file, layout, gene_list, kind)
     if not table.samples or not table.targets:
         aside = f" (left out: {_describe_dropped(dropped)})" if dropped else ""
         raise ConfigError(
@@ -87,15 +84,15 @@ def gather_samples(
 
 
 def _read_rows(
-    file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+    file: LabelFile, layout: Layout, gene_list: GeneList | None, kind: CellKind
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     names = [file.columns[at] for at in layout.values]
-    chosen, absent = _choose(names, wanted, file.origin)
+    chosen, absent = _choose(names, gene_list, file.origin)
     patients = file.texts(_known(layout.ids))
     samples = patients if layout.samples is None else file.texts(layout.samples)
     columns = file.load([layout.values[at] for at in chosen])
     named = [(names[at], column) for at, column in zip(chosen, columns, strict=True)]
-    skips = kind.skips_text and wanted is None
+    skips = kind.skips_text and gene_list is None
     targets, values, words = _to_numbers(named, patients, kind, skips, file)
     targets, values, note = merge_targets(targets, values, kind.how)
     rows, notes = _with_names(patients, "row without a patient")
@@ -110,10 +107,10 @@ def _read_rows(
 
 
 def _read_columns(
-    file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+    file: LabelFile, layout: Layout, gene_list: GeneList | None, kind: CellKind
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     genes = file.texts(_known(layout.genes))
-    chosen, absent = _choose(genes, wanted, file.origin)
+    chosen, absent = _choose(genes, gene_list, file.origin)
     named, notes = _with_names([genes[at] for at in chosen], "row without a gene")
     rows = pa.array([chosen[at] for at in named], pa.int64())
     columns = [column.take(rows) for column in file.load(layout.values)]
@@ -131,15 +128,15 @@ def _read_columns(
 
 
 def _read_long(
-    file: LabelFile, layout: Layout, wanted: GeneList | None, kind: CellKind
-) -> tuple[SampleTable, tuple[Dropped, ...]]:
+    file: LabelFile, layout: Layout, gene_list: GeneList | None, kind: CellKind
+) -> tuple[SampleTable, tuple[ExcludedTarget, ...]]:
     places = [_known(layout.ids), _known(layout.genes), *layout.values]
     ids, genes, cells = file.load(places)
     (samples,) = (ids,) if layout.samples is None else file.load([layout.samples])
     patient, patients = _encode(ids)
     gene, names = _encode(genes)
     sample, sample_names = _encode(samples)
-    chosen, absent = _choose(names, wanted, file.origin)
+    chosen, absent = _choose(names, gene_list, file.origin)
     values, bad = kind.parse(cells, file.separator == ";")
     named = (patient >= 0) & (gene >= 0) & (sample >= 0)
     place = np.full(len(names) + 1, -1)
@@ -184,7 +181,7 @@ def _known(at: int | None) -> int:
 
 
 def _encode(column: pa.Array) -> tuple[Places, list[str]]:
-    """(N,) which name each cell holds, -1 where none; and the names, sorted."""
+    """Encode names: number of each cell's name (N,), -1 where none; and the names, sorted."""
     coded = pc.utf8_trim_whitespace(column.cast(pa.string())).dictionary_encode()
     names = coded.dictionary.to_pylist()
     code = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
@@ -195,54 +192,56 @@ def _encode(column: pa.Array) -> tuple[Places, list[str]]:
 
 
 def _choose(
-    names: Sequence[str], wanted: GeneList | None, origin: str
-) -> tuple[list[int], tuple[Dropped, ...]]:
-    """Places of the genes that are read, in order; and those left out, or wanted but not there."""
-    asked = set() if wanted is None else set(wanted.names)
-    chosen = [at for at, name in enumerate(names) if wanted is None or name in asked]
-    if wanted is not None and not chosen:
+    names: Sequence[str], gene_list: GeneList | None, origin: str
+) -> tuple[list[int], tuple[ExcludedTarget, ...]]:
+    """Choose the genes that are read, in order; and name those left out or not there."""
+    asked = set() if gene_list is None else set(gene_list.names)
+    chosen = [at for at, name in enumerate(names) if gene_list is None or name in asked]
+    if gene_list is not None and not chosen:
         raise ConfigError(
-            f"labels {origin}: none of the {len(asked)} genes of {wanted.origin} "
-            f"({name_some(wanted.names)}) is in the table, which has {name_some(names)}; use the "
-            "same symbols, or another --genes"
+            f"labels {origin}: none of the {len(asked)} genes of {gene_list.origin} "
+            f"({name_some(gene_list.names)}) is in the table, which has {name_some(names)}; use "
+            "the same symbols, or another --genes"
         )
     aside = find_not_genes(names, asked)
     told = {names[at]: aside[at] for at in chosen if at in aside and names[at]}
-    dropped = [Dropped(name, reason) for name, reason in told.items()]
+    dropped = [ExcludedTarget(name, reason) for name, reason in told.items()]
     there = set(names)
     dropped += [
-        Dropped(name, ABSENT) for name in (wanted.names if wanted else ()) if name not in there
+        ExcludedTarget(name, TargetExclusion.ABSENT)
+        for name in (gene_list.names if gene_list else ())
+        if name not in there
     ]
     return [at for at in chosen if at not in aside], tuple(dropped)
 
 
-def _note_dropped(dropped: Sequence[Dropped]) -> list[str]:
-    """One line on all names that were set aside; genes that the table lacks are no such."""
-    aside = [drop for drop in dropped if drop.reason != ABSENT]
+def _note_dropped(dropped: Sequence[ExcludedTarget]) -> list[str]:
+    """Describe the names that were left out as no genes; without genes that the table lacks."""
+    aside = [drop for drop in dropped if drop.reason is not TargetExclusion.ABSENT]
     if not aside:
         return []
     number = "1 name is" if len(aside) == 1 else f"{len(aside)} names are"
     note = f"{number} set aside as no genes: {_describe_dropped(aside)}"
     reasons = {drop.reason for drop in aside}
-    if reasons & {CLINICAL, COUNTER}:
+    if reasons & {TargetExclusion.CLINICAL, TargetExclusion.COUNTER}:
         note += "; --genes evaluates clinical columns and counters that it names"
-    if DATE in reasons:
+    if TargetExclusion.DATE in reasons:
         note += "; write the symbols again in place of dates, which may stand for several genes"
     return [note]
 
 
-def _describe_dropped(dropped: Sequence[Dropped]) -> str:
-    """Names by the reason they were left out."""
+def _describe_dropped(dropped: Sequence[ExcludedTarget]) -> str:
+    """Describe names by the reason why they were left out."""
     by_reason: dict[str, list[str]] = {}
     for drop in dropped:
-        by_reason.setdefault(drop.reason, []).append(drop.target)
+        by_reason.setdefault(drop.text, []).append(drop.target)
     return "; ".join(f"{name_some(names, LISTED)} ({why})" for why, names in by_reason.items())
 
 
 def _to_numbers(
     columns: Sequence[Column], rows: Sequence[str], kind: CellKind, skips: bool, file: LabelFile
-) -> tuple[list[str], Values, tuple[Dropped, ...]]:
-    """Columns as a matrix (rows, columns left); and those of words that were passed over."""
+) -> tuple[list[str], Values, tuple[ExcludedTarget, ...]]:
+    """Parse columns to a matrix; and name the columns of words that were left out."""
     names, numbers, words = [], [], []
     wrong: list[BadCell] = []
     for name, column in columns:
@@ -251,7 +250,9 @@ def _to_numbers(
             places = np.flatnonzero(bad).tolist()
             cells = [str(column[at].as_py()) for at in places]
             if skips and not np.isfinite(values).any() and not any(map(is_numeral, cells)):
-                words.append(Dropped(name, f"words, as in {cells[0][:30]!r}"))
+                words.append(
+                    ExcludedTarget(name, TargetExclusion.WORDS, f"words, as in {cells[0][:30]!r}")
+                )
                 continue
             wrong += [
                 BadCell(name, rows[at] or f"number {at + 1}, without a name", cell)
@@ -267,7 +268,7 @@ def _to_numbers(
 
 
 def _with_names(names: Sequence[str], what: str) -> tuple[list[int], list[str]]:
-    """Places of those that have a name, and a note on the others."""
+    """Choose the rows that have a name; and note the others."""
     rows = [at for at, name in enumerate(names) if name]
     lost = len(names) - len(rows)
     word = what if lost == 1 else what.replace("row", "rows", 1)
@@ -291,6 +292,6 @@ def _refuse(origin: str, wrong: Sequence[BadCell], kind: CellKind) -> NoReturn:
     if any(has_comma(bad.cell) for bad in wrong):
         hint = "a comma may be a decimal one or separate thousands: write decimal points; "
     raise ConfigError(
-        f"labels {origin}: {number} not {kind.wanted}{where}: {shown}{more}; {hint}correct "
+        f"labels {origin}: {number} not {kind.expected}{where}: {shown}{more}; {hint}correct "
         f"{'it' if len(wrong) == 1 else 'them'}, or choose other columns with --genes"
     )

@@ -1,4 +1,4 @@
-"""From a table of samples to one row a patient. Pure: numpy in, numpy out."""
+"""Merge samples to one row a patient. Pure: numpy in, numpy out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from histo_ray.text import count_of, name_some
 Values = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 How = Literal["mean", "any"]
-"""What several measurements of one thing become: their mean, or 1 if one of them is 1."""
+"""How several measurements of one cell are merged: their mean, or 1 if one of them is 1."""
 
 
 @dataclass(frozen=True)
 class SampleTable:
-    """What was measured in samples."""
+    """Measurements of samples, one row a sample."""
 
     samples: tuple[str, ...]
     """(N,) as the file calls them; some may be there several times."""
@@ -35,7 +35,7 @@ class SampleTable:
 def reduce_cells(
     rows: Places, columns: Places, values: Values, shape: tuple[int, int], how: How
 ) -> Values:
-    """Many measurements, each of one cell, as a matrix.
+    """Reduce measurements, each of one cell, to a matrix.
 
     Args:
         rows: (M,) row of each measurement.
@@ -56,7 +56,7 @@ def reduce_cells(
 
 
 def merge_rows(values: Values, group: Places, how: How) -> Values:
-    """Rows of one group become one row.
+    """Merge the rows of each group.
 
     Args:
         values: (N, T); what is not finite does not count.
@@ -74,7 +74,7 @@ def merge_rows(values: Values, group: Places, how: How) -> Values:
 
 
 def merge_targets(names: Sequence[str], values: Values, how: How) -> tuple[list[str], Values, str]:
-    """Columns of one name become one.
+    """Merge columns of one name.
 
     Args:
         names: (T,) genes; some may repeat.
@@ -98,7 +98,7 @@ def merge_targets(names: Sequence[str], values: Values, how: How) -> tuple[list[
 def merge_samples(
     table: SampleTable, how: How, origin: str
 ) -> tuple[tuple[str, ...], Values, tuple[str, ...]]:
-    """One row a patient: of primary tumours if there are some, else of other tumours.
+    """Merge samples to one row a patient: primary tumours if there are some, else other tumours.
 
     TCGA barcodes are cut to patients, and say which samples are normal tissue or controls: these
     are left out. Several samples of one patient are merged.
@@ -152,7 +152,7 @@ def _finish(sums: Values, counts: Places, how: How) -> Values:
 
 
 def _choose_samples(samples: Sequence[str], patients: Sequence[str]) -> tuple[Places, list[str]]:
-    """Places of the samples that count, and notes on the others."""
+    """Choose the samples that count, and note the others."""
     barcodes = [parse_barcode(sample) for sample in samples]
     kinds = [None if barcode is None else barcode.sample_type for barcode in barcodes]
     tumour = [kind not in NOT_TUMOUR for kind in kinds]
@@ -177,7 +177,7 @@ def _choose_samples(samples: Sequence[str], patients: Sequence[str]) -> tuple[Pl
 def _check_repeated(
     samples: Sequence[str], targets: Sequence[str], values: Values, origin: str
 ) -> list[str]:
-    """Notes on samples that are there several times and agree; those that do not are refused."""
+    """Note samples that occur several times and agree; refuse those that disagree."""
     names, group = np.unique(samples, return_inverse=True)
     if len(names) == len(samples):
         return []

@@ -1,7 +1,7 @@
-"""What goes into a head for patients' outcomes and what comes out. Pure."""
+"""What goes into a head of patients and what comes out. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,29 +9,28 @@ import numpy.typing as npt
 from histo_ray.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
-OutcomeHeadName = Literal["ridge", "pls", "elastic-net", "logistic"]
 
 
-class FoldAnswer(NamedTuple):
-    """What a head says of one fold."""
+class FoldPrediction(NamedTuple):
+    """What a head predicts of one fold."""
 
     predicted: Floats
-    """(m, T) of the judged rows: value, or probability of 1; nan where there is no label."""
+    """(m, T) of the test part: value, or probability of 1; nan where there is no label."""
     choice: Floats
-    """(T,) what was chosen inside the training part; nan where nothing could be."""
+    """(T,) chosen inside the training part; nan where nothing could be."""
     inner_score: Floats
     """(T,) score inside the training part by which it was chosen, higher is better.
 
-    The same for all heads of a task: expression 1 - SSE / SST of held-out rows, SST about the mean
-    of the training part; mutation the mean AUROC of the inner folds.
+    The same for all heads of one kind of targets. Numbers: 1 - SSE / SST of held-out rows, SST
+    about the mean of the training part; classes: the mean AUROC of the inner folds.
     """
 
 
-class RepeatAnswer(NamedTuple):
-    """What a head says of one repeat."""
+class RepeatPrediction(NamedTuple):
+    """What a head predicts of one repeat."""
 
     predicted: Floats
-    """(P, T) each row as judged in its fold; nan where it is in none, or has no label."""
+    """(P, T) each row as predicted in its fold; nan where it is in none, or has no label."""
     choice: Floats
     """(F, T)."""
     inner_score: Floats
@@ -39,14 +38,15 @@ class RepeatAnswer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OutcomeSettings:
+class PatientHeadSettings:
     """Which head is trained, and what it chooses from."""
 
-    head: OutcomeHeadName = "ridge"
+    head: str = "ridge"
+    """Name in the registry of heads."""
     choices: tuple[float, ...] = ()
     """Penalties, or components of pls; of equals the first is chosen; empty: the head's own."""
     inner_folds: int = 5
-    """Of the training part, to choose on; ridge leaves out one patient at a time instead."""
+    """Inner folds, to choose on; ridge leaves out one patient at a time instead."""
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
@@ -57,32 +57,32 @@ class OutcomeSettings:
 
 @dataclass(frozen=True)
 class FoldData:
-    """One fold as a head gets it: nothing in it tells the labels of the judged rows."""
+    """One fold as a head gets it: it holds no label of the test part."""
 
     train: Floats
     """(n, D) standardised."""
     targets: Floats
     """(n, T) finite."""
-    judged: Floats
+    test: Floats
     """(m, D) standardised by `train`."""
     names: tuple[str, ...]
-    """(T,) of the targets, for messages."""
+    """(T,) names of the targets, for messages."""
     groups: npt.NDArray[np.intp] | None
     """(n,) what stays together in inner folds too, as a site; None: each row is on its own."""
     seed: int
-    """Of the inner folds."""
+    """Seed of the inner folds."""
     choices: tuple[float, ...]
     inner_folds: int
 
 
-def standardise_by(train: Floats, judged: Floats) -> tuple[Floats, Floats]:
-    """Both with the mean and sd of `train`; a feature that is constant there becomes 0.
+def standardise_by(train: Floats, test: Floats) -> tuple[Floats, Floats]:
+    """Standardise both parts by mean and sd of `train`; a feature that is constant there becomes 0.
 
-    What is judged is held within the range of `train` first: a feature that hardly varies among
+    The test part is held within the range of `train` first: a feature that hardly varies among
     those trained on, as a channel that is nearly always 0, would else lie hundreds of sd away in
-    a patient who has it, and decide his prediction alone.
+    one patient, and decide that prediction alone.
     """
     mean, sd = train.mean(0), train.std(0)
     scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
-    held = np.clip(judged, train.min(0), train.max(0))
+    held = np.clip(test, train.min(0), train.max(0))
     return (train - mean) * scale, (held - mean) * scale

@@ -23,7 +23,7 @@ FEW_GROUPS = 20
 
 @dataclass(frozen=True)
 class FoldSupport:
-    """Of T targets; every array is (T,)."""
+    """Splits and independent units of T targets; every array is (T,)."""
 
     splits: Ints
     """Repeats with folds of their own; no two of them are equal."""
@@ -47,17 +47,20 @@ class FoldSupport:
         """Targets with too few units for any P value."""
         return self.units < FEWEST_UNITS
 
-    def describe(self) -> dict[str, list[int]]:
-        """Smallest and largest of each, for `run.json`."""
-        return {
-            "distinct_splits": _range(self.splits),
-            "independent_units": _range(self.units),
-        }
+    @property
+    def split_range(self) -> tuple[int, ...]:
+        """Smallest and largest number of splits; empty without targets."""
+        return _range(self.splits)
+
+    @property
+    def unit_range(self) -> tuple[int, ...]:
+        """Smallest and largest number of independent units; empty without targets."""
+        return _range(self.units)
 
 
-def support_of(
+def count_support(
     values: Floats,
-    parts: npt.NDArray[np.integer],
+    fold_ids: npt.NDArray[np.integer],
     groups: Sequence[str] | None,
     classes: bool,
     sites: bool = False,
@@ -66,7 +69,7 @@ def support_of(
 
     Args:
         values: (P, T); nan: no label; 0 or 1 where they are classes.
-        parts: (R, P) fold of each patient, or (T, R, P); below 0: in none. Without equal repeats.
+        fold_ids: (R, P) fold of each patient, or (T, R, P); below 0: in none. No equal repeats.
         groups: (P,) what is kept whole; None: each patient is alone.
         classes: Whether values are classes.
         sites: Whether groups are sites.
@@ -84,11 +87,11 @@ def support_of(
         equal = np.divide(members.sum(0) ** 2, square, out=np.zeros(count), where=square > 0)
         units = np.minimum(units, (members > 0).sum(0))
         effective = np.minimum(effective, equal)
-    there = (parts >= 0).any(-1)  # (R,) or (T, R)
+    there = (fold_ids >= 0).any(-1)  # (R,) or (T, R)
     splits = np.broadcast_to(there.sum(-1), count).astype(np.int64)
     complete = np.broadcast_to(there.all(-1), count)
     return FoldSupport(splits, units.astype(np.int64), effective, complete, sites)
 
 
-def _range(values: Ints) -> list[int]:
-    return [int(values.min()), int(values.max())] if len(values) else []
+def _range(values: Ints) -> tuple[int, ...]:
+    return (int(values.min()), int(values.max())) if len(values) else ()

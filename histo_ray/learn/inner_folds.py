@@ -11,6 +11,9 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
+from histo_ray.errors import ConfigError
+from histo_ray.learn.fold_data import FoldData
+
 Rows = npt.NDArray[np.intp]
 
 
@@ -46,3 +49,18 @@ def _count_units(rows: int, groups: Rows | None, classes: Rows | None) -> Iterat
     yield len(np.unique(units))
     for which in [] if classes is None else np.unique(classes):
         yield len(np.unique(units[classes == which]))
+
+
+def draw_regression_folds(fold: FoldData) -> list[tuple[Rows, Rows]]:
+    """Draw the inner folds of a head that predicts numbers.
+
+    Raises:
+        ConfigError: No two inner folds can be had.
+    """
+    folds = draw_inner_folds(len(fold.train), fold.inner_folds, fold.seed, fold.groups)
+    if not folds:
+        raise ConfigError(
+            f"training part: all {len(fold.train)} patients are of one group, but choosing by "
+            "inner folds needs two; use ridge, which leaves out one patient at a time"
+        )
+    return folds

@@ -1,4 +1,4 @@
-"""Predictions of a tissue evaluation as tables, and what is said of them. Pure."""
+"""Predictions of classes of tiles as tables, their scores and comparisons. Pure."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histo_ray.learn.metrics import ClassScores, score_classes
+from histo_ray.learn.metrics import score_classes
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, bootstrap_difference
 from histo_ray.learn.tissue_tests import TileFolds, test_folds
 from histo_ray.schema import arrow_schema, column_names
@@ -20,8 +20,8 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is known of the tiles that were judged."""
+class TileTruth:
+    """Classes and groups of N tiles."""
 
     classes: tuple[str, ...]
     labels: Ints
@@ -30,8 +30,8 @@ class Truth:
 
 
 @dataclass
-class Tally:
-    """What one encoder got right of one split, over all repeats."""
+class TileTally:
+    """Scores of one encoder on one split, over all repeats."""
 
     scores: list[Row]
     recalls: list[Row]
@@ -41,30 +41,30 @@ class Tally:
     """(K, K) over all repeats; true class by predicted class."""
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """Means over folds, and the confusion over all repeats."""
-        return {
-            "accuracy": float(np.mean([row["accuracy"] for row in self.scores])),
-            "balanced_accuracy": float(np.mean([row["balanced_accuracy"] for row in self.scores])),
-            "recalls": ClassScores(self.confusion).recalls.tolist(),
-            "confusion": self.confusion.tolist(),
-        }
+    def accuracy(self) -> float:
+        """Mean over folds."""
+        return float(np.mean([row["accuracy"] for row in self.scores]))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over folds."""
+        return float(np.mean([row["balanced_accuracy"] for row in self.scores]))
 
 
 def tabulate_predictions(
     where: Mapping[str, Any],
-    truth: Truth,
+    truth: TileTruth,
     folds: Ints,
     predicted: Ints,
     confidence: npt.NDArray[np.float32],
     choices: npt.NDArray[np.float64],
 ) -> pa.Table:
-    """One repeat of one encoder as rows of `schemas/tissue_predictions.json`.
+    """Tabulate one repeat of one encoder as rows of `schemas/tissue_predictions.json`.
 
     Args:
         where: split, encoder and repeat.
-        truth: Of the N tiles.
-        folds: (N,) fold in which each was judged.
+        truth: Classes of the N tiles.
+        folds: (N,) fold in which each was tested.
         predicted: (N,) class.
         confidence: (N,) score of that class.
         choices: (N,) what the head of its fold had chosen.
@@ -83,7 +83,7 @@ def tabulate_predictions(
     return pa.table([pa.array(columns[f.name]).cast(f.type) for f in schema], schema)
 
 
-def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) -> Tally:
+def tally_predictions(tables: Sequence[pa.Table], truth: TileTruth, n_trained: int) -> TileTally:
     """Score every fold of some repeats.
 
     Args:
@@ -92,7 +92,7 @@ def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) 
         n_trained: Tiles trained on for the test set; those of --tiles.
     """
     count, n_classes = len(truth.labels), len(truth.classes)
-    tally = Tally([], [], np.zeros(count), np.zeros((n_classes, n_classes), np.int64))
+    tally = TileTally([], [], np.zeros(count), np.zeros((n_classes, n_classes), np.int64))
     for table in tables:
         codes = pc.index_in(table["predicted"], value_set=pa.array(truth.classes))
         predicted = codes.to_numpy().astype(np.int32)
@@ -112,8 +112,8 @@ def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) 
                 | {"accuracy": found.accuracy, "balanced_accuracy": found.balanced_accuracy}
             )
             tally.recalls += [
-                key | {"label": name, "n_test": int(judged), "recall": float(recall)}
-                for name, judged, recall in zip(
+                key | {"label": name, "n_test": int(tested), "recall": float(recall)}
+                for name, tested, recall in zip(
                     truth.classes, found.confusion.sum(1), found.recalls, strict=True
                 )
             ]
@@ -122,13 +122,13 @@ def tally_predictions(tables: Sequence[pa.Table], truth: Truth, n_trained: int) 
 
 def compare_encoders(
     split: str,
-    tallies: Mapping[str, Tally],
-    truth: Truth,
+    tallies: Mapping[str, TileTally],
+    truth: TileTruth,
     resamples: int,
     seed: int,
-    parts: npt.NDArray[np.integer] | None = None,
+    fold_ids: npt.NDArray[np.integer] | None = None,
 ) -> list[Row]:
-    """Every pair of encoders in their order, by every score: rows of `tissue_comparisons.json`.
+    """Compare every pair of encoders by every score, as rows of `tissue_comparisons.json`.
 
     Args:
         split: cv or test.
@@ -136,9 +136,9 @@ def compare_encoders(
         truth: Of the tiles of this split.
         resamples: Of the bootstrap.
         seed: Of its draws.
-        parts: (R, N) folds of the tiles; None: a set outside cross-validation, which has no test.
+        fold_ids: (R, N) folds of the tiles; None: a set outside cross-validation, without test.
     """
-    folds = None if parts is None else tile_folds(parts, truth)
+    folds = None if fold_ids is None else tile_folds(fold_ids, truth)
     rows = []
     for (a, one), (b, other) in itertools.combinations(tallies.items(), 2):
         kinds = [("accuracy", ""), ("balanced_accuracy", "")]
@@ -158,24 +158,30 @@ def compare_encoders(
 
 
 def to_table(name: str, rows: Sequence[Row]) -> pa.Table:
-    """Rows as the table `name` of `schemas/`."""
+    """Tabulate rows as the schema `name`."""
     columns = {column: [row[column] for row in rows] for column in column_names(name)}
     return pa.table(columns, arrow_schema(name))
 
 
-def tile_folds(parts: npt.NDArray[np.integer], truth: Truth) -> TileFolds:
-    """Folds and independent units of labelled tiles."""
+def tile_folds(fold_ids: npt.NDArray[np.integer], truth: TileTruth) -> TileFolds:
+    """Number the independent units of labelled tiles."""
     if truth.groups is None:
-        return TileFolds(parts, np.arange(len(truth.labels)), grouped=False)
+        return TileFolds(fold_ids, np.arange(len(truth.labels)), grouped=False)
     units = np.unique(np.asarray(truth.groups, str), return_inverse=True)[1]
-    return TileFolds(parts, units, grouped=True)
+    return TileFolds(fold_ids, units, grouped=True)
 
 
 _NOT_TESTED = dict.fromkeys(("p_corrected", "t_low", "t_high", "p_plain"), float("nan"))
 
 
 def _bootstrap(
-    one: Tally, other: Tally, truth: Truth, metric: str, label: str, resamples: int, seed: int
+    one: TileTally,
+    other: TileTally,
+    truth: TileTruth,
+    metric: str,
+    label: str,
+    resamples: int,
+    seed: int,
 ) -> Row:
     rows = np.arange(len(truth.labels))
     if label:
@@ -190,7 +196,9 @@ def _bootstrap(
     return row | {"drawn": "tile" if groups is None else "group"}
 
 
-def _test(one: Tally, other: Tally, truth: Truth, folds: TileFolds, metric: str, label: str) -> Row:
+def _test(
+    one: TileTally, other: TileTally, truth: TileTruth, folds: TileFolds, metric: str, label: str
+) -> Row:
     differences = _by_fold(other, metric, label) - _by_fold(one, metric, label)
     tiles, units = np.arange(len(truth.labels)), folds.count_units()
     if label:
@@ -205,7 +213,7 @@ def _test(one: Tally, other: Tally, truth: Truth, folds: TileFolds, metric: str,
     return {name: value for name, value in found._asdict().items() if name != "df"}
 
 
-def _by_fold(tally: Tally, metric: str, label: str) -> npt.NDArray[np.float64]:
+def _by_fold(tally: TileTally, metric: str, label: str) -> npt.NDArray[np.float64]:
     """(R * F,) repeat by repeat; nan where a fold has no tile of the class."""
     if label:
         return np.array([row["recall"] for row in tally.recalls if row["label"] == label])

@@ -1,6 +1,6 @@
 """Tests of the difference between two encoders over the folds of tissue classification. Pure."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,14 @@ Floats = npt.NDArray[np.float64]
 class TileFolds(NamedTuple):
     """Which tiles each fold tests, and which of them are independent."""
 
-    parts: npt.NDArray[np.integer]
+    fold_ids: npt.NDArray[np.integer]
     """(R, N) fold of each tile."""
     units: npt.NDArray[np.intp]
     """(N,) number of the patient or other group of each tile; its own where none is known."""
     grouped: bool
 
     def count_units(self, classes: npt.NDArray[np.integer] | None = None) -> int:
-        """Independent units; those that have the class with the fewest, where `classes` is given.
+        """Count independent units; those of the rarest class, where `classes` is given.
 
         Args:
             classes: (N,) class of each tile.
@@ -41,7 +41,7 @@ class TileFolds(NamedTuple):
 
 
 class DifferenceTest(NamedTuple):
-    """What the folds say of a mean difference; nan where they say nothing."""
+    """Test of a mean difference over folds; nan where there is none."""
 
     difference: float
     p_corrected: float
@@ -90,31 +90,42 @@ def test_folds(
     )
 
 
-def describe_tests(folds: TileFolds, labels: npt.NDArray[np.integer]) -> dict[str, Any]:
-    """Splits, units and degrees of freedom for `run.json`.
+class TileSupport(NamedTuple):
+    """Splits, independent units and degrees of freedom of tests on tiles."""
+
+    splits: int
+    """Repeats."""
+    units: int
+    """Independent units: groups, or tiles where none is known."""
+    units_of_classes: tuple[int, ...]
+    """Of each class that occurs."""
+    units_are: str
+    """groups or tiles."""
+    degrees_of_freedom: float
+    """Of the test of accuracy; nan where there is none."""
+    few: bool
+    """Whether any test needs the covariance of its own folds."""
+
+
+def count_tile_support(folds: TileFolds, labels: npt.NDArray[np.integer]) -> TileSupport:
+    """Count what tests over the folds rest on.
 
     Args:
         folds: Which tiles they test.
         labels: (N,) class of each tile.
-
-    Returns:
-        `distinct_splits` and `independent_units` as [smallest, largest], the latter of all tiles;
-        `units_of_classes` of each class; `degrees_of_freedom` of accuracy, none where it has no
-        test; and `few`: whether any test needs the covariance of its own folds.
     """
     tiles, units = np.arange(len(labels)), folds.count_units()
-    of_classes = [len(np.unique(folds.units[labels == one])) for one in np.unique(labels)]
-    count = folds.parts.shape[0]
-    zeros = np.zeros(count * (int(folds.parts.max()) + 1))
-    free = test_folds(zeros, folds, (1.0, 1.0), tiles, units).df
-    return {
-        "distinct_splits": [count, count],
-        "independent_units": [units, units],
-        "units_of_classes": of_classes,
-        "units_are": "groups" if folds.grouped else "tiles",
-        "degrees_of_freedom": [] if np.isnan(free) else [free, free],
-        "few": folds.grouped or min(of_classes) < ENOUGH_UNITS,
-    }
+    of_classes = tuple(len(np.unique(folds.units[labels == one])) for one in np.unique(labels))
+    count = folds.fold_ids.shape[0]
+    zeros = np.zeros(count * (int(folds.fold_ids.max()) + 1))
+    return TileSupport(
+        splits=count,
+        units=units,
+        units_of_classes=of_classes,
+        units_are="groups" if folds.grouped else "tiles",
+        degrees_of_freedom=test_folds(zeros, folds, (1.0, 1.0), tiles, units).df,
+        few=folds.grouped or min(of_classes) < ENOUGH_UNITS,
+    )
 
 
 test_folds.__test__ = False  # type: ignore[attr-defined]
@@ -124,6 +135,6 @@ def _covariance(folds: TileFolds, tiles: npt.NDArray[np.intp]) -> Floats:
     """(J, J) of the folds, from the tiles of each unit that count."""
     units, first, number = np.unique(folds.units[tiles], return_index=True, return_inverse=True)
     weights = np.bincount(number, minlength=len(units)).astype(np.float64)
-    n_folds = int(folds.parts.max()) + 1
-    parts = folds.parts[: max(1, MOST_FOLDS // n_folds)][:, tiles[first]]
-    return count_covariance(flag_folds(parts, n_folds), weights, DECIDED)
+    n_folds = int(folds.fold_ids.max()) + 1
+    fold_ids = folds.fold_ids[: max(1, MOST_FOLDS // n_folds)][:, tiles[first]]
+    return count_covariance(flag_folds(fold_ids, n_folds), weights, DECIDED)

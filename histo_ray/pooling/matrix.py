@@ -1,17 +1,17 @@
-"""One vector a slide or patient, from the tiles of a store; cached as a table in the store."""
+"""Pool the tiles of a store to one vector a slide or patient; cached as a table in the store."""
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.pooling.class_weights import choose_classes
-from histo_ray.pooling.methods import Pool, Way, parse_pool
-from histo_ray.pooling.pool_group import Pooled, Weigher, pool_group
+from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.pooling.pooled_cache import (
     By,
     PooledTable,
@@ -21,28 +21,74 @@ from histo_ray.pooling.pooled_cache import (
     read_pooled,
     write_pooled,
 )
+from histo_ray.pooling.pooling_method import Pooled, PoolingMethod
+from histo_ray.pooling.poolings import parse_pooling
+from histo_ray.pooling.quantiles import Spread
+from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
-from histo_ray.store.catalog import Partitions, name_some
-from histo_ray.store.heads import read_head
-from histo_ray.store.partition_vectors import Member
-from histo_ray.store.place import THREADS, Place
+from histo_ray.store.catalog import FORMATS, Partitions, name_some
+from histo_ray.store.find import choose_slides
+from histo_ray.store.location import THREADS, Location
+from histo_ray.store.partition_vectors import CountedPartition
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.replaced import TRIES, read_again, replaced
 from histo_ray.store.stated import correct_receipts, read_stated
+from histo_ray.store.store import Store
+from histo_ray.store.verify import check_partitions
 from histo_ray.types import PartitionKey, Receipt
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Receipts = dict[PartitionKey, Receipt]
-Groups = dict[str, list[tuple[PartitionKey, Receipt]]]
+Group = list[tuple[PartitionKey, Receipt]]
+Groups = dict[str, Group]
 
 _log = logging.getLogger(__name__)
 
 
+@read_again
+def pool_matrix(
+    store: Store,
+    encoder: str,
+    pool: str = "mean",
+    by: By = "slide",
+    tiling: str | None = None,
+    class_encoder: str | None = None,
+    slide_ids: Iterable[str] | None = None,
+    check: bool = False,
+) -> "pd.DataFrame":
+    """Pool the tiles of an encoder to one vector a slide or patient; see `pool_partitions`.
+
+    Labelled tile sets are no slides and are left out.
+
+    Args:
+        store: Where the embeddings are; keeps the result in its cache.
+        encoder: Whose embeddings are pooled.
+        pool: As for `parse_pooling`.
+        by: `slide` or `patient`.
+        tiling: Where the encoder has several.
+        class_encoder: Published encoder whose head weighs the tiles for `class:` and `classes`;
+            None: `encoder` itself.
+        slide_ids: The slides that are pooled; None: all.
+        check: Hold every byte that is pooled against the partitions' digests first, which reads
+            them twice; without it a changed vector is not noticed.
+
+    Raises:
+        StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+            Or a partition is damaged.
+        ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
+    """
+    partitions = choose_slides(store.root, encoder, tiling, slide_ids)
+    if check:
+        check_partitions(store.root, partitions)
+    return pool_partitions(store.root, partitions, pool, by, class_encoder)
+
+
 def pool_partitions(
-    root: Place,
+    root: Location,
     partitions: Partitions,
-    pool: Pool,
+    pool: str,
     by: By,
     class_encoder: str | None = None,
 ) -> "pd.DataFrame":
@@ -54,7 +100,7 @@ def pool_partitions(
     Args:
         root: The store.
         partitions: Those of one encoder and tiling; at least one.
-        pool: As for `parse_pool`.
+        pool: As for `parse_pooling`.
         by: `slide` or `patient`.
         class_encoder: Published encoder whose head gives the class probabilities, from its own
             embeddings of the same tiles; None: the pooled encoder. Of no concern to other pools.
@@ -73,23 +119,30 @@ def pool_partitions(
         ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         StoreError: The partitions do not go together, or cannot be read.
     """
-    way = parse_pool(pool)
+    method = parse_pooling(pool)
     if by not in get_args(By):
         raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
     receipts = read_receipts(root, partitions)
     if by == "patient":
         receipts = correct_receipts(receipts, read_stated(root))
     _check_alike(root, receipts)
-    source = find_class_source(root, receipts, class_encoder) if way.needs_head else None
-    if source is not None and way.kind == "class":
-        choose_classes(way.classes, source.card.classes, source.encoder)
+    source = find_class_source(root, receipts, class_encoder) if method.needs_head else None
+    if source is not None:
+        method.check_classes(source.card.classes, source.encoder)
     full = {k: r for k, r in receipts.items() if r.tile_count}
-    weighed = full if source is None else {k: full[k] for k in full if k.slide_id in source.members}
+    weighed = (
+        full if source is None else {k: full[k] for k in full if k.slide_id in source.partitions}
+    )
     groups = _group(weighed, by)
-    facts = _state_facts(receipts, groups, way, by, source)
+    facts = _state_facts(receipts, groups, method, by, source)
     table = read_pooled(root, facts, groups)
     if table is None:
-        table = _pool_groups(root, partitions, groups, facts, source)
+        table, groups = _pool_groups(root, partitions, groups, facts, source)
+        read = dict(pair for group in groups.values() for pair in group)
+        if digest_snapshot(read.items()) != digest_snapshot((k, receipts[k]) for k in read):
+            receipts |= read  # some were replaced before they were read
+            facts = _state_facts(receipts, groups, method, by, source)
+            table = replace(table, receipt=table.receipt.model_copy(update={"facts": facts}))
         try:
             write_pooled(root, table, groups)
         except StoreError as error:  # a store that may only be read still answers
@@ -100,7 +153,7 @@ def pool_partitions(
     return _to_frame(table, by, empty, unweighed, sorted(lost))
 
 
-def _check_alike(root: Place, receipts: Receipts) -> None:
+def _check_alike(root: Location, receipts: Receipts) -> None:
     """Refuse partitions of several weights under one name.
 
     Raises:
@@ -125,7 +178,7 @@ def _group(receipts: Receipts, by: By) -> Groups:
 
 
 def _state_facts(
-    receipts: Receipts, groups: Groups, way: Way, by: By, source: ClassSource | None
+    receipts: Receipts, groups: Groups, method: PoolingMethod, by: By, source: ClassSource | None
 ) -> PoolFacts:
     key, receipt = next(iter(receipts.items()))
     facts = PoolFacts(
@@ -133,7 +186,7 @@ def _state_facts(
         weights_sha256=receipt.encoder.weights_sha256,
         dim=receipt.encoder.dim,
         tiling=key.tiling,
-        pool=str(way),
+        pool=method.name,
         by=by,
         partitions=len(receipts),
         tiles=sum(receipt.tile_count for receipt in receipts.values()),
@@ -153,30 +206,41 @@ def _state_facts(
 
 
 def _pool_groups(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     groups: Groups,
     facts: PoolFacts,
     source: ClassSource | None,
-) -> PooledTable:
-    """Pool each group: several at once, or the columns of one at once where it is held whole."""
-    way = parse_pool(facts.pool)
-    weigher = None if source is None else Weigher(source, read_head(root, source.card))
+) -> tuple[PooledTable, Groups]:
+    """Pool each group: several at once, or the columns of one at once where it is held whole.
+
+    Returns:
+        The table, and the groups with the receipts of what was read.
+    """
+    method = parse_pooling(facts.pool)
+    classifier = (
+        None if source is None else TileClassifier(source, read_class_head(root, source.card))
+    )
     threads = THREADS if not root.local else 4
     with ThreadPoolExecutor(threads) as outer, ThreadPoolExecutor(threads) as inner:
 
-        def pool_one(name: str) -> Pooled:
-            members = [Member(k, partitions[k], r.tile_count) for k, r in groups[name]]
-            return pool_group(root, members, way, weigher, inner.map)
+        def pool_one(name: str) -> tuple[Pooled, Group]:
+            return _pool_settled(
+                root,
+                partitions,
+                groups[name],
+                lambda counted: pool_group(root, counted, method, classifier, inner.map),
+            )
 
-        spread = map if way.needs_all_tiles else outer.map
-        found = dict(zip(groups, spread(pool_one, groups), strict=True))
+        spread = map if method.needs_all_tiles else outer.map
+        both = dict(zip(groups, spread(pool_one, groups), strict=True))
+    found = {name: pooled for name, (pooled, _) in both.items()}
     kept = {name: pooled.vector for name, pooled in found.items() if pooled.vector is not None}
     absent: dict[str, list[str]] = defaultdict(list)
     for name, pooled in found.items():
         for label in pooled.absent:
             absent[label].append(name)
-    width = way.width(facts.dim, 0 if source is None else len(source.card.classes))
+    width = method.width(facts.dim, 0 if source is None else len(source.card.classes))
     values = np.empty((len(kept), width), np.float32)
     for row, vector in zip(values, kept.values(), strict=True):
         row[:] = vector
@@ -185,7 +249,56 @@ def _pool_groups(
         left_out=tuple(name for name in found if name not in kept),
         absent_classes={label: tuple(names) for label, names in sorted(absent.items())},
     )
-    return PooledTable(list(kept), values, receipt)
+    return PooledTable(list(kept), values, receipt), {n: used for n, (_, used) in both.items()}
+
+
+def pool_group(
+    root: Location,
+    partitions: Sequence[CountedPartition],
+    method: PoolingMethod,
+    classifier: TileClassifier | None,
+    spread: Spread,
+) -> Pooled:
+    """Pool all tiles of some partitions together.
+
+    Raises:
+        StoreError: A partition cannot be read, or the head's encoder saw other tiles.
+    """
+    return method.pool(StoredTiles(root, partitions, classifier, spread))
+
+
+def _pool_settled(
+    root: Location,
+    partitions: Partitions,
+    group: Group,
+    pool: Callable[[list[CountedPartition]], Pooled],
+) -> tuple[Pooled, Group]:
+    """Pool one group, again where another run replaced a partition of it meanwhile.
+
+    Returns:
+        Its vector, and its partitions with the receipts of what was read.
+
+    Raises:
+        ReplacedError: One is gone or without tiles now, or was replaced again and again.
+        StoreError: As `pool_group`.
+    """
+    for _ in range(TRIES):
+        counted = [CountedPartition(k, partitions[k], r.tile_count) for k, r in group]
+        pooled, error = None, None
+        try:
+            pooled = pool(counted)
+        except StoreError as raised:
+            error = raised
+        now = [(one.key, FORMATS[one.form].read_receipt(one.locate(root))) for one in counted]
+        if digest_snapshot(now) == digest_snapshot(group):
+            if pooled is not None:
+                return pooled, group
+            if error is not None:
+                raise error
+        if not all(receipt.tile_count for _, receipt in now):
+            break
+        group = now
+    raise replaced(counted[0].locate(root).path)
 
 
 def _to_frame(

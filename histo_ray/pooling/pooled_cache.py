@@ -15,11 +15,11 @@ from histo_ray._version import __version__
 from histo_ray.config import digest
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.half_floats import Float32s
-from histo_ray.store.layout import CACHE
+from histo_ray.store.layout import POOLED
+from histo_ray.store.location import Location
 from histo_ray.store.partition import RECEIPT_KEY
-from histo_ray.store.place import Place
-from histo_ray.store.publish import write_bytes
 from histo_ray.types import PartitionKey, Receipt
 
 CACHE_VERSION = 2
@@ -58,7 +58,7 @@ class PoolFacts(BaseModel):
 
     def path(self) -> str:
         """Where the table is, relative to the store."""
-        return f"{CACHE}/matrix/{digest(self.model_dump())}.parquet"
+        return f"{POOLED}/{digest(self.model_dump())}.parquet"
 
 
 class PoolReceipt(BaseModel):
@@ -93,7 +93,7 @@ def digest_snapshot(receipts: Iterable[tuple[PartitionKey, Receipt]]) -> str:
 
 
 def write_pooled(
-    root: Place, table: PooledTable, groups: dict[str, list[tuple[PartitionKey, Receipt]]]
+    root: Location, table: PooledTable, groups: dict[str, list[tuple[PartitionKey, Receipt]]]
 ) -> None:
     """Put a table into the cache: a row a slide or patient, with what went into it."""
     width = table.values.shape[1]
@@ -120,16 +120,16 @@ def write_pooled(
     write_bytes(root, table.receipt.facts.path(), seal_bytes(sink.getvalue()))
 
 
-def read_pooled(root: Place, facts: PoolFacts, names: Iterable[str]) -> PooledTable | None:
+def read_pooled(root: Location, facts: PoolFacts, names: Iterable[str]) -> PooledTable | None:
     """The cached table of `facts` and groups `names`; None if it must be made again.
 
     That is if there is none, or it cannot be read, or its receipt says something else.
     """
-    place = root.child(facts.path())
-    if not place.kind():
+    location = root.child(facts.path())
+    if not location.kind():
         return None
     try:
-        data = place.read_bytes()
+        data = location.read_bytes()
         if check_bytes(data) == "damaged":
             return None
         content = pq.read_table(native(data), page_checksum_verification=True)

@@ -1,4 +1,4 @@
-"""Which class head weighs which tiles, and that both encoders saw the same tiles."""
+"""Find the class head that weighs tiles, and hold both encoders' tiles against each other."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from histo_ray.pooling.class_weights import ClassHead, class_probabilities
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.store.catalog import Partitions, list_partitions, name_some
 from histo_ray.store.half_floats import Float32s
-from histo_ray.store.heads import HeadCard, find_head_card, list_heads
 from histo_ray.store.layout import is_given
-from histo_ray.store.partition_vectors import Member, Piece, read_pieces
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
+from histo_ray.store.models import ModelCard, list_names, read_card
+from histo_ray.store.partition_vectors import CountedPartition, TilePiece, read_pieces
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey, Receipt
@@ -24,8 +24,8 @@ from histo_ray.types import PartitionKey, Receipt
 class ClassSource:
     """A class head, and the embeddings that it reads."""
 
-    card: HeadCard
-    members: dict[str, Member]
+    card: ModelCard
+    partitions: dict[str, CountedPartition]
     """By slide."""
     encoder: str
     tiling: str
@@ -38,7 +38,7 @@ class ClassSource:
 
 
 def find_class_source(
-    root: Place, receipts: dict[PartitionKey, Receipt], class_encoder: str | None
+    root: Location, receipts: dict[PartitionKey, Receipt], class_encoder: str | None
 ) -> ClassSource:
     """Find the head that weighs the tiles of some partitions, and its encoder's embeddings.
 
@@ -56,21 +56,21 @@ def find_class_source(
     name = class_encoder or pooled.encoder
     partitions = _choose_tiling(root, name, pooled.tiling)
     there = {key.slide_id for key in receipts}
-    wanted = {key: form for key, form in partitions.items() if key.slide_id in there}
-    known = receipts if wanted.keys() == receipts.keys() else read_receipts(root, wanted)
+    forms = {key: form for key, form in partitions.items() if key.slide_id in there}
+    known = receipts if forms.keys() == receipts.keys() else read_receipts(root, forms)
     if not known:
         raise StoreError(
             f"encoder {name}: the store holds none of the slides that {pooled.encoder} has; "
             f"extract the same slides with {name}"
         )
     card = _find_card(root, name, known.values())
-    members = {k.slide_id: Member(k, wanted[k], r.tile_count) for k, r in known.items()}
+    counted = {k.slide_id: CountedPartition(k, forms[k], r.tile_count) for k, r in known.items()}
     for key, receipt in receipts.items():
-        match = members.get(key.slide_id)
+        match = counted.get(key.slide_id)
         if match is not None and match.tiles != receipt.tile_count:
             raise _unlike(key, match.key, f"{receipt.tile_count} and {match.tiles} tiles")
     first = next(iter(known))
-    return ClassSource(card, members, *first[:2], digest_snapshot(known.items()))
+    return ClassSource(card, counted, *first[:2], digest_snapshot(known.items()))
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,12 @@ class TileClasses:
     probabilities: Float32s
     """(K, N)."""
 
-    def of(self, piece: Piece, key: PartitionKey) -> Float32s:
-        """Those of a piece of the slide, (K, n).
+    def take(self, piece: TilePiece, key: PartitionKey) -> Float32s:
+        """Take the probabilities of one piece of the slide, (K, n).
+
+        Args:
+            piece: Tiles of the pooled encoder.
+            key: Their partition, for the message.
 
         Raises:
             StoreError: Its tiles lie elsewhere.
@@ -95,14 +99,17 @@ class TileClasses:
         return self.probabilities[:, cut]
 
 
-def classify_tiles(root: Place, member: Member, head: ClassHead) -> TileClasses:
-    """Apply a head to all tiles of one slide; memory holds K numbers a tile."""
-    pieces = [(p.coords, class_probabilities(head, p.vectors)) for p in read_pieces(root, member)]
+def classify_tiles(root: Location, partition: CountedPartition, head: ClassHead) -> TileClasses:
+    """Apply a class head to all tiles of one slide; memory holds K numbers a tile."""
+    pieces = [
+        (piece.coords, class_probabilities(head, piece.vectors))
+        for piece in read_pieces(root, partition)
+    ]
     coords, probabilities = zip(*pieces, strict=True)
-    return TileClasses(member.key, np.concatenate(coords), np.concatenate(probabilities, axis=1))
+    return TileClasses(partition.key, np.concatenate(coords), np.concatenate(probabilities, axis=1))
 
 
-def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
+def _choose_tiling(root: Location, name: str, tiling: str) -> Partitions:
     """The encoder's partitions in that tiling; in its only one, where it has others.
 
     Normalising the stain makes another tiling of the same tiles; coordinates tell.
@@ -125,17 +132,18 @@ def _choose_tiling(root: Place, name: str, tiling: str) -> Partitions:
     return {key: form for key, form in found.items() if key.tiling == chosen}
 
 
-def _find_card(root: Place, name: str, receipts: Collection[Receipt]) -> HeadCard:
+def _find_card(root: Location, name: str, receipts: Collection[Receipt]) -> ModelCard:
     """The card of an encoder, which may be stored under another name than it was published."""
     weights = {receipt.encoder.weights_sha256 for receipt in receipts}
     request = next(iter(receipts)).encoder.request
-    card = find_head_card(root, name)
+    card = read_card(root, name)
     if card is None and f"{request}-f32" == name:
-        card = find_head_card(root, request)
+        card = read_card(root, request)
     if card is None:
         raise ConfigError(
             f"encoder {name}: the store holds no class head of it; name an encoder that was "
-            f"fine-tuned into this store with class_encoder= (there are: {list_heads(root)})"
+            f"fine-tuned into this store with class_encoder= (there are: "
+            f"{name_some(list_names(root))})"
         )
     if weights != {card.weights_sha256}:
         raise StoreError(

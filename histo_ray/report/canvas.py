@@ -1,4 +1,4 @@
-"""The house style of all pictures: colours, type, and the few strokes they share. Pure."""
+"""Colours, type and strokes that all pictures share. Pure."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -27,17 +27,17 @@ BAD: Colour = (190, 38, 46)
 _ROUND_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 _ELLIPSIS = "..."
 _PLAIN = str.maketrans({"×": "x", "µ": "u", "μ": "u", "…": _ELLIPSIS})
-"""The typeface lacks these."""
+"""Characters that the typeface lacks, and what is drawn in their place."""
 
 
 @cache
 def load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, so that pictures look alike on every machine."""
+    """Load Pillow's own typeface, so that pictures look alike on every machine."""
     return ImageFont.load_default(size)
 
 
 def blank(width: int, height: int, colour: Colour = PAPER) -> Picture:
-    """An empty picture."""
+    """Make an empty picture, (height, width, 3)."""
     return np.full((height, width, 3), colour, np.uint8)
 
 
@@ -47,7 +47,7 @@ def text_width(text: str, size: int) -> int:
 
 
 def shorten(text: str, size: int, width: int, keep: Literal["start", "ends"] = "start") -> str:
-    """`text` on one line, cut with an ellipsis so that it fits into `width` px.
+    """Set `text` on one line, cut with an ellipsis so that it fits into `width` px.
 
     Args:
         text: What to write; line breaks become spaces.
@@ -70,7 +70,7 @@ def shorten(text: str, size: int, width: int, keep: Literal["start", "ends"] = "
 
 
 def wrap(text: str, size: int, width: int, lines: int) -> list[str]:
-    """`text` broken into at most `lines` lines of `width` px; the last may be shortened."""
+    """Break `text` into at most `lines` lines of `width` px; the last may be shortened."""
     words = text.split()
     broken: list[str] = []
     while words and len(broken) < lines - 1:
@@ -115,7 +115,7 @@ def frame(
 
 
 def bar_length(um_per_px: float, room_px: float) -> tuple[float, str]:
-    """The longest round scale bar within `room_px`.
+    """Choose the longest round scale bar within `room_px`.
 
     Returns:
         Its length in um, and its label in um or mm.
@@ -126,7 +126,7 @@ def bar_length(um_per_px: float, room_px: float) -> tuple[float, str]:
 
 
 def draw_scale_bar(picture: Picture, um_per_px: float, room: tuple[int, int, int, int]) -> None:
-    """A scale bar with its label, on a light plate, at the lower left of box `room`."""
+    """Draw a scale bar with its label, on a light plate, at the lower left of box `room`."""
     left, top, right, bottom = room
     um, label = bar_length(um_per_px, 0.25 * (right - left))
     length = max(1, round(um / um_per_px))

@@ -8,16 +8,16 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from histo_ray.report.looks import FAINT, INK, NEITHER, RULE, Look, shorten_name
+from histo_ray.report.chart_style import FAINT, INK, NEITHER, RULE, Look, shorten_name
 from histo_ray.report.roc import GRID
 from histo_ray.report.svg import draw_svg, printable
 
 Floats = npt.NDArray[np.float64]
 
 WIDTH_PX = 360
-"""Natural width of a chart: that of a phone, so that type is never shrunk much."""
+"""Natural width of a chart: that of a phone, so that type is hardly ever shrunk."""
 SMALL_PX = 190
-"""Of one of many beside each other, two on a phone."""
+"""Natural width of a small chart: two stand beside each other on a phone."""
 _ROW_PX = 12
 
 
@@ -34,17 +34,17 @@ class Pair(NamedTuple):
 
     targets: Sequence[str]
     a: Floats
-    """(T,) score of the one, x."""
+    """(T,) score of the first encoder, x."""
     b: Floats
-    """(T,) score of the other, y."""
+    """(T,) score of the second encoder, y."""
     sure: npt.NDArray[np.bool_]
-    """(T,) whether they differ after correction."""
+    """(T,) whether the two differ after correction."""
 
 
 def draw_scatter(
     pair: Pair, names: tuple[str, str], metric: str, looks: Mapping[str, Look], chart: str
 ) -> Markup:
-    """One encoder against the other, a point a target, with the line where they are equal."""
+    """Draw one encoder against the other, a point a target, with the line of equality."""
     known = np.isfinite(pair.a) & np.isfinite(pair.b)
     ends = np.concatenate([pair.a[known], pair.b[known]])
     low, high = (float(ends.min()), float(ends.max())) if len(ends) else (0.0, 1.0)
@@ -71,11 +71,13 @@ def draw_scatter(
         axes.set_xlabel(f"{metric}, {shorten_name(printable(names[0]), 30)}")
         axes.set_ylabel(f"{metric}, {shorten_name(printable(names[1]), 30)}")
 
-    told = [
+    titles = [
         f"{target}: {a:.3f} and {b:.3f}"
         for target, a, b in zip(pair.targets, pair.a, pair.b, strict=True)
     ]
-    points = {gid: [told[k] for k in np.flatnonzero(rows)] for gid, (rows, _, _) in groups.items()}
+    points = {
+        gid: [titles[k] for k in np.flatnonzero(rows)] for gid, (rows, _, _) in groups.items()
+    }
     above = int((pair.b[known] > pair.a[known]).sum())
     text = (
         f"{known.sum()} targets; {above} lie above the line where both are equal; "
@@ -94,13 +96,13 @@ def draw_whiskers(
     chart: str,
     chance: float | None = None,
 ) -> Markup:
-    """A dot with its interval for each row and encoder, first row on top.
+    """Draw a dot with its interval for each row and encoder, first row on top.
 
     Args:
         rows: Names of targets or classes.
         series: By encoder, one a row.
         metric: What the axis is called.
-        looks: Of the encoders.
+        looks: Colour, marker and line of each encoder.
         chart: Name of the chart in the page.
         chance: Score of a guess, drawn as a line.
     """
@@ -141,7 +143,7 @@ def draw_whiskers(
 def draw_roc(
     target: str, curves: Mapping[str, Floats], looks: Mapping[str, Look], chart: str
 ) -> Markup:
-    """The mean ROC curve of each encoder for one target; (101,) at `roc.GRID` each."""
+    """Draw the mean ROC curve of each encoder for one target; (101,) at `roc.GRID` each."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()

@@ -1,24 +1,24 @@
-"""The cohort on the page: slides, patients that are evaluated, and where the others were lost."""
+"""The cohort on the page: slides, evaluated patients, and where the others were excluded."""
 
 import pandas as pd
 
-from histo_ray.report.runs import OutcomeRun
-from histo_ray.report.view import Block, Column, Flow, Section, Step, Table, Text, Title
+from histo_ray.report.evaluations import TargetEvaluation
+from histo_ray.report.page_blocks import Block, Column, Flow, Section, Step, Table, Text, Title
 from histo_ray.store.lost_slides import Extraction
 from histo_ray.text import count_of
 
 LISTED = 2000
-"""Rows of a table of lost slides or patients; the Parquet tables have all."""
+"""Rows shown of a table of lost slides or patients; the Parquet tables have all."""
 
 
-def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | None:
-    """The flow of each run, lost slides and patients; None without any of them."""
+def write_cohort(runs: list[TargetEvaluation], extraction: Extraction) -> Section | None:
+    """Write the flow of each run and its lost slides and patients; None if there is nothing."""
     section = Section("cohort", "Cohort")
-    same = len({run.note.cohort.model_dump_json() for run in runs}) == 1
+    same = len({run.record.cohort.model_dump_json() for run in runs}) == 1
     for run in runs:
         if same and run is not runs[0]:
             continue
-        tasks = ", ".join(one.note.task for one in runs) if same else run.note.task
+        tasks = ", ".join(one.record.task for one in runs) if same else run.record.task
         section.blocks += [Title(tasks.capitalize()), Flow(flow_steps(run, len(extraction.failed)))]
         aside = _describe_labels(run)
         section.blocks += [Text(aside)] if aside else []
@@ -31,14 +31,14 @@ def write_cohort(runs: list[OutcomeRun], extraction: Extraction) -> Section | No
     return section if section.blocks else None
 
 
-def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
-    """From slides to the patients that are evaluated.
+def flow_steps(run: TargetEvaluation, failed: int = 0) -> list[Step]:
+    """List the steps from slides to evaluated patients.
 
     Args:
         run: The run.
         failed: Slides that have no receipt, where the run is too old to say how many.
     """
-    cohort = run.note.cohort
+    cohort = run.record.cohort
     failed = failed if cohort.slides_failed is None else cohort.slides_failed
     with_tiles = cohort.slides - cohort.slides_without_tiles
     missed = [f"{failed:,} failed"] if failed else []
@@ -71,8 +71,8 @@ def flow_steps(run: OutcomeRun, failed: int = 0) -> list[Step]:
     ]
 
 
-def _describe_labels(run: OutcomeRun) -> str:
-    cohort = run.note.cohort
+def _describe_labels(run: TargetEvaluation) -> str:
+    cohort = run.record.cohort
     if not cohort.labels_only:
         return ""
     return (
@@ -88,10 +88,10 @@ def _tabulate_slides(lost: pd.DataFrame) -> Table:
     return Table("lost-slides", title, columns, rows, folded=title, note=_cut(len(lost)))
 
 
-def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
-    task = run.note.task
+def _tabulate_patients(run: TargetEvaluation, lost: pd.DataFrame) -> list[Block]:
+    task = run.record.task
     counts = lost["reason"].value_counts()
-    told = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts.head(6).items())
     columns = [
         *(Column(head, number=False) for head in ("patient", "site")),
         Column("slides with tiles"),
@@ -103,7 +103,7 @@ def _tabulate_patients(run: OutcomeRun, lost: pd.DataFrame) -> list[Block]:
     table = Table(
         f"lost-patients-{run.run_id}", title, columns, cells, folded=title, note=_cut(len(lost))
     )
-    return [Text(f"Not evaluated: {told}."), table]
+    return [Text(f"Not evaluated: {reasons}."), table]
 
 
 def _cut(count: int) -> str:

@@ -8,20 +8,20 @@ from markupsafe import Markup
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from histo_ray.report.chart_style import INK, shorten_name
 from histo_ray.report.charts import WIDTH_PX
-from histo_ray.report.looks import INK, shorten_name
 from histo_ray.report.svg import draw_svg, printable
 
 LARGEST_WRITTEN = 12
-"""Classes up to which every cell's share is written into it."""
+"""Number of classes up to which each cell shows its share."""
 
 
 def row_shares(confusion: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """(K, K) share of each true class (row) that was predicted as each class; nan without any."""
+    """Share of each true class (row) predicted as each class, (K, K); nan for an empty class."""
     counts = np.asarray(confusion, np.float64)
-    judged = counts.sum(1, keepdims=True)
+    evaluated = counts.sum(1, keepdims=True)
     shares: npt.NDArray[np.float64] = np.full_like(counts, np.nan)
-    np.divide(counts, judged, out=shares, where=judged > 0)
+    np.divide(counts, evaluated, out=shares, where=evaluated > 0)
     return shares
 
 
@@ -33,7 +33,7 @@ def draw_confusion(
     Args:
         confusion: (K, K) counts.
         classes: (K,) names.
-        encoder: Whose.
+        encoder: Name of the encoder, for the title.
         chart: Name of the chart in the page.
     """
     shares = row_shares(confusion)
@@ -76,7 +76,7 @@ def draw_confusion(
 
 
 def format_share(share: float) -> str:
-    """A share as percent for a small cell: one digit below 10, `<0.1` for the least."""
+    """Format a share as percent for a small cell: one decimal below 10, `<0.1` if tiny."""
     percent = 100 * share
     if percent < 0.05:
         return "<0.1"

@@ -1,4 +1,4 @@
-"""One number a tile, in colour on the slide's overview. Pure."""
+"""Heat map: one number a tile, in colour on the slide's overview. Pure."""
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from histo_ray.report.preview import enlarge_small, framed, tile_boxes
 from histo_ray.types import TileGrid
 
 SPREAD = (2.0, 98.0)
-"""Percentiles of the finite values that take the ends of the colour map."""
+"""Percentiles of the finite values at the two ends of the colour map."""
 _STRENGTH = 0.72
 _LEGEND_PX = 44
 
@@ -39,8 +39,8 @@ def draw_tile_heatmap(
         image: (height, width, 3) RGB overview of the whole slide.
         downsample: Level-0 px per px of `image`, (x, y).
         grid: The tiles.
-        values: (N,) one number a tile; what is not finite is left uncoloured.
-        label: What the numbers are.
+        values: (N,) one number a tile; tiles without a finite number are left uncoloured.
+        label: Name of the numbers.
         title: First line; the slide's id if empty.
 
     Returns:
@@ -68,7 +68,7 @@ def _tint(
     colours: Picture,
     shown: npt.NDArray[np.bool_],
 ) -> Picture:
-    """A pale grey copy of `image` with the boxes that are `shown` in their colours."""
+    """Copy `image` in pale grey, with the boxes that are `shown` in their colours."""
     grey = image.mean(axis=2, keepdims=True)
     picture: npt.NDArray[np.float64] = 0.45 * grey + 0.55 * 255 * np.ones(3)
     layer, covered = np.zeros_like(image), np.zeros(image.shape[:2], bool)
@@ -82,7 +82,7 @@ def _tint(
 
 
 def value_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The values at the two ends of the colour map; (0, 1) if none is finite."""
+    """Find the values at the two ends of the colour map; (0, 1) if none is finite."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
@@ -91,7 +91,7 @@ def value_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def colour_values(values: npt.NDArray[np.float64], low: float, high: float) -> Picture:
-    """(N, 3) RGB of each value; values beyond the ends take the end's colour."""
+    """Colour each value, (N, 3) RGB; values beyond the ends take the end's colour."""
     span = high - low
     inside = np.clip(np.where(np.isnan(values), low, values), low, high)
     share = (inside - low) / span if span > 0 else np.full(len(values), 0.5)
@@ -103,7 +103,7 @@ def colour_values(values: npt.NDArray[np.float64], low: float, high: float) -> P
 
 
 def _draw_legend(width: int, low: float, high: float, label: str) -> Picture:
-    """A colour bar with its ends' values; the label in the middle."""
+    """Draw a colour bar with the values at its ends and the label in the middle."""
     legend = blank(width, _LEGEND_PX - 4)
     bar = colour_values(np.linspace(0, 1, width), 0, 1)
     soft = 255 * (1 - _STRENGTH) + bar * _STRENGTH

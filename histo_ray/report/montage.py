@@ -1,4 +1,4 @@
-"""A whole run on one page: every slide with its outcome, the lost ones too. Pure."""
+"""Contact sheet of a run: every slide with its outcome, lost ones too. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,12 @@ CARD_PX = (340, 346)
 _PICTURE_PX = (316, 222)
 _GAP = 16
 _HEAD = 72
-_COLOURS: dict[Outcome, Colour] = {"done": GOOD, "skipped": FAINT, "empty": PALE, "failed": BAD}
+_COLOURS: dict[Outcome, Colour] = {
+    Outcome.DONE: GOOD,
+    Outcome.SKIPPED: FAINT,
+    Outcome.EMPTY: PALE,
+    Outcome.FAILED: BAD,
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class SheetEntry:
     slide_id: str
     outcome: Outcome
     note: str
-    """What to know: `82 tiles`, or the reason why there are none."""
+    """What is written below: `82 tiles`, or the reason why there are none."""
     picture: Picture | None = None
     """Any size; an overview, best with `draw_overlay` on it. None if nothing could be read."""
 
@@ -72,7 +77,7 @@ def draw_contact_sheet(entries: Sequence[SheetEntry], title: str, columns: int =
 
 
 def draw_card(entry: SheetEntry) -> Picture:
-    """One slide: picture, id, outcome and note."""
+    """Draw one slide: picture, id, outcome and note."""
     width, height = CARD_PX
     card = blank(width, height)
     colour = _COLOURS[entry.outcome]
@@ -102,7 +107,7 @@ def _write_counts(page: Picture, counts: Counter[Outcome]) -> None:
 
 
 def _fit(picture: Picture) -> Picture:
-    """`picture` shrunk or enlarged to lie whole on a panel."""
+    """Shrink or enlarge `picture` to lie whole on a panel."""
     width, height = _PICTURE_PX
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = (

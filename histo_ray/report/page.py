@@ -18,32 +18,38 @@ from markupsafe import Markup, escape
 
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
+from histo_ray.report.caveat_words import is_synthetic, list_caveats, write_problems
+from histo_ray.report.chart_style import look_of
 from histo_ray.report.cohort_section import write_cohort
-from histo_ray.report.doubts import is_synthetic, list_doubts, tell_problems
-from histo_ray.report.looks import look_of
-from histo_ray.report.outcome_section import main_sentence, write_outcome
+from histo_ray.report.evaluations import (
+    ChosenEvaluations,
+    Evaluation,
+    TargetEvaluation,
+    TileEvaluation,
+    choose_runs,
+)
+from histo_ray.report.page_blocks import Section
 from histo_ray.report.provenance import write_provenance
-from histo_ray.report.runs import Chosen, OutcomeRun, Run, TissueRun, choose_runs
 from histo_ray.report.svg import replace_unprintable
+from histo_ray.report.target_section import main_sentence, write_targets
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
-from histo_ray.report.view import Section
 from histo_ray.store.lost_slides import read_extraction
 
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 LEFT_S = 3600.0
-"""A half-written page that is older was left by a process that was killed."""
+"""Age from which a half-written page counts as left by a killed process."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Finding(NamedTuple):
-    """What a task comes to."""
+class MainFinding(NamedTuple):
+    """The main result of one evaluation, in one sentence."""
 
     task: str
     run_id: str
     sentence: str
     synthetic: bool
     name: str = ""
-    """Of its section in the page."""
+    """Id of its section in the page."""
 
 
 def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
@@ -51,11 +57,11 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
 
     Args:
         store: Local folder or URI of the store.
-        out: Where to write it; replaced if it is there, folders are made.
+        out: Path of the page; replaced if it exists, folders are made.
         runs: Ids of evaluations; without any, the newest of each task.
 
     Returns:
-        Where it is.
+        Path of the page.
 
     Raises:
         StoreError: No store, no evaluation in it, or not those that are named.
@@ -74,8 +80,8 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
     return target
 
 
-def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
-    """The main sentence of each task, in the order of the page.
+def summarise(store: str, runs: Sequence[str] = ()) -> list[MainFinding]:
+    """Give the main sentence of each evaluation, in the order of the page.
 
     Raises:
         StoreError: As `write_report`.
@@ -84,31 +90,31 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[Finding]:
     return _sum_up(chosen, read_extraction(store, ()).synthetic)
 
 
-def render_page(store: str, chosen: Chosen, now: datetime) -> str:
-    """The page as text; the same for the same store and time."""
-    encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.note.encoders))
+def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
+    """Render the page as text; the same for the same store and time."""
+    encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.record.encoders))
     looks = look_of(encoders)
     extraction = read_extraction(store, encoders)
     findings = _sum_up(chosen.runs, extraction.synthetic)
-    outcomes = [run for run in chosen.runs if isinstance(run, OutcomeRun)]
-    cohort = write_cohort(outcomes, extraction)
+    of_patients = [run for run in chosen.runs if isinstance(run, TargetEvaluation)]
+    cohort = write_cohort(of_patients, extraction)
     sections: list[Section] = [] if cohort is None else [cohort]
     for finding, run in zip(findings, chosen.runs, strict=True):
-        if isinstance(run, TissueRun):
+        if isinstance(run, TileEvaluation):
             sections.append(write_tissue(run, looks, finding.name))
         else:
-            sections.append(write_outcome(run, looks, finding.name))
-    doubts: dict[str, list[str]] = {}
+            sections.append(write_targets(run, looks, finding.name))
+    caveats: dict[str, list[str]] = {}
     for run in chosen.runs:
-        for text in list_doubts(run):
-            doubts.setdefault(text, []).append(run.note.task)
-    for text in tell_problems([*chosen.problems, *extraction.problems]):
-        doubts[text] = ["store"]
+        for text in _list_caveats(run):
+            caveats.setdefault(text, []).append(run.record.task)
+    for text in write_problems([*chosen.problems, *extraction.problems]):
+        caveats[text] = ["store"]
     synthetic = [finding.task for finding in findings if finding.synthetic]
-    remarks = dict.fromkeys(run.note.remark for run in chosen.runs if run.note.remark)
+    remarks = dict.fromkeys(run.record.remark for run in chosen.runs if run.record.remark)
     script = (_TEMPLATES / "tables.js").read_text(encoding="utf-8")
     return _environment().get_template("page.html.j2").render(
-        store=store, now=now, version=__version__, findings=findings, doubts=doubts,
+        store=store, now=now, version=__version__, findings=findings, caveats=caveats,
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
         unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
@@ -120,17 +126,24 @@ def render_page(store: str, chosen: Chosen, now: datetime) -> str:
     )  # fmt: skip
 
 
-def _sum_up(runs: Sequence[Run], marked: Collection[str]) -> list[Finding]:
-    """What each run comes to; `marked` are patients whom a manifest calls synthetic."""
+def _list_caveats(run: Evaluation) -> list[str]:
+    if isinstance(run, TileEvaluation):
+        return list_caveats(run.record, grouped=run.grouped)
+    return list_caveats(run.record, run.targets, run.cohort)
+
+
+def _sum_up(runs: Sequence[Evaluation], marked: Collection[str]) -> list[MainFinding]:
+    """Find the main sentence of each run; `marked` are patients that a manifest calls synthetic."""
     findings = []
     for number, run in enumerate(runs):
-        if isinstance(run, TissueRun):
+        if isinstance(run, TileEvaluation):
             sentence = next(iter(tissue_sentences(run)), "Nothing could be evaluated.")
         else:
             sentence = main_sentence(run)
-        name = f"{run.note.task}-{number}"
-        synthetic = is_synthetic(run, marked)
-        findings.append(Finding(run.note.task, run.run_id, sentence, synthetic, name))
+        name = f"{run.record.task}-{number}"
+        cohort = run.cohort if isinstance(run, TargetEvaluation) else None
+        synthetic = is_synthetic(run.record, marked, cohort)
+        findings.append(MainFinding(run.record.task, run.run_id, sentence, synthetic, name))
     return findings
 
 
@@ -161,7 +174,7 @@ def _printable(value: object) -> object:
 
 
 def _write_whole(target: Path, text: str) -> None:
-    """Write beside `target`, then move there: a reader never sees half a page."""
+    """Write beside `target`, then move there, so that `target` is never half a page."""
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}.histo-ray-"
     for left in target.parent.glob(f"{glob.escape(prefix)}*"):  # by a process that was killed

@@ -70,7 +70,7 @@ def draw_overlay(
     mask: TissueMask | None,
     grid: TileGrid | None,
 ) -> Picture:
-    """A copy of `image` with the tissue's outline and the tiles' borders on it."""
+    """Copy `image` and draw the tissue's outline and the tiles' borders on it."""
     picture = image.copy()
     if grid is not None:
         _draw_tiles(picture, tile_boxes(grid, downsample, image.shape))
@@ -97,7 +97,7 @@ def _draw_outlines(
 def tile_boxes(
     grid: TileGrid, downsample: tuple[float, float], shape: tuple[int, ...]
 ) -> npt.NDArray[np.int32]:
-    """Where the tiles lie in an overview.
+    """Convert the tiles' coords to boxes in an overview.
 
     Args:
         grid: The tiles.
@@ -115,7 +115,7 @@ def tile_boxes(
 
 
 def describe(pyramid: Pyramid, grid: TileGrid | None) -> str:
-    """One line on a slide: size, extent, resolution, tiles."""
+    """Describe a slide in one line: size, extent, resolution, tiles."""
     (width, height), mpp = pyramid.size, pyramid.mpp
     resolution = f"{mpp.x:.4g}" if mpp.x == mpp.y else f"{mpp.x:.4g} x {mpp.y:.4g}"
     parts = [
@@ -129,7 +129,7 @@ def describe(pyramid: Pyramid, grid: TileGrid | None) -> str:
 
 
 def framed(picture: Picture, title: str, caption: str) -> Picture:
-    """`picture` on paper below a title and a caption of up to three lines."""
+    """Put `picture` on paper below a title and a caption of up to three lines."""
     height, width = picture.shape[:2]
     room = max(width, _NARROWEST)
     lines = wrap(caption, 13, room, 3)
@@ -157,7 +157,7 @@ def enlarge_small(
 
 
 def write_png(path: Path, picture: Picture) -> Path:
-    """Write a picture; its folder is made if need be."""
+    """Write a picture, and its folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, "PNG")
     return path
@@ -181,7 +181,7 @@ def _fit_mask(
     downsample: tuple[float, float],
     shape: tuple[int, ...],
 ) -> npt.NDArray[np.uint8]:
-    """A mask at the overview's resolution, (height, width) of 0 and 1."""
+    """Resample a mask to the overview's resolution, (height, width) of 0 and 1."""
     scale_x, scale_y = downsample[0] / mask_downsample[0], downsample[1] / mask_downsample[1]
     matrix = np.array(
         [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5]], np.float64

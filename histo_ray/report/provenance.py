@@ -1,31 +1,37 @@
-"""What was run, in plain words."""
+"""Provenance on the page: runs, encoders, labels, folds, seeds and versions."""
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
-from histo_ray.report.runs import OutcomeRun, Run, TissueRun, Unshown
-from histo_ray.report.view import Card, Cards, Column, Section, Table
-from histo_ray.store.place import place_at
+from histo_ray.evaluate.record import TileSetRecord
+from histo_ray.report.evaluations import (
+    Evaluation,
+    OtherEvaluation,
+    TargetEvaluation,
+    TileEvaluation,
+)
+from histo_ray.report.page_blocks import Card, Cards, Column, Section, Table
+from histo_ray.store.models import ModelCard, locate_models, read_card
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
 
 _SHORT = 16
-"""Digits of a digest in a table; the folded listing has all."""
-_MODELS, _CARD = "models", "model.json"
+"""Digits of a digest that a table shows; the folded listing has all."""
 
 
-def write_provenance(store: str, runs: list[Run], others: Sequence[Unshown] = ()) -> Section:
-    """Runs, encoders, labels, folds, seeds and versions; and which runs are not shown."""
+def write_provenance(
+    store: str, runs: list[Evaluation], others: Sequence[OtherEvaluation] = ()
+) -> Section:
+    """Write the section, and name the runs that are not shown."""
     section = Section("what", "What was run")
     cards = []
     for run in runs:
-        facts = _tissue_facts(run) if isinstance(run, TissueRun) else _outcome_facts(run)
+        facts = _tissue_facts(run) if isinstance(run, TileEvaluation) else _outcome_facts(run)
         said = [(name, text) for name, text in [*facts, *_common_facts(run)] if text]
-        title = f"{run.note.task.capitalize()}: {run.run_id}"
+        title = f"{run.record.task.capitalize()}: {run.run_id}"
         cards.append(Card(title, said, _list_settings(run)))
     section.blocks += [_tabulate_encoders(store, runs), Cards(cards)]
     if others:
@@ -33,7 +39,7 @@ def write_provenance(store: str, runs: list[Run], others: Sequence[Unshown] = ()
     return section
 
 
-def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
+def _tabulate_others(store: str, others: Sequence[OtherEvaluation]) -> Table:
     columns = [
         *(Column(head, number=False) for head in ("run", "task", "when (UTC)", "encoders")),
         Column("repeats"),
@@ -43,10 +49,10 @@ def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
         [
             other.run_id,
             other.task,
-            f"{other.note.created:%Y-%m-%d %H:%M}" if other.note.created_at else "–",
-            ", ".join(getattr(other.note, "encoders", {})),
-            f"{other.note.folds.repeats:,}",
-            f"{other.note.folds.n_folds:,}",
+            f"{other.record.created:%Y-%m-%d %H:%M}" if other.record.created_at else "–",
+            ", ".join(getattr(other.record, "encoders", {})),
+            f"{other.record.folds.repeats:,}",
+            f"{other.record.folds.n_folds:,}",
         ]
         for other in others
     ]
@@ -58,35 +64,35 @@ def _tabulate_others(store: str, others: Sequence[Unshown]) -> Table:
     return Table("other-runs", title, columns, rows, note=note)
 
 
-def read_card(store: str, encoder: str) -> dict[str, Any] | None:
-    """`models/<encoder>/model.json`; None where there is none that can be read."""
-    place = place_at(store).child(f"{_MODELS}/{encoder}/{_CARD}")
-    try:
-        card = json.loads(place.read_bytes()) if place.kind() else None
-    except (OSError, ValueError):
-        return None
-    return card if isinstance(card, dict) else None
+def describe_origin(card: ModelCard | None, request: str) -> str:
+    """Describe where an encoder's weights come from. Pure.
 
-
-def describe_origin(card: dict[str, Any] | None, request: str) -> str:
-    """Where an encoder's weights come from, in words. Pure."""
+    Args:
+        card: The card of an encoder that was published into the store; None for any other.
+        request: What the encoder was asked for as.
+    """
     if card is None:
         return "random weights, never trained" if request.startswith("random:") else "off the shelf"
-    base, data, metrics = (card.get(key) or {} for key in ("base", "data", "metrics"))
-    learned = sum((data.get("train") or {}).values())
-    text = f"{base.get('name', 'a network')}, fine-tuned on {data.get('name', 'tiles')}"
-    text += f" ({count_of(learned, 'tile')}, {len(card.get('classes', ()))} classes)"
-    text += f", {str(card.get('created', ''))[:10]}"
-    accuracy = metrics.get("accuracy")
+    trained_on = count_of(sum(card.data.train.values()), "tile")
+    text = f"{card.base.name}, fine-tuned on {card.data.name}"
+    text += f" ({trained_on}, {len(card.classes)} classes), {card.created[:10]}"
+    accuracy = card.metrics.accuracy
     return text + (f"; accuracy {accuracy:.3f} on held-out tiles" if accuracy is not None else "")
 
 
-def _tabulate_encoders(store: str, runs: list[Run]) -> Table:
+def _find_origin(store: str, encoder: str, request: str) -> str:
+    try:
+        return describe_origin(read_card(locate_models(store), encoder), request)
+    except StoreError:
+        return "published into the store; its card cannot be read"
+
+
+def _tabulate_encoders(store: str, runs: list[Evaluation]) -> Table:
     seen: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         for row in _encoder_rows(store, run):
             tasks = seen.setdefault((row[0], row[3]), [*row, ""])
-            tasks[-1] = ", ".join(filter(None, [tasks[-1], run.note.task]))
+            tasks[-1] = ", ".join(filter(None, [tasks[-1], run.record.task]))
             for at, cell in enumerate(row):
                 tasks[at] = tasks[at] or cell
     columns = [
@@ -105,17 +111,17 @@ def _tabulate_encoders(store: str, runs: list[Run]) -> Table:
     return Table("encoders", "Encoders", columns, list(seen.values()))
 
 
-def _encoder_rows(store: str, run: Run) -> list[list[str]]:
+def _encoder_rows(store: str, run: Evaluation) -> list[list[str]]:
     rows = []
-    if isinstance(run, TissueRun):
-        for name, by_set in run.note.encoders.items():
+    if isinstance(run, TileEvaluation):
+        for name, by_set in run.record.encoders.items():
             tissue = next(iter(by_set.values()))
-            origin = describe_origin(read_card(store, name), tissue.request)
+            origin = _find_origin(store, name, tissue.request)
             weights = tissue.weights_sha256[:_SHORT]
             rows.append([name, tissue.request, origin, weights, "", "", ""])
         return rows
-    for name, found in run.note.encoders.items():
-        origin = describe_origin(read_card(store, name), found.request)
+    for name, found in run.record.encoders.items():
+        origin = _find_origin(store, name, found.request)
         tiling = f"{_describe_tiling(store, name, found.tiling)}{found.tiling}"
         dim = f"{found.dim:,}" if found.dim else ""
         count = f"{found.partitions:,}" if found.partitions else ""
@@ -125,7 +131,7 @@ def _encoder_rows(store: str, run: Run) -> list[list[str]]:
 
 
 def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
-    """`224 px at 0.5 mpp, tissue otsu: `, from one receipt; empty if none can be read."""
+    """Describe a tiling by one receipt: `224 px at 0.5 mpp, tissue otsu; `, or nothing."""
     if not tiling:
         return ""
     try:
@@ -141,15 +147,15 @@ def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
     return f"{facts['tile_px']} px at {facts['mpp']:g} mpp, tissue {facts['tissue']}{stained}; "
 
 
-def _tissue_facts(run: TissueRun) -> list[tuple[str, str]]:
-    sets = run.note.sets
+def _tissue_facts(run: TileEvaluation) -> list[tuple[str, str]]:
+    sets = run.record.sets
     return [
         ("tiles" if key == "tiles" else "external tiles", _describe_set(found))
         for key, found in sets.items()
-    ] + [("head", run.note.head)]
+    ] + [("head", run.record.head)]
 
 
-def _describe_set(found: Any) -> str:
+def _describe_set(found: TileSetRecord) -> str:
     text = f"{found.name}, {count_of(found.tiles, 'tile')}, {len(found.classes)} classes"
     return f"{text}{_digest(found.sha256)}"
 
@@ -158,11 +164,11 @@ def _digest(sha256: str) -> str:
     return f" (SHA-256 {sha256[:_SHORT]}…)" if sha256 else ""
 
 
-def _outcome_facts(run: OutcomeRun) -> list[tuple[str, str]]:
-    labels = run.note.labels
+def _outcome_facts(run: TargetEvaluation) -> list[tuple[str, str]]:
+    labels = run.record.labels
     chosen = [
-        " / ".join(str(value) for value in configuration.values() if value)
-        for configuration in run.note.configurations
+        " / ".join(str(value) for value in configuration.model_dump().values() if value)
+        for configuration in run.record.configurations
     ]
     size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, 'gene')}"
     return [
@@ -173,27 +179,28 @@ def _outcome_facts(run: OutcomeRun) -> list[tuple[str, str]]:
     ]
 
 
-def _common_facts(run: Run) -> list[tuple[str, str]]:
-    note = run.note
-    folds = note.folds
+def _common_facts(run: Evaluation) -> list[tuple[str, str]]:
+    record = run.record
+    folds = record.folds
     kept = f", a {folds.kept_together} is never split" if folds.kept_together else ""
     seeds = [str(seed) for seed in folds.seeds]
     if len(seeds) > 6:
         seeds = [*seeds[:3], "…", seeds[-1]]
-    minutes = f"{note.seconds / 60:.1f} minutes" if note.seconds >= 90 else f"{note.seconds:g} s"
-    when = f"{note.created:%Y-%m-%d %H:%M} {note.created.tzname()}" if note.created_at else ""
+    seconds = record.seconds
+    duration = f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:g} s"
+    when = f"{record.created:%Y-%m-%d %H:%M} {record.created.tzname()}" if record.created_at else ""
     return [
         ("folds", f"{folds.repeats} repeats of {folds.n_folds} folds{kept}{_digest(folds.sha256)}"),
         ("seeds", ", ".join(seeds)),
-        ("when", f"{when}, took {minutes}" if when else ""),
-        ("versions", ", ".join(f"{name} {number}" for name, number in note.versions.items())),
-        ("remark", note.remark),
+        ("when", f"{when}, took {duration}" if when else ""),
+        ("versions", ", ".join(f"{name} {number}" for name, number in record.versions.items())),
+        ("remark", record.remark),
     ]
 
 
-def _list_settings(run: Run) -> str:
-    """Encoders with full digests, and all settings, as they stand in run.json."""
+def _list_settings(run: Evaluation) -> str:
+    """List encoders with full digests, and all settings, as they stand in run.json."""
     kept = {"labels", "folds", "encoders", "settings", "configurations", "head", "sets", "versions"}
     exclude = {"labels": {"dropped"}}
-    said = run.note.model_dump(mode="json", include=kept, exclude=exclude)
-    return json.dumps(said, indent=1, ensure_ascii=False)
+    settings = run.record.model_dump(mode="json", include=kept, exclude=exclude, exclude_unset=True)
+    return json.dumps(settings, indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A tile and the tiles most like it, one row an encoder. Pure."""
+"""Picture of a tile and the tiles most like it, one row an encoder. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,46 +27,46 @@ _HEAD = 56
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The answer of one encoder."""
+    """The tiles nearest to a query tile, by one encoder."""
 
     encoder: str
     tiles: npt.NDArray[np.uint8]
     """(k, height, width, 3) RGB, nearest first."""
     cosines: npt.NDArray[np.floating]
-    """(k,) to the query."""
+    """(k,) cosine similarity to the query."""
     captions: tuple[str, ...] = ()
-    """(k,) where each tile comes from; may be left out."""
+    """(k,) origin of each tile; may be left out."""
 
 
 def draw_neighbours(
-    query: Picture, answers: Sequence[Neighbours], title: str, tile_px: int = 128
+    query: Picture, found: Sequence[Neighbours], title: str, tile_px: int = 128
 ) -> Picture:
     """Draw the query tile at the left of each row and its nearest tiles beside it.
 
     Args:
         query: (height, width, 3) RGB tile.
-        answers: One row each; rows may differ in length.
+        found: One row each; rows may differ in length.
         title: First line of the page.
         tile_px: Longer edge of a tile on the page.
 
     Returns:
         (height, width, 3) RGB.
     """
-    most = max((len(answer.tiles) for answer in answers), default=0)
+    most = max((len(row.tiles) for row in found), default=0)
     step = tile_px + _GAP
     row_px = 26 + tile_px + 44
     width = 2 * _MARGIN + step + _GAP + max(most, 2) * step
-    page = blank(width, _HEAD + len(answers) * row_px + _MARGIN // 2)
+    page = blank(width, _HEAD + len(found) * row_px + _MARGIN // 2)
     write_text(page, (_MARGIN, 14), shorten(title, 20, width - 2 * _MARGIN), 20)
-    for number, answer in enumerate(answers):
+    for number, row in enumerate(found):
         top = _HEAD + number * row_px
-        name = shorten(answer.encoder, 15, width - 2 * _MARGIN, "ends")
+        name = shorten(row.encoder, 15, width - 2 * _MARGIN, "ends")
         write_text(page, (_MARGIN, top), name, 15, INK)
-        _draw_row(page, query, answer, top + 26, tile_px)
+        _draw_row(page, query, row, top + 26, tile_px)
     return page
 
 
-def _draw_row(page: Picture, query: Picture, answer: Neighbours, top: int, tile_px: int) -> None:
+def _draw_row(page: Picture, query: Picture, row: Neighbours, top: int, tile_px: int) -> None:
     step = tile_px + _GAP
     first = _fit_tile(query, tile_px)
     height, width = first.shape[:2]
@@ -74,8 +74,8 @@ def _draw_row(page: Picture, query: Picture, answer: Neighbours, top: int, tile_
     box = (_MARGIN - 3, top - 3, _MARGIN + width + 3, top + height + 3)
     frame(page, box, GRID, 3)
     _write_centred(page, _MARGIN, top + tile_px + 4, tile_px, ("query", ""))
-    captions = answer.captions or ("",) * len(answer.tiles)
-    found = zip(answer.tiles, answer.cosines, captions, strict=True)
+    captions = row.captions or ("",) * len(row.tiles)
+    found = zip(row.tiles, row.cosines, captions, strict=True)
     for place, (tile, cosine, caption) in enumerate(found, start=1):
         left = _MARGIN + _GAP + place * step
         paste(page, _fit_tile(tile, tile_px), (left, top))
@@ -90,7 +90,7 @@ def _write_centred(page: Picture, left: int, top: int, width: int, lines: tuple[
 
 
 def _fit_tile(tile: Picture, tile_px: int) -> Picture:
-    """`tile` with its longer edge `tile_px` long."""
+    """Resize `tile` so that its longer edge is `tile_px` long."""
     height, width = tile.shape[:2]
     scale = tile_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from histo_ray.report.looks import CHART_STYLE
+from histo_ray.report.chart_style import CHART_STYLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FONT = re.compile(r"\s*font-family:[^;]*;?")
 _STILL = re.compile(r"^rotate\(-?0 ")
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""All but the characters of XML 1.0 (section 2.2) that are no control characters."""
+"""Characters that a page cannot hold: control characters, and what XML 1.0 (2.2) excludes."""
 _NOTHING_SAID = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 Draw = Callable[[Figure], None]
@@ -72,12 +72,12 @@ def draw_svg(
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without characters that XML or a line of type cannot hold."""
+    """Set `text` on one line, without characters that XML or a line of type cannot hold."""
     return " ".join(replace_unprintable(text, " ").split())
 
 
 def replace_unprintable(text: str, by: str) -> str:
-    """`text` with `by` for control characters but tab and line feed, and for no characters."""
+    """Replace control characters (but tab and line feed) and non-characters of `text` by `by`."""
     return _UNPRINTABLE.sub(by, text)
 
 
@@ -93,9 +93,9 @@ def _drop_ballast(root: ElementTree.Element) -> None:
     """Remove metadata, the style sheet (it would act on the whole page) and the background."""
     for parent in list(root.iter()):
         for child in list(parent):
-            unwanted = child.tag in (f"{SVG}metadata", f"{SVG}style")
+            dropped = child.tag in (f"{SVG}metadata", f"{SVG}style")
             background = parent.get("id") == "figure_1" and child.get("id") == "patch_1"
-            if unwanted or background:
+            if dropped or background:
                 parent.remove(child)
         if parent.tag != f"{SVG}text" and parent.text is not None and not parent.text.strip():
             parent.text = None
@@ -103,7 +103,7 @@ def _drop_ballast(root: ElementTree.Element) -> None:
 
 
 def _shorten(root: ElementTree.Element) -> None:
-    """Round coordinates to a hundredth of a px; say once what a group has in common."""
+    """Round coordinates to a hundredth of a px, and state a group's common attributes once."""
     for node in root.iter():
         for key in ("d", "x", "y", "width", "height", "points", "transform"):
             value = node.get(key)
@@ -128,24 +128,24 @@ def _round(found: re.Match[str]) -> str:
 
 def _rename_ids(root: ElementTree.Element, name: str) -> None:
     """Keep the ids that are referred to, under names that no other chart of the page has."""
-    wanted: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for node in root.iter():
         if HREF in node.attrib:
             old = node.attrib.pop(HREF).removeprefix("#")
-            node.set("href", f"#{wanted.setdefault(old, f'{name}-{len(wanted)}')}")
+            node.set("href", f"#{renamed.setdefault(old, f'{name}-{len(renamed)}')}")
         for key in ("clip-path", "style"):
             found = _REFERENCE.search(node.get(key, ""))
             if found:
-                new = wanted.setdefault(found[1], f"{name}-{len(wanted)}")
+                new = renamed.setdefault(found[1], f"{name}-{len(renamed)}")
                 node.set(key, node.attrib[key].replace(found[0], f"url(#{new})"))
     for node in root.iter():
         old_id = node.attrib.pop("id", None)
-        if old_id in wanted:
-            node.set("id", wanted[old_id])
+        if old_id in renamed:
+            node.set("id", renamed[old_id])
 
 
 def _describe(root: ElementTree.Element, name: str, title: str, text: str) -> None:
-    """Make it an image with a name and a description; its size is the page's to choose."""
+    """Make it an image with a name and a description, of a size that the page decides."""
     width, height = root.get("viewBox", "").split()[2:]
     root.attrib.clear()
     root.attrib |= {
@@ -155,8 +155,8 @@ def _describe(root: ElementTree.Element, name: str, title: str, text: str) -> No
         "role": "img",
         "aria-labelledby": f"{name}-title {name}-text",
     }
-    for place, (part, told) in enumerate((("title", title), ("text", text))):
+    for place, (part, words) in enumerate((("title", title), ("text", text))):
         tag = {"title": "title", "text": "desc"}[part]
         node = ElementTree.Element(f"{SVG}{tag}", {"id": f"{name}-{part}"})
-        node.text = printable(told)
+        node.text = printable(words)
         root.insert(place, node)

@@ -1,141 +1,149 @@
 """The tissue task on the page."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from histo_ray.evaluate.record import TileComparisonRecord
+from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion
-from histo_ray.report.looks import Look
-from histo_ray.report.runs import TissueRun
-from histo_ray.report.view import Block, Column, Figure, Figures, Section, Table, Text, Title
-from histo_ray.report.view import legend_of as legend
-from histo_ray.report.words import (
-    format_interval,
-    format_maybe_p,
-    format_score,
-    write_sentence,
-    write_single_sentence,
-)
+from histo_ray.report.evaluations import TileEvaluation
+from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
+from histo_ray.report.page_blocks import legend_of as legend
+from histo_ray.report.tissue_words import write_sentence, write_single_sentence
 from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")
-_P_VALUES = ("p_corrected", "q_corrected", "p_plain")
 _DRAWN = {"tile": "tiles", "group": "groups (patients)"}
 
 
-def tissue_sentences(run: TissueRun) -> list[str]:
-    """The sentences a paper would print, cross-validation first."""
-    note = run.note.model_dump()
-    said = []
-    for split, by_name in note["summary"].items():
-        rows = [row for row in note["comparisons"] if row["split"] == split]
-        said += [write_sentence(row, note) for row in rows if row["metric"] == "accuracy"]
+def _p_values(row: TileComparisonRecord) -> tuple[float | None, ...]:
+    return row.p_corrected, row.q_corrected, row.p_plain
+
+
+def _number(value: float | None) -> float:
+    """Return a figure, or nan where there is none."""
+    return _NOT_A_NUMBER if value is None else value
+
+
+def tissue_sentences(run: TileEvaluation) -> list[str]:
+    """Give the sentences a paper would print, cross-validation first."""
+    record = run.record
+    sentences = []
+    for split, by_name in record.summary.items():
+        rows = [row for row in record.comparisons if row.split == split]
+        sentences += [write_sentence(row, record) for row in rows if row.metric == "accuracy"]
         if not rows:
-            said += [write_single_sentence(name, split, note) for name in by_name]
-    return said
+            sentences += [write_single_sentence(name, split, record) for name in by_name]
+    return sentences
 
 
-def write_tissue(run: TissueRun, looks: dict[str, Look], name: str) -> Section:
-    """Confusion, recalls and differences, for cross-validation and external tiles."""
-    note = run.note
-    tiles = note.sets["tiles"]
-    section = Section(name, f"Tissue: {tiles.name}")
-    told = [Text(sentence, "sentence") for sentence in tissue_sentences(run)]
+def write_tissue(run: TileEvaluation, looks: dict[str, Look], name: str) -> Section:
+    """Write confusion, recalls and differences, for cross-validation and external tiles."""
+    record = run.record
+    tiles = record.sets["tiles"]
+    section = Section(name, f"{run.words.title}: {tiles.name}")
+    sentences = [Text(sentence, "sentence") for sentence in tissue_sentences(run)]
     classes = ", ".join(f"{label} {count:,}" for label, count in tiles.classes.items())
     section.blocks += [
-        *told,
+        *sentences,
         Text(
-            f"{count_of(tiles.tiles, 'tile')} in {len(note.classes)} classes ({classes}). A "
-            f"{note.head} head on each encoder's embeddings, {note.folds.repeats} x "
-            f"{note.folds.n_folds}-fold cross-validation"
-            f"{'; all encoders on the same folds' if len(note.encoders) > 1 else ''}."
+            f"{count_of(tiles.tiles, 'tile')} in {len(record.classes)} classes ({classes}). A "
+            f"{record.head} head on each encoder's embeddings, {record.folds.repeats} x "
+            f"{record.folds.n_folds}-fold cross-validation"
+            f"{'; all encoders on the same folds' if len(record.encoders) > 1 else ''}."
         ),
     ]
-    for split in note.summary:
+    for split in record.summary:
         section.blocks += _write_split(run, split, looks, f"{name}-{split}")
     return section
 
 
-def _write_split(run: TissueRun, split: str, looks: dict[str, Look], name: str) -> list[Block]:
-    note = run.note
-    found = note.summary[split]
+def _write_split(run: TileEvaluation, split: str, looks: dict[str, Look], name: str) -> list[Block]:
+    record = run.record
+    found = record.summary[split]
     blocks: list[Block] = []
     if split == "test":
-        outside = note.sets["test_tiles"]
+        outside = record.sets["test_tiles"]
         blocks.append(
             Title(f"External test set: {outside.name}, {count_of(outside.tiles, 'tile')}")
         )
     matrices = [
         Figure(
-            draw_confusion(summary.confusion, note.classes, encoder, f"{name}-matrix-{number}"),
+            draw_confusion(summary.confusion, record.classes, encoder, f"{name}-matrix-{number}"),
             f"Percent of each true class (a row is 100 %). Accuracy "
             f"{100 * summary.accuracy:.1f} %.",
             encoder,
         )
         for number, (encoder, summary) in enumerate(found.items())
     ]
-    rows = [row for row in note.comparisons if row["split"] == split]
-    differences = [_draw_differences(rows, note.classes, looks, name)] if rows else []
+    rows = [row for row in record.comparisons if row.split == split]
+    differences = [_draw_differences(rows, record.classes, looks, name)] if rows else []
     keys = legend(looks, list(found)) if len(found) > 2 else []
     blocks += [Figures([*matrices, *differences], keys), _tabulate_scores(run, split, name)]
     return blocks + ([_tabulate_rows(rows, name)] if rows else [])
 
 
-def _tabulate_scores(run: TissueRun, split: str, name: str) -> Table:
+def _tabulate_scores(run: TileEvaluation, split: str, name: str) -> Table:
+    recall = "recall: share of the class that was found"
     columns = [
         Column("encoder", number=False),
         Column("accuracy", about="Share of tiles that are right, mean over folds"),
         Column("balanced", about="Balanced accuracy: mean recall of the classes"),
-        *(Column(label, "recall: share of the class that was found") for label in run.note.classes),
+        *(Column(label, recall) for label in run.record.classes),
     ]
     rows = [
         [
             encoder,
             format_score(found.accuracy),
             format_score(found.balanced_accuracy),
-            *(format_score(_NOT_A_NUMBER if r is None else r) for r in found.recalls),
+            *(format_score(_number(r)) for r in found.recalls),
         ]
-        for encoder, found in run.note.summary[split].items()
+        for encoder, found in run.record.summary[split].items()
     ]
     return Table(f"{name}-scores", "Accuracy and recalls", columns, rows)
 
 
 def _draw_differences(
-    rows: list[dict[str, Any]], classes: tuple[str, ...], looks: dict[str, Look], name: str
+    rows: Sequence[TileComparisonRecord],
+    classes: tuple[str, ...],
+    looks: dict[str, Look],
+    name: str,
 ) -> Figure:
-    """Recalls of the other encoders minus that of the first, by class."""
-    first = rows[0]["encoder_a"]
-    recalls = [row for row in rows if row["metric"] == "recall" and row["encoder_a"] == first]
-    others = list(dict.fromkeys(row["encoder_b"] for row in recalls))
+    """Draw the recalls of the other encoders minus that of the first, by class."""
+    first = rows[0].encoder_a
+    recalls = [row for row in rows if row.metric == "recall" and row.encoder_a == first]
+    others = list(dict.fromkeys(row.encoder_b for row in recalls))
     missing = Whisker(*[_NOT_A_NUMBER] * 3)
     there = {
-        (row["encoder_b"], row["label"]): Whisker(row["difference"], row["low"], row["high"])
+        (row.encoder_b, row.label): Whisker(*map(_number, (row.difference, row.low, row.high)))
         for row in recalls
     }
-    judged = [label for label in classes if any((other, label) in there for other in others)]
-    size = {label: np.mean([there.get((o, label), missing)[0] for o in others]) for label in judged}
-    judged.sort(key=lambda label: -float(np.nan_to_num(size[label])))
-    series = {other: [there.get((other, label), missing) for label in judged] for other in others}
+    shown = [label for label in classes if any((other, label) in there for other in others)]
+    size = {label: np.mean([there.get((o, label), missing)[0] for o in others]) for label in shown}
+    shown.sort(key=lambda label: -float(np.nan_to_num(size[label])))
+    series = {other: [there.get((other, label), missing) for label in shown] for other in others}
     chart = draw_whiskers(
-        judged, series, f"recall minus that of {first}", looks, f"{name}-recalls", 0.0
+        shown, series, f"recall minus that of {first}", looks, f"{name}-recalls", 0.0
     )
     caption = (
         "To the right of the dotted line the class is found more often than with "
-        f"{first}. Lines are 95 % bootstrap intervals over {_DRAWN[rows[0]['drawn']]}."
+        f"{first}. Lines are 95 % bootstrap intervals over {_DRAWN[rows[0].drawn]}."
     )
     of = f", {others[0]}" if len(others) == 1 else ""
     return Figure(chart, caption, f"Difference in recall{of}")
 
 
-def _tabulate_rows(rows: list[dict[str, Any]], name: str) -> Table:
+def _tabulate_rows(rows: Sequence[TileComparisonRecord], name: str) -> Table:
     columns = [
         Column("score", number=False),
         Column("encoders", number=False, about="Difference: the first minus the second"),
         Column("difference"),
         Column("95 % interval", about="Percentile bootstrap over tiles or groups", sort=False),
     ]
-    tested = any(row["p_corrected"] is not None for row in rows)
+    tested = any(row.p_corrected is not None for row in rows)
     if tested:
         columns += [
             Column("P", about="Corrected resampled t-test (Nadeau and Bengio 2003)"),
@@ -144,11 +152,15 @@ def _tabulate_rows(rows: list[dict[str, Any]], name: str) -> Table:
         ]
     cells = [
         [
-            f"{row['metric'].replace('_', ' ')} {row['label']}".strip(),
-            f"{row['encoder_b']} - {row['encoder_a']}",
-            format_score(row["difference"], signed=True),
-            format_interval(row["low"], row["high"], signed=True),
-            *([format_maybe_p(row[p]) for p in _P_VALUES] if tested else []),
+            f"{row.metric.replace('_', ' ')} {row.label}".strip(),
+            f"{row.encoder_b} - {row.encoder_a}",
+            format_score(_number(row.difference), signed=True),
+            format_interval(_number(row.low), _number(row.high), signed=True),
+            *(
+                [format_maybe_p(p) for p in (row.p_corrected, row.q_corrected, row.p_plain)]
+                if tested
+                else []
+            ),
         ]
         for row in rows
     ]

@@ -11,7 +11,7 @@ from PIL import JpegImagePlugin, PngImagePlugin
 from histo_ray.errors import SlideError
 from histo_ray.slides.base import Pixels, copy_region
 from histo_ray.slides.flatten import WHITE
-from histo_ray.slides.plain_image import ImageError, as_rgb, check_pixel_count
+from histo_ray.slides.plain_image import ImageError, NoMemoryError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp
 from histo_ray.slides.slide_file import SlideFile
 from histo_ray.slides.tiff_image import read_tiff
@@ -101,14 +101,18 @@ class ImageReader:
 def _decode(path: str, kind: Format) -> Pixels:
     # The plugin, not Image.open: its limit on the size is global and too low.
     plugin = PngImagePlugin.PngImageFile if kind == "png" else JpegImagePlugin.JpegImageFile
+    size: Size | None = None
     try:
         with plugin(path) as image:
             check_pixel_count(*image.size)
+            size = image.size
             check_orientation(image.getexif().get(_EXIF_ORIENTATION, 1))
             if kind == "png":
                 _check_png_depth(path)
             return as_rgb(image)
     except _DAMAGE as error:
+        if isinstance(error, MemoryError) and size is not None:
+            raise NoMemoryError(*size) from error
         raise ImageError(f"a damaged {kind.upper()} ({error}); copy the file again") from error
 
 

@@ -15,6 +15,18 @@ class ImageError(Exception):
     """Why a plain image cannot be used: what is wrong with it, and what to do."""
 
 
+class NoMemoryError(ImageError):
+    """Memory has no room for an image of an allowed size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(
+            f"memory has no room to decode {width} x {height} px "
+            f"({3 * width * height / 1e6:.0f} MB of RGB) as a whole; convert it to a tiled "
+            "pyramid, for example with `vips tiffsave --tile --pyramid --compression jpeg`, or "
+            "give the process more memory, as with fewer --readers"
+        )
+
+
 def check_pixel_count(width: int, height: int) -> None:
     """Refuse an image that would be too big to decode whole.
 

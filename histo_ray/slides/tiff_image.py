@@ -7,7 +7,7 @@ from PIL import Image
 
 from histo_ray.slides.direct.jpeg import UnusualJpegError, frame_size
 from histo_ray.slides.flatten import WHITE, flatten_alpha
-from histo_ray.slides.plain_image import ImageError, as_rgb, check_pixel_count
+from histo_ray.slides.plain_image import ImageError, NoMemoryError, as_rgb, check_pixel_count
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_meaning import Colours, check_images, read_colours
@@ -52,14 +52,25 @@ def read_tiff(path: str) -> tuple[npt.NDArray[np.uint8], tuple[StatedMpp, ...]]:
             _check_layout(tiff, page)
             _check_frames(tiff, page)
             stated = (*read_stated_mpp(tiff, page), _mpp_of_tags(page))
-            return _rgb(read_samples(page), page, colours), stated
+            samples = read_samples(page)
+            try:
+                return _rgb(samples, page, colours), stated
+            except MemoryError as error:
+                raise NoMemoryError(page.imagewidth, page.imagelength) from error
     except (*DAMAGE, MemoryError) as error:  # of sizes that are made up
         raise ImageError(f"a damaged TIFF ({error}); copy the file again") from error
 
 
 def read_samples(page: tifffile.TiffPage) -> npt.NDArray[np.generic]:
-    """Decode an image, its samples last: (h, w) or (h, w, samples)."""
-    values = page.asarray()
+    """Decode an image whose size was checked, its samples last: (h, w) or (h, w, samples).
+
+    Raises:
+        ImageError: Memory has no room for it.
+    """
+    try:
+        values = page.asarray()
+    except MemoryError as error:
+        raise NoMemoryError(page.imagewidth, page.imagelength) from error
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
     return np.asarray(values)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.seal import seal_json, strip_marks
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.layout import (
     EMBEDDINGS,
     FORMS,
@@ -21,10 +22,9 @@ from histo_ray.store.layout import (
     partition_path,
     split_folder,
 )
+from histo_ray.store.location import ROOT_FILE, THREADS, Location, Stamp
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import FIRST_VERSION, FORMAT_VERSION, PartitionFormat
-from histo_ray.store.place import ROOT_FILE, THREADS, Place, Stamp
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import LISTING, NAME
 from histo_ray.store.zarr import ZarrFormat
 from histo_ray.types import PartitionKey
@@ -34,7 +34,7 @@ FORMATS: dict[Form, PartitionFormat] = {"parquet": ParquetFormat(), "zarr": Zarr
 Partitions = dict[PartitionKey, Form]
 
 
-def open_marker(root: Place, create: bool) -> None:
+def open_marker(root: Location, create: bool) -> None:
     """Check that a store of a version we know is at `root`, or make one.
 
     With `create` the caller is about to write: on an object store the marker is then written
@@ -76,7 +76,7 @@ def open_marker(root: Place, create: bool) -> None:
         write_bytes(root, MARKER, text)
 
 
-def read_version(root: Place) -> int:
+def read_version(root: Location) -> int:
     """The version of the format that a store states.
 
     Raises:
@@ -86,7 +86,7 @@ def read_version(root: Place) -> int:
     return int(json.loads(root.child(MARKER).read_bytes())["format_version"])
 
 
-def raise_version(root: Place, version: int) -> None:
+def raise_version(root: Location, version: int) -> None:
     """Have a store state at least this version of the format, so that older programs refuse it.
 
     Raises:
@@ -99,7 +99,7 @@ def raise_version(root: Place, version: int) -> None:
 
 
 def list_partitions(
-    root: Place, encoder: str | None = None, tiling: str | None = None
+    root: Location, encoder: str | None = None, tiling: str | None = None
 ) -> Partitions:
     """All partitions and the form of each, with one listing for each encoder and tiling."""
     found: Partitions = {}
@@ -113,7 +113,7 @@ def list_partitions(
     return found
 
 
-def list_in_form(root: Place, form: Form) -> set[PartitionKey]:
+def list_in_form(root: Location, form: Form) -> set[PartitionKey]:
     """All partitions that are there in one form, whether or not in the other as well."""
     found: set[PartitionKey] = set()
     for folder in list_folders(root, None, None):
@@ -125,17 +125,17 @@ def list_in_form(root: Place, form: Form) -> set[PartitionKey]:
     return found
 
 
-def list_files(root: Place, encoder: str, tiling: str) -> pa.Table:
+def list_files(root: Location, encoder: str, tiling: str) -> pa.Table:
     """All partitions of an encoder and tiling and how their files look: `LISTING`, by name."""
-    place = root.child(folder_path(encoder, tiling))
-    names, stamps = place.entries()
+    location = root.child(folder_path(encoder, tiling))
+    names, stamps = location.entries()
     forms = choose_forms(names)
     chosen = stamps
     if len(forms) < len(names):  # else each name is a partition's, in the same order
         where = {name: at for at, name in enumerate(names)}
         chosen = stamps[[where[f"{name}.{form}"] for name, form in forms.items()]]
     whole = np.ones(len(chosen), bool)
-    roots = _find_roots(place, forms)
+    roots = _find_roots(location, forms)
     for at, name in enumerate(forms):
         if name in roots:  # a folder's own look says little
             stamp = roots[name]
@@ -159,7 +159,7 @@ def choose_forms(names: Iterable[str]) -> dict[str, Form]:
     return forms
 
 
-def _find_roots(folder: Place, forms: dict[str, Form]) -> dict[str, Stamp | None]:
+def _find_roots(folder: Location, forms: dict[str, Form]) -> dict[str, Stamp | None]:
     """The root files of Zarr partitions; None where one is not whole."""
     names = [name for name, form in forms.items() if form == "zarr"]
     with ThreadPoolExecutor(THREADS) as pool:
@@ -167,12 +167,12 @@ def _find_roots(folder: Place, forms: dict[str, Form]) -> dict[str, Stamp | None
         return dict(zip(names, stamps, strict=True))
 
 
-def list_folders(root: Place, encoder: str | None, tiling: str | None) -> list[str]:
+def list_folders(root: Location, encoder: str | None, tiling: str | None) -> list[str]:
     """The folders, relative to the store, that hold partitions."""
     folders = []
     for encoder_name in _values(root.child(EMBEDDINGS), "encoder=", encoder):
-        place = root.child(f"{EMBEDDINGS}/encoder={encoder_name}")
-        for tiling_name in _values(place, "tiling=", tiling):
+        location = root.child(f"{EMBEDDINGS}/encoder={encoder_name}")
+        for tiling_name in _values(location, "tiling=", tiling):
             try:
                 folders.append(folder_path(encoder_name, tiling_name))
             except StoreError:  # not a slug, so not ours: `verify` tells
@@ -180,15 +180,15 @@ def list_folders(root: Place, encoder: str | None, tiling: str | None) -> list[s
     return folders
 
 
-def has_form(root: Place, key: PartitionKey, form: Form) -> bool:
+def has_form(root: Location, key: PartitionKey, form: Form) -> bool:
     """Whether a partition is there, whole, in one form."""
-    place = root.child(partition_path(key, form))
+    location = root.child(partition_path(key, form))
     if form == "zarr":
-        place = place.child(ROOT_FILE)
-    return place.kind() == "file"
+        location = location.child(ROOT_FILE)
+    return location.kind() == "file"
 
 
-def find_form(root: Place, key: PartitionKey) -> Form | None:
+def find_form(root: Location, key: PartitionKey) -> Form | None:
     """The form a partition is there in; Parquet if both."""
     return next((form for form in FORMS if has_form(root, key, form)), None)
 
@@ -200,7 +200,7 @@ def name_some(names: Iterable[str]) -> str:
     return (", ".join(known[:5]) + more) or "none"
 
 
-def _create_marker(root: Place) -> None:
+def _create_marker(root: Location) -> None:
     strangers = [name for name in root.names() if not name.startswith(".")]
     if strangers and not root.child(MARKER).kind():  # else another run has just made it
         raise StoreError(
@@ -216,8 +216,8 @@ def _create_marker(root: Place) -> None:
     write_bytes(root, MARKER, seal_json(text, indent=2), replace=False)
 
 
-def _values(place: Place, prefix: str, wanted: str | None) -> list[str]:
-    """Values in the names of folders as in `encoder=<value>`, all or the one wanted."""
-    if wanted is not None:
-        return [wanted]
-    return [name.removeprefix(prefix) for name in place.names() if name.startswith(prefix)]
+def _values(location: Location, prefix: str, chosen: str | None) -> list[str]:
+    """Values in the names of folders as in `encoder=<value>`, all or the chosen one."""
+    if chosen is not None:
+        return [chosen]
+    return [name.removeprefix(prefix) for name in location.names() if name.startswith(prefix)]

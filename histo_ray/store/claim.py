@@ -1,4 +1,4 @@
-"""One process at a time for work that must not be done twice at once.
+"""Let one process at a time do work that must not be done twice at once.
 
 On a local file system a claim is the system's own lock on a file, so it ends with its process,
 however that ends. An object store has no locks: there a claim is an object that its holder writes
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from histo_ray.errors import BusyError, StoreError
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.layout import CACHE, check_file_name
-from histo_ray.store.place import Place
-from histo_ray.store.publish import write_bytes
+from histo_ray.store.location import Location
 
 CLAIMS = f"{CACHE}/claims"
 REFRESH_S = 15.0
@@ -39,7 +39,7 @@ Tell = Callable[[str], None]
 
 
 @contextmanager
-def hold_claim(root: Place, name: str, tell: Tell, *, wait: bool) -> Iterator[None]:
+def hold_claim(root: Location, name: str, tell: Tell, *, wait: bool) -> Iterator[None]:
     """Hold the claim `name` of a store while the body runs.
 
     Where the file system knows no locks, or the store cannot be written, there is no claim and the
@@ -61,7 +61,7 @@ def hold_claim(root: Place, name: str, tell: Tell, *, wait: bool) -> Iterator[No
 
 
 @contextmanager
-def _lock(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
+def _lock(root: Location, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
     path = Path(root.path) / relative
     file = _open_locked(path, tell, wait)
     try:
@@ -123,18 +123,18 @@ def _is_at(path: Path, file: int) -> bool:
 
 
 @contextmanager
-def _sign(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
-    place, token, done = root.child(relative), secrets.token_hex(8), threading.Event()
+def _sign(root: Location, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
+    location, token, done = root.child(relative), secrets.token_hex(8), threading.Event()
 
     def write() -> None:
         said = {"token": token, "holder": _name_process(), "at": time.time()}
         write_bytes(root, relative, json.dumps(said).encode())
 
     while True:
-        _await_end(place, tell, wait)
+        _await_end(location, tell, wait)
         write()
         time.sleep(SETTLE_S)
-        if _read(place).get("token") == token:
+        if _read(location).get("token") == token:
             break
 
     def refresh() -> None:
@@ -150,13 +150,13 @@ def _sign(root: Place, relative: str, tell: Tell, wait: bool) -> Iterator[None]:
         done.set()
         thread.join()
         with suppress(OSError):
-            if _read(place).get("token") == token:
-                place.delete()
+            if _read(location).get("token") == token:
+                location.delete()
 
 
-def _await_end(place: Place, tell: Tell, wait: bool) -> None:
+def _await_end(location: Location, tell: Tell, wait: bool) -> None:
     """Return once nobody holds the claim: it is gone, or shows no sign of life for `DEAD_S`."""
-    last, since, told = _read(place), time.monotonic(), False
+    last, since, told = _read(location), time.monotonic(), False
     signs = 0
     while last and time.monotonic() - since < DEAD_S:
         if not told and wait:
@@ -165,15 +165,15 @@ def _await_end(place: Place, tell: Tell, wait: bool) -> None:
         if signs and not wait:
             raise BusyError(str(last.get("holder", "another process")))
         time.sleep(LOOK_S)
-        now = _read(place)
+        now = _read(location)
         if now != last:
             last, since, signs = now, time.monotonic(), signs + 1
 
 
-def _read(place: Place) -> dict[str, Any]:
+def _read(location: Location) -> dict[str, Any]:
     """What a claim says; nothing where there is none."""
     try:
-        said = json.loads(place.read_bytes()) if place.kind() else {}
+        said = json.loads(location.read_bytes()) if location.kind() else {}
     except (FileNotFoundError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -1,4 +1,4 @@
-"""Gives partitions the other form, and deletes nothing whose replacement was not read back.
+"""Convert partitions to the other form; delete nothing whose replacement was not read back.
 
 The order for each partition is: write the new form, read it back from its final place, compare it
 with the old one bit by bit, and only then remove the old one. A partition that is found there
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from histo_ray.errors import BusyError, StoreError, UnreachableError
+from histo_ray.store.atomic_write import discard, publish, stage, sweep_staging
 from histo_ray.store.catalog import (
     FORMATS,
     Partitions,
@@ -24,10 +25,9 @@ from histo_ray.store.catalog import (
 )
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import ROOT_FILE, Location, Stamp
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Shape, Totals, unreadable
-from histo_ray.store.place import ROOT_FILE, Place, Stamp
-from histo_ray.store.publish import discard, publish, stage, sweep_staging
 from histo_ray.store.verify import check_partition, is_same_content
 from histo_ray.types import PartitionKey, Receipt, TileRows
 
@@ -35,7 +35,7 @@ _REMEDY = "delete that one, and run the command again"
 
 
 class Conversion(NamedTuple):
-    """What became of the partitions that were to be converted."""
+    """Outcome of a conversion."""
 
     written: int
     """Partitions that are there in the form asked for and were not before."""
@@ -44,11 +44,11 @@ class Conversion(NamedTuple):
     problems: list[str]
     """A line on each partition that stayed as it was, and why."""
 
-    def check(self) -> None:
-        """Raise for partitions that were not converted.
+    def check(self) -> int:
+        """Refuse a conversion that left partitions as they were; how many were written.
 
         Raises:
-            StoreError: There are some; says why.
+            StoreError: Some were not converted; says which and why.
         """
         if self.problems:
             raise StoreError(
@@ -56,14 +56,15 @@ class Conversion(NamedTuple):
                 + "; ".join(self.problems[:5])
                 + (f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else "")
             )
+        return self.written
 
 
 class _Task(NamedTuple):
     """One partition to be converted."""
 
-    root: Place
+    root: Location
     """The store it is in."""
-    target: Place
+    target: Location
     """The store it shall be in."""
     key: PartitionKey
     form: Form
@@ -72,22 +73,22 @@ class _Task(NamedTuple):
     """It shall have."""
 
     @property
-    def source(self) -> Place:
+    def source(self) -> Location:
         return self.root.child(partition_path(self.key, self.form))
 
     @property
-    def final(self) -> Place:
+    def final(self) -> Location:
         return self.target.child(partition_path(self.key, self.to))
 
 
-def convert_partitions(root: Place, to: Form, target: Place) -> Conversion:
+def convert_partitions(root: Location, to: Form, target: Location) -> Conversion:
     """Give all partitions another form, in place or in another store; receipts stay as they are.
 
     One that cannot be converted stays as it is, and the others are converted all the same.
 
     Args:
         root: The store they are in.
-        to: Form wanted.
+        to: New form.
         target: Store to write to; `root` itself replaces the old form by the new.
 
     Raises:
@@ -113,7 +114,7 @@ def convert_partitions(root: Place, to: Form, target: Place) -> Conversion:
 
 
 @contextmanager
-def _hold_alone(root: Place) -> Iterator[None]:
+def _hold_alone(root: Location) -> Iterator[None]:
     """Keep other conversions of the store out."""
     try:
         with hold_claim(root, "convert", lambda holder: None, wait=False):
@@ -124,7 +125,7 @@ def _hold_alone(root: Place) -> Iterator[None]:
         ) from None
 
 
-def _is_same(root: Place, target: Place) -> bool:
+def _is_same(root: Location, target: Location) -> bool:
     """Whether two places are one store, also by links."""
     if not target.system.equals(root.system):
         return False
@@ -133,7 +134,7 @@ def _is_same(root: Place, target: Place) -> bool:
     return root.path == target.path
 
 
-def _list_sources(root: Place, to: Form) -> Partitions:
+def _list_sources(root: Location, to: Form) -> Partitions:
     """Every partition that is there in the other form than `to`, whether or not in `to` as well."""
     (other,) = (form for form in FORMS if form != to)
     return dict.fromkeys(list_in_form(root, other), other)
@@ -226,7 +227,7 @@ def _explain(task: _Task, problem: str) -> str:
     return f"{task.source.path}: {problem}"
 
 
-def copy_rows(source: Place, form: Form, built: Path, to: Form) -> None:
+def copy_rows(source: Location, form: Form, built: Path, to: Form) -> None:
     """Write a partition's rows and receipt at a local path in another form.
 
     Raises:
@@ -253,7 +254,7 @@ def copy_rows(source: Place, form: Form, built: Path, to: Form) -> None:
     FORMATS[to].write(built, shape, _readable(source, form), conclude)
 
 
-def _readable(source: Place, form: Form) -> Iterator[TileRows]:
+def _readable(source: Location, form: Form) -> Iterator[TileRows]:
     """Rows of a partition; what its bytes make a reader raise is the store's own error."""
     try:
         yield from FORMATS[form].read_rows(source)
@@ -261,7 +262,7 @@ def _readable(source: Place, form: Form) -> Iterator[TileRows]:
         raise unreadable(source.path, error) from None
 
 
-def _look(place: Place, form: Form) -> tuple[int, int] | None:
+def _look(location: Location, form: Form) -> tuple[int, int] | None:
     """Size and last change of the file that makes a partition count."""
-    stamp: Stamp | None = (place.child(ROOT_FILE) if form == "zarr" else place).stamp()
+    stamp: Stamp | None = (location.child(ROOT_FILE) if form == "zarr" else location).stamp()
     return None if stamp is None else (stamp.size, stamp.mtime_ns)

@@ -1,4 +1,4 @@
-"""Finds partitions by what a caller names, and says what is there where they are not."""
+"""Find partitions by name; errors say what is there instead."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from histo_ray.store.catalog import (
     name_some,
 )
 from histo_ray.store.layout import Form, is_given, partition_path, split_folder
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey
@@ -20,8 +20,8 @@ FEW_SLIDES = 16
 """Number of slides up to which a look at each is quicker than a listing of all."""
 
 
-def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:
-    """Form and place of a partition.
+def find_partition(root: Location, key: PartitionKey) -> tuple[Form, Location]:
+    """Find the form and location of a partition.
 
     Raises:
         StoreError: It is not there; says what is.
@@ -33,7 +33,7 @@ def find_partition(root: Place, key: PartitionKey) -> tuple[Form, Place]:
 
 
 def find_slide(
-    root: Place, slide_id: str, encoder: str, tiling: str | None
+    root: Location, slide_id: str, encoder: str, tiling: str | None
 ) -> tuple[PartitionKey, Form]:
     """The one partition of a slide, and its form.
 
@@ -55,7 +55,7 @@ def find_slide(
     return key, form
 
 
-def find_tile_set(root: Place, name: str, encoder: str) -> PartitionKey:
+def find_tile_set(root: Location, name: str, encoder: str) -> PartitionKey:
     """The one partition of a labelled tile set.
 
     Raises:
@@ -81,25 +81,25 @@ def find_tile_set(root: Place, name: str, encoder: str) -> PartitionKey:
 
 
 def choose_slides(
-    root: Place, encoder: str, tiling: str | None, slide_ids: Iterable[str] | None = None
+    root: Location, encoder: str, tiling: str | None, slide_ids: Iterable[str] | None = None
 ) -> Partitions:
     """All slides, or some, of an encoder in one tiling; labelled tile sets are no slides.
 
     Raises:
         StoreError: One is not there, or they are in several tilings and none is named.
     """
-    wanted = None if slide_ids is None else set(slide_ids)
-    if wanted and len(wanted) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
-        keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(wanted)]
+    asked = None if slide_ids is None else set(slide_ids)
+    if asked and len(asked) <= FEW_SLIDES and tiling is not None and not is_given(tiling):
+        keys = [PartitionKey(encoder, tiling, slide_id) for slide_id in sorted(asked)]
         return {key: find_partition(root, key)[0] for key in keys}
     partitions = {
         key: form
         for key, form in list_partitions(root, encoder, tiling).items()
         if not is_given(key.tiling)
     }
-    if wanted is not None:
-        partitions = {key: f for key, f in partitions.items() if key.slide_id in wanted}
-        missing = wanted - {key.slide_id for key in partitions}
+    if asked is not None:
+        partitions = {key: f for key, f in partitions.items() if key.slide_id in asked}
+        missing = asked - {key.slide_id for key in partitions}
         if missing:
             raise not_there(root, min(missing), encoder, tiling)
     if not partitions:
@@ -109,40 +109,40 @@ def choose_slides(
     return partitions
 
 
-def several_tilings(root: Place, what: str, partitions: Partitions) -> StoreError:
+def several_tilings(root: Location, what: str, partitions: Partitions) -> StoreError:
     """The error of something that is there in several tilings, where none is named."""
     firsts = {key: partitions[key] for key in one_of_each_tiling(partitions)}
     there = describe_tilings(read_receipts(root, firsts))
     return StoreError(f"{what} are stored in several tilings; name one with tiling=: {there}")
 
 
-def choose_keys(root: Place, keys: Iterable[PartitionKey]) -> Partitions:
+def choose_keys(root: Location, keys: Iterable[PartitionKey]) -> Partitions:
     """Some partitions and the form of each, with one listing for each encoder and tiling.
 
     Raises:
         StoreError: One is not there; says what is.
     """
-    wanted, there = set(keys), Partitions()
-    for encoder, tiling in {(key.encoder, key.tiling) for key in wanted}:
+    asked, there = set(keys), Partitions()
+    for encoder, tiling in {(key.encoder, key.tiling) for key in asked}:
         there |= list_partitions(root, encoder, tiling)
-    missing = wanted - there.keys()
+    missing = asked - there.keys()
     if missing:
         lost = min(missing)
         raise not_there(root, lost.slide_id, lost.encoder, lost.tiling)
-    return {key: there[key] for key in wanted}
+    return {key: there[key] for key in asked}
 
 
-def not_there(root: Place, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
+def not_there(root: Location, slide_id: str | None, encoder: str, tiling: str | None) -> StoreError:
     """The error of something that is not there; says what is."""
     keys = list_partitions(root)
     of_encoder = [key for key in keys if key.encoder == encoder]
-    wanted = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
+    asked = f"encoder {encoder}" + (f", tiling {tiling}" if tiling else "")
     if slide_id is not None:
-        wanted = f"slide {slide_id!r} of {wanted}"
+        asked = f"slide {slide_id!r} of {asked}"
     if not of_encoder:
         there = f"encoders {name_some(key.encoder for key in keys)}"
     elif tiling and tiling not in {key.tiling for key in of_encoder}:
         there = f"tilings {name_some(key.tiling for key in of_encoder)}"
     else:
         there = f"slides {name_some(key.slide_id for key in of_encoder)}"
-    return StoreError(f"{wanted} is not in the store, which holds {there}; extract it first")
+    return StoreError(f"{asked} is not in the store, which holds {there}; extract it first")

@@ -1,16 +1,16 @@
 """Decides which form of a partition stays where two runs have stored it in both."""
 
+from histo_ray.store.atomic_write import discard
 from histo_ray.store.catalog import FORMATS, has_form
 from histo_ray.store.layout import FORMS, Form, partition_path
-from histo_ray.store.place import Place
-from histo_ray.store.publish import discard
+from histo_ray.store.location import Location
 from histo_ray.types import PartitionKey
 
 WINNER: Form = "parquet"
 """The form that every reader takes where both are there, so it is the one that stays."""
 
 
-def settle_forms(root: Place, key: PartitionKey, mine: Form, replace: bool) -> Form:
+def settle_forms(root: Location, key: PartitionKey, mine: Form, replace: bool) -> Form:
     """Leave one form of a partition that was just published; the form that is left.
 
     A run looks for the other form after its own is there. Whichever of two runs looks last sees

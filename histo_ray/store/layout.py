@@ -18,6 +18,8 @@ MARKER = "store.json"
 EMBEDDINGS = "embeddings"
 RUNS = "runs"
 CACHE = "cache"
+POOLED = f"{CACHE}/matrix"
+"""Cached tables of pooled vectors; `pooling` writes and reads them, `store gc` removes them."""
 STAGING = ".staging"
 ROOMS = (
     EMBEDDINGS,

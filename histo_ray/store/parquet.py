@@ -6,7 +6,7 @@ a page that does not prove to be so is decoded by pyarrow, with the same result.
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from histo_ray.schema import arrow_schema, column_names, optional_names
 from histo_ray.storage.seal import BLANK, SEAL_KEY, TAIL_BYTES, check_stream, find_seal
 from histo_ray.store.footer import GUESS_BYTES, find_receipt_text, footer_bytes
 from histo_ray.store.layout import Form
+from histo_ray.store.location import Location, Span, byte_view, read_spans
 from histo_ray.store.pages import LAYOUT, LAYOUT_KEY, Chunk, is_single_page, locate_chunks
 from histo_ray.store.partition import (
     RECEIPT_KEY,
@@ -31,8 +32,8 @@ from histo_ray.store.partition import (
     regroup_rows,
     unreadable,
 )
-from histo_ray.store.place import Place, Span, byte_view, read_spans
 from histo_ray.store.receipts import parse_receipt
+from histo_ray.store.replaced import removed, unreplaced
 from histo_ray.types import Floats, Receipt, TileRows
 
 UNREADABLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
@@ -72,76 +73,80 @@ class ParquetFormat:
         _seal_file(target, sink.digest.hexdigest())
         return receipt
 
-    def read_receipt(self, place: Place) -> Receipt:
+    def read_receipt(self, location: Location) -> Receipt:
         """The receipt, from the footer alone."""
-        return parse_receipt(self.read_receipt_text(place), place.path)
+        return parse_receipt(self.read_receipt_text(location), location.path)
 
-    def read_receipt_text(self, place: Place) -> bytes:
+    def read_receipt_text(self, location: Location) -> bytes:
         """The receipt's JSON, from the footer alone."""
         try:
-            text = find_receipt_text(_read_footer(place))
+            text = find_receipt_text(_read_footer(location))
             if text is not None:
                 return text
-            with place.open() as file:
-                return _pick_receipt(pq.read_metadata(file).metadata, place.path)
+            with location.open() as file:
+                return _pick_receipt(pq.read_metadata(file).metadata, location.path)
+        except FileNotFoundError:
+            raise removed(location.path) from None
         except UNREADABLE as error:
-            raise unreadable(place.path, error) from None
+            raise unreadable(location.path, error) from None
 
-    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+    def read_bag(self, location: Location) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
         try:
-            with place.open() as file:
+            with location.open() as file, unreplaced(location.path, _look_at(location, file)):
                 source = pq.ParquetFile(file)
                 axes = source.read(columns=["x", "y"], use_threads=False)
                 chunks = _find_chunks(source)
-                vectors = None if chunks is None else _read_straight(place, source, chunks)
+                vectors = None if chunks is None else _read_straight(location, file, source, chunks)
                 if vectors is None:
                     vectors = _decode(source, source.read(columns=[VECTOR]))
             if len(vectors) != len(axes):
                 raise ValueError(f"{len(vectors)} vectors for {len(axes)} tiles")
+        except FileNotFoundError:
+            raise removed(location.path) from None
         except UNREADABLE as error:
-            raise unreadable(place.path, error) from None
+            raise unreadable(location.path, error) from None
         coords = np.stack([axes["x"].to_numpy(), axes["y"].to_numpy()], axis=1)
         return coords.astype(np.int32, copy=False), vectors
 
-    def read_rows(self, place: Place) -> Iterator[TileRows]:
+    def read_rows(self, location: Location) -> Iterator[TileRows]:
         """All rows, a row group at a time."""
-        with place.open() as file:
+        with location.open() as file:
             source = pq.ParquetFile(file, page_checksum_verification=True)
             chunks = _find_chunks(source)
             names = [name for name in _OPTIONAL if name in source.schema_arrow.names]
             for group in range(source.num_row_groups):
                 table = source.read_row_group(group, columns=[*_NUMBERS, *names])
                 chunk = chunks[group : group + 1] if chunks else None
-                vectors = _read_straight(place, source, chunk) if chunk else None
+                vectors = _read_straight(location, file, source, chunk) if chunk else None
                 if vectors is None:
                     vectors = _decode(source, source.read_row_group(group, columns=[VECTOR]))
                 x, y, tissue, focus = (table[name].to_numpy() for name in _NUMBERS)
                 texts = {name: _as_text(table[name]) for name in names}
                 yield TileRows(np.stack([x, y], axis=1), tissue, focus, vectors, texts)
 
-    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+    def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""
         try:
-            with place.open() as file:
+            with location.open() as file:
                 source = pq.ParquetFile(file)
                 names = [name for name in _OPTIONAL if name in source.schema_arrow.names]
                 table = source.read(columns=names)
         except UNREADABLE as error:
-            raise unreadable(place.path, error) from None
+            raise unreadable(location.path, error) from None
         return {name: _as_text(table[name]) for name in names}
 
-    def find_problems(self, place: Place) -> list[str]:
+    def find_problems(self, location: Location) -> list[str]:
         """Changed bytes, and columns or types other than a partition has."""
         try:
-            problems = _check_seal(place)
-            with place.open() as file:
+            problems = _check_seal(location)
+            with location.open() as file:
                 source = pq.ParquetFile(file)
                 texts = tuple(name for name in _OPTIONAL if name in source.schema_arrow.names)
                 problems += _compare_columns(source.schema_arrow, texts)
                 ids = None if problems else source.read(columns=["slide_id", "tile_id"])
-                text = _pick_receipt(source.metadata.metadata, place.path)
-                receipt = parse_receipt(text, place.path)
+                text = _pick_receipt(source.metadata.metadata, location.path)
+                receipt = parse_receipt(text, location.path)
                 name = receipt.slide.slide_id
         except UNREADABLE as error:
             return [f"not readable as Parquet ({first_line(error)})"]
@@ -175,11 +180,11 @@ class _HashedFile(io.RawIOBase):
         return int(self._file.tell())
 
 
-def _read_footer(place: Place) -> bytes:
+def _read_footer(location: Location) -> bytes:
     """The last bytes of a file, its whole footer among them if it is Parquet."""
-    tail = place.read_end(GUESS_BYTES)
+    tail = location.read_end(GUESS_BYTES)
     size = footer_bytes(tail)
-    return tail if size <= len(tail) else place.read_end(size)
+    return tail if size <= len(tail) else location.read_end(size)
 
 
 def _pick_receipt(metadata: dict[bytes, bytes] | None, path: str) -> bytes:
@@ -238,8 +243,8 @@ def _seal_file(path: Path, digest: str) -> None:
         file.write(digest.encode())
 
 
-def _check_seal(place: Place) -> list[str]:
-    with place.open() as file:
+def _check_seal(location: Location) -> list[str]:
+    with location.open() as file:
         state = check_stream(file)
     if state == "unsealed":
         return ["no digest of itself: written or changed by something else, or truncated"]
@@ -253,10 +258,10 @@ def _compare_columns(found: pa.Schema, text_columns: tuple[str, ...]) -> list[st
     if kind is not None and pa.types.is_fixed_size_list(kind):
         dim = kind.list_size
         dtype = "float32" if pa.types.is_float32(kind.value_type) else "float16"
-    wanted = arrow_schema("embeddings", dim, dtype, text_columns)
-    problems = [f"column {name}: missing" for name in wanted.names if name not in found.names]
-    problems += [f"column {name}: unknown" for name in found.names if name not in wanted.names]
-    for field in wanted:
+    expected = arrow_schema("embeddings", dim, dtype, text_columns)
+    problems = [f"column {name}: missing" for name in expected.names if name not in found.names]
+    problems += [f"column {name}: unknown" for name in found.names if name not in expected.names]
+    for field in expected:
         if field.name in found.names and found.field(field.name).type != field.type:
             problems.append(
                 f"column {field.name}: {found.field(field.name).type} instead of {field.type}"
@@ -276,7 +281,28 @@ def _find_chunks(source: pq.ParquetFile) -> list[Chunk] | None:
     return locate_chunks(source.metadata, dim, dtype.itemsize)
 
 
-def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) -> Floats | None:
+def _look_at(location: Location, file: Any) -> Callable[[], object]:
+    """How an open file looks now, for `unreplaced`.
+
+    A local one stays the same while it is open. Of an object, each request gives what is there by
+    then: the first look is that of its opening.
+    """
+    if location.local:
+        return lambda: None
+    looks = [file.metadata()]
+
+    def look() -> object:
+        if looks:
+            return looks.pop()
+        with location.open() as now:
+            return now.metadata()
+
+    return look
+
+
+def _read_straight(
+    location: Location, file: Any, source: pq.ParquetFile, chunks: list[Chunk]
+) -> Floats | None:
     """The vectors of consecutive chunks without decoding; None if a page is not as it should be."""
     dim, dtype = _vector_kind(source)
     vectors = np.empty((sum(chunk.rows for chunk in chunks), dim), dtype)
@@ -286,7 +312,7 @@ def _read_straight(place: Place, source: pq.ParquetFile, chunks: list[Chunk]) ->
         body = room[at : at + chunk.value_bytes]
         spans.append(Span(chunk.offset, bytearray(chunk.head_bytes), body))
         at += chunk.value_bytes
-    read_spans(place, spans)
+    read_spans(location, spans, file)
     proven = (is_single_page(bytes(span.head), len(span.body)) for span in spans)
     return vectors if all(proven) else None
 

@@ -15,7 +15,7 @@ from histo_ray.config import digest as config_digest
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.trouble import explain, is_remote
 from histo_ray.store.layout import Form
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.types import (
     EncoderFacts,
     Floats,
@@ -102,27 +102,27 @@ class PartitionFormat(Protocol):
         """Write a whole partition at a local path that nobody reads yet."""
         ...
 
-    def read_receipt(self, place: Place) -> Receipt:
+    def read_receipt(self, location: Location) -> Receipt:
         """The receipt, without reading rows."""
         ...
 
-    def read_receipt_text(self, place: Place) -> bytes:
+    def read_receipt_text(self, location: Location) -> bytes:
         """The receipt's JSON, without reading rows; raises StoreError where there is none."""
         ...
 
-    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+    def read_bag(self, location: Location) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
         ...
 
-    def read_rows(self, place: Place) -> Iterator[TileRows]:
+    def read_rows(self, location: Location) -> Iterator[TileRows]:
         """All rows in blocks of bounded size."""
         ...
 
-    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+    def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""
         ...
 
-    def find_problems(self, place: Place) -> list[str]:
+    def find_problems(self, location: Location) -> list[str]:
         """What is wrong with the bytes, columns and types; rows are worth reading if nothing."""
         ...
 

@@ -10,26 +10,27 @@ from histo_ray.errors import StoreError
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.half_floats import Float32s, cut_pieces, widen
 from histo_ray.store.layout import Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import unreadable
-from histo_ray.store.place import Place
+from histo_ray.store.replaced import replaced
 from histo_ray.types import Floats, PartitionKey, TileRows
 
 
-class Member(NamedTuple):
-    """A partition that takes part."""
+class CountedPartition(NamedTuple):
+    """A partition whose tiles are to be read, and how many its receipt promises."""
 
     key: PartitionKey
     form: Form
     tiles: int
-    """Tiles, by its receipt."""
+    """Number of tiles, by its receipt."""
 
-    def place(self, root: Place) -> Place:
-        """Where it is."""
+    def locate(self, root: Location) -> Location:
+        """Where it is in the store at `root`."""
         return root.child(partition_path(self.key, self.form))
 
 
-class Piece(NamedTuple):
+class TilePiece(NamedTuple):
     """Some consecutive tiles of one slide."""
 
     start: int
@@ -42,43 +43,51 @@ class Piece(NamedTuple):
     """(n, D)."""
 
 
-def read_pieces(root: Place, member: Member) -> Iterator[Piece]:
+def read_pieces(root: Location, partition: CountedPartition) -> Iterator[TilePiece]:
     """All tiles of a partition; memory holds a block of rows and a piece.
 
     Raises:
         StoreError: It cannot be read, or has another number of tiles than its receipt said.
     """
     done = 0
-    for rows in _read_rows(member.place(root), member.form):
+    for rows in read_partition_rows(partition.locate(root), partition.form):
         for cut in cut_pieces(*rows.embeddings.shape):
             vectors = widen(rows.embeddings[cut])
-            yield Piece(done + cut.start, rows.coords[cut], rows.tissue[cut], vectors)
+            yield TilePiece(done + cut.start, rows.coords[cut], rows.tissue[cut], vectors)
         done += len(rows)
-    _check_count(root, member, done)
+    _check_count(root, partition, done)
 
 
-def read_vectors(root: Place, member: Member) -> Floats:
+def read_vectors(root: Location, partition: CountedPartition) -> Floats:
     """All embeddings of a partition, (N, D), as they are stored.
 
     Raises:
         StoreError: As `read_pieces`.
     """
-    vectors = FORMATS[member.form].read_bag(member.place(root))[1]
-    _check_count(root, member, len(vectors))
+    vectors = FORMATS[partition.form].read_bag(partition.locate(root))[1]
+    _check_count(root, partition, len(vectors))
     return vectors
 
 
-def _read_rows(place: Place, form: Form) -> Iterator[TileRows]:
+def read_partition_rows(location: Location, form: Form) -> Iterator[TileRows]:
+    """All rows of a partition in order, in blocks.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
     try:
-        yield from FORMATS[form].read_rows(place)
+        yield from FORMATS[form].read_rows(location)
     except UNREADABLE as error:
-        raise unreadable(place.path, error) from None
+        raise unreadable(location.path, error) from None
 
 
-def _check_count(root: Place, member: Member, found: int) -> None:
-    if found != member.tiles:
-        raise StoreError(
-            f"{member.place(root).path}: it holds {found} tiles, but its receipt said "
-            f"{member.tiles}; if it was replaced meanwhile run the command again, else run "
-            "store verify"
-        )
+def _check_count(root: Location, partition: CountedPartition, found: int) -> None:
+    if found == partition.tiles:
+        return
+    location = partition.locate(root)
+    if FORMATS[partition.form].read_receipt(location).tile_count != partition.tiles:
+        raise replaced(location.path)
+    raise StoreError(
+        f"{location.path}: it holds {found} tiles, but its receipt says {partition.tiles}; run "
+        "store verify"
+    )

@@ -11,7 +11,7 @@ from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.catalog import Partitions
 from histo_ray.store.layout import EMBEDDINGS, RUNS, is_given
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,7 +23,7 @@ _GLOB_CHARACTERS = re.compile(r"[*?\[\]]")
 
 
 def run_query(
-    root: Place,
+    root: Location,
     partitions: Partitions,
     read_slides: "Callable[[], pd.DataFrame]",
     query: str,
@@ -71,13 +71,13 @@ def run_query(
 
 
 def _view_embeddings(
-    connection: "duckdb.DuckDBPyConnection", root: Place, base: str, partitions: Partitions
+    connection: "duckdb.DuckDBPyConnection", root: Location, base: str, partitions: Partitions
 ) -> None:
     hidden = sum(form == "zarr" for form in partitions.values())
     if hidden:
         _log.warning(
             "store %s: %d Zarr partitions are not visible to SQL; "
-            "convert them with histo-ray store export --to parquet",
+            "convert them with histo-ray store convert --to parquet",
             root.path,
             hidden,
         )
@@ -98,7 +98,7 @@ def _view_embeddings(
     )
 
 
-def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Place, base: str) -> None:
+def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Location, base: str) -> None:
     if not any(name.endswith(".parquet") for name in root.child(RUNS).names()):
         fields = [pa.field("run_id", pa.string()), *arrow_schema("runs")]
         connection.register("runs", pa.schema(fields).empty_table())
@@ -111,7 +111,7 @@ def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Place, base: str) 
     )
 
 
-def _quote_files(root: Place, base: str, pattern: str) -> str:
+def _quote_files(root: Location, base: str, pattern: str) -> str:
     """SQL for the files of a pattern: the pattern, or a list where the root has wildcards."""
     if not _GLOB_CHARACTERS.search(base):
         return _quote(f"{base}/{pattern}")

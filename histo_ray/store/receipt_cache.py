@@ -1,4 +1,4 @@
-"""Receipts read quickly: from the files themselves, or from a table of what they said before.
+"""Read receipts quickly: from the files, or from a catalogue of what was read before.
 
 The table is the catalogue: in the store's cache, one Parquet file for each folder of partitions. It
 is derived. A row counts only while a plain listing shows the partition's file as it was when it was
@@ -21,11 +21,11 @@ from histo_ray.config import digest
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import FORMATS, Partitions, list_files, list_folders
 from histo_ray.store.layout import CACHE, Form, folder_path, split_folder
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.parquet import UNREADABLE
-from histo_ray.store.place import THREADS, Place
-from histo_ray.store.publish import write_bytes
 from histo_ray.store.receipt_table import (
     LISTING,
     NAME,
@@ -69,7 +69,7 @@ Read = tuple[Listed, str, bytes | StoreError]
 class Folder(NamedTuple):
     """All partitions of one encoder and tiling."""
 
-    root: Place
+    root: Location
     encoder: str
     tiling: str
     keep: bool
@@ -94,7 +94,7 @@ Damaged = Callable[[PartitionKey, StoreError], None]
 """Told of a partition whose receipt cannot be read, which is then left out."""
 
 
-def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Receipt]:
+def read_receipts(root: Location, partitions: Partitions) -> dict[PartitionKey, Receipt]:
     """The receipts of some partitions, by key in sorted order.
 
     Raises:
@@ -104,7 +104,7 @@ def read_receipts(root: Place, partitions: Partitions) -> dict[PartitionKey, Rec
 
 
 def each_receipt(
-    root: Place,
+    root: Location,
     partitions: Partitions | None = None,
     *,
     keep: bool = True,
@@ -120,7 +120,7 @@ def each_receipt(
 
 
 def read_rows(
-    root: Place,
+    root: Location,
     partitions: Partitions | None = None,
     columns: Sequence[str] = SLIDES,
     *,
@@ -159,27 +159,27 @@ def read_rows(
 
 
 def _read_folder(
-    folder: Folder, wanted: dict[str, Form] | None, columns: Sequence[str]
+    folder: Folder, asked: dict[str, Form] | None, columns: Sequence[str]
 ) -> tuple[pa.Table, Problems]:
     """Some columns for some partitions of a folder, or all, in order of their names.
 
     Raises:
         UnreachableError: The store does not answer.
     """
-    if wanted is not None and len(wanted) < LEAST:
-        unseen = [Listed(name, wanted[name], NEVER) for name in sorted(wanted)]
+    if asked is not None and len(asked) < LEAST:
+        unseen = [Listed(name, asked[name], NEVER) for name in sorted(asked)]
         fresh, problems = _read_files(folder, unseen)
         return fresh.select(columns), problems
     asked_ns = time.time_ns()
     listed = list_files(folder.root, folder.encoder, folder.tiling)  # before any file is read
-    there = listed if wanted is None else _choose(listed, wanted)
+    there = listed if asked is None else _choose(listed, asked)
     kept = list(dict.fromkeys([*LISTING.names, *columns]))
     known = _read_catalogue(folder, kept) if len(there) >= LEAST else _nothing(kept)
     held, others = split_listing(known, there)
     unread = to_listed(others)
-    if wanted is not None:
-        gone = sorted(wanted.keys() - set(there[NAME].to_pylist()))
-        unread += [Listed(name, wanted[name], NEVER) for name in gone]
+    if asked is not None:
+        gone = sorted(asked.keys() - set(there[NAME].to_pylist()))
+        unread += [Listed(name, asked[name], NEVER) for name in gone]
     fresh, problems = _read_files(folder, unread)
     settled = fresh.filter(pc.less(changed_ns(fresh), asked_ns - SETTLED_NS))
     if folder.keep and len(settled) >= LEAST:
@@ -189,10 +189,10 @@ def _read_folder(
     return rows.select(columns), problems
 
 
-def _choose(listed: pa.Table, wanted: dict[str, Form]) -> pa.Table:
-    """The rows of a listing that are wanted, in the form that is wanted."""
+def _choose(listed: pa.Table, asked: dict[str, Form]) -> pa.Table:
+    """Choose rows of a listing by name and form."""
     pairs = zip(listed[NAME].to_pylist(), listed["format"].to_pylist(), strict=True)
-    return listed.filter(pa.array([wanted.get(name) == form for name, form in pairs], pa.bool_()))
+    return listed.filter(pa.array([asked.get(name) == form for name, form in pairs], pa.bool_()))
 
 
 def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Problems]:
@@ -225,11 +225,11 @@ def _read_files(folder: Folder, listed: Sequence[Listed]) -> tuple[pa.Table, Pro
 
 
 def _read_text(folder: Folder, entry: Listed) -> Read:
-    place = folder.root.child(f"{folder.path}/{entry.name}.{entry.form}")
+    location = folder.root.child(f"{folder.path}/{entry.name}.{entry.form}")
     try:
-        return entry, place.path, FORMATS[entry.form].read_receipt_text(place)
+        return entry, location.path, FORMATS[entry.form].read_receipt_text(location)
     except StoreError as error:
-        return entry, place.path, error
+        return entry, location.path, error
 
 
 def _read_catalogue(folder: Folder, columns: Sequence[str]) -> pa.Table:
@@ -276,6 +276,6 @@ def _nothing(columns: Sequence[str]) -> pa.Table:
 
 
 def _marks(folder: Folder) -> tuple[bytes, bytes]:
-    """What a table says it is."""
+    """What a catalogue states about itself."""
     columns = digest([f"{field.name} {field.type}" for field in table_schema()])
     return f"{VERSION} {columns}".encode(), folder.path.encode()

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.layout import Form
-from histo_ray.store.place import Stamp
+from histo_ray.store.location import Stamp
 from histo_ray.store.receipts import ReceiptParser
 from histo_ray.types import PartitionKey, Receipt
 

@@ -1,4 +1,4 @@
-"""Parses receipts. Pure: text in, facts out."""
+"""Parse receipts. Pure: text in, facts out."""
 
 from contextlib import suppress
 from typing import TypeVar

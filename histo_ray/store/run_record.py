@@ -1,13 +1,27 @@
-"""What a run says of itself; stored in its table as a receipt is in its partition."""
+"""The record of an extraction run; stored in its table as a receipt is in its partition."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from histo_ray.store.partition import RECEIPT_KEY
 
-State = Literal["running", "finished", "interrupted", "stopped", "unknown"]
+
+class RunState(StrEnum):
+    """State of a run; the values stand in its record."""
+
+    RUNNING = "running"
+    """It is at work, or was killed."""
+    FINISHED = "finished"
+    """Every slide has an outcome."""
+    INTERRUPTED = "interrupted"
+    """Ended by Ctrl-C or SIGTERM."""
+    STOPPED = "stopped"
+    """Ended by an error that was not one slide's fate."""
+    UNKNOWN = "unknown"
+    """Its table was written by a version that kept no record."""
 
 
 class RunRecord(BaseModel):
@@ -16,9 +30,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # newer versions say more
 
     run_id: str
-    state: State
-    """running: it is at work, or was killed; interrupted: by Ctrl-C; stopped: by an error that was
-    no slide's fate; unknown: its table was written by a version that kept no record."""
+    state: RunState
     began_at: str
     """UTC, ISO 8601; empty where unknown."""
     encoders: tuple[str, ...]

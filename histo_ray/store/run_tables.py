@@ -15,11 +15,11 @@ from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
+from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.layout import RUNS, run_path
-from histo_ray.store.place import THREADS, Place, place_at
-from histo_ray.store.publish import write_bytes
-from histo_ray.store.run_record import RunRecord, pack_record, unpack_record
+from histo_ray.store.location import THREADS, Location, location_of
+from histo_ray.store.run_record import RunRecord, RunState, pack_record, unpack_record
 from histo_ray.types import RunRow
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
     Returns:
         Tables as `schemas/runs.json`, oldest first, and a line on each that could not be read.
     """
-    root = place_at(store)
+    root = location_of(store)
     tables, problems = [], []
     for name in root.child(RUNS).names():  # a run's id begins with the time of its start
         if not name.endswith(_SUFFIX):
@@ -52,7 +52,7 @@ def read_runs(store: str) -> "tuple[list[pd.DataFrame], list[str]]":
 
 
 def write_run_table(
-    root: Place, run_id: str, rows: Sequence[RunRow], record: RunRecord | None
+    root: Location, run_id: str, rows: Sequence[RunRow], record: RunRecord | None
 ) -> None:
     """Write, or write anew, the table of a run: a row a slide and encoder, and its record."""
     columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
@@ -131,15 +131,15 @@ def read_run(store: str, run_id: str) -> "tuple[RunRecord, pd.DataFrame]":
         ) from None
 
 
-def _run_names(store: str) -> tuple[Place, list[str]]:
+def _run_names(store: str) -> tuple[Location, list[str]]:
     """The store, and the ids of its runs, newest first."""
-    root = place_at(store)
+    root = location_of(store)
     open_marker(root, create=False)
     names = [name for name in root.child(RUNS).names() if name.endswith(_SUFFIX)]
     return root, [name.removesuffix(_SUFFIX) for name in reversed(names)]
 
 
-def _open_table(root: Place, path: str) -> pq.ParquetFile:
+def _open_table(root: Location, path: str) -> pq.ParquetFile:
     """A run's table, held against its own digest; one is some kB.
 
     Raises:
@@ -163,7 +163,7 @@ def _read_record(run_id: str, file: Any) -> RunRecord:
         began = stamp.replace(tzinfo=UTC).isoformat()
     return RunRecord(
         run_id=run_id,
-        state="unknown",
+        state=RunState.UNKNOWN,
         began_at=began,
         encoders=tuple(sorted(set(table["encoder"].to_pylist()))),
         outcomes=dict(Counter(table["outcome"].to_pylist())),

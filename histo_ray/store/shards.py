@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.store.location import ROOT_FILE, Location, Span, byte_view, read_spans
 from histo_ray.store.partition import unreadable
-from histo_ray.store.place import ROOT_FILE, Place, Span, byte_view, read_spans
 
 _INDEX_ENTRY = np.dtype([("offset", "<u8"), ("size", "<u8")])
 _INDEX_CHECKSUM_BYTES = 4
@@ -43,25 +43,25 @@ class ShardedArray:
         return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
 
-def read_json(place: Place) -> Any:
+def read_json(location: Location) -> Any:
     """A JSON file.
 
     Raises:
         StoreError: It is not there or not JSON.
     """
     try:
-        return json.loads(place.read_bytes())
+        return json.loads(location.read_bytes())
     except (OSError, ValueError) as error:
-        raise unreadable(place.path, error) from None
+        raise unreadable(location.path, error) from None
 
 
-def describe_array(place: Place, name: str) -> ShardedArray:
-    """What the metadata of array `name` in the group at `place` say.
+def describe_array(location: Location, name: str) -> ShardedArray:
+    """What the metadata of array `name` in the group at `location` say.
 
     Raises:
         StoreError: They cannot be read.
     """
-    meta = read_json(place.child(f"{name}/{ROOT_FILE}"))
+    meta = read_json(location.child(f"{name}/{ROOT_FILE}"))
     try:
         shard = meta["chunk_grid"]["configuration"]["chunk_shape"]
         codecs = meta["codecs"]
@@ -80,24 +80,24 @@ def describe_array(place: Place, name: str) -> ShardedArray:
         kind = meta["data_type"]
         sizes = [*shape, int(shard[0]), int(chunk[0])]
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise unreadable(f"{place.path}/{name}", error) from None
+        raise unreadable(f"{location.path}/{name}", error) from None
     if kind not in _TYPES or not 1 <= len(shape) <= 2 or min(sizes[-2:]) < 1 or min(sizes) < 0:
-        raise unreadable(f"{place.path}/{name}", ValueError(f"{kind} of shape {shape}"))
+        raise unreadable(f"{location.path}/{name}", ValueError(f"{kind} of shape {shape}"))
     return ShardedArray(shape, np.dtype(kind), sizes[-2], sizes[-1], straight)
 
 
-def read_shards(place: Place, array: ShardedArray, rows: slice) -> Any:
+def read_shards(location: Location, array: ShardedArray, rows: slice) -> Any:
     """Rows straight from the shards; None if a shard's blocks are not in order."""
     try:
         values = np.empty((rows.stop - rows.start, *array.shape[1:]), array.dtype)
     except (MemoryError, ValueError) as error:  # a shape that is made up
-        raise unreadable(place.path, error) from None
+        raise unreadable(location.path, error) from None
     room = byte_view(values)
     starts = range(rows.start, rows.stop, array.shard_rows)
     tail = "/0" * (len(array.shape) - 1)
     index_bytes = array.shard_rows // array.chunk_rows * _INDEX_ENTRY.itemsize
     for start in starts:
-        shard = place.child(f"c/{start // array.shard_rows}{tail}")
+        shard = location.child(f"c/{start // array.shard_rows}{tail}")
         count = min(array.shard_rows, rows.stop - start)
         body = room[: count * array.row_bytes]
         room = room[len(body) :]

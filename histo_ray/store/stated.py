@@ -1,4 +1,4 @@
-"""What manifests say of slides now, where it is newer than a receipt: patient, site, synthetic.
+"""Patient, site and synthetic mark of slides by the newest manifest, where newer than receipts.
 
 A receipt keeps what the manifest said when the slide was extracted. Every extraction writes down in
 its run table what its manifest says of every slide, of those too that were stored before. For who
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.store.layout import RUNS
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.types import Receipt
 
 COLUMNS = ("patient_id", "site", "synthetic")
@@ -22,7 +22,7 @@ Key = TypeVar("Key")
 
 
 class Stated(NamedTuple):
-    """The newest word on one slide."""
+    """Patient, site and synthetic mark of one slide, by its newest manifest."""
 
     patient_id: str
     site: str | None
@@ -32,7 +32,7 @@ class Stated(NamedTuple):
     """The oldest word on it, which the slide was extracted under."""
 
 
-def read_stated(root: Place) -> dict[str, Stated]:
+def read_stated(root: Location) -> dict[str, Stated]:
     """The newest word on each slide that a run table names, by slide_id.
 
     A table that cannot be read is passed over; `read_runs` names it.

@@ -1,19 +1,15 @@
-"""The store as its users see it: a thin face over the functions of this room."""
+"""The store as an object: a thin face over the functions of this room."""
 
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from histo_ray.pooling.matrix import pool_partitions
-from histo_ray.pooling.methods import Pool
-from histo_ray.pooling.pooled_cache import By
-from histo_ray.storage.check import check_place
+from histo_ray.store.atomic_write import publish, stage, sweep_staging
 from histo_ray.store.catalog import (
     FORMATS,
     find_form,
     list_partitions,
-    open_marker,
     raise_version,
 )
 from histo_ray.store.convert import Conversion, convert_partitions
@@ -25,7 +21,9 @@ from histo_ray.store.find import (
     find_tile_set,
 )
 from histo_ray.store.forms import settle_forms
-from histo_ray.store.layout import MARKER, RUNS, Form, partition_path
+from histo_ray.store.layout import RUNS, Form, partition_path
+from histo_ray.store.location import Location
+from histo_ray.store.opening import find_root, open_root
 from histo_ray.store.partition import (
     FIRST_VERSION,
     PartitionFacts,
@@ -33,12 +31,15 @@ from histo_ray.store.partition import (
     version_of,
     write_receipt,
 )
-from histo_ray.store.patients import find_members, read_patient_bag, tabulate_patients
-from histo_ray.store.place import Place, place_at
-from histo_ray.store.publish import publish, stage, sweep_staging
+from histo_ray.store.patient_bags import (
+    find_patient_partitions,
+    read_patient_bag,
+    tabulate_patients,
+)
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
+from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
@@ -69,41 +70,23 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(uri: str, create: bool = False) -> "Store":
-    """Open a feature store.
-
-    Args:
-        uri: Local folder, `s3://bucket/...` or `gs://bucket/...`.
-        create: Make an empty one if nothing is there.
-
-    Raises:
-        StoreError: Nothing there, something else there, or a newer store.
-        ConfigError: Not a place, or one that cannot be reached.
-    """
-    check_place(uri, "store")
-    root = place_at(uri)
-    open_marker(root, create)
-    return Store(root)
+    """Open a feature store; arguments and errors are those of `open_root`."""
+    return Store(open_root(uri, create))
 
 
 def peek_store(uri: str) -> "Store | None":
     """The store at `uri`, or None where nothing is yet; makes nothing, not even a catalogue.
 
-    Raises:
-        StoreError: Something else is there, or a newer store.
-        ConfigError: Not a place, or one that cannot be reached.
+    Errors are those of `find_root`.
     """
-    check_place(uri, "store")
-    root = place_at(uri)
-    if not root.child(MARKER).kind() and not root.names():
-        return None
-    open_marker(root, create=False)
-    return Store(root, keep_catalogue=False)
+    root = find_root(uri)
+    return None if root is None else Store(root, keep_catalogue=False)
 
 
 class Store:
     """A feature store: per slide, encoder and tiling one partition with its receipt inside."""
 
-    def __init__(self, root: Place, *, keep_catalogue: bool = True) -> None:
+    def __init__(self, root: Location, *, keep_catalogue: bool = True) -> None:
         self._root = root
         self._keep = keep_catalogue
         self._version = FIRST_VERSION  # that its marker is known to state at least
@@ -111,6 +94,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({self._root.path!r})"
+
+    @property
+    def root(self) -> Location:
+        """Where the store is."""
+        return self._root
 
     def exists(self, key: PartitionKey) -> bool:
         """Whether a partition is there; what is there is whole."""
@@ -126,9 +114,10 @@ class Store:
         Raises:
             StoreError: It is not there, or not readable.
         """
-        form, place = find_partition(self._root, key)
-        return FORMATS[form].read_receipt(place)
+        form, location = find_partition(self._root, key)
+        return FORMATS[form].read_receipt(location)
 
+    @read_again
     def receipts(self, keys: Iterable[PartitionKey] | None = None) -> dict[PartitionKey, Receipt]:
         """The receipts of some partitions, or of all; raises StoreError as `each_receipt`."""
         return dict(self.each_receipt(keys))
@@ -150,6 +139,7 @@ class Store:
         there = None if keys is None else choose_keys(self._root, keys)
         return each_receipt(self._root, there, keep=self._keep, on_damaged=on_damaged)
 
+    @read_again
     def slides(
         self, columns: Sequence[str] = SLIDES, on_damaged: Damaged | None = None
     ) -> "pd.DataFrame":
@@ -167,7 +157,7 @@ class Store:
         return frame
 
     def stated(self) -> dict[str, Stated]:
-        """What the newest manifests say of slides, by slide_id; it goes before receipts."""
+        """Patient, site and mark of slides by the newest manifests; these override receipts."""
         looks = [(file.path, file.size, file.mtime_ns) for file in self._root.child(RUNS).walk()]
         if self._stated is None or self._stated[0] != looks:
             self._stated = looks, read_stated(self._root)
@@ -223,6 +213,7 @@ class Store:
         """Remove what dead processes of this machine left half-built; called before a run."""
         return sweep_staging(self._root)
 
+    @read_again
     def bag(
         self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
     ) -> Bag:
@@ -252,6 +243,7 @@ class Store:
         """
         check_partitions(self._root, choose_keys(self._root, keys))
 
+    @read_again
     def labelled(self, name: str, encoder: str, check: bool = False) -> LabelledBag:
         """Embeddings, labels and patients of one labelled tile set, in the order of its tiles.
 
@@ -266,47 +258,12 @@ class Store:
         key = find_tile_set(self._root, name, encoder)
         if check:
             self.check([key])
-        form, place = find_partition(self._root, key)
-        coords, vectors = FORMATS[form].read_bag(place)
-        texts = FORMATS[form].read_texts(place)
+        form, location = find_partition(self._root, key)
+        with unreplaced(location.path, lambda: look_at(location, form)):
+            coords, vectors = FORMATS[form].read_bag(location)
+            texts = FORMATS[form].read_texts(location)
         groups = tuple(texts["group"].tolist()) if "group" in texts else None
         return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
-
-    def matrix(
-        self,
-        encoder: str,
-        pool: Pool = "mean",
-        by: By = "slide",
-        tiling: str | None = None,
-        class_encoder: str | None = None,
-        slide_ids: Iterable[str] | None = None,
-        check: bool = False,
-    ) -> "pd.DataFrame":
-        """One vector a slide or patient, float32, from all of its tiles; see `pool_partitions`.
-
-        Labelled tile sets are no slides and are left out.
-
-        Args:
-            encoder: Whose embeddings are pooled.
-            pool: `mean`, `std`, `mean+std`, `max`, `median`, `quantiles`, `tissue`, `class:TUM`,
-                `class:TUM,STR`, `classes`; see `parse_pool`.
-            by: `slide` or `patient`.
-            tiling: Where the encoder has several.
-            class_encoder: Published encoder whose head weighs the tiles for `class:` and
-                `classes`; None: `encoder` itself.
-            slide_ids: The slides that are pooled; None: all.
-            check: Hold every byte that is pooled against the partitions' digests first, which
-                reads them twice; without it a changed vector is not noticed.
-
-        Raises:
-            StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
-                Or a partition is damaged.
-            ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
-        """
-        partitions = choose_slides(self._root, encoder, tiling, slide_ids)
-        if check:
-            check_partitions(self._root, partitions)
-        return pool_partitions(self._root, partitions, pool, by, class_encoder)
 
     def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
         """One row a patient: patient_id, slides, tiles, sites, slide_ids; see `tabulate_patients`.
@@ -318,6 +275,7 @@ class Store:
         receipts = read_receipts(self._root, partitions)
         return tabulate_patients(correct_receipts(receipts, self.stated()))
 
+    @read_again
     def patient_bag(
         self,
         patient_id: str,
@@ -342,8 +300,8 @@ class Store:
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
         receipts = correct_receipts(read_receipts(self._root, partitions), self.stated())
-        members = find_members(partitions, receipts, patient_id)
-        return read_patient_bag(self._root, members, most, seed)
+        found = find_patient_partitions(partitions, receipts, patient_id)
+        return read_patient_bag(self._root, found, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
         """Run SQL over the views `embeddings`, `slides` and `runs`."""
@@ -374,18 +332,12 @@ class Store:
         """Remove what crashed runs left and cached tables, if older; what was removed."""
         return collect_garbage(self._root, time.time() - older_than_s, dry_run)
 
-    def export(self, to: Form, target: Self | None = None) -> int:
-        """Convert all partitions, in place or into another store; how many were written.
+    def convert(self, to: Form, target: "Store | None" = None) -> Conversion:
+        """Convert all partitions to another form, in place or into another store.
 
         Nothing is deleted whose replacement was not read back and found to be the same bits.
 
-        Raises:
-            StoreError: Some could not be converted and stayed as they were; says which and why.
+        Returns:
+            What was written; its `check` raises for partitions that stayed as they were.
         """
-        done = self.convert(to, target)
-        done.check()
-        return done.written
-
-    def convert(self, to: Form, target: Self | None = None) -> Conversion:
-        """As `export`, with all that came of it in place of an error."""
         return convert_partitions(self._root, to, (target or self)._root)

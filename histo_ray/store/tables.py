@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_file, seal_json, strip_marks
+from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.layout import check_file_name, check_slug
+from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition import first_line
-from histo_ray.store.place import Place, place_at
-from histo_ray.store.publish import publish, stage, write_bytes
 
 EVALUATIONS = "evaluations"
 PIECES = "pieces"
@@ -24,7 +24,7 @@ PIECES = "pieces"
 class TableFolder(NamedTuple):
     """One folder of tables; crosses process borders."""
 
-    root: Place
+    root: Location
     """The store."""
     folder: str
     """Relative to it."""
@@ -75,11 +75,11 @@ class TableFolder(NamedTuple):
             StoreError: It is damaged: cut, no JSON object, or changed since it was written.
         """
         path = self._path(f"{name}.json")
-        place = self.root.child(path)
-        if not place.kind():
+        location = self.root.child(path)
+        if not location.kind():
             return None
         try:
-            data = place.read_bytes()
+            data = location.read_bytes()
             note = json.loads(data)
         except FileNotFoundError:  # removed just now
             return None
@@ -95,10 +95,10 @@ class TableFolder(NamedTuple):
 
     def delete(self, name: str) -> None:
         """Remove a file or folder, if it is there."""
-        place = self.root.child(self._path(name))
+        location = self.root.child(self._path(name))
         with suppress(FileNotFoundError):  # another process was faster
-            if place.kind():
-                place.delete()
+            if location.kind():
+                location.delete()
 
     def child(self, name: str) -> "TableFolder":
         """A folder in it."""
@@ -123,7 +123,7 @@ def strip_table(table: pa.Table) -> pa.Table:
 
 
 def open_evaluation(store: str, task: str, run: str) -> TableFolder:
-    """Where the tables of one evaluation lie, or shall lie.
+    """Folder of the tables of one evaluation, whether or not it is there.
 
     Args:
         store: Local folder or URI of the store.
@@ -132,7 +132,7 @@ def open_evaluation(store: str, task: str, run: str) -> TableFolder:
 
     Raises:
         StoreError: Not slugs.
-        ConfigError: Not a place.
+        ConfigError: Not a path or URI.
     """
     folder = f"{EVALUATIONS}/{check_slug('task', task)}/{check_slug('run', run)}"
-    return TableFolder(place_at(store), folder)
+    return TableFolder(location_of(store), folder)

@@ -1,13 +1,13 @@
-"""Keeping a store tidy: what crashed runs left, and what can be made again."""
+"""Garbage of a store: leftovers of crashed runs, and caches that can be made again."""
 
 import re
 
 from histo_ray.store.catalog import list_folders
-from histo_ray.store.layout import CACHE, STAGING
-from histo_ray.store.place import ROOT_FILE, Place
+from histo_ray.store.layout import CACHE, POOLED, STAGING
+from histo_ray.store.location import ROOT_FILE, Location
 
 _CACHED = {
-    f"{CACHE}/matrix": re.compile(r"[0-9a-f]{64}\.parquet"),
+    POOLED: re.compile(r"[0-9a-f]{64}\.parquet"),
     f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+\.parquet"),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
     f"{CACHE}/claims": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
@@ -17,7 +17,7 @@ DAY_S = 24 * 3600.0
 """Younger leftovers may be at work still."""
 
 
-def list_leftovers(root: Place, before_s: float) -> list[str]:
+def list_leftovers(root: Location, before_s: float) -> list[str]:
     """Paths below the store that a crashed run left and nobody has touched since `before_s`.
 
     Args:
@@ -28,14 +28,14 @@ def list_leftovers(root: Place, before_s: float) -> list[str]:
     found = [path for path in staged if _last_touched(root.child(path)) <= before_s]
     for folder in list_folders(root, None, None):
         for name in root.child(folder).names():
-            place = root.child(f"{folder}/{name}")
-            half_sent = name.endswith(".zarr") and not place.child(ROOT_FILE).kind()
-            if half_sent and _last_touched(place) <= before_s:
+            location = root.child(f"{folder}/{name}")
+            half_sent = name.endswith(".zarr") and not location.child(ROOT_FILE).kind()
+            if half_sent and _last_touched(location) <= before_s:
                 found.append(f"{folder}/{name}")
     return found
 
 
-def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
+def collect_garbage(root: Location, before_s: float, dry_run: bool) -> list[str]:
     """Remove leftovers and cached tables older than `before_s`; what was, or would be, removed."""
     found = list_leftovers(root, before_s)
     for room, ours in _CACHED.items():
@@ -49,10 +49,10 @@ def collect_garbage(root: Place, before_s: float, dry_run: bool) -> list[str]:
     return found
 
 
-def _last_touched(place: Place) -> float:
+def _last_touched(location: Location) -> float:
     """Newest time of change of a file or of anything in a folder, in seconds since the epoch."""
-    own = place.system.get_file_info([place.path])[0]
-    return max([_mtime(own), *(_mtime(info) for info in place.walk())] if own.type else [0.0])
+    own = location.system.get_file_info([location.path])[0]
+    return max([_mtime(own), *(_mtime(info) for info in location.walk())] if own.type else [0.0])
 
 
 def _mtime(info: object) -> float:

@@ -18,7 +18,7 @@ from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage.check import explain_here
 from histo_ray.storage.files import open_file
 from histo_ray.storage.trouble import Trouble
-from histo_ray.store.place import ROOT_FILE, THREADS, Place
+from histo_ray.store.location import ROOT_FILE, THREADS, Location
 
 PLAIN = "application/octet-stream"
 UPLOADS = 3
@@ -28,7 +28,7 @@ ROUNDS = 8
 """How often a folder is sent while another run sends other bytes to the same place."""
 
 
-def send(built: Path, target: Place, replace: bool) -> bool:
+def send(built: Path, target: Location, replace: bool) -> bool:
     """Send a file, or a folder whose root file makes it count.
 
     Returns:
@@ -42,12 +42,12 @@ def send(built: Path, target: Place, replace: bool) -> bool:
     return _send_folder(built, target, replace)
 
 
-def _is_there(target: Place) -> bool:
+def _is_there(target: Location) -> bool:
     kind = target.kind()
     return kind == "file" or (kind == "folder" and bool(target.child(ROOT_FILE).kind()))
 
 
-def _send_folder(built: Path, target: Place, replace: bool) -> bool:
+def _send_folder(built: Path, target: Location, replace: bool) -> bool:
     """Send a folder, its root last; False if another run's root was there first and stays.
 
     Two runs may send the same partition at once: under the same names, and the same bytes unless
@@ -87,11 +87,11 @@ def _mark(file: Path) -> str:
         return f"{PLAIN}; sha256={hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
-def _read_marks(target: Place, names: Iterable[str]) -> dict[str, str]:
+def _read_marks(target: Location, names: Iterable[str]) -> dict[str, str]:
     def read(name: str) -> str:
-        place = target.child(name)
+        location = target.child(name)
         try:
-            with place.reached(), open_file(place.system, place.path) as file:
+            with location.reached(), open_file(location.system, location.path) as file:
                 said = file.metadata()
         except FileNotFoundError:
             return ""
@@ -102,15 +102,15 @@ def _read_marks(target: Place, names: Iterable[str]) -> dict[str, str]:
         return dict(zip(names, pool.map(read, names), strict=True))
 
 
-def _drop_strangers(target: Place, names: Iterable[str]) -> None:
-    """Remove what a crashed run with other settings has sent."""
+def _drop_strangers(target: Location, names: Iterable[str]) -> None:
+    """Remove objects that a crashed run with other settings has sent."""
     known = {f"{target.path}/{name}" for name in names}
     for info in target.walk():
         if info.path not in known:
-            Place(target.system, info.path).delete()
+            Location(target.system, info.path).delete()
 
 
-def _upload_all(built: Path, target: Place, marks: Mapping[str, str]) -> None:
+def _upload_all(built: Path, target: Location, marks: Mapping[str, str]) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         calls = [
             pool.submit(_upload, built / name, target.child(name), mark)
@@ -120,7 +120,7 @@ def _upload_all(built: Path, target: Place, marks: Mapping[str, str]) -> None:
             call.result()
 
 
-def _upload(file: Path, target: Place, mark: str = PLAIN) -> None:
+def _upload(file: Path, target: Location, mark: str = PLAIN) -> None:
     """Send one object.
 
     Raises:
@@ -143,7 +143,7 @@ def _upload(file: Path, target: Place, mark: str = PLAIN) -> None:
             )
 
 
-def _write(file: Path, size: int, target: Place, mark: str) -> None:
+def _write(file: Path, size: int, target: Location, mark: str) -> None:
     with pa.memory_map(str(file)) as source:
         data = source.read_buffer(size)  # mapped, not read: memory stays bounded
         stream = target.system.open_output_stream(target.path, metadata={"Content-Type": mark})

@@ -1,4 +1,4 @@
-"""Reads a whole store and says what is wrong with it."""
+"""Verify a whole store: read everything and report what is damaged."""
 
 import time
 from collections import Counter
@@ -23,9 +23,10 @@ from histo_ray.store.layout import (
     partition_path,
     split_folder,
 )
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.partition import Tally, Totals, first_line
-from histo_ray.store.place import THREADS, Place
+from histo_ray.store.replaced import TRIES, look_at
 from histo_ray.store.upkeep import DAY_S, list_leftovers
 from histo_ray.store.verify_files import check_files
 from histo_ray.types import EncoderFacts, PartitionKey, Receipt
@@ -37,7 +38,7 @@ Checked = tuple[list[str], Receipt | None]
 
 
 class Weights(NamedTuple):
-    """Which weights a partition's receipt says that it is of."""
+    """Encoder and weights that a partition's receipt states."""
 
     encoder: str
     marks: tuple[tuple[str, str], ...]
@@ -45,7 +46,7 @@ class Weights(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What a look at a whole store found."""
+    """Result of verifying a whole store."""
 
     partitions: int
     """That were looked at."""
@@ -57,7 +58,7 @@ class Verification(NamedTuple):
     """One line each: `<path>: <what is wrong>`."""
 
 
-def verify_store(root: Place) -> Verification:
+def verify_store(root: Location) -> Verification:
     """Read every byte and check it against receipts, digests, paths, schemas and siblings."""
     problems = _find_strays(root)
     partitions: list[tuple[PartitionKey, Form]] = []
@@ -94,7 +95,7 @@ def verify_store(root: Place) -> Verification:
     return Verification(len(partitions), others.files, others.unsealed, problems)
 
 
-def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], Weights | None]:
+def _check_one(root: Location, key: PartitionKey, form: Form) -> tuple[list[str], Weights | None]:
     """What is wrong with one partition, and which weights it says it is of."""
     problems, receipt = check_partition(root, key, form)
     if receipt is None:
@@ -103,24 +104,34 @@ def _check_one(root: Place, key: PartitionKey, form: Form) -> tuple[list[str], W
     return problems, Weights(receipt.encoder.name, marks)
 
 
-def check_partition(root: Place, key: PartitionKey, form: Form) -> Checked:
+def check_partition(root: Location, key: PartitionKey, form: Form) -> Checked:
     """What is wrong with one partition, and its receipt as far as there is one."""
-    place = root.child(partition_path(key, form))
+    location = root.child(partition_path(key, form))
+    checked: Checked = [], None
+    for _ in range(TRIES):
+        before = look_at(location, form)
+        checked = _check_now(location, key, form)
+        if not checked[0] or look_at(location, form) == before:
+            break  # else another run replaced it meanwhile
+    return checked
+
+
+def _check_now(location: Location, key: PartitionKey, form: Form) -> Checked:
     try:
-        problems = FORMATS[form].find_problems(place)
+        problems = FORMATS[form].find_problems(location)
     except OSError as error:
         return [f"not readable ({first_line(error)})"], None
     try:
-        receipt = FORMATS[form].read_receipt(place)
+        receipt = FORMATS[form].read_receipt(location)
     except StoreError as error:
-        return problems or [str(error).removeprefix(f"{place.path}: ")], None
+        return problems or [str(error).removeprefix(f"{location.path}: ")], None
     problems += compare_key(receipt, key)
     if not problems:
-        problems += _check_rows(place, form, receipt)
+        problems += _check_rows(location, form, receipt)
     return problems, receipt
 
 
-def check_partitions(root: Place, partitions: Partitions) -> None:
+def check_partitions(root: Location, partitions: Partitions) -> None:
     """Hold every byte of some partitions against their receipts and digests.
 
     Raises:
@@ -141,7 +152,7 @@ def check_partitions(root: Place, partitions: Partitions) -> None:
         )
 
 
-def _describe_double(root: Place, key: PartitionKey) -> str:
+def _describe_double(root: Location, key: PartitionKey) -> str:
     """What to do about the Zarr form of a partition that is there as Parquet too."""
     try:
         one, two = (
@@ -152,7 +163,7 @@ def _describe_double(root: Place, key: PartitionKey) -> str:
     if is_same_content(one, two):
         return (
             "is there as Parquet too, with the same content; one of them is enough, and store "
-            "export --to parquet removes this one"
+            "convert --to parquet removes this one"
         )
     return (
         "is there as Parquet too, with other content; readers take the Parquet, so delete the "
@@ -174,13 +185,13 @@ def compare_key(receipt: Receipt, key: PartitionKey) -> list[str]:
         "tiling": (receipt.tiling.fingerprint, key.tiling),
     }
     return [
-        f"its receipt says {name} {found!r}, its path {wanted!r}"
-        for name, (found, wanted) in said.items()
-        if found != wanted
+        f"its receipt says {name} {found!r}, its path {expected!r}"
+        for name, (found, expected) in said.items()
+        if found != expected
     ]
 
 
-def check_encoder(root: Place, facts: EncoderFacts) -> None:
+def check_encoder(root: Location, facts: EncoderFacts) -> None:
     """Refuse a name that the store knows for other weights or other preparation of tiles.
 
     Raises:
@@ -209,7 +220,7 @@ def check_encoder(root: Place, facts: EncoderFacts) -> None:
             )
 
 
-def _first_receipt(root: Place, keys: Partitions) -> Receipt | None:
+def _first_receipt(root: Location, keys: Partitions) -> Receipt | None:
     """The first receipt that can be read; a damaged partition binds no name."""
     for key in sorted(keys):
         try:
@@ -226,10 +237,10 @@ def describe_weights(facts: EncoderFacts) -> dict[str, str]:
     return {name: str(getattr(facts, name)) for name in WEIGHING}
 
 
-def _check_rows(place: Place, form: Form, receipt: Receipt) -> list[str]:
+def _check_rows(location: Location, form: Form, receipt: Receipt) -> list[str]:
     tally, bad, shapes = Tally(), 0, set()
     try:
-        for rows in FORMATS[form].read_rows(place):
+        for rows in FORMATS[form].read_rows(location):
             tally.add(rows)
             bad += int((~np.isfinite(rows.embeddings).all(axis=1)).sum())
             shapes.add((rows.embeddings.shape[1], rows.embeddings.dtype.name))
@@ -269,7 +280,7 @@ def _compare_siblings(weights: dict[str, Weights]) -> list[str]:
     return problems
 
 
-def _find_vanished(root: Place, there: set[tuple[str, str]]) -> list[str]:
+def _find_vanished(root: Location, there: set[tuple[str, str]]) -> list[str]:
     """Slides that a run table calls stored and that are in no partition."""
     said = {}
     runs = root.child(RUNS)
@@ -289,7 +300,7 @@ def _find_vanished(root: Place, there: set[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _find_strays(root: Place) -> list[str]:
+def _find_strays(root: Location) -> list[str]:
     found = [(name, "part of a store") for name in root.names() if name not in (*ROOMS, MARKER)]
     runs = root.child(RUNS).names()
     found += [(f"{RUNS}/{name}", "a run") for name in runs if not name.endswith(".parquet")]

@@ -1,4 +1,4 @@
-"""Checks every file of a store that is no partition: each carries the digest of itself.
+"""Check every file of a store that is no partition against the digest that it carries.
 
 Run tables, tables and notes of evaluations and predictions, cards of encoders and predictors, and
 the store's marker hold their digest inside; weights, which cannot, are named by their card's
@@ -19,8 +19,8 @@ from histo_ray.errors import UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import State, check_stream
 from histo_ray.store.layout import MARKER, RUNS
+from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition import first_line
-from histo_ray.store.place import THREADS, Place
 from histo_ray.store.tables import EVALUATIONS, PIECES
 from histo_ray.store.upkeep import DAY_S
 
@@ -39,7 +39,7 @@ class Checked(NamedTuple):
     problems: list[str]
 
 
-def check_files(root: Place) -> Checked:
+def check_files(root: Location) -> Checked:
     """Look at every byte of every file but partitions and cache."""
     paths = [MARKER, *_list_files(root)]
     with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
@@ -60,7 +60,7 @@ def check_files(root: Place) -> Checked:
     )
 
 
-def _list_files(root: Place) -> Iterator[str]:
+def _list_files(root: Location) -> Iterator[str]:
     for room in (*CARDS, *TABLES):
         for info in root.child(room).walk():
             path = info.path.removeprefix(f"{root.path}/")
@@ -68,15 +68,15 @@ def _list_files(root: Place) -> Iterator[str]:
                 yield path
 
 
-def _check_file(root: Place, path: str) -> tuple[State | None, list[str]]:
+def _check_file(root: Location, path: str) -> tuple[State | None, list[str]]:
     """Whether one file is as it was written, and a line on each thing that is wrong with it."""
-    place = root.child(path)
+    location = root.child(path)
     if path.endswith(WEIGHTS):
         return None, []  # with its card
     if not path.endswith((".parquet", ".json")):
         return None, [f"{path}: not a file of a store; move it out"]
     try:
-        with place.open() as file:
+        with location.open() as file:
             state = check_stream(file)
             if state == "damaged":
                 return state, [f"{path}: bytes differ from those that were written"]
@@ -100,24 +100,24 @@ def _check_file(root: Place, path: str) -> tuple[State | None, list[str]]:
         return None, [f"{path}: not readable ({first_line(error)})"]
 
 
-def _check_weights(root: Place, card: str, said: Any) -> list[str]:
+def _check_weights(root: Location, card: str, said: Any) -> list[str]:
     """What is wrong with the file that a card names by its digest."""
-    wanted = said.get("file_sha256") if isinstance(said, dict) else None
+    expected = said.get("file_sha256") if isinstance(said, dict) else None
     path = f"{card.removesuffix('.json')}{WEIGHTS}"
-    if wanted is None:
+    if expected is None:
         return [f"{card}: names no weights (file_sha256), so it is no card"]
-    place = root.child(path)
-    if place.kind() != "file":
+    location = root.child(path)
+    if location.kind() != "file":
         return [f"{path}: missing, although {card} names it"]
     digest = hashlib.sha256()
-    with place.open() as file:
+    with location.open() as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    if digest.hexdigest() != wanted:
+    if digest.hexdigest() != expected:
         return [f"{path}: bytes differ from those that {card} names"]
     return []
 
 
-def _changed_s(place: Place) -> float:
-    stamp = place.stamp()
+def _changed_s(location: Location) -> float:
+    stamp = location.stamp()
     return stamp.mtime_ns / 1e9 if stamp else 0.0

@@ -21,6 +21,7 @@ from histo_ray.errors import StoreError
 from histo_ray.schema import column_names
 from histo_ray.storage.seal import BLANK, SEAL_KEY, digest_unsealed, find_seal
 from histo_ray.store.layout import Form
+from histo_ray.store.location import ROOT_FILE, THREADS, Location, location_of
 from histo_ray.store.partition import (
     RECEIPT_KEY,
     VECTOR,
@@ -30,8 +31,8 @@ from histo_ray.store.partition import (
     regroup_rows,
     unreadable,
 )
-from histo_ray.store.place import ROOT_FILE, THREADS, Place, place_at
 from histo_ray.store.receipts import parse_receipt
+from histo_ray.store.replaced import look_at, removed, unreplaced
 from histo_ray.store.shards import describe_array, read_json, read_shards
 from histo_ray.types import Floats, Receipt, TileRows
 
@@ -86,58 +87,65 @@ class ZarrFormat:
         group.attrs.update(
             {
                 RECEIPT_KEY: receipt.model_dump(mode="json"),
-                FILES_KEY: _digest_files(place_at(str(target))),
+                FILES_KEY: _digest_files(location_of(str(target))),
                 SEAL_KEY: BLANK,
             }
         )
         _seal_root(target / ROOT_FILE)
         return receipt
 
-    def read_receipt(self, place: Place) -> Receipt:
+    def read_receipt(self, location: Location) -> Receipt:
         """The receipt, from the root's attributes alone."""
-        return parse_receipt(self.read_receipt_text(place), place.path)
+        return parse_receipt(self.read_receipt_text(location), location.path)
 
-    def read_receipt_text(self, place: Place) -> bytes:
+    def read_receipt_text(self, location: Location) -> bytes:
         """The receipt's JSON, from the root's attributes alone."""
-        root = read_json(place.child(ROOT_FILE))
+        if look_at(location, self.form) is None:
+            raise removed(location.path)
+        root = read_json(location.child(ROOT_FILE))
         try:
             return json.dumps(_attributes(root)[RECEIPT_KEY], ensure_ascii=False).encode()
         except (KeyError, TypeError, UnicodeEncodeError) as error:
-            raise unreadable(f"{place.path}: receipt", error) from None
+            raise unreadable(f"{location.path}: receipt", error) from None
 
-    def read_bag(self, place: Place) -> tuple[npt.NDArray[np.int32], Floats]:
+    def read_bag(self, location: Location) -> tuple[npt.NDArray[np.int32], Floats]:
         """All coords (N, 2) and embeddings (N, D)."""
-        with ThreadPoolExecutor(3) as pool:
-            x, y, vectors = pool.map(lambda name: _read_array(place, name), ["x", "y", VECTOR])
-        _check_lengths(place, {"x": x, "y": y, VECTOR: vectors})
+        with (
+            unreplaced(location.path, lambda: look_at(location, self.form)),
+            ThreadPoolExecutor(3) as pool,
+        ):
+            x, y, vectors = pool.map(lambda name: _read_array(location, name), ["x", "y", VECTOR])
+            _check_lengths(location, {"x": x, "y": y, VECTOR: vectors})
         return np.stack([x, y], axis=1).astype(np.int32, copy=False), vectors
 
-    def read_rows(self, place: Place) -> Iterator[TileRows]:
+    def read_rows(self, location: Location) -> Iterator[TileRows]:
         """All rows, a shard at a time."""
-        x, y, tissue, focus = (_read_array(place, n) for n in ["x", "y", "tissue", "focus"])
-        _check_lengths(place, {"x": x, "y": y, "tissue": tissue, "focus": focus})
+        x, y, tissue, focus = (_read_array(location, n) for n in ["x", "y", "tissue", "focus"])
+        _check_lengths(location, {"x": x, "y": y, "tissue": tissue, "focus": focus})
         coords = np.stack([x, y], axis=1)
-        texts = self.read_texts(place)
-        array = describe_array(place, VECTOR)
+        texts = self.read_texts(location)
+        array = describe_array(location, VECTOR)
         for start in range(0, array.rows, array.shard_rows):
             cut = slice(start, min(array.rows, start + array.shard_rows))
-            vectors = _read_array(place, VECTOR, cut)
+            vectors = _read_array(location, VECTOR, cut)
             here = {name: values[cut] for name, values in texts.items()}
             yield TileRows(coords[cut], tissue[cut], focus[cut], vectors, here)
 
-    def read_texts(self, place: Place) -> dict[str, npt.NDArray[np.str_]]:
+    def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""
-        return {name: _read_text(place, name) for name in self.read_receipt(place).text_columns}
+        return {
+            name: _read_text(location, name) for name in self.read_receipt(location).text_columns
+        }
 
-    def find_problems(self, place: Place) -> list[str]:
+    def find_problems(self, location: Location) -> list[str]:
         """Changed, missing or foreign files, and arrays or types other than a partition has."""
         try:
-            text = place.child(ROOT_FILE).read_bytes()
+            text = location.child(ROOT_FILE).read_bytes()
             root = json.loads(text)
             problems = _check_root(text)
             if not problems:
-                problems = _compare_files(_attributes(root)[FILES_KEY], _digest_files(place))
-            return problems or _compare_arrays(place, self.read_receipt(place).text_columns)
+                problems = _compare_files(_attributes(root)[FILES_KEY], _digest_files(location))
+            return problems or _compare_arrays(location, self.read_receipt(location).text_columns)
         except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
             return [f"not readable as Zarr ({str(error).partition(chr(10))[0]})"]
 
@@ -174,18 +182,18 @@ def _write_column(group: Any, name: str, values: npt.NDArray[np.generic]) -> Non
         array[:] = values
 
 
-def _digest_files(place: Place) -> dict[str, str]:
+def _digest_files(location: Location) -> dict[str, str]:
     """SHA-256 of every file of the folder but the root's, by relative path."""
-    names = [info.path.removeprefix(place.path + "/") for info in place.walk()]
-    wanted = sorted(name for name in names if name != ROOT_FILE)
-    with ThreadPoolExecutor(1 if place.local else THREADS) as pool:
-        digests = pool.map(lambda name: _digest_file(place.child(name)), wanted)
-        return dict(zip(wanted, digests, strict=True))
+    names = [info.path.removeprefix(location.path + "/") for info in location.walk()]
+    expected = sorted(name for name in names if name != ROOT_FILE)
+    with ThreadPoolExecutor(1 if location.local else THREADS) as pool:
+        digests = pool.map(lambda name: _digest_file(location.child(name)), expected)
+        return dict(zip(expected, digests, strict=True))
 
 
-def _digest_file(place: Place) -> str:
+def _digest_file(location: Location) -> str:
     digest = hashlib.sha256()
-    with place.open() as file:
+    with location.open() as file:
         while block := file.read(8 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -214,24 +222,24 @@ def _compare_files(written: dict[str, str], found: dict[str, str]) -> list[str]:
     return problems + [f"{name}: bytes differ from those that were written" for name in changed]
 
 
-def _compare_arrays(place: Place, text_columns: tuple[str, ...]) -> list[str]:
-    names = {name for name in place.names() if name != ROOT_FILE}
-    wanted = {name for name in column_names("embeddings", text_columns) if name != "slide_id"}
-    problems = [f"column {name}: missing" for name in sorted(wanted - names)]
-    problems += [f"column {name}: unknown" for name in sorted(names - wanted)]
-    for name in sorted(wanted & names):
-        found = str(describe_array(place, name).dtype)
+def _compare_arrays(location: Location, text_columns: tuple[str, ...]) -> list[str]:
+    names = {name for name in location.names() if name != ROOT_FILE}
+    expected = {name for name in column_names("embeddings", text_columns) if name != "slide_id"}
+    problems = [f"column {name}: missing" for name in sorted(expected - names)]
+    problems += [f"column {name}: unknown" for name in sorted(names - expected)]
+    for name in sorted(expected & names):
+        found = str(describe_array(location, name).dtype)
         allowed = ["float16", "float32"] if name == VECTOR else [COLUMNS.get(name, "int32")]
         if found not in allowed:
             problems.append(f"column {name}: {found} instead of {' or '.join(allowed)}")
     if not problems:
-        ids = _read_array(place, "tile_id")
+        ids = _read_array(location, "tile_id")
         if not np.array_equal(ids, np.arange(len(ids))):
             problems.append("column tile_id: not 0, 1, 2, ...")
     return problems
 
 
-def _check_lengths(place: Place, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+def _check_lengths(location: Location, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """Refuse columns of different lengths.
 
     Raises:
@@ -239,20 +247,20 @@ def _check_lengths(place: Place, arrays: Mapping[str, npt.NDArray[np.generic]]) 
     """
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise unreadable(place.path, ValueError(f"columns of different lengths: {lengths}"))
+        raise unreadable(location.path, ValueError(f"columns of different lengths: {lengths}"))
 
 
-def _read_text(place: Place, name: str) -> npt.NDArray[np.str_]:
+def _read_text(location: Location, name: str) -> npt.NDArray[np.str_]:
     """A column of text: integers and the names they stand for."""
-    meta = read_json(place.child(f"{name}/{ROOT_FILE}"))
+    meta = read_json(location.child(f"{name}/{ROOT_FILE}"))
     try:
         names = [str(said) for said in _attributes(meta).get(NAMES_KEY, [])]
     except (KeyError, TypeError, AttributeError) as error:
-        raise unreadable(f"{place.path}/{name}", error) from None
-    codes = _read_array(place, name)
+        raise unreadable(f"{location.path}/{name}", error) from None
+    codes = _read_array(location, name)
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
         raise StoreError(
-            f"{place.path}/{name}: its codes stand for no names, so it is damaged; delete the "
+            f"{location.path}/{name}: its codes stand for no names, so it is damaged; delete the "
             "partition and extract it again"
         )
     text: npt.NDArray[np.str_] = np.array(names, np.str_)[codes]
@@ -263,21 +271,21 @@ def _attributes(root: Any) -> Any:
     return root["attributes"] if isinstance(root, dict) else {}
 
 
-def _read_array(place: Place, name: str, cut: slice | None = None) -> Any:
+def _read_array(location: Location, name: str, cut: slice | None = None) -> Any:
     """An array, or rows of it that begin with a shard; without zarr where the shards allow it."""
-    array = describe_array(place, name)
+    array = describe_array(location, name)
     rows = cut or slice(0, array.rows)
     if array.straight:
-        values = read_shards(place.child(name), array, rows)
+        values = read_shards(location.child(name), array, rows)
         if values is not None:
             return values
-    values = _read_by_zarr(place, name, rows)
+    values = _read_by_zarr(location, name, rows)
     if values.shape != (rows.stop - rows.start, *array.shape[1:]) or values.dtype != array.dtype:
-        raise unreadable(f"{place.path}/{name}", ValueError("another shape than it states"))
+        raise unreadable(f"{location.path}/{name}", ValueError("another shape than it states"))
     return values
 
 
-def _read_by_zarr(place: Place, name: str, rows: slice) -> Any:
+def _read_by_zarr(location: Location, name: str, rows: slice) -> Any:
     """Rows of an array whose blocks do not lie as we write them.
 
     Raises:
@@ -286,7 +294,7 @@ def _read_by_zarr(place: Place, name: str, rows: slice) -> Any:
     import zarr
 
     try:
-        with _on_this_machine(place) as path:
+        with _on_this_machine(location) as path:
             group: Any = zarr.open_group(
                 str(path), mode="r", zarr_format=3, use_consolidated=False
             )  # never version 2, whose codecs know pickle
@@ -294,21 +302,21 @@ def _read_by_zarr(place: Place, name: str, rows: slice) -> Any:
     except StoreError:
         raise
     except _ZARR_FAILS as error:
-        raise unreadable(f"{place.path}/{name}", error) from None
+        raise unreadable(f"{location.path}/{name}", error) from None
 
 
 @contextmanager
-def _on_this_machine(place: Place) -> Iterator[Path]:
+def _on_this_machine(location: Location) -> Iterator[Path]:
     """The folder as a local one: a copy where it is not."""
-    if place.local:
-        yield Path(place.path)
+    if location.local:
+        yield Path(location.path)
         return
     folder = Path(tempfile.mkdtemp(prefix="histo-ray-"))
     try:
-        for info in place.walk():
-            target = folder / info.path.removeprefix(place.path + "/")
+        for info in location.walk():
+            target = folder / info.path.removeprefix(location.path + "/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(Place(place.system, info.path).read_bytes())
+            target.write_bytes(Location(location.system, info.path).read_bytes())
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ import tifffile
 from PIL import PngImagePlugin
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-from histo_ray.slides.plain_image import ImageError
+from histo_ray.slides.plain_image import ImageError, NoMemoryError
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_image import check_codec, check_ends, read_samples
 from histo_ray.slides.tiff_meaning import (
@@ -36,6 +36,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXIF_ORIENTATION = 274
 _PNG_DAMAGE = (*DAMAGE, SyntaxError, EOFError, UserWarning, struct.error, zlib.error, cv2.error)
+_NO_MEMORY = "memory has no room for it; export it at a lower resolution"
 _WRITES_STORED_VALUES = "tifffile"
 """Software that stores True as 1 whatever the photometric; others store colours."""
 
@@ -102,7 +103,11 @@ def _read_png(data: bytes) -> tuple[Values, npt.NDArray[np.bool_] | None]:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except MeaningError as error:
         raise MaskError(str(error)) from error
+    except MemoryError as error:
+        raise MaskError(_NO_MEMORY) from error
     except _PNG_DAMAGE as error:
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+            raise MaskError(_NO_MEMORY) from error
         raise MaskError(f"it is a damaged PNG ({_line(error)}); export it again") from error
     if decoded is None:
         raise MaskError("it is a damaged PNG; export it again")
@@ -128,6 +133,8 @@ def _read_tiff(data: bytes) -> tuple[Values, npt.NDArray[np.bool_] | None]:
             check_codec(page)
             check_ends(tiff, page)
             values = read_samples(page)
+    except NoMemoryError as error:
+        raise MaskError(_NO_MEMORY) from error
     except (MeaningError, ImageError) as error:
         raise MaskError(str(error)) from error
     except (*DAMAGE, MemoryError) as error:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bad_inputs
-from benchmarks.bad_inputs import SLIDES, BadSlide
 from histo_ray.cli import main
 from histo_ray.cluster.actors import Reader, SlideFailure
 from histo_ray.config import ExtractConfig
 from histo_ray.types import Slide
+from testing import bad_inputs
+from testing.bad_inputs import SLIDES, BadSlide
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_bad_input_is_one_line_and_the_exit_code_says_so(
         told = [line for line in lines if line.startswith("histo-ray ")]
         assert code == bad.code, bad.what
         assert len(told) == 1, (bad.what, lines)
-        assert re.search(bad.told, told[0]), (bad.what, told)
+        assert re.search(bad.message, told[0]), (bad.what, told)
     assert not Path("ran").exists(), "a pickle was run"
     assert sorted(path.name for path in Path("store").iterdir()) == ["store.json"]
     assert len(commands) + len(SLIDES) >= 24
@@ -62,5 +62,5 @@ def test_a_bad_slide_fails_alone_with_its_reason(folder: Path, slide: BadSlide) 
     plan, (answer, _) = Reader(config).plan(named)
     assert plan is None
     assert isinstance(answer, SlideFailure)
-    assert re.search(slide.told, answer.problem)
+    assert re.search(slide.message, answer.problem)
     assert "\n" not in answer.problem

@@ -11,9 +11,7 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.cli.evaluate import Lines
-from histo_ray.report.words import (
-    format_p,
-)
+from histo_ray.report.format_numbers import format_p
 from histo_ray.store.store import open_store
 from tests.made_up import draw_tiles
 
@@ -140,7 +138,7 @@ def test_what_is_not_there_is_told_before_anything_slow_is_imported(
     monkeypatch.chdir(tmp_path)
     open_store("store", create=True)
     (tmp_path / "l.csv").write_text("patient_id,G\nP,1\n")
-    monkeypatch.setitem(sys.modules, "histo_ray.evaluate.patient_run", None)  # its import fails
+    monkeypatch.setitem(sys.modules, "histo_ray.api.evaluate", None)  # its import fails
     assert main([*OUTCOME, *flags]) == 2
     assert re.search(told, capsys.readouterr().err)
 

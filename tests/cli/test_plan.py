@@ -10,16 +10,16 @@ import pytest
 import tifffile
 
 from histo_ray.cli import main
-from histo_ray.cli.plan import _print_rows
+from histo_ray.cli.plan_work import print_rows
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
-from histo_ray.extract.estimate import _shape_here
+from histo_ray.extract.plan import _shape_here
 from histo_ray.extract.plan_here import PlanHere
-from histo_ray.extract.plan_summary import Planned, _row, blank_row
+from histo_ray.extract.plan_summary import Planned, PlanStatus, _row, blank_row
 from histo_ray.extract.slide import open_manifest_slide, plan_slide
-from histo_ray.preview import picture_slide
 from histo_ray.report.canvas import PEN
+from histo_ray.report.slide_picture import picture_slide
 from histo_ray.store.store import open_store
 from histo_ray.types import Slide
 from tests.made_up import facts_of, rows_of
@@ -120,7 +120,7 @@ def test_a_plan_tells_how_much_of_a_slide_is_tissue_and_ink(
     assert row.tissue_share == pytest.approx(400 * 700 / (800 * 1300), rel=0.03)
     rim = 16  # 56 um on both sides, rounded to px of the image that ink is looked for on
     assert row.ink_share == pytest.approx((80 + rim) * (1100 + rim) / (800 * 1300), rel=0.06)
-    _print_rows([row, blank_row("other", "failed", "no such file")], opened=True)
+    print_rows([row, blank_row("other", PlanStatus.FAILED, "no such file")], opened=True)
     heading, line, other, remark = capsys.readouterr().out.splitlines()
     for name, share in (("tissue", row.tissue_share), ("ink", row.ink_share)):
         end = heading.index(f" {name}") + len(name) + 1

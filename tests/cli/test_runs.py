@@ -8,22 +8,22 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.cli.slide_log import log_slides
-from histo_ray.cluster.observer import Observer, describe_slide, slide_log
 from histo_ray.config import ExtractConfig
-from histo_ray.store.run_record import RunRecord
+from histo_ray.extract.observer import Observer, describe_slide, slide_log
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 
 OLD, NEW = "20260101T080000-aaaaaa", "20260202T090000-bbbbbb"
 ROWS = [
-    RunRow("S1", "e", "done", "", 90, 1.5),
-    RunRow("S1", "f", "failed", "encoder f: not finite", 0, 1.5),
-    RunRow("S2", "e", "empty", "no tissue", 0, 0.5),
-    RunRow("S2", "f", "empty", "no tissue", 0, 0.5),
+    RunRow("S1", "e", Outcome.DONE, "", 90, 1.5),
+    RunRow("S1", "f", Outcome.FAILED, "encoder f: not finite", 0, 1.5),
+    RunRow("S2", "e", Outcome.EMPTY, "no tissue", 0, 0.5),
+    RunRow("S2", "f", Outcome.EMPTY, "no tissue", 0, 0.5),
 ]
 RECORD = RunRecord(
     run_id=NEW,
-    state="finished",
+    state=RunState.FINISHED,
     began_at="2026-02-02T09:00:00+00:00",
     encoders=("e", "f"),
     outcomes={"done": 1, "empty": 2, "failed": 1},
@@ -130,7 +130,7 @@ def test_a_log_gets_a_line_of_json_a_slide_and_one_of_the_run(tmp_path: Path) ->
         with log_slides(str(log)):
             observer.note(ROWS[:2], restarts=1)
             observer.note(ROWS[2:])
-            observer.close(observer.record(ROWS, "finished"))
+            observer.close(observer.record(ROWS, RunState.FINISHED))
         observer.note(ROWS[2:])  # nobody listens any more
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [(line["run_id"], line["event"], line.get("slide_id")) for line in lines] == [

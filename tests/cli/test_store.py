@@ -8,7 +8,7 @@ import pytest
 from histo_ray.cli.main import main
 from histo_ray.cli.printable import csv_cell
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 from tests.made_up import facts_of, rows_of
 
 EVIL = "\x1b]0;title\x07\x1b[31mred\x9b31m"
@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Store:
     for slide_id, patient, site in (("S1", EVIL, "=2+3"), ("S2", "P2", "-5")):
         facts = facts_of(slide_id, patient_id=patient, site=site)
         made.commit(facts.key, facts, rows_of(9))
-    made.write_run("run1", [RunRow("S3", "e", "failed", f"{EVIL}=cmd", 0, 1.0, "@P")])
+    made.write_run("run1", [RunRow("S3", "e", Outcome.FAILED, f"{EVIL}=cmd", 0, 1.0, "@P")])
     return made
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_partition_is_named_and_the_others_are_listed(
         assert code == 1
         assert "abc123" in text
         assert f"left out: {path}" in text
-    code, text = printed(["store", "export", store._root.path, "--to", "zarr"], capsys)
+    code, text = printed(["store", "convert", store._root.path, "--to", "zarr"], capsys)
     assert code == 1
     assert f"not converted: {path}" in text
     assert "1 partitions are now zarr" in text

@@ -1,8 +1,9 @@
-"""Whole evaluations of expression and mutation: a store on disk, label files, real Ray Tune."""
+"""Whole evaluations of expression and mutation on a real Ray; a store on disk, label files."""
 
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from histo_ray.api.evaluate import EvaluationResult, evaluate
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.patient_data import find_slides, gather_patients, load_bags
-from histo_ray.evaluate.patient_run import run_outcome
-from histo_ray.evaluate.patient_settings import ExpressionConfig, MutationConfig
-from histo_ray.evaluate.run_once import PIECES, Evaluation
+from histo_ray.evaluate.caveats import CaveatCode
+from histo_ray.evaluate.events import CohortJoined, Event, RunFound, RunState
+from histo_ray.evaluate.jobs import Progress
+from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
+from histo_ray.evaluate.patient_features import load_bags
+from histo_ray.evaluate.record import PatientRecord
+from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.tasks.expression import ExpressionConfig
+from histo_ray.evaluate.tasks.mutation import TASK, MutationConfig
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
+from histo_ray.store.tables import PIECES
 from tests.cluster.patients import COUNT, PATIENTS, write_labels, write_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
@@ -42,6 +50,7 @@ def expression(place: Path, **changes: Any) -> ExpressionConfig:
         "repeats": 3,
         "permutations": 200,
         "resamples": 200,
+        "address": "local",
     }
     return ExpressionConfig.model_validate(settings | changes)
 
@@ -53,24 +62,42 @@ def mutation(place: Path, **changes: Any) -> MutationConfig:
         "encoder": ("dull", "sharp"),
         "repeats": 2,
         "resamples": 200,
+        "address": "local",
     }
     return MutationConfig.model_validate(settings | changes)
 
 
+Finished = tuple[EvaluationResult, list[Event]]
+
+
+def run(
+    config: ExpressionConfig | MutationConfig,
+    tell: Callable[[Event], None] = lambda event: None,
+    report: Progress = lambda done, total: None,
+) -> EvaluationResult:
+    task = "expression" if isinstance(config, ExpressionConfig) else "mutation"
+    return evaluate(TASKS[task], config, tell=tell, report=report)
+
+
+def record_of(result: EvaluationResult) -> PatientRecord:
+    assert isinstance(result.record, PatientRecord)
+    return result.record
+
+
 @pytest.fixture(scope="module")
-def finished(shared_ray: None, place: Path) -> tuple[Evaluation, list[str]]:
-    said: list[str] = []
-    return run_outcome(expression(place, pooling=("mean", "mean+std")), said.append), said
+def finished(shared_ray: None, place: Path) -> Finished:
+    told: list[Event] = []
+    return run(expression(place, pooling=("mean", "mean+std")), told.append), told
 
 
-def frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    return {name: evaluation.folder.read(name).to_pandas() for name in TABLES}
+def frames(result: EvaluationResult) -> dict[str, pd.DataFrame]:
+    return {name: result.table(name) for name in TABLES}
 
 
 def test_every_table_is_there_in_the_columns_of_its_schema(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
-    folder = finished[0].folder
+    folder = finished[0].evaluation.folder
     for name in TABLES:
         schema = arrow_schema(name if name == "folds" else f"outcome_{name}")
         assert folder.read(name).schema.names == schema.names, name
@@ -78,7 +105,7 @@ def test_every_table_is_there_in_the_columns_of_its_schema(
 
 
 def test_driven_genes_are_found_better_than_chance_and_better_with_the_sharp_encoder(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
     tables = frames(finished[0])
     targets = tables["targets"].set_index(["encoder", "target"])
@@ -92,12 +119,12 @@ def test_driven_genes_are_found_better_than_chance_and_better_with_the_sharp_enc
 
 
 def test_each_patient_is_predicted_once_a_repeat_by_each_encoder_on_the_same_folds(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
     tables = frames(finished[0])
     rows = tables["predictions"].query("target == 'G0'")
     counts = rows.groupby(["encoder", "repeat"])["patient_id"].agg(["size", "nunique"])
-    used = finished[0].note["cohort"]["patients_used"]
+    used = record_of(finished[0]).cohort.patients_used
     assert (counts == used).all(axis=None)
     folds = tables["folds"].rename(columns={"item": "patient_id", "fold": "given"})
     joined = rows.merge(folds, on=["patient_id", "repeat"])
@@ -108,7 +135,7 @@ def test_each_patient_is_predicted_once_a_repeat_by_each_encoder_on_the_same_fol
 
 
 def test_one_pooling_is_selected_for_each_gene_and_fold_by_its_inner_score(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
     scores = frames(finished[0])["scores"]
     keys = ["target", "encoder", "repeat", "fold"]
@@ -119,39 +146,38 @@ def test_one_pooling_is_selected_for_each_gene_and_fold_by_its_inner_score(
 
 
 def test_who_does_not_join_is_counted_listed_and_told_before_anything_runs(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
-    evaluation, said = finished
-    flow = evaluation.note["cohort"]
-    assert flow["patients_used"] == 57
-    assert flow["features_only"] == 3
-    assert flow["labels_only"] == 2
-    assert any("57 patients are judged" in line for line in said)
-    table = evaluation.folder.read("cohort").to_pandas()
+    result, told = finished
+    flow = record_of(result).cohort
+    assert flow.patients_used == 57
+    assert flow.features_only == 3
+    assert flow.labels_only == 2
+    (joined,) = [event for event in told if isinstance(event, CohortJoined)]
+    assert joined.patients == 57
+    table = result.cohort
     assert table["used"].sum() == 57
     assert (table.query("not used")["reason"] != "").all()
-    (flat,) = evaluation.note["labels"]["dropped"]
-    assert flat == {"target": "FLAT", "reason": "no variance"}
+    (flat,) = record_of(result).labels.dropped
+    assert (flat.target, flat.reason) == ("FLAT", "no variance")
 
 
 def test_encoders_with_other_slides_are_compared_on_the_common_ones_and_that_is_said(
-    finished: tuple[Evaluation, list[str]],
+    finished: Finished,
 ) -> None:
-    (warning,) = [w for w in finished[0].note["warnings"] if "common" in w]
-    assert warning.startswith("dull lacks 2 slides")
+    (found,) = [one for one in finished[0].record.caveats if one.code is CaveatCode.SLIDES_DIFFER]
+    assert (found.values["encoder"], found.number("slides")) == ("dull", 2)
 
 
-def test_the_same_command_again_computes_nothing(
-    finished: tuple[Evaluation, list[str]], place: Path
-) -> None:
-    said: list[str] = []
-    again = run_outcome(expression(place, pooling=("mean", "mean+std")), said.append)
-    assert again.note == finished[0].note
-    assert said == [f"run {again.note['run_id']} is done already; nothing was computed"]
+def test_the_same_command_again_computes_nothing(finished: Finished, place: Path) -> None:
+    told: list[Event] = []
+    again = run(expression(place, pooling=("mean", "mean+std")), told.append)
+    assert again.record == finished[0].record
+    assert told == [RunFound(again.record.run_id, RunState.DONE)]
 
 
-def test_any_duckdb_reads_the_tables(finished: tuple[Evaluation, list[str]]) -> None:
-    folder = finished[0].folder
+def test_any_duckdb_reads_the_tables(finished: Finished) -> None:
+    folder = finished[0].evaluation.folder
     path = f"{folder.root.path}/{folder.folder}"
     query = f"select count(distinct target) from '{path}/targets.parquet' where score > -2"
     found = duckdb.sql(query)
@@ -159,11 +185,11 @@ def test_any_duckdb_reads_the_tables(finished: tuple[Evaluation, list[str]]) -> 
     assert found.fetchall() == [(8,)]
 
 
-def test_poisoned_labels_of_a_fold_change_nothing_that_judges_it(
-    finished: tuple[Evaluation, list[str]], place: Path, tmp_path: Path
+def test_poisoned_labels_of_a_fold_change_nothing_that_predicts_it(
+    finished: Finished, place: Path, tmp_path: Path
 ) -> None:
-    folds = finished[0].folder.read("folds").to_pandas()
-    pq.write_table(finished[0].folder.read("folds"), tmp_path / "folds.parquet")
+    folds = finished[0].evaluation.folder.read("folds").to_pandas()
+    pq.write_table(finished[0].evaluation.folder.read("folds"), tmp_path / "folds.parquet")
     labels = pd.read_csv(place / "expression.csv")
     judged = folds.query("repeat == 0 and fold == 0")["item"]
     rows = labels["patient_id"].isin(judged)
@@ -175,7 +201,7 @@ def test_poisoned_labels_of_a_fold_change_nothing_that_judges_it(
         place, labels=str(tmp_path / "poisoned.csv"), fold_file=str(tmp_path / "folds.parquet"),
         **changes,
     )  # fmt: skip
-    poisoned = frames(run_outcome(config))["scores"]
+    poisoned = frames(run(config))["scores"]
     clean = frames(finished[0])["scores"]
     where = "target == 'G0' and repeat == 0 and fold == 0"
     chosen = ["encoder", "pooling", "selected", "choice", "inner_score"]
@@ -191,13 +217,13 @@ def test_poisoned_labels_of_a_fold_change_nothing_that_judges_it(
 
 
 @pytest.mark.slow
-def test_mutations_are_judged_by_logistic_regression_and_by_attention(place: Path) -> None:
+def test_mutations_are_predicted_by_logistic_regression_and_by_attention(place: Path) -> None:
     config = mutation(
         place, genes=str(_genes(place, "TP53")), head=("logistic", "mil"), repeats=1,
         mil=("epochs=12", "rate=0.001,0.01", "hidden=16"),
     )  # fmt: skip
-    evaluation = run_outcome(config)
-    scores = frames(evaluation)["scores"]
+    result = run(config)
+    scores = frames(result)["scores"]
     assert {head.split()[0] for head in scores["head"]} == {"logistic", "mil"}
     judged = scores.query("head != 'logistic'").groupby(["encoder", "fold"])["auroc"].count()
     assert len(judged) == 10  # at least one setting of each fold went to its end
@@ -205,7 +231,7 @@ def test_mutations_are_judged_by_logistic_regression_and_by_attention(place: Pat
     assert scores.query("selected")["auroc"].between(0, 1).all()
     counts = scores.query("selected").groupby(["encoder", "fold"]).size()
     assert (counts == 1).all()
-    row = frames(evaluation)["targets"].query("encoder == 'sharp'").iloc[0]
+    row = frames(result)["targets"].query("encoder == 'sharp'").iloc[0]
     assert row["score"] > 0.6
     assert row["n_patients"] == COUNT
 
@@ -214,7 +240,7 @@ def test_attention_keeps_sites_whole_inside_training_parts_where_folds_do(place:
     config = mutation(place, genes=str(_genes(place, "TP53")), keep_together="site", folds=3)
     store = open_store(config.store)
     found = find_slides(store, config)
-    patients = gather_patients(found, config)
+    patients = gather_patients(found, TASK, config)
     for bags in load_bags(store, found, patients, most=5, seed=0).values():
         assert bags.groups is not None
         assert len(set(bags.groups.tolist())) == len(set(patients.groups)) == 7
@@ -223,19 +249,19 @@ def test_attention_keeps_sites_whole_inside_training_parts_where_folds_do(place:
 
 def test_genes_without_positives_are_refused_with_the_count(place: Path) -> None:
     with pytest.raises(ConfigError, match=r"WILD1: 0 positives"):
-        run_outcome(mutation(place, genes=str(_genes(place, "WILD1"))))
+        run(mutation(place, genes=str(_genes(place, "WILD1"))))
 
 
 def test_labels_of_other_patients_are_refused_with_both_ids(place: Path, tmp_path: Path) -> None:
     path = tmp_path / "others.csv"
     path.write_text("patient_id,TP53\nA,1\nB,0\nC,1\n")
     with pytest.raises(ConfigError, match=r"none of its 3 patients \(A, B, C\)"):
-        run_outcome(mutation(place, labels=str(path)))
+        run(mutation(place, labels=str(path)))
 
 
 def test_an_encoder_that_the_store_lacks_is_named_beside_those_that_it_has(place: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder resnet50: no slides .*dull, sharp"):
-        run_outcome(mutation(place, encoder=("resnet50",)))
+        run(mutation(place, encoder=("resnet50",)))
 
 
 @pytest.mark.slow
@@ -248,6 +274,7 @@ def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(
     flags |= {"permutations": 100, "resamples": 200, "seed": 3}
     command = [sys.executable, "-m", "histo_ray", "evaluate", "expression"]
     command += [text for key, value in flags.items() for text in (f"--{key}", str(value))]
+    command += ["--address", "local"]
     driver = subprocess.Popen([*command, "--encoder", "dull", "--encoder", "sharp"])
     pattern = f"store/evaluations/expression/*/{PIECES}/*.parquet"
     deadline = time.monotonic() + 200
@@ -260,10 +287,10 @@ def test_a_killed_driver_costs_no_finished_repeat_and_changes_no_table(
     assert 4 <= len(kept) < 40
     counts: list[tuple[int, int]] = []
     settings = {"repeats": 20, "permutations": 100, "seed": 3}
-    ours = run_outcome(expression(tmp_path, **settings), report=lambda a, b: counts.append((a, b)))
+    ours = run(expression(tmp_path, **settings), report=lambda a, b: counts.append((a, b)))
     assert counts[0] >= (len(kept), 40)
     assert counts[-1] == (40, 40)
-    calm = run_outcome(expression(place, **settings))
+    calm = run(expression(place, **settings))
     for name in TABLES:
         pd.testing.assert_frame_equal(frames(ours)[name], frames(calm)[name], check_exact=True)
 
@@ -272,3 +299,34 @@ def _genes(place: Path, *names: str) -> Path:
     path = place / f"genes-{'-'.join(names)}.txt"
     path.write_text("\n".join(names) + "\n")
     return path
+
+
+@pytest.mark.parametrize("changes", [{}, {"head": ("mil",), "mil": ("epochs=4", "hidden=8")}])
+def test_in_this_process_every_table_is_that_of_ray_to_the_last_bit(
+    place: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    write_store(tmp_path)
+    write_labels(tmp_path)
+    settings = {"genes": str(_genes(place, "TP53", "KRAS")), "repeats": 1} | changes
+    on_ray = run(mutation(place, **settings))
+    here = run(mutation(tmp_path, **settings, address="none"))
+    assert here.folder == on_ray.folder
+    for name in TABLES:
+        assert here.evaluation.folder.read(name).equals(on_ray.evaluation.folder.read(name)), name
+    ours, theirs = (
+        result.record.model_dump(exclude={"created_at", "seconds", "settings", "labels"})
+        for result in (here, on_ray)
+    )
+    assert ours == theirs
+
+
+def test_expression_in_this_process_is_that_of_ray_to_the_last_bit(
+    finished: Finished, tmp_path: Path
+) -> None:
+    write_store(tmp_path)
+    write_labels(tmp_path)
+    here = run(expression(tmp_path, pooling=("mean", "mean+std"), address="none"))
+    assert here.folder == finished[0].folder
+    for name in TABLES:
+        ours = here.evaluation.folder.read(name)
+        assert ours.equals(finished[0].evaluation.folder.read(name)), name

@@ -15,15 +15,20 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
-from histo_ray.cluster.run_extract import RunSummary, run_extract
+from histo_ray.cluster.plan_on_ray import PlanOnRay
+from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import StoreError
+from histo_ray.extract import run
 from histo_ray.extract.bottleneck import Bottleneck
-from histo_ray.extract.estimate import run_plan
+from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.metric_samples import METRICS
+from histo_ray.extract.plan import Pictures, PlanListener, run_plan
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import extract_slide
+from histo_ray.report.slide_picture import draw_or_problem
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
@@ -205,6 +210,28 @@ def test_a_slide_alone_without_ray_gives_the_same_bits_as_the_run(
     assert read_vectors(alone.store) == read_vectors(config.store)
 
 
+def test_a_run_in_one_process_gives_the_same_bits_receipts_and_table(
+    first: tuple[ExtractConfig, RunSummary], read_vectors: ReadVectors, tmp_path: Path
+) -> None:
+    config, summary = first
+    here = config.model_copy(update={"store": str(tmp_path / "here"), "address": "none"})
+    alone = run.run_extract(here, open_in_process)
+    assert read_vectors(here.store) == read_vectors(config.store)
+    assert comparable_receipts(here.store) == comparable_receipts(config.store)
+    told = [
+        {row.slide_id: (row.outcome, row.reason, row.n_tiles, row.patient_id) for row in s.rows}
+        for s in (summary, alone)
+    ]
+    assert told[0] == told[1]
+
+
+def comparable_receipts(store: str) -> dict[Any, Any]:
+    """All that receipts say but for the run's name and the time."""
+    told = {"run_id", "created_at"}
+    receipts = open_store(store).receipts()
+    return {key: receipt.model_dump(exclude=told) for key, receipt in receipts.items()}
+
+
 def test_two_encoders_from_one_read_equal_two_runs_bit_for_bit(
     first: tuple[ExtractConfig, RunSummary],
     make_config: MakeConfig,
@@ -319,7 +346,7 @@ def test_a_plan_counts_the_tiles_of_the_run_and_writes_nothing(
     first: tuple[ExtractConfig, RunSummary], tmp_path: Path
 ) -> None:
     config, summary = first
-    plan = run_plan(config.model_copy(update={"store": str(tmp_path / "store")}))
+    plan = run_plan(config.model_copy(update={"store": str(tmp_path / "store")}), PlanOnRay)
     assert not (tmp_path / "store").exists()
     assert {row.slide_id: row.n_tiles for row in plan.rows} == {
         row.slide_id: row.n_tiles for row in summary.rows
@@ -337,10 +364,11 @@ def test_a_plan_is_the_same_in_this_process_and_on_ray(
     first: tuple[ExtractConfig, RunSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = first[0].model_copy(update={"store": str(tmp_path / "store")})
-    here = run_plan(config, pictures=tmp_path / "here")
-    monkeypatch.setattr("histo_ray.extract.estimate.SLIDES_HERE", 0)
+    here = run_plan(config, PlanOnRay, Pictures(tmp_path / "here", draw_or_problem))
+    monkeypatch.setattr("histo_ray.extract.plan.SLIDES_HERE", 0)
     told: list[str] = []
-    on_ray = run_plan(config, pictures=tmp_path / "ray", tell=told.append)
+    pictured = Pictures(tmp_path / "ray", draw_or_problem)
+    on_ray = run_plan(config, PlanOnRay, pictured, PlanListener(notify=told.append))
     assert told[0] == "starting Ray"
     assert here.rows == on_ray.rows
     assert {"todo", "empty", "failed"} <= {row.status for row in here.rows}

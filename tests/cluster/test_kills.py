@@ -16,13 +16,13 @@ import pytest
 from ray import cloudpickle
 
 from histo_ray.cluster import pool
-from histo_ray.cluster.actors import Reader
+from histo_ray.cluster.actors import Reader, SharedSubject
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.meter import Answer
-from histo_ray.extract.slide import SlidePlan
+from histo_ray.extract.meter import CallResult
+from histo_ray.extract.slide import TilePlan
+from histo_ray.extract.subject import Subject
 from histo_ray.store.store import open_store
-from histo_ray.types import Slide
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 SLOW_ENCODER = "random:resnet18?seed=0&px=128"
@@ -146,10 +146,10 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
 class PoisonedReader(Reader):
     """A reader whose process dies on one slide, as a crashing decoder would have it."""
 
-    def plan(self, slide: Slide) -> tuple[SlidePlan | None, Answer]:
-        if slide.slide_id == "good-b":
+    def plan(self, sent: Subject | SharedSubject) -> tuple[TilePlan | None, CallResult]:
+        if sent.slide_id == "good-b":
             os._exit(1)
-        return super().plan(slide)
+        return super().plan(sent)
 
 
 def test_a_slide_that_kills_its_readers_fails_and_the_others_are_done(

@@ -5,15 +5,15 @@ from collections import namedtuple
 
 import pytest
 
-from histo_ray.cluster.machine import check_machine
+from histo_ray.cluster.local_ray import check_machine
 from histo_ray.errors import ConfigError
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
 LIMITED = """
 import resource, sys
+from histo_ray.cluster.local_ray import check_machine
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-from histo_ray.cluster.machine import check_machine
 check_machine(2)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
@@ -38,6 +38,6 @@ def test_a_soft_limit_is_raised_to_the_hard_one() -> None:
 
 def test_a_full_scratch_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     free = Usage(10**9, 10**9 - 5_000_000, 5_000_000)
-    monkeypatch.setattr("histo_ray.cluster.machine.shutil.disk_usage", lambda place: free)
+    monkeypatch.setattr("histo_ray.cluster.local_ray.shutil.disk_usage", lambda place: free)
     with pytest.raises(ConfigError, match=r"5 MB are free in .*, where Ray keeps.*RAY_TMPDIR"):
         check_machine(2)

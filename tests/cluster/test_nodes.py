@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import kills
-from benchmarks.raylets import BIN, RayCluster, RayNode, ray_cluster
 from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import open_store
+from testing import extraction_runs as runs
+from testing.raylets import BIN, RayCluster, RayNode, ray_cluster
 from tests.cluster.patients import write_labels, write_store
 from tests.made_up import draw_tiles
 
@@ -30,7 +30,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return kills.write_slides(tmp_path_factory.mktemp("slides"))
+    return runs.write_slides(tmp_path_factory.mktemp("slides"))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def await_that(is_so: Callable[[], Any]) -> None:
 
 
 def titles(node: RayNode) -> list[str]:
-    return [kills.title_of(process) for process in kills.tree(node)]
+    return [runs.title_of(process) for process in runs.tree(node)]
 
 
 def last_record(store: Path) -> RunRecord:
@@ -61,18 +61,18 @@ def test_a_node_that_joins_in_mid_run_encodes_and_one_that_leaves_costs_no_slide
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    driver = kills.run(cluster, manifest, store)
-    kills.await_work(driver)
+    driver = runs.run(cluster, manifest, store)
+    runs.await_work(driver)
     newcomer = cluster.add()
     await_that(lambda: driver.poll() is not None or "EncoderWorker.encode" in titles(newcomer))
     one_node.kill()
-    code, told, _ = kills.watch(driver)
+    code, told, _ = runs.watch(driver)
     assert code == 0, told
     record = last_record(store)
     head_and_two = 3
     assert (record.nodes, record.encoder_workers, record.deaths >= 1) == (head_and_two, 2, True)
-    assert record.outcomes == {"done": kills.SLIDES}
-    assert open_store(str(store)).verify() == (kills.SLIDES, [])
+    assert record.outcomes == {"done": runs.SLIDES}
+    assert open_store(str(store)).verify() == (runs.SLIDES, [])
 
 
 def test_a_node_that_died_a_moment_ago_does_not_hold_up_a_run(
@@ -80,9 +80,9 @@ def test_a_node_that_died_a_moment_ago_does_not_hold_up_a_run(
 ) -> None:
     """Ray takes it for alive for 40 s, and the run's processes for it never get another node."""
     cluster.add().kill()
-    code, told, _ = kills.watch(kills.run(cluster, manifest, tmp_path / "store"))
+    code, told, _ = runs.watch(runs.run(cluster, manifest, tmp_path / "store"))
     assert code == 0, told
-    assert last_record(tmp_path / "store").outcomes == {"done": kills.SLIDES}
+    assert last_record(tmp_path / "store").outcomes == {"done": runs.SLIDES}
 
 
 def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
@@ -90,13 +90,13 @@ def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
 ) -> None:
     """Ray only counts the GPU: the encoder finds none and works on the CPU."""
     gpu_node = cluster.add(cpus=1, gpus=1)
-    driver = kills.run(cluster, manifest, tmp_path / "store", device="auto", readers=2)
-    kills.await_work(driver)
+    driver = runs.run(cluster, manifest, tmp_path / "store", device="auto", readers=2)
+    runs.await_work(driver)
     seen = {name.partition(".")[0] for name in titles(one_node)}
     assert any(name.startswith("EncoderWorker") for name in titles(gpu_node))
     assert "EncoderWorker" not in seen
     assert "Reader" in seen
-    code, told, _ = kills.watch(driver)
+    code, told, _ = runs.watch(driver)
     assert code == 0, told
 
 
@@ -104,19 +104,19 @@ def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    driver = kills.run(cluster, manifest, store)
+    driver = runs.run(cluster, manifest, store)
     await_that(lambda: list(store.glob("embeddings/*/*/*.parquet")))
     assert cluster.head
     cluster.head.kill()
-    code, told, _ = kills.watch(driver)
+    code, told, _ = runs.watch(driver)
     assert code == 2, told
     assert "start the cluster again, and the same command finishes" in told
     assert last_record(store).state == "stopped"
     cluster.stop()
     cluster.start_head()
     cluster.add()
-    assert kills.watch(kills.run(cluster, manifest, store))[0] == 0
-    assert open_store(str(store)).verify() == (kills.SLIDES, [])
+    assert runs.watch(runs.run(cluster, manifest, store))[0] == 0
+    assert open_store(str(store)).verify() == (runs.SLIDES, [])
 
 
 def submit(cluster: RayCluster, folder: Path, job: str) -> "subprocess.CompletedProcess[str]":
@@ -177,7 +177,7 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     cluster.add()
     store = tmp_path / "store"
     (tmp_path / "run.toml").write_text(
-        f'manifest = "{manifest}"\nstore = "{store}"\nencoder = ["{kills.ENCODER}"]\n'
+        f'manifest = "{manifest}"\nstore = "{store}"\nencoder = ["{runs.ENCODER}"]\n'
         'tile_px = 64\nbatch_size = 16\ndevice = "cpu"\nencoder_threads = 1\n'
     )
     job = Path(__file__).resolve().parents[2] / "jobs/extract.py"
@@ -199,9 +199,9 @@ def test_a_submitted_job_runs_on_several_nodes_and_stops_when_told(
     told = ray("stop", "stopped") + ray("logs", "stopped")
     assert "Job 'stopped' was stopped" in told
     assert "Traceback" not in told
-    await_that(lambda: not kills.processes("EncoderWorker") and not kills.processes("Reader"))
+    await_that(lambda: not runs.processes("EncoderWorker") and not runs.processes("Reader"))
     assert last_record(store).state == "interrupted"
     again = submit(cluster, tmp_path, "extract.py")
     assert again.returncode == 0, again.stdout + again.stderr
     assert last_record(store).nodes == 3
-    assert open_store(str(store)).verify() == (kills.SLIDES, [])
+    assert open_store(str(store)).verify() == (runs.SLIDES, [])

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from histo_ray.cluster.session_folder import (
+from histo_ray.cluster.local_ray import (
     KEPT_S,
     MARK,
     has_failed,
@@ -18,7 +18,7 @@ from histo_ray.cluster.session_folder import (
 MARKING = """
 import sys
 from pathlib import Path
-from histo_ray.cluster.session_folder import keep_logs, mark_folder
+from histo_ray.cluster.local_ray import keep_logs, mark_folder
 mark_folder(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     keep_logs(Path(sys.argv[1]))

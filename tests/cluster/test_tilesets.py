@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from histo_ray.cluster.run_extract import RunSummary
-from histo_ray.cluster.run_tilesets import extract_tilesets
+from histo_ray.cluster.run_extract import extract_tilesets
 from histo_ray.config import TileSetConfig
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
+from histo_ray.extract import run
+from histo_ray.extract.in_process import open_in_process
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import encode_block
 from histo_ray.store.store import open_store
 from histo_ray.synth.tile_writer import CLASSES, write_demo_tiles
@@ -106,6 +108,20 @@ def test_receipts_say_what_the_set_was(
     assert counts["n"].tolist() == [20] * 2 * len(CLASSES)
 
 
+def test_sets_in_one_process_give_the_same_bits_and_receipts(
+    first: tuple[TileSetConfig, TileSet, TileSet, RunSummary], tmp_path: Path
+) -> None:
+    config, grouped, bare, _ = first
+    here = config.model_copy(update={"store": str(tmp_path / "here"), "address": "none"})
+    assert run.extract_tilesets(here, [grouped, bare], open_in_process).outcomes == {"done": 4}
+    told = {"run_id", "created_at"}  # and all else is the same, digests of vectors and texts too
+    alone, spread = (
+        {key: r.model_dump(exclude=told) for key, r in open_store(c.store).receipts().items()}
+        for c in (here, config)
+    )
+    assert alone == spread
+
+
 def test_the_same_sets_again_are_skipped_without_starting_anything(
     first: tuple[TileSetConfig, TileSet, TileSet, RunSummary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +130,7 @@ def test_the_same_sets_again_are_skipped_without_starting_anything(
     def refuse(address: str) -> None:
         raise AssertionError("Ray was asked for")
 
-    monkeypatch.setattr("histo_ray.cluster.run_tilesets.ray_session", refuse)
+    monkeypatch.setattr("histo_ray.cluster.run_extract.ray_session", refuse)
     assert extract_tilesets(config, [grouped, bare]).outcomes == {"skipped": 4}
 
 

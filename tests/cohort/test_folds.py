@@ -24,18 +24,18 @@ GROUPS = [f"p{number % 13}" for number in range(len(LABELS))]
 
 def test_every_item_is_judged_once_a_repeat_and_each_fold_has_its_share() -> None:
     folds = draw_folds(LABELS, n_folds=5, repeats=4, seed=3)
-    assert folds.parts.shape == (4, 105)
+    assert folds.fold_ids.shape == (4, 105)
     assert folds.seeds == (3, 4, 5, 6)
-    for part in folds.parts:
+    for part in folds.fold_ids:
         for name, share in (("ADI", 6), ("LYM", 4), ("TUM", 11)):
             assert np.bincount(part[np.array(LABELS) == name]).tolist() == [share] * 5
 
 
 def test_repeats_differ_and_a_seed_gives_the_same_again() -> None:
     folds = draw_folds(LABELS, 5, 6, seed=0, groups=GROUPS)
-    assert len({part.tobytes() for part in folds.parts}) == 6
+    assert len({part.tobytes() for part in folds.fold_ids}) == 6
     again = draw_folds(LABELS, 5, 3, seed=3, groups=GROUPS)
-    np.testing.assert_array_equal(again.parts, folds.parts[3:])
+    np.testing.assert_array_equal(again.fold_ids, folds.fold_ids[3:])
 
 
 @settings(max_examples=25)
@@ -44,7 +44,7 @@ def test_no_group_is_in_two_folds(seed: int, n_folds: int) -> None:
     groups = [f"p{n}" for n in np.random.default_rng(seed).integers(0, 40, 300)]
     labels = ["a", "b", "c"] * 100
     folds = draw_folds(labels, n_folds, 2, seed, groups)
-    for part in folds.parts:
+    for part in folds.fold_ids:
         for group in set(groups):
             assert len(set(part[np.array(groups) == group])) == 1
 
@@ -80,7 +80,7 @@ def test_folds_come_back_from_a_parquet_file_as_they_were(tmp_path: Path) -> Non
     assert table.schema == arrow_schema("folds")
     pq.write_table(table.take(np.random.default_rng(0).permutation(len(table))), tmp_path / "f")
     back = parse_folds(pq.read_table(tmp_path / "f"), ITEMS, LABELS, GROUPS)
-    np.testing.assert_array_equal(back.parts, folds.parts)
+    np.testing.assert_array_equal(back.fold_ids, folds.fold_ids)
     assert (back.seeds, back.groups, back.n_folds) == (folds.seeds, tuple(GROUPS), 5)
 
 

@@ -5,19 +5,21 @@ import pytest
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.join import Cohort, join_cohort
+from histo_ray.cohort.patient_exclusions import Exclusion, PatientExclusion
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_table import (
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.schema import arrow_schema
+from histo_ray.types import TargetKind
 
 NAN = np.nan
 
 
 def labels_of(patients: Sequence[str]) -> LabelTable:
-    """Each patient's label is his number."""
+    """Labels that are the number of each patient."""
     values = np.arange(len(patients), dtype=float)[:, None]
-    return LabelTable(tuple(patients), ("G",), values, (), "", "t.csv", ())
+    return LabelTable(
+        tuple(patients), ("G",), values, (), "", "t.csv", (), kind=TargetKind.CONTINUOUS
+    )
 
 
 def join(
@@ -61,7 +63,9 @@ def test_patients_known_to_all_encoders_and_the_labels_are_used_and_the_rest_is_
 def test_a_patient_known_from_labels_alone_is_listed() -> None:
     cohort = join({"a": ["TCGA-05-4249"]}, ["TCGA-05-4249", "TCGA-44-2655"])
     assert cohort.labels_only == 1
-    assert tuple(cohort.rows[1]) == ("TCGA-44-2655", "44", 0, False, "no slides")
+    row = cohort.rows[1]
+    assert (row.patient_id, row.site, row.slides) == ("TCGA-44-2655", "44", 0)
+    assert (row.used, row.reason) == (False, "no slides")
 
 
 def test_longer_barcodes_of_the_store_join_and_one_person_stays_in_one_fold() -> None:
@@ -90,11 +94,21 @@ def test_an_exact_match_goes_before_a_barcode() -> None:
 
 def test_a_patient_whose_labels_are_all_missing_has_none() -> None:
     values = np.array([[NAN, NAN], [NAN, 3.0], [1.0, 2.0], [NAN, NAN]])
-    labels = LabelTable(("p1", "p2", "p3", "p4"), ("A", "B"), values, (), "", "t.csv", ())
+    labels = LabelTable(
+        ("p1", "p2", "p3", "p4"),
+        ("A", "B"),
+        values,
+        (),
+        "",
+        "t.csv",
+        (),
+        kind=TargetKind.CONTINUOUS,
+    )
     cohort = join({"a": ["p1", "p2"]}, labels)
     assert cohort.patients == ("p2",)
     assert (cohort.with_labels, cohort.features_only, cohort.labels_only) == (2, 1, 1)
     assert cohort.rows[0].reason == "every label missing"
+    assert cohort.rows[0].exclusions == (Exclusion(PatientExclusion.LABELS_MISSING),)
     assert cohort.notes == ("2 patients with nothing but missing labels",)
 
 

@@ -17,7 +17,7 @@ from histo_ray.encoders.network import build_network
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
-from histo_ray.extract.slide import encoder_facts
+from histo_ray.extract.loading import encoder_facts
 from histo_ray.types import EncoderFacts
 
 REVISION = "0" * 40

@@ -1,5 +1,6 @@
 """Evaluations that are made twice at once, killed or damaged; without Ray."""
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ import pyarrow as pa
 import pytest
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.run_once import PIECES, run_once
+from histo_ray.evaluate.events import Event, RunFound, RunState, WaitingForRun
+from histo_ray.evaluate.record import PatientRecord
+from histo_ray.evaluate.run_once import run_once
+from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store import claim
-from histo_ray.store.tables import TableFolder, open_evaluation
+from histo_ray.store.tables import PIECES, TableFolder, open_evaluation
 
 TABLE = pa.table({"a": [1.0]})
 
@@ -20,14 +24,14 @@ def folder(tmp_path: Path) -> TableFolder:
     return open_evaluation(str(tmp_path), "expression", "expression-1")
 
 
-def make_note(folder: TableFolder) -> dict[str, Any]:
-    """Write a note as an evaluation does."""
+def make_note(folder: TableFolder) -> PatientRecord:
+    """Write a record as an evaluation does."""
     note = {
         "run_id": "expression-1", "task": "expression", "encoders": {},
         "folds": {"n_folds": 3, "repeats": 2},
     }  # fmt: skip
     folder.write_note("run", note)
-    return note
+    return PatientRecord.model_validate(note)
 
 
 def add_piece(folder: TableFolder) -> None:
@@ -39,9 +43,9 @@ def test_of_two_at_once_one_works_and_the_other_waits_for_it(
 ) -> None:
     monkeypatch.setattr(claim, "LOOK_S", 0.02)
     begun, go, made = threading.Event(), threading.Event(), list[int]()
-    told: dict[int, list[str]] = {1: [], 2: []}
+    told: dict[int, list[Event]] = {1: [], 2: []}
 
-    def work() -> dict[str, Any]:
+    def work() -> PatientRecord:
         made.append(1)
         add_piece(folder)
         begun.set()
@@ -64,23 +68,23 @@ def test_of_two_at_once_one_works_and_the_other_waits_for_it(
         thread.join()
     assert made == [1]
     assert found[1] == found[2]
-    assert "waiting for it" in told[2][0]
-    assert told[2][1] == "run expression-1 is done already; nothing was computed"
+    assert isinstance(told[2][0], WaitingForRun)
+    assert told[2][1] == RunFound("expression-1", RunState.DONE)
     assert folder.names() == ["run.json"]
 
 
 def test_without_locks_the_second_finds_the_pieces_gone_and_the_run_done(
     folder: TableFolder,
 ) -> None:
-    told = list[str]()
+    told = list[Event]()
 
-    def work() -> dict[str, Any]:
+    def work() -> PatientRecord:
         make_note(folder)  # by the first
         add_piece(folder)  # by a task of the second that was still at work
         raise StoreError("pieces/000.0001.parquet: no such file")
 
-    assert run_once(folder, told.append, work).note["run_id"] == "expression-1"
-    assert told == ["run expression-1 was finished by another process meanwhile"]
+    assert run_once(folder, told.append, work).record.run_id == "expression-1"
+    assert told == [RunFound("expression-1", RunState.FINISHED_BY_ANOTHER)]
     assert folder.names() == ["run.json"]
 
 
@@ -89,7 +93,7 @@ def test_pieces_of_a_killed_process_are_removed_when_the_run_is_asked_again(
 ) -> None:
     make_note(folder)
     add_piece(folder)
-    run_once(folder, lambda text: None, lambda: pytest.fail("done already"))
+    run_once(folder, lambda event: None, lambda: pytest.fail("done already"))
     assert folder.names() == ["run.json"]
 
 
@@ -113,15 +117,19 @@ def test_a_damaged_or_foreign_note_is_told_and_nothing_is_computed(
     make_note(folder)
     (tmp_path / folder.folder / "run.json").write_bytes(content)
     with pytest.raises(StoreError, match=r"run\.json is .*delete") as error:
-        run_once(folder, lambda text: None, lambda: pytest.fail("not to be computed"))
+        run_once(folder, lambda event: None, lambda: pytest.fail("not to be computed"))
     assert found in str(error.value)
 
 
-def test_a_note_that_cannot_be_shown_is_told(folder: TableFolder) -> None:
+def test_a_record_that_lacks_what_words_need_is_damaged(
+    folder: TableFolder, tmp_path: Path
+) -> None:
     make_note(folder)
-    done = run_once(folder, lambda text: None, lambda: pytest.fail("done"))
-    with pytest.raises(StoreError, match=r"cannot be shown \(KeyError: 'pairs'\)"):
-        done.describe(lambda note: [note["pairs"]])
+    path = tmp_path / folder.folder / "run.json"
+    content = strip_marks(json.loads(path.read_text())) | {"pairs": [{"encoder_a": "a"}]}
+    path.write_bytes(seal_json(content))
+    with pytest.raises(StoreError, match=r"pairs\.0\.encoder_b: field required"):
+        run_once(folder, lambda event: None, lambda: pytest.fail("done"))
 
 
 def test_a_process_killed_while_it_wrote_tables_is_made_good_by_the_same_command(
@@ -132,7 +140,7 @@ def test_a_process_killed_while_it_wrote_tables_is_made_good_by_the_same_command
     class KilledError(BaseException):
         """Stands for kill -9: nothing is tidied up."""
 
-    def work(killed: bool) -> dict[str, Any]:
+    def work(killed: bool) -> PatientRecord:
         add_piece(folder)
         folder.write("scores", [TABLE], TABLE.schema)
         if killed:
@@ -141,7 +149,7 @@ def test_a_process_killed_while_it_wrote_tables_is_made_good_by_the_same_command
         return make_note(folder)
 
     with pytest.raises(KilledError):
-        run_once(folder, lambda text: None, lambda: work(killed=True))
+        run_once(folder, lambda event: None, lambda: work(killed=True))
     assert folder.names() == ["pieces", "scores.parquet"]
-    run_once(folder, lambda text: None, lambda: work(killed=False))
+    run_once(folder, lambda event: None, lambda: work(killed=False))
     assert folder.names() == ["run.json", "scores.parquet"]

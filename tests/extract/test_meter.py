@@ -34,22 +34,22 @@ def test_each_answer_tells_what_came_since_the_last_one(clock: Any) -> None:
         clock.wall += 3
         clock.cpu += 2
         FETCHED.add(1000, 0.5)
-    first = meter.tell("a")
+    first = meter.result("a")
     assert first == ("a", Spent(busy_s=3, cpu_s=2, storage_s=0.5, file_bytes=1000))
     clock.wall += 10  # idle
     with meter.work():
         clock.wall += 1
-    assert meter.tell("b", device_s=0.25).spent == Spent(busy_s=1, device_s=0.25)
-    assert meter.tell("c", device_s=0.25).spent == Spent()
+    assert meter.result("b", device_s=0.25).spent == Spent(busy_s=1, device_s=0.25)
+    assert meter.result("c", device_s=0.25).spent == Spent()
 
 
 def test_an_answer_given_at_work_tells_the_work_so_far_and_the_rest_later(clock: Any) -> None:
     meter = Meter()
     with meter.work():
         clock.wall += 2
-        assert meter.tell(None).spent.busy_s == 2
+        assert meter.result(None).spent.busy_s == 2
         clock.wall += 1
-    assert meter.tell(None).spent.busy_s == 1
+    assert meter.result(None).spent.busy_s == 1
 
 
 def test_a_call_that_fails_was_work_too(clock: Any) -> None:
@@ -62,7 +62,7 @@ def test_a_call_that_fails_was_work_too(clock: Any) -> None:
 
     with pytest.raises(ValueError, match="no"):
         fail()
-    assert meter.tell(None).spent.busy_s == 2
+    assert meter.result(None).spent.busy_s == 2
 
 
 def test_threads_at_work_at_once_count_once(clock: Any) -> None:
@@ -83,7 +83,7 @@ def test_threads_at_work_at_once_count_once(clock: Any) -> None:
     leave.set()
     thread.join()
     clock.wall += 8  # nobody
-    assert meter.tell(None).spent.busy_s == 7
+    assert meter.result(None).spent.busy_s == 7
 
 
 def test_waiting_blocks_are_averaged_over_time_not_over_turns(clock: Any) -> None:

@@ -51,7 +51,7 @@ def test_what_is_stored_is_skipped_and_the_rest_is_to_do(
     late = Slide("late", str(tmp_path / "S3.svs"), "late")
     for _ in range(2):  # from the receipts, then from the catalogue
         agenda = plan_agenda([*slides, late], ["e"], open_store(config.store), config)
-        assert [(work.slide.slide_id, work.wanted) for work in agenda.todo] == [("late", ("e",))]
+        assert [(work.slide_id, work.encoders) for work in agenda.todo] == [("late", ("e",))]
         told = {row.slide_id: (row.outcome, row.reason, row.n_tiles) for row in agenda.rows}
         assert len(told) == COUNT
         assert told["S0"] == ("skipped", "already stored", 2)
@@ -79,7 +79,7 @@ def test_a_damaged_partition_is_named_and_does_not_stop_the_others(
         assert [name for name, (outcome, _) in told.items() if outcome == "failed"] == ["S3"]
     again = config.model_copy(update={"replace_changed": True})
     agenda = plan_agenda(slides, ["e"], open_store(config.store), again)
-    assert [work.slide.slide_id for work in agenda.todo] == ["S3"]
+    assert [work.slide_id for work in agenda.todo] == ["S3"]
 
 
 def test_vectors_of_another_arithmetic_are_told_and_made_anew_on_request(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_vectors_of_another_arithmetic_are_told_and_made_anew_on_request(tmp_pat
     def look(**changes: object) -> tuple[set[str], set[str]]:
         asked = config.model_copy(update=changes)
         agenda = plan_agenda(slides, ["e"], store, asked)
-        todo = {work.slide.slide_id for work in agenda.todo}
+        todo = {work.slide_id for work in agenda.todo}
         return todo, {row.reason for row in agenda.rows if row.outcome == "skipped"}
 
     assert look(precision="float32", replace_changed=True) == (set(), {"already stored"})
@@ -107,7 +107,7 @@ def test_a_look_at_a_store_writes_nothing_and_opens_no_slide(
     before = sorted(tmp_path.rglob("*"))
     store = peek_store(config.store)
     agenda = plan_agenda(slides, ["e", "f"], store, config, open_files=False)
-    assert [work.wanted for work in agenda.todo] == [("f",)] * COUNT
+    assert [work.encoders for work in agenda.todo] == [("f",)] * COUNT
     assert {row.outcome for row in agenda.rows} == {"skipped", "empty"}
     assert sorted(tmp_path.rglob("*")) == before
 

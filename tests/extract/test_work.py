@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histo_ray.extract.work import ReadyBlock, SlideWork, drop_stale, pack_batch
+from histo_ray.extract.work import ReadyBlock, SubjectWork, drop_stale, pack_batch
 from histo_ray.types import Slide
 
 SLIDE = cast(Any, SimpleNamespace(tissue_share=None, ink_share=None))
 
 
-def work(slide_id: str, names: tuple[str, ...] = ("a",), tiles: int = 10) -> SlideWork:
-    made = SlideWork(Slide(slide_id, f"{slide_id}.svs", slide_id), names)
+def work(slide_id: str, names: tuple[str, ...] = ("a",), tiles: int = 10) -> SubjectWork:
+    made = SubjectWork(Slide(slide_id, f"{slide_id}.svs", slide_id), names)
     plan = cast(Any, SimpleNamespace(grid=range(tiles), empty_reason="", slide=SLIDE))
     made.begin(plan, None, "planner")
     return made
 
 
-def block(of: SlideWork, count: int, start: int = 0) -> ReadyBlock:
+def block(of: SubjectWork, count: int, start: int = 0) -> ReadyBlock:
     return ReadyBlock(of, of.generation, start, count, None, np.zeros(count, np.float32), "n")
 
 
@@ -90,9 +90,7 @@ def test_every_tile_is_in_one_batch_and_flushing_never_stalls(
         sizes.append(sum(b.count for b in chosen))
     assert all(size == 32 for size in sizes[:-1])
     assert sum(b.count for b in ready) < (1 if flush else 32)
-    tiles = [
-        (b.work.slide.slide_id, b.start + n) for b in (*packed, *ready) for n in range(b.count)
-    ]
+    tiles = [(b.work.slide_id, b.start + n) for b in (*packed, *ready) for n in range(b.count)]
     assert sorted(tiles) == sorted((f"S{i}", 5 + n) for i, c in enumerate(counts) for n in range(c))
 
 

@@ -12,7 +12,7 @@ from histo_ray.finetune.curves import CurveRow, read_curves
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import finetune
 from histo_ray.finetune.job import TrainingProgress
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
 """Ray Train 2.60 warns of settings of its own."""
@@ -21,7 +21,7 @@ MakeConfig = Callable[..., FinetuneConfig]
 
 
 def curves_of(config: FinetuneConfig) -> list[CurveRow]:
-    place = place_at(config.store).child(f"models/{config.name}/curves.parquet")
+    place = location_of(config.store).child(f"models/{config.name}/curves.parquet")
     return read_curves(place.read_bytes())
 
 

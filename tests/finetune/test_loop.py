@@ -21,7 +21,7 @@ from histo_ray.finetune.frozen_head import fit_head
 from histo_ray.finetune.held_out import score_logits
 from histo_ray.finetune.job import TrainingProgress
 from histo_ray.finetune.loop import TrainingResult, is_worse, train
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 
 MakeJob = Callable[..., tuple[Any, Any]]
 ALL = (
@@ -63,7 +63,7 @@ def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
     make_job: MakeJob, tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
     whole = run(make_job, *changes)
-    keeper = FileKeeper(place_at(str(tmp_path)), "cache/run.safetensors")
+    keeper = FileKeeper(location_of(str(tmp_path)), "cache/run.safetensors")
     for stop_at in (2, 1, 2):
         count = 0
 
@@ -89,7 +89,7 @@ def test_another_seed_ends_with_other_weights(make_job: MakeJob) -> None:
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(
     make_job: MakeJob, tmp_path: Path
 ) -> None:
-    keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
+    keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
     run(make_job, keeper=keeper)
     with pytest.raises(
         ConfigError,
@@ -116,7 +116,7 @@ def test_where_step_two_is_worse_on_held_out_tiles_the_weights_of_step_one_are_k
 ) -> None:
     ruin = ("network.epochs=2", "network.rate=3.0", "network.warm_up=0.0", "network.clip=1e9")
     job, classifier = make_job(*ruin)
-    keeper = FileKeeper(place_at(str(tmp_path)), "run.safetensors")
+    keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
     outcome = train(job, classifier, Compute("cpu", 2), keeper)
     assert outcome.second_accuracy < outcome.first_accuracy
     assert outcome.second_accuracy == outcome.curves[-1].held_out_accuracy

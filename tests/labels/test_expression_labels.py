@@ -18,10 +18,9 @@ from histo_ray.labels.expression_labels import (
     transform_expression,
 )
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Dropped,
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
+from histo_ray.types import TargetKind
 
 NAN = np.nan
 WIDE = pd.DataFrame(
@@ -88,7 +87,8 @@ def test_genes_that_are_asked_for_but_not_there_are_listed(tmp_path: Path) -> No
         labels = read(write(tmp_path / "a.txt"), genes=str(asked))
         assert labels.targets == ("GZMA",)
         assert labels.dropped == (
-            Dropped("IFNG", "not in the table"), Dropped("PRF1", "not in the table"),
+            ExcludedTarget("IFNG", TargetExclusion.ABSENT),
+            ExcludedTarget("PRF1", TargetExclusion.ABSENT),
         )  # fmt: skip
     asked.write_text("IFNG\n")
     with pytest.raises(
@@ -104,7 +104,9 @@ def test_columns_of_words_are_no_genes_but_a_word_among_numbers_is_an_error(
     path.write_text("patient_id,remark,CD8A,CD4\np1,IIA,1,nan\np2,IB,-inf,3\n")
     labels = read(path)
     assert labels.targets == ("CD8A", "CD4")
-    assert labels.dropped == (Dropped("remark", "words, as in 'IIA'"),)
+    assert labels.dropped == (
+        ExcludedTarget("remark", TargetExclusion.WORDS, "words, as in 'IIA'"),
+    )
     np.testing.assert_array_equal(labels.values, [[1, NAN], [NAN, 3]])
     path.write_text("patient_id,CD8A\np1,1\np2,high\n")
     with pytest.raises(
@@ -135,7 +137,7 @@ def labels_of(values: Any) -> LabelTable:
     matrix = np.array(values, float)
     patients = tuple(f"p{at}" for at in range(len(matrix)))
     targets = tuple("ABCDEFG"[: matrix.shape[1]])
-    return LabelTable(patients, targets, matrix, (), "", "t.csv", ())
+    return LabelTable(patients, targets, matrix, (), "", "t.csv", (), kind=TargetKind.CONTINUOUS)
 
 
 def test_rank_normal_is_bloms_formula_with_ties_and_gaps() -> None:

@@ -7,9 +7,6 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_layout import Layout, find_layout
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Task,
-)
 
 BARCODES = ("TCGA-05-4249-01A", "TCGA-44-2655-01A", "TCGA-44-2656-11A")
 
@@ -17,13 +14,13 @@ BARCODES = ("TCGA-05-4249-01A", "TCGA-44-2655-01A", "TCGA-44-2656-11A")
 def find(
     columns: Sequence[str],
     first: Sequence[str],
-    task: Task = "expression",
     known: Sequence[str] = (),
+    accepts_maf: bool = False,
     **settings: Any,
 ) -> Layout:
     """The layout of a table whose columns all hold the cells of `first`."""
     given = LabelSettings(labels="t.csv", **settings)
-    return find_layout(columns, lambda at: first, task, given, known)
+    return find_layout(columns, lambda at: first, given, known, accepts_maf=accepts_maf)
 
 
 def test_patients_in_rows_by_barcodes_or_by_what_the_store_knows() -> None:
@@ -64,7 +61,7 @@ def test_a_long_table_and_a_maf_are_known_by_their_columns() -> None:
         "long", 1, 0, 2, (3,),
     )  # fmt: skip
     maf = ["Hugo_Symbol", "Chromosome", "Variant_Classification", "Tumor_Sample_Barcode"]
-    layout = find(maf, BARCODES, "mutation")
+    layout = find(maf, BARCODES, accepts_maf=True)
     assert (layout.kind, layout.ids, layout.genes, layout.values) == ("maf", 3, 0, (2,))
     layout = find(["case_id", "gene", "log_cpm"], ["a"])
     assert layout.values == (2,)
@@ -125,7 +122,7 @@ def find_in(table: Mapping[str, Sequence[str]], **settings: Any) -> Layout:
     """The layout of a table of some columns."""
     columns = list(table)
     given = LabelSettings(labels="t.csv", **settings)
-    return find_layout(columns, lambda at: table[columns[at]], "expression", given)
+    return find_layout(columns, lambda at: table[columns[at]], given, accepts_maf=False)
 
 
 def test_ids_that_repeat_patients_of_another_column_are_a_caveat() -> None:

@@ -7,16 +7,14 @@ import pytest
 
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Dropped,
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.mutation_labels import (
     PROTEIN_CHANGING,
     is_default,
     parse_calls,
     read_mutations,
 )
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 
 NAN = np.nan
 CALLS = "Hugo_Symbol\tVariant_Classification\tTumor_Sample_Barcode\tMutation_Status\n"
@@ -43,7 +41,9 @@ def test_only_calls_that_change_the_protein_count(tmp_path: Path) -> None:
     assert labels.patients == ("TCGA-05-4249", "TCGA-44-2655", "TCGA-44-2656", "TCGA-44-2657")
     assert labels.targets == ("KRAS", "TP53")
     np.testing.assert_array_equal(labels.values, [[0, 1], [0, 0], [1, 0], [0, 0]])
-    assert labels.dropped == (Dropped("EGFR", "no such call"), Dropped("MUC4", "no such call"))
+    assert labels.dropped == tuple(
+        ExcludedTarget(gene, TargetExclusion.NO_CALL) for gene in ("EGFR", "MUC4")
+    )
     notes = "\n".join(labels.notes)
     assert "4 of 8 calls count" in notes
     assert "Silent 2, Intron 1, 3'UTR 1" in notes
@@ -88,7 +88,7 @@ def test_asking_for_genes_does_not_change_who_was_sequenced(tmp_path: Path) -> N
     labels = read(tmp_path / "a.maf", MAF, genes=str(tmp_path / "genes.txt"))
     assert len(labels.patients) == 4
     assert labels.targets == ("KRAS",)
-    assert labels.dropped == (Dropped("BRAF", "not in the table"),)
+    assert labels.dropped == (ExcludedTarget("BRAF", TargetExclusion.ABSENT),)
 
 
 def test_a_maf_of_silent_calls_is_refused(tmp_path: Path) -> None:

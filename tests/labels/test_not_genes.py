@@ -11,13 +11,17 @@ from histo_ray.errors import ConfigError
 from histo_ray.labels.expression_labels import read_expression
 from histo_ray.labels.genes import load_published
 from histo_ray.labels.label_settings import LabelSettings
-from histo_ray.labels.label_table import (
-    Dropped,
-    LabelTable,
-)
+from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.mutation_labels import read_mutations
-from histo_ray.labels.not_genes import CLINICAL, COUNTER, DATE, INDEX, UNNAMED, find_not_genes
+from histo_ray.labels.not_genes import find_not_genes
+from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
 
+INDEX, CLINICAL, DATE = (
+    TargetExclusion.ROW_NUMBERS,
+    TargetExclusion.CLINICAL,
+    TargetExclusion.DATE,
+)
+COUNTER, UNNAMED = TargetExclusion.COUNTER, TargetExclusion.UNNAMED
 GENES = (
     *("MARCH1", "MARCH11", "MARC1", "MARCHF1", "SEPT9", "SEPT15", "SEP15", "SEPTIN2", "DEC1"),
     *("DEC2", "DELEC1", "NOV", "OCT4", "OCT-4", "DEC-1", "APR-1", "AGER", "OS9", "EFS", "BCR"),
@@ -109,7 +113,7 @@ def test_a_clinical_table_gives_its_genes_and_tells_the_rest_in_a_line(tmp_path:
         "--genes evaluates clinical columns and counters that it names"
     )
     assert told in labels.notes
-    assert labels.dropped[0] == Dropped("age", CLINICAL)
+    assert labels.dropped[0] == ExcludedTarget("age", CLINICAL)
     (tmp_path / "genes.txt").write_text("age\nCD8A\n")
     asked = read(tmp_path / "a.csv", text, genes=str(tmp_path / "genes.txt"))
     assert asked.targets == ("age", "CD8A")

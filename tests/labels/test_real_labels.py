@@ -14,6 +14,7 @@ from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.labels.expression_labels import read_expression
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.mutation_labels import read_mutations
+from histo_ray.labels.target_exclusions import TargetExclusion
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,10 @@ def test_expression_is_read_ranked_and_joined(tables: Path) -> None:
     assert len(cohort.patients) == 450
     assert cohort.lost == {"a": 0, "b": 3}
     assert len(set(cohort.groups("site"))) == len({sites[p][0] for p in cohort.patients})
-    ready = prepare_labels(cohort.labels, "expression", 5, settings)
+    ready = prepare_labels(cohort.labels, 5, settings)
     assert len(ready.targets) + len(ready.dropped) == 1555
-    assert all(
-        re.match(r"\d patients? off the commonest value", drop.reason) for drop in ready.dropped
-    )
+    assert {drop.reason for drop in ready.dropped} <= {TargetExclusion.TOO_FEW_DISTINCT}
+    assert all(re.match(r"\d patients? off the commonest value", d.text) for d in ready.dropped)
     assert np.abs(ready.values).max() < 3
     wildest = labels.targets.index("DEFA5")
     assert labels.values[:, wildest].max() > 7377
@@ -49,12 +49,12 @@ def test_immune_genes_that_the_table_has_are_used_and_the_others_listed(tables: 
     path = str(tables / "tcga_luad_expression.parquet")
     labels = read_expression(LabelSettings(labels=path, genes="immune"))
     assert (len(labels.targets), len(labels.dropped)) == (84, 71)
-    assert {drop.reason for drop in labels.dropped} == {"not in the table"}
+    assert {drop.reason for drop in labels.dropped} == {TargetExclusion.ABSENT}
 
 
 def test_mutations_all_have_enough_positives(tables: Path) -> None:
     settings = LabelSettings(labels=str(tables / "tcga_luad_mutations.csv"))
-    labels = prepare_labels(read_mutations(settings), "mutation", 5, settings)
+    labels = prepare_labels(read_mutations(settings), 5, settings)
     assert labels.values.shape == (453, 10)
     plain = pd.read_csv(tables / "tcga_luad_mutations.csv", index_col=0).sort_index()
     np.testing.assert_array_equal(labels.values, plain[list(labels.targets)])

@@ -6,14 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.group_level import Design, simulate, summarise
-from histo_ray.learn.fold_support import support_of
-from histo_ray.learn.outcome_tests import (
-    degrees_of_freedom,
-    has_few_units,
-    test_above_chance,
-    test_difference,
-)
-from histo_ray.learn.outcome_truth import OutcomeTruth
+from histo_ray.learn.fold_support import count_support
 from histo_ray.learn.statistics import (
     DECIDED,
     corrected_t_test,
@@ -23,6 +16,14 @@ from histo_ray.learn.statistics import (
     fold_t_test,
     label_covariance,
 )
+from histo_ray.learn.target_tests import (
+    degrees_of_freedom,
+    has_few_units,
+    test_above_chance,
+    test_difference,
+)
+from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]
 ONE_SPLIT = np.repeat(np.arange(5), 4)[None]
@@ -169,21 +170,21 @@ def test_units_are_groups_that_have_the_rarer_class() -> None:
     values[3, 2] = 0
     parts = np.zeros((3, 2, 24), int)
     parts[1, 1] = -1
-    found = support_of(values, parts, groups, classes=True)
+    found = count_support(values, parts, groups, classes=True)
     assert found.units.tolist() == [6, 2, 1]
     assert found.effective.tolist() == pytest.approx([6, 16 / 10, 1])
     assert found.splits.tolist() == [2, 1, 2]
     assert found.complete.tolist() == [True, False, True]
-    alone = support_of(values, parts, None, classes=True)
+    alone = count_support(values, parts, None, classes=True)
     assert alone.units.tolist() == [6, 4, 1]
-    assert support_of(values, parts[0], groups, classes=False).units.tolist() == [6, 6, 6]
+    assert count_support(values, parts[0], groups, classes=False).units.tolist() == [6, 6, 6]
 
 
-def truth_of(patients: int, groups: tuple[str, ...] | None, positives: int) -> OutcomeTruth:
+def truth_of(patients: int, groups: tuple[str, ...] | None, positives: int) -> TargetTruth:
     values = np.zeros((patients, 1))
     values[:positives] = 1
     parts = np.stack([np.random.default_rng(r).permutation(patients) % 5 for r in range(3)])
-    return OutcomeTruth("mutation", ("G",), values, parts, groups, groups)
+    return TargetTruth("mutation", ("G",), values, parts, groups, groups, kind=TargetKind.BINARY)
 
 
 def test_many_patients_that_are_each_alone_are_tested_as_before() -> None:
@@ -207,8 +208,18 @@ def test_a_repeat_that_a_target_lacks_does_not_count() -> None:
     own[0, 1:] = -1
     scores = np.full((3, 5, 1), np.nan)
     scores[0, :, 0] = [0.1, 0.3, 0.2, 0.0, 0.1]
-    lacking = OutcomeTruth("mutation", ("G",), truth.values, own, truth.sites, truth.groups)
-    whole = OutcomeTruth("mutation", ("G",), truth.values, own[:, :1], truth.sites, truth.groups)
+    lacking = TargetTruth(
+        "mutation", ("G",), truth.values, own, truth.sites, truth.groups, kind=TargetKind.BINARY
+    )
+    whole = TargetTruth(
+        "mutation",
+        ("G",),
+        truth.values,
+        own[:, :1],
+        truth.sites,
+        truth.groups,
+        kind=TargetKind.BINARY,
+    )
     found, expected = test_difference(lacking, scores), test_difference(whole, scores[:1])
     assert found.p[0] == pytest.approx(expected.p[0])
     assert degrees_of_freedom(lacking)[0] == pytest.approx(expected.df[0])

@@ -4,23 +4,27 @@ import numpy as np
 import pytest
 
 from histo_ray.cohort.patient_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
-from histo_ray.learn.outcome import OutcomeData, OutcomeSettings, judge_outcome_repeat
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.patient_heads import (
+    PatientData,
+    predict_patient_repeat,
+)
 from histo_ray.learn.statistics import score_auroc
 
 COUNT, DIM = 120, 12
 PATIENTS = [f"P{number:03d}" for number in range(COUNT)]
-LOGISTIC = OutcomeSettings("logistic", (0.1, 1.0, 10.0), inner_folds=3)
-RIDGE = OutcomeSettings("ridge")
+LOGISTIC = PatientHeadSettings("logistic", (0.1, 1.0, 10.0), inner_folds=3)
+RIDGE = PatientHeadSettings("ridge")
 
 
 def judge_all(
     features: np.ndarray, labels: np.ndarray, folds: OutcomeFolds, groups: list[str] | None = None
 ) -> float:
     """Mean AUROC over repeats of one mutation."""
-    data = OutcomeData(features, labels[:, None], ("TP53",), groups)
+    data = PatientData(features, labels[:, None], ("TP53",), groups)
     own = folds.parts[0] if folds.parts.ndim == 3 else folds.parts
     scores = [
-        score_auroc(labels[:, None], judge_outcome_repeat(data, part, LOGISTIC, (0, r)).predicted)
+        score_auroc(labels[:, None], predict_patient_repeat(data, part, LOGISTIC, (0, r)).predicted)
         for r, part in enumerate(own)
     ]
     return float(np.mean(scores))
@@ -54,8 +58,8 @@ def test_features_that_encode_the_fold_are_harmless() -> None:
     ]
     found = []
     for r, features in enumerate(told):
-        data = OutcomeData(features, labels[:, None], ("TP53",))
-        answer = judge_outcome_repeat(data, folds.parts[0, r], LOGISTIC, (0, r))
+        data = PatientData(features, labels[:, None], ("TP53",))
+        answer = predict_patient_repeat(data, folds.parts[0, r], LOGISTIC, (0, r))
         inside = [
             score_auroc(labels[rows, None], answer.predicted[rows])
             for rows in (folds.parts[0, r] == fold for fold in range(5))
@@ -66,18 +70,18 @@ def test_features_that_encode_the_fold_are_harmless() -> None:
 
 @pytest.mark.parametrize("settings", [RIDGE, LOGISTIC], ids=["ridge", "logistic"])
 def test_labels_of_judged_patients_bear_on_nothing_that_judges_them(
-    settings: OutcomeSettings,
+    settings: PatientHeadSettings,
 ) -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(COUNT, DIM))
     labels = (features[:, :2] + rng.normal(size=(COUNT, 2)) > 0.2).astype(float)
     folds = draw_shared_folds(rng.normal(size=(COUNT, 3)), 4, 1, 0, PATIENTS)
     (part,) = folds.parts
-    clean = judge_outcome_repeat(OutcomeData(features, labels, ("A", "B")), part, settings)
+    clean = predict_patient_repeat(PatientData(features, labels, ("A", "B")), part, settings)
     for fold in range(4):
         poisoned = labels.copy()
         poisoned[part == fold] = 1 - poisoned[part == fold]
-        found = judge_outcome_repeat(OutcomeData(features, poisoned, ("A", "B")), part, settings)
+        found = predict_patient_repeat(PatientData(features, poisoned, ("A", "B")), part, settings)
         np.testing.assert_array_equal(found.choice[fold], clean.choice[fold])
         np.testing.assert_array_equal(found.inner_score[fold], clean.inner_score[fold])
         np.testing.assert_array_equal(found.predicted[part == fold], clean.predicted[part == fold])

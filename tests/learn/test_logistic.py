@@ -7,12 +7,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn import kernel_logistic, logistic
+from histo_ray.learn import kernel_logistic
 from histo_ray.learn.fold_data import standardise_by
+from histo_ray.learn.heads import patient_logistic
+from histo_ray.learn.heads.patient_logistic import LOGISTIC_PENALTIES, predict_logistic, rank_auroc
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
-from histo_ray.learn.logistic import LOGISTIC_PENALTIES, judge_logistic_outcomes, rank_auroc
-from tests.learn.outcome_data import make_features, make_fold, make_labels
+from tests.learn.patient_data import make_features, make_fold, make_labels
 
 WIDE, TALL = (45, 70), (70, 9)
 
@@ -21,12 +22,12 @@ WIDE, TALL = (45, 70), (70, 9)
 def test_answers_are_those_of_a_grid_search(
     shape: tuple[int, int], limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logistic, "NEWTON_LIMIT", limit)
+    monkeypatch.setattr(patient_logistic, "NEWTON_LIMIT", limit)
     trained, dim = shape
     features = make_features(trained + 40, dim)
     labels = make_labels(features, 2)
     fold = make_fold(features, labels, trained, LOGISTIC_PENALTIES[:5], inner_folds=3)
-    answer = judge_logistic_outcomes(fold)
+    answer = predict_logistic(fold)
     for column, mine in enumerate(answer.predicted.T):
         search = GridSearchCV(
             LogisticRegression(solver="newton-cholesky", tol=1e-8),
@@ -36,7 +37,7 @@ def test_answers_are_those_of_a_grid_search(
         ).fit(fold.train, fold.targets[:, column])
         assert search.best_params_["C"] == pytest.approx(1 / (answer.choice[column] * dim))
         assert search.best_score_ == pytest.approx(answer.inner_score[column], abs=1e-3)
-        plain = search.predict_proba(fold.judged)[:, 1]
+        plain = search.predict_proba(fold.test)[:, 1]
         np.testing.assert_allclose(mine, plain, atol=1e-4)
         truth = labels[trained:, column]
         assert abs(roc_auc_score(truth, plain) - roc_auc_score(truth, mine)) < 1e-3
@@ -95,21 +96,21 @@ def test_a_target_with_one_class_to_train_on_is_refused_by_name() -> None:
     labels[:20, 1] = 0
     labels[:2, 0] = 0, 1
     with pytest.raises(ConfigError, match="target G1: all 20 patients of the training part are 0"):
-        judge_logistic_outcomes(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
+        predict_logistic(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
 
 
 def test_values_are_refused_by_name() -> None:
     features = make_features(30, 50)
     labels = make_labels(features, 1) * 2
     with pytest.raises(ConfigError, match=r"target G0: value 2, but classes are .*expression"):
-        judge_logistic_outcomes(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
+        predict_logistic(make_fold(features, labels, 20, LOGISTIC_PENALTIES))
 
 
 def test_a_single_positive_leaves_nothing_to_choose_on() -> None:
     features = make_features(30, 50)
     labels = np.zeros(30)
     labels[3] = 1
-    answer = judge_logistic_outcomes(make_fold(features, labels[:, None], 20, (3.0, 0.1)))
+    answer = predict_logistic(make_fold(features, labels[:, None], 20, (3.0, 0.1)))
     assert answer.choice[0] == 3.0
     assert np.isnan(answer.inner_score[0])
     assert np.isfinite(answer.predicted).all()
@@ -125,8 +126,8 @@ def test_inner_folds_without_both_classes_are_left_out(monkeypatch: pytest.Monke
     bad += [(rows[:20], ones[10:])]
     scores = []
     for drawn in ([good], [good, *bad], bad):
-        monkeypatch.setattr(logistic, "draw_inner_folds", lambda *_, drawn=drawn: drawn)
-        scores.append(judge_logistic_outcomes(fold).inner_score[0])
+        monkeypatch.setattr(patient_logistic, "draw_inner_folds", lambda *_, drawn=drawn: drawn)
+        scores.append(predict_logistic(fold).inner_score[0])
     assert scores[0] == scores[1]
     assert np.isnan(scores[2])
 

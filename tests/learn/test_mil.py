@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.mil.fold import judge_mil_fold
+from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 from histo_ray.learn.mil.head import MilHead
 from histo_ray.learn.mil.network import AttentionNetwork
 from histo_ray.learn.mil.settings import MilSettings
@@ -80,16 +80,16 @@ def test_labels_of_judged_patients_change_nothing() -> None:
     parts = np.arange(45) // 3 % 5
     parts[7] = -1
     seen = Notes(), Notes()
-    clean = judge_mil_fold(measured, labels, parts, 2, SMALL, 9, seen[0])
+    clean = predict_mil_fold(MilFold(measured, labels, parts, 2, SMALL, 9, seen[0]))
     poisoned = labels.copy()
     poisoned[parts == 2] = 1 - poisoned[parts == 2]
     poisoned[7] = 1 - poisoned[7]  # in no fold
-    again = judge_mil_fold(measured, poisoned, parts, 2, SMALL, 9, seen[1])
+    again = predict_mil_fold(MilFold(measured, poisoned, parts, 2, SMALL, 9, seen[1]))
     assert clean.predicted.shape == ((parts == 2).sum(), 1)
     for one, other in zip(clean, again, strict=True):
         np.testing.assert_array_equal(one, other)
     assert seen[0].scores == seen[1].scores
-    other_fold = judge_mil_fold(measured, labels, parts, 3, SMALL, 9)
+    other_fold = predict_mil_fold(MilFold(measured, labels, parts, 3, SMALL, 9))
     assert not np.array_equal(other_fold.predicted, clean.predicted)
 
 
@@ -102,15 +102,21 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
     seeds: list[int] = []
 
     def note(
-        bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report
+        bags: Bags,
+        labels: Floats,
+        settings: MilSettings,
+        seed: int,
+        report: Report,
+        *,
+        binary: bool,
     ) -> MilHead:
-        heads.append(train_mil(bags, labels, settings, seed, report))
+        heads.append(train_mil(bags, labels, settings, seed, report, binary=binary))
         seeds.append(seed)
         return heads[-1]
 
     monkeypatch.setattr("histo_ray.learn.mil.fold.train_mil", note)
     for fold, seed in ((2, 9), (3, 9), (2, 10)):
-        judge_mil_fold(measure_bags(bags), labels, parts, fold, SMALL, seed)
+        predict_mil_fold(MilFold(measure_bags(bags), labels, parts, fold, SMALL, seed))
         tiles = np.concatenate([bags[k].astype(np.float64) for k in np.flatnonzero(parts != fold)])
         (network,) = heads[-1].networks
         np.testing.assert_allclose(network.mean, tiles.mean(0), rtol=1e-5)
@@ -123,10 +129,10 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
 def test_tiles_of_judged_patients_change_only_their_own_prediction() -> None:
     bags, labels = make_bags(45, shift=3)
     parts = np.arange(45) // 3 % 5
-    clean = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    clean = predict_mil_fold(MilFold(measure_bags(bags), labels, parts, 2, SMALL, 9))
     judged = np.flatnonzero(parts == 2)
     bags[judged[0]] = bags[judged[0]] * np.float16(3)
-    again = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    again = predict_mil_fold(MilFold(measure_bags(bags), labels, parts, 2, SMALL, 9))
     assert again.predicted[0, 0] != clean.predicted[0, 0]
     np.testing.assert_array_equal(again.predicted[1:], clean.predicted[1:])
     np.testing.assert_array_equal(again.inner_score, clean.inner_score)
@@ -136,10 +142,10 @@ def test_patients_without_a_label_are_neither_learnt_from_nor_judged() -> None:
     bags, labels = make_bags(45, shift=3)
     parts = np.arange(45) // 3 % 5
     labels[[6, 7, 20]] = np.nan  # fold 2, fold 2, fold 1
-    answer = judge_mil_fold(measure_bags(bags), labels, parts, 2, SMALL, 9)
+    answer = predict_mil_fold(MilFold(measure_bags(bags), labels, parts, 2, SMALL, 9))
     kept = np.setdiff1d(np.arange(45), [20])
-    without = judge_mil_fold(
-        measure_bags([bags[k] for k in kept]), labels[kept], parts[kept], 2, SMALL, 9
+    without = predict_mil_fold(
+        MilFold(measure_bags([bags[k] for k in kept]), labels[kept], parts[kept], 2, SMALL, 9)
     )
     np.testing.assert_array_equal(answer.predicted, without.predicted)
     assert np.isnan(answer.predicted[:, 0]).tolist() == np.isnan(labels[parts == 2, 0]).tolist()
@@ -151,10 +157,8 @@ def test_several_values_are_predicted_at_once_and_missing_ones_ignored() -> None
     means = np.array([bag[:, :2].astype(np.float64).mean(0) for bag in bags])
     values = (means - means.mean(0)) / means.std(0) * [5, 0.2] + [100, -3]
     values[::7, 1] = np.nan
-    settings = MilSettings(
-        task="expression", hidden=24, attention=8, dropout=0, rate=0.01, epochs=40, members=2
-    )
-    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 0)
+    settings = MilSettings(hidden=24, attention=8, dropout=0, rate=0.01, epochs=40, members=2)
+    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 0, binary=False)
     predicted = head.predict(bags[60:])
     for target in range(2):
         there = np.isfinite(values[60:, target])
@@ -171,7 +175,7 @@ def test_balanced_classes_keep_probabilities_near_the_true_share() -> None:
         settings = SMALL.model_copy(update={"balanced": balanced, "rate": 1e-4})
         predicted = train_mil(measure_bags(bags), labels, settings, 0).predict(bags)
         assert predicted.mean() == pytest.approx(1 / 6, abs=0.05)
-        _, scale = scale_labels(labels, settings)
+        _, scale = scale_labels(labels, True, balanced)
         assert scale.positive_weight == pytest.approx(5 if balanced else 1)
 
 
@@ -187,14 +191,14 @@ def test_a_single_positive_is_learnt_from_and_loss_alone_decides() -> None:
 def test_weights_that_run_away_are_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     bags, labels = make_bags(30)
     measured = measure_bags(bags)
-    judge = AttentionNetwork.judge
+    judge = AttentionNetwork.predict
 
     def run_away(network: AttentionNetwork, bag: Floats) -> tuple[torch.Tensor, torch.Tensor]:
         answer, attention = judge(network, bag)
         return answer * torch.nan, attention
 
     with monkeypatch.context() as patch:
-        patch.setattr(AttentionNetwork, "judge", run_away)
+        patch.setattr(AttentionNetwork, "predict", run_away)
         head = train_mil(measured, labels, SMALL, 0)
     assert head.epochs == (0,)
     assert np.isnan(head.inner_score).all()

@@ -32,12 +32,12 @@ def test_large_half_floats_do_not_overflow() -> None:
 def test_each_member_stops_on_others_and_each_part_has_both_classes() -> None:
     labels = (np.arange(43) < 6).astype(np.float64)[:, None]
     settings = SMALL.model_copy(update={"members": 4, "stop_share": 0.25})
-    splits = split_rows(labels, settings, 1)
+    splits = split_rows(labels, True, settings, 1)
     assert sorted(np.concatenate([split.stop for split in splits]).tolist()) == list(range(43))
     for split in splits:
-        assert not set(split.learn) & set(split.stop)
-        assert len(split.learn) + len(split.stop) == 43
-        assert set(labels[split.stop, 0]) == set(labels[split.learn, 0]) == {0, 1}
+        assert not set(split.train) & set(split.stop)
+        assert len(split.train) + len(split.stop) == 43
+        assert set(labels[split.stop, 0]) == set(labels[split.train, 0]) == {0, 1}
 
 
 def test_groups_are_held_out_whole() -> None:
@@ -45,8 +45,8 @@ def test_groups_are_held_out_whole() -> None:
     sites = [f"site {k % 9}" for k in range(40)]
     measured = measure_bags(bags, sites).take(np.arange(2, 38))
     assert measured.groups is not None
-    for split in split_rows(labels[2:38], SMALL, 0, measured.groups):
-        assert not set(measured.groups[split.stop]) & set(measured.groups[split.learn])
+    for split in split_rows(labels[2:38], True, SMALL, 0, measured.groups):
+        assert not set(measured.groups[split.stop]) & set(measured.groups[split.train])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -79,11 +79,10 @@ def test_more_members_than_parts_are_refused() -> None:
 
 def test_scores_are_nan_where_labels_do_not_differ() -> None:
     answers = np.array([[0.1], [0.9], [0.4]])
-    assert np.isnan(score_targets(np.zeros((3, 1)), answers, SMALL)).all()
-    assert score_targets(np.array([[0.0], [1], [1]]), answers, SMALL).tolist() == [1.0]
-    expression = MilSettings(task="expression")
+    assert np.isnan(score_targets(np.zeros((3, 1)), answers, True)).all()
+    assert score_targets(np.array([[0.0], [1], [1]]), answers, True).tolist() == [1.0]
     truth = np.array([[0.0, 1], [0, np.nan], [0, -1]])
     guess = np.array([[1.0, 1], [1, 9], [1, 0]])
-    scores = score_targets(truth, guess, expression)
+    scores = score_targets(truth, guess, False)
     assert np.isnan(scores[0])
     assert scores[1] == pytest.approx(0.5)

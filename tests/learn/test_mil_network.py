@@ -43,10 +43,10 @@ def test_a_bag_is_the_same_padded_or_alone_or_in_blocks(monkeypatch: pytest.Monk
     assert missing is not None
     with torch.inference_mode():
         together = network(tiles, missing)
-    alone = torch.stack([network.judge(bags[row])[0] for row in rows])
+    alone = torch.stack([network.predict(bags[row])[0] for row in rows])
     np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-4)
     monkeypatch.setattr("histo_ray.learn.mil.network.BLOCK_VALUES", 3 * DIM)
-    blocks = torch.stack([network.judge(bags[row])[0] for row in rows])
+    blocks = torch.stack([network.predict(bags[row])[0] for row in rows])
     np.testing.assert_allclose(blocks, alone, atol=1e-5, rtol=1e-4)
 
 
@@ -60,7 +60,7 @@ def test_the_network_is_the_formula_of_its_source() -> None:
     h = np.maximum(tiles @ w["project.weight"].T + w["project.bias"], 0)
     v, u = np.split(h @ w["gates.weight"].T + w["gates.bias"], 2, axis=1)
     e = np.exp((np.tanh(v) / (1 + np.exp(-u))) @ w["weigh.weight"][0])
-    answer, attention = network.judge(bags[1])
+    answer, attention = network.predict(bags[1])
     np.testing.assert_allclose(attention, e / e.sum(), rtol=1e-4)
     wanted = (e / e.sum()) @ h @ w["answer.weight"].T + w["answer.bias"]
     np.testing.assert_allclose(answer, wanted, rtol=1e-4, atol=1e-5)

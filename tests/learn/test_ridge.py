@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
 
-from histo_ray.learn import ridge
-from histo_ray.learn.ridge import (
+from histo_ray.learn.heads import ridge
+from histo_ray.learn.heads.ridge import (
     RIDGE_PENALTIES,
     decompose_features,
-    judge_ridge,
     leave_one_out_errors,
+    predict_ridge,
 )
-from tests.learn.outcome_data import make_features, make_fold, make_values
+from tests.learn.patient_data import make_features, make_fold, make_values
 
 WIDE, TALL, SQUARE = (50, 90), (120, 17), (60, 60)
 
@@ -19,11 +19,11 @@ def test_answers_are_those_of_ridgecv(trained: int, dim: int) -> None:
     features = make_features(trained + 13, dim)
     targets = make_values(features, 40)
     fold = make_fold(features, targets, trained, RIDGE_PENALTIES)
-    answer = judge_ridge(fold)
+    answer = predict_ridge(fold)
     plain = RidgeCV(np.array(RIDGE_PENALTIES) * dim, alpha_per_target=True)
     plain.fit(fold.train, fold.targets)
     np.testing.assert_allclose(answer.choice * dim, plain.alpha_)
-    np.testing.assert_allclose(answer.predicted, plain.predict(fold.judged), atol=1e-9)
+    np.testing.assert_allclose(answer.predicted, plain.predict(fold.test), atol=1e-9)
     variance = fold.targets.var(0)
     np.testing.assert_allclose(answer.inner_score, 1 + plain.best_score_ / variance, atol=1e-9)
     assert len(np.unique(answer.choice)) > 3
@@ -48,9 +48,9 @@ def test_leave_one_out_is_what_it_says(rows: int, dim: int) -> None:
 def test_blocks_of_targets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features = make_features(40, 70)
     fold = make_fold(features, make_values(features, 23), 31, RIDGE_PENALTIES)
-    whole = judge_ridge(fold)
+    whole = predict_ridge(fold)
     monkeypatch.setattr(ridge, "BLOCK", 7)
-    for one, other in zip(judge_ridge(fold), whole, strict=True):
+    for one, other in zip(predict_ridge(fold), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10)
 
 
@@ -58,7 +58,7 @@ def test_a_target_without_variance_is_predicted_as_it_is() -> None:
     features = make_features(40, 70)
     targets = make_values(features, 3)
     targets[:31, 1] = 0.1
-    answer = judge_ridge(make_fold(features, targets, 31, RIDGE_PENALTIES))
+    answer = predict_ridge(make_fold(features, targets, 31, RIDGE_PENALTIES))
     np.testing.assert_allclose(answer.predicted[:, 1], 0.1)
     assert answer.choice[1] == RIDGE_PENALTIES[0]
     assert np.isnan(answer.inner_score).tolist() == [False, True, False]
@@ -68,7 +68,7 @@ def test_noise_takes_a_strong_penalty_and_signal_a_weak_one() -> None:
     features = make_features(150, 30)
     noise = np.random.default_rng(4).normal(size=(150, 40))
     targets = np.column_stack([noise, make_values(features, 80)[:, 40:]])
-    answer = judge_ridge(make_fold(features, targets, 120, RIDGE_PENALTIES))
+    answer = predict_ridge(make_fold(features, targets, 120, RIDGE_PENALTIES))
     assert np.median(answer.choice[:40]) > 100 > 1 > np.median(answer.choice[40:])
     assert np.median(answer.inner_score[:40]) < 0.02
     assert answer.inner_score[40:].min() > 0.5
@@ -80,9 +80,9 @@ def test_duplicated_patients_do_no_harm_to_a_weak_penalty() -> None:
     fold = make_fold(features, targets, 34, (1.0, 1e-6))
     plain = RidgeCV(np.array(fold.choices) * 45, alpha_per_target=True, gcv_mode="svd")
     plain.fit(fold.train, fold.targets)
-    answer = judge_ridge(fold)
+    answer = predict_ridge(fold)
     np.testing.assert_allclose(answer.choice * 45, plain.alpha_)
-    np.testing.assert_allclose(answer.predicted, plain.predict(fold.judged), atol=1e-6)
+    np.testing.assert_allclose(answer.predicted, plain.predict(fold.test), atol=1e-6)
 
 
 def test_duplicated_features_of_many_patients_are_no_harm() -> None:
@@ -90,6 +90,6 @@ def test_duplicated_features_of_many_patients_are_no_harm() -> None:
     fold = make_fold(features, make_values(features, 5), 80, (1.0, 1e-4, 1e-7))
     plain = RidgeCV(np.array(fold.choices) * 36, alpha_per_target=True)
     plain.fit(fold.train, fold.targets)
-    answer = judge_ridge(fold)
+    answer = predict_ridge(fold)
     np.testing.assert_allclose(answer.choice * 36, plain.alpha_)
-    np.testing.assert_allclose(answer.predicted, plain.predict(fold.judged), atol=1e-6)
+    np.testing.assert_allclose(answer.predicted, plain.predict(fold.test), atol=1e-6)

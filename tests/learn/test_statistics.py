@@ -12,6 +12,7 @@ from histo_ray.learn.statistics import (
     plain_t_test,
     score_pearson,
 )
+from testing.null_comparisons import rejection_rates, simulate_null
 
 RNG = np.random.default_rng(7)
 
@@ -170,8 +171,6 @@ def test_q_values_are_those_of_statsmodels_and_skip_nan() -> None:
 
 @pytest.mark.slow
 def test_the_corrected_test_holds_its_level_where_the_plain_one_does_not() -> None:
-    from benchmarks.null_comparisons import rejection_rates, simulate_null
-
     rates = rejection_rates(simulate_null(1000), n_folds=5)
     assert rates["corrected"] <= 0.07
     assert rates["plain"] > 0.5

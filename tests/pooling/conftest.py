@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from histo_ray.store.store import Store, open_store
+from histo_ray.pooling.feature_store import FeatureStore, open_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> FeatureStore:
     return open_store(str(tmp_path / "store"), create=True)

@@ -10,14 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save
 
-from histo_ray.encoders import published
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling import matrix
-from histo_ray.store import heads
+from histo_ray.pooling.feature_store import FeatureStore
 from histo_ray.store.partition import join_rows
 from histo_ray.store.receipt_cache import read_receipts
-from histo_ray.store.store import Store
 from histo_ray.types import PartitionKey, TileRows
+from tests.made_up import card_of
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -30,7 +29,9 @@ ROOT = "store"
 
 
 @pytest.fixture
-def filled(store: Store, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: Path) -> Store:
+def filled(
+    store: FeatureStore, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: Path
+) -> FeatureStore:
     """Four slides of two patients by two encoders, `ft` with a head; S4 as Zarr in one of them."""
     for encoder in DIMS:
         for slide_id in COUNTS:
@@ -40,7 +41,12 @@ def filled(store: Store, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: P
 
 
 def add(
-    store: Store, make_facts: MakeFacts, make_rows: MakeRows, slide: str, encoder: str, **about: Any
+    store: FeatureStore,
+    make_facts: MakeFacts,
+    make_rows: MakeRows,
+    slide: str,
+    encoder: str,
+    **about: Any,
 ) -> None:
     count = about.pop("count", COUNTS[slide])
     about = {"weights": WEIGHTS[encoder], "patient_id": PATIENTS[slide]} | about
@@ -82,9 +88,9 @@ def write_model(root: Path, name: str, bias: float = 0.0, **card: Any) -> None:
     folder = root / "models" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.safetensors").write_bytes(data)
-    said = {"format_version": 1, "classes": CLASSES, "weights_sha256": WEIGHTS["ft"], "name": name}
-    said["file_sha256"] = hashlib.sha256(data).hexdigest()
-    (folder / "model.json").write_text(json.dumps(said | card))
+    about = {"file_sha256": hashlib.sha256(data).hexdigest(), "weights_sha256": WEIGHTS["ft"]}
+    said = card_of(name, **({"classes": CLASSES} | about | card))
+    (folder / "model.json").write_text(json.dumps(said))
 
 
 def chances(make_rows: MakeRows, *slides: str, bias: float = 0.0) -> Any:
@@ -95,22 +101,14 @@ def chances(make_rows: MakeRows, *slides: str, bias: float = 0.0) -> Any:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def test_the_names_of_a_models_files_are_those_of_its_writer() -> None:
-    mine = (heads.MODELS, heads.CARD, heads.WEIGHTS_FILE, heads.HEAD_PREFIX)
-    assert mine == (
-        published.MODELS, published.CARD, published.WEIGHTS_FILE, published.HEAD_PREFIX,
-    )  # fmt: skip
-    assert {"classes", "weights_sha256", "file_sha256"} <= published.ModelCard.model_fields.keys()
-
-
-def test_quantiles_lie_side_by_side(filled: Store, make_rows: MakeRows) -> None:
+def test_quantiles_lie_side_by_side(filled: FeatureStore, make_rows: MakeRows) -> None:
     frame = filled.matrix("e", "quantiles", by="patient")
     tiles = all_of(make_rows, "e", "S1", "S4").embeddings.astype(np.float64)
     plain = np.quantile(tiles, [0.1, 0.5, 0.9], axis=0).reshape(-1)
     np.testing.assert_allclose(frame.loc["PA"], plain, rtol=1e-6, atol=1e-7)
 
 
-def test_tissue_weighs_tiles(filled: Store, make_rows: MakeRows) -> None:
+def test_tissue_weighs_tiles(filled: FeatureStore, make_rows: MakeRows) -> None:
     rows = all_of(make_rows, "e", "S1", "S4")
     plain = np.average(rows.embeddings.astype(np.float64), axis=0, weights=rows.tissue)
     frame = filled.matrix("e", "tissue", by="patient")
@@ -120,7 +118,7 @@ def test_tissue_weighs_tiles(filled: Store, make_rows: MakeRows) -> None:
 @pytest.mark.parametrize("encoder", ["e", "ft"])
 @pytest.mark.parametrize(("pool", "columns"), [("class:TUM", [2]), ("class:TUM,ADI", [0, 2])])
 def test_classes_of_a_head_weigh_tiles_of_either_encoder(
-    filled: Store, make_rows: MakeRows, encoder: str, pool: str, columns: list[int]
+    filled: FeatureStore, make_rows: MakeRows, encoder: str, pool: str, columns: list[int]
 ) -> None:
     frame = filled.matrix(encoder, pool, by="patient", class_encoder="ft")
     tiles = all_of(make_rows, encoder, "S1", "S4").embeddings.astype(np.float64)
@@ -131,7 +129,7 @@ def test_classes_of_a_head_weigh_tiles_of_either_encoder(
         assert frame.equals(filled.matrix(encoder, pool, by="patient"))
 
 
-def test_one_mean_a_class_lies_side_by_side(filled: Store, make_rows: MakeRows) -> None:
+def test_one_mean_a_class_lies_side_by_side(filled: FeatureStore, make_rows: MakeRows) -> None:
     frame = filled.matrix("e", "classes", class_encoder="ft")
     assert list(frame.index) == ["S1", "S2", "S4"]
     tiles = all_of(make_rows, "e", "S4").embeddings.astype(np.float64)
@@ -140,7 +138,7 @@ def test_one_mean_a_class_lies_side_by_side(filled: Store, make_rows: MakeRows) 
 
 
 def test_who_has_nothing_of_a_class_is_left_out_and_named(
-    filled: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    filled: FeatureStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_model(tmp_path / ROOT, "ft", bias=-8)
     with caplog.at_level(logging.WARNING):
@@ -152,7 +150,7 @@ def test_who_has_nothing_of_a_class_is_left_out_and_named(
 
 
 def test_a_class_that_is_not_there_gets_the_mean_of_all_tiles(
-    filled: Store, make_rows: MakeRows, tmp_path: Path
+    filled: FeatureStore, make_rows: MakeRows, tmp_path: Path
 ) -> None:
     write_model(tmp_path / ROOT, "ft", bias=-8)
     frame = filled.matrix("e", "classes", by="patient", class_encoder="ft")
@@ -165,7 +163,7 @@ def test_a_class_that_is_not_there_gets_the_mean_of_all_tiles(
 
 
 def test_slides_that_the_class_encoder_lacks_are_left_out_and_named(
-    filled: Store, make_rows: MakeRows, tmp_path: Path
+    filled: FeatureStore, make_rows: MakeRows, tmp_path: Path
 ) -> None:
     for slide in ("S2", "S4"):
         (tmp_path / ROOT / f"embeddings/encoder=ft/tiling=abc123/{slide}.parquet").unlink()
@@ -179,7 +177,7 @@ def test_slides_that_the_class_encoder_lacks_are_left_out_and_named(
 
 
 def test_another_tiling_of_the_same_tiles_will_do(
-    filled: Store, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: Path
+    filled: FeatureStore, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: Path
 ) -> None:
     first = filled.matrix("e", "class:TUM", class_encoder="ft")
     folder = tmp_path / ROOT / "embeddings/encoder=ft"
@@ -190,7 +188,9 @@ def test_another_tiling_of_the_same_tiles_will_do(
         filled.matrix("e", "class:TUM", class_encoder="ft")
 
 
-def test_other_tiles_are_refused(filled: Store, make_facts: MakeFacts, make_rows: MakeRows) -> None:
+def test_other_tiles_are_refused(
+    filled: FeatureStore, make_facts: MakeFacts, make_rows: MakeRows
+) -> None:
     add(filled, make_facts, make_rows, "S2", "ft", count=8)
     with pytest.raises(
         StoreError, match="S2' of e and ft: 7 and 8 tiles; their tiles must be the same"
@@ -203,7 +203,7 @@ def test_other_tiles_are_refused(filled: Store, make_facts: MakeFacts, make_rows
     filled.matrix("e", "mean")
 
 
-def test_heads_that_do_not_fit_are_refused(filled: Store, tmp_path: Path) -> None:
+def test_heads_that_do_not_fit_are_refused(filled: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder e: .*no class head.*= \(there are: ft\)"):
         filled.matrix("e", "classes")
     with pytest.raises(StoreError, match="encoder nn: the store holds no slide"):
@@ -220,12 +220,12 @@ def test_heads_that_do_not_fit_are_refused(filled: Store, tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="3 rows of the head for 2 classes"):
         filled.matrix("e", "classes", class_encoder="ft")
     (tmp_path / ROOT / "models/ft/model.json").write_text('{"classes": 3}')
-    with pytest.raises(StoreError, match=r"model\.json: the card of the encoder is damaged"):
+    with pytest.raises(StoreError, match=r"model\.json is damaged: it states no format version"):
         filled.matrix("e", "classes", class_encoder="ft")
 
 
 def test_a_head_serves_the_float32_vectors_of_its_encoder(
-    filled: Store, make_facts: MakeFacts, make_rows: MakeRows
+    filled: FeatureStore, make_facts: MakeFacts, make_rows: MakeRows
 ) -> None:
     facts = make_facts("S1", "ft-f32", dim=9, dtype="float32", weights=WEIGHTS["ft"])
     about = facts.encoder.model_copy(update={"request": "ft"})
@@ -234,7 +234,7 @@ def test_a_head_serves_the_float32_vectors_of_its_encoder(
     assert filled.matrix("ft-f32", "class:TUM").shape == (1, 9)
 
 
-def test_a_cached_table_says_what_was_pooled(filled: Store, tmp_path: Path) -> None:
+def test_a_cached_table_says_what_was_pooled(filled: FeatureStore, tmp_path: Path) -> None:
     frame = filled.matrix("e", "class:TUM", by="patient", class_encoder="ft")
     (path,) = (tmp_path / ROOT / "cache/matrix").iterdir()
     table = pq.read_table(path)
@@ -254,7 +254,7 @@ def test_a_cached_table_says_what_was_pooled(filled: Store, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("change", [{"tiles": 1}, {"pool": "max"}, {"version": 1}, None], ids=str)
 def test_a_cache_with_another_receipt_is_made_again(
-    filled: Store, tmp_path: Path, change: dict[str, Any] | None
+    filled: FeatureStore, tmp_path: Path, change: dict[str, Any] | None
 ) -> None:
     first = filled.matrix("e", by="patient")
     (path,) = (tmp_path / ROOT / "cache/matrix").iterdir()
@@ -269,7 +269,11 @@ def test_a_cache_with_another_receipt_is_made_again(
 
 
 def test_what_decides_the_numbers_decides_the_cache(
-    filled: Store, make_facts: MakeFacts, make_rows: MakeRows, tmp_path: Path, monkeypatch: Any
+    filled: FeatureStore,
+    make_facts: MakeFacts,
+    make_rows: MakeRows,
+    tmp_path: Path,
+    monkeypatch: Any,
 ) -> None:
     filled.matrix("e", "class:TUM,STR", by="patient", class_encoder="ft")
     with monkeypatch.context() as patched:
@@ -292,7 +296,7 @@ def test_what_decides_the_numbers_decides_the_cache(
     assert (filled.matrix("e", by="patient") != patients).any(axis=None)
 
 
-def test_some_slides_can_be_pooled_alone(filled: Store) -> None:
+def test_some_slides_can_be_pooled_alone(filled: FeatureStore) -> None:
     whole = filled.matrix("e")
     for tiling in (None, "abc123"):
         some = filled.matrix("e", tiling=tiling, slide_ids=["S4", "S2"])
@@ -303,16 +307,16 @@ def test_some_slides_can_be_pooled_alone(filled: Store) -> None:
     np.testing.assert_array_equal(one.loc["PA"], whole.loc["S1"])
 
 
-def test_zarr_and_parquet_pool_alike(filled: Store) -> None:
+def test_zarr_and_parquet_pool_alike(filled: FeatureStore) -> None:
     for pool in ("mean", "mean+std", "quantiles", "tissue", "classes"):
         before = filled.matrix("e", pool, by="patient", class_encoder="ft")
         filled.gc(older_than_s=-60)
-        filled.export(to="zarr" if pool in ("mean", "quantiles") else "parquet")
+        filled.convert(to="zarr" if pool in ("mean", "quantiles") else "parquet").check()
         after = filled.matrix("e", pool, by="patient", class_encoder="ft")
         np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
 
 
-def test_no_weight_at_all_leaves_an_empty_table(filled: Store, tmp_path: Path) -> None:
+def test_no_weight_at_all_leaves_an_empty_table(filled: FeatureStore, tmp_path: Path) -> None:
     write_model(tmp_path / ROOT, "ft", bias=-80)
     for _ in range(2):
         frame = filled.matrix("e", "class:TUM", by="patient", class_encoder="ft")
@@ -320,7 +324,10 @@ def test_no_weight_at_all_leaves_an_empty_table(filled: Store, tmp_path: Path) -
 
 
 def test_tiles_that_are_not_finite_are_told(
-    store: Store, make_facts: MakeFacts, make_rows: MakeRows, caplog: pytest.LogCaptureFixture
+    store: FeatureStore,
+    make_facts: MakeFacts,
+    make_rows: MakeRows,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = join_rows(list(make_rows(50)))
     rows.embeddings[20, 3] = np.inf
@@ -335,7 +342,7 @@ def test_tiles_that_are_not_finite_are_told(
         assert told == ("store verify will tell why: slides: S1" in caplog.text)
 
 
-def test_a_damaged_partition_is_named(filled: Store, tmp_path: Path) -> None:
+def test_a_damaged_partition_is_named(filled: FeatureStore, tmp_path: Path) -> None:
     path = tmp_path / ROOT / "embeddings/encoder=e/tiling=abc123/S1.parquet"
     data = bytearray(path.read_bytes())
     data[4:3000] = bytes(2996)
@@ -345,16 +352,22 @@ def test_a_damaged_partition_is_named(filled: Store, tmp_path: Path) -> None:
             filled.matrix("e", pool)
 
 
-def test_a_partition_that_was_replaced_meanwhile_is_refused(
-    filled: Store, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: Any
+def test_a_partition_that_was_replaced_meanwhile_is_pooled_as_it_is_now(
+    filled: FeatureStore, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: Any
 ) -> None:
     def read_then_replace(*args: Any) -> Any:
         found = read_receipts(*args)
         add(filled, make_facts, make_rows, "S2", "e", count=6)
         return found
 
-    monkeypatch.setattr(matrix, "read_receipts", read_then_replace)
     for pool in ("mean", "median"):
         add(filled, make_facts, make_rows, "S2", "e")
-        with pytest.raises(StoreError, match=r"S2\.parquet: it holds 6 tiles, but .* said 7"):
-            filled.matrix("e", pool)
+        with monkeypatch.context() as patch:
+            patch.setattr(matrix, "read_receipts", read_then_replace)
+            found = filled.matrix("e", pool)
+        np.testing.assert_array_equal(found, filled.matrix("e", pool))
+        bag = filled.bag("S2", "e").embeddings.astype(np.float64)
+        assert len(bag) == 6
+        middle = bag.mean(axis=0) if pool == "mean" else np.median(bag, axis=0)
+        np.testing.assert_allclose(found.loc["S2"], middle, rtol=1e-6)
+        assert found.attrs["receipt"] == filled.matrix("e", pool).attrs["receipt"]

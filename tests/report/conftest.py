@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
+from histo_ray.evaluate.patient_summary import summarise_encoders, summarise_pairs
+from histo_ray.evaluate.tile_tables import summarise_tally
 from histo_ray.learn.tissue_tables import (
-    Truth,
+    TileTruth,
     compare_encoders,
     tabulate_predictions,
     tally_predictions,
@@ -22,7 +24,7 @@ from histo_ray.report.canvas import Picture
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
-from histo_ray.types import Mpp, Pyramid, RunRow, TileGrid, TissueMask
+from histo_ray.types import Mpp, Outcome, Pyramid, RunRow, TileGrid, TissueMask
 
 DOWNSAMPLE = (5.0, 4.0)  # x differs from y
 
@@ -80,7 +82,7 @@ def add_tissue(
     rng = np.random.default_rng(7)
     labels = np.sort(rng.integers(0, len(classes), tiles)).astype(np.int32)
     groups = tuple(f"P{number % 12}" for number in range(tiles))
-    truth = Truth(tuple(classes), labels, groups)
+    truth = TileTruth(tuple(classes), labels, groups)
     settings = (("cv", 3), ("test", 1)) if external else (("cv", 3),)
     summary: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
@@ -102,7 +104,9 @@ def add_tissue(
                     tabulate_predictions(where, truth, folds, predicted, ones, ones.astype(float))
                 )
             tallies[encoder] = tally_predictions(tables, truth, tiles)
-        summary[split] = {name: tally.summary for name, tally in tallies.items()}
+        summary[split] = {
+            name: summarise_tally(tally).model_dump(mode="json") for name, tally in tallies.items()
+        }
         tested = parts if split == "cv" else None
         comparisons += compare_encoders(split, tallies, truth, 200, 0, tested)
     counts = {name: int((labels == k).sum()) for k, name in enumerate(classes)}
@@ -177,6 +181,8 @@ def add_outcome(
         }  # fmt: skip
         pairs.append(pa.table(columns, arrow_schema("outcome_comparisons")))
     folder.write("comparisons", pairs, arrow_schema("outcome_comparisons"))
+    rows = [row for table in targets for row in table.to_pylist()]
+    comparisons = [row for table in pairs for row in table.to_pylist()]
     cohort = {
         "patient_id": [f"TCGA-05-{number:04d}" for number in range(patients + 3)],
         "site": [f"{number % 4:02d}" for number in range(patients + 3)],
@@ -215,8 +221,9 @@ def add_outcome(
         },
         "configurations": [{"encoder": e, "pooling": "mean", "head": "ridge"} for e in encoders],
         "settings": {"seed": 0}, "versions": {"histo_ray": "0.1", "python": "3.11"},
-        "summary": {e: {"mean_score": 0.1} for e in encoders},
-        "sentences": [f"A paper would print this of {task}."], "warnings": [],
+        "summary": {e: one.model_dump() for e, one in summarise_encoders(rows).items()},
+        "pairs": [pair.model_dump() for pair in summarise_pairs(comparisons, rows)],
+        "chance_test": "corrected resampled t-test", "warnings": [],
     }  # fmt: skip
     folder.write_note("run", note | changes)
 
@@ -253,11 +260,14 @@ def add_extraction(store: Path, encoders: Sequence[str]) -> None:
     """Two extraction runs: what failed in the first may be done in the second."""
     opened = open_store(str(store))
     opened.write_run("20261101T000000-aaaaaa", [
-        RunRow("mended", encoders[0], "failed", "disk full", 0, 1.0),
-        *(RunRow("broken", e, "failed", "cannot be opened: <truncated>", 0, 1.0) for e in encoders),
-        RunRow("glass", encoders[0], "empty", "no tissue", 0, 1.0),
+        RunRow("mended", encoders[0], Outcome.FAILED, "disk full", 0, 1.0),
+        *(
+            RunRow("broken", e, Outcome.FAILED, "cannot be opened: <truncated>", 0, 1.0)
+            for e in encoders
+        ),
+        RunRow("glass", encoders[0], Outcome.EMPTY, "no tissue", 0, 1.0),
     ])  # fmt: skip
     opened.write_run("20261102T000000-bbbbbb", [
-        RunRow("mended", encoders[0], "done", "", 40, 1.0),
-        RunRow("glass", encoders[0], "skipped", "already stored", 0, 0.0),
+        RunRow("mended", encoders[0], Outcome.DONE, "", 40, 1.0),
+        RunRow("glass", encoders[0], Outcome.SKIPPED, "already stored", 0, 0.0),
     ])  # fmt: skip

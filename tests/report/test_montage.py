@@ -3,12 +3,13 @@ import pytest
 
 from histo_ray.report.canvas import BAD, GOOD, PALE, Picture
 from histo_ray.report.montage import CARD_PX, SheetEntry, draw_card, draw_contact_sheet
+from histo_ray.types import Outcome
 
 ENTRIES = [
-    SheetEntry("S1", "done", "82 tiles", np.full((120, 700, 3), 90, np.uint8)),
-    SheetEntry("S2", "empty", "no tissue", np.full((700, 120, 3), 240, np.uint8)),
-    SheetEntry("S3", "failed", "the file is truncated " * 30),
-    SheetEntry("S" * 300, "skipped", ""),
+    SheetEntry("S1", Outcome.DONE, "82 tiles", np.full((120, 700, 3), 90, np.uint8)),
+    SheetEntry("S2", Outcome.EMPTY, "no tissue", np.full((700, 120, 3), 240, np.uint8)),
+    SheetEntry("S3", Outcome.FAILED, "the file is truncated " * 30),
+    SheetEntry("S" * 300, Outcome.SKIPPED, ""),
 ]
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
+from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import render_page, summarise, write_report
-from histo_ray.report.runs import choose_runs
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 
 ENCODERS = ["imgnet2048", "ftx2048"]
 GENES = ["TP53", "KRAS", "EGFR", "STK11", "NF1"]
@@ -79,7 +79,8 @@ def test_all_of_it_is_there(whole: str) -> None:
     assert headings == ["Caveats", "What was run", "Cohort", "Tissue: crc-100k",
                         "Gene expression", "Mutation"]  # fmt: skip
     for told in (
-        "Accuracy was", "A paper would print this of mutation.", "weights (SHA-256)",
+        "Accuracy was", "weights (SHA-256)",
+        "AUROC was higher with ftx2048 than with imgnet2048 for ",
         "3 repeats of 5 folds, a patient is never split", "log2(x + 1)",
         "71 slides in 1 failed; 2 without tiles",
         "2 slides lost in extraction, and why", "cannot be opened: <truncated>",
@@ -147,7 +148,7 @@ def test_names_from_files_stay_text(tmp_path: Path, evaluations: SimpleNamespace
     store = evaluations.new_store(tmp_path / "store")
     classes = ("<b>", "a&b", "{{ 7*7 }}")
     evaluations.add_tissue(store, encoders, classes, tiles=60, warnings=[evil], external=False)
-    evaluations.add_outcome(store, "expression", encoders, genes, sentences=["<img src=x>"])
+    evaluations.add_outcome(store, "expression", encoders, genes, chance_test="<img src=x>")
     evaluations.add_outcome(store, "mutation", encoders, genes[:2], remark="\ud800 </title>")
     text = render(store)
     text.encode()
@@ -165,7 +166,7 @@ def test_one_encoder_and_three(
 ) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_tissue(store, encoders, tiles=60, external=False)
-    evaluations.add_outcome(store, "expression", encoders, GENES, sentences=[])
+    evaluations.add_outcome(store, "expression", encoders, GENES, summary={}, pairs=[])
     text = render(store)
     page = Page(text)
     pairs = len(encoders) * (len(encoders) - 1) // 2
@@ -218,7 +219,7 @@ def test_slides_that_a_manifest_marks_make_a_run_synthetic_whatever_it_says(
 ) -> None:
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "expression", ENCODERS[:1], GENES)
-    mark = RunRow("S", ENCODERS[0], "done", "", 9, 1.0, "TCGA-05-0000", synthetic=True)
+    mark = RunRow("S", ENCODERS[0], Outcome.DONE, "", 9, 1.0, "TCGA-05-0000", synthetic=True)
     open_store(str(store)).write_run("20261103T000000-cccccc", [mark])
     assert "<strong>SYNTHETIC DATA</strong>" in render(store)
     assert [finding.synthetic for finding in summarise(str(store))] == [True]
@@ -281,11 +282,10 @@ def test_the_main_sentence_is_the_one_that_compares(
     tmp_path: Path, evaluations: SimpleNamespace
 ) -> None:
     store = evaluations.new_store(tmp_path / "store")
-    said = ["With a, 3 genes.", "With b, 4 genes.", "b was higher than a."]
-    evaluations.add_outcome(store, "mutation", ENCODERS, GENES, sentences=said)
+    evaluations.add_outcome(store, "mutation", ENCODERS, GENES)
     evaluations.add_tissue(store, ENCODERS, tiles=60)
     tissue, mutation = summarise(str(store))
-    assert mutation.sentence == "b was higher than a."
+    assert mutation.sentence.startswith("AUROC was higher with ftx2048 than with imgnet2048 for ")
     assert re.match(r"Accuracy was .* ftx2048 and .* corrected resampled t-test", tissue.sentence)
 
 
@@ -319,7 +319,9 @@ def test_the_command_writes_and_tells(
     store, out = small, str(tmp_path / "r.html")
     assert main(["report", store, "--out", out]) == 0
     told = capsys.readouterr().out
-    assert told == f"expression: A paper would print this of expression.\nreport: {out}\n"
+    sentence, path = told.splitlines()
+    assert re.match(r"expression: With imgnet2048, \d of 2 genes were predicted better", sentence)
+    assert path == f"report: {out}"
     assert main(["report", store, "--out", out, "--json", "--run", "expression-4d5e6f"]) == 0
     assert '"run_id": "expression-4d5e6f"' in capsys.readouterr().out
     for arguments, problem in (

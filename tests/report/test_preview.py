@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from histo_ray.config import TilingConfig
-from histo_ray.preview import _legend
 from histo_ray.report.canvas import OUTLINE, PEN, Picture
 from histo_ray.report.preview import (
     describe,
@@ -15,6 +14,7 @@ from histo_ray.report.preview import (
     tile_boxes,
     write_png,
 )
+from histo_ray.report.slide_picture import _legend
 from histo_ray.types import Pyramid, TileGrid, TissueMask
 
 DOWNSAMPLE = (5.0, 4.0)

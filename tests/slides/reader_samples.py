@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from histo_ray.slides.openslide_reader import OpenSlideReader
-from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
+from testing.jpeg_slides import KINDS, write_jpeg_slide
 
 Pixels = npt.NDArray[np.uint8]
 Write = Callable[[Path, Pixels], tuple[Path, Pixels]]

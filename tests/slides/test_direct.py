@@ -21,7 +21,7 @@ from histo_ray.slides.direct.jpeg import decode_tile
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.tiles.pixels import read_tiles
-from tests.slides.jpeg_slides import KINDS, Kind, tile_places, write_jpeg_slide
+from testing.jpeg_slides import KINDS, Kind, tile_places, write_jpeg_slide
 
 Pixels = npt.NDArray[np.uint8]
 Region = tuple[tuple[int, int], int, tuple[int, int]]

@@ -11,7 +11,7 @@ import tifffile
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.reader import open_slide
-from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
+from testing.jpeg_slides import KINDS, write_jpeg_slide
 
 Pixels = npt.NDArray[np.uint8]
 SMALL = replace(

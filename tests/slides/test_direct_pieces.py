@@ -21,7 +21,7 @@ from histo_ray.slides.direct.jpeg import (
 )
 from histo_ray.slides.direct.region import covered, cut_axis, place_region
 from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
-from tests.slides.jpeg_slides import JFIF, KINDS, segments, texture, write_jpeg_slide
+from testing.jpeg_slides import JFIF, KINDS, segments, texture, write_jpeg_slide
 
 RGB = KINDS["aperio, RGB, no Adobe marker, shared tables"]
 

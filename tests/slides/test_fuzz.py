@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.direct.tiff_layout import UnrecognisedError
-from tests.slides.fuzz import read_alone
-from tests.slides.jpeg_slides import Kind, write_jpeg_slide
-from tests.slides.mutations import damage
+from testing.file_damage import damage
+from testing.fuzz import read_alone
+from testing.jpeg_slides import Kind, write_jpeg_slide
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"size": (301, 203), "tile": (96, 96), "factors": (1, 2)}

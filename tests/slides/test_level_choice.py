@@ -19,7 +19,7 @@ from histo_ray.slides.levels import nominal_downsample
 from histo_ray.slides.reader import open_slide
 from histo_ray.tiles.pixels import read_tiles
 from histo_ray.types import Slide, SlideFacts
-from tests.slides.jpeg_slides import texture
+from testing.jpeg_slides import texture
 
 Pixels = npt.NDArray[np.uint8]
 TILE = (64, 64)

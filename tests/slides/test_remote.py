@@ -16,7 +16,7 @@ from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import locate
-from tests.slides.jpeg_slides import KINDS, write_jpeg_slide
+from testing.jpeg_slides import KINDS, write_jpeg_slide
 
 
 def put(uri: str, data: bytes) -> None:

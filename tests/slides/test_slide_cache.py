@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import SlideError
 from histo_ray.slides.local_copy import bring_here
 from histo_ray.slides.reader import open_slide
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.storage import locate
+from testing.object_server import FaultyServer
 
 GB = 1e-9
 """A byte, in GB."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.storage import clouds, locate
 from histo_ray.storage.check import check_place
 from histo_ray.store.store import open_store, peek_store
+from testing.object_server import FaultyServer
 
 PATIENCE_S = 20
 """Beside other work; seconds on a machine of one's own."""

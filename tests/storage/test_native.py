@@ -40,6 +40,8 @@ def test_a_file_of_pythons_is_read_first_and_one_of_arrows_is_left_as_it_is(tmp_
     own = pa.OSFile(str(tmp_path / "a"))
     assert native(own) is own
     assert native(b"").read() == b""
+    wrapped = pa.PythonFile(io.BytesIO(b"abc"), "r")
+    assert not isinstance(native(wrapped), pa.PythonFile)
 
 
 def test_nothing_hands_pythons_memory_to_arrows_threads() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.patient_settings import ExpressionConfig
+from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.storage.shipped import check_shipped, lies_in_copy
 
 COPY = "session_2026-11-30_11-30-47_096894_7097/runtime_resources/working_dir_files/_ray_pkg_0a1b2c"

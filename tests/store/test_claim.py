@@ -12,13 +12,13 @@ import pytest
 from histo_ray.errors import BusyError
 from histo_ray.store import claim
 from histo_ray.store.claim import CLAIMS, hold_claim
-from histo_ray.store.place import place_at
+from histo_ray.store.location import location_of
 
 HOLD = """
 import sys, time
 from histo_ray.store.claim import hold_claim
-from histo_ray.store.place import place_at
-with hold_claim(place_at(sys.argv[1]), "c", print, wait=False):
+from histo_ray.store.location import location_of
+with hold_claim(location_of(sys.argv[1]), "c", print, wait=False):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -38,7 +38,7 @@ def hold_elsewhere(store: Path) -> "subprocess.Popen[str]":
 def test_a_claim_is_refused_while_its_holder_lives_and_free_once_it_was_killed(
     tmp_path: Path,
 ) -> None:
-    root, other = place_at(str(tmp_path)), hold_elsewhere(tmp_path)
+    root, other = location_of(str(tmp_path)), hold_elsewhere(tmp_path)
     try:
         with (
             pytest.raises(BusyError, match=f"process {other.pid} on "),
@@ -62,7 +62,7 @@ def test_who_waits_goes_on_when_the_holder_dies(
     monkeypatch.setattr(claim, "LOOK_S", 0.02)
     other, told = hold_elsewhere(tmp_path), list[str]()
     threading.Timer(0.3, other.kill).start()
-    with hold_claim(place_at(str(tmp_path)), "c", told.append, wait=True):
+    with hold_claim(location_of(str(tmp_path)), "c", told.append, wait=True):
         assert other.wait(5) < 0
     assert len(told) == 1
     assert f"process {other.pid} on " in told[0]
@@ -72,7 +72,7 @@ def test_many_at_once_hold_it_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claim, "LOOK_S", 0.001)
-    root, inside, most = place_at(str(tmp_path)), list[int](), list[int]()
+    root, inside, most = location_of(str(tmp_path)), list[int](), list[int]()
 
     def work(number: int) -> None:
         for _ in range(5):
@@ -93,7 +93,7 @@ def test_many_at_once_hold_it_one_after_the_other(
 
 def test_a_store_that_cannot_be_written_has_no_claims(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder belongs")
-    with hold_claim(place_at(str(tmp_path)), "c", print, wait=False):
+    with hold_claim(location_of(str(tmp_path)), "c", print, wait=False):
         pass
 
 
@@ -102,7 +102,7 @@ def test_on_an_object_store_a_claim_counts_while_its_holder_gives_signs_of_life(
 ) -> None:
     for name, seconds in {"REFRESH_S": 0.1, "LOOK_S": 0.05, "SETTLE_S": 0.1, "DEAD_S": 5.0}.items():
         monkeypatch.setattr(claim, name, seconds)
-    root = place_at("s3://bucket/claims")
+    root = location_of("s3://bucket/claims")
     with hold_claim(root, "c", print, wait=False):
         began = time.monotonic()
         with pytest.raises(BusyError), hold_claim(root, "c", print, wait=False):

@@ -17,8 +17,8 @@ from histo_ray.store import claim, convert, upload
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.partition import Tally
-from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -63,9 +63,9 @@ def test_a_half_deleted_folder_is_never_taken_for_the_replacement(
     half = path_of(store, "zarr")
     (half / "x/c").mkdir(parents=True)
     (half / "x/c/0").write_bytes(b"left over")
-    assert store.export(to) == (3 if to == "zarr" else 0)
+    assert store.convert(to).check() == (3 if to == "zarr" else 0)
     assert content(store) == before
-    assert store.export(OTHER[to]) == 3
+    assert store.convert(OTHER[to]).check() == 3
     assert content(store) == before
     assert store.verify() == (3, [])
 
@@ -108,7 +108,7 @@ def test_a_target_that_is_not_the_same_is_named_and_nothing_is_deleted(
         shutil.rmtree(final / "focus") if to == "zarr" else vectors.write_bytes(b"")
     kept = [hash_of(source), hash_of(final)]
     with pytest.raises(StoreError, match=r"1 partitions were not converted and stay.*S1\.") as told:
-        store.export(to)
+        store.convert(to).check()
     assert ("the two differ" if damage == "other content" else "is damaged") in str(told.value)
     assert [hash_of(source), hash_of(final)] == kept
     assert path_of(store, to, "S2").exists()  # the others are converted all the same
@@ -122,7 +122,7 @@ def test_two_equal_forms_become_one(
     fill(store, make_facts, make_rows, OTHER[to])
     before = content(store)
     other = open_store(str(tmp_path / "other"), create=True)
-    store.export(to, other)
+    store.convert(to, other).check()
     (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))
     assert "one of them is enough" in "\n".join(store.verify()[1])
     done = store.convert(to)
@@ -138,7 +138,7 @@ def test_a_damaged_source_is_kept_beside_its_sound_replacement(
 ) -> None:
     fill(store, make_facts, make_rows, OTHER[to])
     other = open_store(str(tmp_path / "other"), create=True)
-    store.export(to, other)
+    store.convert(to, other).check()
     (shutil.copytree if to == "zarr" else shutil.copy)(path_of(other, to), path_of(store, to))
     source = path_of(store, OTHER[to])
     vectors = source if to == "zarr" else source / "embedding/c/0/0"
@@ -176,7 +176,7 @@ def test_a_store_by_another_path_is_the_same_store(
 ) -> None:
     fill(store, make_facts, make_rows, "parquet")
     (tmp_path / "link").symlink_to(tmp_path / "store")
-    assert store.export("zarr", open_store(str(tmp_path / "link"))) == 3
+    assert store.convert("zarr", open_store(str(tmp_path / "link"))).check() == 3
     assert not path_of(store, "parquet").exists()
 
 
@@ -188,8 +188,8 @@ def test_two_conversions_at_once_are_refused(
         hold_claim(store._root, "convert", print, wait=False),
         pytest.raises(StoreError, match=r"process \d+ on .* is converting it; wait until that"),
     ):
-        store.export("zarr")
-    assert store.export("zarr") == 3
+        store.convert("zarr").check()
+    assert store.convert("zarr").check() == 3
     assert store._root.child(".staging").names() == []
 
 
@@ -226,7 +226,7 @@ def test_a_copy_that_reads_back_otherwise_is_taken_away_again(
     before = content(store)
     publish: Any = convert.__dict__["publish"]
 
-    def rotten(built: Path, target: Place, replace: bool = False) -> bool:
+    def rotten(built: Path, target: Location, replace: bool = False) -> bool:
         done: bool = publish(built, target, replace)
         path = Path(target.path) / "embedding/c/0/0" if to == "zarr" else Path(target.path)
         if "S1." in target.path:
@@ -279,7 +279,7 @@ def run(job):
 
 def killed():
     sys.addaudithook(hook)
-    open_store(work).export(to)
+    open_store(work).convert(to).check()
 
 def check():
     store = open_store(work)
@@ -347,7 +347,7 @@ def test_on_an_object_store_nothing_is_lost_either(
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(5), format=OTHER[to])
     before = content(store)
-    write, delete = upload._write, Place.delete
+    write, delete = upload._write, Location.delete
     steps = 0
 
     def convert_until(stop: int) -> None:
@@ -365,26 +365,26 @@ def test_on_an_object_store_nothing_is_lost_either(
             count()
             write(*arguments)
 
-        def counted_delete(place: Place) -> None:
+        def counted_delete(place: Location) -> None:
             count()
             delete(place)
 
         with monkeypatch.context() as patch:
             patch.setattr(upload, "_write", counted_write)
-            patch.setattr(Place, "delete", counted_delete)
+            patch.setattr(Location, "delete", counted_delete)
             with contextlib.suppress(Killed):
-                store.export(to)
+                store.convert(to).check()
 
     convert_until(1 << 30)
     last = steps
     assert content(store) == before
     for stop in sorted({2, 3, last - 2, last - 1, last}):
-        store.export(OTHER[to])
+        store.convert(OTHER[to]).check()
         convert_until(stop)
         for name in store._root.child(".staging").names():
             store._root.child(f".staging/{name}").delete()
         assert content(store) == before, stop
-    assert store.export(OTHER[to]) + store.export(to) >= 1
+    assert store.convert(OTHER[to]).check() + store.convert(to).check() >= 1
     assert content(store) == before
     assert store.verify() == (1, [])
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import receipt_cache
 from histo_ray.store.catalog import FORMATS
 from histo_ray.store.layout import FORMS, Form, partition_path
-from histo_ray.store.partition_vectors import Member, read_pieces
+from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 from histo_ray.store.store import Store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -50,7 +51,7 @@ def test_whatever_the_damage_a_reader_hears_a_store_error(
     random, told = np.random.default_rng(4), list[str]()
     asks: list[Callable[[], Any]] = [
         lambda: store.bag("S1", "e"),
-        lambda: list(read_pieces(store._root, Member(KEY, form, 9))),
+        lambda: list(read_pieces(store._root, CountedPartition(KEY, form, 9))),
         lambda: FORMATS[form].read_texts(place),
         lambda: store.read_receipt(KEY),
     ]
@@ -123,7 +124,7 @@ def test_a_changed_vector_is_found_where_it_is_asked_for(
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(9), format=form)
     assert len(store.bag("S1", "e", check=True)) == 9
-    assert store.matrix("e", check=True).shape == (1, 5)
+    assert pool_matrix(store, "e", check=True).shape == (1, 5)
     path = Path(store._root.path) / partition_path(KEY, form)
     file = path if path.is_file() else path / "embedding/c/0/0"
     data = bytearray(file.read_bytes())
@@ -132,7 +133,7 @@ def test_a_changed_vector_is_found_where_it_is_asked_for(
     assert len(store.bag("S1", "e")) == 9  # not noticed, as the docstring says
     asks: tuple[Callable[[], object], ...] = (
         lambda: store.bag("S1", "e", check=True),
-        lambda: store.matrix("e", check=True),
+        lambda: pool_matrix(store, "e", check=True),
         lambda: store.check([KEY]),
     )
     for ask in asks:

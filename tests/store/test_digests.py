@@ -13,13 +13,14 @@ from safetensors.numpy import save
 
 from histo_ray.encoders.published import read_card
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks
-from histo_ray.store.heads import find_head_card
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store import models
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run, read_runs
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import open_evaluation
-from histo_ray.types import RunRow, TileRows
+from histo_ray.types import Outcome, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -50,9 +51,14 @@ def new(old: Path, store: Store, make_facts: MakeFacts, make_rows: MakeRows) -> 
     facts = make_facts()
     store.commit(facts.key, facts, make_rows(5))
     record = RunRecord(
-        run_id=RUN, state="finished", began_at="", encoders=("e",), outcomes={"done": 1}, slides=1
+        run_id=RUN,
+        state=RunState.FINISHED,
+        began_at="",
+        encoders=("e",),
+        outcomes={"done": 1},
+        slides=1,
     )
-    store.write_run(RUN, [RunRow("S1", "e", "done", "", 5, 1.0)], record)
+    store.write_run(RUN, [RunRow("S1", "e", Outcome.DONE, "", 5, 1.0)], record)
     folder = open_evaluation(str(root), "expression", "expression-0123456789ab")
     table = pa.table({"target": ["TP53", "=1+1"], "score": [0.5, -0.25]})
     folder.write("scores", [table], table.schema)
@@ -134,7 +140,7 @@ def test_a_changed_normalisation_is_refused_and_not_used(new: Path, store: Store
         with pytest.raises(ConfigError, match=r"model\.json is damaged: its bytes are not those"):
             read_card(str(new), "ftx")
         with pytest.raises(StoreError, match=r"model\.json"):
-            find_head_card(store._root, "ftx")
+            models.read_card(store.root, "ftx")
         assert "models/ftx/model.json: " in "\n".join(store.verify()[1])
 
 
@@ -168,12 +174,12 @@ def test_a_changed_run_table_is_named_and_not_used(new: Path) -> None:
 
 
 def test_a_pooled_table_that_was_changed_is_made_again(new: Path, store: Store) -> None:
-    first = store.matrix("e")
+    first = pool_matrix(store, "e")
     (path,) = (new / "cache/matrix").iterdir()
     whole, random = path.read_bytes(), np.random.default_rng(1)
     for at in random.integers(0, len(whole), 60).tolist():
         path.write_bytes(flip(whole, at, int(random.integers(8))))
-        assert store.matrix("e").equals(first), at
+        assert pool_matrix(store, "e").equals(first), at
 
 
 def test_a_store_of_version_0_1_0_is_read_and_its_files_are_told(old: Path) -> None:
@@ -187,7 +193,7 @@ def test_a_store_of_version_0_1_0_is_read_and_its_files_are_told(old: Path) -> N
         ["S3", "parquet", 0],
     ]
     assert store.bag("S1", "e").embeddings.tobytes() == store.bag("S2", "e").embeddings.tobytes()
-    assert store.matrix("e").shape == (2, 4)
+    assert pool_matrix(store, "e").shape == (2, 4)
     assert read_run(str(old), RUN)[0].outcomes == {"done": 2, "empty": 1}
     folder = open_evaluation(str(old), "expression", "expression-0123456789ab")
     assert folder.read("scores").to_pydict() == {"target": ["TP53"], "score": [0.5]}
@@ -197,8 +203,8 @@ def test_a_store_of_version_0_1_0_is_read_and_its_files_are_told(old: Path) -> N
     card = read_card(str(old), "ftx")
     assert card is not None
     assert card.format_version == 1
-    store.export("zarr")
-    store.export("parquet")
+    store.convert("zarr").check()
+    store.convert("parquet").check()
     assert store.verify() == (3, [])
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.object_server import FaultyServer
 from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.storage import clouds
+from histo_ray.store.atomic_write import publish
 from histo_ray.store.layout import FORMS, MARKER, Form, partition_path
+from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import Place
-from histo_ray.store.publish import publish
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow, TileRows
+from histo_ray.types import Outcome, RunRow, TileRows
+from testing.object_server import FaultyServer
 from tests.made_up import facts_of, rows_of
 
 MakeFacts = Callable[..., Any]
@@ -44,7 +44,7 @@ def test_a_store_behind_a_failing_server_is_the_same_store(
     for at in range(4):
         facts = make_facts(f"S{at}", dim=64)
         store.commit(facts.key, facts, make_rows(70 + at, 64), format=form)
-    store.write_run("r1", [RunRow("S1", "e", "done", "", 71, 1.0)])
+    store.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 71, 1.0)])
     bags = {at: store.bag(f"S{at}", "e") for at in range(4)}
     counts = faulty.counts()
     assert sum(counts.get(name, 0) for name in ("server_error", "lost_answer", "slow_down")) > 2
@@ -208,13 +208,13 @@ def test_a_folder_sent_by_two_machines_that_calculate_differently_is_one_of_thei
 def test_a_marker_that_another_run_makes_meanwhile_is_no_stranger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def names(place: Place) -> list[str]:
+    def names(place: Location) -> list[str]:
         monkeypatch.undo()
         open_store(place.path, create=True)
         return place.names()
 
     (tmp_path / "store").mkdir()
-    monkeypatch.setattr(Place, "names", names)
+    monkeypatch.setattr(Location, "names", names)
     assert open_store(str(tmp_path / "store"), create=True).list_keys() == set()
     assert MARKER in [path.name for path in (tmp_path / "store").iterdir()]
 

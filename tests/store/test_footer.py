@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.store.footer import find_receipt_text, footer_bytes
+from histo_ray.store.location import location_of
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import Shape, write_receipt
-from histo_ray.store.place import place_at
 from tests.made_up import facts_of, rows_of
 
 
@@ -62,4 +62,4 @@ def test_a_footer_longer_than_the_first_guess_is_read_whole(
     monkeypatch.setattr("histo_ray.store.parquet.GUESS_BYTES", 100)
     wanted = pq.read_metadata(path).metadata[b"histo_ray"]
     monkeypatch.setattr(pq, "read_metadata", None)  # not needed
-    assert ParquetFormat().read_receipt_text(place_at(str(path))) == wanted
+    assert ParquetFormat().read_receipt_text(location_of(str(path))) == wanted

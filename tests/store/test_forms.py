@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store import store as store_module
 from histo_ray.store.layout import FORMS, Form, partition_path
-from histo_ray.store.place import Place
+from histo_ray.store.location import Location
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey, TileRows
 
@@ -51,7 +52,7 @@ def test_a_form_that_another_run_stored_meanwhile_is_the_only_one_that_stays(
         else:
             waiting.append(False)
 
-    def publish_late(built: Path, target: Place, replace: bool = False) -> bool:
+    def publish_late(built: Path, target: Location, replace: bool = False) -> bool:
         if late:
             other_run()
         return bool(publish(built, target, replace))
@@ -84,7 +85,7 @@ def test_readers_count_a_slide_in_both_forms_once(
     (tmp_path / "other" / path).rename(tmp_path / "store" / path)
     (vectors,) = (rows.embeddings for rows in make_rows(9, seed=1))
     np.testing.assert_array_equal(store.bag("S1", "e").embeddings, vectors)
-    assert store.matrix("e").shape == (1, 5)
+    assert pool_matrix(store, "e").shape == (1, 5)
     assert list(store.slides()["format"]) == ["parquet"]
     assert store.sql("select count(*) from embeddings").fetchall() == [(9,)]
     assert store.sql("select count(*) from slides").fetchall() == [(1,)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.store import Store, open_store
 from tests.small_disk import SmallDisk, small_disk
 
@@ -68,7 +69,7 @@ def test_a_read_only_store_is_read_and_says_that_it_takes_nothing(
         store.write_run("r", [])
     assert store.verify() == (1, [])
     with caplog.at_level(logging.WARNING):
-        assert store.matrix("e").shape == (1, DIM)
+        assert pool_matrix(store, "e").shape == (1, DIM)
     assert "not kept for the next time" in caplog.text
     with pytest.raises(StoreError, match="Read-only file system"):
         open_store(str(disk.path / "new"), create=True)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Receipt, TileRows
@@ -77,10 +78,10 @@ def test_either_form_becomes_the_other_and_back_without_a_change(
     store: Store, commit: Commit
 ) -> None:
     receipt = commit()
-    assert store.export("zarr") == 1
+    assert store.convert("zarr").check() == 1
     assert store.labelled("nct", "e").labels == LABELS
     assert store.verify() == (1, [])
-    assert store.export("parquet") == 1
+    assert store.convert("parquet").check() == 1
     assert store.labelled("nct", "e").groups == GROUPS
     assert list(store.receipts().values()) == [receipt]
     assert store.verify() == (1, [])
@@ -123,7 +124,7 @@ def test_slides_and_tile_sets_live_in_one_store(
     commit("only-tiles", encoder="a")  # its file comes first of all
     assert store.verify() == (4, [])
     assert len(store.slides()) == 4
-    assert store.matrix(encoder="e").index.tolist() == ["S1", "S2"]
+    assert pool_matrix(store, encoder="e").index.tolist() == ["S1", "S2"]
     found = store.sql(
         "select slide_id, label, count(*) from embeddings where encoder = 'e' "
         "group by all order by all"
@@ -156,5 +157,5 @@ def test_old_receipts_without_text_columns_are_read(
 def test_remote_stores_hold_labels_too(s3: str, commit: Commit, store: Store) -> None:
     commit()
     far = open_store("s3://bucket/labelled", create=True)
-    assert store.export("zarr", far) == 1
+    assert store.convert("zarr", far).check() == 1
     assert far.labelled("nct", "e").labels == LABELS

@@ -12,7 +12,7 @@ from histo_ray.store.lost_slides import (
     read_extraction,
 )
 from histo_ray.store.store import open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 
 
 def run(*rows: tuple[str, str, str, str, int]) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def test_tables_of_before_patients_were_in_them_are_read(
     assert found.failed == {"broken"}
     assert not found.synthetic
     assert not found.problems
-    row = RunRow("new", "e-1", "done", "", 9, 1.0, "P-new")
+    row = RunRow("new", "e-1", Outcome.DONE, "", 9, 1.0, "P-new")
     open_store(str(store)).write_run("20261103T000000-cccccc", [row])
     query = "select distinct patient_id from runs order by all nulls last"
     assert open_store(str(store)).sql(query).fetchall() == [("P-new",), (None,)]

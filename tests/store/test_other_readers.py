@@ -86,7 +86,7 @@ def test_xarray_opens_an_exported_partition_and_one_without_tiles(
     for slide_id, count in {"S1": 12, "S2": 0}.items():
         facts = make_facts(slide_id, empty_reason="" if count else "no tissue")
         store.commit(facts.key, facts, make_rows(count))
-    store.export("zarr")
+    store.convert("zarr").check()
     for path, count in zip(
         sorted(Path(store._root.path).glob("embeddings/*/*/*.zarr")), [12, 0], strict=True
     ):

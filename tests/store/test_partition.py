@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from histo_ray.errors import StoreError
 from histo_ray.store import parquet, zarr
+from histo_ray.store.location import Location, location_of
 from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import (
     PartitionFacts,
@@ -24,7 +25,6 @@ from histo_ray.store.partition import (
     regroup_rows,
     write_receipt,
 )
-from histo_ray.store.place import Place, place_at
 from histo_ray.store.zarr import ZarrFormat
 from histo_ray.types import Receipt, TileRows
 
@@ -40,17 +40,17 @@ class PartitionContract:
     @pytest.fixture
     def write(
         self, tmp_path: Path, make_facts: MakeFacts, make_rows: MakeRows
-    ) -> Callable[..., tuple[Place, Receipt, list[TileRows]]]:
+    ) -> Callable[..., tuple[Location, Receipt, list[TileRows]]]:
         def write(
             count: int = 301, dim: int = 5, dtype: Any = "float16", **changes: Any
-        ) -> tuple[Place, Receipt, list[TileRows]]:
+        ) -> tuple[Location, Receipt, list[TileRows]]:
             reason = "" if count else "no tissue"
             facts = make_facts(dim=dim, dtype=dtype, empty_reason=reason, **changes)
             rows = list(make_rows(count, dim, dtype))
             path = tmp_path / f"part.{self.format.form}"
             shape = Shape("S1", dim, dtype)
             receipt = self.format.write(path, shape, rows, lambda t: write_receipt(facts, t))
-            return place_at(str(path)), receipt, rows
+            return location_of(str(path)), receipt, rows
 
         return write
 
@@ -89,7 +89,7 @@ class PartitionContract:
         self.format.write(
             path, Shape("S1", 3, "float32"), [block], lambda t: write_receipt(facts, t)
         )
-        coords, found = self.format.read_bag(place_at(str(path)))
+        coords, found = self.format.read_bag(location_of(str(path)))
         assert found.tobytes() == vectors.tobytes()
         np.testing.assert_array_equal(coords, block.coords)
 
@@ -146,7 +146,7 @@ class PartitionContract:
         assert decoded.dtype == straight.dtype
 
     def test_a_missing_partition_is_named(self, tmp_path: Path) -> None:
-        place = place_at(str(tmp_path / "nowhere"))
+        place = location_of(str(tmp_path / "nowhere"))
         for read in (self.format.read_receipt, self.format.read_bag):
             with pytest.raises(StoreError, match=r"nowhere.*not readable.*store verify"):
                 read(place)
@@ -217,7 +217,7 @@ class TestZarr(PartitionContract):
             lambda totals: write_receipt(facts, totals),
         )
         monkeypatch.delattr(zarr, "_on_this_machine")
-        assert not self.format.read_bag(place_at(str(tmp_path / "p")))[1].any()
+        assert not self.format.read_bag(location_of(str(tmp_path / "p")))[1].any()
 
     def test_zarr_itself_reads_it(self, write: Any) -> None:
         import zarr as library

@@ -159,8 +159,8 @@ def test_zarr_partitions_are_announced_as_hidden(
         (row,) = store.sql("select count(*) from embeddings where encoder = 'e'").fetchall()
     assert row == (sum(COUNTS.values()),)
     assert "1 Zarr partitions are not visible to SQL" in caplog.text
-    assert "store export --to parquet" in caplog.text
-    store.export(to="zarr")
+    assert "store convert --to parquet" in caplog.text
+    store.convert(to="zarr").check()
     assert store.sql("from embeddings").fetchall() == []
 
 

@@ -13,8 +13,8 @@ import pytest
 from histo_ray.errors import StoreError
 from histo_ray.store import receipt_cache
 from histo_ray.store.layout import Form
+from histo_ray.store.location import Location
 from histo_ray.store.parquet import ParquetFormat
-from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import PartitionKey
 from tests.made_up import facts_of, rows_of
@@ -106,7 +106,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = ParquetFormat.read_receipt_text
 
-    def note(self: ParquetFormat, place: Place) -> bytes:
+    def note(self: ParquetFormat, place: Location) -> bytes:
         names.append(place.path.rpartition("/")[2])
         return read(self, place)
 

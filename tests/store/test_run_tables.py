@@ -8,20 +8,20 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run, read_runs
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import RunRow
+from histo_ray.types import Outcome, RunRow
 
 OLD, NEW, LAST = "20260101T080000-aaaaaa", "20260202T090000-bbbbbb", "20260203T100000-cccccc"
 ROWS = [
-    RunRow("S1", "e", "done", "", 90, 1.5),
-    RunRow("S2", "e", "failed", "torn", 0, 0.5, "P2"),
-    RunRow("S2", "f", "failed", "torn", 0, 0.5, "P2"),
+    RunRow("S1", "e", Outcome.DONE, "", 90, 1.5),
+    RunRow("S2", "e", Outcome.FAILED, "torn", 0, 0.5, "P2"),
+    RunRow("S2", "f", Outcome.FAILED, "torn", 0, 0.5, "P2"),
 ]
 RECORD = RunRecord(
     run_id=NEW,
-    state="finished",
+    state=RunState.FINISHED,
     began_at="2026-02-02T09:00:00+00:00",
     encoders=("e", "f"),
     outcomes={"done": 1, "failed": 2},

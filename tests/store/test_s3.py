@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage import clouds, locate
 from histo_ray.store import receipt_cache, upload
 from histo_ray.store.layout import FORMS, Form, partition_path
+from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import place_at
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.run_record import RunRecord, RunState
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import PartitionKey, RunRow, TileRows
+from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -56,20 +57,20 @@ def test_everything_works_on_an_object_store(
         bag = remote.bag("S1", encoder)
         np.testing.assert_array_equal(bag.embeddings, whole.embeddings)
         np.testing.assert_array_equal(bag.coords, whole.coords)
-    assert remote.matrix("e", by="patient").equals(remote.matrix("e", by="patient"))
+    assert pool_matrix(remote, "e", by="patient").equals(pool_matrix(remote, "e", by="patient"))
     assert remote.verify() == (6, [])
     record = RunRecord(
-        run_id="r1", state="finished", began_at="", encoders=("e",), outcomes={}, slides=1
+        run_id="r1", state=RunState.FINISHED, began_at="", encoders=("e",), outcomes={}, slides=1
     )
-    remote.write_run("r1", [RunRow("S1", "e", "done", "", 90, 1.0)], record)
+    remote.write_run("r1", [RunRow("S1", "e", Outcome.DONE, "", 90, 1.0)], record)
     assert list_runs(uri_of(request), 9) == ([record], [], 0)
     assert read_run(uri_of(request), "r1")[0] == record
     query = "select encoder, slide_id, count(*) from embeddings group by all order by all"
     assert remote.sql(query).fetchall() == [("e", "S1", 90), ("e", "S2", 7)]
     assert remote.sql("select run_id, n_tiles from runs").fetchall() == [("r1", 90)]
-    assert remote.export(to="parquet") == 3
+    assert remote.convert(to="parquet").check() == 3
     assert remote.verify() == (6, [])
-    assert remote.export(to="zarr") == 6
+    assert remote.convert(to="zarr").check() == 6
     assert remote.verify() == (6, [])
     assert remote.gc() == []
 
@@ -265,4 +266,4 @@ def test_pyarrow_completes_an_upload_that_an_exception_ended(s3: str) -> None:
     stream.write(b"half of it")
     with pytest.raises(RuntimeError), stream:
         raise RuntimeError
-    assert place_at("s3://bucket/half").read_bytes() == b"half of it"
+    assert location_of("s3://bucket/half").read_bytes() == b"half of it"

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.store.store import Store, open_store
-from histo_ray.types import PartitionKey, RunRow
+from histo_ray.types import Outcome, PartitionKey, RunRow
 from tests.made_up import facts_of, rows_of
 
 FIRST, SECOND, THIRD = "20260101T080000-a", "20260202T080000-b", "20260303T080000-c"
@@ -15,7 +16,7 @@ SLIDES = {"S1": ("S1", ""), "S2": ("S2", ""), "S3": ("p3", "bern")}
 
 
 def row(slide: str, patient: str, site: str = "", synthetic: bool = False) -> RunRow:
-    return RunRow(slide, "e", "skipped", "already stored", 2, 0.0, patient, synthetic, site)
+    return RunRow(slide, "e", Outcome.SKIPPED, "already stored", 2, 0.0, patient, synthetic, site)
 
 
 @pytest.fixture
@@ -35,17 +36,17 @@ def patients_of(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def test_a_corrected_patient_is_pooled_and_read_as_one_without_extraction(store: Store) -> None:
-    apart = store.matrix("e", by="patient")  # which is cached
+    apart = pool_matrix(store, "e", by="patient")  # which is cached
     assert list(apart.index) == ["S1", "S2", "p3"]
     store.write_run(SECOND, [row("S1", "p1", "basel"), row("S2", "p1", "basel")])
-    joined = store.matrix("e", by="patient")
+    joined = pool_matrix(store, "e", by="patient")
     assert list(joined.index) == ["p1", "p3"]
     np.testing.assert_allclose(
         joined.loc["p1"], apart.loc[["S1", "S2"]].mean(), rtol=1e-3, atol=1e-3
     )
     assert patients_of(store) == {"p1": ("S1", "S2"), "p3": ("S3",)}
     assert len(store.patient_bag("p1", "e")) == 4
-    assert list(store.matrix("e").index) == ["S1", "S2", "S3"]
+    assert list(pool_matrix(store, "e").index) == ["S1", "S2", "S3"]
     frame = store.slides(["patient_id", "site"])
     assert frame.to_numpy().tolist() == [["p1", "basel"], ["p1", "basel"], ["p3", "bern"]]
     told = store.sql("select patient_id from slides where slide_id = 'S2'").fetchall()

@@ -12,11 +12,12 @@ import pytest
 
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling import matrix
+from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.schema import column_names
+from histo_ray.store.location import Location
 from histo_ray.store.partition import join_rows
-from histo_ray.store.place import Place
 from histo_ray.store.store import Store, open_store, peek_store
-from histo_ray.types import PartitionKey, RunRow, TileRows
+from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -93,7 +94,7 @@ def test_a_receipt_that_older_programs_take_for_damage_raises_the_version(
     assert (before["format_version"], after["format_version"]) == (1, 2)
     assert after["created_at"] == before["created_at"]
     copy = open_store(str(tmp_path / "copy"), create=True)
-    store.export("zarr", copy)
+    store.convert("zarr", copy).check()
     assert json.loads((tmp_path / "copy/store.json").read_text())["format_version"] == 2
     assert store.verify() == (2, []) == copy.verify()
 
@@ -173,7 +174,7 @@ def test_a_slide_in_two_tilings_must_be_named(
 ) -> None:
     facts = make_facts("S1", tiling="other")
     filled.commit(facts.key, facts, make_rows(3))
-    for ask in (lambda: filled.bag("S1", "e"), lambda: filled.matrix("e")):
+    for ask in (lambda: filled.bag("S1", "e"), lambda: pool_matrix(filled, "e")):
         with pytest.raises(StoreError, match=r"in several tilings; .* abc123 \(.*, other \("):
             ask()
     assert len(filled.bag("S1", "e", tiling="other")) == 3
@@ -181,7 +182,7 @@ def test_a_slide_in_two_tilings_must_be_named(
 
 
 def test_the_matrix_pools_each_slide(filled: Store, make_rows: MakeRows) -> None:
-    frame = filled.matrix("e")
+    frame = pool_matrix(filled, "e")
     assert list(frame.index) == ["S1", "S2", "S4"]
     assert frame.index.name == "slide_id"
     assert frame.attrs["empty_slides"] == ["S3"]
@@ -193,7 +194,7 @@ def test_the_matrix_pools_each_slide(filled: Store, make_rows: MakeRows) -> None
 def test_a_patient_is_all_tiles_of_all_slides(
     filled: Store, make_rows: MakeRows, pool: Any
 ) -> None:
-    frame = filled.matrix("e", pool=pool, by="patient")
+    frame = pool_matrix(filled, "e", pool=pool, by="patient")
     assert (list(frame.index), frame.index.name) == (["PA", "PB"], "patient_id")
     tiles = vectors_of(make_rows, "S1", "S4")
     plain = {"mean": tiles.mean(0), "std": tiles.std(0), "max": tiles.max(0)}
@@ -204,24 +205,24 @@ def test_a_patient_is_all_tiles_of_all_slides(
 def test_the_matrix_is_cached_until_the_vectors_change(
     filled: Store, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = filled.matrix("e")
+    first = pool_matrix(filled, "e")
     with monkeypatch.context() as patched:
         patched.delattr(matrix, "_pool_groups")
-        again = filled.matrix("e")
+        again = pool_matrix(filled, "e")
     assert again.equals(first)
     assert again.attrs == first.attrs
     facts = make_facts("S2", patient_id="PB")
     filled.commit(facts.key, facts, make_rows(7, seed=99), replace=True)
-    changed = filled.matrix("e")
+    changed = pool_matrix(filled, "e")
     assert (changed.loc["S2"] != first.loc["S2"]).all()
     assert (changed.loc["S1"] == first.loc["S1"]).all()
 
 
 def test_a_damaged_cache_is_made_again(filled: Store, tmp_path: Path) -> None:
-    first = filled.matrix("e")
+    first = pool_matrix(filled, "e")
     (cached,) = (tmp_path / "store/cache/matrix").iterdir()
     cached.write_bytes(b"PAR1 nonsense")
-    assert filled.matrix("e").equals(first)
+    assert pool_matrix(filled, "e").equals(first)
 
 
 def test_a_store_of_empty_slides_has_an_empty_matrix(store: Store, make_facts: MakeFacts) -> None:
@@ -229,16 +230,16 @@ def test_a_store_of_empty_slides_has_an_empty_matrix(store: Store, make_facts: M
     store.commit(facts.key, facts, [])
     pools: list[Any] = ["mean", "median", "mean+std"]
     for pool in pools:
-        frame = store.matrix("e", pool=pool)
+        frame = pool_matrix(store, "e", pool=pool)
         assert frame.shape == (0, 10 if pool == "mean+std" else 5)
         assert frame.attrs["empty_slides"] == ["S1"]
 
 
 def test_other_ways_of_pooling_are_refused(filled: Store) -> None:
     with pytest.raises(ConfigError, match="pool='sum'"):
-        filled.matrix("e", pool="sum")
+        pool_matrix(filled, "e", pool="sum")
     with pytest.raises(ConfigError, match=r"by='site': .* pooled by slide or by patient"):
-        filled.matrix("e", by="site")  # type: ignore[arg-type]
+        pool_matrix(filled, "e", by="site")  # type: ignore[arg-type]
 
 
 def test_a_name_is_bound_to_its_weights(filled: Store, make_facts: MakeFacts) -> None:
@@ -279,7 +280,7 @@ def test_a_matrix_of_mixed_weights_is_refused(
     facts = make_facts("S2", weights="b" * 64)
     filled.commit(facts.key, facts, make_rows(7), replace=True)
     with pytest.raises(StoreError, match=r"aaaaaaaaaaaa \(5\) and bbbbbbbbbbbb \(5\)"):
-        filled.matrix("e")
+        pool_matrix(filled, "e")
 
 
 def test_a_key_that_is_not_of_the_facts_is_a_bug(store: Store, make_facts: MakeFacts) -> None:
@@ -288,8 +289,8 @@ def test_a_key_that_is_not_of_the_facts_is_a_bug(store: Store, make_facts: MakeF
 
 
 def test_a_run_can_be_written_anew(store: Store) -> None:
-    row = RunRow("S1", "e", "failed", "truncated", 0, 0.25)
-    for rows in ([row], [row, RunRow("S2", "e", "done", "", 4, 1.5)]):
+    row = RunRow("S1", "e", Outcome.FAILED, "truncated", 0, 0.25)
+    for rows in ([row], [row, RunRow("S2", "e", Outcome.DONE, "", 4, 1.5)]):
         store.write_run("run1", rows)
         assert store.sql("from runs").fetchall() == [
             ("run1", *dataclasses.astuple(r)) for r in rows
@@ -303,12 +304,12 @@ def test_a_store_travels_between_processes(filled: Store) -> None:
 def test_a_conversion_there_and_back_changes_no_byte(filled: Store, caplog: Any) -> None:
     before, receipts = filled.slides(), filled.receipts()
     bag = filled.bag("S1", "e")
-    assert filled.export(to="zarr") == 4
+    assert filled.convert(to="zarr").check() == 4
     assert set(filled.slides()["format"]) == {"zarr"}
     assert filled.verify() == (5, [])
     assert filled.bag("S1", "e").embeddings.tobytes() == bag.embeddings.tobytes()
-    assert filled.export(to="parquet") == 5
-    assert filled.export(to="parquet") == 0
+    assert filled.convert(to="parquet").check() == 5
+    assert filled.convert(to="parquet").check() == 0
     assert filled.receipts() == receipts
     assert filled.bag("S1", "e").embeddings.tobytes() == bag.embeddings.tobytes()
     assert len(before) == len(filled.slides())
@@ -317,8 +318,8 @@ def test_a_conversion_there_and_back_changes_no_byte(filled: Store, caplog: Any)
 
 def test_a_conversion_into_another_store_keeps_the_first(filled: Store, tmp_path: Path) -> None:
     other = open_store(str(tmp_path / "other"), create=True)
-    assert filled.export(to="zarr", target=other) == 5
-    assert filled.export(to="zarr", target=other) == 0
+    assert filled.convert(to="zarr", target=other).check() == 5
+    assert filled.convert(to="zarr", target=other).check() == 0
     assert other.receipts() == filled.receipts()
     assert other.verify() == filled.verify() == (5, [])
 
@@ -330,7 +331,7 @@ def test_a_damaged_partition_is_not_converted(filled: Store, tmp_path: Path) -> 
     data[at] ^= 1
     path.write_bytes(data)
     with pytest.raises(StoreError, match="rows differ from the receipt"):
-        filled.export(to="zarr")
+        filled.convert(to="zarr").check()
     assert PartitionKey("wide", "abc123", "S1") in filled.list_keys()
     assert path.read_bytes() == data
 
@@ -339,7 +340,7 @@ def test_gc_removes_what_is_old_and_only_that(filled: Store, tmp_path: Path) -> 
     import os
 
     root = tmp_path / "store"
-    filled.matrix("e")
+    pool_matrix(filled, "e")
     (root / ".staging/crashed").mkdir(parents=True)
     (root / ".staging/crashed/part").write_text("x")
     half = root / "embeddings/encoder=e/tiling=abc123/S8.zarr"
@@ -371,12 +372,12 @@ def test_gc_removes_what_is_old_and_only_that(filled: Store, tmp_path: Path) -> 
 
 def test_empty_slides_are_announced(filled: Store, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        filled.matrix("e")
+        pool_matrix(filled, "e")
     assert "without tiles are left out: S3" in caplog.text
 
 
 def test_a_place_knows_files_from_folders(tmp_path: Path, filled: Store) -> None:
-    root: Place = filled._root
+    root: Location = filled._root
     assert root.kind() == "folder"
     assert root.child("store.json").kind() == "file"
     assert root.child("nothing").kind() == ""

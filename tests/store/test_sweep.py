@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from histo_ray.store.place import place_at
-from histo_ray.store.publish import stage, sweep_staging
+from histo_ray.store.atomic_write import stage, sweep_staging
+from histo_ray.store.location import location_of
 
 
 def test_a_dead_process_of_this_machine_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_a_dead_process_of_this_machine_leaves_nothing_behind(tmp_path: Path) ->
     )
     staging = tmp_path / ".staging"
     staging.mkdir()
-    root = place_at(str(tmp_path))
+    root = location_of(str(tmp_path))
     with stage(root) as mine:
         here = mine.name.removesuffix(mine.name.rpartition("-")[2]).removesuffix(f"{os.getpid()}-")
     (staging / f"{here}{int(dead.stdout)}-abc").mkdir()

@@ -6,7 +6,7 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.patient_settings import ExpressionConfig
+from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.types import PartitionKey, Receipt
@@ -74,7 +74,7 @@ def test_a_tiling_is_found_by_its_beginning_or_mpp(
 
 
 def test_evaluate_lists_what_there_is_to_choose_from(store: Store, tmp_path: Path) -> None:
-    from histo_ray.evaluate.patient_data import find_slides  # Ray takes seconds to import
+    from histo_ray.evaluate.patient_cohort import find_slides  # Ray takes seconds to import
 
     given: dict[str, Any] = {"store": str(tmp_path / "store"), "encoder": ("e",), "labels": "-"}
     with pytest.raises(ConfigError, match=r"name one with --tiling: t4aaa \(224 px at 0\.5 mpp, "):

@@ -15,7 +15,7 @@ from histo_ray.store.parquet import ParquetFormat
 from histo_ray.store.partition import Shape, write_receipt
 from histo_ray.store.store import Store
 from histo_ray.store.verify import check_partition
-from histo_ray.types import PartitionKey, RunRow, TileRows
+from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows
 
 MakeFacts = Callable[..., Any]
 MakeRows = Callable[..., Iterator[TileRows]]
@@ -188,8 +188,10 @@ def test_room_for_other_things_is_no_problem(store: Store, root: Path) -> None:
 def test_a_partition_that_a_run_table_knows_and_that_is_gone_is_named(
     store: Store, root: Path
 ) -> None:
-    rows = [RunRow(s, "e", "done", "", 70, 1.0) for s in ("S1", "S2", "S3")]
-    store.write_run("20260101T000000-a", [*rows, RunRow("S9", "e", "failed", "broken", 0, 0.0)])
+    rows = [RunRow(s, "e", Outcome.DONE, "", 70, 1.0) for s in ("S1", "S2", "S3")]
+    store.write_run(
+        "20260101T000000-a", [*rows, RunRow("S9", "e", Outcome.FAILED, "broken", 0, 0.0)]
+    )
     assert store.verify()[1] == []
     (root / partition_path(PartitionKey("e", "abc123", "S2"), "parquet")).unlink()
     (problem,) = store.verify()[1]

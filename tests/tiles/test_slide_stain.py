@@ -6,7 +6,7 @@ import pytest
 
 from histo_ray.cluster.actors import Reader
 from histo_ray.config import ExtractConfig, TilingConfig
-from histo_ray.extract.slide import SlideDesign
+from histo_ray.extract.slide import TilePlan
 from histo_ray.slides.reader import open_slide
 from histo_ray.synth.scene import SlideDesign as Scene
 from histo_ray.synth.slide_writer import write_slide
@@ -42,7 +42,7 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
     )
     reader = Reader(config)
     plan, _ = reader.plan(slide)
-    assert isinstance(plan, SlideDesign)
+    assert isinstance(plan, TilePlan)
     assert isinstance(plan.stain, MacenkoFit)
     assert plan.tiling.settings["stain"] == "macenko"
     assert plan.tiling.stain_fit is not None
@@ -50,7 +50,7 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
     pixels, answer = reader.read(slide, plan, range(20, 50))
     unstained = Reader(config.model_copy(update={"stain": "none"}))
     bare, _ = unstained.plan(slide)
-    assert isinstance(bare, SlideDesign)
+    assert isinstance(bare, TilePlan)
     assert bare.tiling.stain_fit is None
     raw, raw_answer = unstained.read(slide, bare, range(20, 50))
     assert np.array_equal(pixels, normalise(raw, plan.stain))

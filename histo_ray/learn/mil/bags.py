@@ -21,7 +21,7 @@ _VALUES = 1 << 22
 
 @dataclass(frozen=True)
 class Bags:
-    """All tiles of each patient, in one encoder's eyes."""
+    """All tiles of each patient, as one encoder embeds them."""
 
     vectors: tuple[Vectors, ...]
     """n of (N_i, D), any float type; N_i above 0, finite."""
@@ -38,12 +38,17 @@ class Bags:
         return len(self.vectors)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors."""
+        return sum(bag.nbytes for bag in self.vectors)
+
+    @property
     def dim(self) -> int:
         """D."""
         return int(self.means.shape[1])
 
     def take(self, rows: npt.NDArray[np.integer]) -> "Bags":
-        """Some of them; nothing is copied but what was measured."""
+        """Take some bags; nothing is copied but what was measured."""
         vectors = tuple(self.vectors[row] for row in rows)
         groups = None if self.groups is None else self.groups[rows]
         return Bags(vectors, self.counts[rows], self.means[rows], self.squares[rows], groups)

@@ -1,9 +1,13 @@
-"""One fold of cross-validation by attention. What is judged has no part in what is learnt."""
+"""One fold of cross-validation by attention. The test part has no part in the training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.fold_data import FoldAnswer
+from histo_ray.learn.fold_data import FoldPrediction
 from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.mil.training import Report, keep_going, train_mil
@@ -11,38 +15,61 @@ from histo_ray.learn.mil.training import Report, keep_going, train_mil
 Floats = npt.NDArray[np.float64]
 
 
-def judge_mil_fold(
-    bags: Bags,
-    labels: Floats,
-    parts: npt.NDArray[np.integer],
-    fold: int,
-    settings: MilSettings,
-    seed: int,
-    report: Report = keep_going,
-) -> FoldAnswer:
-    """Train on all other folds, judge this one.
+@dataclass(frozen=True)
+class MilFold:
+    """One fold as a head of bags gets it."""
 
-    Args:
-        bags: P of them.
-        labels: (P, T); nan where there is none.
-        parts: (P,) fold of each patient; below 0: in none, neither trained on nor judged.
-        fold: The one to judge.
-        settings: Of the head.
-        seed: Of a repeat; the fold is added here.
-        report: As for `train_mil`.
+    bags: Bags
+    """P of them."""
+    labels: Floats
+    """(P, T); nan where there is none."""
+    fold_ids: npt.NDArray[np.integer]
+    """(P,) fold of each patient; below 0: in none, neither trained on nor predicted."""
+    fold: int
+    """The test part."""
+    settings: MilSettings
+    seed: int
+    """Seed of a repeat; the fold is added to it."""
+    report: Report = keep_going
+    """As for `train_mil`."""
+    binary: bool = True
+    """Whether labels are classes."""
+
+
+class BagHead(NamedTuple):
+    """A head that predicts targets of patients from all of their tiles."""
+
+    predict: Callable[[MilFold], FoldPrediction]
+    """Train on the training part, stopped by bags of it, and predict the test part."""
+
+
+def predict_mil_fold(data: MilFold) -> FoldPrediction:
+    """Train on all other folds, predict this one.
 
     Returns:
-        Of the rows of `fold`, in their order; `choice` is the epoch that the weights are from.
+        Predictions of the rows of `fold`, in their order; `choice` is the epoch that the weights
+        are from.
 
     Raises:
         ConfigError: As for `train_mil`.
     """
+    labels, fold_ids = data.labels, data.fold_ids
     labelled = np.isfinite(labels)
-    trained = np.flatnonzero((parts >= 0) & (parts != fold) & labelled.any(1))
-    judged = np.flatnonzero(parts == fold)
-    own_seed = int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
-    head = train_mil(bags.take(trained), labels[trained], settings, own_seed, report)
-    predicted = head.predict([bags.vectors[row] for row in judged])
-    predicted[~labelled[judged]] = np.nan
+    trained = np.flatnonzero((fold_ids >= 0) & (fold_ids != data.fold) & labelled.any(1))
+    tested = np.flatnonzero(fold_ids == data.fold)
+    own_seed = int(np.random.SeedSequence([data.seed, data.fold]).generate_state(1)[0])
+    head = train_mil(
+        data.bags.take(trained),
+        labels[trained],
+        data.settings,
+        own_seed,
+        data.report,
+        binary=data.binary,
+    )
+    predicted = head.predict([data.bags.vectors[row] for row in tested])
+    predicted[~labelled[tested]] = np.nan
     epochs = np.full(labels.shape[1], np.mean(head.epochs))
-    return FoldAnswer(predicted, epochs, head.inner_score)
+    return FoldPrediction(predicted, epochs, head.inner_score)
+
+
+HEAD = BagHead(predict_mil_fold)

@@ -1,4 +1,4 @@
-"""A trained attention head: predicts, shows where it looked, and becomes bytes and back."""
+"""A trained attention head: predicts, gives attention weights, and becomes bytes and back."""
 
 import json
 from collections.abc import Sequence
@@ -22,22 +22,24 @@ _KEY = "histo_ray_mil"
 
 @dataclass(frozen=True)
 class MilHead:
-    """What training came to."""
+    """Members of one head, and the scale of its outputs."""
 
     networks: tuple[AttentionNetwork, ...]
     """The members."""
     settings: MilSettings
     shift: Floats
-    """(T,) added to the scaled answers."""
+    """(T,) added to the scaled outputs."""
     spread: Floats
-    """(T,) that answers are multiplied by."""
+    """(T,) that outputs are multiplied by."""
     epochs: tuple[int, ...]
     """From which the weights of each member are, 1 the first; 0: untrained, for all gave nan."""
     inner_score: Floats
     """(T,) mean over members of their held-out bags' AUROC, or R2; nan where no labels differ."""
+    binary: bool = True
+    """Whether it predicts the probability of a class; else a number."""
 
     def predict(self, bags: Sequence[Vectors]) -> Floats:
-        """Judge bags by all of their tiles.
+        """Predict from all tiles of each bag.
 
         Args:
             bags: n of (N_i, D).
@@ -48,16 +50,16 @@ class MilHead:
         Raises:
             ConfigError: An empty bag, or one of another width.
         """
-        answers = np.empty((len(bags), len(self.shift)))
+        outputs = np.empty((len(bags), len(self.shift)))
         for number, bag in enumerate(bags):
-            answers[number] = self._judge(bag)[0]
-        values = answers * self.spread + self.shift
-        if self.settings.task == "expression":
+            outputs[number] = self._look(bag)[0]
+        values = outputs * self.spread + self.shift
+        if not self.binary:
             return values
         return np.asarray(0.5 * (1 + np.tanh(values / 2)))  # logistic, without overflow
 
     def attend(self, bag: Vectors) -> Floats:
-        """Share of each tile in the bag's answer.
+        """Attention weight of each tile.
 
         Args:
             bag: (N, D).
@@ -68,13 +70,14 @@ class MilHead:
         Raises:
             ConfigError: An empty bag, or one of another width.
         """
-        attention = self._judge(bag)[1]
+        attention = self._look(bag)[1]
         return np.asarray(attention / attention.sum())
 
     def to_bytes(self) -> bytes:
         """Weights as safetensors, settings in their header; no pickle."""
         facts = {
             "settings": self.settings.model_dump(),
+            "binary": self.binary,
             "shift": self.shift.tolist(),
             "spread": self.spread.tolist(),
             "epochs": self.epochs,
@@ -88,18 +91,18 @@ class MilHead:
         data: bytes = safetensors.torch.save(weights, {_KEY: json.dumps(facts)})
         return data
 
-    def _judge(self, bag: Vectors) -> tuple[Floats, Floats]:
+    def _look(self, bag: Vectors) -> tuple[Floats, Floats]:
         dim = len(self.networks[0].mean)
         if bag.ndim != 2 or bag.shape[1] != dim or not len(bag):
             raise ConfigError(
                 f"bag: shape {bag.shape}, must be (tiles, {dim}) with 1 tile or more; "
                 "leave out patients without tiles, and use the encoder of the training"
             )
-        judged = [network.judge(bag) for network in self.networks]
-        answer, attention = (
-            torch.stack(same).double().mean(0) for same in zip(*judged, strict=True)
+        looks = [network.predict(bag) for network in self.networks]
+        output, attention = (
+            torch.stack(same).double().mean(0) for same in zip(*looks, strict=True)
         )
-        return answer.cpu().numpy(), attention.cpu().numpy()
+        return output.cpu().numpy(), attention.cpu().numpy()
 
 
 def read_head(data: bytes, origin: str) -> MilHead:
@@ -115,7 +118,10 @@ def read_head(data: bytes, origin: str) -> MilHead:
     try:
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
-        settings = MilSettings.model_validate(facts.pop("settings") | {"device": "cpu"})
+        given = facts["settings"] | {"device": "cpu"}
+        task = given.pop("task", "")  # of heads that were written before `binary`
+        binary = bool(facts.get("binary", task != "expression"))
+        settings = MilSettings.model_validate(given)
         shift, spread, score = (
             np.array(facts[key], np.float64) for key in ("shift", "spread", "inner_score")
         )
@@ -140,4 +146,4 @@ def read_head(data: bytes, origin: str) -> MilHead:
         raise ConfigError(
             f"{origin}: damaged, or not an attention head of this version; train it again"
         ) from None
-    return MilHead(tuple(networks), settings, shift, spread, epochs, score)
+    return MilHead(tuple(networks), settings, shift, spread, epochs, score, binary)

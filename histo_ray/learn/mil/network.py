@@ -1,4 +1,4 @@
-"""Gated attention pooling of a bag of tiles into one answer.
+"""Gated attention pooling of a bag of tiles into one output.
 
 Ilse, Tomczak and Welling 2018, Attention-based deep multiple instance learning, ICML
 (arXiv 1802.04712), equation 9: a = softmax(w' (tanh(V h) * sigmoid(U h))), z = sum of a h.
@@ -13,7 +13,7 @@ from torch.nn import functional
 from histo_ray.learn.mil.settings import MilSettings
 
 BLOCK_VALUES = 1 << 23
-"""Values of tiles that are on their way through the network at once where nothing is learnt."""
+"""Values of tiles that are on their way through the network at once outside training."""
 
 
 class AttentionNetwork(nn.Module):
@@ -30,9 +30,9 @@ class AttentionNetwork(nn.Module):
 
         Args:
             settings: Widths and dropout.
-            mean: (D,) of the tiles that it will be trained on.
-            sd: (D,) of the same; a feature that is constant there is ignored.
-            targets: T.
+            mean: (D,) mean of the tiles that it will be trained on.
+            sd: (D,) sd of the same; a feature that is constant there is ignored.
+            targets: Number of targets.
         """
         super().__init__()
         dim, hidden = len(mean), settings.hidden
@@ -67,7 +67,7 @@ class AttentionNetwork(nn.Module):
         return hidden, self.weigh(torch.tanh(content) * torch.sigmoid(gate))[..., 0]
 
     def forward(self, tiles: torch.Tensor, missing: torch.Tensor | None) -> torch.Tensor:
-        """Answer for several bags.
+        """Outputs of several bags.
 
         Args:
             tiles: (B, N, D) raw, bags padded at their ends.
@@ -85,14 +85,14 @@ class AttentionNetwork(nn.Module):
         return answer
 
     @torch.inference_mode()
-    def judge(self, bag: npt.NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Answer for one bag of any size, block by block.
+    def predict(self, bag: npt.NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs of one bag of any size, block by block.
 
         Args:
             bag: (N, D).
 
         Returns:
-            (T,) answer and (N,) attention, which sums to 1.
+            (T,) output and (N,) attention, which sums to 1.
         """
         rows = max(1, BLOCK_VALUES // bag.shape[1])
         looks = [

@@ -10,9 +10,6 @@ from histo_ray.config import Settings
 class MilSettings(Settings):
     """How a gated attention head is built and trained."""
 
-    task: Literal["mutation", "expression"] = Field(
-        default="mutation", description="0/1 by cross-entropy, or numbers by squared error"
-    )
     hidden: int = Field(default=64, ge=1, le=4096, description="width a tile is projected to")
     attention: int = Field(default=32, ge=1, le=4096, description="width of the gated attention")
     dropout: float = Field(
@@ -30,7 +27,7 @@ class MilSettings(Settings):
     tiles_per_bag: int = Field(
         default=512,
         ge=1,
-        description="tiles drawn from a bag anew in each step; judging takes all of them",
+        description="tiles drawn from a bag anew in each step; predicting takes all of them",
     )
     batch: int = Field(default=16, ge=1, description="bags a step")
     stop_share: float = Field(
@@ -47,14 +44,14 @@ class MilSettings(Settings):
     )
     balanced: bool = Field(
         default=False,
-        description="mutation: both classes weigh the same in the loss; probabilities stay fit "
+        description="both classes weigh the same in the loss; probabilities stay fit "
         "for the classes' true shares",
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="where it runs")
 
     @property
     def stop_folds(self) -> int:
-        """Parts that the training part is cut into; each member is stopped by another."""
+        """Inner folds of the training part; each member is stopped by another."""
         return round(1 / self.stop_share)
 
     @model_validator(mode="after")

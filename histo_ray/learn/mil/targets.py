@@ -1,4 +1,4 @@
-"""What is to be learnt of each bag, who is held out to stop on, and how well they do. Pure."""
+"""Labels as the network is trained on them, bags held out to stop on, and their scores. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,36 +18,36 @@ Rows = npt.NDArray[np.intp]
 class Split(NamedTuple):
     """A training part, cut in two."""
 
-    learn: Rows
+    train: Rows
     """Rows whose labels move weights."""
     stop: Rows
-    """Rows whose labels say when to stop."""
+    """Rows whose loss decides when to stop."""
 
 
 class Scale(NamedTuple):
-    """Between labels and what the network answers."""
+    """Between labels and outputs of the network."""
 
     start: Floats
-    """(T,) answer before anything is learnt."""
+    """(T,) output before training."""
     shift: Floats
-    """(T,) added to a scaled answer: back to expression, or to the log odds of true shares."""
+    """(T,) added to a scaled output: back to the labels, or to the log odds of true shares."""
     spread: Floats
-    """(T,) that an answer is multiplied by."""
+    """(T,) that an output is multiplied by."""
     positive_weight: float
-    """Of a positive in the loss; a negative's is 1."""
+    """Weight of a positive in the loss; a negative's is 1."""
 
 
-def check_labels(labels: Floats, settings: MilSettings) -> None:
-    """Refuse labels that nothing can be learnt from.
+def check_labels(labels: Floats, binary: bool) -> None:
+    """Refuse labels that no head can be trained on.
 
     Args:
         labels: (n, T) of a training part.
-        settings: Of the head.
+        binary: Whether they are classes.
 
     Raises:
-        ConfigError: They are.
+        ConfigError: They are such labels.
     """
-    if settings.task == "expression":
+    if not binary:
         few = np.flatnonzero((np.isfinite(labels)).sum(0) < 4)
         if len(few):
             raise ConfigError(
@@ -68,37 +68,39 @@ def check_labels(labels: Floats, settings: MilSettings) -> None:
             )
 
 
-def scale_labels(labels: Floats, settings: MilSettings) -> tuple[Floats, Scale]:
-    """Labels as the network learns them.
+def scale_labels(labels: Floats, binary: bool, balanced: bool) -> tuple[Floats, Scale]:
+    """Scale labels to what the network is trained on.
 
     A head that was trained with positives weighed w times gives odds w times too high: King and
     Zeng 2001, Logistic regression in rare events data, Political Analysis 9:137.
 
     Args:
         labels: (n, T) of the training part.
-        settings: Task, and whether classes are balanced.
+        binary: Whether they are classes.
+        balanced: Whether both classes weigh the same in the loss.
 
     Returns:
-        (n, T), and the way back.
+        (n, T), and the scale that leads back.
     """
-    if settings.task == "expression":
+    if not binary:
         mean, sd = np.nanmean(labels, 0), np.nanstd(labels, 0)
         sd = np.where(sd > 0, sd, 1.0)
         return (labels - mean) / sd, Scale(np.zeros(len(mean)), mean, sd, 1.0)
     odds = labels.sum(0) / (1 - labels).sum(0)
-    weight = float(1 / odds[0]) if settings.balanced else 1.0
+    weight = float(1 / odds[0]) if balanced else 1.0
     return labels, Scale(np.log(odds * weight), np.array([-np.log(weight)]), np.ones(1), weight)
 
 
 def split_rows(
-    labels: Floats, settings: MilSettings, seed: int, groups: Rows | None = None
+    labels: Floats, binary: bool, settings: MilSettings, seed: int, groups: Rows | None = None
 ) -> list[Split]:
     """Hold out bags to stop on: others for each member, and of each class its share.
 
     Args:
         labels: (n, T) of the training part; a row is a patient, so no patient is cut in two.
-        settings: Share, task and members.
-        seed: Of the draw.
+        binary: Whether they are classes.
+        settings: Share and members.
+        seed: Seed of the draw.
         groups: (n,) what stays together.
 
     Returns:
@@ -108,11 +110,11 @@ def split_rows(
     Raises:
         ConfigError: One bag, or one group.
     """
-    classes = labels[:, 0].astype(np.intp) if settings.task == "mutation" else None
+    classes = labels[:, 0].astype(np.intp) if binary else None
     count = settings.stop_folds
     folds = draw_inner_folds(len(labels), count, seed, groups, classes)
     folds = folds or draw_inner_folds(len(labels), count, seed, groups)
-    splits = [Split(*fold) for fold in folds if _can_learn(labels[fold[0]], settings)]
+    splits = [Split(*fold) for fold in folds if _has_both(labels[fold[0]], binary)]
     if not splits:
         raise ConfigError(
             f"training part: {len(labels)} patients cannot be split into a part to train on, "
@@ -121,26 +123,26 @@ def split_rows(
     return [splits[member % len(splits)] for member in range(settings.members)]
 
 
-def _can_learn(labels: Floats, settings: MilSettings) -> bool:
-    return settings.task == "expression" or len(np.unique(labels)) == 2
+def _has_both(labels: Floats, binary: bool) -> bool:
+    return not binary or len(np.unique(labels)) == 2
 
 
-def score_targets(labels: Floats, answers: Floats, settings: MilSettings) -> Floats:
-    """AUROC of a mutation; share of an expression's spread about the training mean explained.
+def score_targets(labels: Floats, outputs: Floats, binary: bool) -> Floats:
+    """AUROC of classes; of numbers the share of variance about the training mean explained.
 
     Args:
         labels: (n, T) scaled, nan where there is none.
-        answers: (n, T) of the network.
-        settings: Names the task.
+        outputs: (n, T) of the network.
+        binary: Whether they are classes.
 
     Returns:
         (T,), 1 the best; nan where labels do not differ.
     """
-    if settings.task == "mutation":
+    if binary:
         positive = labels[:, 0]
         both = len(np.unique(positive)) == 2
-        return np.array([roc_auc_score(positive, answers[:, 0]) if both else np.nan])
-    wrong, spread = np.nansum((labels - answers) ** 2, 0), np.nansum(labels**2, 0)
+        return np.array([roc_auc_score(positive, outputs[:, 0]) if both else np.nan])
+    wrong, spread = np.nansum((labels - outputs) ** 2, 0), np.nansum(labels**2, 0)
     return np.asarray(
         1 - np.divide(wrong, spread, out=np.full_like(wrong, np.nan), where=spread > 0)
     )

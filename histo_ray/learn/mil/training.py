@@ -1,4 +1,4 @@
-"""Training of an attention head, stopped by bags of the training part that it does not learn from.
+"""Training of an attention head, stopped by held-out bags of the training part.
 
 Plain torch: no Ray, no disk. On CPU with one thread the same seed gives the same weights.
 """
@@ -33,49 +33,58 @@ Report = Callable[[int, float], bool]
 
 
 def keep_going(epoch: int, score: float) -> bool:
-    """A report to nobody."""
+    """Go on whatever the score; a `Report` that tells nobody."""
     return True
 
 
 def train_mil(
-    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report = keep_going
+    bags: Bags,
+    labels: Floats,
+    settings: MilSettings,
+    seed: int,
+    report: Report = keep_going,
+    *,
+    binary: bool = True,
 ) -> MilHead:
     """Train each member until the loss of its held-out bags has not fallen for `patience` epochs.
 
     Args:
         bags: n of them, the whole training part.
-        labels: (n, T); mutation: 0 and 1, T is 1; expression: nan where there is none.
-        settings: Of the head.
-        seed: Of weights, held-out bags, order, drawn tiles and dropout.
+        labels: (n, T); classes: 0 and 1, T is 1; numbers: nan where there is none.
+        settings: Settings of the head.
+        seed: Seed of weights, held-out bags, order, drawn tiles and dropout.
         report: Called after each epoch with the score that the head would have if it ended here:
             mean AUROC, or R2, of held-out bags; minus their loss where their labels do not differ.
+        binary: Whether labels are classes: cross-entropy; else numbers: squared error.
 
     Returns:
         The head whose members are each of the epoch with the lowest held-out loss.
 
     Raises:
-        ConfigError: Labels that nothing can be learnt from, or no GPU where one was asked for.
+        ConfigError: Labels that no head can be trained on, or no GPU where one was asked for.
     """
-    check_labels(labels, settings)
+    check_labels(labels, binary)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: no GPU is visible; use device cpu")
     devices = [torch.cuda.current_device()] if settings.device == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _train(bags, labels, settings, seed, report)
+        return _train(bags, labels, settings, seed, report, binary)
 
 
-def _train(bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report) -> MilHead:
+def _train(
+    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report, binary: bool
+) -> MilHead:
     random = np.random.default_rng(seed)
     draw = TileDraw(bags.vectors, settings, random)
-    scaled, scale = scale_labels(labels, settings)
+    scaled, scale = scale_labels(labels, binary, settings.balanced)
     moments = bags.moments()
     members = []
-    for split in split_rows(labels, settings, seed, bags.groups):
+    for split in split_rows(labels, binary, settings, seed, bags.groups):
         network = AttentionNetwork(settings, *moments, labels.shape[1])
         with torch.no_grad():
             network.answer.bias.copy_(torch.from_numpy(scale.start))
-        members.append(_Member(network, split, draw, scaled, scale, settings))
+        members.append(_Member(network, split, draw, scaled, scale, settings, binary))
     for epoch in range(1, settings.epochs + 1):
         for member in members:
             if member.runs(epoch):
@@ -90,6 +99,7 @@ def _train(bags: Bags, labels: Floats, settings: MilSettings, seed: int, report:
         spread=scale.spread,
         epochs=tuple(member.best_epoch for member in members),
         inner_score=mean_scores([member.scores for member in members]),
+        binary=binary,
     )
 
 
@@ -98,10 +108,11 @@ class _Member:
 
     def __init__(
         self, network: AttentionNetwork, split: Split, draw: TileDraw, labels: Floats,
-        scale: Scale, settings: MilSettings,
+        scale: Scale, settings: MilSettings, binary: bool,
     ) -> None:  # fmt: skip
         self._network = network.to(settings.device)
         self._split, self._draw, self._settings = split, draw, settings
+        self._binary = binary
         self._labels = torch.from_numpy(labels.astype(np.float32)).to(settings.device)
         self._stop_labels = labels[split.stop]  # scaled, float64
         self._positive_weight = torch.tensor(scale.positive_weight, device=settings.device)
@@ -116,36 +127,38 @@ class _Member:
         return epoch - self.best_epoch <= self._settings.patience
 
     def advance(self, epoch: int, random: np.random.Generator) -> None:
-        """Learn once from every bag, then judge the held-out ones."""
+        """Train once on every bag, then score the held-out ones."""
         self._network.train()
-        order = random.permutation(self._split.learn)
+        order = random.permutation(self._split.train)
         for rows in np.array_split(order, max(1, round(len(order) / self._settings.batch))):
             self._optimizer.step(self._loss(self._network(*self._draw(rows)), rows))
         self._network.eval()
         with torch.inference_mode():
             stop = self._split.stop
-            answers = torch.stack([self._network.judge(self._draw.vectors[row])[0] for row in stop])
-            loss_now = float(self._loss(answers, stop))
+            outputs = torch.stack(
+                [self._network.predict(self._draw.vectors[row])[0] for row in stop]
+            )
+            loss_now = float(self._loss(outputs, stop))
         if loss_now < self.best_loss:  # never so where weights have run away to nan
             self._best, self.best_epoch, self.best_loss = _copy(self._network), epoch, loss_now
-            values = answers.double().cpu().numpy()
-            self.scores = score_targets(self._stop_labels, values, self._settings)
+            values = outputs.double().cpu().numpy()
+            self.scores = score_targets(self._stop_labels, values, self._binary)
 
     def finish(self) -> AttentionNetwork:
         """The network of the best epoch."""
         self._network.load_state_dict(self._best)
         return self._network.eval()
 
-    def _loss(self, answers: torch.Tensor, rows: npt.NDArray[np.intp]) -> torch.Tensor:
+    def _loss(self, outputs: torch.Tensor, rows: npt.NDArray[np.intp]) -> torch.Tensor:
         """Mean over the labels that there are."""
         labels = self._labels[torch.from_numpy(rows)]
         there = torch.isfinite(labels)
         labels = torch.where(there, labels, 0)
-        if self._settings.task == "expression":
-            losses = (answers - labels) ** 2
+        if not self._binary:
+            losses = (outputs - labels) ** 2
         else:
             losses = functional.binary_cross_entropy_with_logits(
-                answers, labels, reduction="none", pos_weight=self._positive_weight
+                outputs, labels, reduction="none", pos_weight=self._positive_weight
             )
         return (losses * there).sum() / there.sum().clamp(min=1)
 

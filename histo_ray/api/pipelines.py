@@ -1,0 +1,61 @@
+"""Where the work of a run is done: in this process, or on Ray.
+
+Torch and Ray take seconds to import, so the module of each is imported once it is chosen.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from histo_ray.config import NO_RAY, RunSettings, works_here
+from histo_ray.extract.pipeline import OpenPipeline, RunOrder, RunPipeline
+from histo_ray.extract.small_work import is_small
+from histo_ray.extract.work import SubjectWork
+
+Notify = Callable[[str], None]
+SMALL = (
+    "so little is to be read that starting Ray would take longer: it is done in this process "
+    "(--address local starts Ray)"
+)
+
+
+def choose_pipeline(settings: RunSettings, notify: Notify = lambda text: None) -> OpenPipeline:
+    """Choose how the work of a run is done.
+
+    An address that was given is obeyed. Where none was, small work is done in this process, which
+    is said, and other work on a Ray of this machine.
+
+    Args:
+        settings: The run; its `address` decides.
+        notify: Called with a line where small work is done in this process.
+    """
+
+    def open_pipeline(order: RunOrder) -> AbstractContextManager[RunPipeline]:
+        if settings.address == NO_RAY:
+            return _open("histo_ray.extract.in_process", "open_in_process", order)
+        if prefers_this_process(settings, order.todo):
+            notify(SMALL)
+            return _open("histo_ray.extract.in_process", "open_in_process", order)
+        return _open("histo_ray.cluster.run_extract", "open_on_ray", order)
+
+    return open_pipeline
+
+
+def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> bool:
+    """Whether no address is given, and this process is done before Ray would be."""
+    if "address" in settings.model_fields_set or not works_here(settings.address):
+        return False
+    if settings.readers or settings.encoder_workers:  # processes are asked for
+        return False
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():  # it costs nothing any more
+        return False
+    return is_small([work.subject for work in todo], settings)
+
+
+def _open(module: str, name: str, order: RunOrder) -> AbstractContextManager[RunPipeline]:
+    opened: AbstractContextManager[RunPipeline] = getattr(importlib.import_module(module), name)(
+        order
+    )
+    return opened

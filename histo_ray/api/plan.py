@@ -1,0 +1,96 @@
+"""`hr.plan`: what an extraction would read, write and take."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Unpack
+
+import pandas as pd
+
+from histo_ray.api.extract import read_extract_settings
+from histo_ray.api.settings import ExtractSettings
+from histo_ray.config import ExtractConfig
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.errors import ConfigError
+from histo_ray.extract.plan import Pictures, PlanListener, run_plan, survey_slides
+from histo_ray.extract.plan_summary import Planner, PlanRow, PlanSummary
+from histo_ray.report.slide_picture import draw_or_problem
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """What an extraction would do."""
+
+    summary: PlanSummary
+
+    @property
+    def slides(self) -> pd.DataFrame:
+        """Table of one row a slide: slide_id, status, reason, n_tiles, width, height, mpp, ..."""
+        rows = [asdict(row) | {"status": row.status.value} for row in self.summary.rows]
+        return pd.DataFrame(rows, columns=list(PlanRow.__dataclass_fields__))
+
+    @property
+    def tiles(self) -> int | None:
+        """Tiles to be read; None where slides were not opened."""
+        return self.summary.tiles
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes to be written; None where slides were not opened."""
+        return self.summary.bytes
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated time, from one batch that was read and encoded; None without tiles."""
+        return self.summary.seconds
+
+
+def plan(
+    manifest: str | Path | ExtractConfig,
+    store: str | Path | None = None,
+    *,
+    pictures: str | Path | None = None,
+    open_slides: bool = True,
+    listener: PlanListener | None = None,
+    **settings: Unpack[ExtractSettings],
+) -> ExtractionPlan:
+    """Plan an extraction, and write nothing to the store.
+
+    Args:
+        manifest: CSV or Parquet of the slides, or a config object that holds all settings.
+        store: Folder or URI of the store; it need not be there.
+        pictures: Folder for one PNG a slide: overview, tissue outline, tiles.
+        open_slides: Whether slides are opened and a batch is measured; without it only the
+            manifest is compared with the store.
+        listener: Called while it works.
+        **settings: As of `hr.extract`.
+
+    Returns:
+        One row a slide, sums, and an estimate of time.
+
+    Raises:
+        ConfigError: The settings, the manifest or an encoder cannot be used.
+
+    Examples:
+        >>> import histo_ray as hr
+        >>> plan = hr.plan(
+        ...     slides, store, encoder="random:resnet10t?seed=0", mpp=0.5, open_slides=False
+        ... )
+        >>> plan.slides[["slide_id", "status"]].values.tolist()
+        [['S1', 'todo']]
+    """
+    config = read_extract_settings("hr.plan", manifest, store, settings)
+    if not open_slides:
+        if pictures is not None:
+            raise ConfigError(
+                "hr.plan: slides are drawn once opened; leave out pictures, or open_slides=False"
+            )
+        return ExtractionPlan(survey_slides(config))
+    drawn = None if pictures is None else Pictures(Path(pictures), draw_or_problem)
+    return ExtractionPlan(run_plan(config, _plan_on_ray, drawn, listener))
+
+
+def _plan_on_ray(config: ExtractConfig, specs: Sequence[EncoderSpec]) -> Planner:
+    from histo_ray.cluster.plan_on_ray import PlanOnRay  # Ray takes seconds to import
+
+    return PlanOnRay(config, specs)

@@ -1,0 +1,10 @@
+"""Exit codes of the program; docs and scripts know them by number."""
+
+DONE = 0
+"""All done."""
+SOME_FAILED = 1
+"""Done, but some slides failed or some files are damaged; they are listed."""
+NOT_STARTED = 2
+"""Could not start; one line on stderr says what is wrong and what to do."""
+INTERRUPTED = 130
+"""Ctrl-C; the same command goes on."""

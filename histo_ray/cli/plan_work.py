@@ -1,0 +1,110 @@
+"""What `histo-ray plan` does and prints."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from histo_ray.api.plan import plan
+from histo_ray.cli.exit_codes import DONE, SOME_FAILED
+from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import Progress, format_seconds
+from histo_ray.config import ExtractConfig
+from histo_ray.extract.plan import PlanListener
+from histo_ray.extract.plan_summary import Planned, PlanRow, PlanStatus, PlanSummary
+
+
+def plan_slides(
+    config: ExtractConfig,
+    progress: Progress,
+    pictures: str | None,
+    *,
+    open_slides: bool,
+    as_json: bool,
+) -> PlanSummary:
+    """Plan an extraction, and print its rows as soon as they are known."""
+
+    def report(planned: Planned, total: int) -> None:
+        progress.show(len(planned.rows), total, describe_planned(planned, total))
+
+    def show_rows(rows: Sequence[PlanRow], undrawn: dict[str, str]) -> None:
+        progress.clear()
+        if not as_json:
+            print_rows(rows, opened=open_slides)
+
+    listener = PlanListener(report, show_rows, progress.say)
+    made = plan(config, pictures=pictures, open_slides=open_slides, listener=listener).summary
+    if not open_slides:
+        show_rows(made.rows, {})
+    return made
+
+
+def print_plan(made: PlanSummary, pictures: str | None, *, as_json: bool) -> int:
+    """Print what is left to be printed of a plan; the exit code it stands for."""
+    if as_json:
+        print(json.dumps(asdict(made), indent=2))
+    else:
+        _print_sums(made, pictures)
+    return SOME_FAILED if any(row.status is PlanStatus.FAILED for row in made.rows) else DONE
+
+
+def describe_planned(planned: Planned, total: int) -> str:
+    """How far a plan is, in words. Pure."""
+    parts = [f"{len(planned.rows)}/{total} slides opened", f"{planned.tiles} tiles"]
+    if planned.failed:
+        parts.append(f"{planned.failed} slides failed")
+    return ", ".join(parts)
+
+
+def _percent(share: float | None) -> str:
+    """A share in per cent; empty where unknown."""
+    return "" if share is None else f"{share:.1%}"
+
+
+def print_rows(rows: Sequence[PlanRow], *, opened: bool) -> None:
+    """Print a line a slide, and remarks below."""
+    width = max(len("slide_id"), *(len(row.slide_id) for row in rows))
+    print(
+        f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  "
+        "tissue    ink"
+    )
+    for row in rows:
+        size = f"{row.width} x {row.height}" if row.width else ""
+        mpp = f"{row.mpp:.4g} ({row.mpp_source})" if row.mpp else ""
+        level = str(row.level) if row.level >= 0 else ""
+        level = f"{level:<5}  {_percent(row.tissue_share):>6}  {_percent(row.ink_share):>5}"
+        tiles = row.n_tiles if opened or row.status is not PlanStatus.TODO else ""
+        print(
+            f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
+            f"{level}  {one_line(row.reason)}".rstrip()
+        )
+    for row in rows:
+        if row.remark:
+            print(f"{row.slide_id}: {one_line(row.remark)}")
+    sys.stdout.flush()  # what follows may take seconds
+
+
+def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
+    if plan.tiles is None or plan.vectors is None or plan.bytes is None:
+        counts = Counter(str(row.status) for row in plan.rows)
+        print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+        print(
+            "no slide was opened: what is to do may hold no tissue or fail, and what is stored was "
+            "not compared with its file; without --no-open both are shown",
+            file=sys.stderr,
+        )
+    else:
+        print(
+            f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "
+            f"{plan.bytes / 1e6:.1f} MB to write"
+        )
+    for note in plan.notes:
+        print(one_line(note))
+    if plan.seconds is not None:
+        print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
+    if pictures:
+        print(f"pictures of slides that the store lacks: {pictures}")
+        for slide_id, problem in plan.undrawn.items():
+            print(f"  no picture of {slide_id}: {problem}")
+    print("nothing was written into the store", file=sys.stderr)

@@ -1,0 +1,126 @@
+"""What `histo-ray store ls`, `verify`, `sql` and `gc` do."""
+
+import argparse
+import json
+import math
+import sys
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from histo_ray.cli.printable import csv_cell, one_line, printable
+from histo_ray.errors import ConfigError, StoreError
+from histo_ray.store.layout import is_given
+from histo_ray.store.store import open_store
+from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
+from histo_ray.types import PartitionKey
+
+
+def run_ls(args: argparse.Namespace) -> int:
+    """List what is in the store; return 1 if a partition is damaged, and name it."""
+    store = open_store(args.store)
+    damaged: list[StoreError] = []
+
+    def note(key: PartitionKey, error: StoreError) -> None:
+        damaged.append(error)
+
+    if args.slides:
+        slides = store.slides(on_damaged=note)
+    else:
+        groups = ["encoder", "dim", "precision", "tile_px", "tile_mpp", "tiling", "format"]
+        slides = (
+            store.slides([*groups, "slide_id", "patient_id", "n_tiles"], on_damaged=note)
+            .groupby(groups, as_index=False, dropna=False)
+            .agg(
+                slides=("slide_id", "nunique"),
+                patients=("patient_id", "nunique"),
+                tiles=("n_tiles", "sum"),
+                empty=("n_tiles", lambda counts: int((counts == 0).sum())),
+            )
+        )
+    if args.json:
+        print(slides.to_json(orient="records", indent=2))
+    else:
+        known = slides["tile_mpp"].map(lambda mpp: f"{mpp:g}" if mpp else "-")
+        slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
+        text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
+        print(printable(text))
+        tilings = {name for name in slides["tiling"] if not is_given(name)}
+        if len(tilings) > 1 and not args.slides:
+            keys = [key for key in store.list_keys() if key.tiling in tilings]
+            text = describe_tilings(store.receipts(one_of_each_tiling(keys)))
+            print(printable(f"tilings of slides: {text}"))
+    for error in damaged:
+        print(f"left out: {one_line(str(error))}", file=sys.stderr)
+    return 1 if damaged else 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Check every file against its digest; return 1 if something is wrong."""
+    found = open_store(args.store).inspect()
+    problems = found.problems
+    if args.json:
+        print(json.dumps(found._asdict(), indent=2))
+    else:
+        for problem in problems:
+            print(one_line(problem))
+        print(f"{found.partitions} partitions checked, {len(problems)} problems")
+        print(f"{found.files} other files checked: run tables, evaluations, models, store.json")
+        if found.unsealed:
+            print(
+                f"{found.unsealed} of them hold no digest of themselves, as histo-ray 0.1.0 wrote "
+                "them: they can be read, but a changed value in them would not be noticed"
+            )
+        if any(problem.startswith("embeddings/") for problem in problems):
+            print("delete a damaged partition, and the same extract command makes it again")
+    return 1 if problems else 0
+
+
+def run_sql(args: argparse.Namespace) -> int:
+    """Run a query and print its rows."""
+    if not args.query.strip():
+        raise ConfigError(
+            "store sql: the query is empty; give SQL, as in 'select count(*) from embeddings'"
+        )
+    try:
+        result = open_store(args.store).sql(args.query)
+        if args.json:
+            print(result.df().to_json(orient="records", indent=2))
+        elif args.csv:
+            as_csv_cells(result.df()).to_csv(sys.stdout, index=False)
+        else:
+            print(printable(str(result)))
+    except duckdb.Error as error:
+        raise ConfigError(f"store sql: {one_line(' '.join(str(error).split()))}") from None
+    return 0
+
+
+def as_csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make all texts of a table, its header too, safe to print or open in a spreadsheet."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, str):
+            return csv_cell(value)
+        return printable(str(value)) if isinstance(value, bytes | list | dict) else value
+
+    safe = frame.copy()
+    for at, kind in enumerate(frame.dtypes):
+        if getattr(kind, "kind", "O") == "O":  # not of plain numbers, truths or times
+            cells = frame.iloc[:, at].astype(object).map(cell, na_action="ignore")
+            safe.isetitem(at, cells.to_numpy(object))
+    return safe.set_axis([csv_cell(str(name)) for name in frame.columns], axis=1)
+
+
+def run_gc(args: argparse.Namespace) -> int:
+    """Remove what crashed runs left behind."""
+    if not 0 <= args.older_than_h < math.inf:
+        raise ConfigError(f"--older-than-h {args.older_than_h:g}: must be 0 or more")
+    removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
+    if args.json:
+        print(json.dumps(removed, indent=2))
+        return 0
+    for path in removed:
+        print(one_line(path))
+    print(f"{len(removed)} leftovers {'would be ' if args.dry_run else ''}removed")
+    return 0

@@ -1,0 +1,53 @@
+"""What `histo-ray store export` and `histo-ray store convert` do."""
+
+import argparse
+import json
+import sys
+
+from histo_ray.cli.printable import one_line
+from histo_ray.errors import ConfigError
+from histo_ray.store.exchange.export_slides import export_slides
+from histo_ray.store.exchange.formats import find_exchange_format
+from histo_ray.store.location import location_of
+from histo_ray.store.store import open_store
+from histo_ray.text import count_of
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write slides as files of another tool; return 1 if some could not be read."""
+    form = find_exchange_format(args.to)
+    if not args.out:
+        raise ConfigError("store export: give --out, the folder that the files shall be in")
+    done = export_slides(
+        open_store(args.store).root,
+        form,
+        location_of(args.out),
+        args.encoder,
+        args.tiling,
+        args.slide,
+        args.overwrite,
+    )
+    if args.json:
+        print(json.dumps(done._asdict(), indent=2))
+        return 1 if done.problems else 0
+    for problem in done.problems:
+        print(f"not exported: {one_line(problem)}", file=sys.stderr)
+    print(f"{count_of(len(done.written), 'slide')} written as {args.to} into {one_line(args.out)}")
+    if done.there:
+        print(
+            f"{count_of(len(done.there), 'file')} there already and left as "
+            f"{'it is' if len(done.there) == 1 else 'they are'}; --overwrite writes "
+            f"{'it' if len(done.there) == 1 else 'them'} anew"
+        )
+    return 1 if done.problems else 0
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """Convert every partition; return 1 if some could not be converted and stayed."""
+    done = open_store(args.store).convert(to=args.to)
+    for problem in done.problems:
+        print(f"not converted: {one_line(problem)}", file=sys.stderr)
+    print(f"{done.written} partitions are now {args.to}")
+    if done.dropped:
+        print(f"{done.dropped} were there in both forms alike, and now are {args.to} only")
+    return 1 if done.problems else 0

@@ -1,0 +1,48 @@
+"""Verb `histo-ray store ls | verify | sql | convert | export | gc`: flags."""
+
+import argparse
+
+from histo_ray.deferred import deferred
+from histo_ray.store.exchange.formats import EXCHANGE_FORMATS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their flags."""
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    ls = verbs.add_parser("ls", help="what is in the store: encoders, tilings, slides")
+    ls.add_argument("--slides", action="store_true", help="one line a slide and encoder")
+    ls.set_defaults(run=deferred("histo_ray.cli.store_actions:run_ls"))
+    verify = verbs.add_parser("verify", help="read everything and check it against its receipts")
+    verify.set_defaults(run=deferred("histo_ray.cli.store_actions:run_verify"))
+    sql = verbs.add_parser("sql", help="query the views embeddings, slides and runs with DuckDB")
+    sql.set_defaults(run=deferred("histo_ray.cli.store_actions:run_sql"))
+    convert = verbs.add_parser("convert", help="convert partitions to the other form")
+    convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
+    convert.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_convert"))
+    export = verbs.add_parser("export", help="write slides as files of another tool")
+    formats = "; ".join(f"{one.name}: {one.about}" for one in EXCHANGE_FORMATS)
+    export.add_argument("--to", required=True, metavar="FORMAT", help=formats)
+    export.add_argument("--out", metavar="DIR", help="folder or URI for the files")
+    export.add_argument("--encoder", help="whose tiles, where the store holds several encoders")
+    export.add_argument("--tiling", help="fingerprint, its first letters, or its mpp")
+    export.add_argument(
+        "--slide", action="append", default=[], metavar="ID", help="repeat it (default: all)"
+    )
+    export.add_argument(
+        "--overwrite", action="store_true", help="write files anew that are there already"
+    )
+    export.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_export"))
+    gc = verbs.add_parser("gc", help="remove what crashed runs left and what can be made again")
+    gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
+    gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
+    for sub in (ls, verify, sql, convert, export, gc):
+        sub.add_argument("store", help="folder or URI of the store")
+        sub.add_argument("--json", action="store_true", help="print as JSON")
+    sql.add_argument("query", help="SQL")
+    sql.add_argument(
+        "--csv",
+        action="store_true",
+        help="print all rows as CSV, not the first few; control characters in texts are spelled "
+        "out, and an apostrophe stands before a text that a spreadsheet would calculate",
+    )

@@ -1,0 +1,48 @@
+"""The verbs of `histo-ray`. To add one: a module with `add_arguments`, and a line here."""
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A verb of the program."""
+
+    module: str
+    """Module with `add_arguments(parser)`, imported only when the verb is called for. It sets the
+    parser's default `run` to a function of the parsed arguments that returns the exit code."""
+    help: str
+    """What it does, in one line of `histo-ray --help`."""
+
+
+VERBS = {
+    "demo": Verb(
+        "histo_ray.cli.demo", "the main job on embedded synthetic slides, offline, on this machine"
+    ),
+    "plan": Verb(
+        "histo_ray.cli.plan", "dry run of an extraction: tiles, lost slides and why, bytes, time"
+    ),
+    "extract": Verb("histo_ray.cli.extract", "manifest + encoders -> feature store"),
+    "finetune": Verb(
+        "histo_ray.cli.finetune", "labelled tiles -> a new encoder, published into the store"
+    ),
+    "evaluate": Verb(
+        "histo_ray.cli.evaluate",
+        "tissue | expression | mutation: encoders compared by honest cross-validation",
+    ),
+    "report": Verb(
+        "histo_ray.cli.report",
+        "one HTML page of what the evaluations in a store found, readable offline",
+    ),
+    "encoders": Verb(
+        "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
+    ),
+    "store": Verb("histo_ray.cli.store_flags", "ls | verify | sql | convert | export | gc"),
+    "runs": Verb(
+        "histo_ray.cli.runs",
+        "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",
+    ),
+    "doctor": Verb(
+        "histo_ray.cli.doctor",
+        "can this machine or cluster run: Ray, GPU, OpenSlide, disk, weights",
+    ),
+}
+"""By name, in the order of the help."""

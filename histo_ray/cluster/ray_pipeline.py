@@ -1,0 +1,339 @@
+"""The driver's loop: slides in, receipts out, pixels never seen here.
+
+It moves references only. Memory is bounded by `Workers.blocks_in_flight`, whatever the slides'
+sizes. A process that dies costs the calls in flight on it; they are asked again elsewhere. A job
+under which processes keep dying is given one to itself, and fails its slide when that dies too.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import ray
+from ray.exceptions import (
+    ObjectLostError,
+    OwnerDiedError,
+    RayActorError,
+    RayTaskError,
+)
+
+from histo_ray.cluster.actors import EncodedBlock, SlideFailure
+from histo_ray.cluster.metrics_export import Push
+from histo_ray.cluster.pool import Membership, PooledActor, kill_actors, original_error
+from histo_ray.errors import HistoRayError
+from histo_ray.extract.backlog import Backlog
+from histo_ray.extract.meter import CallResult
+from histo_ray.extract.metric_samples import Sample
+from histo_ray.extract.pipeline import Report
+from histo_ray.extract.resources import Node, Workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.slide import nonfinite_problem
+from histo_ray.extract.work import (
+    EncoderBatch,
+    Ping,
+    ReaderJob,
+    ReadyBlock,
+    SubjectWork,
+    drop_stale,
+    pack_batch,
+)
+from histo_ray.types import EncoderFacts
+
+DEATHS_ALONE = 2
+"""Processes that must die under a job that has them to itself before its slide is failed."""
+SLIDE_RESTARTS = 5
+"""Times that a slide starts over because nodes took its vectors with them."""
+PING_S = 0.2
+"""Between pings of a process that died."""
+WAIT_S = 30.0
+"""Tiles that no others fill a batch with, as of the one slide that lacks one encoder, wait so long
+for an encoder that has nothing else to do."""
+_LOST = (ObjectLostError, OwnerDiedError)
+
+
+class RayPipeline:
+    """Readers and encoders at work on the subjects of one run; a `RunPipeline`."""
+
+    takes_turns = False
+
+    def __init__(
+        self,
+        readers: list[PooledActor],
+        encoders: list[PooledActor],
+        facts: dict[str, EncoderFacts],
+        workers: Workers,
+        run_id: str,
+        *,
+        plan_only: bool = False,
+    ) -> None:
+        self._plan_only = plan_only
+        self._members = Membership(readers, encoders, facts)
+        self.facts = facts
+        self.workers = workers
+        self._run_id = run_id
+        self._backlog = Backlog()
+        self._calls: dict[Any, tuple[PooledActor, ReaderJob | EncoderBatch | Ping, Any]] = {}
+        self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
+        self.nodes: list[Node] = []
+        self.counts = Counts(0)
+        self.report: Report = lambda counts: None
+        self.push: Push = lambda samples: None
+
+    @property
+    def readers(self) -> list[PooledActor]:
+        """Readers, those that are not ready yet included."""
+        return self._members.readers
+
+    @property
+    def encoders(self) -> list[PooledActor]:
+        """Encoders, those that are not ready yet included."""
+        return self._members.encoders
+
+    def run(self, slides: Iterable[SubjectWork], finish: Callable[[SubjectWork], None]) -> None:
+        """Work until all slides have an outcome; `finish` is called with each.
+
+        Afterwards its plan and its vectors are let go.
+
+        Raises:
+            HistoRayError: Something that is not one slide's fate.
+        """
+        self._backlog.extend(slides)
+        self.counts.slides = len(self._backlog.waiting)
+        self.counts.turn(0)
+        self._members.warn_if_stalled(heard=True)
+        while self._backlog:
+            self.use_new_nodes(self)
+            self._feed_readers()
+            self._feed_encoders()
+            self._collect()
+            for work in self._backlog.take_finished():
+                self.counts.slides_done += 1
+                self.counts.slides_failed += bool(work.problems)
+                finish(work)
+                work.release()
+            self.counts.turn(len(self._backlog.ready))
+            self.report(self.counts)
+
+    def export(self, samples: Sequence[Sample]) -> None:
+        """Hand metrics to Ray."""
+        self.push(samples)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End its processes."""
+        kill_actors((*self.readers, *self.encoders))
+
+    def join(self, readers: Sequence[PooledActor], encoders: Sequence[PooledActor]) -> None:
+        """Take more actors; each gets work once it is ready."""
+        self.readers.extend(readers)
+        self.encoders.extend(encoders)
+        for member in (*readers, *encoders):
+            member.suspect = True
+            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
+
+    def _feed_readers(self) -> None:
+        for member in sorted(self.readers, key=lambda member: len(member.calls)):
+            while member.has_room:
+                job = self._next_job(member)
+                if job is None:
+                    break
+                self._ask_reader(member, job)
+
+    def _next_job(self, member: PooledActor) -> ReaderJob | None:
+        tiles_called = sum(what.tiles for _, what, _ in self._calls.values())
+        return self._backlog.next_job(member, self.readers, tiles_called, self.workers)
+
+    def _ask_reader(self, member: PooledActor, job: ReaderJob) -> None:
+        work, actor = job.work, member.handle
+        if job.generation != work.generation or work.finished:
+            return
+        kept = None
+        if job.kind == "plan":
+            kept, answer = actor.plan.options(num_returns=2).remote(work.sent)
+        elif job.kind == "read":
+            kept, answer = actor.read.options(num_returns=2).remote(
+                work.sent, work.plan_ref, job.span
+            )
+        else:
+            pieces = list(work.pieces.get(job.encoder, {}).values())
+            facts = self.facts[job.encoder]
+            answer = actor.commit.remote(work.plan_ref, facts, pieces, self._run_id)
+        if job.kind != "commit":
+            member.slide_id = work.slide_id
+        member.exclusive = job.alone
+        member.calls.add(answer)
+        self._calls[answer] = (member, job, kept)
+
+    def _feed_encoders(self) -> None:
+        backlog = self._backlog
+        backlog.ready = drop_stale(backlog.ready)
+        reading = any(
+            isinstance(what, ReaderJob) and what.kind == "read"
+            for _, what, _ in self._calls.values()
+        )
+        while backlog.ready:
+            room = [member for member in self.encoders if member.has_room]
+            if not room:
+                return
+            waited = time.monotonic() - backlog.ready[0].since
+            flush = not reading or waited > WAIT_S
+            blocks, left = pack_batch(backlog.ready, self.workers.batch_size, flush=flush)
+            if not blocks:
+                return
+            near = [member for member in room if member.node == blocks[0].node]
+            member = min(near or room, key=lambda member: len(member.calls))
+            backlog.ready = left
+            names = blocks[0].work.encoders_left
+            *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
+                names,
+                self.workers.batch_size,
+                [block.rows for block in blocks],
+                *(block.pixels for block in blocks),
+            )
+            self.counts.encode_began = self.counts.encode_began or time.monotonic()
+            member.calls.add(answer)
+            self._calls[answer] = (member, EncoderBatch(blocks, names, vectors), None)
+
+    def _collect(self) -> None:
+        if not self._calls:
+            stuck = self._backlog.stuck()
+            if stuck and not self._backlog.has_work:
+                raise HistoRayError(
+                    f"run: slides {stuck[:5]} wait for nothing; report this as a bug"
+                )
+            return
+        pending = list(self._calls)
+        done, rest = ray.wait(pending, num_returns=1, timeout=1.0, fetch_local=False)
+        if done and rest:
+            done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        self._members.warn_if_stalled(bool(done))
+        for answer in done:
+            member, what, kept = self._calls.pop(answer)
+            member.calls.discard(answer)
+            member.exclusive = False
+            try:
+                value = self._fetch(member, what, answer, kept)
+            except RayActorError:
+                self._requeue_after_actor_death(member, what)
+            except _LOST:
+                self._start_over(what)
+            except RayTaskError as error:
+                if isinstance(what, Ping):
+                    self._members.exclude(member, original_error(error))
+                elif isinstance(error.cause, _LOST):
+                    self._start_over(what)
+                else:
+                    raise original_error(error) from None
+            else:
+                if isinstance(what, Ping):
+                    self._members.admit(member, *value)
+                elif isinstance(what, EncoderBatch):
+                    self._take_vectors(what, value)
+                else:
+                    self._take_result(member, what, value, kept)
+
+    def _fetch(
+        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping, answer: Any, kept: Any
+    ) -> Any:
+        """Result of a call, whose cost is noted."""
+        value = ray.get(answer)
+        if not isinstance(value, CallResult):
+            return value
+        member.note(what.kind if isinstance(what, ReaderJob) else "encode", value.spent)
+        planned = isinstance(what, ReaderJob) and what.kind == "plan" and value.value is None
+        return ray.get(kept) if planned else value.value
+
+    def _take_result(self, member: PooledActor, job: ReaderJob, value: Any, kept: Any) -> None:
+        work = job.work
+        if job.generation != work.generation or work.finished:
+            return
+        if isinstance(value, SlideFailure):
+            work.fail(value.problem)
+        elif job.kind == "plan":
+            work.begin(value, kept, member)
+            self.counts.slides_planned += work.restarts == 0
+            self.counts.tiles_planned += work.tiles if work.restarts == 0 else 0
+            if self._plan_only:
+                work.committed = dict.fromkeys(work.encoders, work.tiles)
+            self._backlog.queue_commits(work)  # a slide without tiles has nothing to wait for
+        elif job.kind == "read":
+            self.counts.tiles_read += len(job.span)
+            block = ReadyBlock(
+                work, job.generation, job.span.start, len(job.span), kept, value, member.node
+            )
+            self._backlog.ready.append(block)
+        else:
+            work.committed[job.encoder] = value
+            work.pieces.pop(job.encoder, None)
+
+    def _take_vectors(self, batch: EncoderBatch, unusable: Sequence[Any]) -> None:
+        self._members.note_encoded()
+        self.counts.encode_ended = time.monotonic()
+        at = 0
+        for block in batch.blocks:
+            rows, work = slice(at, at + block.count), block.work
+            at = rows.stop
+            if block.generation != work.generation:
+                continue
+            self.counts.tiles_encoded += block.count
+            for name, vectors, bad in zip(batch.names, batch.vectors, unusable, strict=True):
+                self.counts.vectors[name] += block.count
+                if name not in work.encoders_left:
+                    continue
+                if bad[rows].any():
+                    tile_id = block.start + int(bad[rows].argmax())
+                    dtype = self.facts[name].dtype
+                    work.problems[name] = nonfinite_problem(name, tile_id, dtype)
+                    continue
+                work.pieces[name][block.start] = EncodedBlock(
+                    block.start, vectors, rows, block.focus
+                )
+            self._backlog.queue_commits(work)
+
+    def _requeue_after_actor_death(
+        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping
+    ) -> None:
+        """Queue `what` again, whose process died, and ping that until Ray has started it anew."""
+        first_word = not member.suspect
+        member.suspect, member.slide_id = True, ""
+        if first_word or isinstance(what, Ping):
+            if isinstance(what, Ping):
+                time.sleep(PING_S)
+            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
+        if isinstance(what, Ping):
+            return
+        self.counts.deaths += first_word
+        if isinstance(what, EncoderBatch):
+            self._backlog.ready.extendleft(reversed(what.blocks))
+            if first_word:
+                self._members.note_encoder_death()
+            return
+        what.deaths += what.alone
+        what.alone = True
+        if what.deaths >= DEATHS_ALONE:
+            what.work.fail(
+                f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
+                "memory, or the file crashes the decoder"
+            )
+            return
+        self._backlog.jobs.appendleft(what)
+
+    def _start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
+        """A node took pixels or vectors with it: their slides begin again."""
+        if isinstance(what, Ping):
+            return
+        for work in (
+            {id(b.work): b.work for b in what.blocks}.values()
+            if isinstance(what, EncoderBatch)
+            else [what.work]
+        ):
+            if work.finished:
+                continue
+            work.start_over()
+            self.counts.restarts += 1
+            if work.restarts > SLIDE_RESTARTS:
+                work.fail(f"nodes that held its vectors were lost {work.restarts} times")
+                continue
+            self._backlog.jobs.append(ReaderJob("plan", work, work.generation))

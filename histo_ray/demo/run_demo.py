@@ -1,0 +1,143 @@
+"""The demo: from synthetic slides to features, three evaluated tasks and a report."""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from histo_ray.cluster.run_extract import run_extract
+from histo_ray.cluster.session import ray_session
+from histo_ray.config import ExtractConfig
+from histo_ray.demo.patient_tasks import evaluate_patient_tasks
+from histo_ray.demo.pictures import draw_pictures
+from histo_ray.demo.tissue_task import BASE, TUNED, compare_encoders, fine_tune
+from histo_ray.errors import ConfigError
+from histo_ray.extract.recorder import RunSummary
+from histo_ray.report.page import summarise, write_report
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.store.store import Store, open_store
+from histo_ray.synth.cohort import CohortSize, write_demo_cohort
+from histo_ray.synth.patient_writer import write_demo_patients
+from histo_ray.synth.tile_writer import write_demo_tiles
+from histo_ray.types import Slide
+
+ENCODERS = (BASE, TUNED)
+TILES_A_CLASS = 60
+PATIENTS = 36
+PATIENTS_SMALL = 15
+SEEN_PX = 64
+"""Input size of the demo's network: tiles of 224 px at 0.5 mpp are shrunk to it."""
+SEEN_MPP = 0.5 * 224 / SEEN_PX
+COUNTS_SQL = """select slide_id, encoder, count(*) as tiles, round(avg(tissue), 2) as tissue
+from embeddings where slide_id like 'SYN-0%' group by all order by all"""
+ALIKE_SQL = """with means as (
+  select encoder, slide_id, place, avg(value) as value
+  from (select encoder, slide_id, unnest(embedding::FLOAT[]) as value,
+               generate_subscripts(embedding, 1) as place
+        from embeddings where slide_id like 'SYN-0%')
+  group by all),
+vectors as (
+  select encoder, slide_id, list(value order by place) as mean from means group by all)
+select a.encoder, a.slide_id, arg_max(b.slide_id, s) as most_alike, round(max(s), 4) as cosine
+from (select a, b, list_cosine_similarity(a.mean, b.mean) as s
+      from vectors a join vectors b on a.encoder = b.encoder and a.slide_id <> b.slide_id)
+group by all order by all"""
+
+
+def run_demo(out: Path, *, small: bool, seed: int) -> int:
+    """Run the demo in folder `out`.
+
+    Returns:
+        0; the two slides that are meant to be lost do not count against it.
+
+    Raises:
+        ConfigError: `out` holds something else.
+    """
+    began = time.monotonic()
+    _clear(out)
+    store_folder = str(out / "store")
+    _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
+    size: CohortSize = "small" if small else "normal"
+    shown = write_demo_cohort(out / "slides", seed=seed, size=size)
+    files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
+    manifest = _join_manifests(out / "slides.csv", shown, files.manifest)
+    count = TILES_A_CLASS // (2 if small else 1)
+    train_tiles, test_tiles = (
+        write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP)
+        for number, part in enumerate(("learned", "judged"))
+    )
+    with ray_session("local"):
+        fine_tune(train_tiles, store_folder, epochs=1 if small else 4, say=_say)
+        config = ExtractConfig(
+            manifest=str(manifest), store=store_folder, encoder=ENCODERS, batch_size=16
+        )
+        _say("demo: extracting slides with both encoders from one read of each slide")
+        _say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
+        _say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
+        summary = run_extract(config)
+        slides = read_manifest(str(shown))
+        _tell_outcomes(slides, summary)
+        compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
+        evaluate_patient_tasks(files, store_folder, ENCODERS, _say, small=small)
+    store = open_store(config.store)
+    checked, problems = store.verify()
+    print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")
+    _ask(store, config.store)
+    pictures = draw_pictures(out / "pictures", slides, config, summary, store, _say)
+    print("\nPictures:")
+    for path in pictures:
+        print(f"  {path}")
+    report = write_report(config.store, out / "report.html")
+    _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
+    _say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
+    print(f"\nReport (SYNTHETIC data throughout): {report}")
+    for finding in summarise(config.store):
+        print(f"  {finding.task}: {finding.sentence}")
+    return 0
+
+
+def _join_manifests(joint: Path, *manifests: Path) -> Path:
+    """Join several manifests into one beside their folders."""
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in manifests]
+    for table, path in zip(tables, manifests, strict=True):
+        table["path"] = f"{path.parent.name}/" + table["path"]
+    pd.concat(tables).fillna("").to_csv(joint, index=False)
+    return joint
+
+
+def _tell_outcomes(slides: list[Slide], summary: RunSummary) -> None:
+    print("What became of every slide (synthetic; one broken and one empty on purpose):")
+    rows = {row.slide_id: row for row in summary.rows}
+    for slide in slides:
+        row = rows.pop(slide.slide_id)
+        print(f"  {row.outcome:<7} {row.slide_id}  {row.n_tiles:>4} tiles  {row.reason}".rstrip())
+    for outcome, count in Counter(row.outcome for row in rows.values()).items():
+        tiles = sum(row.n_tiles for row in rows.values() if row.outcome == outcome)
+        print(f"  {outcome:<7} {count} slides of synthetic patients, {tiles} tiles")
+
+
+def _ask(store: Store, folder: str) -> None:
+    for title, query in (("How many tiles?", COUNTS_SQL), ("Which slides look alike?", ALIKE_SQL)):
+        one_line = " ".join(query.split())
+        print(f'\n{title}\n.venv/bin/histo-ray store sql {folder} "{one_line}"')
+        print(store.sql(query).df().to_string(index=False))
+
+
+def _clear(out: Path) -> None:
+    """Empty the demo's folder; refuse a folder that holds something else."""
+    if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
+        raise ConfigError(
+            f"--out {out}: the folder holds something else than a demo; name another one"
+        )
+    for part in ("slides", "patients", "tiles-learned", "tiles-judged", "store", "pictures"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    for name in ("slides.csv", "report.html"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,125 @@
+"""Caveats of a result as codes with values. `report.caveat_words` renders each as a sentence."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CaveatValue: TypeAlias = str | int | float | bool | tuple[str, ...] | None
+FEW_POSITIVES = 20
+"""Fewer positives than this are called few: a fold of five then tests on three or less."""
+FEW_PATIENTS = 100
+"""Fewer patients than this make wide intervals."""
+FAR_OFF = -1.0
+"""R2 below which predictions are worse than a constant by as much as the labels vary."""
+
+
+class CaveatCode(StrEnum):
+    """What a reader of a result has to know; the comment names the values of each."""
+
+    TEXT = "text"
+    """text: a sentence of a label file, a run table, or of a version before there were codes."""
+    SYNTHETIC = "synthetic"
+    """marked, total: slides that the manifest marks."""
+    SYNTHETIC_TILES = "synthetic tiles"
+    """tiles: name of the tile set whose table marks its tiles."""
+    TRAINED_ON_TILES = "trained on tiles"
+    """encoder, tiles: it was fine-tuned on the tile set that it is evaluated on."""
+    NO_GROUPS = "no groups"
+    """None: tiles of one patient may be in several folds."""
+    TOO_FEW_GROUPS = "too few groups"
+    """groups, needed: no test over folds is possible."""
+    CLASS_TOO_FEW_GROUPS = "class too few groups"
+    """groups, needed: of the rarest class, whose recall has no test."""
+    FEW_GROUPS = "few groups"
+    """groups, enough: tests are approximate."""
+    SLIDES_DIFFER = "slides differ"
+    """encoder, slides, names, common: slides that one encoder lacks."""
+    PATIENTS_DIFFER = "patients differ"
+    """encoders: tuple of `name lacks n patients`; of runs that did not state it."""
+    SITES_UNKNOWN = "sites unknown"
+    """None."""
+    ONE_SITE = "one site"
+    """None."""
+    SITES_SPLIT = "sites split"
+    """sites; remedy (`SiteRemedy`); folds (None: as asked), apart, needed, permuted."""
+    SITES_SPLIT_UNSTATED = "sites split unstated"
+    """sites; of runs that did not state it."""
+    TOO_FEW_UNITS = "too few units"
+    """unit, rarer, low, high, targets (None: all), permuted, needed: no test over folds."""
+    FEW_SITES = "few sites"
+    """unit, rarer, low, high, enough: tests are approximate."""
+    FEW_ORDERS = "few orders"
+    """targets, fewest, within_sites: no permutation test."""
+    FEW_PATIENTS = "few patients"
+    """patients."""
+    FEW_POSITIVES = "few positives"
+    """targets: tuple of `gene n`."""
+    FEW_POSITIVES_UNSTATED = "few positives unstated"
+    """targets: tuple of `gene (n)`; of runs that did not state it."""
+    CHANCE_BY_T_TEST = "chance by t-test"
+    """None: not by permuted labels."""
+    POOLED_NULL = "pooled null"
+    """transform: permuted genes of unequal distribution are pooled."""
+    FAR_OFF_PREDICTIONS = "far off predictions"
+    """encoder, targets, median (R2)."""
+    OLD_TESTS = "old tests"
+    """whole: what few units of are; of runs whose tests took every fold for independent."""
+
+
+class SiteRemedy(StrEnum):
+    """What keeping sites together would show."""
+
+    POSSIBLE = "possible"
+    UNTESTED = "untested"
+    """Scores, but no P values or intervals."""
+    SITES_TIED = "sites tied"
+    """Patients with slides of several sites tie all sites together."""
+    TOO_FEW_SITES = "too few sites"
+
+
+class Caveat(BaseModel):
+    """One caveat."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: CaveatCode
+    values: dict[str, CaveatValue] = Field(default_factory=dict)
+
+    def number(self, name: str) -> int:
+        """Return a value that is a whole number."""
+        value = self.values[name]
+        if not isinstance(value, int):
+            raise TypeError(f"caveat {self.code}: {name} is {value!r}, not a whole number")
+        return value
+
+    def names(self, name: str) -> list[str]:
+        """Return a value that is several texts."""
+        value = self.values[name]
+        if not isinstance(value, tuple):
+            raise TypeError(f"caveat {self.code}: {name} is {value!r}, not a list of texts")
+        return list(value)
+
+
+def caveat(code: CaveatCode, **values: CaveatValue) -> Caveat:
+    """Make a caveat of a code and its values."""
+    return Caveat(code=code, values=values)
+
+
+def far_off_caveat(encoder: str, r2: Sequence[float]) -> Caveat | None:
+    """Make the caveat of predictions that lie far outside the labels' range. Pure.
+
+    Args:
+        encoder: Its name.
+        r2: R2 of its targets; nan does not count.
+
+    Returns:
+        None where half of the targets or more are predicted within range.
+    """
+    known = sorted(value for value in r2 if value == value)
+    if not known or known[len(known) // 2] >= FAR_OFF:
+        return None
+    far = sum(value < FAR_OFF for value in known)
+    median = known[len(known) // 2]
+    return caveat(CaveatCode.FAR_OFF_PREDICTIONS, encoder=encoder, targets=far, median=median)

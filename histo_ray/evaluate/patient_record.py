@@ -1,0 +1,120 @@
+"""The record of an evaluation of patients."""
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import pyarrow as pa
+
+from histo_ray._version import __version__
+from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.independent_units import describe_tests
+from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
+from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
+from histo_ray.evaluate.record import (
+    RECORD_VERSION,
+    CohortRecord,
+    DroppedTarget,
+    PatientRecord,
+)
+from histo_ray.store.tables import TableFolder
+from histo_ray.text import count_of
+
+SHOWN = 20
+"""Targets whose scores `run.json` repeats."""
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "ray", "torch")
+
+
+def make_patient_record(
+    folder: TableFolder,
+    plan: PatientPlan,
+    identity: Mapping[str, object],
+    tables: Mapping[str, pa.Table],
+    caveats: Sequence[Caveat],
+    began: float,
+) -> PatientRecord:
+    """Record all that decided the tables, and what they come to.
+
+    Args:
+        folder: Of the run.
+        plan: What was done.
+        identity: By whose digest the run is called.
+        tables: As they were written.
+        caveats: Known before the work.
+        began: When, by `time.monotonic`.
+    """
+    config, labels = plan.config, plan.patients.labels
+    targets = tables["targets"].to_pylist()
+    comparisons = tables["comparisons"].to_pylist()
+    r2: dict[str, list[float]] = {}
+    for row in targets:
+        r2.setdefault(row["encoder"], []).append(row["r2"])
+    of_labels = identity["labels"]
+    assert isinstance(of_labels, dict)  # noqa: S101 - `identify` makes it
+    return PatientRecord.model_validate(
+        {
+            **identity,
+            "record_version": RECORD_VERSION,
+            "run_id": folder.folder.rpartition("/")[2],
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - began, 1),
+            "remark": config.remark,
+            "synthetic": bool(count_synthetic(plan.patients)),
+            "labels": of_labels
+            | {
+                "path": labels.origin,
+                "patients": plan.patients.cohort.with_labels,
+                "targets": len(labels.targets),
+                "transform": plan.task.transform(config),
+                "variant_classes": labels.variant_classes,
+                "dropped": [DroppedTarget(target=d.target, reason=d.text) for d in labels.dropped],
+                "notes": labels.notes,
+            },
+            "cohort": _record_cohort(plan),
+            "settings": config.model_dump(mode="json"),
+            "versions": {"histo_ray": __version__, "python": platform.python_version()}
+            | {package: version(package) for package in _PACKAGES},
+            "caveats": (*caveats, *find_range_caveats(r2)),
+            "tests": describe_tests(plan),
+            "chance_test": name_chance_test(plan.permutations),
+            "summary": summarise_encoders(targets),
+            "pairs": summarise_pairs(comparisons, targets),
+            "shown": list_best(targets, comparisons, SHOWN),
+        }
+    )
+
+
+def name_chance_test(permutations: int) -> str:
+    """Name the test of whether a target is predicted better than chance.
+
+    Args:
+        permutations: Targets with permuted labels; 0: there are none.
+    """
+    if not permutations:
+        return "corrected resampled t-test"
+    return (
+        f"permutation test, {count_of(permutations, 'permuted gene')} refitted and pooled, "
+        "tail extrapolated"
+    )
+
+
+def _record_cohort(plan: PatientPlan) -> CohortRecord:
+    cohort, manifested = plan.patients.cohort, plan.patients.manifested
+    slides = {name for found in plan.found for name in found.receipts}
+    return CohortRecord(
+        slides=len(slides),
+        slides_failed=len(manifested.failed),
+        slides_without_tiles=len(slides) - len({n for f in plan.found for n in f.full}),
+        slides_used=len(plan.patients.slides),
+        patients_lost=len(manifested.lost),
+        patients_with_features=cohort.with_features,
+        patients_with_labels=cohort.with_labels,
+        patients_used=len(cohort.patients),
+        features_only=cohort.features_only,
+        labels_only=cohort.labels_only,
+        lost=cohort.lost,
+        notes=cohort.notes,
+    )

@@ -1,0 +1,105 @@
+"""What all tasks on patients share: labels from a table, features from a store of slides."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.deferred import deferred
+from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.jobs import Host, PreparedRun
+from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.record import PatientRecord
+from histo_ray.evaluate.tasks.base import Task
+from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.types import TargetKind
+
+if TYPE_CHECKING:
+    from histo_ray.cohort.patient_folds import OutcomeFolds
+    from histo_ray.labels.label_table import LabelTable
+
+Values = npt.NDArray[np.float64]
+_prepare = deferred("histo_ray.evaluate.patient_run:prepare_patients")
+_check_inputs = deferred("histo_ray.evaluate.check_inputs:check_patient_inputs")
+
+
+class PatientTask(Task):
+    """One kind of targets of patients."""
+
+    record = PatientRecord
+    kind: ClassVar[TargetKind]
+    """What the values of its targets are: decides metric, chance level and tests."""
+
+    def check_inputs(self, config: PatientConfig) -> None:
+        """See that store and files are there."""
+        _check_inputs(config)
+
+    def prepare(self, config: PatientConfig, host: Host) -> PreparedRun:
+        """Join slides and labels, draw folds, pool features."""
+        prepared: PreparedRun = _prepare(self, config, host)
+        return prepared
+
+    @abstractmethod
+    def read_labels(self, config: Any, known: set[str]) -> "LabelTable":
+        """Read the label table.
+
+        Args:
+            config: Of the task.
+            known: Patients of the store.
+        """
+
+    @abstractmethod
+    def draw_folds(
+        self,
+        values: Values,
+        targets: Sequence[str],
+        n_folds: int,
+        repeats: int,
+        seed: int,
+        groups: Sequence[str],
+    ) -> "OutcomeFolds":
+        """Draw stratified folds, shared by all targets or each target's own.
+
+        Args:
+            values: (P, T) labels.
+            targets: (T,) names.
+            n_folds: Folds of a repeat.
+            repeats: How often.
+            seed: Seed of the draw.
+            groups: (P,) what stays in one fold.
+
+        Raises:
+            ConfigError: There are too few patients, groups, or patients of a class.
+        """
+
+    def try_folds(
+        self, labels: "LabelTable", n_folds: int, seed: int, groups: Sequence[str]
+    ) -> None:
+        """See whether folds can be drawn; of many targets those that are hardest.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        self.draw_folds(labels.values, labels.targets, n_folds, 1, seed, groups)
+
+    def count_permutations(self, config: Any) -> int:
+        """Count the targets with permuted labels that tell chance; 0: a t-test does instead."""
+        return 0
+
+    def list_variants(self, config: Any) -> dict[str, MilSettings]:
+        """List the settings of attention heads that compete, by name."""
+        return {}
+
+    def bag_tiles(self, config: Any) -> int:
+        """Most tiles of a patient that attention heads see; 0: there are no such heads."""
+        return 0
+
+    def transform(self, config: Any) -> str:
+        """Name what is done to the labels before a head is trained on them; empty: nothing."""
+        return ""
+
+    def find_caveats(self, config: Any, targets: Sequence[str], values: Values) -> Iterator[Caveat]:
+        """Find the caveats of this kind of targets."""
+        return iter(())

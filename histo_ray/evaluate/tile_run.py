@@ -1,0 +1,238 @@
+"""An evaluation on labelled tiles: tile sets and encoders in, tables and a record out."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from histo_ray.cohort.fold_table import parse_folds, read_fold_file
+from histo_ray.cohort.folds import Folds, draw_folds
+from histo_ray.config import digest
+from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.encoders.stored_name import stored_name
+from histo_ray.errors import ConfigError
+from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.events import CostEstimated
+from histo_ray.evaluate.jobs import Host, Job, PreparedRun, Tell
+from histo_ray.evaluate.record import FoldsRecord, TileEncoderRecord, TileSetRecord, TissueRecord
+from histo_ray.evaluate.tasks.tissue import TissueConfig
+from histo_ray.evaluate.tile_caveats import find_tile_caveats
+from histo_ray.evaluate.tile_tables import (
+    TilePlan,
+    list_tile_units,
+    make_tissue_record,
+    write_tile_tables,
+)
+from histo_ray.evaluate.tile_units import (
+    CV,
+    TEST,
+    EmbeddedSet,
+    check_vectors,
+    needs_of,
+    predict_unit,
+    share_inputs,
+)
+from histo_ray.learn.tile_heads import (
+    EmbeddedTiles,
+    TileHeadSettings,
+    choose_tile_head,
+    predict_tile_fold,
+)
+from histo_ray.learn.tissue_tables import TileTruth, tile_folds
+from histo_ray.learn.tissue_tests import count_tile_support
+from histo_ray.storage.shipped import check_shipped
+from histo_ray.store.layout import is_given
+from histo_ray.store.store import Store, open_store
+from histo_ray.store.tables import TableFolder, open_evaluation
+from histo_ray.tilesets.read import read_tileset
+from histo_ray.tilesets.split import check_disjoint
+from histo_ray.tilesets.tileset import TileSet
+
+EVALUATION_VERSION = 1
+"""Raised whenever the code changes a prediction for the same settings and data."""
+STATISTICS_VERSION = 2
+"""Raised whenever the code changes a P value or interval; stands in the digest of runs with groups
+or few tiles alone, as all others have the values of version 1."""
+TRIED_ROWS = 2000
+"""Rows of the fit that is timed beforehand."""
+
+Identity = dict[str, object]
+"""All that decides the tables; its digest names the run."""
+
+
+class PreparedTiles(PreparedRun):
+    """An evaluation on tile sets that are in the store and put into folds."""
+
+    def __init__(self, plan: TilePlan, identity: Identity) -> None:
+        """Take what `prepare_tiles` has read."""
+        self.plan = plan
+        self.identity = identity
+        name = f"{plan.sets[CV].name}-{digest(identity)[:12]}"
+        self.folder = open_evaluation(plan.config.store, "tissue", name)
+
+    def list_jobs(self, pieces: TableFolder) -> Iterator[Job]:
+        """Yield every repeat of every encoder, and the external test set."""
+        yield make_tile_job(pieces, self.plan)
+
+    def tell_inputs(self, tell: Tell) -> None:
+        """Tell what heads will cost."""
+        plan = self.plan
+        tell(estimate_cost(plan.embedded[CV], plan.folds, plan.settings, plan.config))
+
+    def find_caveats(self) -> list[Caveat]:
+        """Find the caveats of tile sets, encoders and groups."""
+        plan = self.plan
+        return list(find_tile_caveats(plan.config, list(plan.sets.values()), plan.support))
+
+    def write_tables(
+        self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
+    ) -> TissueRecord:
+        """Score, test, compare and write."""
+        found = write_tile_tables(self.folder, pieces, self.plan)
+        return make_tissue_record(self.folder, self.plan, self.identity, found, caveats, began)
+
+
+def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
+    """Read tile sets, bring them into the store, draw folds.
+
+    Args:
+        config: What to do.
+        host: Extracts the tiles that the store lacks.
+
+    Raises:
+        HistoRayError: The run cannot start, or tiles could not be extracted.
+    """
+    check_shipped(config)
+    sets = {CV: read_tileset(config.tiles)}
+    if config.test_tiles:
+        sets[TEST] = read_tileset(config.test_tiles)
+        check_disjoint(sets[CV], sets[TEST])
+    folds = plan_folds(config, sets[CV])
+    host.bring_tiles(config, list(sets.values()))
+    names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
+    store = open_store(config.store)
+    embedded = {split: _load(store, tiles, names, config.check) for split, tiles in sets.items()}
+    for some in embedded.values():
+        check_vectors(some)
+    truth = embedded[CV].truth
+    dim = max(vectors.shape[1] for vectors in embedded[CV].vectors.values())
+    rows = len(sets[CV]) * (folds.n_folds - 1) // folds.n_folds
+    fits = folds.n_folds * folds.repeats
+    head = choose_tile_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
+    settings = TileHeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
+    support = count_tile_support(tile_folds(folds.parts, truth), truth.labels)
+    plan = TilePlan(config, sets, embedded, folds, settings, support)
+    return PreparedTiles(plan, identify(plan, store, names))
+
+
+def make_tile_job(pieces: TableFolder, plan: TilePlan) -> Job:
+    """Lay out every repeat of every encoder, and the external test set."""
+    return Job(
+        pieces=pieces,
+        work=predict_unit,
+        inputs=share_inputs(plan.embedded, plan.folds.parts),
+        units=list_tile_units(plan),
+        needs=needs_of(plan.embedded[CV]),
+    )
+
+
+def plan_folds(config: TissueConfig, tiles: TileSet) -> Folds:
+    """Read the folds that are given, or draw them.
+
+    Raises:
+        ConfigError: They do not fit the tiles, or the tiles do not suffice for them.
+    """
+    if config.fold_file is None:
+        return draw_folds(
+            tiles.label_names, config.folds, config.repeats, config.seed, tiles.groups
+        )
+    table = read_fold_file(config.fold_file)
+    items = [str(row) for row in range(len(tiles))]
+    return parse_folds(table, items, tiles.label_names, tiles.groups, config.fold_file)
+
+
+def estimate_cost(
+    tiles: EmbeddedSet, folds: Folds, settings: TileHeadSettings, config: TissueConfig
+) -> CostEstimated:
+    """Estimate what heads will cost, from one fit of at most `TRIED_ROWS` tiles on this machine."""
+    name, vectors = max(tiles.vectors.items(), key=lambda item: item[1].shape[1])
+    rows = np.arange(0, len(vectors), max(1, len(vectors) // TRIED_ROWS))
+    labels = tiles.truth.labels[rows]
+    small = EmbeddedTiles(np.asarray(vectors[rows]), labels, len(tiles.truth.classes))
+    began = time.monotonic()
+    fold_ids = folds.parts[0][rows]
+    predict_tile_fold(small, fold_ids, int(fold_ids[0]), settings)
+    seconds = time.monotonic() - began
+    growth = len(vectors) / len(rows)
+    fits = folds.n_folds * folds.repeats * len(tiles.vectors)
+    total = fits * seconds * growth ** (2 if settings.head == "knn" else 1)
+    return CostEstimated(
+        fits=fits,
+        head=settings.head,
+        rows=len(vectors),
+        dim=vectors.shape[1],
+        encoder=name,
+        minutes=total / 60,
+        tried_rows=len(rows),
+        tried_seconds=seconds,
+        cheaper_instead=settings.head == "least-squares" and config.solver == "auto",
+        cheaper_possible=settings.head == "logistic" and total > 1800,
+    )
+
+
+def identify(plan: TilePlan, store: Store, names: Sequence[str]) -> Identity:
+    """List all that decides the tables, and by whose digest the run is called."""
+    folds, config = plan.folds, plan.config
+    keys = {CV: "tiles", TEST: "test_tiles"}
+    of_folds = FoldsRecord(
+        n_folds=folds.n_folds,
+        repeats=folds.repeats,
+        seeds=folds.seeds,
+        sha256=hashlib.sha256(folds.parts.tobytes()).hexdigest(),
+    )
+    identity: Identity = {
+        "evaluation_version": EVALUATION_VERSION,
+        "task": "tissue",
+        "head": plan.settings.head,
+        "inner_parts": plan.settings.inner_parts,
+        "folds": of_folds.model_dump(exclude={"kept_together"}),
+        "bootstrap": {"resamples": config.resamples, "seed": config.seed},
+        "sets": {
+            keys[split]: TileSetRecord(
+                name=tiles.name, sha256=tiles.digest, classes=tiles.counts, tiles=len(tiles)
+            ).model_dump()
+            for split, tiles in plan.sets.items()
+        },
+        "encoders": {
+            name: {
+                tiles.name: _snapshot(store, name, tiles.name).model_dump()
+                for tiles in plan.sets.values()
+            }
+            for name in names
+        },
+    }
+    return {"statistics_version": STATISTICS_VERSION, **identity} if plan.support.few else identity
+
+
+def _load(store: Store, tiles: TileSet, names: Sequence[str], check: bool) -> EmbeddedSet:
+    bags = {name: store.labelled(tiles.name, name, check) for name in names}
+    for name, bag in bags.items():
+        if bag.labels != tiles.label_names:
+            raise ConfigError(
+                f"tile set {tiles.name}, encoder {name}: the store has other labels than the "
+                "files; --replace-changed extracts the set again"
+            )
+    truth = TileTruth(tiles.classes, tiles.labels, tiles.groups)
+    return EmbeddedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
+
+
+def _snapshot(store: Store, encoder: str, name: str) -> TileEncoderRecord:
+    """Record digests of the partition that is evaluated, and of the weights that made it."""
+    keys = [k for k in store.list_keys(encoder) if k.slide_id == name and is_given(k.tiling)]
+    (receipt,) = store.receipts(keys).values()
+    return TileEncoderRecord(
+        vectors_sha256=receipt.vectors_sha256,
+        weights_sha256=receipt.encoder.weights_sha256,
+        request=receipt.encoder.request,
+    )

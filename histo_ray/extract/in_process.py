@@ -1,0 +1,214 @@
+"""The work of a run in this process, without Ray: plan, read, encode, commit, slide by slide.
+
+The pieces are those that Ray's actors call, so the bits are the same. What a process of its own
+would have survived (a decoder that crashes, memory that runs out) ends the run here; the same
+command goes on from what is stored.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from histo_ray.encoders.torch_encoder import TorchEncoder
+from histo_ray.errors import ConfigError, SlideError
+from histo_ray.extract.loading import check_loaded, load_run_encoders
+from histo_ray.extract.meter import Meter, Spent
+from histo_ray.extract.metric_samples import Sample
+from histo_ray.extract.open_reader import open_reader
+from histo_ray.extract.pipeline import Report, RunOrder
+from histo_ray.extract.plan_processes import count_cores
+from histo_ray.extract.resources import Node, Workers, plan_workers
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.slide import TilePlan, encode_block, nonfinite_problem, partition_facts
+from histo_ray.extract.tile_reader import TileReader
+from histo_ray.extract.work import SubjectWork
+from histo_ray.storage.full_disk import FULL, describe_full
+from histo_ray.store.store import Store
+from histo_ray.types import EncoderFacts, TileRows
+
+
+@contextmanager
+def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
+    """Load the encoders of a run here, and work on its subjects one after the other.
+
+    Within it SIGTERM is what Ctrl-C is.
+
+    Raises:
+        ConfigError: Weights that cannot be had, a full disk, or too little GPU memory.
+        StoreError: The store knows an encoder's name for other weights.
+    """
+    nodes = [Node(float(count_cores()), float(torch.cuda.device_count()), 0)]
+    workers = plan_workers(nodes, order.settings)
+    with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
+        loaded = load_run_encoders(order.settings, order.specs, workers.threads)
+        check_loaded(order.store, [about for _, about in loaded])
+        yield InProcessPipeline(order, reader, loaded, workers, nodes)
+
+
+@dataclass
+class Side:
+    """Reading, or encoding: what it has spent, as a process of its own would report."""
+
+    node: str = ""
+    spent: dict[str, Spent] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def note(self, kind: str, spent: Spent) -> None:
+        """Add what some work cost."""
+        self.spent[kind] = self.spent.get(kind, Spent()).plus(spent)
+
+
+class InProcessPipeline:
+    """A `RunPipeline` in this process."""
+
+    takes_turns = True
+
+    def __init__(
+        self,
+        order: RunOrder,
+        reader: TileReader,
+        loaded: Sequence[tuple[TorchEncoder, EncoderFacts]],
+        workers: Workers,
+        nodes: Sequence[Node],
+    ) -> None:
+        self._settings = order.settings
+        self._store: Store = order.store
+        self._run_id = order.run_id
+        self._reader = reader
+        self._encoders = {about.name: encoder for encoder, about in loaded}
+        self.facts: Mapping[str, EncoderFacts] = {about.name: about for _, about in loaded}
+        self.workers = workers
+        self.nodes = nodes
+        self.readers, self.encoders = [Side()], [Side()]
+        self.counts = Counts(0)
+        self.report: Report = lambda counts: None
+        self._meter = Meter()
+
+    def run(self, subjects: Iterable[SubjectWork], finish: Callable[[SubjectWork], None]) -> None:
+        """Extract all subjects; `finish` is called with each.
+
+        Raises:
+            HistoRayError: Something that is not one subject's fate.
+        """
+        todo = list(subjects)
+        self.counts.slides = len(todo)
+        self._turn()
+        for work in todo:
+            work.began = time.monotonic()
+            self._extract(work)
+            self.counts.slides_done += 1
+            self.counts.slides_failed += bool(work.problems)
+            finish(work)
+            work.release()
+            self._turn()
+
+    def export(self, samples: Sequence[Sample]) -> None:
+        """Metrics of one process are not exported."""
+
+    def _extract(self, work: SubjectWork) -> None:
+        """Bring one subject into the store, or note why that cannot be."""
+        try:
+            with self._metered(self.readers[0], "plan"):
+                plan = self._reader.plan(work.subject)
+            work.begin(plan, None, self)
+            self.counts.slides_planned += 1
+            self.counts.tiles_planned += work.tiles
+            rows = self._encode_tiles(work, plan)
+        except SlideError as error:
+            work.fail(error.problem)
+            return
+        for name in work.encoders_left:
+            with self._metered(self.readers[0], "commit"):
+                facts = partition_facts(plan, self.facts[name], self._run_id)
+                receipt = self._store.commit(
+                    facts.key,
+                    facts,
+                    rows[name],
+                    format=self._settings.format,
+                    replace=self._settings.replace_changed,
+                )
+            work.committed[name] = receipt.tile_count
+
+    def _encode_tiles(self, work: SubjectWork, plan: TilePlan) -> dict[str, list[TileRows]]:
+        """Read each tile once, and encode it with every encoder that has not failed.
+
+        Returns:
+            The rows of each encoder's partition.
+        """
+        rows: dict[str, list[TileRows]] = {name: [] for name in work.encoders}
+        size = self.workers.batch_size
+        for start in range(0, work.tiles, size):
+            if work.finished:
+                break
+            span = range(start, min(start + size, work.tiles))
+            with self._metered(self.readers[0], "read"):
+                block = self._reader.read(work.subject, plan, span)
+            self.counts.tiles_read += len(span)
+            self.counts.encode_began = self.counts.encode_began or time.monotonic()
+            here = slice(span.start, span.stop)
+            texts = {name: values[here] for name, values in plan.texts.items()}
+            coords, tissue = plan.grid.coords[here], plan.grid.tissue[here]
+            for name in work.encoders_left:
+                with self._metered(self.encoders[0], "encode"):
+                    vectors, bad = encode_block(
+                        self._encoders[name], block.pixels, size, self._settings.dtype
+                    )
+                self.counts.vectors[name] += len(span)
+                if bad.any():
+                    tile_id = start + int(bad.argmax())
+                    dtype = self.facts[name].dtype
+                    work.problems[name] = nonfinite_problem(name, tile_id, dtype)
+                    rows[name].clear()
+                    continue
+                rows[name].append(TileRows(coords, tissue, block.focus, vectors, texts))
+            self.counts.tiles_encoded += len(span)
+            self.counts.encode_ended = time.monotonic()
+            self._turn()
+        return rows
+
+    @contextmanager
+    def _metered(self, side: Side, kind: str) -> Iterator[None]:
+        """Note what the work within costs."""
+        try:
+            with self._meter.work():
+                yield
+        finally:
+            side.note(kind, self._meter.result(None, self._device_s()).spent)
+
+    def _device_s(self) -> float:
+        return sum(encoder.device_s for encoder in self._encoders.values())
+
+    def _turn(self) -> None:
+        self.counts.turn(0)
+        self.report(self.counts)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM, as job schedulers send it, becomes KeyboardInterrupt in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _explained_errors() -> Iterator[None]:
+    """Raise what a caller can act on where a disk is full or a GPU's memory does not suffice."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise ConfigError(describe_full(error)) from error
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(f"encoder: out of GPU memory ({error}); lower --batch-size") from None

@@ -1,0 +1,102 @@
+"""Encoders of a run: loaded, checked against the store, described for receipts."""
+
+import logging
+import platform
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from histo_ray.config import RunSettings, TileSetConfig, TilingConfig
+from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract
+from histo_ray.encoders.stored_name import stored_name as stored_name
+from histo_ray.errors import ConfigError
+from histo_ray.store.store import Store
+from histo_ray.types import EncoderFacts
+
+if TYPE_CHECKING:
+    from histo_ray.encoders.torch_encoder import TorchEncoder
+
+_log = logging.getLogger(__name__)
+
+
+def encoder_facts(
+    encoder: Encoder,
+    tiling: TilingConfig | TileSetConfig,
+    config_dtype: str,
+    *,
+    allow_contract_break: bool,
+) -> EncoderFacts:
+    """The receipt's part on a loaded encoder; checks its tile contract.
+
+    Raises:
+        ConfigError: The encoder was made for other tiles and the caller did not waive that.
+    """
+    spec = encoder.spec
+    if spec.mean is None or spec.std is None or spec.input_px is None:
+        raise ConfigError(
+            f"encoder {spec.name}: its input size, mean or standard deviation is not known; "
+            "add px=, mean= and std= to the request"
+        )
+    return EncoderFacts(
+        name=stored_name(spec.name, config_dtype),
+        request=spec.request,
+        architecture=spec.architecture,
+        weights_sha256=encoder.weights_sha256,
+        dim=encoder.dim,
+        input_px=spec.input_px,
+        mean=spec.mean,
+        std=spec.std,
+        interpolation=spec.interpolation or "none",
+        pool=spec.pool,
+        dtype="float32" if config_dtype == "float32" else "float16",
+        precision=encoder.precision,
+        device=f"{encoder.device} ({platform.machine()})",
+        batch_norm_folded=encoder.batch_norm_folded,
+        contract_broken=check_contract(
+            spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
+        ),
+        resize_px=spec.resize_px,
+        pos_embed_resampled=spec.pos_embed_resampled,
+        config_differs=spec.config_differs,
+    )
+
+
+def load_run_encoders(
+    config: RunSettings, specs: Sequence[EncoderSpec], threads: int
+) -> list[tuple["TorchEncoder", EncoderFacts]]:
+    """Load the encoders of a run, and what the receipts will say of each, in the order given.
+
+    Args:
+        config: Device, precision, engine and element type.
+        specs: The encoders.
+        threads: CPU threads of each.
+
+    Raises:
+        ConfigError: Weights that cannot be had, or a broken tile contract.
+    """
+    from histo_ray.encoders.torch_encoder import load_encoder  # torch takes seconds to import
+
+    loaded = []
+    for spec in specs:
+        encoder = load_encoder(
+            spec,
+            device=config.device,
+            precision=config.precision,
+            threads=threads,
+            engine=config.engine,
+        )
+        allow = config.allow_contract_break
+        about = encoder_facts(encoder, config, config.dtype, allow_contract_break=allow)
+        loaded.append((encoder, about))
+    return loaded
+
+
+def check_loaded(store: Store, facts: Sequence[EncoderFacts]) -> None:
+    """Check that the store knows no other weights by these names; warn where a config differs.
+
+    Raises:
+        StoreError: It does.
+    """
+    for about in facts:
+        store.check_encoder(about)
+        if about.config_differs:
+            _log.warning("encoder %s: %s", about.name, about.config_differs)

@@ -1,0 +1,194 @@
+"""A dry run: what an extraction would read, write and take.
+
+Some slides are planned by processes of this program, which takes less time than Ray needs to start;
+how very many are spread is passed in.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from histo_ray.config import NO_RAY, ExtractConfig, works_here
+from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.extract.loading import stored_name
+from histo_ray.extract.plan_here import PlanHere
+from histo_ray.extract.plan_processes import count_cores, start_server
+from histo_ray.extract.plan_summary import (
+    DrawSlide,
+    Measured,
+    Notify,
+    Planned,
+    Planner,
+    PlanRow,
+    PlanStatus,
+    PlanSummary,
+    Report,
+    blank_row,
+)
+from histo_ray.extract.resources import Node, Workers, plan_workers
+from histo_ray.extract.resume import Agenda, plan_agenda
+from histo_ray.slides.manifest import Manifest, open_manifest
+from histo_ray.storage.check import check_place
+from histo_ray.store.store import peek_store
+from histo_ray.tiles.pixels import check_tissue_pattern
+from histo_ray.types import Outcome
+
+SLIDES_HERE = 300
+"""Most slides that processes of this program open; more are spread, unless without Ray."""
+
+MakePlanner = Callable[[ExtractConfig, Sequence[EncoderSpec]], Planner]
+"""Makes a planner that spreads slides over a cluster."""
+
+
+@dataclass(frozen=True)
+class PlanListener:
+    """What a plan calls while it works."""
+
+    report: Report = lambda planned, total: None
+    """Called with what is planned so far, and the number of slides to be planned."""
+    opened: Callable[[list[PlanRow], dict[str, str]], None] = lambda rows, undrawn: None
+    """Called with all rows, and the slides without a picture and why, before a batch is
+    measured."""
+    notify: Notify = lambda text: None
+    """Called with what is done next."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of planned slides, one PNG each."""
+
+    folder: Path
+    draw: DrawSlide
+
+
+def survey_slides(config: ExtractConfig) -> PlanSummary:
+    """Compare the manifest with the store; no slide is opened, and Ray is not started.
+
+    Every file has been seen to exist. Slides that the store lacks are `todo`; those that it has
+    count as unchanged.
+
+    Raises:
+        HistoRayError: The extraction could not start.
+    """
+    manifest, _, agenda = _prepare(config, open_files=False)
+    rows = _known_rows(agenda)
+    for work in agenda.todo:
+        rows[work.slide_id] = blank_row(work.slide_id, PlanStatus.TODO)
+    ordered = [rows[slide.slide_id] for slide in manifest.slides]
+    notes = (*manifest.notes, *agenda.notes)
+    return PlanSummary(ordered, None, None, None, None, undrawn={}, notes=notes)
+
+
+def run_plan(
+    config: ExtractConfig,
+    spread: MakePlanner,
+    pictures: Pictures | None = None,
+    listener: PlanListener | None = None,
+) -> PlanSummary:
+    """Plan every slide that the store lacks, measure one batch, and write nothing to the store.
+
+    Args:
+        config: The extraction.
+        spread: Makes the planner of very many slides, or of a cluster.
+        pictures: Where slides are drawn, and by what; None draws none.
+        listener: Called while it works.
+
+    Raises:
+        HistoRayError: The extraction could not start.
+    """
+    listener = listener or PlanListener()
+    if works_here(config.address):
+        start_server()
+    manifest, specs, agenda = _prepare(config, open_files=True)
+    known = _known_rows(agenda)
+    planned, measured = Planned(), Measured()
+    undrawn: dict[str, str] = {}
+    if agenda.todo:
+        with _choose_planner(config, specs, agenda, spread, listener.notify) as planner:
+            by_id = {slide.slide_id: slide for slide in manifest.slides}
+            todo = [(by_id[work.slide_id], work.encoders) for work in agenda.todo]
+            planner.plan(todo, planned, listener.report)
+            if pictures:
+                listener.notify("drawing pictures")
+                undrawn = _draw(planner, planned, pictures)
+            rows = _order_rows(manifest, known, planned)
+            listener.opened(rows, undrawn)
+            if planned.tiles:
+                listener.notify("loading the encoders to measure one batch")
+                measured = planner.measure(planned)
+    else:
+        rows = _order_rows(manifest, known, planned)
+        listener.opened(rows, undrawn)
+    return PlanSummary(
+        rows=rows,
+        tiles=planned.tiles,
+        vectors=planned.vectors.total(),
+        bytes=planned.count_bytes(measured.facts),
+        seconds=measured.seconds,
+        undrawn=undrawn,
+        notes=(*manifest.notes, *agenda.notes),
+    )
+
+
+def _draw(planner: Planner, planned: Planned, pictures: Pictures) -> dict[str, str]:
+    """Draw all slides that could be planned; those without a picture, and why."""
+    pictures.folder.mkdir(parents=True, exist_ok=True)
+    undrawn = planner.draw(pictures.draw, planned.slides, pictures.folder.absolute())
+    for row in planned.rows:
+        if row.status is PlanStatus.FAILED:
+            undrawn[row.slide_id] = "the slide cannot be opened or planned, see above"
+    return undrawn
+
+
+def _order_rows(manifest: Manifest, known: dict[str, PlanRow], planned: Planned) -> list[PlanRow]:
+    """One row a slide, in the manifest's order."""
+    rows = known | {row.slide_id: row for row in planned.rows}
+    return [rows[slide.slide_id] for slide in manifest.slides]
+
+
+def _choose_planner(
+    config: ExtractConfig,
+    specs: Sequence[EncoderSpec],
+    agenda: Agenda,
+    spread: MakePlanner,
+    notify: Notify,
+) -> Planner:
+    few = len(agenda.todo) <= SLIDES_HERE or config.address == NO_RAY
+    if works_here(config.address) and few:
+        return PlanHere(config, specs, partial(_shape_here, config))
+    notify("starting Ray")
+    return spread(config, specs)
+
+
+def _shape_here(config: ExtractConfig, gpus: int) -> Workers:
+    """Processes of a run on this machine alone."""
+    return plan_workers([Node(float(count_cores()), float(gpus), 0)], config)
+
+
+def _prepare(
+    config: ExtractConfig, *, open_files: bool
+) -> tuple[Manifest, list[EncoderSpec], Agenda]:
+    """Manifest, encoders, and what is to do; checks all that can be checked before the start."""
+    check_place(config.store, "store")
+    manifest = open_manifest(config.manifest)
+    specs = resolve_encoders(config)
+    check_tissue_pattern(config.tissue, config.mask_classes)
+    names = [stored_name(spec.name, config.dtype) for spec in specs]
+    store = peek_store(config.store)
+    agenda = plan_agenda(manifest.slides, names, store, config, open_files=open_files)
+    return manifest, specs, agenda
+
+
+def _known_rows(agenda: Agenda) -> dict[str, PlanRow]:
+    """Slides of which something is stored; with several encoders the last one's row."""
+    status = {
+        Outcome.SKIPPED: PlanStatus.STORED,
+        Outcome.EMPTY: PlanStatus.EMPTY,
+        Outcome.FAILED: PlanStatus.FAILED,
+    }
+    return {
+        row.slide_id: blank_row(row.slide_id, status[row.outcome], row.reason, row.n_tiles)
+        for row in agenda.rows
+    }

@@ -1,0 +1,88 @@
+"""Whether work is so small that it is done before Ray has started.
+
+Encoding takes as long on Ray as in one process: the cores, or the one GPU, are the same. What Ray
+gains is that slides are read side by side and while others are encoded, so only the time of reading
+counts, and it is compared with the time that Ray takes to start. Figures: docs/benchmarks.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from histo_ray.config import RunSettings
+from histo_ray.extract.plan_processes import count_cores
+from histo_ray.extract.subject import Subject
+from histo_ray.extract.tileset import TileSetSubject
+from histo_ray.types import Slide
+
+RAY_START_S = 6.0
+"""Seconds that Ray and its processes take to start, beyond what this process needs as well."""
+LONG_S = 60.0
+"""Seconds of reading from which on processes of their own are worth it on one core, too: a file
+that crashes a decoder then costs its slide, not the run."""
+PLAN_S = 0.4
+"""Seconds to find the tissue of one slide."""
+READ_BYTES_PER_S = 12e6
+"""Bytes of a slide's file whose tiles are read in a second by one core."""
+TILES_PER_S = 1500.0
+"""Tiles of a labelled set that are decoded in a second by one core."""
+OF_SEVERAL_FILES = (".mrxs", ".vms", ".vmu", ".dcm", ".zarr", ".svslide")
+"""Formats whose named file does not hold the pixels, or not all of them."""
+GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def is_small(subjects: Sequence[Subject], settings: RunSettings) -> bool:
+    """Whether one process has worked on the subjects before Ray would have started.
+
+    Args:
+        subjects: What is to be worked on.
+        settings: The run.
+    """
+    if settings.device != "cpu" and count_gpus() > 1:
+        return False
+    total, cores = 0.0, count_cores()
+    for seconds in _estimate_reading(subjects):
+        total += seconds
+        if not outlasts_ray_start(total, cores):
+            continue
+        return False
+    return True
+
+
+def outlasts_ray_start(reading_s: float, cores: int) -> bool:
+    """Whether reading in one process takes longer than starting Ray and reading on all cores. Pure.
+
+    Args:
+        reading_s: Seconds to read everything on one core.
+        cores: Cores of this machine.
+    """
+    saved_s = reading_s - reading_s / max(cores, 1) if reading_s < LONG_S else LONG_S
+    return saved_s > RAY_START_S
+
+
+def count_gpus() -> int:
+    """Number of NVIDIA GPUs of this machine, without asking a library that takes seconds."""
+    try:
+        return len(list(GPUS.iterdir()))
+    except OSError:
+        return 0
+
+
+def _estimate_reading(subjects: Sequence[Subject]) -> Iterator[float]:
+    """Seconds to read each subject on one core; infinite where it is not known."""
+    for subject in subjects:
+        if isinstance(subject, TileSetSubject):
+            yield len(subject.tiles) / TILES_PER_S
+        elif isinstance(subject, Slide):
+            yield PLAN_S + _count_bytes(subject.path) / READ_BYTES_PER_S
+        else:
+            yield float("inf")
+
+
+def _count_bytes(path: str) -> float:
+    """Size of a slide's local file; infinite where it lies elsewhere or in several files."""
+    if "://" in path or PurePosixPath(path.lower()).suffix in OF_SEVERAL_FILES:
+        return float("inf")
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0.0  # it fails at once

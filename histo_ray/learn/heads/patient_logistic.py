@@ -1,0 +1,148 @@
+"""L2 logistic regression of several binary targets, each with a penalty by inner folds. Pure.
+
+The same predictions as scikit-learn's GridSearchCV(LogisticRegression(), {"C": ...},
+scoring="roc_auc", cv=StratifiedKFold(...)) on features standardised once by the training part.
+Inner folds share that scale, where a search over a pipeline would take it anew from each; neither
+sees a row of the test part.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+
+from histo_ray.errors import ConfigError
+from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
+from histo_ray.learn.heads.base import PatientHead
+from histo_ray.learn.inner_folds import Rows, draw_inner_folds
+from histo_ray.learn.kernel_logistic import fit_logistic_path
+
+LOGISTIC_PENALTIES = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3)
+"""Times the number of features D, strongest first: scikit-learn's C is 1 / (penalty * D)."""
+NEWTON_LIMIT = 200
+"""Features up to which scikit-learn's Newton method is the quicker where rows outnumber them."""
+
+_Decide = Callable[[Rows, Floats, Sequence[float]], Floats]
+"""(rows to train on, their labels, penalties) -> (n + m, A) log-odds of both parts."""
+
+
+def predict_logistic(fold: FoldData) -> FoldPrediction:
+    """Penalty of each target by the mean AUROC of stratified inner folds, then predict.
+
+    Inner folds depend on the target's own labels and `seed` alone. Where two of them cannot be had,
+    as with a single positive, the first penalty is taken, with score nan.
+
+    Args:
+        fold: `choices` are penalties, times the number of features; `targets` 0.0 or 1.0.
+
+    Raises:
+        ConfigError: A target has one class in the training part, or other values.
+    """
+    check_classes(fold)
+    count = fold.targets.shape[1]
+    penalties = [choice * fold.train.shape[1] for choice in fold.choices]
+    prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
+    decide = _choose_solver(fold)
+    everyone = np.arange(len(fold.train))
+    for column, labels in enumerate(fold.targets.T):
+        scores = np.full(len(penalties), np.nan)
+        if folds := _usable_folds(fold, labels):
+            scores = np.mean(
+                [
+                    rank_auroc(labels[held], decide(rows, labels[rows], penalties)[held])
+                    for rows, held in folds
+                ],
+                axis=0,
+            )
+        best = int(np.nan_to_num(scores).argmax())
+        odds = decide(everyone, labels, [penalties[best]])[len(everyone) :, 0]
+        prediction.predicted[:, column] = expit(odds)
+        prediction.choice[column], prediction.inner_score[column] = fold.choices[best], scores[best]
+    return prediction
+
+
+def check_classes(fold: FoldData) -> None:
+    """Refuse targets that a classifier cannot be trained on.
+
+    Raises:
+        ConfigError: A target has one class in the training part, or other values than 0 and 1.
+    """
+    for name, labels in zip(fold.names, fold.targets.T, strict=True):
+        found = np.unique(labels)
+        if not np.isin(found, (0, 1)).all():
+            raise ConfigError(
+                f"target {name}: value {found[~np.isin(found, (0, 1))][0]:g}, but classes are 0 "
+                "and 1 only; use the expression task for values"
+            )
+        if len(found) < 2:
+            raise ConfigError(
+                f"target {name}: all {len(labels)} patients of the training part are {found[0]:g}, "
+                "so there is nothing to tell apart; use fewer --folds or leave the target out"
+            )
+
+
+def rank_auroc(labels: Floats, scores: Floats) -> Floats:
+    """Area under the ROC curve of several scores, ties counted half.
+
+    From ranks, as the Mann-Whitney statistic: Hanley and McNeil 1982, Radiology 143:29,
+    doi:10.1148/radiology.143.1.7063747.
+
+    Args:
+        labels: (m,) 0.0 or 1.0, both there.
+        scores: (m, A).
+
+    Returns:
+        (A,).
+    """
+    positive = labels == 1
+    ones = int(positive.sum())
+    ranks = rankdata(scores, axis=0)[positive].sum(0)
+    return np.asarray((ranks - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
+
+
+def _usable_folds(fold: FoldData, labels: Floats) -> list[tuple[Rows, Rows]]:
+    """Those with both classes on both sides."""
+    drawn = draw_inner_folds(
+        len(labels), fold.inner_folds, fold.seed, fold.groups, labels.astype(np.intp)
+    )
+    return [pair for pair in drawn if all(0 < labels[side].mean() < 1 for side in pair)]
+
+
+def _choose_solver(fold: FoldData) -> _Decide:
+    rows, dim = fold.train.shape
+    everything = np.concatenate([fold.train, fold.test])
+    if rows > dim:
+        return _in_features(everything, "newton-cholesky" if dim <= NEWTON_LIMIT else "lbfgs")
+    return _in_patients(everything @ fold.train.T)
+
+
+def _in_patients(products: Floats) -> _Decide:
+    def decide(rows: Rows, labels: Floats, penalties: Sequence[float]) -> Floats:
+        fits = fit_logistic_path(products[np.ix_(rows, rows)], labels, penalties)
+        weights = np.column_stack([fit.weights for fit in fits])
+        return np.asarray(products[:, rows] @ weights + [fit.bias for fit in fits])
+
+    return decide
+
+
+def _in_features(everything: Floats, solver: str) -> _Decide:
+    def decide(rows: Rows, labels: Floats, penalties: Sequence[float]) -> Floats:
+        model = LogisticRegression(solver=solver, tol=1e-6, max_iter=10_000, warm_start=True)
+        odds = [
+            model.set_params(C=1 / penalty)
+            .fit(everything[rows], labels)
+            .decision_function(everything)
+            for penalty in penalties
+        ]
+        return np.column_stack(odds)
+
+    return decide
+
+
+HEAD = PatientHead(
+    predict_logistic,
+    LOGISTIC_PENALTIES,
+    "penalty, times the number of features; scikit-learn's C is its inverse",
+)

@@ -1,0 +1,163 @@
+"""One fold of patients: features, labels, fold, settings -> out-of-fold predictions. Pure.
+
+Labels of the test part are never looked at: standardisation, penalties and weights come from the
+training part alone. A patient without a label is neither trained on nor predicted, target by
+target.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.errors import ConfigError
+from histo_ray.learn.fold_data import (
+    FoldData,
+    FoldPrediction,
+    PatientHeadSettings,
+    RepeatPrediction,
+    standardise_by,
+)
+from histo_ray.learn.heads.registry import load_patient_head
+
+FEWEST = 3
+"""Labelled patients of a training part, below which nothing is trained."""
+
+
+@dataclass(frozen=True)
+class PatientData:
+    """Patients: their vectors by one encoder and pooling, and their labels."""
+
+    features: npt.NDArray[np.floating]
+    """(P, D) finite."""
+    targets: npt.NDArray[np.float64]
+    """(P, T) nan: no label; classes: 0.0 or 1.0."""
+    names: tuple[str, ...]
+    """(T,) of the targets."""
+    groups: Sequence[str] | None = None
+    """(P,) what stays together in inner folds, as a site; None: each patient is on its own."""
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other or are not finite."""
+        rows, count = self.targets.shape
+        if len(self.features) != rows or len(self.names) != count:
+            raise ConfigError(
+                f"patients: features {self.features.shape}, targets {self.targets.shape}, "
+                f"{len(self.names)} names; both need a row for each patient, and each target a name"
+            )
+        bad = np.flatnonzero(~np.isfinite(self.features).all(axis=1))
+        if len(bad):
+            raise ConfigError(
+                f"features: {len(bad)} patients have nan or infinity (first: row {bad[0]}); "
+                "extract their slides again with --dtype float32"
+            )
+        endless = np.flatnonzero(np.isinf(self.targets).any(axis=0))
+        if len(endless):
+            raise ConfigError(
+                f"target {self.names[endless[0]]}: some values are infinite; "
+                "transform the labels or leave the target out"
+            )
+
+
+def predict_patient_fold(
+    data: PatientData,
+    fold_ids: npt.NDArray[np.integer],
+    fold: int,
+    settings: PatientHeadSettings,
+    seed: Sequence[int] = (0,),
+) -> FoldPrediction:
+    """Train on all other folds, predict this one.
+
+    Targets that lack the same patients of the training part are solved together, so usually all
+    share one decomposition.
+
+    Args:
+        data: All patients.
+        fold_ids: (P,) fold of each patient; below 0: in none, neither trained on nor predicted.
+        fold: The test part.
+        settings: Head and how it chooses.
+        seed: Seed of the inner folds, as (seed, repeat); the fold is added here.
+
+    Returns:
+        Predictions of the rows of `fold`, in their order.
+
+    Raises:
+        ConfigError: Too few patients, or one class, of a target in the training part.
+    """
+    head = load_patient_head(settings.head)
+    tested = np.flatnonzero(fold_ids == fold)
+    trained = np.flatnonzero((fold_ids >= 0) & (fold_ids != fold))
+    numbers = None if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    inner_seed = int(np.random.SeedSequence([*seed, fold]).generate_state(1)[0])
+    count = len(data.names)
+    prediction = FoldPrediction(np.empty((len(tested), count)), np.empty(count), np.empty(count))
+    for some, columns in _group_columns(~np.isnan(data.targets[trained])):
+        rows = trained[some]
+        if len(rows) < FEWEST:
+            raise ConfigError(
+                f"target {data.names[columns[0]]}: only {len(rows)} labelled patients outside fold "
+                f"{fold}, but training needs {FEWEST}; leave the target out"
+            )
+        train, others = standardise_by(
+            data.features[rows].astype(np.float64), data.features[tested].astype(np.float64)
+        )
+        found = head.predict(
+            FoldData(
+                train,
+                data.targets[np.ix_(rows, columns)],
+                others,
+                tuple(data.names[column] for column in columns),
+                None if numbers is None else numbers[rows],
+                inner_seed,
+                settings.choices or head.choices,
+                settings.inner_folds,
+            )
+        )
+        prediction.predicted[:, columns] = found.predicted
+        prediction.choice[columns], prediction.inner_score[columns] = (
+            found.choice,
+            found.inner_score,
+        )
+    prediction.predicted[np.isnan(data.targets[tested])] = np.nan
+    return prediction
+
+
+def predict_patient_repeat(
+    data: PatientData,
+    fold_ids: npt.NDArray[np.integer],
+    settings: PatientHeadSettings,
+    seed: Sequence[int] = (0,),
+) -> RepeatPrediction:
+    """Predict every fold of a repeat.
+
+    Args:
+        data: All P patients.
+        fold_ids: (P,) fold of each patient, 0..F-1; below 0: in none.
+        settings: Head and how it chooses.
+        seed: Seed of the inner folds, as (seed, repeat).
+
+    Raises:
+        ConfigError: As `predict_patient_fold`.
+    """
+    count, n_folds = len(data.names), int(fold_ids.max()) + 1
+    predicted = np.full((len(fold_ids), count), np.nan)
+    choice, inner_score = np.empty((n_folds, count)), np.empty((n_folds, count))
+    for fold in range(n_folds):
+        found = predict_patient_fold(data, fold_ids, fold, settings, seed)
+        predicted[fold_ids == fold] = found.predicted
+        choice[fold], inner_score[fold] = found.choice, found.inner_score
+    return RepeatPrediction(predicted, choice, inner_score)
+
+
+def _group_columns(
+    labelled: npt.NDArray[np.bool_],
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Yield targets by which rows have a label: (rows that have one, columns), each column once."""
+    if labelled.all():
+        yield np.arange(labelled.shape[0]), np.arange(labelled.shape[1])
+        return
+    patterns, which = np.unique(np.packbits(labelled, axis=0), axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        columns = np.flatnonzero(which.ravel() == number)
+        yield np.flatnonzero(labelled[:, columns[0]]), columns

@@ -1,0 +1,183 @@
+"""The score of a target that decides, and all that goes with it, by what its values are. Pure.
+
+A metric is one object: the score of a fold and of a guess, its bootstrap, and the other scores that
+stand beside it in the tables.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from scipy import stats
+
+from histo_ray.learn.statistics import (
+    Placements,
+    Resampled,
+    bootstrap_auroc,
+    bootstrap_correlation,
+    place_classes,
+    score_auprc,
+    score_auroc,
+    score_pearson,
+    score_r2,
+    score_spearman,
+)
+from histo_ray.learn.statistics.correlation import mean_defined
+from histo_ray.learn.target_truth import (
+    Floats,
+    Predictions,
+    TargetTruth,
+    score_folds,
+    score_r2_folds,
+)
+from histo_ray.types import TargetKind
+
+
+class TargetMetric(ABC):
+    """One score that decides."""
+
+    name: ClassVar[str]
+    """In the column `metric` of tables."""
+    chance: ClassVar[float]
+    """Score of a guess."""
+    null_variance: ClassVar[float]
+    """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
+    times n of both classes over their product."""
+
+    @abstractmethod
+    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """Score (R, P, T) predictions fold by fold, to (R, F, T); nan where undefined."""
+
+    @abstractmethod
+    def resample(
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+    ) -> Resampled:
+        """Bootstrap the mean score over patients."""
+
+    @abstractmethod
+    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
+
+    @abstractmethod
+    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`."""
+
+    @abstractmethod
+    def plain_p(self, values: Floats, mean: Floats) -> Floats:
+        """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
+
+    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
+        """Make what DeLong's test needs of each target; empty where there is no such test."""
+        return ()
+
+
+class Correlation(TargetMetric):
+    """Pearson's correlation, of targets that are numbers."""
+
+    name = "pearson"
+    chance = 0.0
+    null_variance = 1.0
+
+    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """As the base class says."""
+        return score_folds(truth, predicted, score_pearson)
+
+    def resample(
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+    ) -> Resampled:
+        """As the base class says."""
+        return bootstrap_correlation(truth.values, predicted, resamples, seed, parts=truth.fold_ids)
+
+    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        return {
+            "pearson": score_folds(truth, predicted, score_pearson),
+            "spearman": score_folds(truth, predicted, score_spearman),
+            "r2": score_r2_folds(truth, predicted),
+        }
+
+    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        by_fold = score_folds(truth, predicted, score_spearman)
+        return {
+            "spearman": mean_defined(by_fold.reshape(-1, by_fold.shape[-1])),
+            "r2": _score_r2_repeats(truth, predicted),
+        }
+
+    def plain_p(self, values: Floats, mean: Floats) -> Floats:
+        """One-sided P of Pearson's correlation, as `scipy.stats.pearsonr`."""
+        r = score_pearson(values, mean)
+        free = (~(np.isnan(values) | np.isnan(mean))).sum(0) - 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = stats.t.sf(r * np.sqrt(free / (1 - r**2)), free)
+        return np.where(free > 0, p, np.nan)
+
+
+class AreaUnderRoc(TargetMetric):
+    """Area under the ROC curve, of binary targets."""
+
+    name = "auroc"
+    chance = 0.5
+    null_variance = 1 / 12
+
+    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """As the base class says."""
+        return score_folds(truth, predicted, score_auroc)
+
+    def resample(
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+    ) -> Resampled:
+        """As the base class says."""
+        return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        return {
+            "auroc": score_folds(truth, predicted, score_auroc),
+            "auprc": score_folds(truth, predicted, score_auprc),
+        }
+
+    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        return {
+            "auprc": mean_defined(np.stack([score_auprc(truth.values, one) for one in predicted]))
+        }
+
+    def plain_p(self, values: Floats, mean: Floats) -> Floats:
+        """One-sided P of Mann and Whitney's test; nan where a class is missing."""
+        found = np.full(values.shape[1], np.nan)
+        for target in range(values.shape[1]):
+            labels, scores = values[:, target], mean[:, target]
+            kept = ~(np.isnan(labels) | np.isnan(scores))
+            one, other = scores[kept & (labels > 0)], scores[kept & (labels == 0)]
+            if len(one) and len(other):
+                found[target] = stats.mannwhitneyu(one, other, alternative="greater").pvalue
+        return found
+
+    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
+        """Place each positive among the negatives, in the repeats that the target has."""
+        found: list[Placements | None] = []
+        for target in range(values.shape[1]):
+            labels, scores = values[:, target], predicted[:, :, target]
+            scores = scores[~np.isnan(scores).all(1)]
+            kept = labels[~np.isnan(labels) & ~np.isnan(scores).any(0)] > 0
+            both = kept.any() and not kept.all()
+            found.append(place_classes(labels, scores) if both and len(scores) else None)
+        return tuple(found)
+
+
+METRICS: dict[TargetKind, TargetMetric] = {
+    TargetKind.CONTINUOUS: Correlation(),
+    TargetKind.BINARY: AreaUnderRoc(),
+}
+"""The score that decides, by what the values of a target are."""
+
+
+def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
+    """Mean over repeats of R2 over all predictions, about their training parts' means; (T,)."""
+    found = []
+    for repeat, one in enumerate(predicted):
+        reference = truth.counts.mean[repeat][np.maximum(truth.fold_ids[repeat], 0)]  # (P, T)
+        found.append(score_r2(truth.values, one, reference))
+    return mean_defined(np.stack(found))

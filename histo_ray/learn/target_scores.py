@@ -1,0 +1,100 @@
+"""Scores of out-of-fold predictions, target by target. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from histo_ray.learn.statistics import (
+    Placements,
+    Resampled,
+    adjust_p,
+    chance_statistic,
+    smooth_permutation_p,
+)
+from histo_ray.learn.statistics.correlation import mean_defined
+from histo_ray.learn.target_metrics import METRICS
+from histo_ray.learn.target_tests import test_above_chance, too_few_orders
+from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
+
+
+@dataclass(frozen=True)
+class EncoderScores:
+    """Scores of one encoder's selected predictions; (T,) where nothing else is said."""
+
+    resampled: Resampled
+    """The mean over repeats and folds of the metric that decides, and its bootstrap."""
+    others: Mapping[str, Floats]
+    """By column of `schemas/outcome_targets.json`."""
+    p_chance: Floats
+    p_paper: Floats
+    by_fold: Floats
+    """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
+    placements: tuple[Placements | None, ...]
+    """Of each binary target with both classes, for DeLong's test; empty for numbers."""
+
+    @property
+    def q_chance(self) -> Floats:
+        """`p_chance` after Benjamini-Hochberg over targets."""
+        return adjust_p(self.p_chance)
+
+
+def score_encoder(
+    truth: TargetTruth,
+    predicted: Predictions,
+    resamples: int,
+    seed: int,
+    null: Floats | None = None,
+) -> EncoderScores:
+    """Score an encoder's out-of-fold predictions of selected configurations.
+
+    Args:
+        truth: Labels and folds.
+        predicted: (R, P, T); nan: not predicted.
+        resamples: Draws of the bootstrap over patients.
+        seed: Seed of the draws; the same for encoders that are to be compared.
+        null: (R', B) `chance_statistic` of B permuted targets in the first R' repeats, predicted by
+            the same folds, configurations and selection. `p_chance` then compares the mean over
+            these repeats; without it, it is that of the corrected resampled t-test of being above
+            chance.
+    """
+    metric = METRICS[truth.kind]
+    by_fold = metric.score(truth, predicted)
+    return EncoderScores(
+        resampled=_hide_few(truth, metric.resample(truth, predicted, resamples, seed)),
+        others=metric.target_columns(truth, predicted),
+        p_chance=test_above_chance(truth, by_fold - metric.chance).p
+        if null is None
+        else _permute(truth, predicted, null),
+        p_paper=metric.plain_p(truth.values, _mean_repeats(predicted)),
+        by_fold=by_fold,
+        placements=metric.place(truth.values, predicted),
+    )
+
+
+def _permute(truth: TargetTruth, predicted: Predictions, null: Floats) -> Floats:
+    observed = [
+        chance_statistic(truth.values, predicted[r], truth.fold_ids[r], truth.sites)
+        for r in range(len(null))
+    ]
+    p = smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
+    return np.asarray(np.where(too_few_orders(truth), np.nan, p))
+
+
+def _mean_repeats(predicted: Predictions) -> Floats:
+    """(P, T) mean over the repeats that a target has; nan where a patient lacks one of them."""
+    empty = np.isnan(predicted).all(1, keepdims=True)  # (R, 1, T)
+    if not empty.any():
+        return np.asarray(predicted.mean(0, dtype=np.float64))
+    count = np.asarray((~empty).sum(0))
+    total = np.where(empty, 0.0, predicted).sum(0, dtype=np.float64)
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
+
+
+def _hide_few(truth: TargetTruth, resampled: Resampled) -> Resampled:
+    """Without draws, and so without an interval, where units are too few for one."""
+    untested = truth.support.untested
+    if not untested.any():
+        return resampled
+    return Resampled(resampled.score, np.where(untested, np.nan, resampled.draws))

@@ -1,0 +1,144 @@
+"""Labels and folds of patients, and scores of every fold. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.learn.fold_support import FoldSupport, count_support
+from histo_ray.learn.statistics import score_r2
+from histo_ray.types import TargetKind
+
+Floats = npt.NDArray[np.float64]
+Predictions = npt.NDArray[np.floating]
+Score = Callable[[Floats, Floats], Floats]
+
+
+@dataclass(frozen=True)
+class FoldCounts:
+    """Patients with a label, and their mean in the training part; all (R, F, T)."""
+
+    n_train: Floats
+    n_test: Floats
+    positives: Floats
+    """Among the tested; 0 where targets are numbers."""
+    mean: Floats
+    """Mean of the training part; nan without one."""
+
+    @property
+    def sizes(self) -> tuple[Floats, Floats]:
+        """(T,) mean number of patients trained on and tested in a fold."""
+        train, test = (n.mean((0, 1)) for n in (self.n_train, self.n_test))
+        return np.maximum(train, 1), np.maximum(test, 1)
+
+
+@dataclass(frozen=True)
+class TargetTruth:
+    """Labels of P patients and T targets, and the folds that they are tested in."""
+
+    task: str
+    """Name of the task, for tables."""
+    targets: tuple[str, ...]
+    values: Floats
+    """(P, T); nan: no label; binary: 0 or 1."""
+    fold_ids: npt.NDArray[np.integer]
+    """(R, P) fold of each patient, or (T, R, P) where targets have their own folds.
+    Below 0: in none; a whole repeat is where it would equal an earlier one of the target."""
+    sites: tuple[str, ...] | None = None
+    """(P,) within which labels were permuted for the null; None: over all patients."""
+    groups: tuple[str, ...] | None = None
+    """(P,) what is kept in one fold together; None: each patient is alone."""
+    kind: TargetKind = field(kw_only=True)
+    """What the values are."""
+
+    @property
+    def n_folds(self) -> int:
+        """Folds of a repeat."""
+        return int(self.fold_ids.max()) + 1
+
+    @property
+    def repeats(self) -> int:
+        """How often all patients are tested."""
+        return int(self.fold_ids.shape[-2])
+
+    @cached_property
+    def counts(self) -> FoldCounts:
+        """Patients of every fold."""
+        return _count_folds(self)
+
+    @cached_property
+    def support(self) -> FoldSupport:
+        """Distinct splits and independent units of each target."""
+        return count_support(
+            self.values, self.fold_ids, self.groups, self.is_binary, self.sites is not None
+        )
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether values are classes, 0 and 1."""
+        return self.kind is TargetKind.BINARY
+
+    def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
+        """Sum (P, T) over the patients tested in each fold, to (F, T)."""
+        fold_ids = self.fold_ids[..., repeat, :]
+        inside = fold_ids == np.arange(self.n_folds).reshape(
+            -1, *[1] * fold_ids.ndim
+        )  # (F, [T,] P)
+        if fold_ids.ndim == 1:
+            return np.asarray(inside.astype(np.float64) @ values)
+        return np.asarray(np.einsum("ftp,pt->ft", inside, values))
+
+    def take_fold(self, values: Predictions, repeat: int, fold: int) -> Floats:
+        """Take the rows of (P, T) that are tested in a fold, (M, T); nan where only others' are."""
+        inside = self.fold_ids[..., repeat, :] == fold
+        if inside.ndim == 1:
+            return np.asarray(values[inside], np.float64)
+        return np.asarray(np.where(inside.T, values, np.nan), np.float64)
+
+
+def score_folds(truth: TargetTruth, predicted: Predictions, score: Score) -> Floats:
+    """Score every fold.
+
+    Args:
+        truth: Labels and folds.
+        predicted: (R, P, T).
+        score: (M, T) labels, (M, T) predictions -> (T,).
+
+    Returns:
+        (R, F, T).
+    """
+    found = np.empty((truth.repeats, truth.n_folds, len(truth.targets)))
+    for repeat, fold in np.ndindex(found.shape[:2]):
+        labels = truth.take_fold(truth.values, repeat, fold)
+        found[repeat, fold] = score(labels, truth.take_fold(predicted[repeat], repeat, fold))
+    return found
+
+
+def score_r2_folds(truth: TargetTruth, predicted: Predictions) -> Floats:
+    """Score every fold by R2 about the mean of its training part, (R, F, T)."""
+    found = np.empty(truth.counts.mean.shape)
+    for repeat, fold in np.ndindex(found.shape[:2]):
+        labels = truth.take_fold(truth.values, repeat, fold)
+        tested = truth.take_fold(predicted[repeat], repeat, fold)
+        found[repeat, fold] = score_r2(labels, tested, truth.counts.mean[repeat, fold])
+    return found
+
+
+def _count_folds(truth: TargetTruth) -> FoldCounts:
+    labelled = ~np.isnan(truth.values)
+    filled = np.where(labelled, truth.values, 0.0)
+    positive = filled > 0 if truth.is_binary else np.zeros_like(labelled)
+    tested, positives, sums = (
+        np.stack([truth.sum_by_fold(v.astype(np.float64), r) for r in range(truth.repeats)])
+        for v in (labelled, positive, filled)
+    )
+    trained = tested.sum(1, keepdims=True) - tested
+    means = np.divide(
+        sums.sum(1, keepdims=True) - sums,
+        trained,
+        out=np.full(sums.shape, np.nan),
+        where=trained > 0,
+    )
+    return FoldCounts(trained, tested, positives, means)

@@ -1,0 +1,67 @@
+"""The feature store of the Python API: a store whose tiles can be pooled."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from histo_ray.pooling.matrix import pool_matrix
+from histo_ray.pooling.pooled_cache import By
+from histo_ray.store.opening import open_root
+from histo_ray.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FeatureStore(Store):
+    """A store with one vector a slide or patient on top of its tiles."""
+
+    def matrix(
+        self,
+        encoder: str,
+        pool: str = "mean",
+        by: By = "slide",
+        tiling: str | None = None,
+        class_encoder: str | None = None,
+        slide_ids: Iterable[str] | None = None,
+        check: bool = False,
+    ) -> "pd.DataFrame":
+        """One vector a slide or patient, float32, from all of its tiles.
+
+        Labelled tile sets are no slides and are left out. The table is kept in the store's cache.
+
+        Args:
+            encoder: Whose embeddings are pooled.
+            pool: `mean`, `std`, `mean+std`, `max`, `median`, `quantiles`, `tissue`, `class:TUM`,
+                `class:TUM,STR`, `classes`; see `parse_pooling`.
+            by: `slide` or `patient`.
+            tiling: Where the encoder has several.
+            class_encoder: Published encoder whose head weighs the tiles for `class:` and
+                `classes`; None: `encoder` itself.
+            slide_ids: The slides that are pooled; None: all.
+            check: Hold every byte that is pooled against the partitions' digests first, which
+                reads them twice; without it a changed vector is not noticed.
+
+        Returns:
+            Index slide_id or patient_id, sorted; what was left out is in its `attrs`, as
+            `pool_partitions` describes.
+
+        Raises:
+            StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+                Or a partition is damaged.
+            ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
+        """
+        return pool_matrix(self, encoder, pool, by, tiling, class_encoder, slide_ids, check)
+
+
+def open_store(uri: str, create: bool = False) -> FeatureStore:
+    """Open a feature store.
+
+    Args:
+        uri: Local folder, `s3://bucket/...` or `gs://bucket/...`.
+        create: Make an empty one if nothing is there.
+
+    Raises:
+        StoreError: Nothing there, something else there, or a newer store.
+        ConfigError: Not a path or URI, or a store that cannot be reached.
+    """
+    return FeatureStore(open_root(uri, create))

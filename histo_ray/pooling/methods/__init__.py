@@ -1,0 +1,1 @@
+"""Poolings, one a file; `histo_ray.pooling.poolings` lists them."""

@@ -1,0 +1,36 @@
+"""Poolings `std` and `mean+std`: how much the tiles of a slide or patient differ."""
+
+import numpy as np
+
+from histo_ray.pooling.moments import TileMoments, measure_block, merge_moments
+from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
+
+
+class StdPooling(PoolingMethod):
+    """Standard deviation of the tiles (ddof 0)."""
+
+    usage = "std"
+
+    def pool(self, tiles: GroupTiles) -> Pooled:
+        """Standard deviation of each column, (D,)."""
+        return Pooled(measure_group(tiles).std.astype(np.float32))
+
+
+class MeanStdPooling(PoolingMethod):
+    """Mean and standard deviation, side by side."""
+
+    usage = "mean+std"
+
+    def width(self, dim: int, classes: int) -> int:
+        """Two numbers a column."""
+        return 2 * dim
+
+    def pool(self, tiles: GroupTiles) -> Pooled:
+        """All means, then all standard deviations, (2 D,)."""
+        moments = measure_group(tiles)
+        return Pooled(np.concatenate([moments.mean, moments.std]).astype(np.float32))
+
+
+def measure_group(tiles: GroupTiles) -> TileMoments:
+    """Moments of all tiles of a slide or patient."""
+    return merge_moments(measure_block(piece.vectors) for piece in tiles.read_pieces())

@@ -1,0 +1,103 @@
+"""What a pooling is: one vector from all tiles of a slide or patient."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, NamedTuple, Protocol, Self
+
+from histo_ray.pooling.quantiles import Spread
+from histo_ray.store.half_floats import Float32s
+from histo_ray.store.partition_vectors import TilePiece
+from histo_ray.types import Floats
+
+
+class Pooled(NamedTuple):
+    """The pooled vector of one slide or patient."""
+
+    vector: Float32s | None
+    """None if its tiles have no weight."""
+    absent: tuple[str, ...] = ()
+    """Classes of which it has no tile, so that the mean of all its tiles stands for theirs."""
+
+
+class GroupTiles(Protocol):
+    """All tiles of one slide or patient; each method reads them anew."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the head; empty where the pooling needs none."""
+
+    @property
+    def class_encoder(self) -> str:
+        """Encoder whose head it is, for messages."""
+
+    @property
+    def spread(self) -> Spread:
+        """Maps over cuts of columns, perhaps several at once."""
+
+    def read_pieces(self) -> Iterator[TilePiece]:
+        """All tiles; memory holds a block of rows and a piece."""
+
+    def read_classified(self) -> Iterator[tuple[TilePiece, Float32s]]:
+        """All tiles with their class probabilities, (K, n)."""
+
+    def read_bags(self) -> list[Floats]:
+        """All embeddings, (N, D) a slide, as they are stored."""
+
+
+class PoolingMethod(ABC):
+    """One way from many tiles to one vector; values of a class compare equal by their name."""
+
+    usage: ClassVar[str]
+    """How it is asked for: its name, or a pattern such as `class:NAME[,NAME...]`."""
+    needs_head: ClassVar[bool] = False
+    """Whether it needs the class probabilities of tiles."""
+    needs_all_tiles: ClassVar[bool] = False
+    """Whether it holds all tiles of a slide or patient at once."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read what a user asked for; None if another pooling is meant."""
+        return cls() if text == cls.usage else None
+
+    @property
+    def name(self) -> str:
+        """Its name, which `parse` reads and cached tables state."""
+        return self.usage
+
+    def width(self, dim: int, classes: int) -> int:
+        """Length of the pooled vector.
+
+        Args:
+            dim: Length of a tile's vector.
+            classes: Number of classes of the head; 0 without one.
+        """
+        return dim
+
+    def check_classes(  # noqa: B027 - most poolings take any head
+        self, classes: Sequence[str], encoder: str
+    ) -> None:
+        """Refuse a head that does not serve, before anything is pooled.
+
+        Raises:
+            ConfigError: It lacks a class that is asked for.
+        """
+
+    @abstractmethod
+    def pool(self, tiles: GroupTiles) -> Pooled:
+        """Pool all tiles of one slide or patient.
+
+        Args:
+            tiles: At least one.
+
+        Returns:
+            float32 of length `width`; what is not finite in a column of the tiles stays there.
+        """
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PoolingMethod) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)

@@ -1,0 +1,83 @@
+"""An evaluation on labelled tiles in words: tables and sentences for a terminal or page. Pure."""
+
+from histo_ray.evaluate.record import TileComparisonRecord, TissueRecord
+from histo_ray.report.caveat_words import write_caveats
+from histo_ray.report.format_numbers import format_p
+
+_NAN = float("nan")
+
+
+def describe_tissue(record: TissueRecord) -> list[str]:
+    """Describe an evaluation as lines of text: scores, comparisons and sentences. Pure."""
+    folds, classes = record.folds, record.classes
+    lines = [record.remark, ""] if record.remark else []
+    for split, by_name in record.summary.items():
+        tiles = record.sets["tiles" if split == "cv" else "test_tiles"]
+        how = f"{folds.repeats} x {folds.n_folds}-fold cross-validation"
+        how = how if split == "cv" else "external test set, heads trained on all tiles"
+        lines += [f"{tiles.name}: {tiles.tiles} tiles, {how}, head {record.head}", ""]
+        width = max(len("encoder"), *map(len, by_name))
+        wide = [max(6, len(name)) for name in classes]
+        names = "  ".join(f"{name:>{w}}" for name, w in zip(classes, wide, strict=True))
+        lines.append(f"{'encoder':<{width}}  accuracy  balanced  recall: {names}")
+        for name, found in by_name.items():
+            recalls = "  ".join(
+                f"{_number(recall):>{w}.3f}" for recall, w in zip(found.recalls, wide, strict=True)
+            )
+            lines.append(
+                f"{name:<{width}}  {found.accuracy:>8.4f}  {found.balanced_accuracy:>8.4f}  "
+                f"        {recalls}"
+            )
+        lines.append("")
+        rows = [row for row in record.comparisons if row.split == split]
+        lines += [describe_comparison(row) for row in rows]
+        sentences = [write_sentence(row, record) for row in rows if row.metric == "accuracy"]
+        lines += ["", *sentences, ""] if sentences else []
+    return lines + [f"Beware: {text}." for text in write_caveats(record)]
+
+
+def describe_comparison(row: TileComparisonRecord) -> str:
+    """Describe one comparison in one line. Pure."""
+    what = f"{row.metric} {row.label}".strip()
+    text = (
+        f"{row.encoder_b} - {row.encoder_a}, {what}: {_number(row.difference):+.4f} "
+        f"[{_number(row.low):+.4f}, {_number(row.high):+.4f}]"
+    )
+    if row.p_corrected is None:
+        return text
+    q = f", q = {format_p(_number(row.q_corrected))}" if row.metric == "recall" else ""
+    return f"{text}, p = {format_p(row.p_corrected)}{q}"
+
+
+def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
+    """Write the sentence that a paper would print of one comparison in accuracy. Pure."""
+    scores = record.summary[row.split]
+    a, b = (scores[name].accuracy for name in (row.encoder_a, row.encoder_b))
+    text = (
+        f"Accuracy was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
+        f"{row.encoder_a} (difference {100 * _number(row.difference):+.1f} points, 95 % bootstrap "
+        f"interval over {row.drawn}s {100 * _number(row.low):+.1f} to "
+        f"{100 * _number(row.high):+.1f}"
+    )
+    if row.p_corrected is None:
+        why = "too few groups for a test" if row.split == "cv" else "external test set"
+        return f"{text}; {why})."
+    return (
+        f"{text}; corrected resampled t-test P = {format_p(row.p_corrected)}; a plain t-test, "
+        f"which takes folds for independent, would say {format_p(_number(row.p_plain))})."
+    )
+
+
+def write_single_sentence(encoder: str, split: str, record: TissueRecord) -> str:
+    """Write what can be said of an encoder that is compared with no other. Pure."""
+    folds, found = record.folds, record.summary[split][encoder]
+    how = f"{folds.repeats} x {folds.n_folds}-fold cross-validation"
+    return (
+        f"Accuracy was {100 * found.accuracy:.1f} % with {encoder}, balanced accuracy "
+        f"{100 * found.balanced_accuracy:.1f} % "
+        f"({how if split == 'cv' else 'external test set'})."
+    )
+
+
+def _number(value: float | None) -> float:
+    return _NAN if value is None else value

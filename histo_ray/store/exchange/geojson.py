@@ -1,0 +1,64 @@
+"""QuPath's GeoJSON: the tiles of a slide as squares on it, with their tissue fraction."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from histo_ray.types import Receipt, TileRows
+
+DECIMALS = 4
+"""Of corners (px) and tissue fractions."""
+
+
+class GeoJson:
+    """One `<slide_id>.geojson` a slide, which QuPath opens on the slide by drag and drop.
+
+    Source: RFC 7946 for the geometry; QuPath's PathObject GeoJSON for the properties (`objectType`,
+    `name`, `measurements`).
+    """
+
+    name = "geojson"
+    about = "tiles as polygons for QuPath, one file a slide"
+
+    def place_of(self, receipt: Receipt) -> str:
+        """`<slide_id>.geojson`."""
+        return f"{receipt.slide.slide_id}.geojson"
+
+    def export(self, rows: Iterable[TileRows], receipt: Receipt, path: Path) -> None:
+        """Write a collection of polygons in level-0 px; memory holds a block of rows."""
+        with path.open("x", encoding="utf-8") as file:
+            file.write('{"type": "FeatureCollection", "features": [')
+            between = "\n"
+            for feature in tile_features(rows, receipt.tiling.side):
+                file.write(between + json.dumps(feature))
+                between = ",\n"
+            file.write("\n]}\n")
+
+
+def tile_features(rows: Iterable[TileRows], side: tuple[float, float]) -> Iterator[dict[str, Any]]:
+    """One GeoJSON feature a tile, in order.
+
+    Args:
+        rows: Blocks of consecutive tiles.
+        side: Exact (width, height) of a tile, level-0 px.
+    """
+    width, height = side
+    tile_id = 0
+    for block in rows:
+        for (x, y), tissue in zip(block.coords.tolist(), block.tissue.tolist(), strict=True):
+            right, bottom = round(x + width, DECIMALS), round(y + height, DECIMALS)
+            corners = [[x, y], [right, y], [right, bottom], [x, bottom], [x, y]]
+            fraction = round(tissue, DECIMALS)
+            yield {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [corners]},
+                "properties": {
+                    "objectType": "tile",
+                    "name": f"tile {tile_id}",
+                    "tile_id": tile_id,
+                    "tissue": fraction,
+                    "measurements": {"tissue": fraction},
+                },
+            }
+            tile_id += 1

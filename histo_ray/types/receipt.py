@@ -1,0 +1,153 @@
+"""Identity of an embedding partition, and the receipt that it carries. No I/O."""
+
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from histo_ray.types.slide_types import MppSource, Size
+
+
+class PartitionKey(NamedTuple):
+    """Identity of one embedding partition; all three are slugs or safe file names."""
+
+    encoder: str
+    tiling: str
+    """Fingerprint of everything that changes pixels."""
+    slide_id: str
+
+
+_SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
+_ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs"})
+"""Fields of receipts that the store's format has since version 2."""
+
+
+class SlideFacts(BaseModel):
+    """The slide's part of a receipt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slide_id: str
+    patient_id: str
+    site: str
+    path: str
+    fingerprint: str
+    """SHA-256 over the file's size and its first and last 64 KiB; of a tile set, its digest."""
+    size_px: Size
+    """(width, height) of level 0; 0 for a tile set."""
+    mpp: tuple[float, float]
+    """(x, y) of level 0; 0 where unknown."""
+    mpp_source: MppSource
+    reader: str
+    """Which reader served: `direct`, `openslide`, `image`, ..."""
+    vendor: str
+    levels_left_out: tuple[str, ...] = ()
+    """A sentence on each level of the file that was not used, with the reason."""
+    tissue_share: float | None = None
+    """Share of the slide's area that is tissue, 0..1; None where every tile counts."""
+    ink_share: float | None = None
+    """Share that pen marks cover, 0..1; None where tissue was not computed."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing: programs of 0.1.0 refuse fields they do not know."""
+        said: dict[str, Any] = handler(self)
+        unused = _SLIDE_SINCE_2 - self.list_newer()
+        return {name: value for name, value in said.items() if name not in unused}
+
+    def list_newer(self) -> frozenset[str]:
+        """Fields that say something and that programs of 0.1.0 do not know."""
+        return frozenset(n for n in _SLIDE_SINCE_2 if getattr(self, n) not in ((), None))
+
+
+class TilingFacts(BaseModel):
+    """The tiling's part of a receipt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    settings: dict[str, Any]
+    """All of `TilingConfig`."""
+    level: int
+    """Level read."""
+    downsample: tuple[float, float]
+    """Of that level, (x, y)."""
+    side: tuple[float, float]
+    """Exact (width, height) of a tile in level-0 px."""
+    realised_mpp: tuple[float, float]
+    """(x, y) mpp of the pixels the encoder saw."""
+    tissue_method: str
+    tissue_digest: str
+    """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
+    stain_fit: dict[str, Any] | None = None
+    """Fields of the slide's `MacenkoFit` or `ReinhardFit`; None without stain normalisation."""
+
+
+class EncoderFacts(BaseModel):
+    """The encoder's part of a receipt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Slug: the `encoder=` of the path."""
+    request: str
+    """What the user asked for, in full."""
+    architecture: str
+    weights_sha256: str
+    dim: int
+    input_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    pool: str
+    dtype: Literal["float16", "float32"]
+    """Of the stored vectors."""
+    precision: str
+    """The arithmetic they were computed in."""
+    device: str
+    batch_norm_folded: bool
+    contract_broken: str
+    """What of the encoder's tile contract was waived on request; empty if nothing."""
+    resize_px: int | None = None
+    """Edge to which tiles of another size than `input_px` were resized before their centre was cut
+    out; None: the whole tile was resized to `input_px`."""
+    pos_embed_resampled: str = ""
+    """How the position embedding of the weights was resampled on request; empty if it was not."""
+    config_differs: str = ""
+    """Where the configuration of the weights' repository states other preparation than was used."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what 0.1.0 does not know only where it says something: 0.1.0 then reads it."""
+        values: dict[str, Any] = serialise(self)
+        unused = _ENCODER_SINCE_2 - self.list_newer()
+        return {name: value for name, value in values.items() if name not in unused}
+
+    def list_newer(self) -> frozenset[str]:
+        """Fields that say something and that programs of 0.1.0 do not know."""
+        return frozenset(name for name in _ENCODER_SINCE_2 if getattr(self, name))
+
+
+class Receipt(BaseModel):
+    """What a partition says of itself; stored inside it under the key `histo_ray`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    slide: SlideFacts
+    tiling: TilingFacts
+    encoder: EncoderFacts
+    tile_count: int
+    empty_reason: str
+    """Why there is no tile, if there is none; else empty."""
+    vectors_sha256: str
+    """Over the C-order bytes of the (N, D) embeddings."""
+    columns_sha256: str
+    """Over tile_id, x, y, tissue and focus, in that order, as little-endian bytes."""
+    library_version: str
+    run_id: str
+    created_at: str
+    """UTC, ISO 8601."""
+    text_columns: tuple[str, ...] = ()
+    """Optional columns that it has: `label`, `group`."""
+    texts_sha256: str = ""
+    """Over these columns in canonical JSON; empty without any."""

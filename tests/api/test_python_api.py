@@ -1,0 +1,163 @@
+"""What `import histo_ray as hr` offers."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import histo_ray as hr
+import histo_ray.api.encoder
+import histo_ray.api.extract
+import histo_ray.api.finetune
+import histo_ray.api.plan
+from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
+from histo_ray.api.settings import ExtractSettings, FinetuneSettings, make_settings
+from histo_ray.config import ExtractConfig, Settings
+from histo_ray.errors import ConfigError
+from histo_ray.extract import small_work
+from histo_ray.extract.work import SubjectWork
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.types import Slide
+from testing.partitions import draw_tiles
+
+MODULES = [
+    histo_ray.api.encoder,
+    histo_ray.api.extract,
+    histo_ray.api.finetune,
+    histo_ray.api.plan,
+]
+ORDERS = [
+    "from histo_ray.extract.slide import plan_slide",
+    "import histo_ray.extract.slide as module; module.plan_slide",
+    "import histo_ray; assert callable(histo_ray.extract) and callable(histo_ray.finetune)",
+    "import histo_ray.finetune.finetune_config; histo_ray.finetune.config.FinetuneConfig",
+    "from histo_ray import extract, finetune; assert callable(extract) and callable(finetune)",
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_examples_of_docstrings_work(module: ModuleType, cohort: Any, tmp_path: Path) -> None:
+    manifest = tmp_path / "slides.csv"
+    manifest.write_text(f"slide_id,path\nS1,{cohort.folder / 'good-a.svs'}\n")
+    tiles = draw_tiles(tmp_path / "tiles", count=4, seed=1)
+    names = {"slides": manifest, "store": tmp_path / "store", "tiles": tiles}
+    found = doctest.testmod(module, extraglobs=names)
+    assert found.attempted >= 3
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize("first", range(len(ORDERS)))
+def test_rooms_that_are_functions_stay_rooms_whatever_is_imported_first(first: int) -> None:
+    code = "\n".join([*ORDERS[first:], *ORDERS[:first]])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_is_imported_without_anything_heavy() -> None:
+    heavy = {"torch", "ray", "pandas", "numpy", "pyarrow", "pydantic"}
+    code = f"import sys, histo_ray; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_api_is_there_and_tells_its_arguments() -> None:
+    for name in hr.__all__:
+        assert getattr(hr, name) is not None
+    inspect = importlib.import_module("inspect")
+    for verb in ("extract", "finetune", "plan", "load_encoder"):
+        assert len(inspect.signature(getattr(hr, verb)).parameters) > 2
+    with pytest.raises(AttributeError, match="no attribute 'segment'"):
+        hr.__getattr__("segment")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "config", "arguments"),
+    [
+        (ExtractSettings, ExtractConfig, {"manifest", "store"}),
+        (FinetuneSettings, FinetuneConfig, {"tiles", "store"}),
+    ],
+)
+def test_every_setting_is_a_keyword(
+    keywords: type, config: type[Settings], arguments: set[str]
+) -> None:
+    assert set(keywords.__annotations__) == set(config.model_fields) - arguments
+
+
+def test_keywords_are_checked_as_flags_are() -> None:
+    config = make_settings(
+        ExtractConfig, {"manifest": Path("m.csv"), "store": "s", "encoder": "e"}, "hr.extract"
+    )
+    assert (config.manifest, config.encoder, config.address) == ("m.csv", ("e",), "none")
+    with pytest.raises(ConfigError, match=r"hr\.extract: mpp = 0: must be 0\.05 or more"):
+        hr.extract("m.csv", "s", encoder="e", mpp=0)
+    with pytest.raises(ConfigError, match="encoder is missing"):
+        hr.extract("m.csv", "s")
+    with pytest.raises(ConfigError, match="a config object holds all settings"):
+        hr.extract(config, mpp=1.0)
+    with pytest.raises(ConfigError, match="several workers need Ray"):
+        hr.finetune("tiles", "s", encoder="resnet18", name="x", workers=2)
+
+
+def test_an_extraction_is_a_table_of_outcomes(cohort: Any, tmp_path: Path) -> None:
+    run = hr.extract(
+        cohort.manifest, tmp_path / "store", encoder=["random:resnet10t?seed=0&px=64"],
+        tile_px=64, batch_size=16, device="cpu",
+    )  # fmt: skip
+    outcomes = run.outcomes.set_index("slide_id")["outcome"].to_dict()
+    assert outcomes == {
+        "good-a": "done", "good-b": "done", "good-c": "done", "empty": "empty",
+        "truncated": "failed", "dark": "failed",
+    }  # fmt: skip
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+    store = hr.open_store(run.store)
+    told = store.sql(f"select outcome from runs where run_id = '{run.run_id}'").df()
+    assert sorted(told["outcome"]) == sorted(run.outcomes["outcome"])
+    bag = store.bag("good-a", "random-resnet10t-px64-seed0")
+    encoder = hr.load_encoder("random:resnet10t?seed=0&px=64", device="cpu")
+    with hr.open_slide(str(cohort.folder / "good-a.svs")) as slide:
+        batches = list(hr.read_tiles(slide, mpp=0.5, tile_px=64, tissue="otsu"))
+    vectors = np.concatenate([encoder.encode(batch.pixels) for batch in batches])
+    assert np.array_equal(vectors.astype(np.float16), bag.embeddings)
+
+
+def works(*slides: Slide) -> list[SubjectWork]:
+    return [SubjectWork(slide, ("e",)) for slide in slides]
+
+
+def test_only_small_work_of_a_default_address_is_done_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(small_work, "count_cores", lambda: 4)
+    monkeypatch.setattr(small_work, "count_gpus", lambda: 0)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    default = ExtractConfig(manifest="m.csv", store="s", encoder=("e",))
+    (tmp_path / "small.svs").write_bytes(b"0" * 1000)
+    with (tmp_path / "large.svs").open("wb") as stream:
+        stream.truncate(10**9)
+    small, large, remote, folder = (
+        Slide(name, name if "://" in name else str(tmp_path / name), "P")
+        for name in ("small.svs", "large.svs", "s3://b/small.svs", "small.mrxs")
+    )
+    assert prefers_this_process(default, works(small, small))
+    for work in (works(small, large), works(remote), works(folder), works(*[small] * 30)):
+        assert not prefers_this_process(default, work)
+    for changes in ({"address": "local"}, {"address": "auto"}, {"readers": 3}):
+        asked = ExtractConfig(manifest="m.csv", store="s", encoder=("e",), **changes)
+        assert not prefers_this_process(asked, works(small))
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert not prefers_this_process(default, works(small))
+
+
+def test_several_gpus_are_worth_a_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ExtractConfig(manifest="m.csv", store="s", encoder=("e",))
+    monkeypatch.setattr(small_work, "count_gpus", lambda: 2)
+    assert not small_work.is_small([], config)
+    assert small_work.is_small([], config.model_copy(update={"device": "cpu"}))
+    assert callable(choose_pipeline(config))

@@ -1,0 +1,41 @@
+"""Caveats of encoders trained on the tiles they are evaluated on, and of synthetic tiles."""
+
+from pathlib import Path
+
+from histo_ray.evaluate.tasks.tissue import TissueConfig
+from histo_ray.evaluate.tile_caveats import find_synthetic_sets, find_trained_on
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
+from histo_ray.report.caveat_words import write_caveat
+from histo_ray.synth.tile_writer import write_demo_tiles
+from histo_ray.tilesets.read import read_tileset
+
+BASE = "random:resnet10t?seed=0&px=64"
+
+
+def test_an_encoder_that_was_trained_on_the_tiles_is_named(tmp_path: Path) -> None:
+    learned, other = (write_demo_tiles(tmp_path / f"{n}", 10, seed=n) for n in (1, 2))
+    store = str(tmp_path / "store")
+    finetune(
+        FinetuneConfig(
+            tiles=str(learned), encoder=BASE, name="tuned", store=store,
+            set=("network.epochs=0",), device="cpu",
+        )
+    )  # fmt: skip
+    config = TissueConfig(tiles=str(learned), store=store, encoder=(BASE, "tuned"))
+    sets = [read_tileset(str(table)) for table in (learned, other)]
+    (found,) = find_trained_on(config, sets)
+    assert write_caveat(found).startswith("tuned was fine-tuned on the tiles of tiles")
+    assert list(find_trained_on(config, sets[1:])) == []
+
+
+def test_tiles_that_their_table_marks_are_called_synthetic(tmp_path: Path) -> None:
+    table = write_demo_tiles(tmp_path / "drawn", 6, tile_px=48)
+    drawn = read_tileset(str(table))
+    plain = tmp_path / "drawn" / "plain.csv"
+    lines = table.read_text().splitlines()
+    plain.write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    unmarked = read_tileset(str(plain))
+    assert drawn.digest == unmarked.digest  # a mark makes no other set of it
+    (found,) = find_synthetic_sets([drawn, unmarked])
+    assert write_caveat(found).startswith("SYNTHETIC data: the table of tiles marks its tiles so")
