@@ -162,7 +162,7 @@ class Epochs:
         return learn
 
     def _move_average(self, step: int) -> None:
-        """Moving average of all weights; its memory grows from nothing to what is asked for."""
+        """Moving average of all weights; its memory grows from nothing to `ema`."""
         if not self.checkpoint.average:
             return
         decay = min(self._config.ema, (1 + step) / (10 + step))

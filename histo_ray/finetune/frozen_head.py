@@ -65,7 +65,7 @@ def encode_subset(
 
     Args:
         classifier: In eval mode.
-        normalise: Of its encoder.
+        normalise: Normalisation of its encoder.
         subset: The tiles.
         compute: Where.
         group: Each worker encodes every so-many-th block.

@@ -73,12 +73,12 @@ def publish_model(
 
     Args:
         store: Path or URI of the store; it must be there.
-        name: Of the new encoder.
-        job: What was done.
-        outcome: What came of it.
-        workers: That shared each batch.
-        device: Where it was done, in words.
-        source: What is held out of what, in words.
+        name: Name of the new encoder.
+        job: The fine-tuning job.
+        outcome: Its result.
+        workers: Workers that shared each batch.
+        device: Where it was trained, in words.
+        source: How the held-out tiles were chosen, in words.
 
     Returns:
         The card that is in the store now.

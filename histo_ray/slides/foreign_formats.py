@@ -1,4 +1,4 @@
-"""Formats that neither OpenSlide nor the plain reader reads, and slides without their other files.
+"""Formats that no reader here reads, and slides without their other files.
 
 Each is named with what reads it. A picture inside such a file must not be taken for the slide.
 """
@@ -159,8 +159,8 @@ def _describe_hamamatsu(place: Path, path: PurePosixPath) -> str:
     for line in place.read_bytes()[: 2**20].decode("utf-8", "replace").splitlines():
         key, _, value = line.partition("=")
         name = value.strip()
-        wanted = key.strip().lower().startswith(("imagefile", "mapfile", "optimisationfile"))
-        if wanted and name and not (place.parent / name).is_file():
+        names_file = key.strip().lower().startswith(("imagefile", "mapfile", "optimisationfile"))
+        if names_file and name and not (place.parent / name).is_file():
             missing.append(name)
     if missing:
         return (

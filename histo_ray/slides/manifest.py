@@ -201,7 +201,7 @@ def _resolve(path: str, manifest: str) -> str:
 
 
 def _repeated_ids(rows: list[TableRow], columns: ManifestColumns, unit: str) -> list[_Problem]:
-    """Ids that are equal, or that differ in case only, which some file systems do not tell."""
+    """Ids that are equal, or differ in case only, which some file systems do not distinguish."""
     places: defaultdict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
         if slide_id := columns.slide_of(row):
@@ -220,14 +220,14 @@ def _look_for_files(slides: list[Slide]) -> dict[str, _Looked]:
     """Each slide's file, by path."""
     paths = sorted({slide.path for slide in slides if slide.path})
     _check_buckets(paths)
-    parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
+    chunks = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        answers = pool.map(lambda part: [_look_for_file(path) for path in part], parts)
-        return dict(zip(paths, chain.from_iterable(answers), strict=True))
+        problems = pool.map(lambda chunk: [_look_for_file(path) for path in chunk], chunks)
+        return dict(zip(paths, chain.from_iterable(problems), strict=True))
 
 
 def _check_buckets(paths: list[str]) -> None:
-    """One look at each bucket, so that what is wrong with it is told once and not once a slide."""
+    """Check each bucket once, so that its problem is not reported once a slide."""
     buckets: dict[str, str] = {}
     for path in paths:
         scheme, mark, rest = path.partition("://")

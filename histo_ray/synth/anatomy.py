@@ -29,7 +29,7 @@ class Gland:
     stretch: float
     """Long axis over short axis, square root of it."""
     angle: float
-    """Of the long axis, radians."""
+    """Direction of the long axis, radians."""
     wobble: npt.NDArray[np.float64]
     """(4, 2) amplitude (share of the radius) and phase of the 2nd to 5th harmonic."""
     has_lumen: bool

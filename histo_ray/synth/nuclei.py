@@ -32,7 +32,7 @@ class Nuclei:
     width: Numbers
     """Short diameter, um."""
     angle: Numbers
-    """Of the long axis, radians."""
+    """Direction of the long axis, radians."""
     stain: Numbers
     """0..1: how dark."""
     vesicular: Numbers

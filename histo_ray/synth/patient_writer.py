@@ -71,7 +71,7 @@ def write_demo_patients(
         folder: Where to write; made if it does not exist, files of the same name are replaced.
         seed: Another seed, other patients; the same seed gives the same bytes.
         count: Patients, at least `LEAST_PATIENTS`.
-        size: Of a slide: about 9 tiles of 112 um (`small`) or 14 (`normal`).
+        size: Size of each slide: about 9 tiles of 112 um (`small`) or 14 (`normal`).
         flawed: Add a truncated second slide, and one patient more whose only slide is empty.
 
     Returns:

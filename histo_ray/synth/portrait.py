@@ -60,7 +60,7 @@ def stain_slide(look: TissueLook, site: str, seed: int, rng: np.random.Generator
     Args:
         look: The tissue.
         site: One of `SITES`.
-        seed: Of the sites' stains.
+        seed: Seed of the sites' stains.
         rng: For this slide's own shift.
     """
     haematoxylin, eosin, haematoxylin_tint, eosin_tint = _draw_stain(site, seed, rng).tolist()

@@ -30,13 +30,13 @@ class SlideDesign:
     mpp: float
     look: TissueLook
     seed: int = 0
-    """Of the tissue and its outline; the same seed and extent in um is the same tissue."""
+    """Seed of the tissue and its outline; the same seed and extent in um is the same tissue."""
     tissue_share: float = 0.4
     """Share of the slide that is tissue; 0 is an empty slide."""
     dust: int = 12
     """Specks on the cover glass."""
     pen: bool = False
-    """Whether somebody marked the tissue with a pen."""
+    """Whether the tissue is marked with a pen."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Listing:
     base: str = ""
     """Folder that paths are shown from."""
     synthetic: bool = False
-    """Whether the table marks a tile as nobody's tissue, in a column `synthetic`."""
+    """Whether the table marks any tile as synthetic, in a column of that name."""
 
 
 def list_source(source: str) -> Listing:

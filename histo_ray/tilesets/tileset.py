@@ -18,7 +18,7 @@ from histo_ray.storage.files import read_file
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
 MOST_BYTES = 2**27
-"""Of a tile's file: more than the largest tile takes uncompressed."""
+"""Largest file of a tile in bytes: more than the largest tile takes uncompressed."""
 LOADERS = 4
 """Most threads that decode tiles together, where the caller does not say."""
 
@@ -42,7 +42,7 @@ class TileSet:
     tile_px: int
     """Edge of every tile in px."""
     synthetic: bool = False
-    """Whether its table marks any tile as nobody's tissue; not part of the digest."""
+    """Whether its table marks any tile as synthetic; not part of the digest."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -83,7 +83,7 @@ def load_tiles(
     Args:
         tileset: The set.
         rows: Which, in any order; repeats are decoded again.
-        threads: That decode side by side (default: a core each, at most `LOADERS`).
+        threads: Threads that decode (default: one a core, at most `LOADERS`).
         check: Refuse files whose pixels are not those that the set was read with.
 
     Returns:

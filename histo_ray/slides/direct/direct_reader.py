@@ -1,4 +1,4 @@
-"""Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
+"""Decodes each JPEG tile of a slide once; OpenSlide reads whatever is unusual."""
 
 import math
 import time

@@ -29,7 +29,7 @@ def place_region(corner: Place, downsample: float, size: Size) -> Place | None:
 
     Args:
         corner: (x, y) in level-0 px.
-        downsample: Of the level, as OpenSlide has it.
+        downsample: Downsample of the level, as OpenSlide states it.
         size: (width, height) of the region in px of the level.
 
     Returns:
