@@ -36,13 +36,13 @@ class TrainingBatch:
     def __init__(self, job: FinetuneJob, group: WorkerGroup, epoch: int, batch: int) -> None:
         """Choose and read it; decided by the job and the position alone."""
         size = job.recipe.batch_size
-        places = batch_rows(len(job.train), size, job.seed, epoch, batch)
-        draws = draw(batch_random(job.seed, epoch, batch), len(places), job.recipe.augment)
-        mine = share(len(places), group.rank, group.size)
-        self.tiles = len(places)
+        rows = batch_rows(len(job.train), size, job.seed, epoch, batch)
+        draws = draw(batch_random(job.seed, epoch, batch), len(rows), job.recipe.augment)
+        mine = share(len(rows), group.rank, group.size)
+        self.tiles = len(rows)
         """Tiles of the batch over all workers."""
-        self.pixels: Pixels = job.train.read(places[mine])
-        self.labels: npt.NDArray[np.int32] = job.train.labels[places[mine]]
+        self.pixels: Pixels = job.train.read(rows[mine])
+        self.labels: npt.NDArray[np.int32] = job.train.labels[rows[mine]]
         self.draws: Draws = draws.part(mine)
 
 

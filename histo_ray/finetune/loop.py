@@ -18,7 +18,13 @@ from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.epochs import Epochs
-from histo_ray.finetune.frozen_head import augmented_look, encode_subset, fit_head, plain_look
+from histo_ray.finetune.frozen_head import (
+    Features,
+    augmented_look,
+    encode_subset,
+    fit_head,
+    plain_look,
+)
 from histo_ray.finetune.held_out import ClassifierScores, evaluate_classifier
 from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
 from histo_ray.finetune.norms import recalibrate
@@ -80,10 +86,25 @@ def train(
     epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
     epochs.run(report)
     final = epochs.checkpoint
+    return _choose_step(
+        final, classifier, lambda: evaluate_classifier(job, classifier, normalise, compute, group)
+    )
+
+
+def _choose_step(
+    final: Checkpoint, classifier: Classifier, evaluate: Callable[[], ClassifierScores]
+) -> TrainingResult:
+    """The weights after step 2, or those after step 1 if they have the better held-out accuracy.
+
+    Args:
+        final: The checkpoint after step 2.
+        classifier: Left with the weights that are chosen.
+        evaluate: Scores of the classifier as it is on the held-out tiles.
+    """
 
     def evaluate_weights(weights: Weights) -> ClassifierScores:
         classifier.load_state_dict(weights)
-        return evaluate_classifier(job, classifier, normalise, compute, group)
+        return evaluate()
 
     weights, epoch = final.outcome, final.position.best_epoch or final.position.epoch
     scores = evaluate_weights(weights)
@@ -120,21 +141,8 @@ def _first_step(
     """Fit the head, and make the network ready for step 2."""
     began = time.monotonic()
     classifier.eval()
-    settings, views = job.recipe.head, []
-    for view in range(settings.views):
-        look = _plain(job)
-        if view:
-            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
-        views.append(
-            encode_subset(classifier, normalise, job.train, compute, group, look, job.loaders)
-        )
-        rate = len(job.train) * (view + 1) / (time.monotonic() - began)
-        left = len(job.train) * (settings.views - view - 1) / rate
-        report(
-            TrainingProgress(
-                "head", 1, 1, view + 1, settings.views, np.nan, np.nan, np.nan, rate, left
-            )
-        )
+    settings = job.recipe.head
+    views = _encode_views(job, classifier, normalise, compute, group, report)
     labels, head = job.train.labels, classifier.head
     weight, bias = fit_head(
         np.concatenate(views),
@@ -164,6 +172,30 @@ def _first_step(
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
     first = {name: value.cpu().clone() for name, value in weights.items()}
     return Checkpoint(job.fingerprint(group.size), Position(), weights, first=first, curves=[row])
+
+
+def _encode_views(
+    job: FinetuneJob,
+    classifier: Classifier,
+    normalise: Normaliser,
+    compute: Compute,
+    group: WorkerGroup,
+    report: ReportProgress,
+) -> list[Features]:
+    """(N, dim) features of the training tiles for each view: plain first, then augmented."""
+    began = time.monotonic()
+    count, views = job.recipe.head.views, list[Features]()
+    for view in range(count):
+        look = _plain(job)
+        if view:
+            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
+        views.append(
+            encode_subset(classifier, normalise, job.train, compute, group, look, job.loaders)
+        )
+        rate = len(job.train) * (view + 1) / (time.monotonic() - began)
+        left = len(job.train) * (count - view - 1) / rate
+        report(TrainingProgress("head", 1, 1, view + 1, count, np.nan, np.nan, np.nan, rate, left))
+    return views
 
 
 def _recalibrate(

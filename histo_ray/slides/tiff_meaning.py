@@ -11,6 +11,8 @@ from typing import Literal
 import tifffile
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
+from histo_ray.slides.tiff_resolution import count_ome_planes
+
 Kind = Literal["rgb", "grey", "inverted grey", "palette", "cmyk"]
 Alpha = Literal["none", "straight", "premultiplied"]
 
@@ -179,8 +181,6 @@ def _check_planes(tiff: tifffile.TiffFile, first: tifffile.TiffPage) -> None:
     elif first.is_shaped and '"truncated"' in first.description:
         planes = 2
     elif tiff.is_ome:
-        from histo_ray.slides.tiff_resolution import count_ome_planes
-
         planes = count_ome_planes(first)
     if planes > 1:
         raise MeaningError(

@@ -96,17 +96,17 @@ def load_tiles(
     px = tileset.tile_px
     tiles = np.empty((len(chosen), px, px, 3), np.uint8)
 
-    def load(place: int) -> None:
-        row = chosen[place]
+    def load(index: int) -> None:
+        row = chosen[index]
         pixels = _load_one(tileset, row)
         if check and digest_pixels(pixels) != tileset.digests[row]:
             raise _changed(tileset, row, "its pixels are others")
-        tiles[place] = pixels
+        tiles[index] = pixels
 
     count = min(threads or min(LOADERS, os.cpu_count() or 1), len(chosen))
     if count <= 1:
-        for place in range(len(chosen)):
-            load(place)
+        for index in range(len(chosen)):
+            load(index)
     else:
         with ThreadPoolExecutor(count) as pool:
             list(pool.map(load, range(len(chosen))))
