@@ -23,7 +23,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
 from histo_ray.extract.tileset import TileSetSubject
 from histo_ray.extract.work import SubjectWork
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
 from testing.partitions import draw_tiles
@@ -38,7 +38,7 @@ ORDERS = [
     "from histo_ray.extract.slide import plan_slide",
     "import histo_ray.extract.slide as module; module.plan_slide",
     "import histo_ray; assert callable(histo_ray.extract) and callable(histo_ray.finetune)",
-    "import histo_ray.finetune.config; histo_ray.finetune.config.FinetuneConfig",
+    "import histo_ray.finetune.finetune_config; histo_ray.finetune.config.FinetuneConfig",
     "from histo_ray import extract, finetune; assert callable(extract) and callable(finetune)",
 ]
 
