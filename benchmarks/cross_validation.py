@@ -119,7 +119,7 @@ def design_mutation(quick: bool, genes: int) -> Design:
     return Design(features, targets, parts, PatientHeadSettings("logistic"), kind)
 
 
-def judge_all(design: Design) -> tuple[float, float, float]:
+def predict_all(design: Design) -> tuple[float, float, float]:
     """Every encoder and repeat, a process a core: (wall seconds, CPU seconds, mean inner score)."""
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes
     units = [
@@ -131,9 +131,9 @@ def judge_all(design: Design) -> tuple[float, float, float]:
     with ProcessPoolExecutor(
         cores, get_context("spawn"), initializer=_hold, initargs=(design,)
     ) as pool:
-        list(pool.map(_judge_unit, units[:cores]))  # so that processes are up
+        list(pool.map(_predict_unit, units[:cores]))  # so that processes are up
         began = time.perf_counter()
-        found = list(pool.map(_judge_unit, units))
+        found = list(pool.map(_predict_unit, units))
         wall = time.perf_counter() - began
     cpu, scores = zip(*found, strict=True)
     return wall, sum(cpu), float(np.mean(scores))
@@ -146,7 +146,7 @@ def _hold(design: Design) -> None:
     _HELD[:] = [design]
 
 
-def _judge_unit(unit: tuple[int, int]) -> tuple[float, float]:
+def _predict_unit(unit: tuple[int, int]) -> tuple[float, float]:
     """(CPU seconds, mean inner score) of a repeat."""
     (design,), (encoder, repeat), began = _HELD, unit, time.process_time()
     answers = [
@@ -177,24 +177,24 @@ def time_call(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, found
 
 
-def hold(features: Any, rows: Any, judged: Any) -> Floats:
-    """Features of the judged patients within the range of those trained on, as ours are held."""
+def hold(features: Any, rows: Any, tested: Any) -> Floats:
+    """Features of the test patients within the range of those trained on, as ours are held."""
     trained = features[rows].astype(np.float64)
-    held = np.clip(features[judged].astype(np.float64), trained.min(0), trained.max(0))
+    held = np.clip(features[tested].astype(np.float64), trained.min(0), trained.max(0))
     return np.asarray(held)
 
 
 def compare_ridge(design: Design) -> dict[str, Any]:
     """The first fold by RidgeCV, all genes and a few one by one."""
     data, parts = next(_split_targets(design, 0, 0))
-    rows, judged = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
+    rows, tested = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
     penalties = np.array(RIDGE_PENALTIES) * data.features.shape[1]
     mine = predict_patient_fold(data, parts, 0, design.head)
 
     def fit(columns: slice) -> tuple[Floats, Floats]:
         plain = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
         plain.fit(data.features[rows].astype(np.float64), data.targets[rows, columns])
-        predicted = plain.predict(hold(data.features, rows, judged))
+        predicted = plain.predict(hold(data.features, rows, tested))
         return predicted, np.asarray(plain[-1].alpha_)
 
     together, (predicted, chosen) = time_call(lambda: fit(slice(None)))
@@ -214,14 +214,14 @@ def compare_logistic(design: Design) -> dict[str, Any]:
     differences, exactly = list[float](), list[float]()
     several = list(_split_targets(design, 0, 0))
     for data, parts in several[:FITS_ALONE]:
-        rows, judged = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
+        rows, tested = np.flatnonzero(parts != 0), np.flatnonzero(parts == 0)
         labels, width = data.targets[:, 0], data.features.shape[1]
         mine = predict_patient_fold(data, parts, 0, design.head, (SEED, 0))
         seed = int(np.random.SeedSequence([SEED, 0, 0]).generate_state(1)[0])
         features = data.features[rows].astype(np.float64)
         scaler = StandardScaler().fit(features)
         train = scaler.transform(features)
-        held = scaler.transform(hold(data.features, rows, judged))
+        held = scaler.transform(hold(data.features, rows, tested))
         search = GridSearchCV(
             LogisticRegression(max_iter=20_000),
             {"C": [1 / (penalty * width) for penalty in LOGISTIC_PENALTIES]},
@@ -230,10 +230,10 @@ def compare_logistic(design: Design) -> dict[str, Any]:
         )
         took, _ = time_call(lambda: search.fit(train, labels[rows]))  # noqa: B023
         seconds += took
-        found = roc_auc_score(labels[judged], mine.predicted[:, 0])
+        found = roc_auc_score(labels[tested], mine.predicted[:, 0])
         exact = LogisticRegression(C=search.best_params_["C"], tol=1e-8, max_iter=100_000)
         for plain, into in ((search, differences), (exact.fit(train, labels[rows]), exactly)):
-            auroc = roc_auc_score(labels[judged], plain.predict_proba(held)[:, 1])
+            auroc = roc_auc_score(labels[tested], plain.predict_proba(held)[:, 1])
             into.append(abs(float(auroc) - float(found)))
         same.append(np.isclose(1 / search.best_params_["C"] / width, mine.choice[0]))
     fits = design.parts.shape[0] * design.parts.shape[1] * FOLDS * ENCODERS
@@ -252,7 +252,7 @@ def measure(task: str, quick: bool, genes: int) -> dict[str, Any]:
     design = (design_expression if expression else design_mutation)(quick, genes)
     compared = (compare_ridge if expression else compare_logistic)(design)
     load = psutil.getloadavg()[0]
-    seconds, cpu_seconds, inner = judge_all(design)
+    seconds, cpu_seconds, inner = predict_all(design)
     return {
         "patients": len(design.targets),
         "features": design.features[0].shape[1],

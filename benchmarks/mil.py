@@ -1,9 +1,9 @@
 """When attention over tiles pays: gated attention MIL against mean pooling, on made-up patients.
 
 `python -m benchmarks.mil [--quick]`. In the first two tasks one tile of fifty carries the label, in
-the last all do. Both heads are judged on the same folds of the same patients; the interval is that
-of the paired t-test over independently drawn cohorts. The settings of MIL are its defaults, which
-were tuned on cohorts of other seeds (1000 and up).
+the last all do. Both heads are evaluated on the same folds of the same patients; the interval is
+that of the paired t-test over independently drawn cohorts. The settings of MIL are its defaults,
+which were tuned on cohorts of other seeds (1000 and up).
 """
 
 import argparse
@@ -44,7 +44,7 @@ patients; the sd of a patient's tiles is 1."""
 
 
 class Size(NamedTuple):
-    """Of a cohort."""
+    """Size of a cohort."""
 
     patients: int = 200
     tiles: int = 200
@@ -96,7 +96,7 @@ def make_cohort(task: str, size: Size, seed: int) -> tuple[Bags, Floats]:
     return measure_bags(bags), labels[:, None]
 
 
-def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Scores:
+def evaluate_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Scores:
     """Both heads on one cohort, cross-validated on the same folds, on one thread."""
     import torch
 
@@ -108,12 +108,12 @@ def judge_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> Sco
     data = PatientData(bags.means, labels, (task,))
     logistic = PatientHeadSettings(head="logistic")
 
-    def cross_validate(judge: Callable[[int], FoldPrediction]) -> tuple[float, float]:
+    def cross_validate(predict: Callable[[int], FoldPrediction]) -> tuple[float, float]:
         """AUROC of all patients, and the mean of what was chosen."""
         predicted = np.empty(len(labels))
         choices = []
         for fold in range(size.folds):
-            answer = judge(fold)
+            answer = predict(fold)
             predicted[parts == fold] = answer.predicted[:, 0]
             choices.append(float(answer.choice[0]))
         return float(roc_auc_score(labels[:, 0], predicted)), float(np.mean(choices))
@@ -164,7 +164,7 @@ def main() -> None:
     seeds = range(args.seed, args.seed + args.cohorts)
     jobs = [(task, size, seed, settings) for task, seed in product(TASKS, seeds)]
     with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
-        scores = list(pool.map(judge_cohort, *zip(*jobs, strict=True)))
+        scores = list(pool.map(evaluate_cohort, *zip(*jobs, strict=True)))
     answer = {
         task: summarise(task, [s for s, job in zip(scores, jobs, strict=True) if job[0] == task])
         for task in TASKS

@@ -3,7 +3,7 @@
 `python -m benchmarks.truth [--quick]`. Labels are real where HISTO_RAY_TEST_DATA is set (expression
 of TCGA-LUAD, rank-normal), else drawn from a factor model; features are always synthetic. Some
 genes shape the features; the patients of all others are permuted, each gene for itself. Two
-encoders carry the same signal under independent noise: neither is better. All is judged by the
+encoders carry the same signal under independent noise: neither is better. All is tested by the
 functions that evaluations use: shared folds, ridge with penalties chosen inside the training part,
 permuted targets that are fitted again.
 """
@@ -48,7 +48,7 @@ CORRELATIONS: tuple[Correlation, ...] = ("training", "chance")
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.05
 SHARES = (0.1, 0.2, 0.45)
-"""Of positives among mutations that features say nothing of."""
+"""Shares of positives of mutations that features say nothing of."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def predict(features: Floats, targets: Floats, truth: TargetTruth) -> npt.NDArra
 
 
 def describe_chance(truth: TargetTruth, scores: EncoderScores, design: Design) -> dict[str, float]:
-    """Of better than chance, with one encoder."""
+    """Test whether scores of one encoder are better than chance."""
     real = np.arange(len(truth.targets)) < design.with_signal
     sure = scores.q_chance < LEVEL
     two_sided = 2 * np.minimum(scores.p_paper, 1 - scores.p_paper)
@@ -145,7 +145,7 @@ def describe_chance(truth: TargetTruth, scores: EncoderScores, design: Design) -
 def describe_pair(
     truth: TargetTruth, scores: dict[str, EncoderScores], design: Design
 ) -> dict[str, float]:
-    """Of two encoders that are worth the same."""
+    """Test the difference of two encoders that are worth the same."""
     a, b = scores.values()
     pair = compare_encoders(truth, scores).to_pandas()
     paper = count_as_paper(a.p_paper, b.p_paper, a.resampled.score, b.resampled.score)

@@ -26,7 +26,7 @@ VERBS = {
     ),
     "evaluate": Verb(
         "histo_ray.cli.evaluate",
-        "tissue | expression | mutation: encoders compared by honest cross-validation",
+        "compare encoders by honest cross-validation on a task: tissue, expression, mutation, ...",
     ),
     "report": Verb(
         "histo_ray.cli.report",

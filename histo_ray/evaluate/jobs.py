@@ -10,7 +10,7 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.events import Event
 from histo_ray.evaluate.record import EvaluationRecord
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line reads the tasks, and so this, before anything is done
     import pyarrow as pa
 
     from histo_ray.store.tables import TableFolder
@@ -40,7 +40,7 @@ Inputs = Mapping[str, Any]
 Work = Callable[[Any, Inputs], "pa.Table"]
 """(unit, its inputs) -> its piece. A plain function, so that other processes can import it."""
 Watch = Callable[[int, float], bool]
-"""(epochs done, score inside the training part, higher is better) -> whether to go on."""
+"""(epochs done, inner score, higher is better) -> whether to go on."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Competition:
 
 
 @dataclass(frozen=True)
-class Job:
+class UnitJob:
     """Units of one kind, and what they share."""
 
     pieces: "TableFolder"
-    """Of this run alone: what lies there is taken for done."""
+    """Folder of this run alone: what lies there is taken for done."""
     work: Work
     inputs: Inputs
     units: Sequence[Unit]
@@ -89,23 +89,16 @@ Report = Callable[[], None]
 """Called when a unit has ended."""
 
 
-class Spread(Protocol):
-    """Does every unit of a job, somewhere."""
+Spread = Callable[[UnitJob, Report], None]
+"""Does every unit of a job, somewhere: writes its piece, and reports. A unit that lost a
+competition may leave none. Raises HistoRayError where a unit refuses its inputs, or where processes
+keep dying."""
 
-    def __call__(self, job: Job, report: Report) -> None:
-        """Write the piece of every unit; a unit that lost a competition may leave none.
-
-        Raises:
-            HistoRayError: A unit refused its inputs, or processes kept dying.
-        """
-        ...
-
-
-BringTiles = Callable[[TileSetConfig, Sequence["TileSet"]], None]
+BringTiles = Callable[[TileSetConfig, "Sequence[TileSet]"], None]
 """Extracts the tile sets that a store lacks."""
 
 
-def _refuse_tiles(config: TileSetConfig, sets: Sequence["TileSet"]) -> None:
+def _refuse_tiles(config: TileSetConfig, sets: "Sequence[TileSet]") -> None:
     raise NotImplementedError("this host has no way to extract tiles")
 
 
@@ -124,10 +117,10 @@ class PreparedRun(ABC):
     """An evaluation whose inputs are read and whose folds are drawn."""
 
     folder: "TableFolder"
-    """Of the run; its name is a digest of all that decides the tables."""
+    """Folder of the run; its name is a digest of all that decides the tables."""
 
     @abstractmethod
-    def list_jobs(self, pieces: "TableFolder") -> Iterator[Job]:
+    def list_jobs(self, pieces: "TableFolder") -> Iterator[UnitJob]:
         """Yield what is to be done; a job is laid out when those before it are done."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ class PatientPlan:
     task: PatientTask
     config: PatientConfig
     found: list[StoredSlides]
-    """Of each encoder."""
+    """Slides of each encoder."""
     patients: Patients
     folds: OutcomeFolds
     configurations: list[Configuration]

@@ -37,7 +37,7 @@ class EncoderPredictions(NamedTuple):
     configurations: tuple[Configuration, ...]
     """C of them."""
     predictions: tuple[ConfigurationPredictions, ...]
-    """Of each; permuted targets too."""
+    """Predictions of each; permuted targets too."""
     selected: npt.NDArray[np.bool_]
     """(C, R, F, T)."""
     assembled: npt.NDArray[np.float32]

@@ -26,7 +26,7 @@ class PatientUnit:
     """One repeat of one configuration."""
 
     number: int
-    """Of the configuration, among all of the run."""
+    """Number of the configuration among all of the run."""
     repeat: int
     features: str
     """Name of its features among the shared inputs."""

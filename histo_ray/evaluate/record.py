@@ -202,7 +202,7 @@ class CohortRecord(RecordPart):
     slides: int = 0
     """With a receipt, with tiles or without."""
     slides_failed: int | None = None
-    """Of the manifest, but without a receipt; None: a run from before they were counted."""
+    """Slides of the manifest without a receipt; None: a run from before they were counted."""
     slides_without_tiles: int = 0
     slides_used: int = 0
     patients_lost: int = 0
@@ -281,7 +281,7 @@ class ShownTarget(RecordPart):
     metric: str
     by_encoder: dict[str, ShownScore]
     q_corrected: tuple[MaybeFloat, ...] = ()
-    """Of each pair of encoders."""
+    """q of each pair of encoders."""
 
 
 class PatientRecord(EvaluationRecord):
@@ -295,7 +295,7 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of the pooled features, by encoder and pooling."""
     slides_sha256: str = ""
     manifest_sha256: str = ""
-    """Of what the newest manifest states otherwise than the extraction; empty: nothing."""
+    """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
     configurations: tuple[ConfigurationRecord, ...] = ()

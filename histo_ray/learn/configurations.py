@@ -1,8 +1,8 @@
-"""What a search chooses between, and how it chooses: by scores inside training parts alone. Pure.
+"""Configurations that compete, and how one is selected: by inner scores alone. Pure.
 
-One configuration is an encoder, a way of pooling and a head. Each is judged by the same nested
+A configuration is an encoder, a pooling and a head. Each is evaluated by the same nested
 cross-validation. For each target, repeat and fold, the encoder's configuration with the best score
-inside that fold's training part is selected, so nothing of the judged patients bears on the choice.
+inner score of that fold is selected, so nothing of the test part bears on the choice.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def select_configurations(
 
     Args:
         configurations: C of them; of equals the earlier one is chosen.
-        inner_scores: (C, R, F, T) score inside the training part, higher is better; nan where a
+        inner_scores: (C, R, F, T) score on inner folds, higher is better; nan where a
             configuration was stopped early or could not be scored: it is chosen only if all are.
 
     Returns:
@@ -54,24 +54,26 @@ def select_configurations(
 def assemble_predictions(
     predicted: npt.NDArray[np.float32],
     selected: npt.NDArray[np.bool_],
-    parts: npt.NDArray[np.integer],
+    fold_ids: npt.NDArray[np.integer],
 ) -> npt.NDArray[np.float32]:
     """Out-of-fold predictions of one encoder, each from the configuration selected for its fold.
 
     Args:
         predicted: (C, R, P, T) of the encoder's configurations.
         selected: (C, R, F, T), one of C each.
-        parts: (R, P) fold of each patient, or (T, R, P) where targets have folds of their own;
-            -1 where a patient is not judged.
+        fold_ids: (R, P) fold of each patient, or (T, R, P) where targets have folds of their own;
+            -1 where a patient is not tested.
 
     Returns:
-        (R, P, T); nan where a patient is not judged.
+        (R, P, T); nan where a patient is not tested.
     """
     count, repeats, patients, targets = predicted.shape
     if count == 1:
         alone: npt.NDArray[np.float32] = predicted[0]
         return alone
-    by_target = np.broadcast_to(parts, (targets, repeats, patients)) if parts.ndim == 2 else parts
+    by_target = (
+        np.broadcast_to(fold_ids, (targets, repeats, patients)) if fold_ids.ndim == 2 else fold_ids
+    )
     fold = np.moveaxis(by_target, 0, -1)  # (R, P, T)
     chosen = selected.argmax(0)  # (R, F, T)
     at = np.take_along_axis(chosen, np.maximum(fold, 0), axis=1)  # (R, P, T)

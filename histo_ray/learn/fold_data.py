@@ -17,9 +17,9 @@ class FoldPrediction(NamedTuple):
     predicted: Floats
     """(m, T) of the test part: value, or probability of 1; nan where there is no label."""
     choice: Floats
-    """(T,) chosen inside the training part; nan where nothing could be."""
+    """(T,) chosen on inner folds; nan where nothing could be."""
     inner_score: Floats
-    """(T,) score inside the training part by which it was chosen, higher is better.
+    """(T,) score on inner folds by which it was chosen, higher is better.
 
     The same for all heads of one kind of targets. Numbers: 1 - SSE / SST of held-out rows, SST
     about the mean of the training part; classes: the mean AUROC of the inner folds.

@@ -24,7 +24,7 @@ def draw_inner_folds(
 
     Args:
         rows: n.
-        count: Folds wanted; fewer are drawn where a class or the whole has fewer rows or groups.
+        count: Folds asked for; fewer are drawn where a class or the whole has fewer rows or groups.
         seed: Of the draw.
         groups: (n,) what stays together.
         classes: (n,) of which each fold gets its share; None: values, not classes.

@@ -21,6 +21,13 @@ from histo_ray.learn.fold_data import (
 )
 from histo_ray.learn.heads.registry import load_patient_head
 
+__all__ = [
+    "PatientData",
+    "PatientHeadSettings",
+    "predict_patient_fold",
+    "predict_patient_repeat",
+]
+
 FEWEST = 3
 """Labelled patients of a training part, below which nothing is trained."""
 

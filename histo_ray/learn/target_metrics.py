@@ -87,7 +87,9 @@ class Correlation(TargetMetric):
         self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
     ) -> Resampled:
         """As the base class says."""
-        return bootstrap_correlation(truth.values, predicted, resamples, seed, parts=truth.fold_ids)
+        return bootstrap_correlation(
+            truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids
+        )
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """As the base class says."""

@@ -31,7 +31,7 @@ class EncoderScores:
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
     placements: tuple[Placements | None, ...]
-    """Of each binary target with both classes, for DeLong's test; empty for numbers."""
+    """Ranks of each binary target with both classes, for DeLong's test; empty for numbers."""
 
     @property
     def q_chance(self) -> Floats:

@@ -83,19 +83,19 @@ class TargetTruth:
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """Sum (P, T) over the patients tested in each fold, to (F, T)."""
         fold_ids = self.fold_ids[..., repeat, :]
-        inside = fold_ids == np.arange(self.n_folds).reshape(
+        in_fold = fold_ids == np.arange(self.n_folds).reshape(
             -1, *[1] * fold_ids.ndim
         )  # (F, [T,] P)
         if fold_ids.ndim == 1:
-            return np.asarray(inside.astype(np.float64) @ values)
-        return np.asarray(np.einsum("ftp,pt->ft", inside, values))
+            return np.asarray(in_fold.astype(np.float64) @ values)
+        return np.asarray(np.einsum("ftp,pt->ft", in_fold, values))
 
     def take_fold(self, values: Predictions, repeat: int, fold: int) -> Floats:
         """Take the rows of (P, T) that are tested in a fold, (M, T); nan where only others' are."""
-        inside = self.fold_ids[..., repeat, :] == fold
-        if inside.ndim == 1:
-            return np.asarray(values[inside], np.float64)
-        return np.asarray(np.where(inside.T, values, np.nan), np.float64)
+        in_fold = self.fold_ids[..., repeat, :] == fold
+        if in_fold.ndim == 1:
+            return np.asarray(values[in_fold], np.float64)
+        return np.asarray(np.where(in_fold.T, values, np.nan), np.float64)
 
 
 def score_folds(truth: TargetTruth, predicted: Predictions, score: Score) -> Floats:

@@ -49,7 +49,7 @@ class TilePredictions:
     confidence: npt.NDArray[np.float32]
     """(n,) score of that class: probability, margin, share of votes, or fitted value."""
     choice: float
-    """Penalty or neighbours, as chosen inside the training part."""
+    """Penalty or neighbours, as chosen on held-out folds of the training part."""
 
 
 def choose_tile_head(

@@ -98,11 +98,11 @@ class TileSupport(NamedTuple):
     units: int
     """Independent units: groups, or tiles where none is known."""
     units_of_classes: tuple[int, ...]
-    """Of each class that occurs."""
+    """Independent units of each class that occurs."""
     units_are: str
     """groups or tiles."""
     degrees_of_freedom: float
-    """Of the test of accuracy; nan where there is none."""
+    """Degrees of freedom of the test of accuracy; nan where there is none."""
     few: bool
     """Whether any test needs the covariance of its own folds."""
 

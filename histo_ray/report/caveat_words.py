@@ -273,7 +273,7 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FEW_ORDERS: _write_few_orders,
     CaveatCode.FEW_PATIENTS: lambda one: (
         f"{count_of(one.number('patients'), 'patient')} only: intervals are wide, and choices "
-        "inside folds unsteady"
+        "on inner folds unsteady"
     ),
     CaveatCode.FEW_POSITIVES: lambda one: (
         f"few positives ({name_first(one.names('targets'))}): AUROC is uncertain there"

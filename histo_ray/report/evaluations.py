@@ -49,7 +49,7 @@ class TargetEvaluation:
     """Folder of the tables that are too large to be held: scores and predictions."""
 
 
-Evaluation = TileEvaluation | TargetEvaluation
+ShownEvaluation = TileEvaluation | TargetEvaluation
 
 
 class OtherEvaluation(NamedTuple):
@@ -64,7 +64,7 @@ class OtherEvaluation(NamedTuple):
 class ChosenEvaluations:
     """The evaluations that a report is about, and those that it names only."""
 
-    runs: list[Evaluation] = field(default_factory=list)
+    runs: list[ShownEvaluation] = field(default_factory=list)
     """In the order of the registry of tasks."""
     problems: list[str] = field(default_factory=list)
     """Evaluations that could not be read, one line each."""
@@ -208,7 +208,7 @@ def _newest_first(found: Sequence[_Found]) -> list[_Found]:
     return sorted(whole, key=lambda one: one.record.created if one.record else OLDEST, reverse=True)
 
 
-def _read_run(found: _Found, record: EvaluationRecord) -> Evaluation:
+def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
     words = TASKS[found.task].words
     if isinstance(record, TissueRecord):
         grouped = record.tests is None and _has_groups(found.folder)

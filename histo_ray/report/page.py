@@ -23,7 +23,7 @@ from histo_ray.report.chart_style import look_of
 from histo_ray.report.cohort_section import write_cohort
 from histo_ray.report.evaluations import (
     ChosenEvaluations,
-    Evaluation,
+    ShownEvaluation,
     TargetEvaluation,
     TileEvaluation,
     choose_runs,
@@ -126,13 +126,13 @@ def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
     )  # fmt: skip
 
 
-def _list_caveats(run: Evaluation) -> list[str]:
+def _list_caveats(run: ShownEvaluation) -> list[str]:
     if isinstance(run, TileEvaluation):
         return list_caveats(run.record, grouped=run.grouped)
     return list_caveats(run.record, run.targets, run.cohort)
 
 
-def _sum_up(runs: Sequence[Evaluation], marked: Collection[str]) -> list[MainFinding]:
+def _sum_up(runs: Sequence[ShownEvaluation], marked: Collection[str]) -> list[MainFinding]:
     """Find the main sentence of each run; `marked` are patients that a manifest calls synthetic."""
     findings = []
     for number, run in enumerate(runs):

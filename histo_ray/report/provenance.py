@@ -8,8 +8,8 @@ from pyarrow import ArrowException
 from histo_ray.errors import StoreError
 from histo_ray.evaluate.record import TileSetRecord
 from histo_ray.report.evaluations import (
-    Evaluation,
     OtherEvaluation,
+    ShownEvaluation,
     TargetEvaluation,
     TileEvaluation,
 )
@@ -23,7 +23,7 @@ _SHORT = 16
 
 
 def write_provenance(
-    store: str, runs: list[Evaluation], others: Sequence[OtherEvaluation] = ()
+    store: str, runs: list[ShownEvaluation], others: Sequence[OtherEvaluation] = ()
 ) -> Section:
     """Write the section, and name the runs that are not shown."""
     section = Section("what", "What was run")
@@ -87,7 +87,7 @@ def _find_origin(store: str, encoder: str, request: str) -> str:
         return "published into the store; its card cannot be read"
 
 
-def _tabulate_encoders(store: str, runs: list[Evaluation]) -> Table:
+def _tabulate_encoders(store: str, runs: list[ShownEvaluation]) -> Table:
     seen: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         for row in _encoder_rows(store, run):
@@ -111,7 +111,7 @@ def _tabulate_encoders(store: str, runs: list[Evaluation]) -> Table:
     return Table("encoders", "Encoders", columns, list(seen.values()))
 
 
-def _encoder_rows(store: str, run: Evaluation) -> list[list[str]]:
+def _encoder_rows(store: str, run: ShownEvaluation) -> list[list[str]]:
     rows = []
     if isinstance(run, TileEvaluation):
         for name, by_set in run.record.encoders.items():
@@ -179,7 +179,7 @@ def _outcome_facts(run: TargetEvaluation) -> list[tuple[str, str]]:
     ]
 
 
-def _common_facts(run: Evaluation) -> list[tuple[str, str]]:
+def _common_facts(run: ShownEvaluation) -> list[tuple[str, str]]:
     record = run.record
     folds = record.folds
     kept = f", a {folds.kept_together} is never split" if folds.kept_together else ""
@@ -198,7 +198,7 @@ def _common_facts(run: Evaluation) -> list[tuple[str, str]]:
     ]
 
 
-def _list_settings(run: Evaluation) -> str:
+def _list_settings(run: ShownEvaluation) -> str:
     """List encoders with full digests, and all settings, as they stand in run.json."""
     kept = {"labels", "folds", "encoders", "settings", "configurations", "head", "sets", "versions"}
     exclude = {"labels": {"dropped"}}

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.cli.evaluate import Lines
+from histo_ray.cli.evaluate import RepeatCounter
 from histo_ray.report.format_numbers import format_p
 from histo_ray.store.store import open_store
 from tests.made_up import draw_tiles
 
 ENCODERS = ["random:resnet10t?seed=0&px=64", "random:resnet10t?seed=1&px=64"]
 NAMES = ["random-resnet10t-px64-seed0", "random-resnet10t-px64-seed1"]
-SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu"]
+SMALL = ["--folds", "3", "--repeats", "2", "--resamples", "200", "--device", "cpu",
+         "--address", "local"]  # fmt: skip
 
 
 def arguments(store: Path, tiles: Path, *more: str) -> list[str]:
@@ -164,7 +165,7 @@ def test_flags_of_the_other_task_are_neither_shown_nor_taken(
 
 
 def test_a_line_of_progress_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = RepeatCounter()
     for done in (1, 2, 2):
         lines.report(done, 2)
     assert capsys.readouterr().err.count("2/2 repeats evaluated") == 1

@@ -146,7 +146,7 @@ def test_a_resample_is_the_score_of_the_patients_drawn(holes: bool, n_folds: int
     parts = np.random.default_rng(6).integers(0, n_folds, (len(predicted), P))
     parts[0, 1] = -1
     given = predicted.astype(np.float32)
-    found = bootstrap_correlation(truth, given, resamples=40, seed=5, parts=parts)
+    found = bootstrap_correlation(truth, given, resamples=40, seed=5, fold_ids=parts)
     np.testing.assert_allclose(found.score, score_plainly(truth, predicted, parts), atol=1e-6)
     weights = draw_weights(P, 40, seed=5)
     for number in range(40):
@@ -160,7 +160,7 @@ def test_a_guess_scores_zero_on_average_within_folds_and_less_over_all_of_them()
     truth, parts = rng.normal(size=(40, 300)), rng.permutation(np.arange(40) % 5)[None]
     means = np.stack([truth[parts[0] != fold].mean(0) for fold in range(5)])
     guess = means[parts] + rng.normal(size=(1, 40, 300)) * 0.05
-    within = bootstrap_correlation(truth, guess, resamples=2, parts=parts).score
+    within = bootstrap_correlation(truth, guess, resamples=2, fold_ids=parts).score
     assert abs(within.mean()) < 4 * within.std() / np.sqrt(300)
     assert bootstrap_correlation(truth, guess, resamples=2).score.mean() < -0.2
 

@@ -5,7 +5,6 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from benchmarks.group_level import Design, simulate, summarise
 from histo_ray.learn.fold_support import count_support
 from histo_ray.learn.statistics import (
     DECIDED,
@@ -24,6 +23,7 @@ from histo_ray.learn.target_tests import (
 )
 from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.types import TargetKind
+from testing.random_cohorts import Design, simulate, summarise
 
 Floats = npt.NDArray[np.float64]
 ONE_SPLIT = np.repeat(np.arange(5), 4)[None]

@@ -144,7 +144,7 @@ def test_within_folds_a_resample_is_the_mean_of_their_areas(own_folds: bool) -> 
     rng = np.random.default_rng(2)
     shape = (T, *predicted.shape[:2]) if own_folds else predicted.shape[:2]
     parts = rng.integers(-1, 3, shape)
-    found = bootstrap_auroc(truth, predicted, resamples=20, seed=4, parts=parts)
+    found = bootstrap_auroc(truth, predicted, resamples=20, seed=4, fold_ids=parts)
 
     def score(rows: np.ndarray, target: int) -> float:
         areas = []

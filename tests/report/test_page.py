@@ -205,10 +205,10 @@ def test_synthetic_data_is_said_in_large_letters(
     text = render(store)
     assert "<strong>SYNTHETIC DATA</strong>" in text
     assert "<title>SYNTHETIC: " in text
-    assert "Everything here is marked as invented" in Page(text).text
+    assert "Everything here is marked as synthetic" in Page(text).text
     evaluations.add_outcome(store, "mutation", ENCODERS[:1], GENES[:1])
     told = Page(render(store)).text
-    assert "Part of this (expression) is marked as invented" in told
+    assert "Part of this (expression) is marked as synthetic" in told
     assert "Of the rest (mutation) nothing is known" in told
     assert told.count("synthetic data") == 1
     assert [f.synthetic for f in summarise(str(store))] == [True, False]

@@ -32,7 +32,7 @@ class TableColumn:
 
     head: str
     column: str
-    """Of the evaluation's own table."""
+    """Column of the evaluation's own table."""
     about: str
     """What it means, in one line."""
 
@@ -42,7 +42,7 @@ class TaskWords:
     """What a task is called in reports and on a terminal, and which charts show it. Plain data."""
 
     title: str
-    """Of its section."""
+    """Title of its section."""
     target: str = ""
     """Noun of one target."""
     target_in_sentence: str = ""

@@ -18,8 +18,8 @@ def predict_pls(fold: FoldData) -> FoldPrediction:
     scikit-learn's PLSRegression (PLS2: Wold, Sjöström and Eriksson 2001, Chemometr Intell Lab
     Syst 58:109) on targets of unit variance. Targets share the components, so a prediction depends
     on which others are asked for; more components are added to the same fewer ones, so one fit
-    serves all choices. Features are rotated into the space of the patients first, which PLS cannot
-    tell.
+    serves all choices. Features are rotated into the space of the patients first, which changes no
+    prediction of PLS.
 
     Args:
         fold: `choices` are numbers of components; those that an inner fold has no room for are

@@ -33,7 +33,7 @@ Report = Callable[[int, float], bool]
 
 
 def keep_going(epoch: int, score: float) -> bool:
-    """Go on whatever the score; a `Report` that tells nobody."""
+    """Go on whatever the score; a `Report` that reports nothing."""
     return True
 
 

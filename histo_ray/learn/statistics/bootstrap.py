@@ -8,7 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _CELLS = 1 << 22
-"""Counts held at once while bootstrapping; bounds memory, not the answer."""
+"""Counts held at once while bootstrapping; bounds memory, not the result."""
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,10 @@ def count_orders(targets: Floats, groups: Sequence[str] | None = None) -> Floats
 def chance_statistic(
     truth: Floats,
     predicted: npt.NDArray[np.floating],
-    parts: npt.NDArray[np.integer],
+    fold_ids: npt.NDArray[np.integer],
     groups: Sequence[str] | None = None,
 ) -> Floats:
-    """Mean over the folds of a repeat of the correlation inside each fold.
+    """Mean over the folds of a repeat of the correlation within each fold.
 
     Given a training part, all orders of the labels of its fold are equally likely under chance, so
     each fold's correlation is 0 on average however folds were drawn, and near normal. Over all
@@ -89,19 +89,23 @@ def chance_statistic(
     Args:
         truth: (P, T) labels, permuted or not; nan: no label.
         predicted: (P, T) out of fold, by heads trained on these labels.
-        parts: (P,) fold of each patient; below 0: in none.
+        fold_ids: (P,) fold of each patient; below 0: in none.
         groups: (P,) as for `permute_targets`: correlation is then about each group's means.
 
     Returns:
         (T,); a fold with constant predictions counts as 0, nan where all are.
     """
     units = (
-        np.zeros(len(parts), int) if groups is None else np.unique(groups, return_inverse=True)[1]
+        np.zeros(len(fold_ids), int)
+        if groups is None
+        else np.unique(groups, return_inverse=True)[1]
     )
-    folds = np.unique(parts[parts >= 0])
+    folds = np.unique(fold_ids[fold_ids >= 0])
     scores = np.stack(
         [
-            correlate_within(truth[parts == fold], predicted[parts == fold], units[parts == fold])
+            correlate_within(
+                truth[fold_ids == fold], predicted[fold_ids == fold], units[fold_ids == fold]
+            )
             for fold in folds
         ]
     )

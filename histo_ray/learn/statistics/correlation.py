@@ -17,7 +17,7 @@ def score_pearson(truth: Values, predicted: Values) -> Floats:
 
     Args:
         truth: (P, T); nan: no label.
-        predicted: (P, T); nan: not judged.
+        predicted: (P, T); nan: not predicted.
 
     Returns:
         (T,); nan with fewer than two patients, or where either is constant.
@@ -38,17 +38,17 @@ def score_spearman(truth: Values, predicted: Values) -> Floats:
 def score_r2(truth: Values, predicted: Values, reference: Values) -> Floats:
     """1 - SSE / SST, with SST about a mean that was known before: 0 is a guess, below 0 is worse.
 
-    About the judged patients' own mean it is `sklearn.metrics.r2_score`; that mean is not known
+    About the predicted patients' own mean it is `sklearn.metrics.r2_score`; that mean is not known
     beforehand, so even the best guess would be below 0.
 
     Args:
         truth: (P, T); nan: no label.
-        predicted: (P, T); nan: not judged.
+        predicted: (P, T); nan: not predicted.
         reference: (T,) or (P, T) mean of the training part; of each patient's fold where several
             folds are scored together.
 
     Returns:
-        (T,); nan where no patient is judged, or all lie at the reference.
+        (T,); nan where no patient is predicted, or all lie at the reference.
     """
     one, other = _pair(truth, predicted)
     errors = np.nansum((one - other) ** 2, axis=0)
@@ -68,7 +68,7 @@ def correlate_within(truth: Values, predicted: Values, strata: Strata) -> Floats
 
     Args:
         truth: (P, T); nan: no label.
-        predicted: (P, T); nan: not judged.
+        predicted: (P, T); nan: not predicted.
         strata: (P,) number of each patient's stratum; below 0: in none, and left out.
 
     Returns:

@@ -11,7 +11,7 @@ from histo_ray.learn.statistics.draws import Floats, Resampled, draw_weights
 Weights = npt.NDArray[np.float32]
 
 _CELLS = 1 << 19
-"""Scores of resamples computed at once: bounds memory, not the answer; 2 MiB stays in a cache."""
+"""Scores of resamples computed at once: bounds memory, not the result; 2 MiB stays in a cache."""
 _FLAT = 1e-5
 """Variance in a resample, as a share of that of all patients, below which it counts as none."""
 
@@ -22,7 +22,7 @@ def bootstrap_correlation(
     resamples: int = 1000,
     seed: int = 0,
     groups: Sequence[str] | None = None,
-    parts: npt.NDArray[np.integer] | None = None,
+    fold_ids: npt.NDArray[np.integer] | None = None,
 ) -> Resampled:
     """Mean over repeats and folds of the correlation within a fold, and in resamples of patients.
 
@@ -32,16 +32,16 @@ def bootstrap_correlation(
 
     Args:
         truth: (P, T); nan: no label.
-        predicted: (R, P, T); nan: not judged.
+        predicted: (R, P, T); nan: not predicted.
         resamples: How many, B.
         seed: Of the draws; the same for encoders that are to be compared.
         groups: (P,) drawn whole in place of patients.
-        parts: (R, P) fold of each patient, below 0: in none; None: a repeat is one fold.
+        fold_ids: (R, P) fold of each patient, below 0: in none; None: a repeat is one fold.
 
     Returns:
         (T,) scores; folds in which the correlation is undefined do not count.
     """
-    folds = list(_list_folds(predicted.shape[:2], parts))
+    folds = list(_list_folds(predicted.shape[:2], fold_ids))
     weights = draw_weights(len(truth), resamples, seed, groups)
     draws = np.empty((resamples, truth.shape[1]), np.float32)
     step = max(1, _CELLS // resamples)
@@ -53,16 +53,16 @@ def bootstrap_correlation(
 
 
 def _list_folds(
-    shape: tuple[int, ...], parts: npt.NDArray[np.integer] | None
+    shape: tuple[int, ...], fold_ids: npt.NDArray[np.integer] | None
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Repeat and patients of each fold."""
     repeats, count = shape
     for repeat in range(repeats):
-        if parts is None:
+        if fold_ids is None:
             yield repeat, np.arange(count)
             continue
-        for fold in range(int(parts.max()) + 1):
-            yield repeat, np.flatnonzero(parts[repeat] == fold)
+        for fold in range(int(fold_ids.max()) + 1):
+            yield repeat, np.flatnonzero(fold_ids[repeat] == fold)
 
 
 def _resample(

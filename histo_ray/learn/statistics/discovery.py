@@ -17,7 +17,7 @@ class PaperCount:
     found: int
     """P < level with either encoder, not corrected for the number of targets."""
     b_higher: int
-    """Of those found: b scores higher, by however little."""
+    """Targets found where b scores higher, by however little."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class CorrectedCount:
     found: int
     """With either."""
     b_higher: int
-    """Of all targets, none of them chosen: b scores higher, by however little."""
+    """Targets, none of them chosen, where b scores higher, by however little."""
     b_better: int
-    """Of all targets: b scores higher, with q < level of the paired test."""
+    """Targets where b scores higher, with q < level of the paired test."""
     a_better: int
 
 

@@ -27,18 +27,18 @@ MOST_FOLDS = 1000
 """Folds whose covariance is computed; the first ones stand for all where there are more."""
 
 
-def flag_folds(parts: npt.NDArray[np.integer], n_folds: int) -> npt.NDArray[np.bool_]:
+def flag_folds(fold_ids: npt.NDArray[np.integer], n_folds: int) -> npt.NDArray[np.bool_]:
     """Which rows each fold tests.
 
     Args:
-        parts: (R, N) fold of each row in each repeat, from 0; below 0: in none.
+        fold_ids: (R, N) fold of each row in each repeat, from 0; below 0: in none.
         n_folds: Folds of a repeat, F.
 
     Returns:
         (R * F, N), repeat by repeat.
     """
     numbers = np.arange(n_folds)
-    return np.asarray((parts[:, None, :] == numbers[:, None]).reshape(-1, parts.shape[1]))
+    return np.asarray((fold_ids[:, None, :] == numbers[:, None]).reshape(-1, fold_ids.shape[1]))
 
 
 def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
@@ -54,8 +54,10 @@ def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
         (J, J) up to a factor; nan in the row and column of a fold with constant labels on either
         side.
     """
-    inside, outside = (_centre(rows, labels) for rows in (tested, ~tested))
-    found = _pair_covariance(inside @ inside.T, outside @ outside.T, inside @ outside.T)
+    in_test, in_training = (_centre(rows, labels) for rows in (tested, ~tested))
+    found = _pair_covariance(
+        in_test @ in_test.T, in_training @ in_training.T, in_test @ in_training.T
+    )
     return found * _share_lengths(tested, np.ones(tested.shape[1]), RANKED)
 
 
@@ -75,7 +77,7 @@ def count_covariance(
         either side.
     """
     size = np.ones(tested.shape[1]) if weights is None else np.asarray(weights, np.float64)
-    inside, outside = tested.astype(np.float64), (~tested).astype(np.float64)
+    in_test, in_training = tested.astype(np.float64), (~tested).astype(np.float64)
 
     def shared(one: Floats, other: Floats) -> Floats:
         """Trace of the product of two centring matrices."""
@@ -85,28 +87,28 @@ def count_covariance(
             return np.asarray(both * (1 - 1 / i - 1 / j) + both**2 / (i * j))
 
     found = _pair_covariance(
-        shared(inside, inside), shared(outside, outside), shared(inside, outside)
+        shared(in_test, in_test), shared(in_training, in_training), shared(in_test, in_training)
     )
     return found * _share_lengths(tested, size, kept)
 
 
 def _centre(rows: npt.NDArray[np.bool_], labels: Floats) -> Floats:
-    """(J, N) labels about the mean of each fold's rows, 0 outside them."""
+    """(J, N) labels about the mean of each fold's rows, 0 in_training them."""
     size = np.maximum(rows.sum(1), 1)
     means = (rows @ labels) / size
     return np.asarray(rows * (labels - means[:, None]))
 
 
-def _pair_covariance(inside: Floats, outside: Floats, across: Floats) -> Floats:
+def _pair_covariance(in_test: Floats, in_training: Floats, across: Floats) -> Floats:
     """Pairs that both folds split, scaled to scores: the variance of one is that of few test rows.
 
     Args:
-        inside: (J, J) what test parts share.
-        outside: (J, J) what training parts share.
+        in_test: (J, J) what test parts share.
+        in_training: (J, J) what training parts share.
         across: (J, J) what the test part of one and the training part of the other share.
     """
-    pairs = inside * outside + across * across.T
-    tests = inside.diagonal()
+    pairs = in_test * in_training + across * across.T
+    tests = in_test.diagonal()
     scale = np.sqrt(pairs.diagonal() * tests)
     tiny = 1e-9 * max(float(np.nanmax(scale, initial=0.0)), 1e-300)
     scale = np.where(scale > tiny, scale, np.nan)

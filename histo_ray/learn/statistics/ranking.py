@@ -45,7 +45,7 @@ def score_auroc(truth: Values, predicted: Values) -> Floats:
 
     Args:
         truth: (P, T) 0 or 1; nan: no label.
-        predicted: (P, T) higher for positives; nan: not judged.
+        predicted: (P, T) higher for positives; nan: not predicted.
 
     Returns:
         (T,); nan where a class is missing.

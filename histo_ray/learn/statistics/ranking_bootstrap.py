@@ -24,7 +24,7 @@ def bootstrap_auroc(
     predicted: Values,
     resamples: int = 1000,
     seed: int = 0,
-    parts: npt.NDArray[np.integer] | None = None,
+    fold_ids: npt.NDArray[np.integer] | None = None,
 ) -> Resampled:
     """Mean over repeats and folds of the AUROC within a fold, and in resamples of patients.
 
@@ -35,7 +35,7 @@ def bootstrap_auroc(
         predicted: (R, P, T); a patient who is nan in any repeat is left out of resamples.
         resamples: How many, B.
         seed: Of the draws; the same for encoders that are to be compared.
-        parts: (R, P), or (T, R, P) where targets have their own, fold of each patient; below 0: in
+        fold_ids: (R, P), or (T, R, P) where targets have their own, fold of each patient; < 0: in
             none. None: a repeat is one fold.
 
     Returns:
@@ -48,8 +48,8 @@ def bootstrap_auroc(
         weights = np.empty((resamples, len(positive)), np.float32)
         weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
         own = np.zeros(scores.shape, int)
-        if parts is not None:
-            own = (parts[target] if parts.ndim == 3 else parts)[repeats][:, kept]
+        if fold_ids is not None:
+            own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
         rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
         areas = _mean_areas(rows, positive, scores, own)
         score[target], draws[:, target] = areas[0], areas[1:]
@@ -60,7 +60,7 @@ def _mean_areas(
     weights: Weights,
     positive: npt.NDArray[np.bool_],
     scores: Values,
-    parts: npt.NDArray[np.integer],
+    fold_ids: npt.NDArray[np.integer],
 ) -> Floats:
     """(B,) mean over repeats and folds of the AUROC with each patient counted `weights` times.
 
@@ -68,10 +68,10 @@ def _mean_areas(
         weights: (B, N).
         positive: (N,).
         scores: (R, N).
-        parts: (R, N).
+        fold_ids: (R, N).
     """
     total, defined = np.zeros(len(weights)), np.zeros(len(weights))
-    for repeat, own in zip(scores, parts, strict=True):
+    for repeat, own in zip(scores, fold_ids, strict=True):
         for fold in range(int(own.max()) + 1):
             above, below = (np.flatnonzero((own == fold) & side) for side in (positive, ~positive))
             if not len(above) or not len(below):

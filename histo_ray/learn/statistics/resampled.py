@@ -51,7 +51,7 @@ def corrected_t_test(
     freedom, where c is the correlation of two folds' scores: Nadeau and Bengio 2003, Machine
     Learning 52:239, doi 10.1023/A:1024068626366. They take c = n_test / n of n rows, as folds share
     training rows (so c / (1 - c) is n_test / n_train). Where features say nothing of labels, folds
-    have more in common: a pair of rows that are alike by chance raises both the fold that judges
+    have more in common: a pair of rows that are alike by chance raises both the fold that tests
     the one and trains on the other, and the fold that does it the other way round. For a head
     linear in the labels, as ridge, scores are then sums of label x kernel x label over such pairs,
     and counting pairs gives c = 2 n_train n_test / n^2 over many repeats (our derivation;
@@ -62,7 +62,7 @@ def corrected_t_test(
         differences: (..., J) score of one minus score of the other, a fold each, same folds; nan
             where a fold has no score: it does not count among the J.
         n_train: Rows trained on in a fold; or (...).
-        n_test: Rows judged in a fold; or (...).
+        n_test: Rows tested in a fold; or (...).
         level: Of the interval.
         alternative: `greater` gives the one-sided P of a mean above 0.
         correlation: `training`: theirs; `chance`: larger, for scores that may be chance alone.
@@ -115,8 +115,8 @@ def _t_test(differences: Floats, overlap: Floats, level: float, alternative: Alt
     else:
         p = 2 * stats.t.sf(np.abs(statistic), folds - 1)
     reach = stats.t.ppf((1 + level) / 2, folds - 1) * error
-    answer = (mean, statistic, np.asarray(p), mean - reach, mean + reach, folds - 1)
-    return TTest(*(np.where(folds >= 2, field, np.nan) for field in answer))
+    fields = (mean, statistic, np.asarray(p), mean - reach, mean + reach, folds - 1)
+    return TTest(*(np.where(folds >= 2, field, np.nan) for field in fields))
 
 
 def fold_t_test(

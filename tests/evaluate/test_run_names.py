@@ -1,0 +1,74 @@
+"""Names of runs: the same settings and data find the run that an earlier version made."""
+
+from pathlib import Path
+
+import pytest
+
+from histo_ray.evaluate.engine import run_here
+from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.tasks import TASKS
+from tests.cluster.patients import write_labels, write_store
+
+ENCODERS = ("dull", "sharp")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("names")
+    write_store(folder)
+    write_labels(folder)
+    table = folder / "mutations.csv"  # as it was when the runs were made
+    table.write_text(table.read_text().replace("WILD1", "NONE"))
+    (folder / "three.txt").write_text("TP53\nKRAS\nWILD1\n")
+    (folder / "one.txt").write_text("TP53\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "settings", "name"),
+    [
+        (
+            "expression",
+            "expression.csv",
+            {"repeats": 3, "permutations": 200, "pooling": ("mean", "mean+std")},
+            "expression-f11213e8ed9d",  # 0.1.0, 0.2.0
+        ),
+        (
+            "expression",
+            "expression.csv",
+            {"repeats": 2, "permutations": 0, "head": ("ridge", "pls"), "folds": 3,
+             "keep_together": "site", "transform": "none"},
+            "expression-ad303e83cc2a",  # 0.2.0, whose tests know how few the sites are
+        ),
+        (
+            "mutation",
+            "mutations.csv",
+            {"repeats": 2, "genes": "three.txt"},
+            "mutation-def051e00b94",  # 0.1.0, 0.2.0
+        ),
+        (
+            "mutation",
+            "mutations.csv",
+            {"repeats": 1, "genes": "one.txt", "head": ("logistic", "mil"),
+             "mil": ("epochs=8", "hidden=16", "balanced=true")},
+            "mutation-d5e2374f8b13",  # 0.1.0, 0.2.0
+        ),
+        (
+            "mutation",
+            "mutations.csv",
+            {"repeats": 1, "genes": "one.txt", "head": ("mil",),
+             "mil": ("rate=0.001,0.01", "epochs=3")},
+            "mutation-cd4c48818998",  # 0.2.0
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_keeps_the_name_that_earlier_versions_gave_it(
+    place: Path, task: str, labels: str, settings: dict[str, object], name: str
+) -> None:
+    files = {"genes": str(place / str(settings["genes"]))} if "genes" in settings else {}
+    config = TASKS[task].config.model_validate(
+        {"store": str(place / "store"), "labels": str(place / labels), "encoder": ENCODERS,
+         "resamples": 200} | settings | files
+    )  # fmt: skip
+    prepared = TASKS[task].prepare(config, Host(run_here))
+    assert prepared.folder.folder == f"evaluations/{task}/{name}"
