@@ -53,7 +53,7 @@ def run_finetune(
     report: ReportProgress = lambda progress: None,
     notify: Notify = lambda text: None,
 ) -> FinetuneResult:
-    """Fine-tune by a group of workers; `finetune.run.finetune` does it in this process.
+    """Fine-tune by a group of workers; `finetune.finetune_run.finetune` does it in this process.
 
     Args:
         config: What to do.
