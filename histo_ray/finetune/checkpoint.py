@@ -1,4 +1,4 @@
-"""Where training stands, saved whole or not at all, so that it goes on as if never stopped."""
+"""Checkpoints of a training, saved whole or not at all; a run goes on as if never stopped."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass
 class Position:
-    """What has been done of step 2, and what of the epoch at hand must not be forgotten."""
+    """Position within step 2, with the sums of the present epoch."""
 
     epoch: int = 0
     """Whole epochs done."""
@@ -38,10 +38,10 @@ class Checkpoint:
     """All that training needs to go on. Random numbers follow from seed and position."""
 
     fingerprint: str
-    """Of everything that decides the outcome."""
+    """Fingerprint of everything that decides the result; see `FinetuneJob.fingerprint`."""
     position: Position
     weights: Weights
-    """Of the classifier."""
+    """Weights of the classifier."""
     average: Weights = field(default_factory=dict)
     """Moving average of the weights; empty without one."""
     first: Weights = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Checkpoint:
 
     @property
     def outcome(self) -> Weights:
-        """The weights that are judged and published."""
+        """The weights that are evaluated and published."""
         return self.best or self.average or self.weights
 
 

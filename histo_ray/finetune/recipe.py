@@ -21,7 +21,7 @@ BatchNorm = Literal["frozen", "train", "recalibrate"]
 
 
 class AugmentConfig(Settings):
-    """What a tile may look like in training. Every draw is new in every epoch."""
+    """Augmentation of training tiles; drawn anew in every epoch."""
 
     flips: bool = True
     rotations: bool = True
@@ -64,7 +64,7 @@ class NetworkConfig(Settings):
     clip: float = Field(5.0, gt=0)
     """Largest norm of a gradient; a longer one is shortened."""
     ema: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the moving average of all weights, which is then what is judged and
+    """Decay a step of the moving average of all weights, which is then evaluated and
     published; 0: none."""
     patience: int | None = Field(None, ge=1)
     """Epochs without a better held-out accuracy after which training stops, and the best epoch is
@@ -72,7 +72,7 @@ class NetworkConfig(Settings):
 
 
 class Recipe(Settings):
-    """One way to fine-tune."""
+    """All hyperparameters of a fine-tuning."""
 
     train_px: int | None = Field(None, ge=16, le=4096)
     """Edge of what the network sees in step 2; None: the encoder's own input."""

@@ -1,8 +1,8 @@
-"""Object stores by pyarrow: with which patience they are asked, and who is asking.
+"""Object stores by pyarrow: timeouts, retries and credentials.
 
 pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and the region are
 passed here, because releases of pyarrow differ in which of their variables they look at. Requests
-that fail on the way, time out, are throttled or answered by 5xx are repeated by the SDK below
+that fail on the way, time out, are throttled or end with 5xx are repeated by the SDK below
 pyarrow, after pauses that double; refusals (403, 404) are not.
 """
 
@@ -19,13 +19,13 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class Patience(NamedTuple):
-    """How long an object store is waited for."""
+    """Timeouts and retries of requests to an object store."""
 
     repeats: int
-    """Of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
+    """Tries of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
     connect_s: float
     silence_s: float
-    """An answer, or its next byte, may take so long."""
+    """How long a response, or its next byte, may take."""
     gs_limit_s: int
     """On Google's, where not attempts but seconds are counted."""
 
@@ -33,7 +33,7 @@ class Patience(NamedTuple):
 WORK = Patience(repeats=11, connect_s=5, silence_s=10, gs_limit_s=60)
 """A minute of errors passes unnoticed, and three of silence."""
 HURRY = Patience(repeats=5, connect_s=2, silence_s=3, gs_limit_s=8)
-"""Before work starts: a mistake is told within seconds; a server that stumbles is no mistake."""
+"""Before work starts, so that a wrong address is reported within seconds; some retries are made."""
 
 METADATA_SERVER = ("169.254.169.254", 80)
 """Where an EC2 instance asks for its role."""
@@ -47,18 +47,18 @@ _SOURCES = (
 
 
 def open_s3(bucket: str, hurried: bool = False) -> fs.FileSystem:
-    """S3 or what speaks like it, as the usual AWS environment says; one client a process."""
+    """S3 or a compatible store, configured by the usual AWS environment; one client a process."""
     patience = HURRY if hurried else WORK
     return _open_s3(_environment("AWS_"), tuple(_options(bucket).items()), patience)
 
 
 def open_gs(hurried: bool = False) -> fs.FileSystem:
-    """Google Cloud Storage, as the usual Google environment says."""
+    """Google Cloud Storage, configured by the usual Google environment."""
     return _open_gs(_environment("GOOGLE_", "CLOUD"), (HURRY if hurried else WORK).gs_limit_s)
 
 
 def names_credentials() -> bool:
-    """Whether anything on this machine, or its role, says who is asking S3."""
+    """Whether this machine, or its role, has credentials for S3."""
     if any(os.environ.get(name) for name in _SOURCES):
         return True
     home = Path("~/.aws").expanduser()

@@ -13,7 +13,7 @@ class Trouble(NamedTuple):
     found: str
     remedy: str
     lasting: bool
-    """Whether asking again would get the same answer."""
+    """Whether a retry would fail in the same way."""
 
     def __str__(self) -> str:
         """As part of a message, without what it is about."""
@@ -43,16 +43,16 @@ _SILENT = re.compile(r"NETWORK_CONNECTION|curlCode|UNAVAILABLE|DEADLINE_EXCEEDED
 
 
 def is_remote(error: BaseException) -> TypeGuard[OSError]:
-    """Whether an error is an object store's own, by its words."""
+    """Whether an error comes from an object store, by its text."""
     return isinstance(error, OSError) and bool(_REMOTE.search(str(error)))
 
 
 def explain(error: OSError, *, anonymous: bool = False) -> Trouble:
-    """What an error of pyarrow's file systems means.
+    """Explain an error of pyarrow's file systems.
 
     Args:
         error: As raised.
-        anonymous: Nothing on this machine says who is asking.
+        anonymous: Whether this machine has no credentials.
     """
     text = " ".join(str(error).split())
     if regions := _REGIONS.search(text):

@@ -15,7 +15,7 @@ _CANDIDATES = 200
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """What tissue shows and nobody wrote down; every column has one entry a patient."""
+    """Hidden states that the tissue shows and no table holds; columns have one entry a patient."""
 
     patients: tuple[str, ...]
     inflammation: Numbers
@@ -35,7 +35,7 @@ class HiddenStates:
 
 
 def draw_states(count: int, seed: int) -> HiddenStates:
-    """Draw patients whose two states and whose site know nothing of each other.
+    """Draw patients whose two states and whose site are independent of each other.
 
     Both states are uniform, one patient in each of `count` equal steps. The order in which they
     are dealt, and the sites, are the best balanced of `_CANDIDATES` random ones, so that neither
@@ -69,7 +69,7 @@ def draw_states(count: int, seed: int) -> HiddenStates:
 
 
 def imbalance(one: Numbers, other: Numbers, site: Indices) -> float:
-    """How much two states and a site tell of each other: the sum of the three shares of variance.
+    """Dependence of two states and a site on each other: the sum of the three shares of variance.
 
     Args:
         one: (P,) a state.

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, Anatomy, lay_anatomy
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window, smooth_noise
 from histo_ray.synth.nuclei import LARGEST_UM, draw_nuclei, place_nuclei
-from histo_ray.synth.stain import mix_stains, stain_matrix
+from histo_ray.synth.stain_mixing import mix_stains, stain_matrix
+from histo_ray.synth.tissue_looks import TissueLook
 
 _CLOUD, _CYTOPLASM, _VACUOLES, _CHROMATIN, _THICKNESS, _FRAY, _GRAIN, _CLEFT = range(60, 68)
 _TABLE_STEPS = 8
@@ -19,7 +19,7 @@ _TABLE_LENGTH = 4096  # a power of two: indices wrap by a bit mask
 
 
 def paint_tissue(look: TissueLook, seed: int, window: Window) -> Field:
-    """Tissue without end: what a scanner with `window.step` mpp would see of it.
+    """Paint unbounded tissue as a scanner with `window.step` mpp would see it.
 
     Args:
         look: How the tissue looks.
