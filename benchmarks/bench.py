@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from histo_ray.encoders.heap import ENVIRONMENT
-from histo_ray.synth.looks import GLANDULAR
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR
 from histo_ray.types import Floats
 
 
@@ -68,7 +68,7 @@ def synthetic_slide(path: Path, side: int, mpp: float = 0.25, share: float = 0.4
     """A square-ish synthetic slide, `side` px wide and slightly less high; made once."""
     if not path.exists():
         size = (side, side - side // 50)
-        write_slide(path, SlidePlan(size=size, mpp=mpp, look=GLANDULAR, tissue_share=share))
+        write_slide(path, SlideDesign(size=size, mpp=mpp, look=GLANDULAR, tissue_share=share))
     return path
 
 

@@ -4,9 +4,9 @@ import shutil
 import statistics
 
 from benchmarks.bench import Figure, Options, Result, make_runs, run_settings, write_manifest
-from histo_ray.synth.looks import GLANDULAR
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR
 
 ENCODER = "random:resnet18?seed=0&px=224"
 BIOPSIES = 500
@@ -20,8 +20,8 @@ def measure_biopsies(options: Options) -> Result:
         small, large = options.slides
     else:  # those given are for other benchmarks
         size = QUICK if options.quick else LARGE
-        small = write_slide(options.folder / "small.svs", SlidePlan(SMALL, 0.5, GLANDULAR))
-        plan = SlidePlan(size, 0.5, GLANDULAR, tissue_share=0.7)
+        small = write_slide(options.folder / "small.svs", SlideDesign(SMALL, 0.5, GLANDULAR))
+        plan = SlideDesign(size, 0.5, GLANDULAR, tissue_share=0.7)
         large = write_slide(options.folder / "large.svs", plan)
     copies = [options.folder / f"B{n}.svs" for n in range(20 if options.quick else BIOPSIES)]
     for path in copies:

@@ -24,9 +24,9 @@ from histo_ray.cli.finetune import describe
 from histo_ray.encoders.heap import restart_keeping_memory
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Progress
-from histo_ray.finetune.run import finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
+from histo_ray.finetune.job import TrainingProgress
 from histo_ray.learn.metrics import score_classes
 from histo_ray.learn.statistics import bootstrap_difference
 from histo_ray.tilesets.read import read_tileset
@@ -84,7 +84,7 @@ class Notes:
     def __init__(self, name: str) -> None:
         self._name, self._next = name, 0.0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Note how far training is."""
         last = progress.batch == progress.batches
         if last or time.monotonic() >= self._next:

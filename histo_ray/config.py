@@ -67,7 +67,7 @@ class TilingConfig(Settings):
         return self.stride_px or self.tile_px
 
     def fingerprint(self) -> str:
-        """`t` and 12 hex digits, the `tiling=` of a path; never a number to a reader that guesses.
+        """`t` and 12 hex digits, the `tiling=` of a path; so no table reader takes it for a number.
 
         A tiling keeps its name as long as the same settings give the same tiles.
         """
@@ -239,7 +239,7 @@ class TileSetConfig(EngineConfig):
 
 
 RunSettings = ExtractConfig | TileSetConfig
-"""What the processes of a run are told."""
+"""Settings that are sent to the processes of a run."""
 
 
 def digest(value: Any) -> str:

@@ -19,11 +19,11 @@ class StoreError(HistoRayError):
 
 
 class UnreachableError(StoreError, OSError):
-    """The storage that a store is on refuses or does not answer."""
+    """The storage that a store is on refuses access or does not respond."""
 
 
 class BusyError(StoreError):
-    """Another process does this very work on the store; the argument is who."""
+    """Another process does this work on the store; the argument names it."""
 
 
 class SlideError(HistoRayError):
@@ -39,4 +39,4 @@ class SlideError(HistoRayError):
 
 
 class ClusterLostError(HistoRayError):
-    """The head of the Ray cluster no longer answers."""
+    """The head of the Ray cluster no longer responds."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID
 from testing.raylets import BIN, RayCluster, RayNode
 
 ENCODER = "random:resnet18?seed=0&px=128"
@@ -22,7 +22,7 @@ def write_slides(folder: Path) -> Path:
     rows = ["slide_id,path,synthetic"]
     for number in range(SLIDES):
         looks = (GLANDULAR, INFLAMED, SOLID)[number % 3]
-        plan = SlidePlan((780 + 40 * number, 620), 0.5, looks, seed=number, tissue_share=0.6)
+        plan = SlideDesign((780 + 40 * number, 620), 0.5, looks, seed=number, tissue_share=0.6)
         if not (folder / f"s{number}.svs").exists():
             write_slide(folder / f"s{number}.svs", plan)
         rows.append(f"s{number},s{number}.svs,true")

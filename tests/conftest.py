@@ -20,9 +20,9 @@ from hypothesis import settings
 from histo_ray.config import ExtractConfig
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import open_store
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID
 from histo_ray.types import PartitionKey, TileRows
 from testing.object_server import FaultyServer, aws_environment, serve_faults, serve_s3
 from tests.made_up import facts_of, rows_of
@@ -57,11 +57,11 @@ class Cohort:
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("cohort")
-    good_a = SlidePlan((900, 620), 0.5, GLANDULAR, seed=1, tissue_share=0.55)
+    good_a = SlideDesign((900, 620), 0.5, GLANDULAR, seed=1, tissue_share=0.55)
     write_slide(folder / "good-a.svs", good_a)
-    write_slide(folder / "good-b.svs", SlidePlan((1300, 980), 0.25, SOLID, 2, tissue_share=0.6))
-    write_slide(folder / "good-c.svs", SlidePlan((700, 540), 0.5, INFLAMED, 3, tissue_share=0.6))
-    write_slide(folder / "empty.svs", SlidePlan((640, 500), 0.5, SOLID, 4, tissue_share=0.0))
+    write_slide(folder / "good-b.svs", SlideDesign((1300, 980), 0.25, SOLID, 2, tissue_share=0.6))
+    write_slide(folder / "good-c.svs", SlideDesign((700, 540), 0.5, INFLAMED, 3, tissue_share=0.6))
+    write_slide(folder / "empty.svs", SlideDesign((640, 500), 0.5, SOLID, 4, tissue_share=0.0))
     whole = (folder / "good-a.svs").read_bytes()
     (folder / "truncated.svs").write_bytes(whole[: len(whole) // 3])
     night = np.zeros((500, 700, 3), np.uint8)

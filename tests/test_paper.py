@@ -7,7 +7,7 @@ import pytest
 
 from histo_ray.config import ExtractConfig, Settings, parse_settings
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "infra" / "paper"
 

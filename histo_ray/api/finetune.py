@@ -8,14 +8,14 @@ from histo_ray.api.settings import FinetuneSettings, make_settings
 from histo_ray.config import NO_RAY, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.storage.shipped import check_shipped
 
 if TYPE_CHECKING:
-    from histo_ray.finetune.job import Report
-    from histo_ray.finetune.run import Result
+    from histo_ray.finetune.finetune_run import FinetuneResult
+    from histo_ray.finetune.job import ReportProgress
 
-_finetune_here = deferred("histo_ray.finetune.run:finetune")
+_finetune_here = deferred("histo_ray.finetune.finetune_run:finetune")
 _finetune_on_ray = deferred("histo_ray.cluster.run_finetune:run_finetune")
 
 
@@ -23,10 +23,10 @@ def finetune(
     tiles: str | Path | FinetuneConfig,
     store: str | Path | None = None,
     *,
-    report: "Report" = lambda progress: None,
+    report: "ReportProgress" = lambda progress: None,
     notify: Callable[[str], None] = lambda text: None,
     **settings: Unpack[FinetuneSettings],
-) -> "Result":
+) -> "FinetuneResult":
     """Fine-tune an encoder on labelled tiles and publish it into a store under a new name.
 
     An interrupted run goes on from its checkpoint; a published one is returned as it is.
@@ -65,7 +65,7 @@ def finetune(
         )
     check_shipped(config)
     work = _finetune_here if alone else _finetune_on_ray
-    result: Result = work(config, report, notify)
+    result: FinetuneResult = work(config, report, notify)
     return result
 
 

@@ -1,6 +1,6 @@
 """Settings as keywords of the functions of the Python API.
 
-The names, types and defaults are those of `config.ExtractConfig` and `finetune.config`; the
+The names, types and defaults are those of `config.ExtractConfig` and `FinetuneConfig`; the
 docstring of each field there says what it does, as `histo-ray VERB --help` does.
 """
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import format_seconds, say
 from histo_ray.deferred import deferred
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 
 if TYPE_CHECKING:
-    from histo_ray.finetune.job import Progress
-    from histo_ray.finetune.run import Result
+    from histo_ray.finetune.finetune_run import FinetuneResult
+    from histo_ray.finetune.job import TrainingProgress
     from histo_ray.store.models import Metrics
 
 finetune = deferred("histo_ray.api.finetune:finetune")
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
     config = read_settings(args, FinetuneConfig)
     notify("starting")  # the imports take seconds
-    result: Result = finetune(config, report=FinetuneLines().report, notify=notify)
+    result: FinetuneResult = finetune(config, report=FinetuneLines().report, notify=notify)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -45,7 +45,7 @@ class FinetuneLines:
     def __init__(self) -> None:
         self._next = 0.0
 
-    def report(self, progress: "Progress") -> None:
+    def report(self, progress: "TrainingProgress") -> None:
         """Show how far training is."""
         if progress.batch == progress.batches or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
@@ -57,7 +57,7 @@ def notify(text: str) -> None:
     say("finetune", text)
 
 
-def describe(progress: "Progress") -> str:
+def describe(progress: "TrainingProgress") -> str:
     """Step, loss, accuracy, images/s and time left, in words. Pure."""
     parts = [f"step 1, view {progress.batch}/{progress.batches}"]
     if progress.step == "network":
@@ -94,7 +94,7 @@ def describe_steps(metrics: "Metrics", epoch: int) -> list[str]:
     ]
 
 
-def print_result(result: "Result", store: str) -> None:
+def print_result(result: "FinetuneResult", store: str) -> None:
     """Say what is in the store now."""
     card = result.card
     if result.was_there:

@@ -17,19 +17,19 @@ from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.resources import Node
 from histo_ray.finetune.compute import Compute
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Progress, Report
-from histo_ray.finetune.publish import check_name
-from histo_ray.finetune.run import (
-    Plan,
-    Result,
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import (
+    FinetunePlan,
+    FinetuneResult,
     claim_name,
     conclude,
     make_job,
     plan_finetune,
     work,
 )
-from histo_ray.finetune.team import ProcessGroup, Solo
+from histo_ray.finetune.job import ReportProgress, TrainingProgress
+from histo_ray.finetune.publish_encoder import check_name
+from histo_ray.finetune.worker_group import ProcessGroup, Solo
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.models import ModelCard
 
@@ -50,10 +50,10 @@ class GroupShape(TypedDict):
 
 def run_finetune(
     config: FinetuneConfig,
-    report: Report = lambda progress: None,
+    report: ReportProgress = lambda progress: None,
     notify: Notify = lambda text: None,
-) -> Result:
-    """Fine-tune by a group of workers; `finetune.run.finetune` does it in this process.
+) -> FinetuneResult:
+    """Fine-tune by a group of workers; `finetune.finetune_run.finetune` does it in this process.
 
     Args:
         config: What to do.
@@ -70,22 +70,22 @@ def run_finetune(
         return _finetune(config, report, notify)
 
 
-def _finetune(config: FinetuneConfig, report: Report, notify: Notify) -> Result:
+def _finetune(config: FinetuneConfig, report: ReportProgress, notify: Notify) -> FinetuneResult:
     """Plan, train with a group of workers, and publish."""
     notify(f"reading {config.tiles}")
     plan = plan_finetune(config)
     fingerprint = make_job(plan)[0].fingerprint(config.workers)
     card = check_name(config.store, config.name, fingerprint)
     if card is not None:
-        return Result(card, was_there=True)
+        return FinetuneResult(card, was_there=True)
     with ray_session(config.address) as nodes, tempfile.TemporaryDirectory() as folder:
         shape = plan_group(config, nodes)
         notify(
-            f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to learn from, "
+            f"{len(plan.train_rows)} tiles of {len(plan.tileset.classes)} classes to train on, "
             f"{len(plan.held_out_rows)} to evaluate on; {config.workers} workers"
         )
         _run_group(plan, shape, folder, report)
-    return Result(_published(config, fingerprint), was_there=False)
+    return FinetuneResult(_published(config, fingerprint), was_there=False)
 
 
 def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
@@ -111,7 +111,7 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
     }
 
 
-def _run_group(plan: Plan, shape: GroupShape, folder: str, report: Report) -> None:
+def _run_group(plan: FinetunePlan, shape: GroupShape, folder: str, report: ReportProgress) -> None:
     """Run the group to its end, and pass its progress on."""
     progress = Queue(actor_options={"num_cpus": 0})
     trainer = TorchTrainer(
@@ -130,7 +130,7 @@ def _run_group(plan: Plan, shape: GroupShape, folder: str, report: Report) -> No
         fitted = thread.submit(trainer.fit)
         while not fitted.done():
             try:
-                report(Progress(*progress.get(timeout=POLL_S)))
+                report(TrainingProgress(*progress.get(timeout=POLL_S)))
             except Empty:
                 continue
     progress.shutdown()
@@ -142,7 +142,7 @@ def _run_group(plan: Plan, shape: GroupShape, folder: str, report: Report) -> No
 
 def _train_in_group(task: dict[Any, Any]) -> None:  # Ray's type
     """One worker, from loading the base to publishing: `plan`, and `progress`, a queue of Ray."""
-    plan: Plan = task["plan"]
+    plan: FinetunePlan = task["plan"]
     config = plan.config
     job, classifier = make_job(plan)
     if check_name(config.store, config.name, job.fingerprint(config.workers)) is not None:
@@ -151,15 +151,15 @@ def _train_in_group(task: dict[Any, Any]) -> None:  # Ray's type
     if device.type == "cuda":
         torch.cuda.set_device(device)
     compute = Compute("cuda" if device.type == "cuda" else "cpu", config.threads, config.precision)
-    team = ProcessGroup() if dist.is_initialized() else Solo()
+    group = ProcessGroup() if dist.is_initialized() else Solo()
 
-    def report(progress: Progress) -> None:
-        if team.rank == 0:
+    def report(progress: TrainingProgress) -> None:
+        if group.rank == 0:
             task["progress"].put(tuple(progress))
 
-    outcome = work(plan, job, classifier, compute, report, team)
-    if team.rank == 0:
-        device_text = f"{team.size} x {compute.describe()}"
+    outcome = work(plan, job, classifier, compute, report, group)
+    if group.rank == 0:
+        device_text = f"{group.size} x {compute.describe()}"
         conclude(plan, job, outcome, config.workers, device_text)
 
 

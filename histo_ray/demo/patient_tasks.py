@@ -6,7 +6,7 @@ from pathlib import Path
 from histo_ray.api.evaluate import evaluate
 from histo_ray.evaluate.tasks import TASKS
 from histo_ray.report.record_words import describe_record
-from histo_ray.synth.patients import PatientFiles
+from histo_ray.synth.patient_writer import PatientFiles
 
 REMARK = "SYNTHETIC patients: drawn slides, simulated genes; no figure says anything of medicine"
 

@@ -20,8 +20,8 @@ from histo_ray.report.page import summarise, write_report
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store
 from histo_ray.synth.cohort import CohortSize, write_demo_cohort
-from histo_ray.synth.patients import write_demo_patients
-from histo_ray.synth.tiles import write_demo_tiles
+from histo_ray.synth.patient_writer import write_demo_patients
+from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.types import Slide
 
 ENCODERS = (BASE, TUNED)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from histo_ray.api.evaluate import tissue
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.run import finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
 from histo_ray.report.record_words import describe_record
 
 BASE = "random:resnet10t?seed=0&px=64"

@@ -2,7 +2,7 @@
 
 Encoding takes as long on Ray as in one process: the cores, or the one GPU, are the same. What Ray
 gains is that slides are read side by side and while others are encoded, so only the time of reading
-counts, and it is compared with the time that Ray takes to start. Figures: docs/benchmarks.md.
+counts, and it is compared with the time that Ray takes to start (docs/decisions/0021).
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,9 +42,8 @@ def is_small(subjects: Sequence[Subject], settings: RunSettings) -> bool:
     total, cores = 0.0, count_cores()
     for seconds in _estimate_reading(subjects):
         total += seconds
-        if not outlasts_ray_start(total, cores):
-            continue
-        return False
+        if outlasts_ray_start(total, cores):
+            return False
     return True
 
 
@@ -71,7 +70,8 @@ def _estimate_reading(subjects: Sequence[Subject]) -> Iterator[float]:
     """Seconds to read each subject on one core; infinite where it is not known."""
     for subject in subjects:
         if isinstance(subject, TileSetSubject):
-            yield len(subject.tiles) / TILES_PER_S
+            away = any("://" in path for path in subject.tiles.paths[:1])
+            yield float("inf") if away else len(subject.tiles) / TILES_PER_S
         elif isinstance(subject, Slide):
             yield PLAN_S + _count_bytes(subject.path) / READ_BYTES_PER_S
         else:

@@ -38,10 +38,10 @@ class Checkpoint:
     """All that training needs to go on. Random numbers follow from seed and position."""
 
     fingerprint: str
-    """Of everything that decides the outcome."""
+    """Fingerprint of everything that decides the result; see `FinetuneJob.fingerprint`."""
     position: Position
     weights: Weights
-    """Of the classifier."""
+    """Weights of the classifier."""
     average: Weights = field(default_factory=dict)
     """Moving average of the weights; empty without one."""
     first: Weights = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Checkpoint:
 
     @property
     def outcome(self) -> Weights:
-        """The weights that are judged and published."""
+        """The weights that are evaluated and published."""
         return self.best or self.average or self.weights
 
 

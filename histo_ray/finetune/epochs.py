@@ -15,8 +15,8 @@ from histo_ray.finetune.checkpoint import Checkpoint, Keeper
 from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.curves import CurveRow
-from histo_ray.finetune.job import Job, Progress, Report
-from histo_ray.finetune.judge import judge
+from histo_ray.finetune.held_out import evaluate_classifier
+from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
 from histo_ray.finetune.layers import choose_layers, group_layers
 from histo_ray.finetune.norms import set_mode
 from histo_ray.finetune.schedule import (
@@ -26,23 +26,23 @@ from histo_ray.finetune.schedule import (
     rate_factor,
     share,
 )
-from histo_ray.finetune.team import Team
-from histo_ray.finetune.tiles import Pixels
+from histo_ray.finetune.training_tiles import Pixels
+from histo_ray.finetune.worker_group import WorkerGroup
 
 
-class Batch:
+class TrainingBatch:
     """This worker's part of a batch."""
 
-    def __init__(self, job: Job, team: Team, epoch: int, batch: int) -> None:
+    def __init__(self, job: FinetuneJob, group: WorkerGroup, epoch: int, batch: int) -> None:
         """Choose and read it; decided by the job and the position alone."""
         size = job.recipe.batch_size
-        places = batch_rows(len(job.train), size, job.seed, epoch, batch)
-        draws = draw(batch_random(job.seed, epoch, batch), len(places), job.recipe.augment)
-        mine = share(len(places), team.rank, team.size)
-        self.tiles = len(places)
-        """Of all workers."""
-        self.pixels: Pixels = job.train.read(places[mine])
-        self.labels: npt.NDArray[np.int32] = job.train.labels[places[mine]]
+        rows = batch_rows(len(job.train), size, job.seed, epoch, batch)
+        draws = draw(batch_random(job.seed, epoch, batch), len(rows), job.recipe.augment)
+        mine = share(len(rows), group.rank, group.size)
+        self.tiles = len(rows)
+        """Tiles of the batch over all workers."""
+        self.pixels: Pixels = job.train.read(rows[mine])
+        self.labels: npt.NDArray[np.int32] = job.train.labels[rows[mine]]
         self.draws: Draws = draws.part(mine)
 
 
@@ -51,18 +51,18 @@ class Epochs:
 
     def __init__(
         self,
-        job: Job,
+        job: FinetuneJob,
         classifier: Classifier,
         normalise: Normaliser,
         compute: Compute,
         keeper: Keeper,
-        team: Team,
+        group: WorkerGroup,
         checkpoint: Checkpoint,
     ) -> None:
         """Take over the classifier and put it where `checkpoint` stands."""
         self.checkpoint = checkpoint
         self._job, self._classifier, self._normalise = job, classifier, normalise
-        self._compute, self._keeper, self._team = compute, keeper, team
+        self._compute, self._keeper, self._group = compute, keeper, group
         self._config = job.recipe.network
         classifier.load_state_dict(checkpoint.weights)
         choose_layers(classifier, self._config.stages)
@@ -81,7 +81,7 @@ class Epochs:
         self._batches = count_batches(len(job.train), job.recipe.batch_size)
         self._saved = time.monotonic()
 
-    def run(self, report: Report) -> None:
+    def run(self, report: ReportProgress) -> None:
         """Train until all epochs are done, or patience is."""
         position = self.checkpoint.position
         position.done = position.done or position.epoch >= self._config.epochs
@@ -91,7 +91,7 @@ class Epochs:
             self._save()
         self._gather()
 
-    def _run_epoch(self, report: Report) -> None:
+    def _run_epoch(self, report: ReportProgress) -> None:
         position, size = self.checkpoint.position, self._job.recipe.batch_size
         set_mode(self._classifier.network, True, self._config.batch_norm == "frozen")
         left = range(position.batch, self._batches)
@@ -108,10 +108,10 @@ class Epochs:
                 self._save()
             report(self._progress(min(done, len(self._job.train))))
 
-    def _read(self, batch: int) -> Batch:
-        return Batch(self._job, self._team, self.checkpoint.position.epoch, batch)
+    def _read(self, batch: int) -> TrainingBatch:
+        return TrainingBatch(self._job, self._group, self.checkpoint.position.epoch, batch)
 
-    def _step(self, batch: Batch) -> tuple[float, int]:
+    def _step(self, batch: TrainingBatch) -> tuple[float, int]:
         """Learn from one batch; its summed loss and how many tiles were right."""
         position = self.checkpoint.position
         step = position.epoch * self._batches + position.batch
@@ -122,7 +122,7 @@ class Epochs:
         parts = self._compute.split(self._learner(batch), len(batch.pixels), whole)
         gradients = [torch.stack(same).sum(0) for same in zip(*(p[1] for p in parts), strict=True)]
         tally = torch.stack([p[0] for p in parts]).sum(0)
-        self._team.add([*gradients, tally])
+        self._group.add([*gradients, tally])
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._scaler.unscale_(self._optimizer)
@@ -134,13 +134,13 @@ class Epochs:
         return loss, round(correct)
 
     def _learner(
-        self, batch: Batch
+        self, batch: TrainingBatch
     ) -> Callable[[slice], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
         """Computes, for some tiles of `batch`, (loss, right ones) and the gradients."""
         device, px = self._compute.device, self._job.train_px
 
         def learn(rows: slice) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-            if not len(batch.pixels[rows]):  # a batch smaller than the team
+            if not len(batch.pixels[rows]):  # a batch smaller than the group
                 empty = torch.zeros(2, dtype=torch.float64, device=device)
                 return empty, tuple(torch.zeros_like(p) for p in self._parameters)
             tiles = torch.from_numpy(batch.pixels[rows]).to(device, non_blocking=True)
@@ -162,7 +162,7 @@ class Epochs:
         return learn
 
     def _move_average(self, step: int) -> None:
-        """Moving average of all weights; its memory grows from nothing to what is asked for."""
+        """Moving average of all weights; its memory grows from nothing to `ema`."""
         if not self.checkpoint.average:
             return
         decay = min(self._config.ema, (1 + step) / (10 + step))
@@ -174,13 +174,15 @@ class Epochs:
                     self.checkpoint.average[name].copy_(value)
 
     def _finish_epoch(self) -> None:
-        """Judge the epoch, write its row, and decide whether it was the last."""
+        """Evaluate the epoch, add its row to the curves, and decide whether it was the last."""
         self._share_statistics()
         checkpoint, job = self.checkpoint, self._job
         position = checkpoint.position
         current = self._copy_weights() if checkpoint.average else {}
         self._classifier.load_state_dict(checkpoint.average or self._classifier.state_dict())
-        scores = judge(job, self._classifier, self._normalise, self._compute, self._team)
+        scores = evaluate_classifier(
+            job, self._classifier, self._normalise, self._compute, self._group
+        )
         position.epoch += 1
         if self._config.patience and scores.accuracy > position.best_accuracy:
             position.best_accuracy, position.best_epoch = scores.accuracy, position.epoch
@@ -210,12 +212,12 @@ class Epochs:
 
     def _share_statistics(self) -> None:
         """Workers saw other tiles: their running statistics are averaged."""
-        if self._team.size == 1 or self._config.batch_norm == "frozen":
+        if self._group.size == 1 or self._config.batch_norm == "frozen":
             return
         buffers = [b for b in self._classifier.buffers() if b.is_floating_point()]
-        self._team.add(buffers)
+        self._group.add(buffers)
         for buffer in buffers:
-            buffer.div_(self._team.size)
+            buffer.div_(self._group.size)
 
     def _copy_weights(self) -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in self._classifier.state_dict().items()}
@@ -226,17 +228,17 @@ class Epochs:
         self.checkpoint.scaler = self._scaler.state_dict()
 
     def _save(self) -> None:
-        if self._team.rank == 0:
+        if self._group.rank == 0:
             self._gather()
             self._keeper.save(self.checkpoint)
         self._saved = time.monotonic()
 
-    def _progress(self, tiles: int) -> Progress:
+    def _progress(self, tiles: int) -> TrainingProgress:
         position, epochs = self.checkpoint.position, self._config.epochs
         rate = tiles / max(position.seconds, 1e-9)
         left = (epochs - position.epoch) * self._batches - position.batch
         last = self.checkpoint.curves[-1].held_out_accuracy
-        return Progress(
+        return TrainingProgress(
             "network", position.epoch + 1, epochs, position.batch, self._batches,
             position.loss / tiles, position.correct / tiles, last, rate,
             left * self._job.recipe.batch_size / rate,

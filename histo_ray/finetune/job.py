@@ -1,4 +1,4 @@
-"""What is learned from what, and how far it is."""
+"""A fine-tuning job (what is trained on which tiles) and its progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import NamedTuple
 from histo_ray.config import digest
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.finetune.recipe import Recipe
-from histo_ray.finetune.tiles import Part
+from histo_ray.finetune.training_tiles import TileSubset
 
 LOOP_VERSION = 1
 """Raised whenever the code changes the weights that the same settings lead to."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is learned from what, and how."""
+class FinetuneJob:
+    """What is trained, on which tiles, and how."""
 
     spec: EncoderSpec
-    """Of the base, with nothing left open."""
+    """Spec of the base encoder, with nothing left open."""
     base_sha256: str
-    """Of the base's weights."""
-    train: Part
-    held_out: Part | None
+    """SHA-256, in hex, of the base encoder's weights."""
+    train: TileSubset
+    held_out: TileSubset | None
     recipe: Recipe
     seed: int
     save_every_s: float = 300.0
@@ -63,7 +63,7 @@ class Job:
         )
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """How far training is."""
 
     step: str
@@ -81,7 +81,7 @@ class Progress(NamedTuple):
     """After the last whole epoch; nan before, and without held-out tiles."""
     images_per_s: float
     seconds_left: float
-    """Of this step, at this speed."""
+    """Seconds until this step ends, at the present speed."""
 
 
-Report = Callable[[Progress], None]
+ReportProgress = Callable[[TrainingProgress], None]

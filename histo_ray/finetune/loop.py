@@ -18,22 +18,28 @@ from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.curves import CurveRow
 from histo_ray.finetune.epochs import Epochs
-from histo_ray.finetune.head import augmented_look, encode_part, fit_head, plain_look
-from histo_ray.finetune.job import Job, Progress, Report
-from histo_ray.finetune.judge import Scores, judge
+from histo_ray.finetune.frozen_head import (
+    Features,
+    augmented_look,
+    encode_subset,
+    fit_head,
+    plain_look,
+)
+from histo_ray.finetune.held_out import ClassifierScores, evaluate_classifier
+from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
 from histo_ray.finetune.norms import recalibrate
 from histo_ray.finetune.schedule import batch_rows
-from histo_ray.finetune.team import Solo, Team
+from histo_ray.finetune.worker_group import Solo, WorkerGroup
 
 RECALIBRATION_TILES = 256
 
 
-class Outcome(NamedTuple):
-    """What training ended with."""
+class TrainingResult(NamedTuple):
+    """Result of a training."""
 
     weights: Weights
-    """Of the classifier: the one judged and to be published."""
-    scores: Scores
+    """Weights of the classifier that was evaluated and is to be published."""
+    scores: ClassifierScores
     """On the held-out tiles; nan without any."""
     curves: list[CurveRow]
     epoch: int
@@ -45,13 +51,13 @@ class Outcome(NamedTuple):
 
 
 def train(
-    job: Job,
+    job: FinetuneJob,
     classifier: Classifier,
     compute: Compute,
     keeper: Keeper,
-    report: Report = lambda progress: None,
-    team: Team | None = None,
-) -> Outcome:
+    report: ReportProgress = lambda progress: None,
+    group: WorkerGroup | None = None,
+) -> TrainingResult:
     """Run both steps, or what a checkpoint has left of them.
 
     Args:
@@ -60,7 +66,7 @@ def train(
         compute: Where.
         keeper: Keeps the checkpoint.
         report: Called after each batch.
-        team: The workers that share each batch; None: this one alone.
+        group: The workers that share each batch; None: this one alone.
 
     Returns:
         The weights after step 2, or those after step 1 where these are better on held-out tiles;
@@ -69,32 +75,47 @@ def train(
     Raises:
         ConfigError: The checkpoint is damaged or of another job.
     """
-    team = team or Solo()
+    group = group or Solo()
     classifier.to(compute.device).to(memory_format=torch.channels_last)
     normalise = Normaliser(job.spec, compute.device)
-    checkpoint = keeper.load(job.fingerprint(team.size))
+    checkpoint = keeper.load(job.fingerprint(group.size))
     if checkpoint is None:
-        checkpoint = _first_step(job, classifier, normalise, compute, team, report)
-        if team.rank == 0:
+        checkpoint = _first_step(job, classifier, normalise, compute, group, report)
+        if group.rank == 0:
             keeper.save(checkpoint)
-    epochs = Epochs(job, classifier, normalise, compute, keeper, team, checkpoint)
+    epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
     epochs.run(report)
     final = epochs.checkpoint
+    return _choose_step(
+        final, classifier, lambda: evaluate_classifier(job, classifier, normalise, compute, group)
+    )
 
-    def judge_weights(weights: Weights) -> Scores:
+
+def _choose_step(
+    final: Checkpoint, classifier: Classifier, evaluate: Callable[[], ClassifierScores]
+) -> TrainingResult:
+    """The weights after step 2, or those after step 1 if they have the better held-out accuracy.
+
+    Args:
+        final: The checkpoint after step 2.
+        classifier: Left with the weights that are chosen.
+        evaluate: Scores of the classifier as it is on the held-out tiles.
+    """
+
+    def evaluate_weights(weights: Weights) -> ClassifierScores:
         classifier.load_state_dict(weights)
-        return judge(job, classifier, normalise, compute, team)
+        return evaluate()
 
     weights, epoch = final.outcome, final.position.best_epoch or final.position.epoch
-    scores = judge_weights(weights)
+    scores = evaluate_weights(weights)
     first, second = final.curves[0].held_out_accuracy, scores.accuracy if epoch else np.nan
     if epoch and final.first and is_worse(scores.accuracy, first):
-        before = judge_weights(final.first)
+        before = evaluate_weights(final.first)
         if before.accuracy > scores.accuracy:
             weights, epoch, scores = final.first, 0, before
         else:  # the figures of step 1 were of a network that was not measured anew
             classifier.load_state_dict(weights)
-    return Outcome(
+    return TrainingResult(
         weights={name: value.cpu() for name, value in weights.items()},
         scores=scores,
         curves=final.curves,
@@ -110,27 +131,18 @@ def is_worse(second: float, first: float) -> bool:
 
 
 def _first_step(
-    job: Job,
+    job: FinetuneJob,
     classifier: Classifier,
     normalise: Normaliser,
     compute: Compute,
-    team: Team,
-    report: Report,
+    group: WorkerGroup,
+    report: ReportProgress,
 ) -> Checkpoint:
     """Fit the head, and make the network ready for step 2."""
     began = time.monotonic()
     classifier.eval()
-    settings, views = job.recipe.head, []
-    for view in range(settings.views):
-        look = _plain(job)
-        if view:
-            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
-        views.append(
-            encode_part(classifier, normalise, job.train, compute, team, look, job.loaders)
-        )
-        rate = len(job.train) * (view + 1) / (time.monotonic() - began)
-        left = len(job.train) * (settings.views - view - 1) / rate
-        report(Progress("head", 1, 1, view + 1, settings.views, np.nan, np.nan, np.nan, rate, left))
+    settings = job.recipe.head
+    views = _encode_views(job, classifier, normalise, compute, group, report)
     labels, head = job.train.labels, classifier.head
     weight, bias = fit_head(
         np.concatenate(views),
@@ -143,26 +155,52 @@ def _first_step(
         head.weight.copy_(torch.from_numpy(weight))
         head.bias.copy_(torch.from_numpy(bias))
     seconds = time.monotonic() - began
-    scores = judge(job, classifier, normalise, compute, team)
+    scores = evaluate_classifier(job, classifier, normalise, compute, group)
     row = CurveRow(
         "head", 1, np.nan, np.nan, accuracy, scores.loss, scores.accuracy,
         len(job.train) * settings.views / seconds, seconds,
     )  # fmt: skip
     report(
-        Progress(
+        TrainingProgress(
             "head", 1, 1, settings.views, settings.views, np.nan, accuracy, scores.accuracy,
             row.images_per_s, 0.0,
         )
     )  # fmt: skip
     if job.recipe.network.batch_norm == "recalibrate":
         compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
-    team.copy_first(list(classifier.state_dict().values()))
+    group.copy_first(list(classifier.state_dict().values()))
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
     first = {name: value.cpu().clone() for name, value in weights.items()}
-    return Checkpoint(job.fingerprint(team.size), Position(), weights, first=first, curves=[row])
+    return Checkpoint(job.fingerprint(group.size), Position(), weights, first=first, curves=[row])
 
 
-def _recalibrate(job: Job, classifier: Classifier, normalise: Normaliser, compute: Compute) -> None:
+def _encode_views(
+    job: FinetuneJob,
+    classifier: Classifier,
+    normalise: Normaliser,
+    compute: Compute,
+    group: WorkerGroup,
+    report: ReportProgress,
+) -> list[Features]:
+    """(N, dim) features of the training tiles for each view: plain first, then augmented."""
+    began = time.monotonic()
+    count, views = job.recipe.head.views, list[Features]()
+    for view in range(count):
+        look = _plain(job)
+        if view:
+            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
+        views.append(
+            encode_subset(classifier, normalise, job.train, compute, group, look, job.loaders)
+        )
+        rate = len(job.train) * (view + 1) / (time.monotonic() - began)
+        left = len(job.train) * (count - view - 1) / rate
+        report(TrainingProgress("head", 1, 1, view + 1, count, np.nan, np.nan, np.nan, rate, left))
+    return views
+
+
+def _recalibrate(
+    job: FinetuneJob, classifier: Classifier, normalise: Normaliser, compute: Compute
+) -> None:
     """Measure on some training tiles, as training will see them but for augmentation."""
     rows = batch_rows(len(job.train), RECALIBRATION_TILES, job.seed, 0, 0)
     look = plain_look(job.train_px, job.interpolation)
@@ -173,7 +211,7 @@ def _recalibrate(job: Job, classifier: Classifier, normalise: Normaliser, comput
     recalibrate(classifier.network, batches)
 
 
-def _plain(job: Job) -> Callable[[torch.Tensor, int], torch.Tensor]:
+def _plain(job: FinetuneJob) -> Callable[[torch.Tensor, int], torch.Tensor]:
     return plain_look(job.input_px, job.interpolation)
 
 

@@ -20,8 +20,8 @@ def pack_nested(value: Any) -> bytes:
         TypeError: It holds something else.
     """
     tensors: Tensors = {}
-    said = json.dumps(_take_out(value, tensors, set()))
-    data: bytes = safetensors.torch.save(tensors, {_KEY: said})
+    structure = json.dumps(_take_out(value, tensors, set()))
+    data: bytes = safetensors.torch.save(tensors, {_KEY: structure})
     return data
 
 
@@ -46,9 +46,11 @@ def _take_out(value: Any, tensors: Tensors, seen: set[int]) -> Any:
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         plain = value.detach().cpu().contiguous()
-        place = plain.untyped_storage().data_ptr()
-        tensors[name] = plain.clone() if place in seen else plain  # the format wants them apart
-        seen.add(place)
+        address = plain.untyped_storage().data_ptr()
+        tensors[name] = (
+            plain.clone() if address in seen else plain
+        )  # safetensors refuses shared memory
+        seen.add(address)
         return ["tensor", name]
     if isinstance(value, dict):
         pairs = [[key, _take_out(inner, tensors, seen)] for key, inner in value.items()]
@@ -60,15 +62,15 @@ def _take_out(value: Any, tensors: Tensors, seen: set[int]) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be packed, only tensors and what JSON knows")
 
 
-def _put_back(said: Any, tensors: Tensors) -> Any:
-    kind, value = said
+def _put_back(structure: Any, tensors: Tensors) -> Any:
+    kind, value = structure
     if kind == "tensor":
         return tensors[value]
     if kind == "dict":
         return {key: _put_back(inner, tensors) for key, inner in value}
     if kind in ("list", "tuple"):
-        inside = [_put_back(inner, tensors) for inner in value]
-        return inside if kind == "list" else tuple(inside)
+        items = [_put_back(inner, tensors) for inner in value]
+        return items if kind == "list" else tuple(items)
     if kind == "plain":
         return value
     raise ValueError(f"a part of kind {kind!r}")

@@ -64,7 +64,7 @@ class NetworkConfig(Settings):
     clip: float = Field(5.0, gt=0)
     """Largest norm of a gradient; a longer one is shortened."""
     ema: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the moving average of all weights, which is then what is judged and
+    """Decay a step of the moving average of all weights, which is then evaluated and
     published; 0: none."""
     patience: int | None = Field(None, ge=1)
     """Epochs without a better held-out accuracy after which training stops, and the best epoch is

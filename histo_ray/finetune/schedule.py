@@ -14,7 +14,7 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
 
     Args:
         step: 0 to steps - 1.
-        steps: Of the whole run.
+        steps: Steps of the whole run.
         warm_up: Share of the steps in which it rises.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Formats that neither OpenSlide nor the plain reader reads, and slides without their other files.
+"""Formats that no reader here reads, and slides without their other files.
 
 Each is named with what reads it. A picture inside such a file must not be taken for the slide.
 """
@@ -90,19 +90,19 @@ _SCANNERS = {
 """What OpenSlide knows whole; of a cut one a first image may be left, which is not the slide."""
 
 
-def describe_foreign(place: str, path: str, *, allow_scanner_suffix: bool = False) -> str:
+def describe_foreign(local: str, path: str, *, allow_scanner_suffix: bool = False) -> str:
     """What a file is that is read by nothing here, and what to do; empty for no known format.
 
     Args:
-        place: Where the file is.
+        local: Where the file is.
         path: What the user calls it: its suffix counts.
         allow_scanner_suffix: Whether a file under a scanner's suffix may be another format: one
             that OpenSlide takes for a TIFF without a maker, or for which a reader was named.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in _WITH_OTHER_FILES:
-        return _WITH_OTHER_FILES[suffix](Path(place), PurePosixPath(path))
-    with Path(place).open("rb") as file:
+        return _WITH_OTHER_FILES[suffix](Path(local), PurePosixPath(path))
+    with Path(local).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     known = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     known = known or _SUFFIXES.get(suffix)
@@ -122,17 +122,17 @@ def describe_foreign(place: str, path: str, *, allow_scanner_suffix: bool = Fals
     return ""
 
 
-def describe_companions(place: str, path: str) -> str:
+def describe_companions(local: str, path: str) -> str:
     """What else a slide that OpenSlide recognises and cannot open may lack; empty if nothing."""
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in (".vms", ".vmu"):
-        return _describe_hamamatsu(Path(place), PurePosixPath(path))
+        return _describe_hamamatsu(Path(local), PurePosixPath(path))
     return ""
 
 
-def _describe_vsi(place: Path, path: PurePosixPath) -> str:
+def _describe_vsi(local: Path, path: PurePosixPath) -> str:
     folder = f"_{path.stem}_"
-    there = (place.parent / f"_{place.stem}_").is_dir()
+    there = (local.parent / f"_{local.stem}_").is_dir()
     where = f"{folder}/stackN/frame_t.ets" + ("" if there else ", and that folder is not beside it")
     return (
         f"an Olympus VSI holds a preview only; its slide lies in {where}. OpenSlide reads neither; "
@@ -140,8 +140,8 @@ def _describe_vsi(place: Path, path: PurePosixPath) -> str:
     )
 
 
-def _describe_mrxs(place: Path, path: PurePosixPath) -> str:
-    folder = place.with_suffix("")
+def _describe_mrxs(local: Path, path: PurePosixPath) -> str:
+    folder = local.with_suffix("")
     if not folder.is_dir():
         found = f"its slide lies in the folder {path.stem}, which is not beside it"
         return f"{found}; copy the folder to where the .mrxs file is"
@@ -154,13 +154,13 @@ def _describe_mrxs(place: Path, path: PurePosixPath) -> str:
     )
 
 
-def _describe_hamamatsu(place: Path, path: PurePosixPath) -> str:
+def _describe_hamamatsu(local: Path, path: PurePosixPath) -> str:
     missing = []
-    for line in place.read_bytes()[: 2**20].decode("utf-8", "replace").splitlines():
+    for line in local.read_bytes()[: 2**20].decode("utf-8", "replace").splitlines():
         key, _, value = line.partition("=")
         name = value.strip()
-        wanted = key.strip().lower().startswith(("imagefile", "mapfile", "optimisationfile"))
-        if wanted and name and not (place.parent / name).is_file():
+        names_file = key.strip().lower().startswith(("imagefile", "mapfile", "optimisationfile"))
+        if names_file and name and not (local.parent / name).is_file():
             missing.append(name)
     if missing:
         return (

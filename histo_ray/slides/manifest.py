@@ -52,7 +52,7 @@ class Manifest:
 class _Problem:
     """One thing wrong, and where."""
 
-    place: int
+    number: int
     text: str
 
 
@@ -128,7 +128,7 @@ def _read(uri: str) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
     problems += _repeated_ids(rows, columns, unit)
     looked = _look_for_files(slides)
     problems += [
-        _Problem(row.place, f"{columns.path} {slide.path!r}: {looked[slide.path].problem}")
+        _Problem(row.number, f"{columns.path} {slide.path!r}: {looked[slide.path].problem}")
         for row, slide in zip(rows, slides, strict=True)
         if slide.path and looked[slide.path].problem
     ]
@@ -141,7 +141,7 @@ def _slide(row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Pr
     """The slide of a row; what is wrong with the row is added to `problems`."""
 
     def tell(text: str) -> None:
-        problems.append(_Problem(row.place, text))
+        problems.append(_Problem(row.number, text))
 
     slide_id, path = columns.slide_of(row), cell_text(row, columns.path)
     if row.problem:
@@ -201,18 +201,20 @@ def _resolve(path: str, manifest: str) -> str:
 
 
 def _repeated_ids(rows: list[TableRow], columns: ManifestColumns, unit: str) -> list[_Problem]:
-    """Ids that are equal, or that differ in case only, which some file systems do not tell."""
-    places: defaultdict[str, list[TableRow]] = defaultdict(list)
+    """Ids that are equal, or differ in case only, which some file systems do not distinguish."""
+    same_id: defaultdict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
         if slide_id := columns.slide_of(row):
-            places[slide_id.casefold()].append(row)
+            same_id[slide_id.casefold()].append(row)
     problems = []
-    for first, *others in places.values():
+    for first, *others in same_id.values():
         for row in others:
             own, earlier = columns.slide_of(row), columns.slide_of(first)
             how = "is also" if own == earlier else f"differs only in case from {earlier!r}"
-            text = f"{columns.slide_id} {own!r} {how} in {unit} {first.place}; give each slide its "
-            problems.append(_Problem(row.place, text + "own id"))
+            text = (
+                f"{columns.slide_id} {own!r} {how} in {unit} {first.number}; give each slide its "
+            )
+            problems.append(_Problem(row.number, text + "own id"))
     return problems
 
 
@@ -220,14 +222,14 @@ def _look_for_files(slides: list[Slide]) -> dict[str, _Looked]:
     """Each slide's file, by path."""
     paths = sorted({slide.path for slide in slides if slide.path})
     _check_buckets(paths)
-    parts = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
+    chunks = [paths[start : start + _A_TASK] for start in range(0, len(paths), _A_TASK)]
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        answers = pool.map(lambda part: [_look_for_file(path) for path in part], parts)
-        return dict(zip(paths, chain.from_iterable(answers), strict=True))
+        problems = pool.map(lambda chunk: [_look_for_file(path) for path in chunk], chunks)
+        return dict(zip(paths, chain.from_iterable(problems), strict=True))
 
 
 def _check_buckets(paths: list[str]) -> None:
-    """One look at each bucket, so that what is wrong with it is told once and not once a slide."""
+    """Check each bucket once, so that its problem is not reported once a slide."""
     buckets: dict[str, str] = {}
     for path in paths:
         scheme, mark, rest = path.partition("://")
@@ -264,7 +266,7 @@ def _look_for_file(path: str) -> _Looked:
 
 def _message(uri: str, unit: str, problems: list[_Problem]) -> str:
     shown = "; ".join(
-        f"{unit} {problem.place}: {problem.text}" for problem in problems[:SHOWN_PROBLEMS]
+        f"{unit} {problem.number}: {problem.text}" for problem in problems[:SHOWN_PROBLEMS]
     )
     more = len(problems) - SHOWN_PROBLEMS
     rest = f"; and {more} more" if more > 0 else ""

@@ -74,7 +74,7 @@ def find_manifest_columns(
     Args:
         columns: The header.
         rows: All rows; they tell whether two columns with one meaning agree.
-        unit: What the place of a row counts, for messages.
+        unit: What the number of a row counts (`line` or `row`), for messages.
     """
     notes: list[str] = []
     conflicts: list[str] = []
@@ -87,28 +87,9 @@ def find_manifest_columns(
         if first != role:
             notes.append(f"{role} is read from column {first}")
         for other in others:
-            wrong = differ(rows, first, other)
-            if not wrong:
-                if _differ_in_text(rows, first, other):
-                    notes.append(
-                        f"columns {first} and {other} both name the {_WORDS[role]}, by other names "
-                        f"but alike in which rows belong together: {first} is read"
-                    )
-                continue
-            where = f"{unit} {wrong[0].place}: {first} {wrong[0].values.get(first)!r}, "
-            where += f"{other} {wrong[0].values.get(other)!r}"
-            documented = plain_name(first) == plain_name(role) != plain_name(other)
-            if documented:
-                notes.append(
-                    f"columns {first} and {other} both name the {_WORDS[role]} and disagree in "
-                    f"{_count(len(wrong), 'row')} ({where}): {first} is read"
-                )
-            else:
-                conflicts.append(
-                    f"columns {first} and {other} both name the {_WORDS[role]} and disagree in "
-                    f"{_count(len(wrong), 'row')} ({where}); name the right one {role} and remove "
-                    "or rename the other"
-                )
+            text, decided = _compare(role, (first, other), rows, unit, differ)
+            if text:
+                (notes if decided else conflicts).append(text)
         return first
 
     files = find_columns(columns, FILE_NAMES)
@@ -138,6 +119,34 @@ def find_manifest_columns(
         notes=tuple(notes),
         conflicts=tuple(conflicts),
     )
+
+
+def _compare(
+    role: str, pair: tuple[str, str], rows: Sequence[Row], unit: str, differ: "Differ"
+) -> tuple[str, bool]:
+    """Compare two columns of one role.
+
+    Returns:
+        What to say of them, empty if they agree; and whether it is clear that the first is read.
+    """
+    first, other = pair
+    wrong = differ(rows, first, other)
+    if not wrong:
+        if not _differ_in_text(rows, first, other):
+            return "", True
+        return (
+            f"columns {first} and {other} both name the {_WORDS[role]}, by other names "
+            f"but alike in which rows belong together: {first} is read"
+        ), True
+    where = f"{unit} {wrong[0].number}: {first} {wrong[0].values.get(first)!r}, "
+    where += f"{other} {wrong[0].values.get(other)!r}"
+    disagree = (
+        f"columns {first} and {other} both name the {_WORDS[role]} and disagree in "
+        f"{_count(len(wrong), 'row')} ({where})"
+    )
+    if plain_name(first) == plain_name(role) != plain_name(other):
+        return f"{disagree}: {first} is read", True
+    return f"{disagree}; name the right one {role} and remove or rename the other", False
 
 
 def cell_text(row: Row, column: str | None) -> str:
@@ -208,7 +217,7 @@ def _differ_in_groups(rows: Sequence[Row], first: str, other: str) -> list[Row]:
     wrong: dict[int, Row] = {}
     for row in rows:
         if cell_name(row, other) and not cell_name(row, first):  # a name that would be lost
-            wrong[row.place] = row
+            wrong[row.number] = row
     for a, b in ((first, other), (other, first)):
         partners: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
@@ -216,5 +225,5 @@ def _differ_in_groups(rows: Sequence[Row], first: str, other: str) -> list[Row]:
                 partners[cell_name(row, a)].add(cell_name(row, b))
         for row in rows:
             if cell_name(row, b) and len(partners[cell_name(row, a)]) > 1:
-                wrong[row.place] = row
-    return [wrong[place] for place in sorted(wrong)]
+                wrong[row.number] = row
+    return [wrong[number] for number in sorted(wrong)]

@@ -26,7 +26,7 @@ def describe_patients(slides: Sequence[Slide]) -> str:
 
 
 def note_patients(slides: Sequence[Slide], patient_column: str | None) -> Iterator[str]:
-    """Doubts about who is one patient. Pure.
+    """Notes on ids that may belong to one patient. Pure.
 
     Args:
         slides: The manifest.

@@ -72,7 +72,7 @@ def _shorten(ids: Collection[str], others: Collection[str]) -> Iterator[Pair]:
 
 
 def _join_parts(name: str) -> str:
-    """Without separators beside a letter; `-` for those between digits, which tell 1-1 from 11."""
+    """Without separators beside a letter; `-` for those between digits, so 1-1 is not 11."""
     plain = re.sub(r"[-_. /]+", "-", name.casefold())
     return re.sub(r"(?<=[a-z])-(?=[a-z0-9])|(?<=[0-9])-(?=[a-z])", "", plain)
 

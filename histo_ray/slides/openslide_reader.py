@@ -1,4 +1,4 @@
-"""Back end for everything that OpenSlide opens. The only file that knows openslide."""
+"""Reads everything that OpenSlide opens. The only file that imports openslide."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
 from histo_ray.types import Size
 
 MOST_TILE_PX = 2**28
-"""Of a slide's own tile: 1 GiB once decoded. A level that is one tile may be as large."""
+"""Largest tile in a slide's file: 1 GiB once decoded. A level that is one tile may be as large."""
 _DAMAGED = "if the file is damaged, copy it again; else leave the slide out"
 _REMEDIES = {
     "dicom": (

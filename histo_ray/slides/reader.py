@@ -204,19 +204,31 @@ def open_slide(
                 f"{path} states {width} x {height} px, more than any slide has: its header is "
                 "damaged; copy the file again, or leave the slide out",
             )
-        chosen = choose_mpp(mpp, opened.stated_mpp, fallback_mpp)
-        conflict = describe_conflict(opened.stated_mpp) if mpp is None else ""
-        if conflict:
-            raise SlideError(name, conflict)
-        if chosen is None:
-            raise SlideError(name, _no_mpp(opened.stated_mpp))
-        pyramid = Pyramid(name, *chosen, opened.level_sizes)
+        resolution = _find_mpp(name, mpp, opened.stated_mpp, fallback_mpp)
+        pyramid = Pyramid(name, *resolution, opened.level_sizes)
         return OpenedSlide(opened, pyramid, local, stack.pop_all())
     raise AssertionError  # an ExitStack without suppressing members never gets here
 
 
+def _find_mpp(
+    slide_id: str, given: float | None, stated: tuple[StatedMpp, ...], fallback: float | None
+) -> tuple[Mpp, MppSource]:
+    """The resolution of level 0 and its source.
+
+    Raises:
+        SlideError: There is none, or the file contradicts itself and none was given.
+    """
+    chosen = choose_mpp(given, stated, fallback)
+    conflict = describe_conflict(stated) if given is None else ""
+    if conflict:
+        raise SlideError(slide_id, conflict)
+    if chosen is None:
+        raise SlideError(slide_id, _no_mpp(stated))
+    return chosen
+
+
 def _no_mpp(stated: tuple[StatedMpp, ...]) -> str:
-    """The complaint about a slide of unknown resolution, with what was found."""
+    """Message for a slide of unknown resolution, with what the file states."""
     implausible = dict.fromkeys(
         f"{statement.source} says {value:g}"
         for statement in stated

@@ -33,7 +33,7 @@ def load_reader(entry: ReaderEntry) -> ReaderModule:
 
 
 def open_local(file: SlideFile) -> SlideReader:
-    """Open a file with the reader asked for, or with the first that serves it.
+    """Open a file with the reader that was named, or with the first that serves it.
 
     Raises:
         SlideError: Damaged, or the reader asked for, or every reader, does not serve it.

@@ -10,7 +10,7 @@ AUTO = "auto"
 
 
 class ReaderEntry(NamedTuple):
-    """A reader that can be asked for."""
+    """A registered reader."""
 
     name: str
     """What `--slide-reader`, receipts and `slide.reader` call it."""
@@ -30,7 +30,7 @@ READERS: tuple[ReaderEntry, ...] = (
 
 
 def reader_names() -> tuple[str, ...]:
-    """What can be asked for: `auto`, then every reader by priority."""
+    """Names that select a reader: `auto`, then every reader by priority."""
     return (AUTO, *(entry.name for entry in by_priority()))
 
 

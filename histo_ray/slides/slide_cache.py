@@ -42,7 +42,7 @@ class SlideCache:
 
         Args:
             folder: On a local disk; None: one in the temporary folder, this user's own.
-            limit_gb: Most GB of slides that nobody has open; None: see `DEFAULT_GB`.
+            limit_gb: Most GB of slides that are not open; None: see `DEFAULT_GB`.
         """
         self._folder = folder or Path(tempfile.gettempdir()) / f"histo-ray-slides-{os.getuid()}"
         self._limit_gb = limit_gb
@@ -89,7 +89,7 @@ class SlideCache:
             for name in sizes:
                 fetch(name, data / name)
                 _flush(data / name)
-            handle = _lock(data, fcntl.LOCK_SH)  # before anybody can see it
+            handle = _lock(data, fcntl.LOCK_SH)  # before it becomes visible
             data.rename(entry)
             return handle
         finally:
@@ -176,7 +176,7 @@ def _lock(folder: Path, how: int) -> int | None:
 
 
 def _remove(entry: Path) -> bool:
-    """Remove an entry that nobody uses; whether it is gone."""
+    """Remove an entry that is not in use; whether it is gone."""
     handle = _lock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if handle is None:
         return False

@@ -20,7 +20,7 @@ MOST_BYTES = 2**30
 class TableRow:
     """One row."""
 
-    place: int
+    number: int
     """Line in a CSV (the header is line 1), row in a Parquet file (the first is row 1)."""
     values: dict[str, Any]
     """Cell by column; a CSV's cells are text."""
@@ -36,14 +36,14 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
         what: What the table is, for messages.
 
     Returns:
-        What `place` counts, the columns, and the rows that are not blank.
+        What `number` counts, the columns, and the rows that are not blank.
 
     Raises:
         ConfigError: Not there, or not such a table.
     """
-    place = locate(uri)
+    location = locate(uri)
     try:
-        data = read_file(*place, MOST_BYTES)
+        data = read_file(*location, MOST_BYTES)
     except OSError as error:
         raise ConfigError(
             f"{what} {uri}: cannot be read ({' '.join(str(error).split())}); check the path"
@@ -65,7 +65,7 @@ def _parse_parquet(data: bytes, uri: str, what: str) -> tuple[list[str], list[Ta
             "again, or give a CSV"
         ) from error
     _check_header(table.column_names, uri, what)
-    rows = [TableRow(place, values) for place, values in enumerate(table.to_pylist(), 1)]
+    rows = [TableRow(number, values) for number, values in enumerate(table.to_pylist(), 1)]
     return table.column_names, rows
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 import tifffile
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
+from histo_ray.slides.tiff_resolution import count_ome_planes
+
 Kind = Literal["rgb", "grey", "inverted grey", "palette", "cmyk"]
 Alpha = Literal["none", "straight", "premultiplied"]
 
@@ -66,7 +68,7 @@ class Colours:
     kind: Kind
     alpha: Alpha
     bits: int
-    """Of each sample: 8, or fewer for a palette, or 1."""
+    """Bits of each sample: 8, fewer for a palette, or 1."""
     openslide_agrees: bool
     """Whether OpenSlide turns these samples into the same colours (measured, see the tests)."""
 
@@ -101,7 +103,7 @@ def check_orientation(value: object) -> None:
     Viewers differ in whether they follow the tag, so coordinates of such an image are ambiguous.
 
     Args:
-        value: Of the tag Orientation, in TIFF or EXIF; 1, the default, is upright.
+        value: Value of the tag Orientation, in TIFF or EXIF; 1, the default, is upright.
 
     Raises:
         MeaningError: It is neither 1 nor the undefined 0.
@@ -169,7 +171,7 @@ def _check_others(first: tifffile.TiffPage, others: Sequence[object]) -> None:
 
 
 def _check_planes(tiff: tifffile.TiffFile, first: tifffile.TiffPage) -> None:
-    """Refuse channels and planes that only the texts of a TIFF tell of."""
+    """Refuse channels and planes that are described only in the texts of a TIFF."""
     planes = 1
     if tiff.is_imagej:
         said = tiff.imagej_metadata or {}
@@ -179,8 +181,6 @@ def _check_planes(tiff: tifffile.TiffFile, first: tifffile.TiffPage) -> None:
     elif first.is_shaped and '"truncated"' in first.description:
         planes = 2
     elif tiff.is_ome:
-        from histo_ray.slides.tiff_resolution import count_ome_planes
-
         planes = count_ome_planes(first)
     if planes > 1:
         raise MeaningError(
@@ -275,18 +275,18 @@ def read_alpha(page: tifffile.TiffPage, kind: Kind) -> Alpha:
     Raises:
         MeaningError: Not one alpha channel that the TIFF calls so.
     """
-    wanted, found = _COLOUR_SAMPLES[kind], int(page.samplesperpixel)
-    if found < wanted:
+    needed, found = _COLOUR_SAMPLES[kind], int(page.samplesperpixel)
+    if found < needed:
         raise MeaningError(
-            f"it has {found} samples a pixel, where {kind.upper()} takes {wanted}; {_TO_RGB}"
+            f"it has {found} samples a pixel, where {kind.upper()} takes {needed}; {_TO_RGB}"
         )
-    if found == wanted:
+    if found == needed:
         return "none"
     extra = [int(value) for value in page.extrasamples]
-    if found == wanted + 1 and kind in ("rgb", "grey") and len(extra) == 1 and extra[0] in _ALPHA:
+    if found == needed + 1 and kind in ("rgb", "grey") and len(extra) == 1 and extra[0] in _ALPHA:
         return _ALPHA[extra[0]]
     name = {"rgb": "RGB", "cmyk": "CMYK"}.get(kind, kind)
     raise MeaningError(
-        f"it has {found} samples a pixel: {name} and {found - wanted} more that the TIFF does not "
+        f"it has {found} samples a pixel: {name} and {found - needed} more that the TIFF does not "
         "call alpha, as a multi-channel image has; export its merged colours as 8-bit RGB"
     )

@@ -1,4 +1,4 @@
-"""What the texts of a TIFF say of its resolution: OME-XML and ImageJ. Values are checked later."""
+"""Resolution stated in the texts of a TIFF (OME-XML, ImageJ). Values are checked later."""
 
 import math
 import re
@@ -11,7 +11,7 @@ import tifffile
 from histo_ray.slides.resolution import StatedMpp
 
 MOST_XML_BYTES = 2**24
-"""Of an OME-XML that is parsed; a slide's takes some kB."""
+"""Largest OME-XML that is parsed; a slide's takes some kB."""
 _MICRONS = {
     "pm": 1e-6,
     "\u00c5": 1e-4,

@@ -17,7 +17,7 @@ def locate(uri: str, *, hurried: bool = False) -> "tuple[FileSystem, str]":
 
     Args:
         uri: Local path (made absolute; `~` is the home folder), `file://`, `s3://` or `gs://`.
-        hurried: Give up within seconds where an object store does not answer, as before work
+        hurried: Give up within seconds where an object store does not respond, as before work
             starts; else it is asked again for about a minute.
 
     Returns:

@@ -13,7 +13,7 @@ def check_place(uri: str, what: str) -> None:
         what: What it is, for messages: `store`, `manifest`, `slide`.
 
     Raises:
-        ConfigError: No access, another region, no bucket, or no answer.
+        ConfigError: No access, another region, no bucket, or no response.
     """
     try:
         system, path = locate(uri, hurried=True)

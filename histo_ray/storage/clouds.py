@@ -2,7 +2,7 @@
 
 pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and the region are
 passed here, because releases of pyarrow differ in which of their variables they look at. Requests
-that fail on the way, time out, are throttled or answered by 5xx are repeated by the SDK below
+that fail on the way, time out, are throttled or end with 5xx are repeated by the SDK below
 pyarrow, after pauses that double; refusals (403, 404) are not.
 """
 
@@ -22,10 +22,10 @@ class Patience(NamedTuple):
     """How long an object store is waited for."""
 
     repeats: int
-    """Of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
+    """Tries of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
     connect_s: float
     silence_s: float
-    """An answer, or its next byte, may take so long."""
+    """How long a response, or its next byte, may take."""
     gs_limit_s: int
     """On Google's, where not attempts but seconds are counted."""
 
@@ -33,7 +33,7 @@ class Patience(NamedTuple):
 WORK = Patience(repeats=11, connect_s=5, silence_s=10, gs_limit_s=60)
 """A minute of errors passes unnoticed, and three of silence."""
 HURRY = Patience(repeats=5, connect_s=2, silence_s=3, gs_limit_s=8)
-"""Before work starts: a mistake is told within seconds; a server that stumbles is no mistake."""
+"""Before work starts, so that a wrong address is reported within seconds; some retries are made."""
 
 METADATA_SERVER = ("169.254.169.254", 80)
 """Where an EC2 instance asks for its role."""

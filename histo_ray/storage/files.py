@@ -79,8 +79,8 @@ class ObjectFile(io.RawIOBase):
         if not size:
             return b""
         start = max(0, min(offset, self._size - LEAST_BYTES))
-        wanted = max(size + offset - start, min(LEAST_BYTES, self._size - start))
-        data = self._ask(wanted, start)
+        length = max(size + offset - start, min(LEAST_BYTES, self._size - start))
+        data = self._ask(length, start)
         return data if len(data) == size else data[offset - start :][:size]
 
     def _ask(self, size: int, offset: int) -> Any:

@@ -13,7 +13,7 @@ class Trouble(NamedTuple):
     found: str
     remedy: str
     lasting: bool
-    """Whether asking again would get the same answer."""
+    """Whether a retry would fail in the same way."""
 
     def __str__(self) -> str:
         """As part of a message, without what it is about."""

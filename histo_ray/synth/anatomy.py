@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window, hash_uniform, noise_at, smooth_noise
+from histo_ray.synth.tissue_looks import TissueLook
 
 STEP_UM = 2.0
 """Step of the coarse grid."""
@@ -29,7 +29,7 @@ class Gland:
     stretch: float
     """Long axis over short axis, square root of it."""
     angle: float
-    """Of the long axis, radians."""
+    """Direction of the long axis, radians."""
     wobble: npt.NDArray[np.float64]
     """(4, 2) amplitude (share of the radius) and phase of the 2nd to 5th harmonic."""
     has_lumen: bool

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, SOLID, TissueLook
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, SOLID, TissueLook
 
 CohortSize = Literal["small", "normal"]
 COLUMNS = ("slide_id", "path", "patient_id", "mpp", "site", "look", "synthetic")
@@ -15,7 +15,7 @@ BROKEN_SHARE = 0.4
 """How much of the truncated slide's file is left."""
 
 
-class _Member(NamedTuple):
+class _CohortSlide(NamedTuple):
     """One good slide of the cohort."""
 
     patient: str
@@ -26,12 +26,12 @@ class _Member(NamedTuple):
     share: float
 
 
-_MEMBERS = (
-    _Member("SYN-0001", "A", "SYN-NORTH", GLANDULAR, 0.25, 0.46),
-    _Member("SYN-0001", "B", "SYN-NORTH", GLANDULAR, 0.5, 0.46),
-    _Member("SYN-0002", "A", "SYN-NORTH", SOLID, 0.5, 0.50),
-    _Member("SYN-0003", "A", "SYN-SOUTH", INFLAMED, 0.5, 0.52),
-    _Member("SYN-0004", "A", "SYN-SOUTH", SOLID, 0.25, 0.42),
+_SLIDES = (
+    _CohortSlide("SYN-0001", "A", "SYN-NORTH", GLANDULAR, 0.25, 0.46),
+    _CohortSlide("SYN-0001", "B", "SYN-NORTH", GLANDULAR, 0.5, 0.46),
+    _CohortSlide("SYN-0002", "A", "SYN-NORTH", SOLID, 0.5, 0.50),
+    _CohortSlide("SYN-0003", "A", "SYN-SOUTH", INFLAMED, 0.5, 0.52),
+    _CohortSlide("SYN-0004", "A", "SYN-SOUTH", SOLID, 0.25, 0.42),
 )
 _EXTENT_UM: dict[CohortSize, tuple[float, float]] = {
     "small": (880.0, 660.0),
@@ -52,10 +52,10 @@ def write_demo_cohort(folder: Path, seed: int = 0, size: CohortSize = "normal") 
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, member in enumerate(_MEMBERS):
-        slide_id = f"{member.patient}-{member.section}"
-        write_slide(folder / f"{slide_id}.svs", _plan(member, number, seed, size))
-        rows.append(_row(slide_id, member.patient, member.site, member.look.name))
+    for number, slide in enumerate(_SLIDES):
+        slide_id = f"{slide.patient}-{slide.section}"
+        write_slide(folder / f"{slide_id}.svs", _plan(slide, number, seed, size))
+        rows.append(_row(slide_id, slide.patient, slide.site, slide.look.name))
     rows.append(_write_broken(folder, folder / f"{rows[0]['slide_id']}.svs"))
     rows.append(_write_empty(folder, seed, size))
     manifest = folder / "manifest.csv"
@@ -66,15 +66,15 @@ def write_demo_cohort(folder: Path, seed: int = 0, size: CohortSize = "normal") 
     return manifest
 
 
-def _plan(member: _Member, number: int, seed: int, size: CohortSize) -> SlidePlan:
-    width, height = (round(side / member.mpp) for side in _EXTENT_UM[size])
-    return SlidePlan(
+def _plan(slide: _CohortSlide, number: int, seed: int, size: CohortSize) -> SlideDesign:
+    width, height = (round(side / slide.mpp) for side in _EXTENT_UM[size])
+    return SlideDesign(
         size=(width, height),
-        mpp=member.mpp,
-        look=_individual(member.look, number),
+        mpp=slide.mpp,
+        look=_individual(slide.look, number),
         seed=seed * 1000 + number,
-        tissue_share=member.share,
-        pen=member.look is INFLAMED,
+        tissue_share=slide.share,
+        pen=slide.look is INFLAMED,
     )
 
 
@@ -93,7 +93,7 @@ def _write_broken(folder: Path, whole: Path) -> dict[str, str]:
 
 def _write_empty(folder: Path, seed: int, size: CohortSize) -> dict[str, str]:
     """A slide with nothing but dust on it."""
-    blank = _Member("SYN-0006", "A", "SYN-SOUTH", GLANDULAR, 0.5, 0.0)
+    blank = _CohortSlide("SYN-0006", "A", "SYN-SOUTH", GLANDULAR, 0.5, 0.0)
     write_slide(folder / "SYN-0006-A.svs", replace(_plan(blank, 6, seed, size), dust=20))
     return _row("SYN-0006-A", "SYN-0006", "SYN-SOUTH", "empty")
 

@@ -63,7 +63,7 @@ def simulate_expression(states: HiddenStates, seed: int) -> Numbers:
 
     Args:
         states: The patients.
-        seed: Of levels and noise.
+        seed: Seed of levels and noise.
 
     Returns:
         (P, len(GENES)) like log2(TPM + 1), none below 0.
@@ -89,7 +89,7 @@ def simulate_mutations(states: HiddenStates, seed: int) -> npt.NDArray[np.int64]
 
     Args:
         states: The patients.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         (P, len(MUTATIONS)) of 0 and 1.

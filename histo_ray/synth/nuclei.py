@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, Anatomy, Gland
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Numbers, Window, hash_uniform
+from histo_ray.synth.tissue_looks import TissueLook
 
 LARGEST_UM = 12.0
 """No nucleus reaches further than this from its centre."""
@@ -32,7 +32,7 @@ class Nuclei:
     width: Numbers
     """Short diameter, um."""
     angle: Numbers
-    """Of the long axis, radians."""
+    """Direction of the long axis, radians."""
     stain: Numbers
     """0..1: how dark."""
     vesicular: Numbers

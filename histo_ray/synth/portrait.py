@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from histo_ray.synth.looks import GLANDULAR, SOLID, TissueLook
 from histo_ray.synth.noise import Numbers
 from histo_ray.synth.states import SITES
+from histo_ray.synth.tissue_looks import GLANDULAR, SOLID, TissueLook
 
 _ARCHITECTURE = (
     "gland_spacing_um", "epithelium_um", "lumen_fraction", "mucin", "nuclear_size_um",
@@ -60,7 +60,7 @@ def stain_slide(look: TissueLook, site: str, seed: int, rng: np.random.Generator
     Args:
         look: The tissue.
         site: One of `SITES`.
-        seed: Of the sites' stains.
+        seed: Seed of the sites' stains.
         rng: For this slide's own shift.
     """
     haematoxylin, eosin, haematoxylin_tint, eosin_tint = _draw_stain(site, seed, rng).tolist()

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window, smooth_noise
-from histo_ray.synth.stain import GLASS
+from histo_ray.synth.stain_mixing import GLASS
 from histo_ray.synth.texture import enlarge, paint_tissue
+from histo_ray.synth.tissue_looks import TissueLook
 
 OUTLINE_STEP_UM = 8.0
 _OUTLINE, _FRINGE, _TILT = 80, 81, 82
@@ -22,7 +22,7 @@ _PEN_RGB = np.array([38, 92, 84], np.float32)
 
 
 @dataclass(frozen=True)
-class SlidePlan:
+class SlideDesign:
     """Everything that decides a synthetic slide's pixels."""
 
     size: tuple[int, int]
@@ -30,20 +30,20 @@ class SlidePlan:
     mpp: float
     look: TissueLook
     seed: int = 0
-    """Of the tissue and its outline; the same seed and extent in um is the same tissue."""
+    """Seed of the tissue and its outline; the same seed and extent in um is the same tissue."""
     tissue_share: float = 0.4
     """Share of the slide that is tissue; 0 is an empty slide."""
     dust: int = 12
     """Specks on the cover glass."""
     pen: bool = False
-    """Whether somebody marked the tissue with a pen."""
+    """Whether the tissue is marked with a pen."""
 
 
 @dataclass(frozen=True)
 class Scene:
     """A planned slide with its outline worked out; draws any window of itself."""
 
-    plan: SlidePlan
+    plan: SlideDesign
     outline: Field
     """(height, width) um inside the tissue's border, one value each `OUTLINE_STEP_UM`."""
     grain: Field
@@ -129,7 +129,7 @@ class Scene:
             light *= 1 - ink + ink * (_PEN_RGB / 255)
 
 
-def set_scene(plan: SlidePlan) -> Scene:
+def set_scene(plan: SlideDesign) -> Scene:
     """Work out a slide's outline, dust and pen mark from its plan."""
     rng = np.random.default_rng([plan.seed, 1])
     extent = np.array(plan.size) * plan.mpp
@@ -148,7 +148,7 @@ def _to_bytes(light: Field) -> npt.NDArray[np.uint8]:
     return rounded
 
 
-def _outline(plan: SlidePlan) -> Field:
+def _outline(plan: SlideDesign) -> Field:
     """Um inside the border of pieces that cover `tissue_share` of the slide."""
     width, height = (int(side * plan.mpp // OUTLINE_STEP_UM) + 2 for side in plan.size)
     window = Window(0.0, 0.0, OUTLINE_STEP_UM, width, height)
@@ -168,7 +168,7 @@ def _outline(plan: SlidePlan) -> Field:
     return distance
 
 
-def _pen_path(plan: SlidePlan) -> npt.NDArray[np.float64]:
+def _pen_path(plan: SlideDesign) -> npt.NDArray[np.float64]:
     """A hook beside the upper left of the tissue."""
     if not plan.pen:
         return np.empty((0, 2))

@@ -15,7 +15,7 @@ _CANDIDATES = 200
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """What tissue shows and nobody wrote down; every column has one entry a patient."""
+    """Hidden states that the tissue shows and no table holds; columns have one entry a patient."""
 
     patients: tuple[str, ...]
     inflammation: Numbers
@@ -69,7 +69,7 @@ def draw_states(count: int, seed: int) -> HiddenStates:
 
 
 def imbalance(one: Numbers, other: Numbers, site: Indices) -> float:
-    """How much two states and a site tell of each other: the sum of the three shares of variance.
+    """Dependence of two states and a site on each other: the sum of the three shares of variance.
 
     Args:
         one: (P,) a state.

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, Anatomy, lay_anatomy
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window, smooth_noise
 from histo_ray.synth.nuclei import LARGEST_UM, draw_nuclei, place_nuclei
-from histo_ray.synth.stain import mix_stains, stain_matrix
+from histo_ray.synth.stain_mixing import mix_stains, stain_matrix
+from histo_ray.synth.tissue_looks import TissueLook
 
 _CLOUD, _CYTOPLASM, _VACUOLES, _CHROMATIN, _THICKNESS, _FRAY, _GRAIN, _CLEFT = range(60, 68)
 _TABLE_STEPS = 8

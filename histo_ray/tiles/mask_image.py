@@ -31,7 +31,7 @@ from histo_ray.types import Size
 Values = npt.NDArray[np.generic]
 
 MOST_PX = 2**28
-"""Of a mask image, which is decoded whole: 16,384 x 16,384."""
+"""Most px of a mask image, which is decoded whole: 16,384 x 16,384."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXIF_ORIENTATION = 274

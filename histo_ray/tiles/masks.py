@@ -18,7 +18,7 @@ PLACEHOLDER = "{slide_id}"
 RASTER_PX = 4096
 """Longest side of the raster that polygons are drawn on."""
 MOST_BYTES = 2**28
-"""Of a mask's file; GeoJSON takes some ten times as much while it is parsed."""
+"""Largest mask file in bytes; GeoJSON takes some ten times as much while it is parsed."""
 
 
 def read_mask(

@@ -26,7 +26,7 @@ from histo_ray.tiles.tissue import examine_overview
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
 
 MOST_OVERVIEW_PX = 2**28
-"""Of an overview, which is held whole: a slide of 75 x 50 mm at 4 mpp takes an eighth of it."""
+"""Most px of an overview, which is held whole; a slide of 75 x 50 mm at 4 mpp has an eighth."""
 
 
 def read_overview(
@@ -36,7 +36,7 @@ def read_overview(
 
     Args:
         slide: An opened slide.
-        mask_mpp: Microns per px wanted; a coarser slide is taken as it is.
+        mask_mpp: Microns per px of the overview; a coarser slide is taken as it is.
 
     Returns:
         (h, w, 3) uint8, and its (x, y) level-0 px per px.

@@ -34,7 +34,7 @@ _AT_ONCE = 2**22
 _MOST_WORK = 2**33
 """Px visited, about a minute: some 500 outlines as large as the slide, or millions of cells."""
 _CROSSING_COST = 16
-"""Of one row crossed by one edge, in px visited."""
+"""Cost of one row crossed by one edge, in px visited."""
 
 
 def parse_geojson(text: str | bytes, classes: Sequence[str] = ()) -> list[Polygon]:

@@ -24,10 +24,10 @@ LEAST_STAINED = 200
 """Stained pixels below which nothing is fitted."""
 LEAST_STAINED_SHARE = 0.005
 LEAST_ANGLE_DEG = 3.0
-"""Between the two stains; less, and they cannot be told apart."""
+"""Least angle between the two stains; below it they cannot be distinguished."""
 LEAST_AMOUNT = 0.05
 LEAST_DEVIATION = 0.5
-"""Of CIELAB L (0 to 100), a or b; less is a picture of one colour."""
+"""Least standard deviation of CIELAB L (0 to 100), a or b; less is a picture of one colour."""
 
 _DENSITY = -np.log((np.arange(256) + 1.0) / LIGHT)
 """Optical density of each grey level."""
@@ -60,7 +60,7 @@ class ReinhardFit:
     """The colours of some pixels."""
 
     mean: Rgb
-    """Of CIELAB L (0 to 100), a and b."""
+    """Standard deviation of CIELAB L (0 to 100), a and b."""
     std: Rgb
     """The same; ddof 0."""
     problem: str = ""
@@ -86,7 +86,7 @@ def normalise(pixels: Pixels, fit: StainFit, target: StainFit | None = None) -> 
 
     Args:
         pixels: (..., 3) uint8 RGB.
-        fit: Of the slide or tile that the pixels are from.
+        fit: Fit to the slide or tile that the pixels are from.
         target: A fit by the same method (default: the module's fixed reference).
 
     Returns:

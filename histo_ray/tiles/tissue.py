@@ -30,7 +30,7 @@ _SURROUNDINGS_UM = 1000.0
 """What is as dark over a square of this edge is light, not a pale piece."""
 _DENSITY_SHARE = 0.5
 _SURROUNDINGS_PX = 25
-"""The surroundings are judged on an image reduced to about this many px along that edge."""
+"""The surroundings are measured on an image reduced to about this many px along that edge."""
 _GLASS_DENSITY = 0.02
 _HISTOGRAM_TOP = 0.5
 

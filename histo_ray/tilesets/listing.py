@@ -36,7 +36,7 @@ class Listing:
     base: str = ""
     """Folder that paths are shown from."""
     synthetic: bool = False
-    """Whether the table marks a tile as nobody's tissue, in a column `synthetic`."""
+    """Whether the table marks any tile as synthetic, in a column of that name."""
 
 
 def list_source(source: str) -> Listing:
@@ -118,7 +118,7 @@ def _list_table(source: str) -> Listing:
         )
     listing = Listing(has_groups="group" in columns, base=resolve_path("", source))
     listing.synthetic = any(is_marked(row.values.get("synthetic")) for row in rows)
-    places: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for row in rows:
         path, label, group = (_text(row, name) for name in ("path", "label", "group"))
         needed = {"path": path, "label": label} | ({"group": group} if listing.has_groups else {})
@@ -127,11 +127,11 @@ def _list_table(source: str) -> Listing:
         mark = describe_mark("synthetic", row.values.get("synthetic"))
         found += [mark] if mark else []
         entry = Entry(label, resolve_path(path, source), group)
-        if path and entry.path in places:
-            found.append(f"path {path!r} is that of {unit} {places[entry.path]}, too")
-        listing.problems += [f"{unit} {row.place}: {text}" for text in found]
+        if path and entry.path in seen:
+            found.append(f"path {path!r} is that of {unit} {seen[entry.path]}, too")
+        listing.problems += [f"{unit} {row.number}: {text}" for text in found]
         if not found:
-            places[entry.path] = row.place
+            seen[entry.path] = row.number
             listing.entries.append(entry)
     listing.entries.sort()
     return listing

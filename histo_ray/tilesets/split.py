@@ -1,4 +1,4 @@
-"""Parts of tile sets that do not leak into each other. Pure but for the random numbers' seed."""
+"""Splits tile sets into training and held-out rows without leakage. Pure, given the seed."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from histo_ray.tilesets.tileset import TileSet
 Rows = npt.NDArray[np.int64]
 
 _ORDERS = 16
-"""Random orders tried for the part that comes nearest to the fraction asked for."""
+"""Random orders tried; the split that comes nearest to the given fraction is taken."""
 _GOOD_ENOUGH = 1e-5
 _ABSENT = 100.0
 """Cost of a class that is missing in a part: more than any misfit of fractions."""
@@ -30,8 +30,8 @@ def hold_out(tileset: TileSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
 
     Args:
         tileset: The set.
-        fraction: Of the tiles to hold out, between 0 and 1.
-        seed: Of the choice.
+        fraction: Share of the tiles to hold out, between 0 and 1.
+        seed: Seed of the random orders that are tried.
 
     Returns:
         (n,) int64 rows to train on and (m,) rows held out, both ascending; every class is in both.
@@ -85,11 +85,11 @@ def bind_tiles(tileset: TileSet) -> npt.NDArray[np.int64]:
 
 
 def check_disjoint(train: TileSet, other: TileSet) -> None:
-    """Check that one set can judge what was learnt on another.
+    """Check that a set can evaluate what was trained on another: no leakage, equal classes.
 
     Args:
-        train: What is learnt on.
-        other: What it is judged on.
+        train: Tiles to train on.
+        other: Tiles to evaluate on.
 
     Raises:
         ConfigError: All problems: equal pixels or patients in both, classes that only one of them

@@ -18,7 +18,7 @@ from histo_ray.storage.files import read_file
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
 MOST_BYTES = 2**27
-"""Of a tile's file: more than the largest tile takes uncompressed."""
+"""Largest file of a tile in bytes: more than the largest tile takes uncompressed."""
 LOADERS = 4
 """Most threads that decode tiles together, where the caller does not say."""
 
@@ -42,7 +42,7 @@ class TileSet:
     tile_px: int
     """Edge of every tile in px."""
     synthetic: bool = False
-    """Whether its table marks any tile as nobody's tissue; not part of the digest."""
+    """Whether its table marks any tile as synthetic; not part of the digest."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -83,7 +83,7 @@ def load_tiles(
     Args:
         tileset: The set.
         rows: Which, in any order; repeats are decoded again.
-        threads: That decode side by side (default: a core each, at most `LOADERS`).
+        threads: Threads that decode (default: one a core, at most `LOADERS`).
         check: Refuse files whose pixels are not those that the set was read with.
 
     Returns:
@@ -96,17 +96,17 @@ def load_tiles(
     px = tileset.tile_px
     tiles = np.empty((len(chosen), px, px, 3), np.uint8)
 
-    def load(place: int) -> None:
-        row = chosen[place]
+    def load(index: int) -> None:
+        row = chosen[index]
         pixels = _load_one(tileset, row)
         if check and digest_pixels(pixels) != tileset.digests[row]:
             raise _changed(tileset, row, "its pixels are others")
-        tiles[place] = pixels
+        tiles[index] = pixels
 
     count = min(threads or min(LOADERS, os.cpu_count() or 1), len(chosen))
     if count <= 1:
-        for place in range(len(chosen)):
-            load(place)
+        for index in range(len(chosen)):
+            load(index)
     else:
         with ThreadPoolExecutor(count) as pool:
             list(pool.map(load, range(len(chosen))))

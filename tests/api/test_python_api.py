@@ -18,11 +18,13 @@ import histo_ray.api.finetune
 import histo_ray.api.plan
 from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
 from histo_ray.api.settings import ExtractSettings, FinetuneSettings, make_settings
-from histo_ray.config import ExtractConfig, Settings
+from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
+from histo_ray.extract.tileset import TileSetSubject
 from histo_ray.extract.work import SubjectWork
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
 from testing.partitions import draw_tiles
 
@@ -36,7 +38,7 @@ ORDERS = [
     "from histo_ray.extract.slide import plan_slide",
     "import histo_ray.extract.slide as module; module.plan_slide",
     "import histo_ray; assert callable(histo_ray.extract) and callable(histo_ray.finetune)",
-    "import histo_ray.finetune.config; histo_ray.finetune.config.FinetuneConfig",
+    "import histo_ray.finetune.finetune_config; histo_ray.finetune.config.FinetuneConfig",
     "from histo_ray import extract, finetune; assert callable(extract) and callable(finetune)",
 ]
 
@@ -153,6 +155,23 @@ def test_only_small_work_of_a_default_address_is_done_in_this_process(
         assert not prefers_this_process(asked, works(small))
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert not prefers_this_process(default, works(small))
+
+
+def test_few_local_tiles_are_small_work_and_many_or_remote_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_work, "count_cores", lambda: 4)
+    monkeypatch.setattr(small_work, "count_gpus", lambda: 0)
+    config = TileSetConfig(store="s", encoder=("e",))
+
+    def tiles(count: int, folder: str) -> TileSetSubject:
+        paths = tuple(f"{folder}/{n}.png" for n in range(count))
+        labels = np.zeros(count, np.int32)
+        return TileSetSubject(TileSet("t", ("A", "B"), paths, labels, None, paths, 48))
+
+    assert small_work.is_small([tiles(500, "/tiles")], config)
+    assert not small_work.is_small([tiles(50_000, "/tiles")], config)
+    assert not small_work.is_small([tiles(5, "s3://bucket/tiles")], config)
 
 
 def test_several_gpus_are_worth_a_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

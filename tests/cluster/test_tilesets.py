@@ -20,7 +20,7 @@ from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import encode_block
 from histo_ray.store.store import open_store
-from histo_ray.synth.tiles import CLASSES, write_demo_tiles
+from histo_ray.synth.tile_writer import CLASSES, write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.tileset import TileSet, load_tiles
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_caveats import find_synthetic_sets, find_trained_on
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.run import finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
 from histo_ray.report.caveat_words import write_caveat
-from histo_ray.synth.tiles import write_demo_tiles
+from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 
 BASE = "random:resnet10t?seed=0&px=64"

@@ -27,7 +27,7 @@ from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.run_record import ExtractionState
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
-from histo_ray.synth.tiles import write_demo_tiles
+from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.types import Outcome
 

@@ -15,9 +15,9 @@ from histo_ray.errors import SlideError
 from histo_ray.extract.slide import extract_slide, ink_remark, open_manifest_slide, plan_slide
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import open_store
-from histo_ray.synth.looks import GLANDULAR
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR
 from histo_ray.types import Receipt, Slide, SlideFacts
 
 MakeConfig = Callable[..., ExtractConfig]
@@ -153,7 +153,7 @@ def test_the_same_tissue_at_two_resolutions_gives_the_same_tiles_and_like_vector
     bags = []
     for name, size, mpp in (("fine", (1400, 1000), 0.25), ("coarse", (700, 500), 0.5)):
         path = tmp_path / f"{name}.svs"
-        write_slide(path, SlidePlan(size, mpp, GLANDULAR, seed=5, tissue_share=0.6))
+        write_slide(path, SlideDesign(size, mpp, GLANDULAR, seed=5, tissue_share=0.6))
         config = make_config(tmp_path / "store")
         receipt = extract(Slide(name, str(path), name), config, encoder)
         bag = open_store(config.store).bag(name, receipt.encoder.name)

@@ -14,17 +14,17 @@ from PIL import Image
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.finetune.classifier import Classifier, build_classifier
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Job
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.job import FinetuneJob
 from histo_ray.finetune.recipe import read_recipe
-from histo_ray.finetune.tiles import ArrayTiles, Part
+from histo_ray.finetune.training_tiles import ArrayTiles, TileSubset
 from tests.finetune.short import BASE, short_config
 
 CLASSES = ("dots", "plain", "stripes")
 PX = 48
 
 Pixels = npt.NDArray[np.uint8]
-MakeJob = Callable[..., tuple[Job, Classifier]]
+MakeJob = Callable[..., tuple[FinetuneJob, Classifier]]
 
 
 def draw_tiles(count: int, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int32]]:
@@ -48,14 +48,16 @@ def draw_tiles(count: int, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int32]
 def make_job() -> MakeJob:
     """A job on 60 training and 21 held-out tiles, and its classifier; keywords change it."""
 
-    def make(*changes: str, seed: int = 0, base: str = BASE, **fields: Any) -> tuple[Job, Any]:
+    def make(
+        *changes: str, seed: int = 0, base: str = BASE, **fields: Any
+    ) -> tuple[FinetuneJob, Any]:
         pixels, labels = draw_tiles(81)
         tiles = ArrayTiles(pixels, labels, CLASSES, "digest")
         classifier, spec = build_classifier(resolve(base), CLASSES)
         recipe = read_recipe("default", ["network.epochs=2", "batch_size=16", *changes])
-        job = Job(
-            spec, digest_weights(classifier.network.state_dict()), Part(tiles, np.arange(60)),
-            Part(tiles, np.arange(60, 81)), recipe, seed, **fields,
+        job = FinetuneJob(
+            spec, digest_weights(classifier.network.state_dict()), TileSubset(tiles, np.arange(60)),
+            TileSubset(tiles, np.arange(60, 81)), recipe, seed, **fields,
         )  # fmt: skip
         return job, classifier
 

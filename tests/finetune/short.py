@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from histo_ray.finetune.config import FinetuneConfig
+from histo_ray.finetune.finetune_config import FinetuneConfig
 
 BASE = "random:resnet10t?px=48&seed=1"
 

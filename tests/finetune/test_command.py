@@ -15,9 +15,9 @@ from PIL import Image
 from histo_ray.cli import main
 from histo_ray.cli.finetune import describe
 from histo_ray.encoders.published import read_card
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Progress
-from histo_ray.finetune.run import finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
+from histo_ray.finetune.job import TrainingProgress
 
 MakeConfig = Callable[..., FinetuneConfig]
 BASE = ["--encoder", "random:resnet10t?px=48&seed=1"]
@@ -125,11 +125,11 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_progress_says_loss_accuracy_speed_and_time_left() -> None:
     nan = float("nan")
-    text = describe(Progress("network", 2, 9, 3, 40, 0.5, 0.875, nan, 41.7, 240.0))
+    text = describe(TrainingProgress("network", 2, 9, 3, 40, 0.5, 0.875, nan, 41.7, 240.0))
     assert text == (
         "step 2, epoch 2/9, batch 3/40, loss 0.500, accuracy 0.875, 41.7 images/s, about 4 min left"
     )
-    text = describe(Progress("head", 1, 1, 2, 4, nan, nan, nan, 90.0, 30.0))
+    text = describe(TrainingProgress("head", 1, 1, 2, 4, nan, nan, nan, 90.0, 30.0))
     assert text == "step 1, view 2/4, 90.0 images/s, about 30 s left"
 
 

@@ -8,10 +8,10 @@ import pytest
 from histo_ray.cluster.run_finetune import plan_group, run_finetune
 from histo_ray.errors import ConfigError
 from histo_ray.extract.resources import Node
-from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.curves import CurveRow, read_curves
-from histo_ray.finetune.job import Progress
-from histo_ray.finetune.run import finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import finetune
+from histo_ray.finetune.job import TrainingProgress
 from histo_ray.store.location import location_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
@@ -30,7 +30,7 @@ def curves_of(config: FinetuneConfig) -> list[CurveRow]:
 @pytest.mark.usefixtures("shared_ray")
 def test_two_workers_learn_what_one_learns(make_config: MakeConfig) -> None:
     alone, both = make_config(name="alone"), make_config(name="both", workers=2, threads=1)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     card = run_finetune(both, seen.append).card
     finetune(alone)
     assert card.workers == 2
@@ -51,7 +51,7 @@ def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint(make_config: Ma
     expected = run_finetune(calm).card
     killed: list[int] = []
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.step == "network" and progress.epoch == 2 and not killed:
             for process in psutil.process_iter(["cmdline"]):
                 if "RayTrainWorker" in (process.info["cmdline"] or [""])[0]:

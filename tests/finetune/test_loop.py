@@ -17,10 +17,10 @@ from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.checkpoint import Checkpoint, FileKeeper, NoKeeper
 from histo_ray.finetune.compute import Compute, read_ahead
-from histo_ray.finetune.head import fit_head
-from histo_ray.finetune.job import Progress
-from histo_ray.finetune.judge import score
-from histo_ray.finetune.loop import Outcome, is_worse, train
+from histo_ray.finetune.frozen_head import fit_head
+from histo_ray.finetune.held_out import score_logits
+from histo_ray.finetune.job import TrainingProgress
+from histo_ray.finetune.loop import TrainingResult, is_worse, train
 from histo_ray.store.location import location_of
 
 MakeJob = Callable[..., tuple[Any, Any]]
@@ -34,14 +34,14 @@ class StoppedError(Exception):
     """Raised in the middle of training."""
 
 
-def run(make_job: MakeJob, *changes: str, keeper: Any = None, **options: Any) -> Outcome:
+def run(make_job: MakeJob, *changes: str, keeper: Any = None, **options: Any) -> TrainingResult:
     report = options.pop("report", lambda progress: None)
     job, classifier = make_job(*changes, **options)
     return train(job, classifier, Compute("cpu", 2), keeper or NoKeeper(), report)
 
 
 def test_both_steps_learn_and_leave_their_figures(make_job: MakeJob) -> None:
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     outcome = run(make_job, "network.epochs=4", report=seen.append)
     assert [(row.step, row.epoch) for row in outcome.curves] == [
         ("head", 1), ("network", 1), ("network", 2), ("network", 3), ("network", 4),
@@ -67,7 +67,7 @@ def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
     for stop_at in (2, 1, 2):
         count = 0
 
-        def stop(progress: Progress, stop_at: int = stop_at) -> None:
+        def stop(progress: TrainingProgress, stop_at: int = stop_at) -> None:
             nonlocal count
             count += progress.step == "network"
             if count == stop_at:
@@ -153,14 +153,14 @@ def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob) -> None
 def test_step_one_sees_the_very_vectors_of_the_encoder(make_job: MakeJob) -> None:
     job, classifier = make_job()
     from histo_ray.encoders.network_ends import Normaliser
-    from histo_ray.finetune.head import encode_part, plain_look
-    from histo_ray.finetune.team import Solo
+    from histo_ray.finetune.frozen_head import encode_subset, plain_look
+    from histo_ray.finetune.worker_group import Solo
 
     compute = Compute("cpu", 2)
     look = plain_look(32, "bicubic")
     classifier.eval()
     normalise = Normaliser(job.spec, compute.device)
-    features = encode_part(classifier, normalise, job.train, compute, Solo(), look, 2)
+    features = encode_subset(classifier, normalise, job.train, compute, Solo(), look, 2)
     spec = job.spec.model_copy(update={"input_px": 32})
     encoder = TorchEncoder(spec, classifier.network, "cpu", "float32", 1)
     np.testing.assert_allclose(
@@ -197,7 +197,7 @@ def test_the_head_decides_as_the_regression_on_standardised_features(classes: in
 
 def test_scores_are_those_of_scikit_learn_by_hand() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3]], np.float32))
-    scores = score(logits, np.array([0, 1, 1], np.int32), 3)
+    scores = score_logits(logits, np.array([0, 1, 1], np.int32), 3)
     assert scores.accuracy == pytest.approx(2 / 3)
     assert scores.balanced_accuracy == pytest.approx(0.75)
     assert scores.loss == pytest.approx(-np.log([0.7, 0.3, 0.5]).mean(), rel=1e-5)

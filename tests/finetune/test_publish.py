@@ -21,9 +21,9 @@ from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
-from histo_ray.finetune.config import FinetuneConfig
 from histo_ray.finetune.curves import read_curves
-from histo_ray.finetune.run import Result, finetune
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.finetune_run import FinetuneResult, finetune
 from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.location import location_of
@@ -37,7 +37,7 @@ MakeConfig = Callable[..., FinetuneConfig]
 @pytest.fixture(scope="module")
 def finished(
     tile_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[FinetuneConfig, Result]:
+) -> tuple[FinetuneConfig, FinetuneResult]:
     store = tmp_path_factory.mktemp("finished") / "store"
     config = short_config(tile_folder, store)
     return config, finetune(config)
@@ -45,8 +45,8 @@ def finished(
 
 @pytest.fixture
 def published(
-    finished: tuple[FinetuneConfig, Result], make_config: MakeConfig
-) -> tuple[FinetuneConfig, Result]:
+    finished: tuple[FinetuneConfig, FinetuneResult], make_config: MakeConfig
+) -> tuple[FinetuneConfig, FinetuneResult]:
     """A copy of the finished store for one test."""
     config = make_config()
     shutil.copytree(finished[0].store, config.store)
@@ -54,7 +54,7 @@ def published(
 
 
 def test_what_is_published_is_an_encoder_with_a_head_that_judges_as_its_card_says(
-    published: tuple[FinetuneConfig, Result], tile_folder: Path
+    published: tuple[FinetuneConfig, FinetuneResult], tile_folder: Path
 ) -> None:
     config, result = published
     encoder = load_encoder(resolve("tuned", store=config.store), device="cpu")
@@ -77,7 +77,7 @@ def test_what_is_published_is_an_encoder_with_a_head_that_judges_as_its_card_say
 
 
 def test_the_card_tells_where_the_weights_come_from(
-    published: tuple[FinetuneConfig, Result],
+    published: tuple[FinetuneConfig, FinetuneResult],
 ) -> None:
     config, result = published
     folder = Path(config.store) / "models" / "tuned"
@@ -99,7 +99,7 @@ def test_the_card_tells_where_the_weights_come_from(
 
 
 def test_the_same_run_again_does_nothing_and_another_one_is_refused(
-    published: tuple[FinetuneConfig, Result], make_config: MakeConfig
+    published: tuple[FinetuneConfig, FinetuneResult], make_config: MakeConfig
 ) -> None:
     config, result = published
     again = finetune(config)
@@ -116,7 +116,7 @@ def test_names_of_known_encoders_are_refused(make_config: MakeConfig, name: str)
 
 
 def test_an_extraction_finds_it_by_name_and_so_does_the_list(
-    published: tuple[FinetuneConfig, Result], tmp_path: Path
+    published: tuple[FinetuneConfig, FinetuneResult], tmp_path: Path
 ) -> None:
     store = published[0].store
     config = ExtractConfig(manifest="m.csv", store=store, encoder=("tuned",), tile_px=48)
@@ -131,7 +131,7 @@ def test_an_extraction_finds_it_by_name_and_so_does_the_list(
     assert load_encoder(renamed, device="cpu").weights_sha256 == spec.weights_sha256
 
 
-def test_finding_it_needs_no_torch(published: tuple[FinetuneConfig, Result]) -> None:
+def test_finding_it_needs_no_torch(published: tuple[FinetuneConfig, FinetuneResult]) -> None:
     code = (
         "import sys; from histo_ray.encoders.registry import resolve\n"
         f"assert resolve('tuned', store={published[0].store!r}).source == 'store'\n"
@@ -142,7 +142,7 @@ def test_finding_it_needs_no_torch(published: tuple[FinetuneConfig, Result]) -> 
 
 
 def test_weights_that_are_not_those_of_the_card_are_refused(
-    published: tuple[FinetuneConfig, Result],
+    published: tuple[FinetuneConfig, FinetuneResult],
 ) -> None:
     store = published[0].store
     path = Path(store) / "models" / "tuned" / "model.safetensors"

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.synth.noise import Numbers
-from histo_ray.synth.patients import write_demo_patients
+from histo_ray.synth.patient_writer import write_demo_patients
 from histo_ray.tiles.pixels import read_tiles
 
 

@@ -9,8 +9,8 @@ from histo_ray.errors import SlideError
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.synth.molecules import GENES, MUTATIONS
-from histo_ray.synth.patients import PatientFiles, plan_slides, write_demo_patients
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.patient_writer import PatientFiles, plan_slides, write_demo_patients
+from histo_ray.synth.slide_writer import write_slide
 from histo_ray.synth.states import SITES, draw_states
 from histo_ray.tiles.pixels import read_tiles
 

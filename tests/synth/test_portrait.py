@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from histo_ray.synth.anatomy import lay_anatomy
-from histo_ray.synth.looks import GLANDULAR, SOLID
 from histo_ray.synth.noise import Field, Numbers, Window
-from histo_ray.synth.patients import PlannedSlide, plan_slides
+from histo_ray.synth.patient_writer import PlannedSlide, plan_slides
 from histo_ray.synth.portrait import portray, stain_slide
 from histo_ray.synth.scene import set_scene
-from histo_ray.synth.stain import GLASS, stain_matrix
+from histo_ray.synth.stain_mixing import GLASS, stain_matrix
 from histo_ray.synth.states import SITES, draw_states
 from histo_ray.synth.texture import paint_tissue
+from histo_ray.synth.tissue_looks import GLANDULAR, SOLID
 
 FIELD = Window(40.0, 90.0, 1.0, 300, 200)
 STAIN = ("haematoxylin", "eosin", "haematoxylin_tint", "eosin_tint")

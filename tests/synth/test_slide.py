@@ -5,11 +5,11 @@ import numpy as np
 import openslide
 import pytest
 
-from histo_ray.synth.looks import GLANDULAR, INFLAMED
-from histo_ray.synth.scene import SlidePlan, set_scene
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign, set_scene
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED
 
-PLAN = SlidePlan((1500, 1010), 0.5, GLANDULAR, seed=4, tissue_share=0.45)
+PLAN = SlideDesign((1500, 1010), 0.5, GLANDULAR, seed=4, tissue_share=0.45)
 
 
 def read(path: Path, level: int = 0) -> np.ndarray:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from histo_ray.synth.anatomy import lay_anatomy
-from histo_ray.synth.looks import GLANDULAR, INFLAMED, LOOKS, SOLID, TissueLook
 from histo_ray.synth.noise import Field, Window
 from histo_ray.synth.nuclei import draw_nuclei, place_nuclei
-from histo_ray.synth.stain import GLASS, mix_stains, stain_matrix
+from histo_ray.synth.stain_mixing import GLASS, mix_stains, stain_matrix
 from histo_ray.synth.texture import enlarge, paint_tissue
+from histo_ray.synth.tissue_looks import GLANDULAR, INFLAMED, LOOKS, SOLID, TissueLook
 
 FIELD = Window(40.0, 90.0, 0.5, 640, 448)
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from histo_ray.synth.tiles import CLASSES, PATIENTS, draw_tiles, write_demo_tiles
+from histo_ray.synth.tile_writer import CLASSES, PATIENTS, draw_tiles, write_demo_tiles
 
 Pixels = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.float64]

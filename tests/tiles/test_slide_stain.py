@@ -8,9 +8,9 @@ from histo_ray.cluster.actors import Reader
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.extract.slide import SubjectPlan
 from histo_ray.slides.reader import open_slide
-from histo_ray.synth.looks import SOLID
-from histo_ray.synth.scene import SlidePlan as Scene
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign as Scene
+from histo_ray.synth.slide_writer import write_slide
+from histo_ray.synth.tissue_looks import SOLID
 from histo_ray.tiles.pixels import STAIN_TILES, read_tiles
 from histo_ray.tiles.stain import MacenkoFit, fit_stain, normalise
 from histo_ray.types import Slide

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from histo_ray.synth.looks import INFLAMED, SOLID
 from histo_ray.synth.noise import Window
 from histo_ray.synth.texture import paint_tissue
+from histo_ray.synth.tissue_looks import INFLAMED, SOLID
 from histo_ray.tiles.stain import (
     LEAST_DENSITY,
     LIGHT,

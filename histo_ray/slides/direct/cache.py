@@ -1,4 +1,4 @@
-"""Decoded tiles that are at hand: the least recently used go first."""
+"""A cache of decoded tiles; the least recently used go first."""
 
 import threading
 from collections import OrderedDict
@@ -46,7 +46,7 @@ class TileCache:
         return self._bytes
 
     def need(self, owner: int, size_bytes: int) -> None:
-        """Note that `owner` wants so many bytes of tiles at hand."""
+        """Note how many bytes of tiles `owner` needs in the cache."""
         with self._lock:
             self._needs[owner] = size_bytes
 

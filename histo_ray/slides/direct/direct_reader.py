@@ -1,4 +1,4 @@
-"""Back end that decodes each JPEG tile once; OpenSlide stays at hand for whatever is unusual."""
+"""Decodes each JPEG tile of a slide once; OpenSlide reads whatever is unusual."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from histo_ray.slides.direct.jpeg import (
     decode_tile,
     read_header,
 )
-from histo_ray.slides.direct.region import Place, covered, cut_axis, place_region
+from histo_ray.slides.direct.region import Corner, covered, cut_axis, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
 from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
 from histo_ray.slides.direct.traffic import FETCHED
@@ -97,12 +97,12 @@ class DirectReader:
     def read_into(self, region: Pixels, corner: tuple[int, int], level: int) -> None:
         """Read the region at `corner` (level-0 px) that fills `region`, (h, w, 3) px of `level`."""
         size = (region.shape[1], region.shape[0])
-        place = None
+        start = None
         if self._usable[level]:
-            place = place_region(corner, self._known.downsamples[level], size)
-        if place is not None:
+            start = place_region(corner, self._known.downsamples[level], size)
+        if start is not None:
             try:
-                self._assemble(region, place, level)
+                self._assemble(region, start, level)
                 return
             except UnusualJpegError:
                 pass  # OpenSlide has the last word on it
@@ -116,7 +116,7 @@ class DirectReader:
         self._cache.forget(self._owner)
         self._known.close()
 
-    def _fill(self, local: StandIn, corner: Place, level: int, size: Size) -> None:
+    def _fill(self, local: StandIn, corner: Corner, level: int, size: Size) -> None:
         """Bring here what OpenSlide will read of a remote slide: the tiles, and one px around."""
         about, downsample = self._levels[level], self._known.downsamples[level]
         columns, rows = (
@@ -125,17 +125,17 @@ class DirectReader:
         )
         for row in rows:
             for column in columns:
-                place = row.number, column.number
+                at = row.number, column.number
                 try:
-                    local.fill(int(about.offsets[place]), int(about.counts[place]))
+                    local.fill(int(about.offsets[at]), int(about.counts[at]))
                 except OSError as error:
                     raise self._lost(error) from error
 
-    def _assemble(self, region: Pixels, place: Place, level: int) -> None:
+    def _assemble(self, region: Pixels, start: Corner, level: int) -> None:
         about = self._levels[level]
         height, width = region.shape[:2]
-        columns = cut_axis(place[0], width, about.size[0], about.tile[0])
-        rows = cut_axis(place[1], height, about.size[1], about.tile[1])
+        columns = cut_axis(start[0], width, about.size[0], about.tile[0])
+        rows = cut_axis(start[1], height, about.size[1], about.tile[1])
         self._provide(about, len(rows))
         if (covered(columns), covered(rows)) != (width, height) or not about.complete:
             region[:] = self._background

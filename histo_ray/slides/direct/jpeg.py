@@ -25,7 +25,7 @@ _ADOBE = bytes((0xFF, _APP14, 0, 14)) + b"Adobe" + bytes((0, 100, 0, 0, 0, 0))
 
 
 class UnusualJpegError(Exception):
-    """A JPEG that is damaged or not of the usual kind: OpenSlide has to judge it."""
+    """A JPEG that is damaged or not of the usual kind; OpenSlide has to decode it."""
 
 
 def join_tables(tables: bytes) -> bytes:
@@ -135,9 +135,9 @@ def decode_tile(data: bytes, size: Size) -> Pixels:
 
 def _check_frame(segment: bytes, size: Size) -> None:
     width, height = size
-    wanted = bytes((8, height >> 8, height & 255, width >> 8, width & 255, 3))
-    if segment[4:10] != wanted:
-        raise UnusualJpegError(f"a frame that begins {segment[4:10].hex()}, not {wanted.hex()}")
+    expected = bytes((8, height >> 8, height & 255, width >> 8, width & 255, 3))
+    if segment[4:10] != expected:
+        raise UnusualJpegError(f"a frame that begins {segment[4:10].hex()}, not {expected.hex()}")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

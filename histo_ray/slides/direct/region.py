@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from histo_ray.types import Size
 
-Place = tuple[int, int]
+Corner = tuple[int, int]
+"""(x, y) of a region's top-left px."""
 
 OPENSLIDE_BLOCK_PX = 4096
 """OpenSlide paints larger regions block by block and places each block anew."""
@@ -21,7 +22,7 @@ class Cut(NamedTuple):
     """Which part of the tile it is."""
 
 
-def place_region(corner: Place, downsample: float, size: Size) -> Place | None:
+def place_region(corner: Corner, downsample: float, size: Size) -> Corner | None:
     """Where a region begins in px of its level, if it lies on whole px there.
 
     OpenSlide divides the corner by the level's downsample. Where that gives a fraction it mixes
@@ -29,7 +30,7 @@ def place_region(corner: Place, downsample: float, size: Size) -> Place | None:
 
     Args:
         corner: (x, y) in level-0 px.
-        downsample: Of the level, as OpenSlide has it.
+        downsample: Downsample of the level, as OpenSlide states it.
         size: (width, height) of the region in px of the level.
 
     Returns:
@@ -44,8 +45,8 @@ def place_region(corner: Place, downsample: float, size: Size) -> Place | None:
 def _place_axis(start: int, downsample: float) -> int | None:
     if start < 0:
         return -int(-start / downsample)  # OpenSlide cuts the fraction off here
-    place = start / downsample
-    return int(place) if place.is_integer() else None
+    px = start / downsample
+    return int(px) if px.is_integer() else None
 
 
 def cut_axis(start: int, length: int, end: int, tile: int) -> list[Cut]:

@@ -1,6 +1,6 @@
 """Reads a slide where it lies in an object store, by ranges, without copying it here.
 
-OpenSlide, which knows what a slide is and judges what is unusual, wants a file on this machine.
+OpenSlide, which decides what a slide is and reads what is unusual, needs a file on this machine.
 It gets a stand-in: a sparse file of the slide's size that holds the TIFF's directories, and the
 tiles of such regions as it is asked for. All other tiles stay in memory.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 2**20
 """What is fetched at once: some tens of tiles that follow each other. So far it reads ahead."""
 MOST_DIRECTORY_BYTES = 2**26
-"""Of a TIFF's directories and the values of their tags: those of eight million tiles."""
+"""Most bytes of a TIFF's directories and tag values: enough for eight million tiles."""
 BLOCKS_HELD = 16
 """Blocks kept in memory: a walk along a row of tiles reads from a few places in turn."""
 

@@ -122,7 +122,7 @@ def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
     if offsets.shape != (rows * columns,) or counts.shape != offsets.shape:
         raise UnrecognisedError(f"{len(offsets)} tiles, where {rows} x {columns} belong")
     if (offsets < 0).any() or (counts < 0).any() or (counts > MAX_TILE_BYTES).any():
-        raise UnrecognisedError("implausible places of tiles")
+        raise UnrecognisedError("implausible offsets of tiles")
     if (offsets > file_bytes - counts).any():
         raise UnrecognisedError("tiles beyond the end of the file")
     try:
@@ -154,6 +154,6 @@ def _check_page(page: tifffile.TiffPage) -> None:
         "tile height": (page.tilelength, range(1, MAX_TILE_PX + 1)),
         "tags twice": (len(codes) - len(set(codes)), (0,)),
     }
-    for what, (found, wanted) in known.items():
-        if found not in wanted:
+    for what, (found, accepted) in known.items():
+        if found not in accepted:
             raise UnrecognisedError(f"{what}: {found!r}")

@@ -1,4 +1,4 @@
-"""What it costs this process to fetch the tiles of slides: bytes, and seconds waited for them."""
+"""Counts what this process fetches of slides: bytes, and seconds waited for them."""
 
 import threading
 
@@ -25,4 +25,4 @@ class Traffic:
 
 
 FETCHED = Traffic()
-"""Of this process. Slides that are read directly add to it; what OpenSlide reads is unknown."""
+"""Traffic of this process by the direct reader; what OpenSlide reads is unknown."""

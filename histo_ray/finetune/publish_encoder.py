@@ -19,9 +19,9 @@ from histo_ray.encoders.published import read_card
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import write_curves
-from histo_ray.finetune.job import Job
-from histo_ray.finetune.loop import Outcome
-from histo_ray.finetune.tiles import Part
+from histo_ray.finetune.job import FinetuneJob
+from histo_ray.finetune.loop import TrainingResult
+from histo_ray.finetune.training_tiles import TileSubset
 from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.models import (
@@ -61,18 +61,24 @@ def check_name(store: str, name: str, fingerprint: str) -> ModelCard | None:
 
 
 def publish_model(
-    store: str, name: str, job: Job, outcome: Outcome, workers: int, device: str, source: str
+    store: str,
+    name: str,
+    job: FinetuneJob,
+    outcome: TrainingResult,
+    workers: int,
+    device: str,
+    source: str,
 ) -> ModelCard:
     """Write `models/<name>/`: weights and curves, then the card.
 
     Args:
         store: Path or URI of the store; it must be there.
-        name: Of the new encoder.
-        job: What was done.
-        outcome: What came of it.
-        workers: That shared each batch.
-        device: Where it was done, in words.
-        source: What is held out of what, in words.
+        name: Name of the new encoder.
+        job: The fine-tuning job.
+        outcome: Its result.
+        workers: Workers that shared each batch.
+        device: Where it was trained, in words.
+        source: How the held-out tiles were chosen, in words.
 
     Returns:
         The card that is in the store now.
@@ -114,7 +120,7 @@ def publish_model(
 
 
 def library_versions() -> dict[str, str]:
-    """Of what can change the weights."""
+    """Versions of the libraries that can change the weights."""
     return {
         "histo_ray": __version__,
         "python": platform.python_version(),
@@ -143,8 +149,8 @@ def _write(root: Location, folder: str, files: dict[str, bytes]) -> bool:
         return publish(built, root.child(folder))
 
 
-def _describe_encoder(job: Job, name: str) -> EncoderSpec:
-    """The base's spec under a new name, its weights in a store; it wants the stain it learned."""
+def _describe_encoder(job: FinetuneJob, name: str) -> EncoderSpec:
+    """Spec of the new encoder: the base's, with its weights in a store and its training's stain."""
     spec = job.spec
     return spec.model_copy(
         update={
@@ -165,7 +171,7 @@ def _describe_encoder(job: Job, name: str) -> EncoderSpec:
     )
 
 
-def _describe_data(job: Job, source: str) -> Data:
+def _describe_data(job: FinetuneJob, source: str) -> Data:
     held = job.held_out
     return Data(
         name=job.train.name,
@@ -176,13 +182,13 @@ def _describe_data(job: Job, source: str) -> Data:
     )
 
 
-def _count(part: Part) -> dict[str, int]:
+def _count(part: TileSubset) -> dict[str, int]:
     names: Sequence[str] = part.tiles.classes
     numbers: list[Any] = np.bincount(part.labels, minlength=len(names)).tolist()
     return dict(zip(names, numbers, strict=True))
 
 
-def _describe_scores(outcome: Outcome, classes: Sequence[str]) -> Metrics:
+def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics:
     scores = outcome.scores
     if math.isnan(scores.accuracy):
         return Metrics()

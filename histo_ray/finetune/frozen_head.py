@@ -15,8 +15,8 @@ from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.recipe import AugmentConfig
 from histo_ray.finetune.schedule import HEAD, batch_random
-from histo_ray.finetune.team import Team
-from histo_ray.finetune.tiles import Part
+from histo_ray.finetune.training_tiles import TileSubset
+from histo_ray.finetune.worker_group import WorkerGroup
 
 Features = npt.NDArray[np.float32]
 MAX_ITERATIONS = 1000
@@ -52,32 +52,32 @@ def fit_head(
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def encode_part(
+def encode_subset(
     classifier: Classifier,
     normalise: Normaliser,
-    part: Part,
+    subset: TileSubset,
     compute: Compute,
-    team: Team,
+    group: WorkerGroup,
     look: Callable[[torch.Tensor, int], torch.Tensor],
     loaders: int,
 ) -> Features:
-    """Features of all tiles of `part`, the work shared by the team.
+    """Features of all tiles of `subset`; the work is shared by the group.
 
     Args:
         classifier: In eval mode.
-        normalise: Of its encoder.
-        part: The tiles.
+        normalise: Normalisation of its encoder.
+        subset: The tiles.
         compute: Where.
-        team: Each worker encodes every so-many-th block.
+        group: Each worker encodes every so-many-th block.
         look: (n, H, W, 3) uint8 tiles and their block to (n, 3, h, w) in 0..255.
         loaders: Threads that read.
 
     Returns:
         (N, dim), the same on all workers.
     """
-    features = torch.zeros(len(part), classifier.head.in_features)
-    mine = range(team.rank, -(-len(part) // BLOCK), team.size)
-    read = read_ahead(lambda b: part.read(slice(b * BLOCK, (b + 1) * BLOCK)), mine, loaders)
+    features = torch.zeros(len(subset), classifier.head.in_features)
+    mine = range(group.rank, -(-len(subset) // BLOCK), group.size)
+    read = read_ahead(lambda b: subset.read(slice(b * BLOCK, (b + 1) * BLOCK)), mine, loaders)
     for block, pixels in zip(mine, read, strict=True):
         values = look(torch.from_numpy(pixels).to(compute.device), block)
 
@@ -88,7 +88,7 @@ def encode_part(
         vectors = torch.cat(compute.split(encode, len(values)))
         features[block * BLOCK : block * BLOCK + len(vectors)] = vectors
     shared = features.to(compute.device)
-    team.add([shared])
+    group.add([shared])
     result: Features = shared.cpu().numpy()
     return result
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field
+from histo_ray.synth.tissue_looks import TissueLook
 
 HAEMATOXYLIN = {"macenko": (0.5626, 0.7201, 0.4062), "ruifrok": (0.650, 0.704, 0.286)}
 EOSIN = {"macenko": (0.2159, 0.8012, 0.5581), "ruifrok": (0.072, 0.990, 0.105)}

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, Anatomy, lay_anatomy
-from histo_ray.synth.looks import TissueLook
 from histo_ray.synth.noise import Field, Window
-from histo_ray.synth.stain import GLASS
+from histo_ray.synth.stain_mixing import GLASS
 from histo_ray.synth.texture import enlarge, paint_tissue
+from histo_ray.synth.tissue_looks import TissueLook
 
 CLASSES = ("gland", "lymphocytes", "stroma", "tumour")
 """Glands with a lumen, a crowd of lymphocytes, connective tissue, solid nests."""
@@ -21,11 +21,11 @@ TABLE = "tiles.csv"
 PATIENTS = 10
 _SHEET_COLUMNS = 5
 _SAMENESS = 0.85
-"""0..1: how far every tile's mean and contrast are drawn to values that tell no class."""
+"""0..1: how far every tile's mean and contrast are drawn to values that reveal no class."""
 _CONTRAST = 0.62
 """The same for the coefficient of variation of the optical density."""
 _DENSITY = np.array([0.33, 0.60, 0.40], np.float32)
-"""The mean optical density that tells no class, R, G, B: of a usual H&E tile, natural logarithm."""
+"""Mean optical density (R, G, B; natural logarithm) of a usual H&E tile; it reveals no class."""
 
 Picture = npt.NDArray[np.uint8]
 
@@ -143,7 +143,7 @@ def _purity(
 
 
 def _recolour(tile: Field, rng: np.random.Generator) -> Picture:
-    """Bring mean and contrast of the optical density near to ones that tell no class, with noise.
+    """Bring mean and contrast of the optical density near to ones that reveal no class, with noise.
 
     A power sets the contrast and a gain the mean, so that what is white stays white.
     """

@@ -13,8 +13,8 @@ import numpy as np
 from histo_ray.synth.cohort import BROKEN_SHARE, CohortSize
 from histo_ray.synth.molecules import GENES, MUTATIONS, simulate_expression, simulate_mutations
 from histo_ray.synth.portrait import portray, stain_slide
-from histo_ray.synth.scene import SlidePlan
-from histo_ray.synth.slide import write_slide
+from histo_ray.synth.scene import SlideDesign
+from histo_ray.synth.slide_writer import write_slide
 from histo_ray.synth.states import HiddenStates, draw_states
 
 COLUMNS = ("slide_id", "path", "patient_id", "mpp", "site", "synthetic", "remark")
@@ -49,7 +49,7 @@ class PlannedSlide(NamedTuple):
     slide_id: str
     patient: str
     site: str
-    plan: SlidePlan
+    plan: SlideDesign
     remark: str = ""
     """What is wrong with it on purpose."""
 
@@ -71,7 +71,7 @@ def write_demo_patients(
         folder: Where to write; made if it does not exist, files of the same name are replaced.
         seed: Another seed, other patients; the same seed gives the same bytes.
         count: Patients, at least `LEAST_PATIENTS`.
-        size: Of a slide: about 9 tiles of 112 um (`small`) or 14 (`normal`).
+        size: Size of each slide: about 9 tiles of 112 um (`small`) or 14 (`normal`).
         flawed: Add a truncated second slide, and one patient more whose only slide is empty.
 
     Returns:
@@ -109,7 +109,7 @@ def plan_slides(states: HiddenStates, seed: int, size: CohortSize) -> list[Plann
         for section in "AB" if number % SECOND_EVERY == 0 else "A":
             stained = stain_slide(look, site, seed, rng)
             tissue = int(rng.integers(2**31))
-            plan = SlidePlan((width, height), _MPP, stained, tissue, _TISSUE_SHARE, dust=4)
+            plan = SlideDesign((width, height), _MPP, stained, tissue, _TISSUE_SHARE, dust=4)
             slides.append(PlannedSlide(f"{patient}-{section}", patient, site, plan))
     return slides
 

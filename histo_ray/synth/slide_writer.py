@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.synth.scene import SlidePlan, set_scene
+from histo_ray.synth.scene import SlideDesign, set_scene
 
 TILE_PX = 256
 LEVEL_FACTOR = 4
@@ -26,7 +26,7 @@ _THREADS = 2
 Picture = npt.NDArray[np.uint8]
 
 
-def write_slide(path: Path, plan: SlidePlan) -> Path:
+def write_slide(path: Path, plan: SlideDesign) -> Path:
     """Draw the planned slide into a file; the same plan gives the same bytes.
 
     Args:
@@ -96,7 +96,9 @@ class _Level:
         return small
 
 
-def _full_tiles(plan: SlidePlan, coarser: list[_Level], coarsest: list[Picture]) -> Iterator[bytes]:
+def _full_tiles(
+    plan: SlideDesign, coarser: list[_Level], coarsest: list[Picture]
+) -> Iterator[bytes]:
     """Encoded tiles of level 0, row-major; feeds the coarser levels on the way.
 
     The bands of the last of them are also left in `coarsest`.
@@ -146,7 +148,7 @@ def _thumbnail(picture: Picture, size: tuple[int, int]) -> Picture:
     return small
 
 
-def _description(plan: SlidePlan, of_level: str) -> str:
+def _description(plan: SlideDesign, of_level: str) -> str:
     """Aperio's header: OpenSlide takes vendor and mpp from it."""
     width, height = plan.size
     return (

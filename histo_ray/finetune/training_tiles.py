@@ -12,7 +12,7 @@ Rows = npt.NDArray[np.int64]
 Load = Callable[[Rows], Pixels]
 
 
-class Tiles(Protocol):
+class TrainingTiles(Protocol):
     """N labelled tiles of one size."""
 
     @property
@@ -85,23 +85,23 @@ class LoadedTiles:
 
 
 @dataclass(frozen=True)
-class Part:
+class TileSubset:
     """Some rows of a set of tiles."""
 
-    tiles: Tiles
+    tiles: TrainingTiles
     rows: Rows
     name: str = ""
-    """Of the set."""
+    """Name of the set."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:
-        """(n,) of these rows."""
+        """(n,) class of each of these rows."""
         chosen: npt.NDArray[np.int32] = self.tiles.labels[self.rows]
         return chosen
 
     def read(self, some: Rows | slice) -> Pixels:
-        """(m, px, px, 3): those of this part's rows at the places `some`."""
+        """(m, px, px, 3): the tiles at the indices `some` of this subset's rows."""
         return self.tiles.read(self.rows[some])

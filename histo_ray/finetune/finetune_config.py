@@ -20,7 +20,7 @@ class FinetuneConfig(Settings):
     store: str = Field(description="folder or s3:// or gs:// URI of the store to publish into")
     validation: str | None = Field(
         default=None,
-        description="labelled tiles to judge on (default: a held-out part of --tiles)",
+        description="labelled tiles to evaluate on (default: a held-out part of --tiles)",
     )
     recipe: str = Field(default=DEFAULT, description="name of a recipe, or a TOML file with one")
     set: tuple[str, ...] = Field(

@@ -1,4 +1,4 @@
-"""Workers that train one network together: each takes a part of every batch."""
+"""Workers that train one network together: each computes a share of every batch."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,8 +7,8 @@ import torch
 import torch.distributed as dist
 
 
-class Team(Protocol):
-    """What a worker knows of the others."""
+class WorkerGroup(Protocol):
+    """The workers that share each batch, as one of them sees the group."""
 
     rank: int
     size: int

@@ -14,13 +14,13 @@ from histo_ray.errors import BusyError, ConfigError
 from histo_ray.finetune.checkpoint import FileKeeper
 from histo_ray.finetune.classifier import Classifier, build_classifier
 from histo_ray.finetune.compute import Compute
-from histo_ray.finetune.config import FinetuneConfig
-from histo_ray.finetune.job import Job, Report
-from histo_ray.finetune.loop import Outcome, train
-from histo_ray.finetune.publish import check_name, publish_model
+from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.finetune.job import FinetuneJob, ReportProgress
+from histo_ray.finetune.loop import TrainingResult, train
+from histo_ray.finetune.publish_encoder import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
-from histo_ray.finetune.team import Team
-from histo_ray.finetune.tiles import LoadedTiles, Part, Pixels, Rows
+from histo_ray.finetune.training_tiles import LoadedTiles, Pixels, Rows, TileSubset
+from histo_ray.finetune.worker_group import WorkerGroup
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import CACHE
 from histo_ray.store.location import location_of
@@ -32,23 +32,23 @@ from histo_ray.tilesets.tileset import TileSet, load_tiles
 
 
 @dataclass(frozen=True)
-class Plan:
+class FinetunePlan:
     """Checked settings and tiles: all that a worker needs."""
 
     config: FinetuneConfig
     recipe: Recipe
     spec: EncoderSpec
-    """Of the base, as `resolve` gives it."""
+    """Spec of the base encoder, from `resolve`."""
     tileset: TileSet
     train_rows: Rows
     held_out: TileSet | None
     held_out_rows: Rows
     source: str
-    """What is held out of what, in words."""
+    """How the held-out tiles were chosen, in words."""
 
 
 @dataclass(frozen=True)
-class Result:
+class FinetuneResult:
     """What became of a fine-tuning."""
 
     card: ModelCard
@@ -56,7 +56,7 @@ class Result:
     """The same job had been published before; nothing was done."""
 
 
-def plan_finetune(config: FinetuneConfig) -> Plan:
+def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
     """Check everything that can be checked before work begins.
 
     Raises:
@@ -69,17 +69,17 @@ def plan_finetune(config: FinetuneConfig) -> Plan:
     if config.validation is not None:
         other = read_tileset(config.validation)
         check_disjoint(tileset, other)
-        return Plan(
+        return FinetunePlan(
             config, recipe, spec, tileset, every, other, np.arange(len(other)),
             f"another set, {other.name}",
         )  # fmt: skip
     if recipe.held_out == 0:
-        return Plan(config, recipe, spec, tileset, every, None, none, "")
+        return FinetunePlan(config, recipe, spec, tileset, every, None, none, "")
     train_rows, held_rows = hold_out(tileset, recipe.held_out, config.seed)
     source = "the same tiles, by group"
     if tileset.groups is None:
         source = "the same tiles, groups unknown: leakage cannot be excluded"
-    return Plan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
+    return FinetunePlan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
 
 
 def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
@@ -96,7 +96,7 @@ def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
     return recipe, spec
 
 
-def make_job(plan: Plan) -> tuple[Job, Classifier]:
+def make_job(plan: FinetunePlan) -> tuple[FinetuneJob, Classifier]:
     """Load the base, and say what is to be done with it.
 
     Raises:
@@ -104,13 +104,13 @@ def make_job(plan: Plan) -> tuple[Job, Classifier]:
     """
     config, tileset = plan.config, plan.tileset
     classifier, spec = build_classifier(plan.spec, tileset.classes)
-    train_part = Part(_open(tileset, plan), plan.train_rows, tileset.name)
-    held: Part | None = None
+    train_part = TileSubset(_open(tileset, plan), plan.train_rows, tileset.name)
+    held: TileSubset | None = None
     if plan.held_out is not None:
         same = plan.held_out is tileset
         tiles = train_part.tiles if same else _open(plan.held_out, plan)
-        held = Part(tiles, plan.held_out_rows, plan.held_out.name)
-    job = Job(
+        held = TileSubset(tiles, plan.held_out_rows, plan.held_out.name)
+    job = FinetuneJob(
         spec=spec,
         base_sha256=digest_weights(classifier.network.state_dict()),
         train=train_part,
@@ -124,19 +124,19 @@ def make_job(plan: Plan) -> tuple[Job, Classifier]:
 
 
 def work(
-    plan: Plan,
-    job: Job,
+    plan: FinetunePlan,
+    job: FinetuneJob,
     classifier: Classifier,
     compute: Compute,
-    report: Report,
-    team: Team | None = None,
-) -> Outcome:
+    report: ReportProgress,
+    group: WorkerGroup | None = None,
+) -> TrainingResult:
     """Train, or go on training, with the checkpoint kept in the store.
 
     Raises:
         ConfigError: The checkpoint is damaged or of another job.
     """
-    return train(job, classifier, compute, open_keeper(plan.config), report, team)
+    return train(job, classifier, compute, open_keeper(plan.config), report, group)
 
 
 def open_keeper(config: FinetuneConfig) -> FileKeeper:
@@ -146,9 +146,9 @@ def open_keeper(config: FinetuneConfig) -> FileKeeper:
 
 def finetune(
     config: FinetuneConfig,
-    report: Report = lambda progress: None,
+    report: ReportProgress = lambda progress: None,
     tell: Callable[[str], None] = lambda text: None,
-) -> Result:
+) -> FinetuneResult:
     """Fine-tune in this process, and publish.
 
     Args:
@@ -186,23 +186,27 @@ def claim_name(config: FinetuneConfig) -> Iterator[None]:
         ) from None
 
 
-def _finetune(config: FinetuneConfig, report: Report, tell: Callable[[str], None]) -> Result:
+def _finetune(
+    config: FinetuneConfig, report: ReportProgress, tell: Callable[[str], None]
+) -> FinetuneResult:
     tell(f"reading {config.tiles}")
     plan = plan_finetune(config)
     job, classifier = make_job(plan)
     card = check_name(config.store, config.name, job.fingerprint(1))
     if card is not None:
-        return Result(card, was_there=True)
+        return FinetuneResult(card, was_there=True)
     compute = Compute(config.device, config.threads, config.precision)
     tell(
-        f"{len(job.train)} tiles of {len(plan.tileset.classes)} classes to learn from, "
-        f"{len(plan.held_out_rows)} to judge on; {compute.describe()}"
+        f"{len(job.train)} tiles of {len(plan.tileset.classes)} classes to train on, "
+        f"{len(plan.held_out_rows)} to evaluate on; {compute.describe()}"
     )
     outcome = work(plan, job, classifier, compute, report)
-    return Result(conclude(plan, job, outcome, 1, compute.describe()), was_there=False)
+    return FinetuneResult(conclude(plan, job, outcome, 1, compute.describe()), was_there=False)
 
 
-def conclude(plan: Plan, job: Job, outcome: Outcome, workers: int, device: str) -> ModelCard:
+def conclude(
+    plan: FinetunePlan, job: FinetuneJob, outcome: TrainingResult, workers: int, device: str
+) -> ModelCard:
     """Publish, and drop the checkpoint."""
     config = plan.config
     card = publish_model(config.store, config.name, job, outcome, workers, device, plan.source)
@@ -210,7 +214,7 @@ def conclude(plan: Plan, job: Job, outcome: Outcome, workers: int, device: str) 
     return card
 
 
-def _open(tileset: TileSet, plan: Plan) -> LoadedTiles:
+def _open(tileset: TileSet, plan: FinetunePlan) -> LoadedTiles:
     def load(rows: Rows) -> Pixels:
         pixels = load_tiles(tileset, rows, threads=1)
         if plan.recipe.macenko:  # a tile is all that is known of its slide
