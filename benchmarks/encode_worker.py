@@ -26,8 +26,8 @@ def load_eager(request: str) -> tuple[Encode, int]:
     """
     import torch
 
-    from histo_ray.encoders.network import build_network
     from histo_ray.encoders.registry import resolve
+    from histo_ray.encoders.timm_network import build_network
 
     network, spec = build_network(resolve(request))
     network.eval()

@@ -23,8 +23,8 @@ import torch
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench import Options, make_runs, run_settings, write_manifest
 from histo_ray.cluster.pool import BATCHES_AT_ONCE
-from histo_ray.encoders.network import build_network
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.timm_network import build_network
 from histo_ray.encoders.torch_encoder import load_encoder
 
 NETWORKS = ("random:legacy_xception?seed=0&px=299", "random:vit_large_patch16_224?seed=0")

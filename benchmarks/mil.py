@@ -104,7 +104,7 @@ def evaluate_cohort(task: str, size: Size, seed: int, settings: MilSettings) -> 
 
     torch.set_num_threads(1)
     bags, labels = make_cohort(task, size, seed)
-    parts = draw_folds([str(label) for label in labels[:, 0]], size.folds, 1, seed).parts[0]
+    parts = draw_folds([str(label) for label in labels[:, 0]], size.folds, 1, seed).fold_ids[0]
     data = PatientData(bags.means, labels, (task,))
     logistic = PatientHeadSettings(head="logistic")
 

@@ -76,7 +76,7 @@ def write_slides(store: Store, layout: Layout, slides: int) -> float:
     options = parquet._writer_options
 
     def changed(schema: Any) -> dict[str, Any]:
-        result = options(schema)
+        result: dict[str, Any] = dict(options(schema))
         result["compression"] = {**result["compression"], VECTORS: layout.compression}
         result["data_page_size"] = layout.page
         return result

@@ -90,7 +90,7 @@ def simulate(table: Floats, design: Design, seed: int) -> dict[str, float]:
     values[:, design.with_signal :] = rng.permuted(values[:, design.with_signal :], axis=0)
     folds = draw_shared_folds(values, 5, design.repeats, seed, [str(n) for n in range(len(values))])
     truth = TargetTruth(
-        "expression", _names(values.shape[1]), values, folds.parts, kind=TargetKind.CONTINUOUS
+        "expression", _names(values.shape[1]), values, folds.fold_ids, kind=TargetKind.CONTINUOUS
     )
     permuted = permute_targets(values, design.permutations, seed)
     mutated = rng.random((len(values), design.mutations)) < np.resize(SHARES, design.mutations)
@@ -102,7 +102,7 @@ def simulate(table: Floats, design: Design, seed: int) -> dict[str, float]:
         null_statistic = np.stack(
             [
                 chance_statistic(permuted, one, part)
-                for one, part in zip(null, folds.parts, strict=True)
+                for one, part in zip(null, folds.fold_ids, strict=True)
             ]
         )
         scores[name] = score_encoder(truth, own, 100, seed, null_statistic)

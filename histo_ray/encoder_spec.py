@@ -1,10 +1,11 @@
 """What tells one encoder from another: a typed description, stored in cards and fingerprints."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from histo_ray.settings import Settings
+from histo_ray.types import JsonObject
 
 Rgb = tuple[float, float, float]
 EncoderPool = Literal["timm", "avg", "token", "cls+mean"]
@@ -59,7 +60,7 @@ class EncoderSpec(Settings):
     interpolation: Literal["bilinear", "bicubic"] | None = None
     pool: EncoderPool = "timm"
     """`timm`: the network's own; `cls+mean`: class token beside the mean of patch tokens."""
-    timm_kwargs: dict[str, Any] = Field(default_factory=dict)
+    timm_kwargs: JsonObject = Field(default_factory=dict)
     """Construction arguments of the timm network."""
     licence: str = ""
     """Licence of the weights."""
@@ -72,9 +73,9 @@ class EncoderSpec(Settings):
     """Known once loaded: where the repository's own configuration says something else."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
         """Write `resize_px` only where it is set: fingerprints of 0.1.0 do not know it."""
-        values: dict[str, Any] = serialise(self)
+        values: JsonObject = serialise(self)
         if values.get("resize_px", 0) is None:
             del values["resize_px"]
         return values

@@ -6,9 +6,11 @@ The files lie at the top of the repository and are carried by the wheel inside t
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
+
+from histo_ray.types import JsonObject
 
 VectorType = Literal["float16", "float32"]
 
@@ -17,10 +19,10 @@ _PLACES = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")  # in a wheel; in 
 
 
 @cache
-def load_definition(name: str) -> dict[str, Any]:
+def load_definition(name: str) -> JsonObject:
     """The schema file `name` as parsed JSON: name, version, description, fields."""
     place = next(place for place in _PLACES if place.is_dir())
-    definition: dict[str, Any] = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
+    definition: JsonObject = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
     return definition
 
 
@@ -60,7 +62,7 @@ def optional_names(name: str) -> tuple[str, ...]:
     return tuple(entry["name"] for entry in load_definition(name).get("optional_fields", []))
 
 
-def _entries(name: str, optional: tuple[str, ...]) -> list[dict[str, Any]]:
+def _entries(name: str, optional: tuple[str, ...]) -> list[JsonObject]:
     definition = load_definition(name)
     fields = list(definition["fields"])
     chosen = [e for e in definition.get("optional_fields", []) if e["name"] in optional]

@@ -23,7 +23,7 @@ def simulate_null(simulations: int, n_folds: int = 5, repeats: int = 50, seed: i
     differences = np.empty((simulations, repeats * n_folds))
     for number in range(simulations):
         folds = draw_folds(names, n_folds, repeats, seed=seed + number * repeats)
-        tested = (folds.parts[:, None, :] == np.arange(n_folds)[:, None]).reshape(-1, ROWS)
+        tested = (folds.fold_ids[:, None, :] == np.arange(n_folds)[:, None]).reshape(-1, ROWS)
         signal = labels[:, None] * 0.25 + rng.normal(size=(ROWS, DIM)) * 0.7
         one, other = (signal + rng.normal(size=(ROWS, DIM)) * 0.7 for _ in range(2))
         differences[number] = score_folds(one, labels, tested) - score_folds(other, labels, tested)

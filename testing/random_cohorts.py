@@ -118,7 +118,7 @@ def _draw_truth(design: Design, own: Floats, rng: np.random.Generator) -> Target
         folds = draw_target_folds(values, names, design.folds, design.repeats, 0, sites)
     else:
         folds = draw_shared_folds(values, design.folds, design.repeats, 0, sites)
-    return TargetTruth(design.task, names, values, folds.parts, sites, sites, kind=kind)
+    return TargetTruth(design.task, names, values, folds.fold_ids, sites, sites, kind=kind)
 
 
 def _test_targets(
@@ -193,7 +193,7 @@ def _test_tissue(
     p = []
     for truth, folds in targets:
         one, other = (_score_tissue(vectors, truth, folds) for vectors in encoders)
-        tested, everything = tile_folds(folds.parts, truth), np.arange(shape[0])
+        tested, everything = tile_folds(folds.fold_ids, truth), np.arange(shape[0])
         classes = [np.flatnonzero(truth.labels == number) for number in range(3)]
         rows = [everything, everything, *classes]
         units = [tested.count_units(), tested.count_units(truth.labels)]
@@ -212,7 +212,7 @@ def _score_tissue(vectors: npt.NDArray[np.float32], truth: TileTruth, folds: Fol
     """(R * F, 5) accuracy, balanced accuracy and recall of three classes, in each fold."""
     settings, scores = TileHeadSettings("least-squares", inner_parts=0), []
     tiles = EmbeddedTiles(vectors, truth.labels, 3)
-    for part in folds.parts:
+    for part in folds.fold_ids:
         score = start_tile_head(tiles, part, settings)
         for fold in range(folds.n_folds):
             tested = truth.labels[part == fold]

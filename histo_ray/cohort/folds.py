@@ -34,11 +34,6 @@ class Folds:
         """Distinct splits of the items."""
         return len(self.fold_ids)
 
-    @property
-    def parts(self) -> npt.NDArray[np.int32]:
-        """The same as `fold_ids`, for callers that know it by its earlier name."""
-        return self.fold_ids
-
 
 def draw_folds(
     labels: Sequence[str],

@@ -54,11 +54,6 @@ class OutcomeFolds:
         """Distinct splits; a target with folds of its own may lack some of them."""
         return int(self.fold_ids.shape[-2])
 
-    @property
-    def parts(self) -> npt.NDArray[np.int32]:
-        """The same as `fold_ids`, for callers that know it by its earlier name."""
-        return self.fold_ids
-
 
 def draw_shared_folds(
     values: Values, n_folds: int, repeats: int, seed: int, groups: Sequence[str]

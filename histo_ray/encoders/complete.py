@@ -4,13 +4,14 @@ from typing import Any
 
 from histo_ray.encoders.base import EncoderSpec, Rgb
 from histo_ray.errors import ConfigError
+from histo_ray.types import JsonObject
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MODES = ("bilinear", "bicubic")
 
 
 def complete_spec(
-    spec: EncoderSpec, facts: dict[str, Any], arguments: dict[str, Any], *, from_hub: bool
+    spec: EncoderSpec, facts: JsonObject, arguments: JsonObject, *, from_hub: bool
 ) -> EncoderSpec:
     """Set what `spec` leaves open.
 
@@ -31,7 +32,7 @@ def complete_spec(
             f"encoder {spec.name!r}: its network takes images of {channels} channels, and tiles "
             "have 3 (RGB); choose an encoder for RGB"
         )
-    update: dict[str, Any] = {}
+    update: JsonObject = {}
     if spec.input_px is None:
         update["input_px"] = _read_edge(spec.name, arguments.get("img_size") or size[-2:])
     if spec.mean is None:
@@ -47,7 +48,7 @@ def complete_spec(
     return spec.model_copy(update=update)
 
 
-def _own_arguments(facts: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+def _own_arguments(facts: JsonObject, arguments: JsonObject) -> JsonObject:
     """Arguments that build the same network from its timm name alone."""
     own = {key: value for key, value in arguments.items() if key != "num_classes"}
     if facts.get("fixed_input_size"):

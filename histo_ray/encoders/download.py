@@ -1,4 +1,4 @@
-"""Fetches weights that have a URL and no repository, and knows at once when there is no network."""
+"""Fetch weights that have a URL and no repository; a missing network is found in seconds."""
 
 import os
 import re
@@ -7,6 +7,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import torch
+from huggingface_hub import constants
 
 from histo_ray.encoders.request import WEIGHTS_SUFFIXES
 from histo_ray.errors import ConfigError
@@ -32,8 +35,6 @@ def fetch_url(url: str, encoder: str) -> Path:
     Raises:
         ConfigError: No network, no such file, not the bytes its name promises, or not weights.
     """
-    import torch
-
     name = Path(urlsplit(url).path).name
     if not name.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(
@@ -65,8 +66,6 @@ def fetch_url(url: str, encoder: str) -> Path:
 
 def can_reach(url: str) -> bool:
     """Whether its host answers, found out in seconds: clients retry for half a minute."""
-    from huggingface_hub import constants
-
     if constants.HF_HUB_OFFLINE:
         return False
     parts = urlsplit(url)

@@ -1,10 +1,13 @@
-"""Fetches single files of a model hub, and says in one line why it cannot."""
+"""Fetch single files of a model hub; errors are one line, with the remedy."""
 
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import huggingface_hub
+from huggingface_hub import constants, errors
 
 from histo_ray.encoders.download import can_reach
 from histo_ray.errors import ConfigError
@@ -47,9 +50,6 @@ def fetch_file(repository: str, filename: str, encoder: str) -> Path:
 
 def find_file(repository: str, filename: str) -> Path | None:
     """A file of a repository in the local cache; None if it is not there. Asks no hub."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
     repo, _, revision = repository.partition("@")
     try:
         found = huggingface_hub.try_to_load_from_cache(
@@ -69,9 +69,6 @@ def fetch_beside(repository: str, filename: str) -> None:
 
 def _fetch_first(repository: str, filenames: Sequence[str], encoder: str, remedy: str) -> Path:
     """The first of `filenames` that is in the cache, else the first that the hub has."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line says it all
     repo, _, revision = repository.partition("@")
     asked: dict[str, Any] = {"repo_id": repo, "revision": revision or None}
@@ -127,16 +124,12 @@ def unreachable(repo: str, encoder: str) -> str:
 
 def is_reachable() -> bool:
     """Whether the hub answers, or a proxy stands before it."""
-    from huggingface_hub import constants
-
     return can_reach(constants.ENDPOINT)
 
 
 def _transport_errors() -> tuple[type[BaseException], ...]:
     """The client's own base of HTTP errors, whichever library it uses, and the system's."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (HfHubHTTPError.__mro__[1], OSError)
+    return (errors.HfHubHTTPError.__mro__[1], OSError)
 
 
 def _one_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.hub import fetch_file, find_file
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.errors import ConfigError
+from histo_ray.types import JsonObject
 
 CONFIG_FILE = "config.json"
 _COMPARED = ("input_px", "mean", "std", "interpolation")
@@ -23,7 +24,7 @@ class HubConfig(NamedTuple):
     """Holds `config.json`; `timm.create_model("local-dir:FOLDER")` reads it."""
     architecture: str
     """timm name of the network."""
-    model_args: dict[str, Any]
+    model_args: JsonObject
     """Construction arguments beyond the architecture's own."""
 
 
@@ -62,7 +63,7 @@ def read_hub_config(repository: str, encoder: str) -> HubConfig:
     return HubConfig(path.parent, name, arguments or {})
 
 
-def compare_config(spec: EncoderSpec, facts: dict[str, Any], repository: str) -> str:
+def compare_config(spec: EncoderSpec, facts: JsonObject, repository: str) -> str:
     """Say where a repository's configuration and the preparation in use disagree.
 
     Args:
@@ -92,7 +93,7 @@ def compare_config(spec: EncoderSpec, facts: dict[str, Any], repository: str) ->
     return f"the {CONFIG_FILE} of {repository} says {', '.join(differing)}"
 
 
-def read_stated(repository: str) -> dict[str, Any]:
+def read_stated(repository: str) -> JsonObject:
     """`pretrained_cfg` of a repository, if its configuration is in the local cache; else empty."""
     path = find_file(repository, CONFIG_FILE)
     values = {} if path is None else _read_object(path)
@@ -100,7 +101,7 @@ def read_stated(repository: str) -> dict[str, Any]:
     return stated if isinstance(stated, dict) else {}
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> JsonObject:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -27,7 +27,7 @@ class ResamplingWatch(TorchFunctionMode):
         func: Callable[..., Any],
         types: Iterable[type],
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        kwargs: dict[str, object] | None = None,
     ) -> Any:
         """Run `func` as it is; note it if it resamples one grid to another."""
         result = func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""What this machine offers to encoders; for `doctor`."""
+"""Describe devices and model hub as this machine sees them; for `doctor`."""
 
 import os
 from importlib.metadata import version as distribution_version
@@ -6,11 +6,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import constants
+
+from histo_ray.encoders.hub import is_reachable
+
 
 def describe_devices() -> tuple[str, bool]:
     """The devices torch sees, in words, and whether one is a GPU."""
-    import torch
-
     version = f"torch {torch.__version__}"
     if not torch.cuda.is_available():
         engines = version
@@ -27,18 +30,12 @@ _FASTER = "; this CPU has AMX: --precision bfloat16 is several times as fast, to
 
 def computes_bfloat16() -> bool:
     """Whether this CPU multiplies matrices of bfloat16 by itself (AMX), as far as torch knows."""
-    import torch
-
     tell: Any = getattr(torch.cpu, "get_capabilities", dict)  # of newer torch
     return bool(tell().get("amx_bf16"))
 
 
 def describe_hub() -> tuple[str, bool]:
     """Whether the model hub can be reached, and what the local cache holds."""
-    from huggingface_hub import constants
-
-    from histo_ray.encoders.hub import is_reachable
-
     cache = Path(constants.HF_HUB_CACHE)
     held = sorted(path.name for path in cache.glob("models--*")) if cache.is_dir() else []
     reachable = is_reachable()

@@ -1,15 +1,18 @@
 """Encoders that fine-tuning has published into a store: `models/<name>/`. Quick, without torch."""
 
-from typing import TYPE_CHECKING
-
 from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.storage import locate
 from histo_ray.store import models
-from histo_ray.store.models import HEAD_PREFIX, MODELS, WEIGHTS_FILE, ModelCard
+from histo_ray.store.models import HEAD_PREFIX, ModelCard
 
-if TYPE_CHECKING:
-    import torch
+__all__ = [
+    "HEAD_PREFIX",
+    "find_published",
+    "list_published",
+    "read_card",
+    "read_weights_file",
+]
 
 
 def find_published(store: str, name: str) -> EncoderSpec | None:
@@ -48,31 +51,22 @@ def read_card(store: str, name: str) -> ModelCard | None:
         raise ConfigError(str(error)) from None
 
 
-def read_published(store: str, name: str) -> "dict[str, torch.Tensor]":
-    """Read the weights of a published encoder's network, held against the digest on its card.
+def read_weights_file(store: str, name: str) -> bytes:
+    """Read the weights of a published encoder and its head (safetensors), held against its card.
 
     Raises:
         ConfigError: Not there, damaged, or not what the card says.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     card = read_card(store, name)
     if card is None:
         raise ConfigError(
-            f"encoder {name!r}: {store}/{MODELS} holds no published encoder of that name; "
+            f"encoder {name!r}: {store}/{models.MODELS} holds no published encoder of that name; "
             "check --store, which every node must see"
         )
     try:
-        weights = load(models.read_weights(models.locate_models(store), card))
+        return models.read_weights(models.locate_models(store), card)
     except StoreError as error:
         raise ConfigError(f"encoder {name!r}: {error}") from None
-    except SafetensorError as error:
-        raise ConfigError(
-            f"encoder {name!r}: {WEIGHTS_FILE} is damaged ({str(error)[:120]}); "
-            "restore it, or fine-tune again under another name"
-        ) from None
-    return {k: v for k, v in weights.items() if not k.startswith(HEAD_PREFIX)}
 
 
 def _spec_of(card: ModelCard, store: str) -> EncoderSpec:

@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from histo_ray.config import parse_settings
 from histo_ray.encoders.base import EncoderSpec
@@ -20,6 +19,7 @@ from histo_ray.encoders.request import (
 )
 from histo_ray.encoders.timm_names import has_timm_name, list_timm_names
 from histo_ray.errors import ConfigError
+from histo_ray.types import JsonObject
 
 BUILT_IN = Path(__file__).parent / "encoders.toml"
 _NOT_IN_TABLES = {"name", "request", "source", "seed", "published", "published_name"}
@@ -61,7 +61,7 @@ def list_encoders(tables: Sequence[str] = (), store: str | None = None) -> list[
     return [*_merge_tables(tables).values(), *published]
 
 
-def _source_values(parsed: EncoderRequest, table: Table) -> dict[str, Any]:
+def _source_values(parsed: EncoderRequest, table: Table) -> JsonObject:
     """What the source alone says."""
     slug = slugify(parsed.text)
     if parsed.kind == "file":
@@ -81,7 +81,7 @@ def _source_values(parsed: EncoderRequest, table: Table) -> dict[str, Any]:
             "name": slug, "source": "hub", "hub": parsed.source, "architecture": architecture,
         }  # fmt: skip
     _check_timm_name(parsed.text, parsed.source, table)
-    values: dict[str, Any] = {"name": slug, "source": "timm", "architecture": parsed.source}
+    values: JsonObject = {"name": slug, "source": "timm", "architecture": parsed.source}
     if parsed.kind == "random":
         values |= {"source": "random", "seed": 0}
     return values
@@ -96,7 +96,7 @@ def _find_entry(parsed: EncoderRequest, table: Table) -> EncoderSpec | None:
     return None
 
 
-def _file_values(parsed: EncoderRequest, slug: str) -> dict[str, Any]:
+def _file_values(parsed: EncoderRequest, slug: str) -> JsonObject:
     architecture = parsed.keys.get("arch")
     if architecture is None:
         raise ConfigError(
@@ -109,9 +109,9 @@ def _file_values(parsed: EncoderRequest, slug: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _own_values(parsed: EncoderRequest) -> dict[str, Any]:
+def _own_values(parsed: EncoderRequest) -> JsonObject:
     """What the keys we read ourselves say."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     keys = parsed.keys
     if "px" in keys:
         values["input_px"] = parse_value(keys["px"])

@@ -14,10 +14,10 @@ from torch import nn
 from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue
-from histo_ray.encoders.network import build_network
 from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.positions import ResamplingWatch
+from histo_ray.encoders.timm_network import build_network
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 

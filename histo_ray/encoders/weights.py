@@ -5,19 +5,23 @@ gives tensors or nothing.
 """
 
 import hashlib
+import importlib
 import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from histo_ray.encoders.lean_timm import timm
+from histo_ray.encoders.positions import ResamplingWatch
 from histo_ray.errors import ConfigError
 
-if TYPE_CHECKING:
-    import torch
-
-Weights = dict[str, "torch.Tensor"]
+Weights = dict[str, torch.Tensor]
 Filter = Callable[..., Any]
 """timm's function from the weights of a checkpoint, and the network, to what the network loads."""
 _SHOWN = 3
@@ -49,7 +53,7 @@ def read_weights(path: Path, encoder: str) -> Weights:
 
 
 def fit_weights(
-    network: "torch.nn.Module",
+    network: torch.nn.Module,
     weights: Weights,
     architecture: str,
     checkpoint_filter: Filter | None = None,
@@ -75,8 +79,6 @@ def fit_weights(
     Raises:
         ConfigError: Keys are missing or left over, or shapes differ; some are named.
     """
-    from histo_ray.encoders.positions import ResamplingWatch
-
     expected = network.state_dict()
     with ResamplingWatch() as watch:
         fitted = _filter(network, weights, checkpoint_filter or _usual_filter(architecture))
@@ -100,10 +102,8 @@ def fit_weights(
     return resampled
 
 
-def digest_weights(weights: Mapping[str, "torch.Tensor"]) -> str:
+def digest_weights(weights: Mapping[str, torch.Tensor]) -> str:
     """SHA-256, in hex, over names, types, shapes and bytes in the order of names."""
-    import torch
-
     total = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
@@ -114,9 +114,6 @@ def digest_weights(weights: Mapping[str, "torch.Tensor"]) -> str:
 
 
 def _read_safetensors(path: Path, encoder: str) -> Weights:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -128,8 +125,6 @@ def _read_safetensors(path: Path, encoder: str) -> Weights:
 
 def _read_pickle(path: Path, encoder: str) -> Weights:
     """Read tensors only; nothing in the file is run."""
-    import torch
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our one line says it all
@@ -154,8 +149,6 @@ def _read_pickle(path: Path, encoder: str) -> Weights:
 
 def _unwrap(content: object) -> Weights | None:
     """Find the one mapping of names to tensors; None if there is none."""
-    import torch
-
     if not isinstance(content, Mapping):
         return None
     inner = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
@@ -173,22 +166,18 @@ def _refusal(path: Path, encoder: str) -> str:
     )
 
 
-def keep_weights(weights: Weights, network: "torch.nn.Module") -> Weights:
+def keep_weights(weights: Weights, network: torch.nn.Module) -> Weights:
     """The filter of networks for which timm has none."""
     return weights
 
 
 def _usual_filter(architecture: str) -> Filter:
-    import importlib
-
-    from histo_ray.encoders.lean_timm import timm
-
     module = importlib.import_module(timm.models.model_entrypoint(architecture).__module__)
     found: Filter = getattr(module, "checkpoint_filter_fn", keep_weights)
     return found
 
 
-def _filter(network: "torch.nn.Module", weights: Weights, checkpoint_filter: Filter) -> Weights:
+def _filter(network: torch.nn.Module, weights: Weights, checkpoint_filter: Filter) -> Weights:
     """Weights as timm's filter leaves them; as they are where it cannot read them."""
     try:
         try:
@@ -208,10 +197,8 @@ def _counts(key: str) -> bool:
     return key.endswith(".num_batches_tracked")
 
 
-def _heads(network: "torch.nn.Module", architecture: str) -> set[str]:
+def _heads(network: torch.nn.Module, architecture: str) -> set[str]:
     """First parts of the names of classifier weights; a hub's configuration may not name them."""
-    from histo_ray.encoders.lean_timm import timm
-
     default = timm.get_pretrained_cfg(architecture.partition(".")[0])
     stated = getattr(network, "pretrained_cfg", None) or {}
     names = [stated.get("classifier"), default.classifier if default else None]

@@ -46,7 +46,7 @@ class PatientPlan:
             self.task.name,
             labels.targets,
             labels.values,
-            self.folds.parts,
+            self.folds.fold_ids,
             self.sites,
             self.groups,
             kind=self.task.kind,

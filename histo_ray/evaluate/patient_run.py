@@ -168,7 +168,7 @@ def make_target_matrix(plan: PatientPlan) -> TargetMatrix:
         permuted = permute_targets(values, plan.permutations, plan.config.seed, plan.sites)
         values = np.concatenate([values, permuted], axis=1)
         names += tuple(f"permuted {number}" for number in range(permuted.shape[1]))
-    return TargetMatrix(values, names, plan.folds.parts, plan.groups)
+    return TargetMatrix(values, names, plan.folds.fold_ids, plan.groups)
 
 
 def identify(plan: PatientPlan, features: Features) -> Identity:
@@ -203,7 +203,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
             n_folds=plan.folds.n_folds,
             repeats=plan.folds.repeats,
             seeds=plan.folds.seeds,
-            sha256=_sha256(plan.folds.parts),
+            sha256=_sha256(plan.folds.fold_ids),
             kept_together=config.keep_together,
         ).model_dump(),
         "encoders": {slides.encoder: slides.describe().model_dump() for slides in plan.found},

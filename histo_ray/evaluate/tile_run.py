@@ -121,7 +121,7 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     fits = folds.n_folds * folds.repeats
     head = choose_tile_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
     settings = TileHeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
-    support = count_tile_support(tile_folds(folds.parts, truth), truth.labels)
+    support = count_tile_support(tile_folds(folds.fold_ids, truth), truth.labels)
     plan = TilePlan(config, sets, embedded, folds, settings, support)
     return PreparedTiles(plan, identify(plan, store, names))
 
@@ -131,7 +131,7 @@ def make_tile_job(pieces: TableFolder, plan: TilePlan) -> Job:
     return Job(
         pieces=pieces,
         work=predict_unit,
-        inputs=share_inputs(plan.embedded, plan.folds.parts),
+        inputs=share_inputs(plan.embedded, plan.folds.fold_ids),
         units=list_tile_units(plan),
         needs=needs_of(plan.embedded[CV]),
     )
@@ -161,7 +161,7 @@ def estimate_cost(
     labels = tiles.truth.labels[rows]
     small = EmbeddedTiles(np.asarray(vectors[rows]), labels, len(tiles.truth.classes))
     began = time.monotonic()
-    fold_ids = folds.parts[0][rows]
+    fold_ids = folds.fold_ids[0][rows]
     predict_tile_fold(small, fold_ids, int(fold_ids[0]), settings)
     seconds = time.monotonic() - began
     growth = len(vectors) / len(rows)
@@ -189,7 +189,7 @@ def identify(plan: TilePlan, store: Store, names: Sequence[str]) -> Identity:
         n_folds=folds.n_folds,
         repeats=folds.repeats,
         seeds=folds.seeds,
-        sha256=hashlib.sha256(folds.parts.tobytes()).hexdigest(),
+        sha256=hashlib.sha256(folds.fold_ids.tobytes()).hexdigest(),
     )
     identity: Identity = {
         "evaluation_version": EVALUATION_VERSION,

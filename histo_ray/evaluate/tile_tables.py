@@ -89,7 +89,7 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TilePlan) 
             own = [unit for unit in units if (unit.split, unit.encoder) == (split, name)]
             tables = [pieces.read(unit.piece) for unit in own]
             tallies[split][name] = tally_predictions(tables, some.truth, n_trained)
-        tested = folds.parts if split == CV else None
+        tested = folds.fold_ids if split == CV else None
         comparisons += compare_encoders(
             split, tallies[split], some.truth, config.resamples, config.seed, tested
         )

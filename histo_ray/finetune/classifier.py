@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec, Pool
-from histo_ray.encoders.network import build_network
 from histo_ray.encoders.network_ends import encode_pooled
+from histo_ray.encoders.timm_network import build_network
 
 
 class Classifier(nn.Module):

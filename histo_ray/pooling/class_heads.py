@@ -1,6 +1,8 @@
 """The class head of a published encoder, read without torch."""
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from histo_ray.errors import StoreError
 from histo_ray.pooling.class_weights import ClassHead
@@ -18,9 +20,6 @@ def read_class_head(root: Location, card: ModelCard) -> ClassHead:
     Raises:
         StoreError: Its file is not there, damaged, or not the one of the card.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = root.child(f"{MODELS}/{card.name}/{WEIGHTS_FILE}").path
     try:
         weights = load(read_weights(root, card))

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from histo_ray.errors import BusyError, StoreError
 from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.layout import CACHE, check_file_name
 from histo_ray.store.location import Location
+from histo_ray.types import JsonObject
 
 CLAIMS = f"{CACHE}/claims"
 REFRESH_S = 15.0
@@ -170,7 +170,7 @@ def _await_end(location: Location, tell: Tell, wait: bool) -> None:
             last, since, signs = now, time.monotonic(), signs + 1
 
 
-def _read(location: Location) -> dict[str, Any]:
+def _read(location: Location) -> JsonObject:
     """What a claim says; nothing where there is none."""
     try:
         said = json.loads(location.read_bytes()) if location.kind() else {}

@@ -6,7 +6,6 @@ The card, `model.json`, is written last: where it is, the model is whole.
 import hashlib
 import json
 import re
-from typing import Any
 
 from pydantic import Field
 
@@ -16,6 +15,7 @@ from histo_ray.errors import ConfigError, StoreError, UnreachableError
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition import first_line
+from histo_ray.types import JsonObject
 
 MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
@@ -85,7 +85,7 @@ class ModelCard(Settings):
     classes: tuple[str, ...]
     """Rows of the head."""
     data: Data
-    recipe: dict[str, Any]
+    recipe: JsonObject
     seed: int
     workers: int
     epoch: int

@@ -201,7 +201,7 @@ def _pick_receipt(metadata: dict[bytes, bytes] | None, path: str) -> bytes:
     return text
 
 
-def _writer_options(schema: pa.Schema) -> dict[str, Any]:
+def _writer_options(schema: pa.Schema) -> dict[str, object]:
     scalars = [name for name in _SCALARS if name in schema.names]
     texts = [name for name in ("slide_id", *_OPTIONAL) if name in schema.names]
     return {

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from histo_ray.store.partition import RECEIPT_KEY
+from histo_ray.types import JsonObject
 
 
 class ExtractionState(StrEnum):
@@ -80,7 +80,7 @@ class RunRecord(BaseModel):
     bottleneck: str = ""
     hint: str = ""
     """What to change, in a sentence."""
-    settings: dict[str, Any] = {}
+    settings: JsonObject = {}
     """Settings of the command that are not defaults."""
     settings_sha256: str = ""
     """Over all settings, in canonical JSON."""

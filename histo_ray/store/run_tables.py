@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SUFFIX = ".parquet"
-_SINCE_2: dict[str, Any] = {"patient_id": "", "synthetic": False, "site": None}
+_SINCE_2: dict[str, str | bool | None] = {"patient_id": "", "synthetic": False, "site": None}
 """What a table says that was written before it had the column."""
 
 

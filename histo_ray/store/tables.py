@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from histo_ray.store.atomic_write import publish, stage, write_bytes
 from histo_ray.store.layout import check_file_name, check_slug
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition import first_line
+from histo_ray.types import JsonObject
 
 EVALUATIONS = "evaluations"
 PIECES = "pieces"
@@ -64,11 +65,11 @@ class TableFolder(NamedTuple):
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from None
 
-    def write_note(self, name: str, note: dict[str, Any]) -> None:
+    def write_note(self, name: str, note: JsonObject) -> None:
         """Write `name`.json, or write it anew, with its own digest as the last entry."""
         write_bytes(self.root, self._path(f"{name}.json"), seal_json(note))
 
-    def read_note(self, name: str) -> dict[str, Any] | None:
+    def read_note(self, name: str) -> JsonObject | None:
         """What `name`.json says, held against its own digest; None if it is not there.
 
         Raises:

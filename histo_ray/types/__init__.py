@@ -4,6 +4,7 @@ Sizes are (width, height); array shapes are (height, width, channel). Coordinate
 top-left corner in level-0 px. A unit stands in the name where it is not level-0 px.
 """
 
+from histo_ray.types.json_object import JsonObject
 from histo_ray.types.receipt import (
     EncoderFacts,
     PartitionKey,
@@ -41,6 +42,7 @@ __all__ = [
     "Bag",
     "EncoderFacts",
     "Floats",
+    "JsonObject",
     "LabelledBag",
     "LevelRead",
     "Mpp",

@@ -1,9 +1,10 @@
 """Identity of an embedding partition, and the receipt that it carries. No I/O."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from histo_ray.types.json_object import JsonObject
 from histo_ray.types.slide_types import MppSource, Size
 
 
@@ -48,9 +49,9 @@ class SlideFacts(BaseModel):
     """Share that pen marks cover, 0..1; None where tissue was not computed."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
         """Without what says nothing: programs of 0.1.0 refuse fields they do not know."""
-        said: dict[str, Any] = handler(self)
+        said: JsonObject = handler(self)
         unused = _SLIDE_SINCE_2 - self.list_newer()
         return {name: value for name, value in said.items() if name not in unused}
 
@@ -65,7 +66,7 @@ class TilingFacts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fingerprint: str
-    settings: dict[str, Any]
+    settings: JsonObject
     """All of `TilingConfig`."""
     level: int
     """Level read."""
@@ -78,7 +79,7 @@ class TilingFacts(BaseModel):
     tissue_method: str
     tissue_digest: str
     """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
-    stain_fit: dict[str, Any] | None = None
+    stain_fit: JsonObject | None = None
     """Fields of the slide's `MacenkoFit` or `ReinhardFit`; None without stain normalisation."""
 
 
@@ -116,9 +117,9 @@ class EncoderFacts(BaseModel):
     """Where the configuration of the weights' repository states other preparation than was used."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
         """Write what 0.1.0 does not know only where it says something: 0.1.0 then reads it."""
-        values: dict[str, Any] = serialise(self)
+        values: JsonObject = serialise(self)
         unused = _ENCODER_SINCE_2 - self.list_newer()
         return {name: value for name, value in values.items() if name not in unused}
 

@@ -66,7 +66,7 @@ def run_evaluation(
     for some in embedded.values():
         check_vectors(some)
     config = TissueConfig(tiles="made up", store="none", encoder=("dull", "sharp"))
-    support = count_tile_support(tile_folds(folds.parts, tiles.truth), tiles.truth.labels)
+    support = count_tile_support(tile_folds(folds.fold_ids, tiles.truth), tiles.truth.labels)
     plan = TilePlan(config, {}, embedded, folds, FAST, support)
     pieces = folder.child(PIECES)
     run_job(make_tile_job(pieces, plan), spread or spread_on_ray("local"), report)

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from histo_ray.config import ExtractConfig
-from histo_ray.encoders.network import build_network
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.timm_network import build_network
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
 from histo_ray.extract.loading import encoder_facts

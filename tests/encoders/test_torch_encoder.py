@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from histo_ray.encoders.base import encode_fixed
-from histo_ray.encoders.network import create_network
 from histo_ray.encoders.network_ends import fit_tiles, pool_features
 from histo_ray.encoders.registry import list_encoders, resolve
+from histo_ray.encoders.timm_network import create_network
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import ConfigError
 

@@ -22,7 +22,7 @@ def judge_all(
 ) -> float:
     """Mean AUROC over repeats of one mutation."""
     data = PatientData(features, labels[:, None], ("TP53",), groups)
-    own = folds.parts[0] if folds.parts.ndim == 3 else folds.parts
+    own = folds.fold_ids[0] if folds.fold_ids.ndim == 3 else folds.fold_ids
     scores = [
         score_auroc(labels[:, None], predict_patient_repeat(data, part, LOGISTIC, (0, r)).predicted)
         for r, part in enumerate(own)
@@ -54,15 +54,15 @@ def test_features_that_encode_the_fold_are_harmless() -> None:
     folds = draw_target_folds(labels[:, None], ["TP53"], 5, 4, 0, PATIENTS)
     told = [
         np.concatenate([np.eye(5)[part] * 9, rng.normal(size=(COUNT, 3))], axis=1)
-        for part in folds.parts[0]
+        for part in folds.fold_ids[0]
     ]
     found = []
     for r, features in enumerate(told):
         data = PatientData(features, labels[:, None], ("TP53",))
-        answer = predict_patient_repeat(data, folds.parts[0, r], LOGISTIC, (0, r))
+        answer = predict_patient_repeat(data, folds.fold_ids[0, r], LOGISTIC, (0, r))
         inside = [
             score_auroc(labels[rows, None], answer.predicted[rows])
-            for rows in (folds.parts[0, r] == fold for fold in range(5))
+            for rows in (folds.fold_ids[0, r] == fold for fold in range(5))
         ]
         found.append(np.mean(inside))
     assert abs(np.mean(found) - 0.5) < 0.1
@@ -76,7 +76,7 @@ def test_labels_of_judged_patients_bear_on_nothing_that_judges_them(
     features = rng.normal(size=(COUNT, DIM))
     labels = (features[:, :2] + rng.normal(size=(COUNT, 2)) > 0.2).astype(float)
     folds = draw_shared_folds(rng.normal(size=(COUNT, 3)), 4, 1, 0, PATIENTS)
-    (part,) = folds.parts
+    (part,) = folds.fold_ids
     clean = predict_patient_repeat(PatientData(features, labels, ("A", "B")), part, settings)
     for fold in range(4):
         poisoned = labels.copy()

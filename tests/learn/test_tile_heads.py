@@ -38,7 +38,7 @@ def make_tiles(rows: int = 240, dim: int = 17, seed: int = 0) -> EmbeddedTiles:
 
 
 def parts_of(tiles: EmbeddedTiles) -> npt.NDArray[np.int32]:
-    parts: npt.NDArray[np.int32] = draw_folds([str(k) for k in tiles.labels], 5, 1, 0).parts[0]
+    parts: npt.NDArray[np.int32] = draw_folds([str(k) for k in tiles.labels], 5, 1, 0).fold_ids[0]
     return parts
 
 

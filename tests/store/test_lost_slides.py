@@ -1,5 +1,5 @@
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -19,6 +19,26 @@ def run(*rows: tuple[str, str, str, str, int]) -> pd.DataFrame:
     columns = ["slide_id", "encoder", "outcome", "reason", "n_tiles"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.assign(patient_id="P-" + frame["slide_id"], synthetic=frame["slide_id"] == "drawn")
+
+
+def write_two_runs(folder: Path) -> Path:
+    """A store of two extraction runs: what failed in the first may be done in the second."""
+    opened = open_store(str(folder), create=True)
+
+    def row(slide: str, encoder: str, outcome: Any, reason: str, tiles: int = 0) -> RunRow:
+        return RunRow(slide, encoder, outcome, reason, tiles, 1.0)
+
+    opened.write_run("20261101T000000-aaaaaa", [
+        row("mended", "e-1", "failed", "disk full"),
+        row("broken", "e-1", "failed", "cannot be opened"),
+        row("broken", "e-2", "failed", "cannot be opened"),
+        row("glass", "e-1", "empty", "no tissue"),
+    ])  # fmt: skip
+    opened.write_run("20261102T000000-bbbbbb", [
+        row("mended", "e-1", "done", "", 40),
+        row("glass", "e-1", "skipped", "already stored"),
+    ])  # fmt: skip
+    return folder
 
 
 def test_a_slide_is_lost_by_what_its_last_run_says() -> None:
@@ -58,10 +78,9 @@ def test_a_slide_has_failed_if_every_encoder_that_tried_it_did() -> None:
 
 
 def test_tables_of_before_patients_were_in_them_are_read(
-    tmp_path: Path, evaluations: SimpleNamespace
+    tmp_path: Path,
 ) -> None:
-    store = evaluations.new_store(tmp_path / "store")
-    evaluations.add_extraction(store, ["e-1", "e-2"])
+    store = write_two_runs(tmp_path / "store")
     for path in (store / "runs").iterdir():
         pq.write_table(pq.read_table(path).drop_columns(["patient_id", "synthetic"]), path)
     found = read_extraction(str(store), ["e-1", "e-2"])
@@ -79,9 +98,8 @@ def test_nothing_lost_is_an_empty_table() -> None:
     assert len(last_losses([run(("x", "a", "done", "", 1))], ["a"])) == 0
 
 
-def test_a_damaged_run_table_is_named(tmp_path: Path, evaluations: SimpleNamespace) -> None:
-    store = evaluations.new_store(tmp_path / "store")
-    evaluations.add_extraction(store, ["e-1", "e-2"])
+def test_a_damaged_run_table_is_named(tmp_path: Path) -> None:
+    store = write_two_runs(tmp_path / "store")
     (store / "runs" / "20261103T000000-cccccc.parquet").write_bytes(b"PAR1 no")
     (store / "runs" / "notes.txt").write_text("not ours")
     found = read_extraction(str(store), ["e-1", "e-2"])

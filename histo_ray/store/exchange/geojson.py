@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from histo_ray.types import Receipt, TileRows
+from histo_ray.types import JsonObject, Receipt, TileRows
 
 DECIMALS = 4
 """Of corners (px) and tissue fractions."""
@@ -36,7 +35,7 @@ class GeoJson:
             file.write("\n]}\n")
 
 
-def tile_features(rows: Iterable[TileRows], side: tuple[float, float]) -> Iterator[dict[str, Any]]:
+def tile_features(rows: Iterable[TileRows], side: tuple[float, float]) -> Iterator[JsonObject]:
     """One GeoJSON feature a tile, in order.
 
     Args:

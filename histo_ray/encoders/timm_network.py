@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec
@@ -22,7 +24,7 @@ from histo_ray.encoders.hub_config import (
     read_stated,
 )
 from histo_ray.encoders.lean_timm import timm
-from histo_ray.encoders.published import read_published
+from histo_ray.encoders.published import HEAD_PREFIX, read_weights_file
 from histo_ray.encoders.weights import (
     Filter,
     Weights,
@@ -32,6 +34,7 @@ from histo_ray.encoders.weights import (
     read_weights,
 )
 from histo_ray.errors import ConfigError
+from histo_ray.types import JsonObject
 
 _timm: Any = timm
 _HUB = "hf-hub:"
@@ -89,7 +92,7 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
     arguments = (config.model_args if config else {}) | spec.timm_kwargs
     with _note_loading() as noted:
         network = create_network(spec, arguments, config, with_weights=weights is not None)
-    facts: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
+    facts: JsonObject = getattr(network, "pretrained_cfg", None) or {}
     complete = complete_spec(spec, facts, arguments, from_hub=config is not None)
     if weights is not None:
         resampled = _fit(complete, network, weights, noted[0] if noted else None)
@@ -105,7 +108,7 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
 
 def create_network(
     spec: EncoderSpec,
-    kwargs: dict[str, Any],
+    kwargs: JsonObject,
     config: HubConfig | None = None,
     *,
     with_weights: bool = False,
@@ -140,7 +143,7 @@ def create_network(
     return network
 
 
-def _check_arguments(encoder: str, arguments: dict[str, Any]) -> None:
+def _check_arguments(encoder: str, arguments: JsonObject) -> None:
     loading = sorted(_LOADING & arguments.keys())
     if loading:
         raise ConfigError(
@@ -209,7 +212,7 @@ def _check_resampling(spec: EncoderSpec, network: nn.Module, resampled: str) -> 
     )
 
 
-def _timm_defaults(spec: EncoderSpec) -> dict[str, Any]:
+def _timm_defaults(spec: EncoderSpec) -> JsonObject:
     """What timm knows of an architecture and its weights; empty for none."""
     try:
         config = _timm.get_pretrained_cfg(spec.architecture, allow_unregistered=False)
@@ -218,7 +221,7 @@ def _timm_defaults(spec: EncoderSpec) -> dict[str, Any]:
             f"encoder {spec.name!r}: {_one_line(error)}; "
             f"timm.list_pretrained('{spec.architecture.partition('.')[0]}*') lists what there is"
         ) from None
-    known: dict[str, Any] = config.to_dict() if config else {}
+    known: JsonObject = config.to_dict() if config else {}
     return known
 
 
@@ -239,11 +242,11 @@ def _read_weights(spec: EncoderSpec, config: HubConfig | None) -> Weights | None
     if spec.source == "random":
         return None
     if spec.published is not None:
-        return read_published(spec.published, spec.published_name or spec.name)
+        return _read_published(spec.published, spec.published_name or spec.name)
     return read_weights(_find_weights(spec, defaults), spec.name)
 
 
-def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path:
+def _find_weights(spec: EncoderSpec, defaults: JsonObject) -> Path:
     """Where the weights lie on this machine."""
     if spec.file is not None:
         return Path(spec.file).expanduser()
@@ -268,3 +271,19 @@ def _find_weights(spec: EncoderSpec, defaults: dict[str, Any]) -> Path:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _read_published(store: str, name: str) -> Weights:
+    """Weights of a published encoder's network, without those of its head.
+
+    Raises:
+        ConfigError: Not there, damaged, or not what the card says.
+    """
+    try:
+        weights = load(read_weights_file(store, name))
+    except SafetensorError as error:
+        raise ConfigError(
+            f"encoder {name!r}: its published weights are damaged ({str(error)[:120]}); "
+            "restore them, or fine-tune again under another name"
+        ) from None
+    return {key: value for key, value in weights.items() if not key.startswith(HEAD_PREFIX)}
