@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Timer, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ from histo_ray.errors import HistoRayError
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
 """Characters that act on a terminal: control characters but tab and line ends, and those that
 change the direction of writing."""
+_LATER_S = 0.05
 STOPPING = "\nhisto-ray: stopping; Ctrl-C again ends it at once\n"
 
 
@@ -31,7 +33,8 @@ def run_at_edge(run: Callable[[], int]) -> int:
     * stdout spells out control characters, wherever they came from; if it cannot be written, one
       line says so. If its reader has gone, that is no error.
     * What cannot be written to stderr is dropped: the work goes on.
-    * The first Ctrl-C raises `KeyboardInterrupt`; a second one ends the process at once.
+    * The first Ctrl-C raises `KeyboardInterrupt`, and again where Python had to drop it (in a
+      destructor, or around a fork); a second one ends the process at once.
 
     Returns:
         What `run` returns; 130 if it was interrupted.
@@ -40,6 +43,7 @@ def run_at_edge(run: Callable[[], int]) -> int:
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Results(stdout), _Notes(stderr)
     before = signal.signal(signal.SIGINT, _interrupt_once)
+    hook, sys.unraisablehook = sys.unraisablehook, _raise_dropped_interrupt
     code = NOT_STARTED
     try:
         code = run()
@@ -55,6 +59,7 @@ def run_at_edge(run: Callable[[], int]) -> int:
         ended = signal.SIG_DFL if before is signal.default_int_handler else before
         signal.signal(signal.SIGINT, ended)  # Ctrl-C while Python ends: no traceback
         sys.stdout, sys.stderr = stdout, stderr
+        sys.unraisablehook = hook
     return code
 
 
@@ -63,6 +68,21 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
     with suppress(OSError):
         os.write(2, STOPPING.encode())
     raise KeyboardInterrupt
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
+def _raise_dropped_interrupt(dropped: "sys.UnraisableHookArgs") -> None:
+    if dropped.exc_type is KeyboardInterrupt and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, _interrupt_again)
+        later = Timer(_LATER_S, os.kill, (os.getpid(), signal.SIGINT))  # not while this is called
+        later.daemon = True
+        later.start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _open_missing() -> None:

@@ -19,8 +19,15 @@ CLEARING = """
 import sys, time
 from histo_ray.cli.edge import run_at_edge
 def run():
+    class Dropping:
+        def __del__(self):
+            print("at work", file=sys.stderr, flush=True)
+            time.sleep(60)
     try:
-        print("at work", file=sys.stderr, flush=True)
+        if "dropped" in sys.argv:
+            Dropping()
+        else:
+            print("at work", file=sys.stderr, flush=True)
         time.sleep(60)
     finally:
         print("tidying up", file=sys.stderr, flush=True)
@@ -128,6 +135,12 @@ def interrupt(*arguments: str, times: int) -> tuple[int, str]:
 
 def test_the_first_ctrl_c_lets_the_work_tidy_up() -> None:
     code, told = interrupt(times=1)
+    assert code == 130
+    assert told == f"{STOPPING}tidying up\nhisto-ray: interrupted\n"
+
+
+def test_a_ctrl_c_that_python_drops_is_raised_again_without_a_traceback() -> None:
+    code, told = interrupt("dropped", times=1)
     assert code == 130
     assert told == f"{STOPPING}tidying up\nhisto-ray: interrupted\n"
 
