@@ -17,7 +17,7 @@ TISSUE_VERSION = 2
 """Stands in its place where tissue is computed: raised, too, when a computed mask changes. 2: red
 ink no longer takes eosin with it, and ink does not enter the threshold."""
 NO_RAY = "none"
-"""Address of a run that is to be done in the process that asks for it."""
+"""Address of a run without Ray, in the calling process."""
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
@@ -67,7 +67,7 @@ class TilingConfig(Settings):
         return self.stride_px or self.tile_px
 
     def fingerprint(self) -> str:
-        """`t` and 12 hex digits, the `tiling=` of a path; so no table reader takes it for a number.
+        """`t` and 12 hex digits, the `tiling=` of a path; no reader takes it for a number.
 
         A tiling keeps its name as long as the same settings give the same tiles.
         """

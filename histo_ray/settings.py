@@ -1,4 +1,4 @@
-"""The base of all settings, their reading from TOML, and words for what is wrong with them."""
+"""Base of all settings, their parsing from TOML, and messages for what is wrong with them."""
 
 import re
 import tomllib
@@ -55,7 +55,7 @@ _RULES = {
     "model_type": "must be a section of keys",
     "model_attributes_type": "must be a section of keys",
 }
-"""What pydantic's kinds of errors say here, with its limits filled in."""
+"""Messages for pydantic's kinds of errors; its limits are filled in."""
 
 
 def parse_settings(
@@ -89,7 +89,7 @@ def parse_settings(
 
 
 def _describe_flag(key: str, problem: ErrorDetails) -> str:
-    """What is wrong with a flag; a rule on several flags names them itself."""
+    """Describe what is wrong with a flag; a rule on several flags names them itself."""
     if not key:
         return say_rule(problem)
     flag = "--" + key.replace("_", "-")
@@ -99,7 +99,7 @@ def _describe_flag(key: str, problem: ErrorDetails) -> str:
 
 
 def _describe_key(kind: type[Settings], key: str, problem: ErrorDetails, *, has_flags: bool) -> str:
-    """What is wrong with a key of a file."""
+    """Describe what is wrong with a key of a file."""
     if not key:
         return say_rule(problem)
     if problem["type"] == "missing":
@@ -117,7 +117,7 @@ def _describe_key(kind: type[Settings], key: str, problem: ErrorDetails, *, has_
 
 
 def say_rule(problem: ErrorDetails) -> str:
-    """What would be right in place of a value that pydantic refused."""
+    """Describe what would be right in place of a value that pydantic refused."""
     limits = problem.get("ctx", {})
     kind = problem["type"]
     if kind == "value_error":
@@ -139,7 +139,7 @@ def _shown(value: Any, longest: int = 60) -> str:
 
 
 def _suggest_key(kind: type[Settings], path: list[str]) -> str:
-    """Keys like the unknown one: beside it, or in a section below."""
+    """Suggest keys like the unknown one: beside it, or in a section below."""
     here = dict(_walk(kind))
     beside = [key for key in here if key.rpartition(".")[0] == ".".join(path[:-1])]
     same = [key for key in here if key.rpartition(".")[2] == path[-1]]

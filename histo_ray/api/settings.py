@@ -1,7 +1,8 @@
 """Settings as keywords of the functions of the Python API.
 
-The names, types and defaults are those of `config.ExtractConfig` and `FinetuneConfig`; the
-docstring of each field there says what it does, as `histo-ray VERB --help` does.
+The names, types and defaults are those of `config.ExtractConfig` and
+`finetune.finetune_config.FinetuneConfig`; the docstring of each field there says what it does, as
+`histo-ray VERB --help` does.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where training stands, saved whole or not at all, so that it goes on as if never stopped."""
+"""Checkpoints of a training, saved whole or not at all; a run goes on as if never stopped."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass
 class Position:
-    """What has been done of step 2, and what of the epoch at hand must not be forgotten."""
+    """Position within step 2, with the sums of the present epoch."""
 
     epoch: int = 0
     """Whole epochs done."""

@@ -1,4 +1,4 @@
-"""Where and how batches are computed: lanes of CPU threads, or one GPU."""
+"""Device on which batches are computed: CPU threads side by side, or one GPU."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What training looked like, epoch by epoch, as a table."""
+"""Learning curves: one row an epoch, as a table."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Step 2: the head and the network, epoch by epoch, from wherever a checkpoint stands."""
+"""Step 2: trains the head and the network epoch by epoch, from a checkpoint on."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from histo_ray.finetune.worker_group import WorkerGroup
 
 
 class TrainingBatch:
-    """This worker's part of a batch."""
+    """This worker's share of a batch."""
 
     def __init__(self, job: FinetuneJob, group: WorkerGroup, epoch: int, batch: int) -> None:
         """Choose and read it; decided by the job and the position alone."""
@@ -82,7 +82,7 @@ class Epochs:
         self._saved = time.monotonic()
 
     def run(self, report: ReportProgress) -> None:
-        """Train until all epochs are done, or patience is."""
+        """Train until all epochs are done, or `patience` epochs brought no improvement."""
         position = self.checkpoint.position
         position.done = position.done or position.epoch >= self._config.epochs
         while not position.done:
@@ -112,7 +112,7 @@ class Epochs:
         return TrainingBatch(self._job, self._group, self.checkpoint.position.epoch, batch)
 
     def _step(self, batch: TrainingBatch) -> tuple[float, int]:
-        """Learn from one batch; its summed loss and how many tiles were right."""
+        """Train on one batch; its summed loss and number of correctly predicted tiles."""
         position = self.checkpoint.position
         step = position.epoch * self._batches + position.batch
         factor = rate_factor(step, self._config.epochs * self._batches, self._config.warm_up)
@@ -136,7 +136,7 @@ class Epochs:
     def _learner(
         self, batch: TrainingBatch
     ) -> Callable[[slice], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
-        """Computes, for some tiles of `batch`, (loss, right ones) and the gradients."""
+        """Make a function of some tiles of `batch`: (loss, correct predictions) and gradients."""
         device, px = self._compute.device, self._job.train_px
 
         def learn(rows: slice) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -211,7 +211,7 @@ class Epochs:
         )
 
     def _share_statistics(self) -> None:
-        """Workers saw other tiles: their running statistics are averaged."""
+        """Average the workers' running statistics: each saw other tiles."""
         if self._group.size == 1 or self._config.batch_norm == "frozen":
             return
         buffers = [b for b in self._classifier.buffers() if b.is_floating_point()]

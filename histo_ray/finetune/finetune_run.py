@@ -49,7 +49,7 @@ class FinetunePlan:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What became of a fine-tuning."""
+    """Result of a fine-tuning."""
 
     card: ModelCard
     was_there: bool
@@ -97,7 +97,7 @@ def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
 
 
 def make_job(plan: FinetunePlan) -> tuple[FinetuneJob, Classifier]:
-    """Load the base, and say what is to be done with it.
+    """Load the base encoder and make the job.
 
     Raises:
         ConfigError: Its weights cannot be had or do not fit.

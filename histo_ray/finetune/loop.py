@@ -1,4 +1,4 @@
-"""Fine-tuning from the first tile to the last weight. Plain torch: no Ray, no store.
+"""The whole training: both steps, with checkpoints. Plain torch: no Ray, no store.
 
 Every random number follows from the seed and the position (epoch, batch), so a run that was
 killed and goes on from its checkpoint ends with the weights of one that was not.

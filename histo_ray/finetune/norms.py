@@ -1,4 +1,4 @@
-"""Batch norms: what they do while the rest is trained."""
+"""Modes and statistics of batch norms while the rest is trained."""
 
 from collections.abc import Iterable
 from typing import Any

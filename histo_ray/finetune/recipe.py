@@ -21,7 +21,7 @@ BatchNorm = Literal["frozen", "train", "recalibrate"]
 
 
 class AugmentConfig(Settings):
-    """What a tile may look like in training. Every draw is new in every epoch."""
+    """Augmentation of training tiles; drawn anew in every epoch."""
 
     flips: bool = True
     rotations: bool = True
@@ -72,7 +72,7 @@ class NetworkConfig(Settings):
 
 
 class Recipe(Settings):
-    """One way to fine-tune."""
+    """All hyperparameters of a fine-tuning."""
 
     train_px: int | None = Field(None, ge=16, le=4096)
     """Edge of what the network sees in step 2; None: the encoder's own input."""

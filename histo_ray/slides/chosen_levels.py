@@ -1,4 +1,4 @@
-"""A slide some of whose levels are left out."""
+"""Leaves out levels of a slide that are not sound."""
 
 from collections.abc import Sequence
 
@@ -27,12 +27,12 @@ def keep_sound_levels(
 
 
 class ChosenLevels:
-    """Forwards to a back end, whose levels it numbers anew."""
+    """A slide reader that offers some levels of another one, numbered from 0."""
 
     def __init__(
         self, back_end: SlideReader, kept: Sequence[int], left_out: tuple[str, ...]
     ) -> None:
-        """Offer the levels `kept`, and say of the others what `left_out` says."""
+        """Offer the levels `kept`; `left_out` describes the others."""
         self._back_end = back_end
         self._kept = tuple(kept)
         self.name = back_end.name

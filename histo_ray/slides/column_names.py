@@ -56,6 +56,6 @@ def find_columns(columns: Sequence[str], names: Iterable[str]) -> list[str]:
 
 
 def looks_like_patient(column: str) -> bool:
-    """Whether a column's name speaks of a patient without being one of `PATIENT_NAMES`."""
+    """Whether a column's name mentions a patient without being one of `PATIENT_NAMES`."""
     plain = plain_name(column)
     return plain not in PATIENT_NAMES and _PATIENT_LIKE.search(plain) is not None

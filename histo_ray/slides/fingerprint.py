@@ -1,4 +1,4 @@
-"""Tells whether a slide file is still the same, without reading all of it."""
+"""Fingerprint of a slide file, from its size and both ends."""
 
 import hashlib
 from pathlib import PurePosixPath

@@ -94,7 +94,7 @@ class ImageReader:
         copy_region(self._pixels, region, corner, WHITE)
 
     def close(self) -> None:
-        """Let the pixels go."""
+        """Release the pixels."""
         self._pixels = np.empty((0, 0, 3), np.uint8)
 
 

@@ -103,7 +103,7 @@ def _files(system: "fs.FileSystem", source: PurePosixPath) -> "Iterator[fs.FileI
 
 
 def _tag(system: "fs.FileSystem", place: str) -> str:
-    """What the object store says of the content (ETag, or all it says); changes with it."""
+    """The object store's tag of the content: ETag, or all its metadata."""
     with system.open_input_file(place) as file:
         said: dict[str, Any] = file.metadata() or {}
     return str(said.get("ETag", said))

@@ -40,7 +40,7 @@ _A_TASK = 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """The slides of a manifest, and what should be known of them."""
+    """The slides of a manifest, with notes on them."""
 
     slides: tuple[Slide, ...]
     """In the order of the rows."""
@@ -73,7 +73,7 @@ def read_manifest(uri: str) -> list[Slide]:
 
 
 def open_manifest(uri: str) -> Manifest:
-    """Read and check a manifest, and note what a person should know of it.
+    """Read and check a manifest; collect notes for the user.
 
     Columns: `slide_id` (unique, safe as a file name) and `path` (relative ones start at the
     manifest's folder); optional `patient_id` (default: the first three fields of a TCGA barcode,

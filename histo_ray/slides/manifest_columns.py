@@ -1,4 +1,4 @@
-"""Which column of a manifest says what. Pure.
+"""Finds the columns of a manifest. Pure.
 
 Names are those of `column_names`. Several columns for one thing are no problem while they agree;
 where they do not, a column with the documented name is read and the other one is told, and without
@@ -39,7 +39,7 @@ Row = TableRow
 
 @dataclass(frozen=True)
 class ManifestColumns:
-    """Columns of a manifest by what they say; None where there is none."""
+    """Columns of a manifest by their role; None where there is none."""
 
     slide_id: str | None
     path: str | None

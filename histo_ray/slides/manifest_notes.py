@@ -1,4 +1,4 @@
-"""What a manifest's reader should know before anything runs: patients, and files given twice."""
+"""Notes on a manifest before a run: patients, and files given twice."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

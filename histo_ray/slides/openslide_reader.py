@@ -97,7 +97,7 @@ class OpenSlideReader:
         self._slide.close()
 
     def damaged(self, error: Exception) -> SlideError:
-        """What to raise for an error that reading this slide met."""
+        """The error to raise when OpenSlide cannot read this slide."""
         reason = " ".join(str(error).split()) or "no reason given"
         found = f"{self.path}: OpenSlide cannot read it ({reason}); "
         lacks = describe_companions(self.path, self.path)

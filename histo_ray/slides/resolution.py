@@ -71,7 +71,7 @@ def choose_mpp(
 
 
 def describe_conflict(stated: Sequence[StatedMpp]) -> str:
-    """What to say of a TIFF whose texts and tags state different resolutions; empty if they agree.
+    """Describe a TIFF whose texts and tags state different resolutions; empty if they agree.
 
     What a scanner's maker states is not compared: OpenSlide knows it for right.
     """

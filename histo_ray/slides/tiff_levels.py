@@ -17,10 +17,10 @@ _ALIKE = ("samplesperpixel", "bitspersample", "planarconfig", "photometric", "co
 
 @dataclass(frozen=True)
 class TiffLevels:
-    """Which levels a slide's TIFF has, and what it says of its resolution."""
+    """Levels of a slide's TIFF, and the resolution that it states."""
 
     stated_mpp: tuple[StatedMpp, ...]
-    """What its texts say of its resolution, best source first."""
+    """Resolutions stated in its texts, the most trustworthy first."""
     unsound: tuple[str, ...]
     """What is wrong with each of the levels that OpenSlide finds; empty for nothing."""
     beside: tuple[str, ...]
@@ -28,7 +28,7 @@ class TiffLevels:
 
 
 def read_tiff_levels(tiff: tifffile.TiffFile, vendor: str, sizes: Sequence[Size]) -> TiffLevels:
-    """Decide what the levels of a TIFF that OpenSlide opens are, and what it says of its mpp.
+    """Find the levels and the stated mpp of a TIFF that OpenSlide opens.
 
     Args:
         tiff: The parsed file, whose first image is known to be sound.

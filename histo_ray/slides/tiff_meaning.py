@@ -98,7 +98,7 @@ def read_colours(page: tifffile.TiffPage) -> Colours:
 
 
 def check_orientation(value: object) -> None:
-    """Refuse an image that says it is stored turned or mirrored.
+    """Refuse an image whose tag says that it is stored turned or mirrored.
 
     Viewers differ in whether they follow the tag, so coordinates of such an image are ambiguous.
 

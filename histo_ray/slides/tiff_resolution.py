@@ -45,7 +45,7 @@ def microns_per(unit: object) -> float | None:
 
 
 def read_stated_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[StatedMpp, ...]:
-    """What OME-XML or ImageJ's text say of the first image, if they say anything.
+    """Resolutions of the first image that OME-XML or ImageJ's text state.
 
     Args:
         tiff: The file.

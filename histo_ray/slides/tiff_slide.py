@@ -14,7 +14,7 @@ from histo_ray.slides.tiff_meaning import MeaningError, check_images, read_colou
 
 APERIO, GENERIC = "aperio", "generic-tiff"
 TIFF_VENDORS = (APERIO, GENERIC)
-"""OpenSlide's formats whose TIFF says all there is; it knows more of the others than their tags."""
+"""OpenSlide's formats that are described by their TIFF tags alone."""
 
 
 class UnparsedTiffError(UnservedError):

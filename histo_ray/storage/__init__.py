@@ -1,4 +1,4 @@
-"""Turns a path or URI into a file system and a path on it. The one door to where bytes lie."""
+"""Turns a path or URI into a file system and a path on it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

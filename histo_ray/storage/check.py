@@ -1,4 +1,4 @@
-"""Looks, before work starts, whether a place can be reached: one line within seconds if not."""
+"""Checks before work starts that a path or URI can be reached; a problem is one line."""
 
 from histo_ray.errors import ConfigError
 from histo_ray.storage import is_local, locate

@@ -1,4 +1,4 @@
-"""Object stores by pyarrow: with which patience they are asked, and who is asking.
+"""Object stores by pyarrow: timeouts, retries and credentials.
 
 pyarrow reads AWS keys, session tokens and profiles by itself; the endpoint and the region are
 passed here, because releases of pyarrow differ in which of their variables they look at. Requests
@@ -19,7 +19,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class Patience(NamedTuple):
-    """How long an object store is waited for."""
+    """Timeouts and retries of requests to an object store."""
 
     repeats: int
     """Tries of one request: the first at once, then after 0.05 s, 0.1 s, 0.2 s, ..."""
@@ -47,18 +47,18 @@ _SOURCES = (
 
 
 def open_s3(bucket: str, hurried: bool = False) -> fs.FileSystem:
-    """S3 or what speaks like it, as the usual AWS environment says; one client a process."""
+    """S3 or a compatible store, configured by the usual AWS environment; one client a process."""
     patience = HURRY if hurried else WORK
     return _open_s3(_environment("AWS_"), tuple(_options(bucket).items()), patience)
 
 
 def open_gs(hurried: bool = False) -> fs.FileSystem:
-    """Google Cloud Storage, as the usual Google environment says."""
+    """Google Cloud Storage, configured by the usual Google environment."""
     return _open_gs(_environment("GOOGLE_", "CLOUD"), (HURRY if hurried else WORK).gs_limit_s)
 
 
 def names_credentials() -> bool:
-    """Whether anything on this machine, or its role, says who is asking S3."""
+    """Whether this machine, or its role, has credentials for S3."""
     if any(os.environ.get(name) for name in _SOURCES):
         return True
     home = Path("~/.aws").expanduser()

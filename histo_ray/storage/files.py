@@ -70,7 +70,7 @@ class ObjectFile(io.RawIOBase):
         return self._size
 
     def metadata(self) -> dict[str, Any]:
-        """What the object store says of it."""
+        """Metadata of the file in the object store."""
         return dict(self._file.metadata() or {})
 
     def read_at(self, size: int, offset: int) -> Any:
@@ -104,11 +104,11 @@ class ObjectFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The place from the start."""
+        """Position from the start."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; returns the place from the start."""
+        """Move; returns the position from the start."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         self._at = max(0, start + offset)
         return self._at
@@ -121,7 +121,7 @@ class ObjectFile(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        """From the place to the end, by one request."""
+        """Read from the position to the end, by one request."""
         data = bytes(self.read_at(self._size - self._at, self._at))
         self._at += len(data)
         return data

@@ -28,7 +28,7 @@ _SEAL = re.compile(rb'histo_ray_digest(?:\x18@|"\s*:\s*")([0-9a-f]{64})')
 
 
 def find_seal(tail: bytes) -> tuple[int, str] | None:
-    """Where in `tail` the digest's characters begin, and what they say; None without a seal."""
+    """Where in `tail` the digest begins, and the digest; None without a seal."""
     matches = list(_SEAL.finditer(tail))
     return (matches[-1].start(1), matches[-1].group(1).decode()) if matches else None
 

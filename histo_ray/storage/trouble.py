@@ -43,16 +43,16 @@ _SILENT = re.compile(r"NETWORK_CONNECTION|curlCode|UNAVAILABLE|DEADLINE_EXCEEDED
 
 
 def is_remote(error: BaseException) -> TypeGuard[OSError]:
-    """Whether an error is an object store's own, by its words."""
+    """Whether an error comes from an object store, by its text."""
     return isinstance(error, OSError) and bool(_REMOTE.search(str(error)))
 
 
 def explain(error: OSError, *, anonymous: bool = False) -> Trouble:
-    """What an error of pyarrow's file systems means.
+    """Explain an error of pyarrow's file systems.
 
     Args:
         error: As raised.
-        anonymous: Nothing on this machine says who is asking.
+        anonymous: Whether this machine has no credentials.
     """
     text = " ".join(str(error).split())
     if regions := _REGIONS.search(text):

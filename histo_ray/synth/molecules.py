@@ -82,7 +82,7 @@ def simulate_expression(states: HiddenStates, seed: int) -> Numbers:
 
 
 def simulate_mutations(states: HiddenStates, seed: int) -> npt.NDArray[np.int64]:
-    """Who carries which of `MUTATIONS`.
+    """Draw which patients carry which of `MUTATIONS`.
 
     A logistic model as a latent variable: the driver's part plus logistic noise, positive above
     the level that `prevalence` asks for.

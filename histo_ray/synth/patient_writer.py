@@ -31,7 +31,7 @@ _NAMES = ("manifest.csv", "expression.csv", "mutations.csv", "truth.json")
 
 
 class PatientFiles(NamedTuple):
-    """Where everything lies."""
+    """Paths of the files that were written."""
 
     manifest: Path
     """One row a slide."""

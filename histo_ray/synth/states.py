@@ -35,7 +35,7 @@ class HiddenStates:
 
 
 def draw_states(count: int, seed: int) -> HiddenStates:
-    """Draw patients whose two states and whose site know nothing of each other.
+    """Draw patients whose two states and whose site are independent of each other.
 
     Both states are uniform, one patient in each of `count` equal steps. The order in which they
     are dealt, and the sites, are the best balanced of `_CANDIDATES` random ones, so that neither

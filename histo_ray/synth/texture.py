@@ -19,7 +19,7 @@ _TABLE_LENGTH = 4096  # a power of two: indices wrap by a bit mask
 
 
 def paint_tissue(look: TissueLook, seed: int, window: Window) -> Field:
-    """Tissue without end: what a scanner with `window.step` mpp would see of it.
+    """Paint unbounded tissue as a scanner with `window.step` mpp would see it.
 
     Args:
         look: How the tissue looks.

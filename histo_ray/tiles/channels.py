@@ -1,4 +1,4 @@
-"""Over the three channels of an image, channel by channel.
+"""Reductions over the three channels of an image, channel by channel.
 
 NumPy's own reductions walk along the last axis, five times (float32) to twenty times (uint8)
 slower where it is this short.

@@ -1,4 +1,4 @@
-"""The empty glass of a bright-field image: is there any, and what colour is it. Pure."""
+"""Finds the colour of empty glass on a bright-field image. Pure."""
 
 import cv2
 import numpy as np

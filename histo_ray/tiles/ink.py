@@ -73,7 +73,7 @@ _TOP_DENSITY = 2.0
 
 
 class Ink(NamedTuple):
-    """What of an overview is neither glass nor tissue; both (h, w) bool."""
+    """Px of an overview that are neither glass nor tissue; both (h, w) bool."""
 
     pen: Mask
     """Pen marks, with the faded rim of their strokes."""
@@ -138,7 +138,7 @@ def _find_marks(od: Od, mpp: Mpp) -> tuple[Mask, Mask]:
 
 
 def _excess(od: Od, mpp: Mpp) -> Od:
-    """What the densities exceed their surroundings' median by: of a stroke over tissue, its own."""
+    """Excess of densities over their surroundings' median: over tissue, that of the ink alone."""
     height, width = od.shape[:2]
     grain = tuple(max(axis, _SURROUNDINGS_MPP) for axis in mpp)
     size = (max(1, round(width * mpp[0] / grain[0])), max(1, round(height * mpp[1] / grain[1])))
@@ -261,7 +261,7 @@ def _is_stroke(mark: Mark, hue: _Hue, density: Od) -> bool:
 
 
 def _texture_bound(mark: Mark, hue: _Hue) -> float:
-    """Pigment lies in clumps that are narrower than a dry stroke."""
+    """Greatest texture of a stroke; stricter for narrow marks, as clumps of pigment are narrow."""
     return hue.texture if mark.half_um >= LEAST_DRY_HALF_UM else min(hue.texture, GREATEST_TEXTURE)
 
 

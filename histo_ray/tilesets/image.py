@@ -1,4 +1,4 @@
-"""Decodes one tile, and says in words why a file is none: only 8-bit RGB is taken as it is."""
+"""Decodes one tile. Only 8-bit RGB is accepted; the error says what else a file is."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Which files a labelled tile set names: a folder with one folder a class, or a table."""
+"""Lists the files of a labelled tile set: a folder with one folder a class, or a table."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass
 class Listing:
-    """What a source names."""
+    """The tiles of a source, and its problems."""
 
     entries: list[Entry] = field(default_factory=list)
     """Sorted by label, then path."""
@@ -149,7 +149,7 @@ def resolve_path(path: str, table: str) -> str:
 
 
 def find_thin_classes(labels: Iterable[str]) -> list[str]:
-    """Say if there are fewer than two classes; empty if there are more."""
+    """Describe a set with fewer than two classes; empty if there are more."""
     names = sorted(set(labels))
     if len(names) >= 2:
         return []

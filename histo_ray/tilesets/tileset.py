@@ -1,4 +1,4 @@
-"""What a labelled tile set is, and reading its pixels."""
+"""A labelled tile set, and reading its pixels."""
 
 import hashlib
 import os

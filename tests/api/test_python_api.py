@@ -38,7 +38,7 @@ ORDERS = [
     "from histo_ray.extract.slide import plan_slide",
     "import histo_ray.extract.slide as module; module.plan_slide",
     "import histo_ray; assert callable(histo_ray.extract) and callable(histo_ray.finetune)",
-    "import histo_ray.finetune.finetune_config; histo_ray.finetune.config.FinetuneConfig",
+    "import histo_ray.finetune.finetune_config; histo_ray.finetune.finetune_config.FinetuneConfig",
     "from histo_ray import extract, finetune; assert callable(extract) and callable(finetune)",
 ]
 

@@ -56,7 +56,7 @@ class Header(NamedTuple):
     stated: bytes
     """All before the scan, as the file has it."""
     restated: bytes
-    """The same with tables, and saying by itself what the TIFF says of the colours."""
+    """The same with the tables and the colour information of the TIFF, so that it stands alone."""
 
     def restate(self, data: bytes) -> bytes | None:
         """A tile that has this header as a JPEG that stands alone; None if it has another."""

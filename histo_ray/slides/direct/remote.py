@@ -122,13 +122,13 @@ class RemoteStream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; returns the place from the start."""
+        """Move; returns the position from the start."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
         self._at = max(0, start + offset)
         return self._at
 
     def tell(self) -> int:
-        """The place from the start."""
+        """Position from the start."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:

@@ -36,7 +36,7 @@ _HISTOGRAM_TOP = 0.5
 
 
 class Tissue(NamedTuple):
-    """What an overview shows; masks are (h, w) bool."""
+    """Tissue and ink of an overview; masks are (h, w) bool."""
 
     pixels: Mask
     """Tissue."""
