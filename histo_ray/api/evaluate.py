@@ -20,7 +20,7 @@ from histo_ray.config import NO_RAY, Settings, TileSetConfig, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
-from histo_ray.evaluate.jobs import Host, Job, Progress, Report, Spread, Tell
+from histo_ray.evaluate.jobs import Host, Progress, Report, Spread, Tell, UnitJob
 from histo_ray.evaluate.record import EvaluationRecord
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks import TASKS
@@ -147,7 +147,7 @@ def choose_spread(config: Settings, tell: Tell) -> Spread:
     """
     address: str = getattr(config, "address", NO_RAY)
 
-    def on_ray(job: Job, report: Report) -> None:
+    def on_ray(job: UnitJob, report: Report) -> None:
         _spread_on_ray(address)(job, report)
 
     if address == NO_RAY:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             task,
             config,
             tell=tell_event,
-            report=Lines().report,
+            report=RepeatCounter().report,
             report_tiles=progress.report,
             say=tell,
         )
@@ -67,7 +67,7 @@ class TileProgress(ExitStack):
         self._progress.report(counts)
 
 
-class Lines:
+class RepeatCounter:
     """Progress on stderr, a line now and then and one at the end."""
 
     def __init__(self) -> None:

@@ -7,9 +7,9 @@ import ray
 
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.tasks import ray_options, share_inputs, spread_units
-from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, run_trials
+from histo_ray.cluster.tuning import FoldwiseAsha, report_epoch, run_trials
 from histo_ray.evaluate.engine import do_unit
-from histo_ray.evaluate.jobs import Competition, Inputs, Job, Report, Spread, Unit
+from histo_ray.evaluate.jobs import Competition, Inputs, Report, Spread, Unit, UnitJob
 
 
 def spread_on_ray(address: str) -> Spread:
@@ -19,7 +19,7 @@ def spread_on_ray(address: str) -> Spread:
         address: As for `ray_session`.
     """
 
-    def spread(job: Job, report: Report) -> None:
+    def spread(job: UnitJob, report: Report) -> None:
         with ray_session(address):
             if job.competition is None:
                 spread_units(job, report)
@@ -33,16 +33,16 @@ def spread_on_ray(address: str) -> Spread:
 class _Trials:
     """What all trials share; references, not data."""
 
-    job: Job
+    job: UnitJob
     """Without its inputs."""
     competition: Competition
     shared: dict[str, Any]
 
 
-def _compete(job: Job, competition: Competition, report: Report) -> None:
+def _compete(job: UnitJob, competition: Competition, report: Report) -> None:
     """Do units as trials; those of one fold, and no others (`FoldwiseAsha`), compete by ASHA."""
     shared = share_inputs(job)
-    lean = Job(job.pieces, job.work, {}, job.units, job.needs, job.competition)
+    lean = UnitJob(job.pieces, job.work, {}, job.units, job.needs, job.competition)
     options = ray_options(job.needs)
     names = {"num_cpus": "CPU", "num_gpus": "GPU"}
 
@@ -61,14 +61,9 @@ def _compete(job: Job, competition: Competition, report: Report) -> None:
 
 def _run_trial(config: dict[str, int], job: _Trials) -> None:
     """Do one unit; it is ended between two epochs where ASHA stops it."""
-    from ray import tune  # Tune's own processes import it
-
-    def watch(epoch: int, score: float) -> bool:
-        tune.report({EPOCH: epoch, INNER_SCORE: score})
-        return True
 
     def work(unit: Unit, inputs: Inputs) -> Any:
-        return job.competition.work(unit, inputs, watch)
+        return job.competition.work(unit, inputs, report_epoch)
 
     unit = job.job.units[config["number"]]
     values = ray.get([job.shared[name] for name in unit.inputs])

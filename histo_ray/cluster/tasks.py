@@ -13,14 +13,14 @@ from histo_ray.cluster.pool import original_error
 from histo_ray.cluster.session import cluster_nodes
 from histo_ray.errors import HistoRayError
 from histo_ray.evaluate.engine import do_unit
-from histo_ray.evaluate.jobs import Job, Needs, Report, Unit, Work
+from histo_ray.evaluate.jobs import Needs, Report, Unit, UnitJob, Work
 from histo_ray.store.tables import TableFolder
 
 MAX_RETRIES = 3
 """How often a unit is tried again after its process died."""
 
 
-def spread_units(job: Job, report: Report) -> None:
+def spread_units(job: UnitJob, report: Report) -> None:
     """Do every unit as a task of the cluster that this process is connected to; a `Spread`.
 
     Raises:
@@ -48,7 +48,7 @@ def spread_units(job: Job, report: Report) -> None:
         report()
 
 
-def share_inputs(job: Job) -> dict[str, Any]:
+def share_inputs(job: UnitJob) -> dict[str, Any]:
     """Put every shared input into the object store once; references by name."""
     return {name: ray.put(value) for name, value in job.inputs.items()}
 

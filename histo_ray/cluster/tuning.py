@@ -85,6 +85,12 @@ class FoldwiseAsha(FIFOScheduler):
         return self._folds[key]
 
 
+def report_epoch(epoch: int, score: float) -> bool:
+    """Report an epoch of the trial that this process works on; ASHA may end it there."""
+    tune.report({EPOCH: epoch, INNER_SCORE: score})
+    return True
+
+
 def run_trials(
     trainable: Callable[..., None],
     shared: Any,

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from histo_ray.evaluate.jobs import Competition, Inputs, Job, Needs, Watch
+from histo_ray.evaluate.jobs import Competition, Inputs, Needs, UnitJob, Watch
 from histo_ray.evaluate.patient_units import TARGETS, piece_name, tabulate_repeat
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fold_data import RepeatPrediction
@@ -65,7 +65,7 @@ def make_bag_job(
     variants: Mapping[str, MilSettings],
     seed: int,
     cpus: float,
-) -> Job:
+) -> UnitJob:
     """Lay out the folds of the configurations that are not done.
 
     Args:
@@ -95,7 +95,7 @@ def make_bag_job(
         if not matrix.lacks_repeat(target, repeat)
     ]
     first = next(iter(variants.values()))
-    return Job(
+    return UnitJob(
         pieces=pieces,
         work=predict_fold,
         inputs={bags_name(name): some for name, some in bags.items()} | {TARGETS: matrix},

@@ -18,13 +18,13 @@ from histo_ray.evaluate.events import RunHere, Scoring
 from histo_ray.evaluate.jobs import (
     Host,
     Inputs,
-    Job,
     PreparedRun,
     Progress,
     Report,
     Spread,
     Tell,
     Unit,
+    UnitJob,
     Work,
 )
 from histo_ray.evaluate.record import EvaluationRecord
@@ -64,7 +64,7 @@ def cross_validate(prepared: PreparedRun, host: Host) -> EvaluationRecord:
     return record
 
 
-def run_job(job: Job, spread: Spread, report: Progress = lambda done, total: None) -> None:
+def run_job(job: UnitJob, spread: Spread, report: Progress = lambda done, total: None) -> None:
     """Do the units of a job whose pieces are missing.
 
     Args:
@@ -101,7 +101,7 @@ def do_unit(pieces: TableFolder, work: Work, unit: Unit, inputs: Inputs) -> None
     pieces.write(unit.piece, [table], table.schema)
 
 
-def run_here(job: Job, report: Report) -> None:
+def run_here(job: UnitJob, report: Report) -> None:
     """Do every unit in this process, one after another; a `Spread`.
 
     Where settings compete, none is stopped early: the one that is selected is the one with the best
@@ -125,7 +125,7 @@ def spread_if_worth(elsewhere: Spread, tell: Tell) -> Spread:
     """
     told = False
 
-    def spread(job: Job, report: Report) -> None:
+    def spread(job: UnitJob, report: Report) -> None:
         nonlocal told
         if job.input_bytes > SMALL_BYTES or job.needs.gpus:
             elsewhere(job, report)
@@ -146,6 +146,6 @@ def spread_if_worth(elsewhere: Spread, tell: Tell) -> Spread:
     return spread
 
 
-def take_inputs(job: Job, unit: Unit) -> Inputs:
+def take_inputs(job: UnitJob, unit: Unit) -> Inputs:
     """Take the shared inputs that a unit reads."""
     return {name: job.inputs[name] for name in unit.inputs}

@@ -62,7 +62,7 @@ class Scoring:
     """All predictions are there."""
 
 
-class RunState(StrEnum):
+class FoundState(StrEnum):
     """How a run was found."""
 
     DONE = "done"
@@ -74,7 +74,7 @@ class RunFound:
     """A run needs no work."""
 
     run_id: str
-    state: RunState
+    state: FoundState
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Competition:
 
 
 @dataclass(frozen=True)
-class Job:
+class UnitJob:
     """Units of one kind, and what they share."""
 
     pieces: "TableFolder"
@@ -89,7 +89,7 @@ Report = Callable[[], None]
 """Called when a unit has ended."""
 
 
-Spread = Callable[[Job, Report], None]
+Spread = Callable[[UnitJob, Report], None]
 """Does every unit of a job, somewhere: writes its piece, and reports. A unit that lost a
 competition may leave none. Raises HistoRayError where a unit refuses its inputs, or where processes
 keep dying."""
@@ -120,7 +120,7 @@ class PreparedRun(ABC):
     """Folder of the run; its name is a digest of all that decides the tables."""
 
     @abstractmethod
-    def list_jobs(self, pieces: "TableFolder") -> Iterator[Job]:
+    def list_jobs(self, pieces: "TableFolder") -> Iterator[UnitJob]:
         """Yield what is to be done; a job is laid out when those before it are done."""
 
     @abstractmethod

@@ -18,6 +18,7 @@ from histo_ray.evaluate.record import (
     RECORD_VERSION,
     CohortRecord,
     DroppedTarget,
+    LabelsRecord,
     PatientRecord,
 )
 from histo_ray.store.tables import TableFolder
@@ -46,14 +47,12 @@ def make_patient_record(
         caveats: Known before the work.
         began: When, by `time.monotonic`.
     """
-    config, labels = plan.config, plan.patients.labels
+    config = plan.config
     targets = tables["targets"].to_pylist()
     comparisons = tables["comparisons"].to_pylist()
     r2: dict[str, list[float]] = {}
     for row in targets:
         r2.setdefault(row["encoder"], []).append(row["r2"])
-    of_labels = identity["labels"]
-    assert isinstance(of_labels, dict)  # noqa: S101 - `identify` makes it
     return PatientRecord.model_validate(
         {
             **identity,
@@ -63,16 +62,7 @@ def make_patient_record(
             "seconds": round(time.monotonic() - began, 1),
             "remark": config.remark,
             "synthetic": bool(count_synthetic(plan.patients)),
-            "labels": of_labels
-            | {
-                "path": labels.origin,
-                "patients": plan.patients.cohort.with_labels,
-                "targets": len(labels.targets),
-                "transform": plan.task.transform(config),
-                "variant_classes": labels.variant_classes,
-                "dropped": [DroppedTarget(target=d.target, reason=d.text) for d in labels.dropped],
-                "notes": labels.notes,
-            },
+            "labels": _record_labels(plan, identity),
             "cohort": _record_cohort(plan),
             "settings": config.model_dump(mode="json"),
             "versions": {"histo_ray": __version__, "python": platform.python_version()}
@@ -98,6 +88,22 @@ def name_chance_test(permutations: int) -> str:
     return (
         f"permutation test, {count_of(permutations, 'permuted gene')} refitted and pooled, "
         "tail extrapolated"
+    )
+
+
+def _record_labels(plan: PatientPlan, identity: Mapping[str, object]) -> LabelsRecord:
+    labels = plan.patients.labels
+    digests = LabelsRecord.model_validate(identity["labels"])
+    return digests.model_copy(
+        update={
+            "path": labels.origin,
+            "patients": plan.patients.cohort.with_labels,
+            "targets": len(labels.targets),
+            "transform": plan.task.transform(plan.config),
+            "variant_classes": tuple(labels.variant_classes),
+            "dropped": tuple(DroppedTarget(target=d.target, reason=d.text) for d in labels.dropped),
+            "notes": tuple(labels.notes),
+        }
     )
 
 

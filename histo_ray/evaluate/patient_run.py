@@ -11,7 +11,7 @@ from histo_ray.config import digest
 from histo_ray.evaluate.bag_units import join_folds, list_unfinished, make_bag_job
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.events import CheckingVectors
-from histo_ray.evaluate.jobs import Host, Job, PreparedRun, Tell
+from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
 from histo_ray.evaluate.patient_features import BAGS, Features, load_bags, load_features
@@ -67,7 +67,7 @@ class PreparedPatients(PreparedRun):
         self._features = {" / ".join(key): values for key, values in features.items()}
         self._matrix = make_target_matrix(plan)
 
-    def list_jobs(self, pieces: TableFolder) -> Iterator[Job]:
+    def list_jobs(self, pieces: TableFolder) -> Iterator[UnitJob]:
         """Yield the heads on pooled vectors, then those on bags."""
         plan, matrix = self.plan, self._matrix
         if self._features:
@@ -89,10 +89,10 @@ class PreparedPatients(PreparedRun):
         )
         join_folds(pieces, matrix, list(unfinished))
 
-    def _pooled_job(self, pieces: TableFolder) -> Job:
+    def _pooled_job(self, pieces: TableFolder) -> UnitJob:
         plan, config = self.plan, self.plan.config
         pooled = {at: c for at, c in enumerate(plan.configurations) if c.pooling != BAGS}
-        return Job(
+        return UnitJob(
             pieces=pieces,
             work=predict_unit,
             inputs={**self._features, TARGETS: self._matrix},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.events import Event, RunFound, RunState, WaitingForRun
+from histo_ray.evaluate.events import Event, FoundState, RunFound, WaitingForRun
 from histo_ray.evaluate.record import EvaluationRecord
 from histo_ray.evaluate.tasks import TASKS
 from histo_ray.store.claim import hold_claim
@@ -40,7 +40,7 @@ def run_once(folder: TableFolder, tell: Tell, work: Callable[[], EvaluationRecor
     """
     done = find_done(folder)
     if done is not None:
-        return _finish(folder, done, tell, RunState.DONE)
+        return _finish(folder, done, tell, FoundState.DONE)
     *_, task, run = folder.folder.split("/")
 
     def tell_holder(holder: str) -> None:
@@ -49,14 +49,14 @@ def run_once(folder: TableFolder, tell: Tell, work: Callable[[], EvaluationRecor
     with hold_claim(folder.root, f"evaluate-{task}-{run}", tell_holder, wait=True):
         done = find_done(folder)
         if done is not None:
-            return _finish(folder, done, tell, RunState.DONE)
+            return _finish(folder, done, tell, FoundState.DONE)
         try:
             record = work()
         except StoreError:
             done = find_done(folder)
             if done is None:
                 raise
-            return _finish(folder, done, tell, RunState.FINISHED_BY_ANOTHER)
+            return _finish(folder, done, tell, FoundState.FINISHED_BY_ANOTHER)
         folder.delete(PIECES)
         return Evaluation(folder, record)
 
@@ -82,7 +82,7 @@ def find_done(folder: TableFolder) -> EvaluationRecord | None:
 
 
 def _finish(
-    folder: TableFolder, record: EvaluationRecord, tell: Tell, state: RunState
+    folder: TableFolder, record: EvaluationRecord, tell: Tell, state: FoundState
 ) -> Evaluation:
     """Tidy up what a process that was killed, or came second, may have left."""
     if folder.child(PIECES).names():

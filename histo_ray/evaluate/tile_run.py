@@ -14,12 +14,12 @@ from histo_ray.encoders.stored_name import stored_name
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.events import CostEstimated
-from histo_ray.evaluate.jobs import Host, Job, PreparedRun, Tell
+from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.record import FoldsRecord, TileEncoderRecord, TileSetRecord, TissueRecord
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_caveats import find_tile_caveats
 from histo_ray.evaluate.tile_tables import (
-    TilePlan,
+    TissuePlan,
     list_tile_units,
     make_tissue_record,
     write_tile_tables,
@@ -64,14 +64,14 @@ Identity = dict[str, object]
 class PreparedTiles(PreparedRun):
     """An evaluation on tile sets that are in the store and put into folds."""
 
-    def __init__(self, plan: TilePlan, identity: Identity) -> None:
+    def __init__(self, plan: TissuePlan, identity: Identity) -> None:
         """Take what `prepare_tiles` has read."""
         self.plan = plan
         self.identity = identity
         name = f"{plan.sets[CV].name}-{digest(identity)[:12]}"
         self.folder = open_evaluation(plan.config.store, "tissue", name)
 
-    def list_jobs(self, pieces: TableFolder) -> Iterator[Job]:
+    def list_jobs(self, pieces: TableFolder) -> Iterator[UnitJob]:
         """Yield every repeat of every encoder, and the external test set."""
         yield make_tile_job(pieces, self.plan)
 
@@ -122,13 +122,13 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     head = choose_tile_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
     settings = TileHeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
     support = count_tile_support(tile_folds(folds.fold_ids, truth), truth.labels)
-    plan = TilePlan(config, sets, embedded, folds, settings, support)
+    plan = TissuePlan(config, sets, embedded, folds, settings, support)
     return PreparedTiles(plan, identify(plan, store, names))
 
 
-def make_tile_job(pieces: TableFolder, plan: TilePlan) -> Job:
+def make_tile_job(pieces: TableFolder, plan: TissuePlan) -> UnitJob:
     """Lay out every repeat of every encoder, and the external test set."""
-    return Job(
+    return UnitJob(
         pieces=pieces,
         work=predict_unit,
         inputs=share_inputs(plan.embedded, plan.folds.fold_ids),
@@ -181,7 +181,7 @@ def estimate_cost(
     )
 
 
-def identify(plan: TilePlan, store: Store, names: Sequence[str]) -> Identity:
+def identify(plan: TissuePlan, store: Store, names: Sequence[str]) -> Identity:
     """List all that decides the tables, and by whose digest the run is called."""
     folds, config = plan.folds, plan.config
     keys = {CV: "tiles", TEST: "test_tiles"}

@@ -39,7 +39,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "ray")
 
 
 @dataclass(frozen=True)
-class TilePlan:
+class TissuePlan:
     """All that is known before the first head is trained."""
 
     config: TissueConfig
@@ -61,7 +61,7 @@ class TileResult(NamedTuple):
     comparisons: list[Row]
 
 
-def list_tile_units(plan: TilePlan) -> list[TileUnit]:
+def list_tile_units(plan: TissuePlan) -> list[TileUnit]:
     """List the units in the order of the tables: by split, encoder and repeat."""
     return [
         TileUnit(split, name, repeat, plan.settings)
@@ -71,7 +71,7 @@ def list_tile_units(plan: TilePlan) -> list[TileUnit]:
     ]
 
 
-def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TilePlan) -> TileResult:
+def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan) -> TileResult:
     """Write every table, in the order of the units whatever order they were done in.
 
     Args:
@@ -109,7 +109,7 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TilePlan) 
 
 def make_tissue_record(
     folder: TableFolder,
-    plan: TilePlan,
+    plan: TissuePlan,
     identity: Mapping[str, object],
     found: TileResult,
     caveats: Sequence[Caveat],

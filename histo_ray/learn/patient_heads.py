@@ -101,11 +101,7 @@ def predict_patient_fold(
     prediction = FoldPrediction(np.empty((len(tested), count)), np.empty(count), np.empty(count))
     for some, columns in _group_columns(~np.isnan(data.targets[trained])):
         rows = trained[some]
-        if len(rows) < FEWEST:
-            raise ConfigError(
-                f"target {data.names[columns[0]]}: only {len(rows)} labelled patients outside fold "
-                f"{fold}, but training needs {FEWEST}; leave the target out"
-            )
+        _check_enough(data.names[columns[0]], len(rows), fold)
         train, others = standardise_by(
             data.features[rows].astype(np.float64), data.features[tested].astype(np.float64)
         )
@@ -122,10 +118,8 @@ def predict_patient_fold(
             )
         )
         prediction.predicted[:, columns] = found.predicted
-        prediction.choice[columns], prediction.inner_score[columns] = (
-            found.choice,
-            found.inner_score,
-        )
+        prediction.choice[columns] = found.choice
+        prediction.inner_score[columns] = found.inner_score
     prediction.predicted[np.isnan(data.targets[tested])] = np.nan
     return prediction
 
@@ -155,6 +149,14 @@ def predict_patient_repeat(
         predicted[fold_ids == fold] = found.predicted
         choice[fold], inner_score[fold] = found.choice, found.inner_score
     return RepeatPrediction(predicted, choice, inner_score)
+
+
+def _check_enough(target: str, rows: int, fold: int) -> None:
+    if rows < FEWEST:
+        raise ConfigError(
+            f"target {target}: only {rows} labelled patients outside fold {fold}, but training "
+            f"needs {FEWEST}; leave the target out"
+        )
 
 
 def _group_columns(

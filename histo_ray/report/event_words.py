@@ -7,17 +7,17 @@ from histo_ray.evaluate.events import (
     CohortJoined,
     CostEstimated,
     Event,
+    FoundState,
     RunFound,
     RunHere,
-    RunState,
     Scoring,
     WaitingForRun,
 )
 from histo_ray.text import count_of
 
 _FOUND = {
-    RunState.DONE: "is done already; nothing was computed",
-    RunState.FINISHED_BY_ANOTHER: "was finished by another process meanwhile",
+    FoundState.DONE: "is done already; nothing was computed",
+    FoundState.FINISHED_BY_ANOTHER: "was finished by another process meanwhile",
 }
 
 

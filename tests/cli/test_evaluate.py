@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.cli.evaluate import Lines
+from histo_ray.cli.evaluate import RepeatCounter
 from histo_ray.report.format_numbers import format_p
 from histo_ray.store.store import open_store
 from tests.made_up import draw_tiles
@@ -165,7 +165,7 @@ def test_flags_of_the_other_task_are_neither_shown_nor_taken(
 
 
 def test_a_line_of_progress_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = RepeatCounter()
     for done in (1, 2, 2):
         lines.report(done, 2)
     assert capsys.readouterr().err.count("2/2 repeats evaluated") == 1

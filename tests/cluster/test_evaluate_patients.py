@@ -16,7 +16,7 @@ import pytest
 from histo_ray.api.evaluate import EvaluationResult, evaluate
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import CaveatCode
-from histo_ray.evaluate.events import CohortJoined, Event, RunFound, RunState
+from histo_ray.evaluate.events import CohortJoined, Event, FoundState, RunFound
 from histo_ray.evaluate.jobs import Progress
 from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
 from histo_ray.evaluate.patient_features import load_bags
@@ -177,7 +177,7 @@ def test_the_same_command_again_computes_nothing(finished: Finished, place: Path
     told: list[Event] = []
     again = run(expression(place, pooling=("mean", "mean+std")), told.append)
     assert again.record == finished[0].record
-    assert told == [RunFound(again.record.run_id, RunState.DONE)]
+    assert told == [RunFound(again.record.run_id, FoundState.DONE)]
 
 
 def test_any_duckdb_reads_the_tables(finished: Finished) -> None:

@@ -19,7 +19,7 @@ from histo_ray.evaluate.engine import run_here, run_job
 from histo_ray.evaluate.jobs import Progress, Spread
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_run import make_tile_job
-from histo_ray.evaluate.tile_tables import TilePlan, TileResult, write_tile_tables
+from histo_ray.evaluate.tile_tables import TileResult, TissuePlan, write_tile_tables
 from histo_ray.evaluate.tile_units import CV, TEST, EmbeddedSet, check_vectors
 from histo_ray.learn.tile_heads import TileHeadSettings
 from histo_ray.learn.tissue_tables import TileTruth, tile_folds
@@ -67,7 +67,7 @@ def run_evaluation(
         check_vectors(some)
     config = TissueConfig(tiles="made up", store="none", encoder=("dull", "sharp"))
     support = count_tile_support(tile_folds(folds.fold_ids, tiles.truth), tiles.truth.labels)
-    plan = TilePlan(config, {}, embedded, folds, FAST, support)
+    plan = TissuePlan(config, {}, embedded, folds, FAST, support)
     pieces = folder.child(PIECES)
     run_job(make_tile_job(pieces, plan), spread or spread_on_ray("local"), report)
     return write_tile_tables(folder, pieces, plan)

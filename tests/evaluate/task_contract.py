@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from histo_ray.api.evaluate import evaluate
-from histo_ray.evaluate.events import Event, RunFound, RunState
+from histo_ray.evaluate.events import Event, FoundState, RunFound
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.base import Chart, Task
 from histo_ray.report.caveat_words import write_caveats
@@ -69,7 +69,7 @@ class TaskContract:
         again = evaluate(task, config, tell=events.append).evaluation
         assert again.record == record
         (found,) = [event for event in events if isinstance(event, RunFound)]
-        assert found.state is RunState.DONE
+        assert found.state is FoundState.DONE
         self.check_words(task, str(settings["store"]), first, tmp_path)
 
     def check_words(self, task: Task, store: str, found: Evaluation, folder: Path) -> None:

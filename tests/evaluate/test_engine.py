@@ -11,7 +11,7 @@ import pytest
 from histo_ray.evaluate import engine
 from histo_ray.evaluate.engine import missing, run_here, run_job, spread_if_worth
 from histo_ray.evaluate.events import Event, RunHere
-from histo_ray.evaluate.jobs import Inputs, Job, Needs, Report
+from histo_ray.evaluate.jobs import Inputs, Needs, Report, UnitJob
 from histo_ray.store.tables import PIECES, TableFolder, open_evaluation
 
 
@@ -40,9 +40,9 @@ def pieces(tmp_path: Path) -> TableFolder:
     return open_evaluation(str(tmp_path), "toy", "run").child(PIECES)
 
 
-def make_job(pieces: TableFolder, count: int = 4, needs: Needs | None = None) -> Job:
+def make_job(pieces: TableFolder, count: int = 4, needs: Needs | None = None) -> UnitJob:
     inputs = {f"array {number}": np.arange(number + 3.0) for number in range(count)}
-    return Job(pieces, add_up, inputs, [SumUnit(n) for n in range(count)], needs or Needs())
+    return UnitJob(pieces, add_up, inputs, [SumUnit(n) for n in range(count)], needs or Needs())
 
 
 def test_missing_units_alone_are_done_and_counted(pieces: TableFolder) -> None:
@@ -60,14 +60,14 @@ def test_a_job_that_is_done_is_not_spread(pieces: TableFolder) -> None:
     job = make_job(pieces)
     run_job(job, run_here)
 
-    def refuse(job: Job, report: Report) -> None:
+    def refuse(job: UnitJob, report: Report) -> None:
         raise AssertionError("nothing is left")
 
     run_job(job, refuse)
 
 
-def note_units(seen: list[str]) -> Callable[[Job, Report], None]:
-    def spread(job: Job, report: Report) -> None:
+def note_units(seen: list[str]) -> Callable[[UnitJob, Report], None]:
+    def spread(job: UnitJob, report: Report) -> None:
         seen.extend(unit.piece for unit in job.units)
         run_here(job, report)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.events import Event, RunFound, RunState, WaitingForRun
+from histo_ray.evaluate.events import Event, FoundState, RunFound, WaitingForRun
 from histo_ray.evaluate.record import PatientRecord
 from histo_ray.evaluate.run_once import run_once
 from histo_ray.storage.seal import seal_json, strip_marks
@@ -69,7 +69,7 @@ def test_of_two_at_once_one_works_and_the_other_waits_for_it(
     assert made == [1]
     assert found[1] == found[2]
     assert isinstance(told[2][0], WaitingForRun)
-    assert told[2][1] == RunFound("expression-1", RunState.DONE)
+    assert told[2][1] == RunFound("expression-1", FoundState.DONE)
     assert folder.names() == ["run.json"]
 
 
@@ -84,7 +84,7 @@ def test_without_locks_the_second_finds_the_pieces_gone_and_the_run_done(
         raise StoreError("pieces/000.0001.parquet: no such file")
 
     assert run_once(folder, told.append, work).record.run_id == "expression-1"
-    assert told == [RunFound("expression-1", RunState.FINISHED_BY_ANOTHER)]
+    assert told == [RunFound("expression-1", FoundState.FINISHED_BY_ANOTHER)]
     assert folder.names() == ["run.json"]
 
 
