@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import pandas as pd
 
+from histo_ray.api.keywords import make_settings
 from histo_ray.api.pipelines import choose_pipeline
-from histo_ray.api.settings import make_settings
 from histo_ray.config import NO_RAY, Settings, TileSetConfig, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError

@@ -7,8 +7,8 @@ from typing import Unpack
 
 import pandas as pd
 
+from histo_ray.api.keywords import ExtractSettings, make_settings
 from histo_ray.api.pipelines import choose_pipeline
-from histo_ray.api.settings import ExtractSettings, make_settings
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract.pipeline import Report

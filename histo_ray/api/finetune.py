@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from histo_ray.api.settings import FinetuneSettings, make_settings
+from histo_ray.api.keywords import FinetuneSettings, make_settings
 from histo_ray.config import NO_RAY, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError

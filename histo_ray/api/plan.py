@@ -7,7 +7,7 @@ from typing import Unpack
 import pandas as pd
 
 from histo_ray.api.extract import read_extract_settings
-from histo_ray.api.settings import ExtractSettings
+from histo_ray.api.keywords import ExtractSettings
 from histo_ray.config import ExtractConfig
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError

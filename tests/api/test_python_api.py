@@ -16,8 +16,8 @@ import histo_ray.api.encoder
 import histo_ray.api.extract
 import histo_ray.api.finetune
 import histo_ray.api.plan
+from histo_ray.api.keywords import ExtractSettings, FinetuneSettings, make_settings
 from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
-from histo_ray.api.settings import ExtractSettings, FinetuneSettings, make_settings
 from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
