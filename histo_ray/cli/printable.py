@@ -7,11 +7,12 @@ FORMULA_STARTS = ("=", "+", "-", "@")
 def csv_cell(text: str) -> str:
     """Make text a cell of a CSV: control characters spelled out, and no formula. Pure.
 
-    A spreadsheet shows the apostrophe put before `=`, `+`, `-` or `@` or hides it, but does not
-    calculate. Text that is a number stays as it is.
+    A spreadsheet shows the apostrophe put before `=`, `+`, `-` or `@` (and before white space in
+    front of these, which some drop) or hides it, but does not calculate. Text that is a number
+    stays as it is.
     """
     plain = printable(text)
-    if not plain.startswith(FORMULA_STARTS):
+    if not plain.lstrip().startswith(FORMULA_STARTS):
         return plain
     try:
         float(plain)

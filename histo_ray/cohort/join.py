@@ -133,26 +133,14 @@ def join_cohort(
         _refuse(features, labels, labelled)
     persons = tuple(cut_barcode(patient) for patient in used)
     found = {patient: _find_sites(patient, sites) for patient in some | slides.keys()}
+    exclusions = {patient: _find_exclusions(patient, features, place, empty) for patient in found}
     rows = [
-        CohortRow(
-            patient,
-            "; ".join(found[patient]),
-            slides.get(patient, 0),
-            _find_exclusions(patient, features, place, empty),
-        )
+        CohortRow(patient, "; ".join(found[patient]), slides.get(patient, 0), exclusions[patient])
         for patient in found
     ]
     matched = set(place.values())
-    rows += [
-        CohortRow(
-            patient,
-            "; ".join(_find_sites(patient, sites)),
-            0,
-            (Exclusion(PatientExclusion.NO_SLIDES),),
-        )
-        for at, patient in enumerate(labels.patients)
-        if at not in matched
-    ]
+    alone = [patient for at, patient in enumerate(labels.patients) if at not in matched]
+    rows += [_row_without_slides(patient, sites) for patient in alone]
     seen = {place[patient] for patient in labelled}
     return Cohort(
         patients=tuple(used),
@@ -194,6 +182,12 @@ def _find_sites(patient: str, sites: Mapping[str, Collection[str]]) -> tuple[str
     given = tuple(sorted({site for site in sites.get(patient, ()) if site}))
     barcode = parse_barcode(patient)
     return given or (() if barcode is None else (barcode.site,))
+
+
+def _row_without_slides(patient: str, sites: Mapping[str, Collection[str]]) -> CohortRow:
+    """The row of a patient whom only the labels know."""
+    site = "; ".join(_find_sites(patient, sites))
+    return CohortRow(patient, site, 0, (Exclusion(PatientExclusion.NO_SLIDES),))
 
 
 def _find_exclusions(

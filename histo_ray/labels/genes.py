@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_layout import GENE_NAMES
+from histo_ray.labels.label_columns import GENE_NAMES
 from histo_ray.labels.name_list import read_names
 
 BUILT_IN = {"immune": Path(__file__).parent / "immune_genes.toml"}

@@ -3,47 +3,37 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
 
 from histo_ray.errors import ConfigError
-from histo_ray.labels.label_settings import LabelSettings
+from histo_ray.labels.label_columns import (
+    CALL_NAMES,
+    GENE_NAMES,
+    OTHER_NAMES,
+    POSITION_NAMES,
+    REMEDY,
+    STATUS_NAMES,
+    VALUE_NAMES,
+    ColumnNames,
+)
+from histo_ray.labels.label_settings import LabelSettings, LayoutName
 from histo_ray.labels.not_genes import is_index
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.column_names import (
-    FILE_NAMES,
-    PATH_NAMES,
     PATIENT_NAMES,
     SAMPLE_NAMES,
-    SITE_NAMES,
-    SLIDE_NAMES,
-    SYNTHETIC_NAMES,
     plain_name,
 )
 from histo_ray.text import count_of, name_some
 
-GENE_NAMES = ("hugosymbol", "hugogenesymbol", "gene", "genesymbol", "genename", "symbol")
-VALUE_NAMES = ("value", "expression", "zscore", "tpm", "fpkm", "fpkmuq", "rpkm", "rsem", "count")
-CALL_NAMES = ("variantclassification", "mutationtype")
-STATUS_NAMES = ("mutationstatus", "mutstatus")
-OTHER_NAMES = (
-    *("entrezgeneid", "entrezid", "geneid", "ensemblid", "ensemblgeneid", "genetype", "cytoband"),
-    *("description", "studyid", "oncotreecode", "cancertype", "cancertypedetailed", "projectid"),
-    *("genebiotype", "biotype", "fileid", "fileuuid", "sampletype", "sampletypecode"),
-    *(*SLIDE_NAMES, *PATH_NAMES, *FILE_NAMES, *SITE_NAMES, *SYNTHETIC_NAMES),
-)
-"""Known to be no genes and no samples."""
-POSITION_NAMES = ("chr", "chrom", "chromosome", "start", "end", "strand", "length", "genelength")
-"""Columns beside the genes of a table with genes in rows, as featureCounts writes them."""
-LISTED = 30
-"""Most columns left out that a note names."""
-REMEDY = "say which with --labels-layout patients-in-rows, genes-in-rows, long or maf"
+LayoutKind = Literal["patients-in-rows", "genes-in-rows", "long", "maf"]
 
 
 @dataclass(frozen=True)
 class Layout:
     """Which column of a table holds what; columns are numbered from 0, as names may repeat."""
 
-    kind: Literal["patients-in-rows", "genes-in-rows", "long", "maf"]
+    kind: LayoutKind
     ids: int | None
     """Patients or samples; None where they are the names of columns."""
     samples: int | None
@@ -85,21 +75,13 @@ def find_layout(
             other, or the table can be read in two ways.
     """
     names = [plain_name(column) for column in columns]
-    found = _Names(settings.labels, tuple(columns), names)
+    found = ColumnNames(settings.labels, tuple(columns), names)
     ids, samples = _find_ids(found, settings.id_column)
     patient_notes: list[str] = []
     if settings.id_column is None and settings.labels_layout != "genes-in-rows":
         patient_notes = _compare_patients(found, texts)
     genes = found.first(GENE_NAMES)
-    kind, note = settings.labels_layout, "as told"
-    side = _first_column(found, texts)
-    if kind == "auto":
-        if ids is not None and genes is not None:
-            kind = "long" if found.first(CALL_NAMES) is None else "maf"
-            note = "found from the names of its columns"
-        else:
-            side = next((at for at in (ids, genes) if at is not None), side)
-            kind, note = _find_side(found, texts, (side, ids, genes), known)
+    kind, side, note = _choose_kind(found, texts, settings.labels_layout, (ids, genes), known)
     notes = [f"layout {kind}: {note}"]
     if kind == "maf" and not accepts_maf:
         raise ConfigError(
@@ -130,39 +112,39 @@ def find_layout(
     return Layout(kind, ids, samples, genes, values, tuple(notes), status, caveats)
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Names of columns, as they are and in small letters and digits."""
+def _choose_kind(
+    found: ColumnNames,
+    texts: Callable[[int], Sequence[str]],
+    asked: LayoutName,
+    places: tuple[int | None, int | None],
+    known: Collection[str],
+) -> tuple[LayoutKind, int, str]:
+    """Choose the kind of a layout.
 
-    origin: str
-    columns: tuple[str, ...]
-    plain: list[str]
+    Args:
+        found: Names of the columns.
+        texts: Reads a column.
+        asked: Layout that the caller names, or `auto`.
+        places: Columns of ids and of genes, as far as their names tell.
+        known: Patients that the store knows.
 
-    def first(self, known: Iterable[str]) -> int | None:
-        """Number of the column that has the first of some known names; None if none has."""
-        return next((self.plain.index(name) for name in known if name in self.plain), None)
-
-    def others(self, but: set[int], apart: Sequence[str], notes: list[str]) -> tuple[int, ...]:
-        """Choose the columns that hold labels; note those left out."""
-        rest = [at for at in range(len(self.columns)) if at not in but]
-        left = [
-            at
-            for at in rest
-            if self.plain[at] in apart or not self.columns[at] or is_index(self.columns[at])
-        ]
-        if left:
-            told = name_some([self.columns[at] or f"number {at + 1}" for at in left], LISTED)
-            notes.append(f"columns left out as no labels: {told}")
-        return tuple(at for at in rest if at not in left)
-
-    def refuse(self, problem: str) -> NoReturn:
-        raise ConfigError(
-            f"labels {self.origin}: {problem} (its columns: {name_some(self.columns, 8)}); rename "
-            f"the columns, or {REMEDY} or --id-column"
-        )
+    Returns:
+        The kind; the column of ids or genes of a wide table without a name for it; and what the
+        kind was found from.
+    """
+    ids, genes = places
+    side = _first_column(found, texts)
+    if asked != "auto":
+        return asked, side, "as told"
+    if ids is not None and genes is not None:
+        kind: LayoutKind = "long" if found.first(CALL_NAMES) is None else "maf"
+        return kind, side, "found from the names of its columns"
+    side = next((at for at in (ids, genes) if at is not None), side)
+    wide, note = _find_side(found, texts, (side, ids, genes), known)
+    return wide, side, note
 
 
-def _find_ids(found: _Names, given: str | None) -> tuple[int | None, int | None]:
+def _find_ids(found: ColumnNames, given: str | None) -> tuple[int | None, int | None]:
     """Find the columns of patients (or else samples), and of samples beside them."""
     samples = found.first(SAMPLE_NAMES)
     if given is None:
@@ -177,7 +159,7 @@ def _find_ids(found: _Names, given: str | None) -> tuple[int | None, int | None]
     return ids, None if samples == ids else samples
 
 
-def _first_column(found: _Names, texts: Callable[[int], Sequence[str]]) -> int:
+def _first_column(found: ColumnNames, texts: Callable[[int], Sequence[str]]) -> int:
     """Find the first column that does not number the rows, as pandas' index does."""
     for at, column in enumerate(found.columns):
         if not is_index(column) or not _counts_rows(texts(at)):
@@ -193,7 +175,7 @@ def _counts_rows(cells: Sequence[str]) -> bool:
     return numbers == [str(int(first) + at) for at in range(len(numbers))]
 
 
-def _compare_patients(found: _Names, texts: Callable[[int], Sequence[str]]) -> list[str]:
+def _compare_patients(found: ColumnNames, texts: Callable[[int], Sequence[str]]) -> list[str]:
     """Compare columns of patients; refuse a disagreement where none has the documented name.
 
     Columns agree where they put the same rows together, as UUIDs and barcodes of patients do.
@@ -236,7 +218,7 @@ def _differ_in_groups(one: Sequence[str], two: Sequence[str]) -> list[str]:
 
 
 def _find_repeats(
-    found: _Names, texts: Callable[[int], Sequence[str]], ids: int | None
+    found: ColumnNames, texts: Callable[[int], Sequence[str]], ids: int | None
 ) -> tuple[str, ...]:
     """Find ids that another column assigns to one patient; a caveat for each case."""
     patients = found.first(PATIENT_NAMES)
@@ -260,7 +242,7 @@ def _find_repeats(
 
 
 def _find_side(
-    found: _Names,
+    found: ColumnNames,
     texts: Callable[[int], Sequence[str]],
     places: tuple[int, int | None, int | None],
     known: Collection[str],
@@ -308,7 +290,9 @@ def _find_side(
     )
 
 
-def _find_value(found: _Names, kind: str, but: tuple[int | None, ...], notes: list[str]) -> int:
+def _find_value(
+    found: ColumnNames, kind: str, but: tuple[int | None, ...], notes: list[str]
+) -> int:
     """Find the column of values of a long table, or of classes of a MAF."""
     if kind == "maf":
         at = found.first(CALL_NAMES)

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from histo_ray.errors import ConfigError
 from histo_ray.labels.cells import Flags, Values, has_comma, is_numeral
 from histo_ray.labels.genes import GeneList
+from histo_ray.labels.label_columns import LISTED
 from histo_ray.labels.label_file import LabelFile
-from histo_ray.labels.label_layout import LISTED, Layout
+from histo_ray.labels.label_layout import Layout
 from histo_ray.labels.not_genes import find_not_genes
 from histo_ray.labels.samples import How, SampleTable, merge_targets, reduce_cells
 from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion

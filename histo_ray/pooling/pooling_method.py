@@ -45,7 +45,7 @@ class GroupTiles(Protocol):
 
 
 class PoolingMethod(ABC):
-    """One way from many tiles to one vector; values of a class compare equal by their name."""
+    """A pooling: many tiles to one vector. Two poolings are equal if their names are."""
 
     usage: ClassVar[str]
     """How it is asked for: its name, or a pattern such as `class:NAME[,NAME...]`."""

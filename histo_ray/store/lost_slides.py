@@ -19,7 +19,7 @@ class Extraction(NamedTuple):
     problems: tuple[str, ...]
     """Run tables that could not be read."""
     synthetic: frozenset[str] = frozenset()
-    """Patients any of whose slides a manifest marks as nobody's tissue."""
+    """Patients with slides that a manifest marks as synthetic."""
     failed: frozenset[str] = frozenset()
     """Slides that failed with every encoder that was asked for: no receipt tells of them."""
 
@@ -73,7 +73,7 @@ def last_failures(runs: Sequence[pd.DataFrame], encoders: Collection[str]) -> pd
 
 
 def find_synthetic(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Slides that their manifest marks as nobody's tissue: slide_id, patient_id. Pure.
+    """Slides that their manifest marks as synthetic: slide_id, patient_id. Pure.
 
     The last run that names a slide decides: a mark that was put wrongly can be taken back.
     """

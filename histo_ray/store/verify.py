@@ -271,9 +271,9 @@ def _compare_siblings(weights: dict[str, Weights]) -> list[str]:
     """Partitions, by path, of other weights than most of the same name."""
     problems = []
     for encoder in sorted({said.encoder for said in weights.values()}):
-        kin = {path: said.marks for path, said in weights.items() if said.encoder == encoder}
-        usual = dict(Counter(kin.values()).most_common(1)[0][0])
-        for path, marks in kin.items():
+        siblings = {path: said.marks for path, said in weights.items() if said.encoder == encoder}
+        usual = dict(Counter(siblings.values()).most_common(1)[0][0])
+        for path, marks in siblings.items():
             other = [f"{n} {v}, not {usual[n]}" for n, v in marks if v != usual[n]]
             if other:
                 problems.append(f"{path}: other than most of {encoder}: {'; '.join(other)}")

@@ -1,3 +1,5 @@
+# mypy: disable-error-code=no-untyped-call
+# Ray's exceptions have no types.
 import errno
 from pathlib import Path
 from typing import Any

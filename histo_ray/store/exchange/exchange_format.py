@@ -22,7 +22,7 @@ class ExchangeFormat(Protocol):
     def about(self) -> str:
         """What it is, in a few words, for the help of the command line."""
 
-    def place_of(self, receipt: Receipt) -> str:
+    def relative_path(self, receipt: Receipt) -> str:
         """Path of a slide's file below the folder of the export."""
 
     def export(self, rows: Iterable[TileRows], receipt: Receipt, path: Path) -> None:

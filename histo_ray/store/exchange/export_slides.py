@@ -116,7 +116,7 @@ def _export_slide(
     key, form = partition
     location = root.child(partition_path(key, form))
     receipt = FORMATS[form].read_receipt(location)
-    relative = format.place_of(receipt)
+    relative = format.relative_path(receipt)
     target = out.child(relative)
     if target.kind() and not overwrite:
         done.there.append(relative)

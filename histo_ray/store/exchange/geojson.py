@@ -20,7 +20,7 @@ class GeoJson:
     name = "geojson"
     about = "tiles as polygons for QuPath, one file a slide"
 
-    def place_of(self, receipt: Receipt) -> str:
+    def relative_path(self, receipt: Receipt) -> str:
         """`<slide_id>.geojson`."""
         return f"{receipt.slide.slide_id}.geojson"
 

@@ -43,7 +43,7 @@ class ExchangeContract:
         assert (len(done.written), done.there, done.problems) == (3, [], [])
         assert sorted(read_all(tmp_path / "out")) == sorted(done.written)
         receipts = filled.receipts().values()
-        assert sorted(done.written) == sorted(format.place_of(receipt) for receipt in receipts)
+        assert sorted(done.written) == sorted(format.relative_path(receipt) for receipt in receipts)
         assert read_all(tmp_path / "store") == before
 
     def test_the_same_slides_give_the_same_bytes_from_either_form(

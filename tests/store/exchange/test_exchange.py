@@ -44,7 +44,7 @@ class CoordsText:
     name = "coords"
     about = "coordinates as text"
 
-    def place_of(self, receipt: Receipt) -> str:
+    def relative_path(self, receipt: Receipt) -> str:
         return f"{receipt.encoder.name}/{receipt.slide.slide_id}.txt"
 
     def export(self, rows: Iterable[TileRows], receipt: Receipt, path: Path) -> None:
