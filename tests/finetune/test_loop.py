@@ -217,7 +217,7 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on() -> None:
         list(read_ahead(fail, range(9), 2))
 
 
-def test_a_checkpoint_judged_is_the_best_then_the_average_then_the_last() -> None:
+def test_the_weights_evaluated_are_the_best_then_the_average_then_the_last() -> None:
     from histo_ray.finetune.checkpoint import Position
 
     names = ("weights", "average", "best")

@@ -53,7 +53,7 @@ def published(
     return config, finished[1]
 
 
-def test_what_is_published_is_an_encoder_with_a_head_that_judges_as_its_card_says(
+def test_what_is_published_is_an_encoder_with_a_head_that_scores_as_its_card_says(
     published: tuple[FinetuneConfig, FinetuneResult], tile_folder: Path
 ) -> None:
     config, result = published
@@ -184,7 +184,7 @@ def test_it_is_published_to_and_found_on_an_object_store(
         finetune(make_config(store=store, seed=2))
 
 
-def test_a_validation_set_of_its_own_is_what_is_judged(
+def test_a_validation_set_of_its_own_is_evaluated(
     make_config: MakeConfig,
     write_tiles: Callable[[Path, int, int], Path],
     tile_folder: Path,

@@ -1,6 +1,5 @@
 """The recipe `docs/extend/slide-reader.md`, followed to the letter."""
 
-import argparse
 import csv
 import json
 import os
@@ -11,14 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.config import ExtractConfig
-from histo_ray.encoders.registry import resolve
-from histo_ray.encoders.torch_encoder import load_encoder
+from histo_ray.cli import main
 from histo_ray.errors import SlideError
-from histo_ray.extract.slide import extract_slide
 from histo_ray.slides import registry
-from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.slides.registry import ReaderEntry
 from histo_ray.store.store import open_store
@@ -114,11 +108,9 @@ def test_an_extraction_names_it_in_the_receipt(
     entry: ReaderEntry, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(program)
-    parser = argparse.ArgumentParser()
-    add_settings(parser, ExtractConfig)
-    config = read_settings(parser.parse_args(SETTINGS), ExtractConfig)
-    (slide,) = read_manifest(config.manifest)
-    encoder = load_encoder(resolve(config.encoder[0]), device="cpu", threads=1)
-    (receipt,) = extract_slide(slide, config, [encoder], open_store(config.store, create=True))
+    assert main(["extract", *SETTINGS, "--address", "none", "--slide-reader", entry.name]) == 0
+    store = open_store("store")
+    (key,) = store.list_keys()
+    receipt = store.read_receipt(key)
     assert (receipt.slide.reader, receipt.slide.mpp_source) == ("npy", "manifest")
     assert receipt.tile_count > 0

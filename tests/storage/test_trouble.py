@@ -67,7 +67,7 @@ def test_google_s_refusals_are_understood() -> None:
     assert is_remote(denied)
 
 
-def test_a_missing_file_is_final_and_a_full_disk_is_nobody_s_refusal() -> None:
+def test_a_missing_file_is_final_and_a_full_disk_is_no_refusal() -> None:
     missing = FileNotFoundError(2, "Path does not exist 'b/a'")
     assert explain(missing).found == "not there"
     assert explain(missing).lasting

@@ -58,7 +58,7 @@ def test_the_flawed_slides_are_one_that_cannot_be_opened_and_one_without_tissue(
     assert empty.patient_id == f"SYN-{1001 + COUNT}"
 
 
-def test_the_tables_have_the_slides_patients_and_nobody_else(files: PatientFiles) -> None:
+def test_the_tables_have_the_slides_patients_and_no_others(files: PatientFiles) -> None:
     patients = sorted({slide.patient_id for slide in read_manifest(str(files.manifest))})
     expression = pd.read_csv(files.expression, index_col="patient_id")
     mutations = pd.read_csv(files.mutations, index_col="patient_id")
