@@ -333,3 +333,22 @@ def test_expression_in_this_process_is_that_of_ray_to_the_last_bit(
     assert here.folder == finished[0].folder
     for name in TABLES:
         assert bytes_of(here, name) == bytes_of(finished[0], name), name
+
+
+def test_a_search_in_this_process_selects_what_asha_selects_where_it_stops_no_winner(
+    place: Path, tmp_path: Path
+) -> None:
+    """All settings run to their last epoch before ASHA may stop one, so the best is never lost."""
+    write_store(tmp_path)
+    write_labels(tmp_path)
+    settings = {
+        "genes": str(_genes(place, "TP53")), "repeats": 1, "encoder": ("sharp",),
+        "head": ("mil",), "mil": ("epochs=5", "hidden=8", "rate=0.0001,0.01"),
+    }  # fmt: skip
+    on_ray = run(mutation(place, **settings))
+    here = run(mutation(tmp_path, **settings, address="none"))
+    assert here.folder == on_ray.folder
+    for name in ("predictions", "targets", "folds"):
+        assert bytes_of(here, name) == bytes_of(on_ray, name), name
+    assert here.scores["inner_score"].notna().all()  # nothing was stopped here
+    assert here.scores["head"].nunique() == 2

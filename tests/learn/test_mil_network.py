@@ -1,7 +1,9 @@
+import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from histo_ray.errors import ConfigError
@@ -105,6 +107,20 @@ def test_a_head_survives_as_bytes() -> None:
     np.testing.assert_array_equal(again.inner_score, head.inner_score)
     np.testing.assert_array_equal(again.predict(bags.vectors), head.predict(bags.vectors))
     np.testing.assert_array_equal(again.attend(bags.vectors[3]), head.attend(bags.vectors[3]))
+
+
+@pytest.mark.parametrize(("task", "binary"), [("mutation", True), ("expression", False)])
+def test_bytes_of_a_head_whose_settings_named_a_task_are_read(task: str, binary: bool) -> None:
+    head, bags = small_head()
+    weights = safetensors.torch.load(head.to_bytes())
+    facts = {
+        "settings": head.settings.model_dump() | {"task": task},
+        "shift": head.shift.tolist(), "spread": head.spread.tolist(), "epochs": head.epochs,
+        "inner_score": head.inner_score.tolist(),
+    }  # fmt: skip
+    old = read_head(safetensors.torch.save(weights, {"histo_ray_mil": json.dumps(facts)}), "old")
+    assert old.binary is binary
+    assert ((old.predict(bags.vectors) == head.predict(bags.vectors)).all()) == binary
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x08\x00", b"not a head of anything at all"])
