@@ -40,25 +40,19 @@ def test_a_full_disk_is_one_line_however_deep_it_lies() -> None:
     assert "disk full" in str(explain(outer))
 
 
-def as_raised(error: RayTaskError) -> Exception:
-    """The error as `ray.get` raises it: of its cause's class, too."""
-    raised: Exception = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
-    return raised
-
-
 def test_an_error_of_ours_comes_out_as_it_was() -> None:
     ours = StoreError("store S: cannot be written")
     assert explain(wrap(ours)) is ours
-    for error in (wrap(ours), wrap(as_raised(wrap(ours)))):
-        raised = as_raised(error)
+    for error in (wrap(ours), wrap(wrap(ours).as_instanceof_cause())):
+        raised = error.as_instanceof_cause()  # as `ray.get` raises it
         assert isinstance(raised, RayTaskError)
         assert explain(raised) is ours
-    assert isinstance(as_raised(wrap(ours)), StoreError)  # but no error of ours
+    assert isinstance(wrap(ours).as_instanceof_cause(), StoreError)  # but no error of ours
 
 
 def test_a_full_disk_that_ray_raises_in_a_class_of_both_is_one_line() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
-    found = explain(as_raised(wrap(full)))
+    found = explain(wrap(full).as_instanceof_cause())
     assert str(found).startswith("disk full (No space left on device at /tmp/x); make room")
 
 
@@ -68,9 +62,9 @@ def test_a_full_disk_that_ray_raises_in_a_class_of_both_is_one_line() -> None:
         (OutOfDiskError("local disk is full"), "Ray has no room for what its processes hand on"),
         (ObjectStoreFullError("the object store is full"), "and the disk of its temporary folder"),
         (WorkerCrashedError(), "processes keep dying"),
-        (OutOfMemoryError("Task was killed\nnode 1"), r"processes keep dying (Task was killed)"),  # type: ignore[no-untyped-call]
+        (OutOfMemoryError("Task was killed\nnode 1"), r"processes keep dying (Task was killed)"),
         (AuthenticationError("Invalid token"), "Ray: the cluster refuses this token (Invalid"),
-        (RaySystemError("x" * 900), "Ray: RaySystemError (System error: xxx"),  # type: ignore[no-untyped-call]
+        (RaySystemError("x" * 900), "Ray: RaySystemError (System error: xxx"),
     ],
 )
 def test_what_ray_itself_lacks_is_one_line(error: Exception, told: str) -> None:
@@ -87,8 +81,8 @@ def test_a_quota_is_a_full_disk() -> None:
 
 
 def test_what_ray_raises_while_it_handles_the_cause_is_the_cause() -> None:
-    failed: Any = RaySystemError("a trial failed")  # type: ignore[no-untyped-call]
-    failed.__context__ = OutOfMemoryError("Task was killed")  # type: ignore[no-untyped-call]
+    failed: Any = RaySystemError("a trial failed")
+    failed.__context__ = OutOfMemoryError("Task was killed")
     assert "processes keep dying (Task was killed)" in str(explain(failed))
     outer = RuntimeError("Tune")
     outer.__cause__ = WorkerCrashedError()
@@ -96,7 +90,7 @@ def test_what_ray_raises_while_it_handles_the_cause_is_the_cause() -> None:
 
 
 def test_the_logs_that_stay_are_named() -> None:
-    for error in (WorkerCrashedError(), RaySystemError("x")):  # type: ignore[no-untyped-call]
+    for error in (WorkerCrashedError(), RaySystemError("x")):
         assert str(explain(error, Path("/tmp/ray/s"))).endswith("its logs are in /tmp/ray/s/logs")
         assert "logs" not in str(explain(error))
 
