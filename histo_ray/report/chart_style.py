@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 INK, FAINT, RULE = "#1c2128", "#57606a", "#d0d7de"
 NEITHER = "#8b949e"
@@ -13,7 +12,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"))
 _LINES = ("-", "--", "-.", ":")
 
-CHART_STYLE: dict[str, Any] = {
+CHART_STYLE: dict[str, object] = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,

@@ -1,7 +1,7 @@
 """Charts of targets: encoder against encoder, whiskers, ROC curves. Pure: numbers in, SVG out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -114,9 +114,9 @@ def draw_whiskers(
         for number, (name, found) in enumerate(series.items()):
             score, low, high = np.array([*found], np.float64).reshape(-1, 3).T
             y = np.arange(len(rows)) * step + number
-            style: dict[str, Any] = {"color": looks[name].colour}
-            axes.hlines(y, low, high, linewidth=1.6, **style)
-            axes.plot(score, y, looks[name].marker, markersize=5.5, linewidth=0, **style)
+            colour = looks[name].colour
+            axes.hlines(y, low, high, linewidth=1.6, color=colour)
+            axes.plot(score, y, looks[name].marker, markersize=5.5, linewidth=0, color=colour)
         for between in range(1, len(rows)):
             axes.axhline(between * step - 0.95, color=RULE, linewidth=0.5, zorder=0)
         if chance is not None:

@@ -8,8 +8,8 @@ import pytest
 import safetensors.torch
 
 from histo_ray.cli import main
-from histo_ray.encoders.network import build_network
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.timm_network import build_network
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.errors import ConfigError
 from tests.extend_pages import PAGES, code_blocks
