@@ -41,7 +41,7 @@ class EncoderSpec(Settings):
     weights_sha256: str | None = None
     """What the weights must be; None: whatever is there."""
     seed: int | None = Field(None, ge=0)
-    """Of random weights."""
+    """Seed of random weights."""
     dim: int | None = Field(None, ge=1)
     input_px: int | None = Field(None, ge=8, le=4096)
     """Edge of what the network sees; tiles of another size are resized to it."""

@@ -7,13 +7,14 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from histo_ray.config import Settings, digest, parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.text import did_you_mean, join_or
+from histo_ray.types import JsonObject
 
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
@@ -121,11 +122,11 @@ def list_recipes() -> list[str]:
 
 
 @cache
-def _named() -> dict[str, dict[str, Any]]:
+def _named() -> dict[str, JsonObject]:
     return tomllib.loads(NAMED.read_text(encoding="utf-8"))
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> JsonObject:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -138,7 +139,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _parse_change(change: str) -> dict[str, Any]:
+def _parse_change(change: str) -> JsonObject:
     """`network.epochs=5` as nested tables."""
     try:
         return tomllib.loads(change)
@@ -149,7 +150,7 @@ def _parse_change(change: str) -> dict[str, Any]:
         ) from None
 
 
-def _merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merge(values: JsonObject, changes: JsonObject) -> JsonObject:
     """Tables are merged, anything else is replaced."""
     merged = dict(values)
     for key, value in changes.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.slide_cache import SlideCache
@@ -15,6 +15,7 @@ from histo_ray.storage import is_local, locate
 from histo_ray.storage.check import explain_here
 from histo_ray.storage.files import open_file
 from histo_ray.storage.trouble import is_remote
+from histo_ray.types import JsonObject
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -105,7 +106,7 @@ def _files(system: "fs.FileSystem", source: PurePosixPath) -> "Iterator[fs.FileI
 def _tag(system: "fs.FileSystem", place: str) -> str:
     """The object store's tag of the content: ETag, or all its metadata."""
     with system.open_input_file(place) as file:
-        said: dict[str, Any] = file.metadata() or {}
+        said: JsonObject = file.metadata() or {}
     return str(said.get("ETag", said))
 
 

@@ -3,12 +3,12 @@
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import tifffile
 
 from histo_ray.slides.resolution import StatedMpp
+from histo_ray.types import JsonObject
 
 MOST_XML_BYTES = 2**24
 """Largest OME-XML that is parsed; a slide's takes some kB."""
@@ -111,7 +111,7 @@ def _elements(root: ET.Element, name: str) -> Iterator[ET.Element]:
     return (each for each in root.iter() if str(each.tag).rpartition("}")[2] == name)
 
 
-def _from_imagej(page: tifffile.TiffPage, said: dict[str, Any]) -> StatedMpp:
+def _from_imagej(page: tifffile.TiffPage, said: JsonObject) -> StatedMpp:
     unit = said.get("unit", "")
 
     def size(tag: str, axis_unit: object) -> float | None:

@@ -32,7 +32,7 @@ TRIES = 1000
 LOOK_S = 1.0
 """Between looks at a claim that somebody else holds."""
 SETTLE_S = 1.0
-"""Of two claims written to an object store at the same moment the later one stands after this."""
+"""Seconds after which the later one of two claims that were written at the same moment stands."""
 
 Tell = Callable[[str], None]
 """Called once, with who holds the claim, before it is waited for."""

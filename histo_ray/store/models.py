@@ -89,7 +89,7 @@ class ModelCard(Settings):
     seed: int
     workers: int
     epoch: int
-    """Of step 2 from which the weights are; 0: step 1 alone."""
+    """Epoch of step 2 that the weights are from; 0: step 1 alone."""
     metrics: Metrics
     device: str
     versions: dict[str, str]

@@ -27,9 +27,11 @@ from histo_ray.types import (
 )
 
 FIRST_VERSION, FORMAT_VERSION = 1, 2
-"""Of a store's format. Since version 2 receipts may have fields that 0.1.0 takes for damage, so the
-first such receipt raises the version of its store; see `version_of`."""
-"""Format version of stores and receipts that this code writes."""
+"""Versions of the format of stores and receipts: the first, and the newest that this code writes.
+
+Since version 2 receipts may have fields that 0.1.0 takes for damage; the first such receipt raises
+the version of its store (`version_of`).
+"""
 
 RECEIPT_KEY = "histo_ray"
 VECTOR = "embedding"

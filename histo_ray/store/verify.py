@@ -49,11 +49,11 @@ class Verification(NamedTuple):
     """Result of verifying a whole store."""
 
     partitions: int
-    """That were looked at."""
+    """Partitions that were looked at."""
     files: int
-    """Others that were looked at: marker, run tables, evaluations, cards and weights."""
+    """Other files that were looked at: marker, run tables, evaluations, cards and weights."""
     unsealed: int
-    """Of these, whole as far as can be told but without a digest: written by version 0.1.0."""
+    """Those of them without a digest, as 0.1.0 wrote them: whole as far as can be told."""
     problems: list[str]
     """One line each: `<path>: <what is wrong>`."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.types import Size
+from histo_ray.types import JsonObject, Size
 
 Ring = npt.NDArray[np.float64]
 """(V, 2) corners (x, y)."""
@@ -165,7 +165,7 @@ def _collect(part: Any, polygons: list[Polygon], classes: frozenset[str], depth:
         )
 
 
-def _counts(feature: dict[str, Any], classes: frozenset[str]) -> bool:
+def _counts(feature: JsonObject, classes: frozenset[str]) -> bool:
     """Whether a feature's class is among `classes`; without any, whether it is not ignored."""
     names = _class_names(feature.get("properties"))
     if classes:
@@ -190,7 +190,7 @@ def _class_names(properties: Any) -> frozenset[str]:
     return frozenset({whole, *(each.strip() for each in whole.split(":"))}) - {""}
 
 
-def _list(part: dict[str, Any], key: str) -> list[Any]:
+def _list(part: JsonObject, key: str) -> list[Any]:
     value = part.get(key)
     if not isinstance(value, list):
         raise ValueError(f"{part['type']} without a list of {key}")

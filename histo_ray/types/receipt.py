@@ -71,7 +71,7 @@ class TilingFacts(BaseModel):
     level: int
     """Level read."""
     downsample: tuple[float, float]
-    """Of that level, (x, y)."""
+    """Downsample (x, y) of that level."""
     side: tuple[float, float]
     """Exact (width, height) of a tile in level-0 px."""
     realised_mpp: tuple[float, float]
@@ -101,7 +101,7 @@ class EncoderFacts(BaseModel):
     interpolation: str
     pool: str
     dtype: Literal["float16", "float32"]
-    """Of the stored vectors."""
+    """Element type of the stored vectors."""
     precision: str
     """The arithmetic they were computed in."""
     device: str

@@ -29,8 +29,8 @@ class RunRow:
     seconds: float
     """From the slide's first work to its commit."""
     patient_id: str = ""
-    """Of a slide; empty of a tile set."""
+    """Patient of a slide; empty for a tile set."""
     synthetic: bool = False
     """Whether its manifest or tile table marks it as synthetic."""
     site: str = ""
-    """Of a slide, as in its manifest; empty where unknown."""
+    """Site of a slide by its manifest; empty where unknown."""

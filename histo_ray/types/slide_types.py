@@ -62,7 +62,7 @@ class Pyramid:
 
     slide_id: str
     mpp: Mpp
-    """Of level 0."""
+    """Resolution of level 0, (x, y) microns per pixel."""
     mpp_source: MppSource
     level_sizes: tuple[Size, ...]
     """(width, height) of each level in that level's px; level 0 first, ever coarser."""

@@ -119,8 +119,8 @@ def read_head(data: bytes, origin: str) -> MilHead:
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
         given = facts["settings"] | {"device": "cpu"}
-        task = given.pop("task", "")  # of heads that were written before `binary`
-        binary = bool(facts.get("binary", task != "expression"))
+        written_for = given.pop("task", "")  # in heads from before `binary`
+        binary = bool(facts.get("binary", written_for != "expression"))
         settings = MilSettings.model_validate(given)
         shift, spread, score = (
             np.array(facts[key], np.float64) for key in ("shift", "spread", "inner_score")

@@ -7,7 +7,7 @@ from pathlib import Path
 from histo_ray.types import JsonObject, Receipt, TileRows
 
 DECIMALS = 4
-"""Of corners (px) and tissue fractions."""
+"""Decimal places of corners (px) and tissue fractions."""
 
 
 class GeoJson:
