@@ -284,3 +284,16 @@ def test_samples_of_different_depths_are_refused(tmp_path: Path) -> None:
         file.write(struct.pack(f"{order}3H", 8, 4, 8))
     with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="differ in depth"):
         read_colours(tiff.pages.first)
+
+
+def test_colours_that_need_more_samples_than_there_are_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.tif"
+    tifffile.imwrite(path, np.zeros((32, 48), np.uint8), photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages.first.tags["PhotometricInterpretation"].valueoffset
+        order = tiff.byteorder
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(struct.pack(f"{order}H", 2))  # RGB
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="where RGB takes 3"):
+        read_colours(tiff.pages.first)
