@@ -132,6 +132,8 @@ def say_rule(problem: ErrorDetails) -> str:
 
 
 def _shown(value: Any, longest: int = 60) -> str:
+    if isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value):
+        value = ", ".join(value)
     text = (
         value if isinstance(value, str) and value.strip() and value.isprintable() else repr(value)
     )

@@ -20,7 +20,7 @@ from histo_ray.config import NO_RAY, Settings, TileSetConfig, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
-from histo_ray.evaluate.evaluation_record import EvaluationRecord
+from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord, TissueRecord
 from histo_ray.evaluate.jobs import Host, Progress, Report, Spread, Tell, UnitJob
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.base import Task
@@ -31,21 +31,42 @@ from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.extract.pipeline import OpenPipeline
 from histo_ray.extract.run import extract_tilesets
 from histo_ray.extract.run_counts import Counts
+from histo_ray.text import count_of, name_first
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Outcome
 
 _spread_on_ray = deferred("histo_ray.cluster.run_evaluate:spread_on_ray")
+_check_cluster = deferred("histo_ray.cluster.session:check_cluster")
 
 C = TypeVar("C", bound=Settings)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationResult:
     """An evaluation, its tables as pandas DataFrames."""
 
     store: str
     """Folder or URI of the store."""
     evaluation: Evaluation
+
+    def __repr__(self) -> str:
+        """Describe the run in a few words; `record` and the tables have all of it."""
+        record = self.record
+        parts = [f"{record.task} {record.run_id}"]
+        if isinstance(record, PatientRecord):
+            parts += [
+                f"encoders {name_first(list(record.encoders))}",
+                count_of(record.labels.targets, "target"),
+                count_of(record.cohort.patients_used, "patient"),
+            ]
+        elif isinstance(record, TissueRecord):
+            parts += [
+                f"encoders {name_first(list(record.encoders))}",
+                count_of(len(record.classes), "class", "classes"),
+                *(f"{some.name}: {count_of(some.tiles, 'tile')}" for some in record.sets.values()),
+            ]
+        parts.append(f"tables in {self.store.rstrip('/')}/{self.folder}")
+        return f"<EvaluationResult {'; '.join(parts)}>"
 
     @property
     def record(self) -> EvaluationRecord:
@@ -129,10 +150,22 @@ def evaluate(
         _bring_tiles(config, sets, choose_pipeline(config, say), report_tiles)
 
     task.check_inputs(config)
+    check_address(config)
     host = Host(choose_spread(config, tell), tell, report, bring_tiles)
     evaluation = run_evaluation(task.prepare(config, host), host)
     store: str = getattr(config, "store", "")
     return EvaluationResult(store, evaluation)
+
+
+def check_address(config: Settings) -> None:
+    """See that a cluster answers, where one was named, before labels and features are read.
+
+    Raises:
+        ConfigError: None does.
+    """
+    address: str = getattr(config, "address", NO_RAY)
+    if not works_here(address):
+        _check_cluster(address)
 
 
 def choose_spread(config: Settings, tell: Tell) -> Spread:

@@ -18,7 +18,7 @@ from histo_ray.schema import column_names
 from histo_ray.store.extraction_record import RunRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExtractionResult:
     """Result of an extraction."""
 
@@ -26,6 +26,14 @@ class ExtractionResult:
     """Folder or URI of the store."""
     summary: RunSummary
     """All that is known of the run."""
+
+    def __repr__(self) -> str:
+        """Describe the run in a few words; `outcomes` and `record` have all of it."""
+        told = ", ".join(f"{count:,} {word}" for word, count in self.summary.outcomes.items())
+        return (
+            f"<ExtractionResult {self.run_id}; {self.record.state.value}; "
+            f"{told or 'no slides'}; store {self.store}>"
+        )
 
     @property
     def run_id(self) -> str:

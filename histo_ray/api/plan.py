@@ -1,5 +1,6 @@
 """`hr.plan`: what an extraction would read, write and take."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Unpack
@@ -14,15 +15,26 @@ from histo_ray.errors import ConfigError
 from histo_ray.extract.dry_run import MakePlanner, Pictures, PlanListener, run_plan, survey_slides
 from histo_ray.extract.plan_summary import PlanRow, PlanSummary
 from histo_ray.report.slide_picture import draw_or_problem
+from histo_ray.text import count_of
 
 _plan_on_ray: MakePlanner = deferred("histo_ray.cluster.plan_on_ray:PlanOnRay")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExtractionPlan:
     """Plan of an extraction, its rows as a DataFrame."""
 
     summary: PlanSummary
+
+    def __repr__(self) -> str:
+        """Describe the plan in a few words; `slides` has a row a slide."""
+        counts = Counter(row.status.value for row in self.summary.rows)
+        parts = [f"{count:,} {status}" for status, count in counts.items()] or ["no slides"]
+        if self.tiles is not None:
+            parts.append(count_of(self.tiles, "tile"))
+        if self.seconds is not None:
+            parts.append(f"about {self.seconds:,.0f} s")
+        return f"<ExtractionPlan {', '.join(parts)}>"
 
     @property
     def slides(self) -> pd.DataFrame:

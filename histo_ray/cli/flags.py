@@ -28,8 +28,7 @@ def add_settings(
         flag = "--" + name.replace("_", "-")
         inner = next(a for a in _alternatives(field.annotation) if a is not type(None))
         text = field.description or ""
-        if field.default is not None and not field.is_required() and field.default != ():
-            text += f" (default: {field.default})" if field.default is not False else ""
+        text += _describe_default(() if field.is_required() else field.default)
         options: dict[str, Any] = {"dest": name, "default": None, "help": text.replace("%", "%%")}
         if inner is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -42,6 +41,14 @@ def add_settings(
         else:
             options["metavar"] = {int: "N", float: "X"}.get(inner, name.upper())
         parser.add_argument(flag, **options)
+
+
+def _describe_default(value: object) -> str:
+    """Describe a default for the help; nothing where there is none, or where it is empty."""
+    if value is None or value is False or value in ("", ()):
+        return ""
+    words = [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
+    return f" (default: {', '.join(words)})"
 
 
 def read_settings(args: argparse.Namespace, kind: type[S]) -> S:

@@ -92,6 +92,23 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             del os.environ[_TOKENS[0]]
 
 
+def check_cluster(address: str) -> None:
+    """See that a cluster is there, without joining it: before work whose result would be lost.
+
+    Args:
+        address: As for `ray_session`.
+
+    Raises:
+        ConfigError: None is.
+    """
+    if ray.is_initialized():
+        return
+    if address == "local" and os.environ.get("RAY_ADDRESS"):
+        address = "auto"
+    if address != "local":
+        _check_answers(address)
+
+
 def _start_or_join(address: str, cpus: int | None) -> None:
     """Check this machine, or that a head listens, and connect; a start that fails leaves nothing.
 
@@ -124,6 +141,11 @@ def _check_answers(address: str) -> None:
             else canonicalize_bootstrap_address(address)  # `auto`: RAY_ADDRESS, or Ray's own file
         )
         stated = urlsplit(f"//{place}").port is not None
+    except ConnectionError:
+        raise ConfigError(
+            f"--address {address}: no running Ray was found on this machine; start one with "
+            "`ray start --head`, or leave --address out to run on this machine"
+        ) from None
     except (OSError, ValueError):
         return  # no cluster to be found, or no address: Ray will say so
     if place and stated and not head_answers(place):

@@ -90,7 +90,7 @@ def draw_plain_folds(
     if len(np.unique(units)) < n_folds:
         raise ConfigError(
             f"cohort: {len(np.unique(units))} patients or sites cannot fill {n_folds} folds; use "
-            "fewer --folds"
+            "fewer folds"
         )
     kind = KFold if groups is None else GroupKFold
     drawn = _draw(
@@ -178,7 +178,7 @@ def check_training(folds: Folds, labels: Sequence[str]) -> None:
         repeat, at, fold = alone[0]
         raise ConfigError(
             f"class {classes[at]}: all of it is in fold {fold} of repeat {repeat}, which leaves "
-            "nothing of it to train on; use fewer --folds or more groups of this class"
+            "nothing of it to train on; use fewer folds or more groups of this class"
         )
 
 
@@ -207,7 +207,7 @@ def _check_classes(
     if few:
         raise ConfigError(
             f"labels: too few {word} of {', '.join(few)} for {n_folds} folds, which need "
-            f"{n_folds} of each class; use fewer --folds or leave the class out"
+            f"{n_folds} of each class; use fewer folds or leave the class out"
         )
 
 

@@ -87,7 +87,7 @@ def keep_usable(
         raise ConfigError(
             f"labels {labels.origin}: none of {count_of(len(told), 'target')} can be scored by "
             f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
-            f"{', ...' if told[5:] else ''}); use fewer --folds, or other genes"
+            f"{', ...' if told[5:] else ''}); use fewer folds, or other genes"
         )
     left = [drop.target for drop in kept.dropped[len(labels.dropped) :]]
     return (

@@ -47,7 +47,7 @@ def resolve(request: str, tables: Sequence[str] = (), store: str | None = None) 
     if store is not None and parsed.kind == "named" and parsed.source not in table:
         published = find_published(store, parsed.source)
         table |= {} if published is None else {parsed.source: published}
-    values = _source_values(parsed, table)
+    values = _source_values(parsed, table, store)
     values |= _own_values(parsed)
     kwargs = {key: parse_value(text) for key, text in parsed.keys.items() if key in TIMM_KEYS}
     values["timm_kwargs"] = values.get("timm_kwargs", {}) | kwargs
@@ -61,7 +61,7 @@ def list_encoders(tables: Sequence[str] = (), store: str | None = None) -> list[
     return [*_merge_tables(tables).values(), *published]
 
 
-def _source_values(parsed: EncoderRequest, table: Table) -> JsonObject:
+def _source_values(parsed: EncoderRequest, table: Table, store: str | None) -> JsonObject:
     """What the source alone says."""
     slug = slugify(parsed.text)
     if parsed.kind == "file":
@@ -80,7 +80,7 @@ def _source_values(parsed: EncoderRequest, table: Table) -> JsonObject:
         return {
             "name": slug, "source": "hub", "hub": parsed.source, "architecture": architecture,
         }  # fmt: skip
-    _check_timm_name(parsed.text, parsed.source, table)
+    _check_timm_name(parsed.text, parsed.source, table, store)
     values: JsonObject = {"name": slug, "source": "timm", "architecture": parsed.source}
     if parsed.kind == "random":
         values |= {"source": "random", "seed": 0}
@@ -139,15 +139,17 @@ def _own_values(parsed: EncoderRequest) -> JsonObject:
     return values
 
 
-def _check_timm_name(text: str, name: str, table: Table) -> None:
+def _check_timm_name(text: str, name: str, table: Table, store: str | None) -> None:
     if has_timm_name(name):
         return
-    known = dict.fromkeys([*table, *list_timm_names()])
+    published = [] if store is None else [spec.name for spec in list_published(store)]
+    known = dict.fromkeys([*published, *table, *list_timm_names()])
     near = difflib.get_close_matches(name.partition(".")[0], list(known), n=3)
     if near:
         remedy = f"did you mean {' or '.join(near)}?"
     else:
-        remedy = f"ours: {', '.join(table) or 'none'}; timm.list_models() lists timm's"
+        there = f"published into the store: {', '.join(published)}; " if published else ""
+        remedy = f"{there}ours: {', '.join(table) or 'none'}; timm.list_models() lists timm's"
     raise ConfigError(
         f"encoder {text!r}: {name!r} is neither in an encoder table nor in timm; {remedy}"
     )

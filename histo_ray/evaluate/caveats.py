@@ -1,8 +1,8 @@
 """Caveats of a result as codes with values. `report.caveat_words` renders each as a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +38,9 @@ class CaveatCode(StrEnum):
     """encoder, slides, names, common: slides that one encoder lacks."""
     PATIENTS_DIFFER = "patients differ"
     """encoders: tuple of `name lacks n patients`; of runs that did not state it."""
+    SAME_WEIGHTS = "same weights"
+    """encoders: those with the same weights under several names; same_vectors: whether their
+    embeddings are the same, too, so that there is nothing to compare."""
     SITES_UNKNOWN = "sites unknown"
     """None."""
     ONE_SITE = "one site"
@@ -105,6 +108,33 @@ class Caveat(BaseModel):
 def caveat(code: CaveatCode, **values: CaveatValue) -> Caveat:
     """Make a caveat of a code and its values."""
     return Caveat(code=code, values=values)
+
+
+class EncoderDigests(NamedTuple):
+    """What an encoder's embeddings were made with, and what they are."""
+
+    weights: str
+    """SHA-256; empty where it is not known."""
+    vectors: str
+    """Digest of all its embeddings that are compared."""
+
+
+def same_weights_caveats(encoders: Mapping[str, EncoderDigests]) -> Iterator[Caveat]:
+    """Make the caveats of encoders that are one network under several names. Pure.
+
+    Args:
+        encoders: By name.
+    """
+    same: dict[str, list[str]] = {}
+    for name, digests in encoders.items():
+        if digests.weights:
+            same.setdefault(digests.weights, []).append(name)
+    for names in same.values():
+        if len(names) > 1:
+            vectors = {encoders[name].vectors for name in names}
+            yield caveat(
+                CaveatCode.SAME_WEIGHTS, encoders=tuple(names), same_vectors=len(vectors) == 1
+            )
 
 
 def far_off_caveat(encoder: str, r2: Sequence[float]) -> Caveat | None:

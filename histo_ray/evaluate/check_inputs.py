@@ -3,16 +3,20 @@
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.labels.genes import BUILT_IN
+from histo_ray.pooling.registry import find_pooling, suggest_pooling
 from histo_ray.storage import locate
 from histo_ray.store.store import open_store
 
 
 def check_patient_inputs(config: PatientConfig) -> None:
-    """See that the store and the files of an evaluation on patients are there.
+    """See that the store and the files of an evaluation on patients are there, and the poolings.
 
     Raises:
         HistoRayError: One of them is not.
     """
+    for name in config.pooling:
+        if find_pooling(name) is None:
+            raise ConfigError(f"--pooling {name}: is unknown; {suggest_pooling(name)}")
     open_store(config.store)
     files = {
         "labels": config.labels,

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from histo_ray.config import digest
 from histo_ray.evaluate.caveats import (
     FEW_PATIENTS,
     Caveat,
     CaveatCode,
+    EncoderDigests,
     caveat,
     far_off_caveat,
+    same_weights_caveats,
 )
 from histo_ray.evaluate.events import CohortJoined
 from histo_ray.evaluate.independent_groups import find_site_caveat, find_unit_caveats
-from histo_ray.evaluate.patient_cohort import Patients
+from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patient_plan import PatientPlan
 
 
@@ -45,6 +48,9 @@ def find_patient_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     for text in patients.manifested.unread:
         yield caveat(CaveatCode.TEXT, text=text)
     yield from patients.caveats
+    yield from same_weights_caveats(
+        {slides.encoder: _digest_encoder(slides, patients.slides) for slides in plan.found}
+    )
     of_sites = find_site_caveat(plan)
     if of_sites is not None:
         yield of_sites
@@ -53,6 +59,13 @@ def find_patient_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     if count < FEW_PATIENTS:
         yield caveat(CaveatCode.FEW_PATIENTS, patients=count)
     yield from plan.task.find_caveats(plan.config, labels.targets, labels.values)
+
+
+def _digest_encoder(slides: StoredSlides, used: Sequence[str]) -> EncoderDigests:
+    receipts = {name: slides.receipts[name] for name in used}
+    weights = {receipt.encoder.weights_sha256 for receipt in receipts.values()}
+    vectors = digest({name: receipt.vectors_sha256 for name, receipt in receipts.items()})
+    return EncoderDigests(weights.pop() if len(weights) == 1 else "", vectors)
 
 
 def find_range_caveats(r2: Mapping[str, Sequence[float]]) -> Iterator[Caveat]:

@@ -116,11 +116,10 @@ def gather_patients(
     cohort = replace(cohort, notes=(*cohort.notes, *notes))
     groups = cohort.groups(config.keep_together)
     if len(set(groups)) < config.folds:
-        word = "sites" if config.keep_together == "site" else "patients"
-        raise ConfigError(
-            f"{len(set(groups))} {word} cannot fill {config.folds} folds; use --folds "
-            f"{max(2, len(set(groups)))} or fewer"
-        )
+        word = "site" if config.keep_together == "site" else "patient"
+        count = len(set(groups))
+        remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
+        raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
     usable = prepare_labels(cohort.labels, config.folds, config, groups)
     return Patients(
         cohort,
@@ -163,7 +162,7 @@ def _find_encoder(
     store: Store, keys: list[PartitionKey], asked: str, config: PatientConfig
 ) -> StoredSlides:
     names = {key.encoder for key in keys}
-    name = asked if asked in names else resolve(asked, (), config.store).name
+    name = asked if asked in names else _resolve_name(asked, names, config)
     own = [key for key in keys if key.encoder == name]
     firsts = store.receipts(one_of_each_tiling(own))
     if config.tiling is not None:
@@ -175,13 +174,16 @@ def _find_encoder(
             f"encoder {asked}: store {config.store} has its slides in several tilings; name one "
             f"with --tiling: {describe_tilings(firsts)}"
         )
-    if not tilings:
-        where = f" in tiling {config.tiling}" if config.tiling else ""
-        there = f" (its tilings: {describe_tilings(firsts)})" if firsts else ""
+    if not tilings and firsts:
         raise ConfigError(
-            f"encoder {asked}: no slides{where} in store {config.store}{there}; encoders there: "
-            f"{name_some(sorted(names)) or 'none'}; extract them first, or check --encoder"
-            f"{' and --tiling' if config.tiling else ''}{did_you_mean(asked, names)}"
+            f"encoder {asked}: no slides in tiling {config.tiling} in store {config.store}; its "
+            f"tilings are {describe_tilings(firsts)}; name one of them with --tiling, or extract "
+            "that one first"
+        )
+    if not tilings:
+        raise ConfigError(
+            f"encoder {asked}: no slides in store {config.store}; {_name_stored(asked, names)}; "
+            "extract them first, or check --encoder"
         )
     receipts = store.receipts(own)
     by_slide = {key.slide_id: receipts[key] for key in sorted(own)}
@@ -194,6 +196,25 @@ def _find_encoder(
         if receipt is not by_slide[slide] or (word and marked != word.first_synthetic):
             corrected[slide] = [receipt.slide.patient_id, receipt.slide.site, marked]
     return StoredSlides(name, tilings[0], newest, corrected)
+
+
+def _resolve_name(asked: str, names: set[str], config: PatientConfig) -> str:
+    """Resolve a request to the name that it is stored under.
+
+    Raises:
+        ConfigError: There is no such encoder; what the store holds is told first.
+    """
+    try:
+        return resolve(asked, (), config.store).name
+    except ConfigError as error:
+        raise ConfigError(
+            f"encoder {asked}: not in store {config.store}; {_name_stored(asked, names)} "
+            f"(as a request: {error})"
+        ) from None
+
+
+def _name_stored(asked: str, names: set[str]) -> str:
+    return f"encoders there: {name_some(sorted(names)) or 'none'}{did_you_mean(asked, names)}"
 
 
 def _note_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, ...]:

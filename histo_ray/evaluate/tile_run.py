@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from histo_ray.config import digest
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.stored_name import stored_name
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.caveats import Caveat, EncoderDigests, same_weights_caveats
 from histo_ray.evaluate.evaluation_record import (
     FoldsRecord,
     TileEncoderRecord,
@@ -62,6 +62,8 @@ or few tiles alone, as all others have the values of version 1."""
 TRIED_ROWS = 2000
 """Rows of the fit that is timed beforehand."""
 
+Snapshots = Mapping[str, Mapping[str, TileEncoderRecord]]
+"""By encoder and tile set."""
 Identity = dict[str, object]
 """All that decides the tables; its digest names the run."""
 
@@ -69,9 +71,12 @@ Identity = dict[str, object]
 class PreparedTiles(PreparedRun):
     """An evaluation on tile sets that are in the store and put into folds."""
 
-    def __init__(self, plan: TissuePlan, identity: Identity) -> None:
+    def __init__(
+        self, plan: TissuePlan, identity: Identity, encoders: Mapping[str, EncoderDigests]
+    ) -> None:
         """Take what `prepare_tiles` has read."""
         self.plan = plan
+        self.encoders = encoders
         self.identity = identity
         name = f"{plan.sets[CV].name}-{digest(identity)[:12]}"
         self.folder = open_evaluation(plan.config.store, "tissue", name)
@@ -88,7 +93,10 @@ class PreparedTiles(PreparedRun):
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of tile sets, encoders and groups."""
         plan = self.plan
-        return list(find_tile_caveats(plan.config, list(plan.sets.values()), plan.support))
+        return [
+            *find_tile_caveats(plan.config, list(plan.sets.values()), plan.support),
+            *same_weights_caveats(self.encoders),
+        ]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
@@ -128,7 +136,12 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     settings = TileHeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
     support = count_tile_support(tile_folds(folds.fold_ids, truth), truth.labels)
     plan = TissuePlan(config, sets, embedded, folds, settings, support)
-    return PreparedTiles(plan, identify(plan, store, names))
+    snapshots = {
+        name: {tiles.name: _snapshot(store, name, tiles.name) for tiles in sets.values()}
+        for name in names
+    }
+    encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
+    return PreparedTiles(plan, identify(plan, snapshots), encoders)
 
 
 def make_tile_job(pieces: TableFolder, plan: TissuePlan) -> UnitJob:
@@ -186,7 +199,7 @@ def estimate_cost(
     )
 
 
-def identify(plan: TissuePlan, store: Store, names: Sequence[str]) -> Identity:
+def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
     """List all that decides the tables, and by whose digest the run is called."""
     folds, config = plan.folds, plan.config
     keys = {CV: "tiles", TEST: "test_tiles"}
@@ -210,11 +223,8 @@ def identify(plan: TissuePlan, store: Store, names: Sequence[str]) -> Identity:
             for split, tiles in plan.sets.items()
         },
         "encoders": {
-            name: {
-                tiles.name: _snapshot(store, name, tiles.name).model_dump()
-                for tiles in plan.sets.values()
-            }
-            for name in names
+            name: {tiles: snapshot.model_dump() for tiles, snapshot in of_sets.items()}
+            for name, of_sets in snapshots.items()
         },
     }
     return {"statistics_version": STATISTICS_VERSION, **identity} if plan.support.few else identity
@@ -230,6 +240,13 @@ def _load(store: Store, tiles: TileSet, names: Sequence[str], check: bool) -> Em
             )
     truth = TileTruth(tiles.classes, tiles.labels, tiles.groups)
     return EmbeddedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
+
+
+def _digest_encoder(snapshots: Sequence[TileEncoderRecord]) -> EncoderDigests:
+    """Digest what was made of all tile sets by one encoder."""
+    weights = {snapshot.weights_sha256 for snapshot in snapshots}
+    vectors = digest([snapshot.vectors_sha256 for snapshot in snapshots])
+    return EncoderDigests(weights.pop() if len(weights) == 1 else "", vectors)
 
 
 def _snapshot(store: Store, encoder: str, name: str) -> TileEncoderRecord:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy import typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.labels.cells import Flags, Values, parse_states
+from histo_ray.labels.cells import Flags, Values, is_numeral, parse_states
 from histo_ray.labels.genes import GeneList, read_genes
 from histo_ray.labels.label_file import LabelFile, open_labels
 from histo_ray.labels.label_layout import Layout, find_layout
@@ -52,7 +52,28 @@ Source: cBioPortal, File-Formats.md, "Mutation data".
 """
 SEQUENCED = "sequencedsamples"
 """Begins a comment of a MAF that names the sequenced samples, as cBioPortal writes it."""
-STATES = CellKind(parse_states, "0, 1, true, false, WT, MUT or NA", "any", skips_text=False)
+MANY_VALUES = 10
+"""So many different numbers beside 0 and 1 are measurements, not states that were miswritten."""
+
+
+def _looks_like_expression(cells: Sequence[str]) -> str:
+    """Say that cells which are no states look like expression, where they do."""
+    numbers = [cell for cell in cells if is_numeral(cell)]
+    if 2 * len(numbers) <= len(cells) or len(set(numbers)) < MANY_VALUES:
+        return ""
+    return (
+        "the values look like expression, not mutations; `evaluate expression` reads them, while "
+        "mutations are 0 and 1, or a MAF"
+    )
+
+
+STATES = CellKind(
+    parse_states,
+    "0, 1, true, false, WT, MUT or NA",
+    "any",
+    skips_text=False,
+    hint=_looks_like_expression,
+)
 
 Flags1 = npt.NDArray[np.bool_]
 

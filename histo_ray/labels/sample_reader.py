@@ -39,6 +39,8 @@ class CellKind:
     """What several values of one patient and gene become."""
     skips_text: bool
     """Whether a column of nothing but words is left out, as one that is no gene."""
+    hint: Callable[[Sequence[str]], str] = lambda cells: ""
+    """Says what bad cells look like instead, as a part of a sentence; empty where like nothing."""
 
 
 class BadCell(NamedTuple):
@@ -222,7 +224,8 @@ def _note_dropped(dropped: Sequence[ExcludedTarget]) -> list[str]:
     if not aside:
         return []
     number = "1 name is" if len(aside) == 1 else f"{len(aside)} names are"
-    note = f"{number} set aside as no genes: {_describe_dropped(aside)}"
+    what = "no gene" if len(aside) == 1 else "no genes"
+    note = f"{number} set aside as {what}: {_describe_dropped(aside)}"
     reasons = {drop.reason for drop in aside}
     if reasons & {TargetExclusion.CLINICAL, TargetExclusion.COUNTER}:
         note += "; --genes evaluates clinical columns and counters that it names"
@@ -289,6 +292,13 @@ def _refuse(origin: str, wrong: Sequence[BadCell], kind: CellKind) -> NoReturn:
     columns = len({bad.column for bad in wrong})
     where = f" in {columns} columns" if columns > 1 else ""
     number = "1 cell is" if len(wrong) == 1 else f"{len(wrong)} cells are"
+    cells = [bad.cell for bad in wrong]
+    meant = kind.hint(cells)
+    if meant:
+        raise ConfigError(
+            f"labels {origin}: {meant} ({number} not {kind.expected}{where}, as in "
+            f"{name_some(list(dict.fromkeys(cells)), 3)})"
+        )
     hint = ""
     if any(has_comma(bad.cell) for bad in wrong):
         hint = "a comma may be a decimal one or separate thousands: write decimal points; "

@@ -9,6 +9,7 @@ from histo_ray.pooling.methods.mean import MeanPooling
 from histo_ray.pooling.methods.order_statistics import MedianPooling, QuantilePooling
 from histo_ray.pooling.methods.standard_deviation import MeanStdPooling, StdPooling
 from histo_ray.pooling.methods.tissue_mean import TissueMeanPooling
+from histo_ray.text import did_you_mean
 
 POOLINGS: list[type[PoolingMethod]] = [
     MeanPooling,
@@ -36,9 +37,19 @@ def parse_pooling(text: str) -> PoolingMethod:
     Raises:
         ConfigError: It is none of these.
     """
-    for kind in POOLINGS:
-        method = kind.parse(text)
-        if method is not None:
-            return method
-    usages = ", ".join(kind.usage for kind in POOLINGS)
-    raise ConfigError(f"pool={text!r} is unknown; choose one of {usages}")
+    method = find_pooling(text)
+    if method is None:
+        raise ConfigError(f"pool={text!r} is unknown; {suggest_pooling(text)}")
+    return method
+
+
+def find_pooling(text: str) -> PoolingMethod | None:
+    """Find the pooling of a name, as `parse_pooling` reads it; None if there is none."""
+    found = (kind.parse(text) for kind in POOLINGS)
+    return next((method for method in found if method is not None), None)
+
+
+def suggest_pooling(text: str) -> str:
+    """Say which poolings there are, and which of them an unknown name may have meant."""
+    usages = [kind.usage for kind in POOLINGS]
+    return f"choose one of {', '.join(usages)}{did_you_mean(text, usages)}"

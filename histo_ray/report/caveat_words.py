@@ -152,6 +152,17 @@ def _write_slides_differ(one: Caveat) -> str:
     )
 
 
+def _write_same_weights(one: Caveat) -> str:
+    names = one.names("encoders")
+    told = f"{', '.join(names[:-1])} and {names[-1]} have the same weights"
+    if one.values["same_vectors"]:
+        return f"{told} and the same embeddings: they are one encoder, so there is no difference"
+    return (
+        f"{told}: a difference between them comes from how tiles are prepared, read out or stored, "
+        "not from training"
+    )
+
+
 def _write_sites_split(one: Caveat) -> str:
     return (
         f"patients of one site ({one.number('sites')} sites) are in several folds: embeddings know "
@@ -282,6 +293,7 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(one.names('targets'))}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"
     ),
+    CaveatCode.SAME_WEIGHTS: _write_same_weights,
     CaveatCode.CHANCE_BY_T_TEST: lambda one: (
         "better than chance is told by a corrected t-test, not by permuted labels"
     ),

@@ -117,7 +117,7 @@ def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
     ]
     lines = []
     if others:
-        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), 'name')} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")

@@ -39,12 +39,11 @@ def describe_tissue(record: TissueRecord) -> list[str]:
 def describe_comparison(row: TileComparisonRecord) -> str:
     """Describe one comparison in one line. Pure."""
     what = f"{row.metric} {row.label}".strip()
-    text = (
-        f"{row.encoder_b} - {row.encoder_a}, {what}: {_number(row.difference):+.4f} "
-        f"[{_number(row.low):+.4f}, {_number(row.high):+.4f}]"
-    )
+    low, high = _signed(row.low), _signed(row.high)
+    interval = "no interval" if row.low is None or row.high is None else f"[{low}, {high}]"
+    text = f"{row.encoder_b} - {row.encoder_a}, {what}: {_signed(row.difference)} {interval}"
     if row.p_corrected is None:
-        return text
+        return f"{text}, no p: {_why_untested(row)}"
     q = f", q = {format_p(_number(row.q_corrected))}" if row.metric == "recall" else ""
     return f"{text}, p = {format_p(row.p_corrected)}{q}"
 
@@ -60,8 +59,7 @@ def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
         f"{100 * _number(row.high):+.1f}"
     )
     if row.p_corrected is None:
-        why = "too few groups for a test" if row.split == "cv" else "external test set"
-        return f"{text}; {why})."
+        return f"{text}; {_why_untested(row)})."
     return (
         f"{text}; corrected resampled t-test P = {format_p(row.p_corrected)}; a plain t-test, "
         f"which takes folds for independent, would say {format_p(_number(row.p_plain))})."
@@ -77,6 +75,14 @@ def write_single_sentence(encoder: str, split: str, record: TissueRecord) -> str
         f"{100 * found.balanced_accuracy:.1f} % "
         f"({how if split == 'cv' else 'external test set'})."
     )
+
+
+def _why_untested(row: TileComparisonRecord) -> str:
+    return "too few groups for a test" if row.split == "cv" else "external test set"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.4f}"
 
 
 def _number(value: float | None) -> float:

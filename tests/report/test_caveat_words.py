@@ -23,6 +23,15 @@ CASES = [
         "dull lacks 2 slides that another encoder has (S1, S2): encoders are compared on the 64",
     ),
     (caveat(C.PATIENTS_DIFFER, encoders=("e lacks 1 patient",)), "(e lacks 1 patient): compared"),
+    (
+        caveat(C.SAME_WEIGHTS, encoders=("a", "b", "c"), same_vectors=True),
+        "a, b and c have the same weights and the same embeddings: they are one encoder, so there "
+        "is no difference",
+    ),
+    (
+        caveat(C.SAME_WEIGHTS, encoders=("a", "b"), same_vectors=False),
+        "a and b have the same weights: a difference between them comes from how tiles are",
+    ),
     (caveat(C.SITES_UNKNOWN), "no site of any patient is known"),
     (caveat(C.ONE_SITE), "--keep-together site is impossible"),
     (

@@ -79,7 +79,7 @@ def check_classes(fold: FoldData) -> None:
         if len(found) < 2:
             raise ConfigError(
                 f"target {name}: all {len(labels)} patients of the training part are {found[0]:g}, "
-                "so there is nothing to tell apart; use fewer --folds or leave the target out"
+                "so there is nothing to tell apart; use fewer folds or leave the target out"
             )
 
 
