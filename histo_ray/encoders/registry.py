@@ -103,7 +103,7 @@ def _file_values(parsed: EncoderRequest, slug: str) -> JsonObject:
             f"encoder {parsed.text!r}: a file of weights does not say which network they belong "
             "to; add ?arch=<timm name>"
         )
-    _check_timm_name(parsed.text, architecture, {})
+    _check_timm_name(parsed.text, architecture, {}, None)
     return {
         "name": slug, "source": "file", "file": parsed.source, "architecture": architecture,
     }  # fmt: skip

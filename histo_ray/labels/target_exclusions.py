@@ -27,6 +27,26 @@ class TargetExclusion(StrEnum):
     TOO_FEW_NEGATIVES = "too few negatives"
 
 
+_NO_GENES = (
+    TargetExclusion.ROW_NUMBERS,
+    TargetExclusion.CLINICAL,
+    TargetExclusion.COUNTER,
+    TargetExclusion.UNNAMED,
+    TargetExclusion.DATE,
+    TargetExclusion.WORDS,
+)
+"""Reasons of names that were no genes to begin with."""
+
+
+def says_no_gene(reason: str) -> bool:
+    """Whether a reason of `run.json` is that of a name that is no gene.
+
+    Args:
+        reason: `ExcludedTarget.text`: the words of the enum, which a detail of it begins with.
+    """
+    return reason.startswith(_NO_GENES)
+
+
 @dataclass(frozen=True)
 class ExcludedTarget:
     """A target that was left out."""

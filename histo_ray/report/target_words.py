@@ -12,7 +12,7 @@ from histo_ray.evaluate.evaluation_record import (
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.labels.target_exclusions import TargetExclusion
+from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.format_numbers import format_maybe_p
 from histo_ray.text import count_of
@@ -108,16 +108,20 @@ def _describe_slides(cohort: CohortRecord) -> list[str]:
 
 
 def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
-    """Describe the targets that are not evaluated, and why; those that the table lacks apart."""
+    """Describe the targets that are not evaluated: no genes, genes, those that no table has."""
     absent = [drop.target for drop in dropped if drop.reason == TargetExclusion.ABSENT]
-    others = [
-        f"{drop.target} ({drop.reason})"
-        for drop in dropped
-        if drop.reason != TargetExclusion.ABSENT
-    ]
+    names: list[str] = []
+    others: list[str] = []
+    for drop in dropped:
+        if drop.reason != TargetExclusion.ABSENT:
+            kind = names if says_no_gene(drop.reason) else others
+            kind.append(f"{drop.target} ({drop.reason})")
     lines = []
+    if names:
+        told = count_of(len(names), "name that is no gene", "names that are no genes")
+        lines.append(f"{told} left out: {_name_few(names, '; ')}")
     if others:
-        lines.append(f"{count_of(len(others), 'name')} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")

@@ -22,7 +22,8 @@ def describe_tissue(record: TissueRecord) -> list[str]:
         lines.append(f"{'encoder':<{width}}  accuracy  balanced  recall: {names}")
         for name, found in by_name.items():
             recalls = "  ".join(
-                f"{_number(recall):>{w}.3f}" for recall, w in zip(found.recalls, wide, strict=True)
+                f"{'–' if recall is None else f'{recall:.3f}':>{w}}"
+                for recall, w in zip(found.recalls, wide, strict=True)
             )
             lines.append(
                 f"{name:<{width}}  {found.accuracy:>8.4f}  {found.balanced_accuracy:>8.4f}  "
@@ -52,11 +53,15 @@ def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
     """Write the sentence that a paper would print of one comparison in accuracy. Pure."""
     scores = record.summary[row.split]
     a, b = (scores[name].accuracy for name in (row.encoder_a, row.encoder_b))
+    interval = "no interval"
+    if row.low is not None and row.high is not None:
+        interval = (
+            f"95 % bootstrap interval over {row.drawn}s {100 * row.low:+.1f} to "
+            f"{100 * row.high:+.1f}"
+        )
     text = (
         f"Accuracy was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
-        f"{row.encoder_a} (difference {100 * _number(row.difference):+.1f} points, 95 % bootstrap "
-        f"interval over {row.drawn}s {100 * _number(row.low):+.1f} to "
-        f"{100 * _number(row.high):+.1f}"
+        f"{row.encoder_a} (difference {100 * _number(row.difference):+.1f} points, {interval}"
     )
     if row.p_corrected is None:
         return f"{text}; {_why_untested(row)})."

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,57 @@ def test_an_address_that_is_given_is_obeyed_and_none_needs_no_ray(place: Path) -
         )
         assert done.stdout.splitlines()[-1] == "code 0 False"
         assert ("done in this process" in done.stderr) == (flags[0] == "--seed")
+
+
+def test_a_result_shows_itself_in_a_line(place: Path) -> None:
+    result = hr.evaluate.mutation(
+        place / "store", labels=place / "mutations.csv", encoder=["dull", "sharp"], repeats=1,
+        resamples=100,
+    )  # fmt: skip
+    told = repr(result)
+    assert len(told) < 300
+    assert "\n" not in told
+    assert told.startswith(f"<EvaluationResult mutation {result.record.run_id}; encoders dull, ")
+    assert "3 targets; 60 patients; tables in " in told
+    assert told.endswith(f"{result.folder}>")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"encoder": "sharpp"}, r"encoders there: dull, sharp; did you mean sharp\? \(as a"),
+        ({"encoder": "resnet18"}, r"no slides in .*encoders there: dull, sharp; extract them"),
+        ({"encoder": "sharp", "tiling": "1.0"}, r"no slides in tiling 1\.0 .*tilings are t0 \("),
+        ({"encoder": "sharp", "pooling": "meen"}, r"--pooling meen: .*did you mean mean\?"),
+        ({"encoder": "sharp", "folds": 61}, r"60 patients cannot fill 61 folds; use 60 or fewer$"),
+        ({"encoder": "sharp", "labels": "expression.csv"}, r"look like expression, not mutations"),
+    ],
+)
+def test_what_does_not_fit_the_store_is_told_with_what_would(
+    settings: dict[str, str], told: str, place: Path
+) -> None:
+    labels = place / settings.get("labels", "mutations.csv")
+    asked: dict[str, Any] = settings | {"labels": labels, "repeats": 1}
+    with pytest.raises(ConfigError, match=told) as error:
+        hr.evaluate.mutation(place / "store", **asked)
+    text = str(error.value)
+    assert "timm.list_models" not in text.partition("(as a request")[0]
+    assert ("did you mean" in text) == (settings["encoder"] == "sharpp" or "pooling" in settings)
+    assert len(text) < 800
+
+
+@pytest.mark.parametrize("task", ["mutation", "expression"])
+def test_a_cluster_that_does_not_answer_is_told_before_labels_are_read(
+    task: str, place: Path
+) -> None:
+    bad = place / "not-labels.csv"
+    bad.write_text("nothing\nof the kind\n")
+    address = "ray://127.0.0.1:9"  # a port where nobody listens
+    command = [
+        sys.executable, "-m", "histo_ray", "evaluate", task, "--store", str(place / "store"),
+        "--labels", str(bad), "--encoder", "sharp", "--address", address,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no Ray head answers at 127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -175,3 +175,21 @@ def test_a_p_value_is_never_printed_as_zero() -> None:
     assert [format_p(p) for p in (0.0, 2.2e-6, 0.04321, 1.0)] == [
         "< 1e-15", "2.2e-06", "0.043", "1",
     ]  # fmt: skip
+
+
+def test_help_states_defaults_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    for task in ("tissue", "expression", "mutation"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", task, "--help"])
+        told = " ".join(capsys.readouterr().out.split())
+        assert "(default: (" not in told
+        assert "(default: )" not in told
+        assert task == "tissue" or "(default: mean)" in told
+
+
+def test_several_names_of_a_flag_are_told_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*OUTCOME, "--store", "s", "--labels", "l", "--head", "logistic"]) == 2
+    assert "--head logistic: must be ridge" in capsys.readouterr().err

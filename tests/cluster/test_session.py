@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from ray._private import worker
 
+from histo_ray.cluster import session
 from histo_ray.cluster.head_watch import head_answers
-from histo_ray.cluster.session import ray_session
+from histo_ray.cluster.session import check_cluster, ray_session
 from histo_ray.errors import ConfigError
 
 
@@ -37,3 +38,16 @@ def test_what_ray_says_of_dead_processes_is_no_result(capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     assert not out
     assert "A worker died" in err
+
+
+def test_auto_without_a_cluster_is_told_without_joining_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def find_none(address: str) -> str:
+        raise ConnectionError(address)
+
+    monkeypatch.setattr(session, "canonicalize_bootstrap_address", find_none)
+    with pytest.raises(ConfigError, match="--address auto: no running Ray was found"):
+        check_cluster("auto")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    check_cluster("local")  # starts one where it is needed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from histo_ray.evaluate.caveats import CaveatCode
+from histo_ray.evaluate.caveats import CaveatCode, EncoderDigests, same_weights_caveats
 from histo_ray.evaluate.patient_caveats import find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     Patients,
@@ -153,3 +153,23 @@ def test_the_remedy_against_sites_is_one_that_works(
     patients = replace(made.patients, cohort=cohort)
     found = find_patient_caveats(replace(made, config=config, patients=patients))
     assert sum(bool(re.search(told, write_caveat(one))) for one in found) == 1
+
+
+def test_one_network_under_two_names_is_a_caveat() -> None:
+    same = EncoderDigests("w", "v")
+    (found,) = same_weights_caveats(
+        {"a": same, "other": EncoderDigests("x", "v"), "b": same, "unknown": EncoderDigests("", "")}
+    )
+    assert "a and b have the same weights and the same embeddings" in write_caveat(found)
+    (found,) = same_weights_caveats({"a": same, "b": EncoderDigests("w", "other")})
+    assert "comes from how tiles are prepared" in write_caveat(found)
+    nothing = EncoderDigests("", "v")  # as of embeddings that were imported
+    assert list(same_weights_caveats({"a": nothing, "b": nothing})) == []
+
+
+def test_a_run_on_patients_names_encoders_that_are_one(place: Path) -> None:
+    made = plan(place)
+    first = made.found[0]
+    twin = replace(first, encoder="twin")
+    told = [write_caveat(one) for one in find_patient_caveats(replace(made, found=[first, twin]))]
+    assert sum("they are one encoder, so there is no difference" in text for text in told) == 1

@@ -237,3 +237,27 @@ def test_the_classes_that_count_are_chosen_and_told(tmp_path: Path) -> None:
         read(tmp_path / "a.maf", MAF, variant_classes=("Missens",))
     with pytest.raises(ConfigError, match="--variant-classes: only for a MAF"):
         read(tmp_path / "a.csv", "patient_id,TP53\np1,1\n", variant_classes=("Silent",))
+
+
+@pytest.mark.parametrize("layout", ["wide", "genes in rows", "long"])
+def test_a_table_of_expression_is_called_so(layout: str, tmp_path: Path) -> None:
+    values = {f"p{row}": {f"G{k}": 0.37 * row + k for k in range(5)} for row in range(12)}
+    if layout == "wide":
+        rows = [",".join(map(str, [p, *genes.values()])) for p, genes in values.items()]
+        text = "patient_id,G0,G1,G2,G3,G4\n" + "\n".join(rows)
+    elif layout == "long":
+        rows = [f"{p},{g},{value}" for p, genes in values.items() for g, value in genes.items()]
+        text = "patient_id,gene,value\n" + "\n".join(rows)
+    else:
+        genes = [f"G{k}," + ",".join(str(values[p][f"G{k}"]) for p in values) for k in range(5)]
+        text = "Hugo_Symbol," + ",".join(values) + "\n" + "\n".join(genes)
+    with pytest.raises(ConfigError, match=r"look like expression.*`evaluate expression`") as error:
+        read(tmp_path / "a.csv", text)
+    assert len(str(error.value)) < 400
+
+
+def test_a_few_miswritten_states_are_not_called_expression(tmp_path: Path) -> None:
+    text = "patient_id,G0\n" + "".join(f"p{k},{k % 2}\n" for k in range(20)) + "px,0.5\npy,2\n"
+    with pytest.raises(ConfigError, match="2 cells are not 0, 1") as error:
+        read(tmp_path / "a.csv", text)
+    assert "expression" not in str(error.value)

@@ -151,3 +151,8 @@ def test_row_numbers_are_not_taken_for_patients(tmp_path: Path) -> None:
     known = [str(k) for k in range(9)] + [str(k + 100) for k in range(9)]
     labels = read_expression(LabelSettings(labels=str(path)), known)
     assert labels.patients == tuple(str(k + 100) for k in range(9))
+
+
+def test_one_name_is_set_aside_in_the_singular(tmp_path: Path) -> None:
+    labels = read(tmp_path / "a.csv", "case_id,age,CD8A\np1,50,1\np2,51,2\n")
+    assert any("1 name is set aside as no gene: age (clinical)" in note for note in labels.notes)

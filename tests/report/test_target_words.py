@@ -145,7 +145,15 @@ def test_one_encoder_has_q_against_chance_and_three_name_their_pairs() -> None:
 def test_excluded_genes_are_named_with_reasons_and_those_that_no_table_has_apart() -> None:
     dropped = [DroppedTarget(target=f"G{k}", reason="no variance") for k in range(7)]
     dropped += [DroppedTarget(target="TYPO1", reason="not in the table")]
-    out, absent = describe_dropped(dropped)
+    dropped += [
+        DroppedTarget(target="N_unmapped", reason="a summary of reads"),
+        DroppedTarget(target="SYNG01", reason="words, as in 'text'"),
+    ]
+    names, out, absent = describe_dropped(dropped)
+    assert names == (
+        "2 names that are no genes left out: N_unmapped (a summary of reads); SYNG01 (words, as in "
+        "'text')"
+    )
     assert out.startswith("7 genes left out: G0 (no variance); ")
     assert out.endswith("G4 (no variance); and 2 more, all in run.json")
     assert absent == "1 gene of --genes not in the label table: TYPO1"

@@ -63,7 +63,7 @@ class TissueConfig(TileSetConfig):
     @model_validator(mode="after")
     def _enough_to_train_on(self) -> Self:
         if self.inner_parts >= self.folds:
-            raise ValueError(f"inner_parts: {self.inner_parts}, must be fewer than folds")
+            raise ValueError(f"inner_parts: {self.inner_parts}, must be fewer than --folds")
         return self
 
 
