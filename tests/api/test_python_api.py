@@ -180,3 +180,18 @@ def test_several_gpus_are_worth_a_ray(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not small_work.is_small([], config)
     assert small_work.is_small([], config.model_copy(update={"device": "cpu"}))
     assert callable(choose_pipeline(config))
+
+
+def test_results_show_themselves_in_a_line(cohort: Any, tmp_path: Path) -> None:
+    manifest = tmp_path / "slides.csv"
+    manifest.write_text(f"slide_id,path\nS1,{cohort.folder / 'good-a.svs'}\nS2,bad.svs\n")
+    (tmp_path / "bad.svs").write_bytes(b"no slide")
+    settings: dict[str, Any] = {
+        "encoder": "random:resnet10t?seed=0&px=64", "tile_px": 64, "mpp": 0.5, "device": "cpu",
+    }  # fmt: skip
+    plan = hr.plan(manifest, tmp_path / "store", open_slides=False, **settings)
+    assert repr(plan) == "<ExtractionPlan 2 todo>"
+    run = hr.extract(manifest, tmp_path / "store", **settings)
+    assert repr(run) == (
+        f"<ExtractionResult {run.run_id}; finished; 1 done, 1 failed; store {tmp_path / 'store'}>"
+    )
