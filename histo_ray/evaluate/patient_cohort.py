@@ -207,9 +207,10 @@ def _resolve_name(asked: str, names: set[str], config: PatientConfig) -> str:
     try:
         return resolve(asked, (), config.store).name
     except ConfigError as error:
+        near = did_you_mean(asked, names)
+        why = "" if near else f"; nor can it be resolved: {error}"
         raise ConfigError(
-            f"encoder {asked}: not in store {config.store}; {_name_stored(asked, names)} "
-            f"(as a request: {error})"
+            f"encoder {asked}: not in store {config.store}; {_name_stored(asked, names)}{why}"
         ) from None
 
 
