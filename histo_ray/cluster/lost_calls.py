@@ -2,6 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import ray
+from ray.exceptions import RayError
 
 from histo_ray.cluster.gather import PING_S
 from histo_ray.cluster.membership import DeviceFailure, Membership
@@ -63,6 +67,7 @@ class LostCalls:
         """Queue `what` again for others; the encoder whose GPU failed is restarted or left out."""
         if isinstance(what, EncoderBatch):
             self._backlog.ready.extendleft(reversed(what.blocks))
+            _take_note_of_errors(what)
         first_word = not member.suspect
         member.suspect = True
         self._counts.deaths += first_word
@@ -87,3 +92,10 @@ class LostCalls:
                 work.fail(f"nodes that held its vectors were lost {work.restarts} times")
                 continue
             self._backlog.jobs.append(ReaderJob("plan", work, work.generation))
+
+
+def _take_note_of_errors(batch: EncoderBatch) -> None:
+    """Fetch the error that stands for each of its arrays: Ray prints those that nobody does."""
+    for ref in batch.vectors:
+        with suppress(RayError):
+            ray.get(ref)
