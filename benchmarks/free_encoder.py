@@ -26,7 +26,7 @@ DIM = (224 // STEP) ** 2 * 3
 class FreeEncoder:
     """As much of an encoder as a worker asks for."""
 
-    fixed_tiles, dim, device_s = 1, DIM, 0.0
+    fixed_tiles, dim, device_s, device = 1, DIM, 0.0, "cpu"
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(B, 224, 224, 3) to (B, 192)."""

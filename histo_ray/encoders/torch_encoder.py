@@ -125,12 +125,7 @@ class TorchEncoder:
     def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
             if self._gpu is not None:
-                with name_device_errors(
-                    self.device,
-                    f"encoder {self.spec.name!r}: out of memory on {self.device} with "
-                    f"{len(pixels)} tiles at once; lower --batch-size",
-                ):
-                    return self._gpu.run(pixels, self._compute)
+                return self._gpu.run(pixels, self._compute)
             writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
             tiles = torch.from_numpy(writable)
             if self._compiled is not None:
@@ -152,8 +147,10 @@ class TorchEncoder:
     def _probe(self) -> int:
         """Length of a vector, from two black tiles."""
         side = self.spec.input_px or 224
+        no_memory = f"encoder {self.spec.name!r}: not even two tiles fit beside its weights into "
+        no_memory += f"the memory of {self.device}; use a card with more memory, or --device cpu"
         try:
-            with ResamplingWatch() as watch:
+            with ResamplingWatch() as watch, name_device_errors(self.device, no_memory):
                 shape = self._encode_at_once(np.zeros((2, side, side, 3), np.uint8)).shape
         except (AssertionError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]

@@ -23,6 +23,7 @@ from histo_ray.types import EncoderFacts, Floats
 if TYPE_CHECKING:
     from histo_ray.encoders.torch_encoder import TorchEncoder
 
+name_device_errors = deferred("histo_ray.encoders.device_errors:name_device_errors")
 release_memory = deferred("histo_ray.encoders.device_errors:release_memory")
 
 
@@ -53,6 +54,10 @@ class BatchLadder:
             )
             self._warm_up_s = self._encoder.device_s
 
+    def start_clock(self) -> None:
+        """Count what the GPU computes from now on."""
+        self._warm_up_s = self._encoder.device_s
+
     def encode(
         self, pixels: npt.NDArray[np.uint8], batch_size: int, dtype: str
     ) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -60,11 +65,13 @@ class BatchLadder:
 
         Raises:
             DeviceMemoryError: Not even one tile fits.
+            DeviceError: The GPU failed.
         """
         while True:
             size = min(batch_size, self.limit or batch_size)
             try:
-                return encode_block(self._encoder, pixels, size, dtype)
+                with name_device_errors(self._encoder.device, "out of memory"):
+                    return encode_block(self._encoder, pixels, size, dtype)
             except DeviceMemoryError:
                 pass  # what its traceback holds of the GPU's memory is free after this block
             self._halve(size)
@@ -110,4 +117,6 @@ def load_ladders(
     ]
     for ladder, _ in loaded:
         ladder.warm_up(config.tile_px, plan.batch_size)
+    for ladder, _ in loaded:  # encoders on one GPU may share a clock
+        ladder.start_clock()
     return loaded

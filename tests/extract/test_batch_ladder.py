@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
-from histo_ray.errors import DeviceMemoryError
+from histo_ray.errors import DeviceError, DeviceMemoryError
 from histo_ray.extract.batch_ladder import BatchLadder, smallest_limit, step_down
 
 
@@ -80,3 +81,26 @@ def test_an_encoder_on_cpu_is_neither_warmed_up_nor_halved() -> None:
     encoder = ladder(card)
     encoder.warm_up(5, 64)
     assert card.seen == []
+
+
+class FailingCard(SmallCard):
+    """A card that raises what torch does."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(holds=99)
+        self.error = error
+
+    def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.seen.append(len(pixels))
+        raise self.error
+
+
+def test_what_torch_raises_of_memory_and_of_a_failing_card_is_told_apart() -> None:
+    full = FailingCard(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    with pytest.raises(DeviceMemoryError):
+        ladder(full).warm_up(5, 4)
+    assert full.seen == [4, 2, 1]
+    sick = FailingCard(torch.AcceleratorError("CUDA error: unspecified launch failure"))
+    with pytest.raises(DeviceError, match=r"encoder on cuda \(small\): CUDA error: unspecified"):
+        ladder(sick).warm_up(5, 4)
+    assert sick.seen == [4]
