@@ -67,8 +67,9 @@ def test_a_full_stderr_does_not_end_the_work() -> None:
     assert out.startswith("usage")
 
 
-def test_a_reader_of_stdout_that_has_gone_is_no_error() -> None:
-    code, _, told = shell(f"({HR} --help; echo $? >&2) | true")
+@pytest.mark.parametrize("verb", ["--help", "encoders"])
+def test_a_reader_of_stdout_that_has_gone_is_no_error(verb: str) -> None:
+    code, _, told = shell(f"({HR} {verb}; echo $? >&2) | true")
     assert (code, told) == (0, "0\n")
 
 

@@ -1,5 +1,6 @@
 """Every form of a TIFF gives the colours that were meant, or a refusal with the reason."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import tifffile
 from PIL import Image
 
 from histo_ray.errors import SlideError
+from histo_ray.slides import tiff_meaning
 from histo_ray.slides.reader import open_slide
+from histo_ray.slides.tiff_meaning import MeaningError, check_images, check_storage, read_colours
 from tests.slides.tiff_cases import (
     ALPHA,
     BITS,
@@ -235,3 +238,62 @@ def test_the_forms_are_stored_as_their_names_say(tmp_path: Path) -> None:
         assert write(tmp_path / "a.tif", name, "strips", None)
         with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
             assert tiff.pages.first.photometric == tifffile.PHOTOMETRIC[photometric]
+
+
+def test_a_volume_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "volume.tif"
+    planes = np.zeros((16, 32, 48), np.uint8)
+    tifffile.imwrite(path, planes, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="volume of 16 planes"):
+        check_storage(tiff.pages.first)
+
+
+def test_bits_in_reverse_order_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "reversed.tif"
+    tifffile.imwrite(path, np.zeros((32, 48, 3), np.uint8), photometric="rgb", resolution=(1, 1))
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages.first.tags["ResolutionUnit"]  # becomes FillOrder 2
+        offset, order = tag.offset, tiff.byteorder
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(struct.pack(f"{order}HHI", 266, 3, 1) + struct.pack(f"{order}HH", 2, 0))
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="FillOrder 2"):
+        check_storage(tiff.pages.first)
+
+
+def test_more_images_than_a_pyramid_has_are_a_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff_meaning, "MOST_IMAGES", 3)
+    path = tmp_path / "many.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(4):
+            side = 64 >> number
+            writer.write(np.zeros((side, 2 * side, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="holds 4 images"):
+        check_images(tiff)
+
+
+def test_samples_of_different_depths_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "depths.tif"
+    tifffile.imwrite(path, np.zeros((32, 48, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as tiff:
+        offset, order = tiff.pages.first.tags["BitsPerSample"].valueoffset, tiff.byteorder
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(struct.pack(f"{order}3H", 8, 4, 8))
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="differ in depth"):
+        read_colours(tiff.pages.first)
+
+
+def test_colours_that_need_more_samples_than_there_are_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.tif"
+    tifffile.imwrite(path, np.zeros((32, 48), np.uint8), photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages.first.tags["PhotometricInterpretation"].valueoffset
+        order = tiff.byteorder
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(struct.pack(f"{order}H", 2))  # RGB
+    with tifffile.TiffFile(path) as tiff, pytest.raises(MeaningError, match="where RGB takes 3"):
+        read_colours(tiff.pages.first)

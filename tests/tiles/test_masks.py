@@ -1,4 +1,5 @@
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from PIL import Image
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import ConfigError, SlideError
+from histo_ray.tiles import mask_image
+from histo_ray.tiles.mask_image import MaskError, decode_mask_image
 from histo_ray.tiles.masks import read_mask
 from histo_ray.tiles.pixels import check_tissue_pattern
 
@@ -234,3 +237,14 @@ def test_chosen_classes_are_part_of_the_tiling_and_older_tilings_keep_their_name
     with pytest.raises(ConfigError, match="--tissue otsu uses none"):
         check_tissue_pattern("otsu", ("Tumor",))
     check_tissue_pattern("masks/{slide_id}.png", ("Tumor",))
+
+
+def test_a_mask_that_is_too_large_to_be_decoded_at_once_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mask_image, "MOST_PX", 30 * 20 - 1)
+    for kind in ("PNG", "TIFF"):
+        data = io.BytesIO()
+        Image.fromarray(np.zeros((20, 30), np.uint8)).save(data, kind)
+        with pytest.raises(MaskError, match="30 x 20 px, more than the 599 px"):
+            decode_mask_image(data.getvalue())
