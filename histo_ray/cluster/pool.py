@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,9 @@ from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.meter import Spent
+from histo_ray.extract.node_labels import parse_labels
 from histo_ray.extract.resources import Workers
+from histo_ray.extract.shares import Place
 from histo_ray.types import EncoderFacts
 
 BATCHES_AT_ONCE = 2
@@ -77,9 +79,14 @@ def start_readers(config: RunSettings, workers: Workers, node_id: str = "") -> l
         num_cpus=workers.reader_cpus,
         max_restarts=-1,
         max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
+        **_labelled(config.reader_label),
     )
-    return [PooledActor(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
+    places = workers.reader_places or (Place(node_id, workers.readers, workers.niceness),)
+    return [
+        PooledActor(_placed(actor, place).remote(config, place.niceness))
+        for place in places
+        for _ in range(place.count)
+    ]
 
 
 def start_encoders(
@@ -93,10 +100,16 @@ def start_encoders(
         max_concurrency=BATCHES_AT_ONCE,
         max_restarts=-1,
         max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
+        accelerator_type=config.accelerator_type if workers.encoder_gpus else None,
+        **_labelled(config.encoder_label),
         **runtime,
     )
-    handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
+    places = workers.encoder_places or (Place(node_id, workers.encoders),)
+    handles = [
+        _placed(actor, place).remote(config, specs, workers.threads)
+        for place in places
+        for _ in range(place.count)
+    ]
     return [PooledActor(handle, queue=BATCHES_AT_ONCE + 1) for handle in handles]
 
 
@@ -110,9 +123,16 @@ def kill_actors(members: Iterable[PooledActor]) -> None:
             ray.kill(member.handle)
 
 
-def _scheduling(node_id: str) -> Any:
-    """Scheduling strategy of an actor; should its node be lost, it starts on any other one."""
-    return NodeAffinitySchedulingStrategy(node_id, soft=True) if node_id else "SPREAD"
+def _placed(actor: Any, place: Place) -> Any:
+    """An actor class with a node; should that be lost, its actors start on any other one."""
+    node = place.node_id
+    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
+    return actor.options(scheduling_strategy=strategy)
+
+
+def _labelled(stated: Sequence[str]) -> dict[str, Any]:
+    """Option that keeps an actor on nodes with these labels, wherever it is started again."""
+    return {"label_selector": parse_labels(stated)} if stated else {}
 
 
 def original_error(error: RayTaskError) -> Exception:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from histo_ray._version import __version__
-from histo_ray.config import RunSettings, digest
+from histo_ray.config import PLACEMENT, RunSettings, digest
 from histo_ray.extract.bottleneck import find_bottleneck
 from histo_ray.extract.metric_samples import Sampler, at_rest
 from histo_ray.extract.pipeline import RunPipeline
@@ -100,7 +100,9 @@ class Observer:
             slides=len({row.slide_id for row in rows}),
             seconds=time.monotonic() - self._began,
             settings=self._settings.model_dump(mode="json", exclude_defaults=True),
-            settings_sha256=digest(self._settings.model_dump(mode="json")),
+            settings_sha256=digest(
+                self._settings.model_dump(mode="json", exclude=_unset(self._settings))
+            ),
             versions={
                 "histo_ray": __version__,
                 "python": platform.python_version(),
@@ -120,6 +122,11 @@ class Observer:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "event": event, "run_id": self._run_id, **what}
         slide_log.info("%s", json.dumps(line, ensure_ascii=False))
+
+
+def _unset(settings: RunSettings) -> set[str]:
+    """Settings of placement that have their defaults: left out, so that older digests stay."""
+    return set(PLACEMENT) - set(settings.model_dump(exclude_defaults=True))
 
 
 def describe_slide(rows: Sequence[RunRow]) -> dict[str, object]:
