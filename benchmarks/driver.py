@@ -29,7 +29,7 @@ from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.work import SubjectWork
-from histo_ray.store.run_record import ExtractionState
+from histo_ray.store.extraction_record import ExtractionState
 from histo_ray.store.store import open_store
 from histo_ray.types import LevelRead, RunRow, Slide, TileGrid
 

@@ -26,7 +26,7 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.learn.fold_data import FoldPrediction, PatientHeadSettings
 from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.patient_heads import (
     PatientData,
     predict_patient_fold,

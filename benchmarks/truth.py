@@ -38,7 +38,7 @@ from histo_ray.learn.statistics import (
     plain_t_test,
     score_auroc,
 )
-from histo_ray.learn.statistics.resampled import Correlation
+from histo_ray.learn.statistics.fold_tests import Correlation
 from histo_ray.learn.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.target_tables import compare_encoders
 from histo_ray.learn.target_truth import Predictions, TargetTruth, score_folds

@@ -20,13 +20,13 @@ from histo_ray.config import NO_RAY, Settings, TileSetConfig, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
+from histo_ray.evaluate.evaluation_record import EvaluationRecord
 from histo_ray.evaluate.jobs import Host, Progress, Report, Spread, Tell, UnitJob
-from histo_ray.evaluate.record import EvaluationRecord
 from histo_ray.evaluate.run_once import Evaluation
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.evaluate.tasks.mutation import MutationConfig
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.extract.pipeline import OpenPipeline
 from histo_ray.extract.run import extract_tilesets
@@ -114,7 +114,7 @@ def evaluate(
     """Evaluate encoders on a task; what is done already is not done again.
 
     Args:
-        task: From `evaluate.tasks.TASKS`.
+        task: From `evaluate.tasks.registry.TASKS`.
         config: Its settings.
         tell: Called with what is worth knowing before and while the work is done.
         report: Called with (units done, units in all).

@@ -15,7 +15,7 @@ from histo_ray.extract.pipeline import Report
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import run_extract
 from histo_ray.schema import column_names
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.extraction_record import RunRecord
 
 
 @dataclass(frozen=True)

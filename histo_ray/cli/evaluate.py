@@ -10,8 +10,8 @@ from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import Task
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.extract.run_counts import Counts
 
 LINE_EVERY_S = 15.0

@@ -12,7 +12,7 @@ from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from histo_ray.store.run_record import RunRecord
+    from histo_ray.store.extraction_record import RunRecord
 
 list_runs = deferred("histo_ray.store.run_tables:list_runs")
 read_run = deferred("histo_ray.store.run_tables:read_run")

@@ -7,7 +7,7 @@ import sys
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import ConfigError
 from histo_ray.store.exchange.export_slides import export_slides
-from histo_ray.store.exchange.formats import find_exchange_format
+from histo_ray.store.exchange.registry import find_exchange_format
 from histo_ray.store.location import location_of
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of

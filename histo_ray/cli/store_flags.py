@@ -3,7 +3,7 @@
 import argparse
 
 from histo_ray.deferred import deferred
-from histo_ray.store.exchange.formats import EXCHANGE_FORMATS
+from histo_ray.store.exchange.registry import EXCHANGE_FORMATS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

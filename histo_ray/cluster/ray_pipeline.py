@@ -21,10 +21,10 @@ from histo_ray.cluster.actors import EncodedBlock, SlideFailure
 from histo_ray.cluster.metrics_export import Push
 from histo_ray.cluster.pool import Membership, PooledActor, kill_actors, original_error
 from histo_ray.errors import HistoRayError
-from histo_ray.extract.backlog import Backlog
 from histo_ray.extract.meter import CallResult
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.pipeline import Report
+from histo_ray.extract.reader_queue import Backlog
 from histo_ray.extract.resources import Node, Workers
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import nonfinite_problem

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from histo_ray.api.evaluate import evaluate
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.record_words import describe_record
 from histo_ray.synth.patient_writer import PatientFiles
 

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
+from histo_ray.encoders.cuda_device import check_cuda, switch_tf32_off
+from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue
 from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
@@ -56,9 +58,11 @@ class TorchEncoder:
         self.precision = precision
         self.batch_norm_folded = device == "cpu" and fold_batch_norms(network) > 0
         self._device = torch.device(device)
-        pooled = PooledNetwork(network, spec.pool).eval().to(self._device)
-        self._network: Any = pooled.to(memory_format=torch.channels_last)
-        self._normaliser = Normaliser(spec, self._device)
+        self.device = "cpu" if device == "cpu" else f"cuda ({torch.cuda.get_device_name()})"
+        with name_device_errors(self.device, self._describe_weights(network)):
+            pooled = PooledNetwork(network, spec.pool).eval().to(self._device)
+            self._network: Any = pooled.to(memory_format=torch.channels_last)
+            self._normaliser = Normaliser(spec, self._device)
         side = spec.input_px or 224
         fewest, most = LANE_TILES
         self.fixed_tiles = (
@@ -70,15 +74,21 @@ class TorchEncoder:
         self.dim = self._probe()
         self.spec = spec.model_copy(update={"dim": self.dim})
         if self._gpu is not None:
-            self.device = f"cuda ({torch.cuda.get_device_name()})"
             self._gpu.device_s = 0.0  # that of the probe is the start's
         elif engine == "openvino":
             self.device = f"cpu, OpenVINO {openvino_version()}"
             shape = (self.fixed_tiles or 1, 3, side, side)
             self._compiled = OpenVinoNetwork(self._network, shape, precision, threads)
             self._network = None
-        else:
-            self.device = "cpu"
+
+    def _describe_weights(self, network: nn.Module) -> str:
+        """Say that the weights do not fit into the GPU's memory, and what helps."""
+        size_bytes = sum(value.nbytes for value in network.state_dict().values())
+        return (
+            f"encoder {self.spec.name!r}: its weights ({size_bytes / 1e9:.1f} GB) do not fit into "
+            f"the free memory of {self.device}; use a card with more memory, fewer encoders in one "
+            "run, or --device cpu"
+        )
 
     @property
     def device_s(self) -> float:
@@ -115,7 +125,12 @@ class TorchEncoder:
     def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
             if self._gpu is not None:
-                return self._gpu.run(pixels, self._compute)
+                with name_device_errors(
+                    self.device,
+                    f"encoder {self.spec.name!r}: out of memory on {self.device} with "
+                    f"{len(pixels)} tiles at once; lower --batch-size",
+                ):
+                    return self._gpu.run(pixels, self._compute)
             writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
             tiles = torch.from_numpy(writable)
             if self._compiled is not None:
@@ -199,6 +214,7 @@ def load_encoder(
     Raises:
         ConfigError: The device or the engine is not there, or the weights cannot be had or do not
             fit.
+        DeviceError: The GPU failed.
     """
     if engine == "openvino":
         if device == "cuda":
@@ -207,15 +223,16 @@ def load_encoder(
                 "asks for a GPU; leave out one of them"
             )
         device = "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"encoder {spec.name!r}: --device cuda asks for a GPU, and torch sees none here; "
-            "run where one is, or pass --device cpu"
-        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "float16" if device == "cuda" else "float32"
-    network, complete = build_network(spec)
-    threads = threads or torch.get_num_threads()
-    return TorchEncoder(complete, network, device, precision, threads, engine)
+    no_memory = f"encoder {spec.name!r}: no memory is left on the GPU; see who uses it (nvidia-smi)"
+    with name_device_errors("cuda", no_memory):
+        if device == "cuda":
+            check_cuda(spec.name, precision)
+            if precision == "float32":
+                switch_tf32_off()
+        network, complete = build_network(spec)
+        threads = threads or torch.get_num_threads()
+        return TorchEncoder(complete, network, device, precision, threads, engine)

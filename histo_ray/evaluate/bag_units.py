@@ -16,7 +16,7 @@ from histo_ray.learn.fold_data import RepeatPrediction
 from histo_ray.learn.heads.registry import load_bag_head
 from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.fold import MilFold
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import keep_going
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.store.tables import TableFolder

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
+from histo_ray.evaluate.evaluation_record import EvaluationRecord
 from histo_ray.evaluate.events import RunHere, Scoring
 from histo_ray.evaluate.jobs import (
     Host,
@@ -27,7 +28,6 @@ from histo_ray.evaluate.jobs import (
     UnitJob,
     Work,
 )
-from histo_ray.evaluate.record import EvaluationRecord
 from histo_ray.evaluate.run_once import Evaluation, find_done, run_once
 from histo_ray.store.tables import PIECES, TableFolder
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from histo_ray.config import TileSetConfig
 from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.evaluation_record import EvaluationRecord
 from histo_ray.evaluate.events import Event
-from histo_ray.evaluate.record import EvaluationRecord
 
 if TYPE_CHECKING:  # the command line reads the tasks, and so this, before anything is done
     import pyarrow as pa

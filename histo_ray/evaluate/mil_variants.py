@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 
 
 def parse_variants(texts: Sequence[str]) -> dict[str, MilSettings]:

@@ -10,7 +10,7 @@ from histo_ray.evaluate.caveats import (
     far_off_caveat,
 )
 from histo_ray.evaluate.events import CohortJoined
-from histo_ray.evaluate.independent_units import find_site_caveat, find_unit_caveats
+from histo_ray.evaluate.independent_groups import find_site_caveat, find_unit_caveats
 from histo_ray.evaluate.patient_cohort import Patients
 from histo_ray.evaluate.patient_plan import PatientPlan
 

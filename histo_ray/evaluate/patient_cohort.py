@@ -11,9 +11,9 @@ from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.evaluation_record import SlideEncoderRecord
 from histo_ray.evaluate.lost_patients import Manifested, add_lost_patients, read_manifested
 from histo_ray.evaluate.patient_settings import PatientConfig
-from histo_ray.evaluate.record import SlideEncoderRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.store.layout import is_given

@@ -10,17 +10,17 @@ import pyarrow as pa
 
 from histo_ray._version import __version__
 from histo_ray.evaluate.caveats import Caveat
-from histo_ray.evaluate.independent_units import describe_tests
-from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
-from histo_ray.evaluate.patient_plan import PatientPlan
-from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
-from histo_ray.evaluate.record import (
+from histo_ray.evaluate.evaluation_record import (
     RECORD_VERSION,
     CohortRecord,
     DroppedTarget,
     LabelsRecord,
     PatientRecord,
 )
+from histo_ray.evaluate.independent_groups import describe_tests
+from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
+from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from histo_ray.config import digest
 from histo_ray.evaluate.bag_units import join_folds, list_unfinished, make_bag_job
 from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
@@ -25,7 +26,6 @@ from histo_ray.evaluate.patient_units import (
     needs_of,
     predict_unit,
 )
-from histo_ray.evaluate.record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration

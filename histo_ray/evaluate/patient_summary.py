@@ -5,7 +5,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from histo_ray.evaluate.record import EncoderSummary, PairSummary, ShownScore, ShownTarget
+from histo_ray.evaluate.evaluation_record import (
+    EncoderSummary,
+    PairSummary,
+    ShownScore,
+    ShownTarget,
+)
 from histo_ray.learn.statistics import count_as_paper
 
 Q = 0.05

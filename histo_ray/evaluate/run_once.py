@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
+from histo_ray.evaluate.evaluation_record import EvaluationRecord
 from histo_ray.evaluate.events import Event, FoundState, RunFound, WaitingForRun
-from histo_ray.evaluate.record import EvaluationRecord
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.tables import PIECES, TableFolder
 

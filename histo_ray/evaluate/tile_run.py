@@ -13,9 +13,14 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.stored_name import stored_name
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.evaluation_record import (
+    FoldsRecord,
+    TileEncoderRecord,
+    TileSetRecord,
+    TissueRecord,
+)
 from histo_ray.evaluate.events import CostEstimated
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
-from histo_ray.evaluate.record import FoldsRecord, TileEncoderRecord, TileSetRecord, TissueRecord
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_caveats import find_tile_caveats
 from histo_ray.evaluate.tile_tables import (

@@ -12,7 +12,7 @@ from histo_ray._version import __version__
 from histo_ray.cohort.fold_table import tabulate_folds
 from histo_ray.cohort.folds import Folds
 from histo_ray.evaluate.caveats import Caveat
-from histo_ray.evaluate.record import (
+from histo_ray.evaluate.evaluation_record import (
     RECORD_VERSION,
     TestsRecord,
     TileComparisonRecord,
@@ -21,8 +21,8 @@ from histo_ray.evaluate.record import (
 )
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_units import CV, EmbeddedSet, TileUnit
-from histo_ray.learn.metrics import ClassScores
 from histo_ray.learn.tile_heads import TileHeadSettings
+from histo_ray.learn.tile_metrics import ClassScores
 from histo_ray.learn.tissue_tables import (
     Row,
     TileTally,

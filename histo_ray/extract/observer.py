@@ -17,7 +17,7 @@ from histo_ray.extract.metric_samples import Sampler, at_rest
 from histo_ray.extract.pipeline import RunPipeline
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.usage import measure_load
-from histo_ray.store.run_record import ExtractionState, RunRecord
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.types import Outcome, RunRow
 
 SAMPLE_EVERY_S = 5.0

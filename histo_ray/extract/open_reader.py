@@ -1,8 +1,8 @@
 """Choice of the reader of a run: slides, or labelled tile sets."""
 
 from histo_ray.config import ExtractConfig, RunSettings
+from histo_ray.extract.labelled_tiles import TileSetReader
 from histo_ray.extract.tile_reader import SlideTileReader, TileReader
-from histo_ray.extract.tileset import TileSetReader
 
 
 def open_reader(settings: RunSettings) -> TileReader:

@@ -11,7 +11,7 @@ from histo_ray.errors import StoreError
 from histo_ray.extract.observer import Observer
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.work import SubjectWork
-from histo_ray.store.run_record import ExtractionState, RunRecord
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.store import Store
 from histo_ray.types import RunRow
 

@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.extract.labelled_tiles import plan_sets, settle_size
 from histo_ray.extract.observer import Observer
 from histo_ray.extract.pipeline import OpenPipeline, Report, RunOrder
 from histo_ray.extract.recorder import Recorder, RunSummary
 from histo_ray.extract.resume import Agenda, plan_agenda
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import stored_name
-from histo_ray.extract.tileset import plan_sets, settle_size
 from histo_ray.slides.manifest import open_manifest
 from histo_ray.storage.check import check_place
 from histo_ray.storage.shipped import check_shipped
-from histo_ray.store.run_record import ExtractionState
+from histo_ray.store.extraction_record import ExtractionState
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.tilesets.tileset import TileSet

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from histo_ray.config import RunSettings
+from histo_ray.extract.labelled_tiles import TileSetSubject
 from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.subject import Subject
-from histo_ray.extract.tileset import TileSetSubject
 from histo_ray.types import Slide
 
 RAY_START_S = 6.0

@@ -14,7 +14,7 @@ from histo_ray.learn.statistics import (
     fold_t_test,
     label_covariance,
 )
-from histo_ray.learn.statistics.resampled import Alternative
+from histo_ray.learn.statistics.fold_tests import Alternative
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_truth import Floats, TargetTruth
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histo_ray.learn.metrics import score_classes
 from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, bootstrap_difference
+from histo_ray.learn.tile_metrics import score_classes
 from histo_ray.learn.tissue_tests import TileFolds, test_folds
 from histo_ray.schema import arrow_schema, column_names
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling.base import Pooled, PoolingMethod
 from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.pooling.pooled_cache import (
     By,
@@ -21,9 +22,8 @@ from histo_ray.pooling.pooled_cache import (
     read_pooled,
     write_pooled,
 )
-from histo_ray.pooling.pooling_method import Pooled, PoolingMethod
-from histo_ray.pooling.poolings import parse_pooling
 from histo_ray.pooling.quantiles import Spread
+from histo_ray.pooling.registry import parse_pooling
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
 from histo_ray.store.catalog import FORMATS, Partitions, name_some

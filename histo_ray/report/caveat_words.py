@@ -13,9 +13,9 @@ from histo_ray.evaluate.caveats import (
     caveat,
     far_off_caveat,
 )
-from histo_ray.evaluate.record import EvaluationRecord, PatientRecord
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
 

@@ -11,9 +11,14 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.record import OLDEST, EvaluationRecord, PatientRecord, TissueRecord
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.evaluation_record import (
+    OLDEST,
+    EvaluationRecord,
+    PatientRecord,
+    TissueRecord,
+)
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.schema import column_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
-from histo_ray.evaluate.record import TileSetRecord
+from histo_ray.evaluate.evaluation_record import TileSetRecord
 from histo_ray.report.evaluations import (
     OtherEvaluation,
     ShownEvaluation,

@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from histo_ray.evaluate.record import EvaluationRecord, PatientRecord, TissueRecord
+from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord, TissueRecord
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.target_words import describe_patients, write_sentences
 from histo_ray.report.tissue_words import describe_tissue

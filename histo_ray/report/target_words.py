@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from histo_ray.evaluate.patient_summary import Q
-from histo_ray.evaluate.record import (
+from histo_ray.evaluate.evaluation_record import (
     CohortRecord,
     DroppedTarget,
     PairSummary,
     PatientRecord,
     ShownScore,
 )
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.format_numbers import format_maybe_p

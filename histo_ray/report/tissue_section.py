@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from histo_ray.evaluate.record import TileComparisonRecord
+from histo_ray.evaluate.evaluation_record import TileComparisonRecord
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion

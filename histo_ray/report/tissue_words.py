@@ -1,6 +1,6 @@
 """An evaluation on labelled tiles in words: tables and sentences for a terminal or page. Pure."""
 
-from histo_ray.evaluate.record import TileComparisonRecord, TissueRecord
+from histo_ray.evaluate.evaluation_record import TileComparisonRecord, TissueRecord
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.format_numbers import format_p
 

@@ -1,9 +1,9 @@
 """Opens slides with OpenSlide: the reader `openslide` of the registry."""
 
 from histo_ray.slides.base import SlideReader
-from histo_ray.slides.chosen_levels import keep_sound_levels
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.slide_file import SlideFile
+from histo_ray.slides.sound_level_reader import keep_sound_levels
 from histo_ray.slides.tiff_slide import TIFF_VENDORS, UnparsedTiffError
 
 

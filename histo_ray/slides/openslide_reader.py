@@ -8,8 +8,8 @@ import openslide
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.flatten import WHITE, Rgb, flatten_alpha
-from histo_ray.slides.foreign_formats import describe_companions
 from histo_ray.slides.resolution import StatedMpp, mpp_from_tiff
+from histo_ray.slides.unread_formats import describe_companions
 from histo_ray.types import Size
 
 MOST_TILE_PX = 2**28

@@ -8,10 +8,10 @@ from typing import Self
 from histo_ray.errors import SlideError
 from histo_ray.slides.base import UnservedError
 from histo_ray.slides.direct.source import ByteSource, StandIn
-from histo_ray.slides.foreign_formats import describe_foreign
 from histo_ray.slides.openslide_reader import detect_vendor
 from histo_ray.slides.registry import AUTO
 from histo_ray.slides.tiff_slide import GENERIC, TiffSlide, open_tiff_slide
+from histo_ray.slides.unread_formats import describe_foreign
 
 
 class SlideFile:

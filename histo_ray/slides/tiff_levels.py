@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import tifffile
 
-from histo_ray.slides.level_choice import choose_levels, describe_uncertain
 from histo_ray.slides.resolution import StatedMpp
+from histo_ray.slides.sound_levels import choose_levels, describe_uncertain
 from histo_ray.slides.tiff_meaning import MeaningError, read_colours
 from histo_ray.slides.tiff_resolution import read_stated_mpp
 from histo_ray.types import Size

@@ -17,9 +17,9 @@ from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import open_marker
+from histo_ray.store.extraction_record import ExtractionState, RunRecord, pack_record, unpack_record
 from histo_ray.store.layout import RUNS, run_path
 from histo_ray.store.location import THREADS, Location, location_of
-from histo_ray.store.run_record import ExtractionState, RunRecord, pack_record, unpack_record
 from histo_ray.types import RunRow
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from histo_ray.store.catalog import (
     raise_version,
 )
 from histo_ray.store.convert import Conversion, convert_partitions
+from histo_ray.store.extraction_record import RunRecord
 from histo_ray.store.find import (
     choose_keys,
     choose_slides,
@@ -40,7 +41,6 @@ from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.replaced import look_at, read_again, unreplaced
-from histo_ray.store.run_record import RunRecord
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage

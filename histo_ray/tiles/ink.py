@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.tiles.channels import mean_channel, split_channels
-from histo_ray.tiles.marks import Mark, dilate, disc, measure_calm, measure_marks, stands_out
+from histo_ray.tiles.mark_shapes import Mark, dilate, disc, measure_calm, measure_marks, stands_out
 
 Mask = npt.NDArray[np.bool_]
 Od = npt.NDArray[np.float32]

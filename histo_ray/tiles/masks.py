@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.slides.level_choice import sizes_agree
+from histo_ray.slides.sound_levels import sizes_agree
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
 from histo_ray.tiles.mask_image import MaskError, decode_mask_image

@@ -12,8 +12,8 @@ import histo_ray as hr
 import histo_ray.api.evaluate as api
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.engine import run_here
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.mutation import MutationConfig
+from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 
 

@@ -21,7 +21,7 @@ from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
 from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
-from histo_ray.extract.tileset import TileSetSubject
+from histo_ray.extract.labelled_tiles import TileSetSubject
 from histo_ray.extract.work import SubjectWork
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.tilesets.tileset import TileSet

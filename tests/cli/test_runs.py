@@ -10,7 +10,7 @@ from histo_ray.cli import main
 from histo_ray.cli.slide_log import log_slides
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.observer import Observer, describe_slide, slide_log
-from histo_ray.store.run_record import ExtractionState, RunRecord
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow
 

@@ -16,14 +16,14 @@ import pytest
 from histo_ray.api.evaluate import EvaluationResult, evaluate
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import CaveatCode
+from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.events import CohortJoined, Event, FoundState, RunFound
 from histo_ray.evaluate.jobs import Progress
 from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
 from histo_ray.evaluate.patient_features import load_bags
-from histo_ray.evaluate.record import PatientRecord
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.evaluate.tasks.mutation import TASK, MutationConfig
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import PIECES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from histo_ray.store.run_record import RunRecord
+from histo_ray.store.extraction_record import RunRecord
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import open_store
 from testing import extraction_runs as runs

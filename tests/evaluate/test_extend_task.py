@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import Task
+from histo_ray.evaluate.tasks.registry import TASKS
 from tests.evaluate.task_contract import TaskContract
 from tests.evaluate.test_tasks import make_patients
 from tests.extend_pages import code_blocks

@@ -6,7 +6,7 @@ import pytest
 
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 
 ENCODERS = ("dull", "sharp")

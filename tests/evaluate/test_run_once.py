@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from histo_ray.errors import StoreError
+from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.events import Event, FoundState, RunFound, WaitingForRun
-from histo_ray.evaluate.record import PatientRecord
 from histo_ray.evaluate.run_once import run_once
 from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store import claim

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from histo_ray.evaluate.tasks import TASKS
 from histo_ray.evaluate.tasks.base import Task
+from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 from tests.evaluate.task_contract import TaskContract
 from tests.made_up import draw_tiles

@@ -24,7 +24,7 @@ from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import extract_tilesets, run_extract
 from histo_ray.extract.slide import extract_slide
 from histo_ray.slides.manifest import read_manifest
-from histo_ray.store.run_record import ExtractionState
+from histo_ray.store.extraction_record import ExtractionState
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store
 from histo_ray.synth.tile_writer import write_demo_tiles

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.head import MilHead
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import train_mil
 
 Floats = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 from histo_ray.learn.mil.head import MilHead
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.network import AttentionNetwork
-from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.mil.targets import scale_labels
 from histo_ray.learn.mil.training import Report, train_mil
 from tests.learn.mil_bags import SMALL, Floats, Notes, make_bags, small_head

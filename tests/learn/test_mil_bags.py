@@ -4,7 +4,7 @@ import pytest
 from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import measure_bags
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.targets import score_targets, split_rows
 from tests.learn.mil_bags import DIM, SMALL, make_bags, small_head
 

@@ -10,9 +10,9 @@ from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import measure_bags
 from histo_ray.learn.mil.draw import TileDraw
 from histo_ray.learn.mil.head import read_head
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.network import AttentionNetwork
 from histo_ray.learn.mil.optimizer import AdamW
-from histo_ray.learn.mil.settings import MilSettings
 from tests.learn.mil_bags import DIM, SMALL, make_bags, small_head
 
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from histo_ray.pooling.base import PoolingMethod
 from histo_ray.pooling.class_weights import ClassHead, class_probabilities
-from histo_ray.pooling.pooling_method import PoolingMethod
-from histo_ray.pooling.poolings import parse_pooling
 from histo_ray.pooling.quantiles import Spread
+from histo_ray.pooling.registry import parse_pooling
 from histo_ray.store.half_floats import Float32s, widen
 from histo_ray.store.partition_vectors import TilePiece
 from histo_ray.types import Floats

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.pooling import poolings
+from histo_ray.pooling import registry as poolings
+from histo_ray.pooling.base import PoolingMethod
 from histo_ray.pooling.feature_store import open_store
-from histo_ray.pooling.pooling_method import PoolingMethod
 from tests.cluster.patients import write_labels, write_store
 from tests.extend_pages import code_blocks
 from tests.pooling.pooling_contract import PoolingContract

@@ -8,7 +8,7 @@ import pytest
 
 from histo_ray.pooling.class_weights import ClassHead
 from histo_ray.pooling.feature_store import open_store
-from histo_ray.pooling.poolings import parse_pooling
+from histo_ray.pooling.registry import parse_pooling
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource
 from histo_ray.store.models import ModelCard

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, SiteRemedy, caveat, far_off_caveat
-from histo_ray.evaluate.record import RECORD_VERSION, PatientRecord, TissueRecord
+from histo_ray.evaluate.evaluation_record import RECORD_VERSION, PatientRecord, TissueRecord
 from histo_ray.report.caveat_words import is_synthetic, list_caveats, write_caveat
 
 C = CaveatCode

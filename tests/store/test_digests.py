@@ -16,7 +16,7 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks
 from histo_ray.store import models
-from histo_ray.store.run_record import ExtractionState, RunRecord
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.run_tables import list_runs, read_run, read_runs
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import open_evaluation

@@ -8,7 +8,7 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema
-from histo_ray.store.run_record import ExtractionState, RunRecord
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.run_tables import list_runs, read_run, read_runs
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, RunRow

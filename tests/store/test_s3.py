@@ -18,10 +18,10 @@ from histo_ray.errors import StoreError
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage import clouds, locate
 from histo_ray.store import receipt_cache, upload
+from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import location_of
 from histo_ray.store.partition import join_rows
-from histo_ray.store.run_record import ExtractionState, RunRecord
 from histo_ray.store.run_tables import list_runs, read_run
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, PartitionKey, RunRow, TileRows

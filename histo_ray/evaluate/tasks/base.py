@@ -1,6 +1,6 @@
 """What a task is: everything that one evaluation does differently from another.
 
-A task is one object in a file of its own and one line of the registry (`evaluate.tasks`). Files of
+A task is one object in a file of its own and one line of `evaluate.tasks.registry`. Files of
 tasks import little, because the command line reads their settings before it does anything: what
 works stands in other modules and is named with `deferred`.
 """
@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from histo_ray.config import Settings
+from histo_ray.evaluate.evaluation_record import EvaluationRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
-from histo_ray.evaluate.record import EvaluationRecord
 
 
 class Chart(StrEnum):

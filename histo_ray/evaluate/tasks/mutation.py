@@ -13,7 +13,7 @@ from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names, trains_on_bags
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.patient_settings import PatientConfig
-from histo_ray.evaluate.record import PatientRecord
 from histo_ray.evaluate.tasks.base import Task
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from histo_ray.config import TileSetConfig
 from histo_ray.deferred import deferred
+from histo_ray.evaluate.evaluation_record import TissueRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.patient_settings import ADDRESS
-from histo_ray.evaluate.record import TissueRecord
 from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.heads.registry import Solver, TrainsOn, check_head, head_names
 

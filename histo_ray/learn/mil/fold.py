@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from histo_ray.learn.fold_data import FoldPrediction
 from histo_ray.learn.mil.bags import Bags
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import Report, keep_going, train_mil
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ import torch
 from pydantic import ValidationError
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.network import AttentionNetwork
-from histo_ray.learn.mil.settings import MilSettings
 
 Vectors = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]

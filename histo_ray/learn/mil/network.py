@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 
 BLOCK_VALUES = 1 << 23
 """Values of tiles that are on their way through the network at once outside training."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch.optim.adamw import adamw
 
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 
 
 class AdamW:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.inner_folds import draw_inner_folds
-from histo_ray.learn.mil.settings import MilSettings
+from histo_ray.learn.mil.mil_settings import MilSettings
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]

@@ -14,9 +14,9 @@ from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.draw import TileDraw
 from histo_ray.learn.mil.head import MilHead
+from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.network import AttentionNetwork
 from histo_ray.learn.mil.optimizer import AdamW
-from histo_ray.learn.mil.settings import MilSettings
 from histo_ray.learn.mil.targets import (
     Scale,
     Split,

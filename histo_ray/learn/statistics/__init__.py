@@ -24,6 +24,13 @@ from histo_ray.learn.statistics.fold_covariance import (
     flag_folds,
     label_covariance,
 )
+from histo_ray.learn.statistics.fold_tests import (
+    FEWEST_UNITS,
+    TTest,
+    corrected_t_test,
+    fold_t_test,
+    plain_t_test,
+)
 from histo_ray.learn.statistics.permutation import permutation_p, smooth_permutation_p
 from histo_ray.learn.statistics.ranking import (
     AreaTest,
@@ -34,13 +41,6 @@ from histo_ray.learn.statistics.ranking import (
     score_auroc,
 )
 from histo_ray.learn.statistics.ranking_bootstrap import bootstrap_auprc, bootstrap_auroc
-from histo_ray.learn.statistics.resampled import (
-    FEWEST_UNITS,
-    TTest,
-    corrected_t_test,
-    fold_t_test,
-    plain_t_test,
-)
 
 __all__ = [
     "DECIDED",

@@ -1,1 +1,1 @@
-"""Poolings, one a file; `histo_ray.pooling.poolings` lists them."""
+"""Poolings, one a file; `histo_ray.pooling.registry` lists them."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Self
 
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.class_weights import LEAST_CLASS_TILES, choose_classes
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
 
 _PREFIX = "class:"

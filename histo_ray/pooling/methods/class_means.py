@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.class_weights import LEAST_CLASS_TILES
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
 
 

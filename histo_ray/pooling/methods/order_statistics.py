@@ -1,6 +1,6 @@
 """Poolings `median` and `quantiles`, exact; they hold all tiles of a slide or patient at once."""
 
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.quantiles import QUANTILES, pool_median, pool_quantiles
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.moments import TileMoments, measure_block, merge_moments
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
 
 
 class StdPooling(PoolingMethod):

@@ -1,6 +1,6 @@
 """Pooling `tissue`: the mean of tiles, weighted by how much of each is tissue."""
 
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
 
 

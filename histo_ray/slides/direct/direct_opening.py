@@ -2,10 +2,10 @@
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.base import SlideReader, UnservedError
-from histo_ray.slides.chosen_levels import keep_sound_levels
 from histo_ray.slides.direct.direct_reader import DirectReader
 from histo_ray.slides.direct.tiff_layout import ImpossibleError, UnrecognisedError
 from histo_ray.slides.slide_file import SlideFile
+from histo_ray.slides.sound_level_reader import keep_sound_levels
 from histo_ray.slides.tiff_slide import TIFF_VENDORS
 
 

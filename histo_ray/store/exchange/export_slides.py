@@ -10,7 +10,7 @@ from typing import NamedTuple
 from histo_ray.errors import ConfigError, StoreError, UnreachableError
 from histo_ray.store.atomic_write import publish, stage
 from histo_ray.store.catalog import FORMATS, Partitions, list_partitions, name_some
-from histo_ray.store.exchange.exchange_format import ExchangeFormat
+from histo_ray.store.exchange.base import ExchangeFormat
 from histo_ray.store.find import choose_slides
 from histo_ray.store.layout import Form, is_given, partition_path
 from histo_ray.store.location import Location

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from histo_ray.store.exchange.exchange_format import ExchangeFormat
+from histo_ray.store.exchange.base import ExchangeFormat
 from histo_ray.store.exchange.export_slides import export_slides
 from histo_ray.store.location import location_of
 from histo_ray.store.store import Store

@@ -9,11 +9,11 @@ import pytest
 
 from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.store.exchange import formats
-from histo_ray.store.exchange.exchange_format import ExchangeFormat
+from histo_ray.store.exchange import registry as formats
+from histo_ray.store.exchange.base import ExchangeFormat
 from histo_ray.store.exchange.export_slides import export_slides
-from histo_ray.store.exchange.formats import EXCHANGE_FORMATS, find_exchange_format
 from histo_ray.store.exchange.geojson import GeoJson
+from histo_ray.store.exchange.registry import EXCHANGE_FORMATS, find_exchange_format
 from histo_ray.store.location import location_of
 from histo_ray.store.store import Store
 from histo_ray.tiles.polygons import parse_geojson

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.store.exchange import formats
-from histo_ray.store.exchange.exchange_format import ExchangeFormat
+from histo_ray.store.exchange import registry as formats
+from histo_ray.store.exchange.base import ExchangeFormat
 from histo_ray.store.store import Store
 from tests.extend_pages import code_blocks
 from tests.store.exchange.exchange_contract import COUNTS, ExchangeContract, filled

@@ -7,8 +7,8 @@ import numpy as np
 from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, SiteRemedy, caveat
+from histo_ray.evaluate.evaluation_record import TestsRecord
 from histo_ray.evaluate.patient_plan import PatientPlan
-from histo_ray.evaluate.record import TestsRecord
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.learn.fold_support import FEW_GROUPS, count_support
 from histo_ray.learn.statistics import FEWEST_UNITS

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import plan_slide
-from histo_ray.slides.level_choice import choose_levels, describe_uncertain, sizes_agree
 from histo_ray.slides.levels import nominal_downsample
 from histo_ray.slides.reader import open_slide
+from histo_ray.slides.sound_levels import choose_levels, describe_uncertain, sizes_agree
 from histo_ray.tiles.pixels import read_tiles
 from histo_ray.types import Slide, SlideFacts
 from testing.jpeg_slides import texture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from histo_ray.errors import ConfigError
-from histo_ray.pooling import poolings
+from histo_ray.pooling import registry as poolings
+from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.feature_store import FeatureStore
 from histo_ray.pooling.methods.class_mean import ClassMeanPooling
-from histo_ray.pooling.pooling_method import GroupTiles, Pooled, PoolingMethod
-from histo_ray.pooling.poolings import POOLINGS, parse_pooling
+from histo_ray.pooling.registry import POOLINGS, parse_pooling
 from tests.made_up import facts_of, rows_of
 from tests.pooling.pooling_contract import PoolingContract
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from histo_ray.evaluate.caveats import CaveatCode
-from histo_ray.evaluate.record import RECORD_VERSION, PatientRecord, TissueRecord
-from histo_ray.evaluate.tasks import TASKS
+from histo_ray.evaluate.evaluation_record import RECORD_VERSION, PatientRecord, TissueRecord
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.record_words import describe_record
 from histo_ray.report.target_words import write_sentences

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from histo_ray.extract.backlog import AHEAD, Backlog
+from histo_ray.extract.reader_queue import AHEAD, Backlog
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.work import ReaderJob, ReadyBlock, SubjectWork
 from histo_ray.types import Slide

@@ -1,7 +1,7 @@
 """The registry of exchange formats."""
 
 from histo_ray.errors import ConfigError
-from histo_ray.store.exchange.exchange_format import ExchangeFormat
+from histo_ray.store.exchange.base import ExchangeFormat
 from histo_ray.store.exchange.geojson import GeoJson
 from histo_ray.store.layout import FORMS
 

@@ -1,6 +1,7 @@
 """The registry of poolings, and reading what a user asked for."""
 
 from histo_ray.errors import ConfigError
+from histo_ray.pooling.base import PoolingMethod
 from histo_ray.pooling.methods.class_mean import ClassMeanPooling
 from histo_ray.pooling.methods.class_means import ClassMeansPooling
 from histo_ray.pooling.methods.maximum import MaxPooling
@@ -8,7 +9,6 @@ from histo_ray.pooling.methods.mean import MeanPooling
 from histo_ray.pooling.methods.order_statistics import MedianPooling, QuantilePooling
 from histo_ray.pooling.methods.standard_deviation import MeanStdPooling, StdPooling
 from histo_ray.pooling.methods.tissue_mean import TissueMeanPooling
-from histo_ray.pooling.pooling_method import PoolingMethod
 
 POOLINGS: list[type[PoolingMethod]] = [
     MeanPooling,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.slides.base import SlideReader
-from histo_ray.slides.level_choice import choose_levels
+from histo_ray.slides.sound_levels import choose_levels
 from histo_ray.types import Size
 
 
