@@ -75,15 +75,16 @@ def start_readers(config: RunSettings, workers: Workers, node_id: str = "") -> l
         workers: How many, and which share of the cluster each has.
         node_id: Where, if there is room; empty: spread.
     """
-    actor = ray.remote(Reader).options(
-        num_cpus=workers.reader_cpus,
-        max_restarts=-1,
-        max_task_retries=0,
+    options = {
+        "num_cpus": workers.reader_cpus,
+        "max_restarts": -1,
+        "max_task_retries": 0,
         **_labelled(config.reader_label),
-    )
+    }
+    actor = ray.remote(Reader)
     places = workers.reader_places or (Place(node_id, workers.readers, workers.niceness),)
     return [
-        PooledActor(_placed(actor, place).remote(config, place.niceness))
+        PooledActor(_placed(actor, place, options).remote(config, place.niceness))
         for place in places
         for _ in range(place.count)
     ]
@@ -94,19 +95,20 @@ def start_encoders(
 ) -> list[PooledActor]:
     """Start the encoder actors, spread over the nodes, or on one if there is room."""
     runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
-    actor = ray.remote(EncoderWorker).options(
-        num_cpus=workers.encoder_cpus,
-        num_gpus=workers.encoder_gpus,
-        max_concurrency=BATCHES_AT_ONCE,
-        max_restarts=-1,
-        max_task_retries=0,
-        accelerator_type=config.accelerator_type if workers.encoder_gpus else None,
+    options = {
+        "num_cpus": workers.encoder_cpus,
+        "num_gpus": workers.encoder_gpus,
+        "max_concurrency": BATCHES_AT_ONCE,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "accelerator_type": config.accelerator_type if workers.encoder_gpus else None,
         **_labelled(config.encoder_label),
         **runtime,
-    )
+    }
+    actor = ray.remote(EncoderWorker)
     places = workers.encoder_places or (Place(node_id, workers.encoders),)
     handles = [
-        _placed(actor, place).remote(config, specs, workers.threads)
+        _placed(actor, place, options).remote(config, specs, workers.threads)
         for place in places
         for _ in range(place.count)
     ]
@@ -123,11 +125,11 @@ def kill_actors(members: Iterable[PooledActor]) -> None:
             ray.kill(member.handle)
 
 
-def _placed(actor: Any, place: Place) -> Any:
-    """An actor class with a node; should that be lost, its actors start on any other one."""
+def _placed(actor: Any, place: Place, options: Mapping[str, object]) -> Any:
+    """An actor class with options and a node; should that be lost, its actors start on any other one."""
     node = place.node_id
     strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
-    return actor.options(scheduling_strategy=strategy)
+    return actor.options(**options, scheduling_strategy=strategy)
 
 
 def _labelled(stated: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options by which Ray places the actors of a run, on a Ray that only notes them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,22 +14,19 @@ GIB = 2**30
 
 
 class NotedActor:
-    """An actor class that notes with which options and arguments it is started."""
+    """An actor class that notes with which options, given once, and arguments it is started."""
 
-    def __init__(self, started: list[dict[str, Any]], options: dict[str, Any]) -> None:
-        self._started, self._options = started, options
+    def __init__(self, started: list[dict[str, Any]]) -> None:
+        self._started = started
 
-    def options(self, **more: Any) -> "NotedActor":
-        return NotedActor(self._started, {**self._options, **more})
-
-    def remote(self, *args: Any) -> None:
-        self._started.append({**self._options, "args": args})
+    def options(self, **options: Any) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *args: self._started.append(options | {"args": args}))
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     noted: list[dict[str, Any]] = []
-    monkeypatch.setattr("ray.remote", lambda kind: NotedActor(noted, {}))
+    monkeypatch.setattr("ray.remote", lambda kind: NotedActor(noted))
     return noted
 
 
