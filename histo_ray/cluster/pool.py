@@ -126,7 +126,7 @@ def kill_actors(members: Iterable[PooledActor]) -> None:
 
 
 def _placed(actor: Any, place: Place, options: Mapping[str, object]) -> Any:
-    """An actor class with options and a node; should that be lost, its actors start on any other one."""
+    """An actor class with options and a node; should that be lost, it starts on any other one."""
     node = place.node_id
     strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
     return actor.options(**options, scheduling_strategy=strategy)

@@ -100,9 +100,7 @@ class Observer:
             slides=len({row.slide_id for row in rows}),
             seconds=time.monotonic() - self._began,
             settings=self._settings.model_dump(mode="json", exclude_defaults=True),
-            settings_sha256=digest(
-                self._settings.model_dump(mode="json", exclude=_unset(self._settings))
-            ),
+            settings_sha256=digest(digested_settings(self._settings)),
             versions={
                 "histo_ray": __version__,
                 "python": platform.python_version(),
@@ -124,9 +122,10 @@ class Observer:
         slide_log.info("%s", json.dumps(line, ensure_ascii=False))
 
 
-def _unset(settings: RunSettings) -> set[str]:
-    """Settings of placement that have their defaults: left out, so that older digests stay."""
-    return set(PLACEMENT) - set(settings.model_dump(exclude_defaults=True))
+def digested_settings(settings: RunSettings) -> dict[str, object]:
+    """Settings that a record's digest holds: later ones only where stated, so older digests stay."""
+    stated = set(settings.model_dump(exclude_defaults=True))
+    return settings.model_dump(mode="json", exclude=set(PLACEMENT) - stated)
 
 
 def describe_slide(rows: Sequence[RunRow]) -> dict[str, object]:

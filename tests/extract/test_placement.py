@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histo_ray.config import ExtractConfig, parse_settings
+from histo_ray.config import PLACEMENT, ExtractConfig, parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.extract.node_labels import has_labels
+from histo_ray.extract.observer import digested_settings
 from histo_ray.extract.resources import Node, Workers, plan_workers, share_of_newcomer
 from histo_ray.extract.shares import SHARES
 
@@ -205,6 +206,15 @@ def test_nodes_that_are_not_there_are_named(settings: dict[str, object], problem
 def test_a_label_that_ray_would_not_take_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"must be KEY=VALUE, KEY=!VALUE, KEY=in\(A,B\)"):
         config(encoder_label=[text])
+
+
+def test_settings_of_placement_change_no_digest_of_runs_that_leave_them_out() -> None:
+    plain, placed = config(), config(accelerator_type="A100", encoder_label=["pool=a"])
+    assert digested_settings(plain) == plain.model_dump(mode="json", exclude=set(PLACEMENT))
+    assert set(digested_settings(placed)) - set(digested_settings(plain)) == {
+        "accelerator_type",
+        "encoder_label",
+    }
 
 
 def test_labels_are_met_as_ray_has_it() -> None:
