@@ -123,7 +123,7 @@ class Observer:
 
 
 def digested_settings(settings: RunSettings) -> dict[str, object]:
-    """Settings that a record's digest holds: later ones only where stated, so older digests stay."""
+    """Settings that a digest holds: those of placement where stated, so older digests stay."""
     stated = set(settings.model_dump(exclude_defaults=True))
     return settings.model_dump(mode="json", exclude=set(PLACEMENT) - stated)
 
