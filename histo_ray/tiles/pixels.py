@@ -22,7 +22,7 @@ from histo_ray.tiles.masks import (
 )
 from histo_ray.tiles.resample import needs_no_resampling, resample_tile
 from histo_ray.tiles.stain import StainFit, fit_stain, normalise
-from histo_ray.tiles.tissue_mask import examine_overview
+from histo_ray.tiles.tissue import examine_overview
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
 
 MOST_OVERVIEW_PX = 2**28

@@ -15,7 +15,7 @@ from histo_ray.slides.reader import open_slide
 from histo_ray.tiles.illumination import optical_density
 from histo_ray.tiles.ink import find_ink
 from histo_ray.tiles.pixels import read_overview
-from histo_ray.tiles.tissue_mask import examine_overview
+from histo_ray.tiles.tissue import examine_overview
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from histo_ray.errors import SlideError
 from histo_ray.slides.reader import open_slide
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import locate_tissue
-from histo_ray.tiles.tissue_mask import find_tissue
+from histo_ray.tiles.tissue import find_tissue
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
