@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from histo_ray.cluster import pool
 from histo_ray.cluster.actors import EncoderWorker
+from histo_ray.extract.batch_ladder import BatchLadder
 from histo_ray.types import EncoderFacts
 
 FREE = "random:test_resnet?seed=0&px=224&name=free"
@@ -38,8 +39,8 @@ class FreeEncoderWorker(EncoderWorker):
     def load(self) -> list[EncoderFacts]:
         """As the product does it; then the networks are let go."""
         facts = super().load()
-        free: dict[str, Any] = {about.name: FreeEncoder() for about in facts}
-        self._encoders = free
+        free: Any = FreeEncoder()
+        self._encoders = {about.name: BatchLadder(free) for about in facts}
         return [about.model_copy(update={"dim": DIM}) for about in facts]
 
 

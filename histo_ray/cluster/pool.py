@@ -1,6 +1,5 @@
-"""Ray actors of the plain classes in `actors`: started, ended, and which of them are of use."""
+"""Ray actors of the plain classes in `actors`: started and ended."""
 
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,23 +15,17 @@ from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.meter import Spent
 from histo_ray.extract.node_labels import parse_labels
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.shares import Place
-from histo_ray.types import EncoderFacts
 
 BATCHES_AT_ONCE = 2
 """Batches that an encoder has at once. On CPU threads that are done with one start on the next
 while others still work; on a GPU one computes while the other's tiles are copied there."""
 QUEUE_PER_WORKER = 2
 """Calls a reader holds: one runs, the next one's pixels arrive."""
-ENCODER_DEATHS = 5
-"""So many encoder deaths in a row, with no batch encoded between, end the run."""
-STALLED_S = 120
-"""Between warnings that no process answers."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -53,6 +46,10 @@ class PooledActor:
     """By kind of call: plan, read, commit or encode."""
     suspect: bool = False
     """Whether a call on it was lost and it has not answered since: calls would fail at once."""
+    devices: dict[str, str] = field(default_factory=dict)
+    """What each encoder runs on, in words, by encoder."""
+    failed_processes: set[int] = field(default_factory=set)
+    """Ids of its processes in which a GPU failed."""
 
     since: float = field(default_factory=time.monotonic)
     """time.monotonic() when it was asked for."""
@@ -105,10 +102,10 @@ def start_encoders(
         **_labelled(config.encoder_label),
         **runtime,
     }
-    actor = ray.remote(EncoderWorker)
+    actor, plan = ray.remote(EncoderWorker), plan_encoders(config, workers)
     places = workers.encoder_places or (Place(node_id, workers.encoders),)
     handles = [
-        _placed(actor, place, options).remote(config, specs, workers.threads)
+        _placed(actor, place, options).remote(config, specs, plan)
         for place in places
         for _ in range(place.count)
     ]
@@ -145,81 +142,3 @@ def original_error(error: RayTaskError) -> Exception:
     if type(cause).__name__ == "OutOfMemoryError":
         return ConfigError(f"encoder: out of GPU memory ({cause}); lower --batch-size")
     return error
-
-
-class Membership:
-    """Readers and encoders of one run, and which of them get work."""
-
-    def __init__(
-        self,
-        readers: list[PooledActor],
-        encoders: list[PooledActor],
-        facts: Mapping[str, EncoderFacts],
-    ) -> None:
-        self.readers = readers
-        self.encoders = encoders
-        self._facts = facts
-        self._encoder_deaths = 0
-        self._heard = time.monotonic()
-
-    def admit(self, member: PooledActor, node: str, weights: Mapping[str, str]) -> None:
-        """Give work to a process that is new, or back; none to one with other weights.
-
-        Args:
-            member: The process.
-            node: Node that it runs on.
-            weights: SHA-256 of its loaded weights, by encoder; readers have none.
-        """
-        for name, digest in weights.items():
-            expected = self._facts[name].weights_sha256
-            if digest != expected:
-                problem = (
-                    f"encoder {name}: other weights ({digest[:12]}, expected {expected[:12]}); "
-                    "give all nodes the same file"
-                )
-                self.exclude(member, ConfigError(problem))
-                return
-        member.suspect, member.node = False, node
-
-    def exclude(self, member: PooledActor, why: Exception) -> None:
-        """Go on without a process that is of no use; raise `why` if it was the last of its kind."""
-        group = self.encoders if member in self.encoders else self.readers
-        group.remove(member)
-        if not group:
-            raise why
-        _log.warning("run: a node's process is left out, the others go on: %s", why)
-        kill_actors([member])
-
-    def note_encoded(self) -> None:
-        """Note that a batch was encoded."""
-        self._encoder_deaths = 0
-
-    def note_encoder_death(self) -> None:
-        """Note that an encoder's process died at work.
-
-        Raises:
-            HistoRayError: It was the last of too many in a row.
-        """
-        self._encoder_deaths += 1
-        if self._encoder_deaths >= ENCODER_DEATHS:
-            raise HistoRayError(
-                f"encoder: its process died {ENCODER_DEATHS} times in a row without encoding a "
-                "batch, probably out of memory; lower --batch-size, or look into Ray's logs"
-            )
-
-    def warn_if_stalled(self, heard: bool) -> None:
-        """Warn where no process has answered for long: the run waits as long as it takes.
-
-        Args:
-            heard: Whether one has answered just now.
-        """
-        now = time.monotonic()
-        if heard:
-            self._heard = now
-        elif now - self._heard >= STALLED_S:
-            self._heard = now
-            _log.warning(
-                "run: no process has answered for %d s; nodes may be lost, or the cluster has no "
-                "room for their processes (see ray status); it goes on when they are back",
-                STALLED_S,
-            )

@@ -64,7 +64,7 @@ def explain_missing_gpu() -> str:
 def _ask_driver() -> str:
     """First sentence of what CUDA says when it is started."""
     try:
-        torch.cuda.init()
+        _torch.cuda.init()
     except (AssertionError, RuntimeError) as error:
         return " ".join(str(error).split()).split(". ")[0][:200].rstrip(".")
     return "CUDA starts, and shows no device"

@@ -43,3 +43,9 @@ def is_device_failure(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return False
     return isinstance(error, _ACCELERATOR_ERROR) or str(error).startswith(_LIBRARY_ERRORS)
+
+
+def release_memory() -> None:
+    """Give memory that torch keeps for later back to the GPU, in blocks that another size needs."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -153,6 +153,7 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
     startup_s = (counts.began or time.monotonic()) - began
     readers, encoders = pipeline.readers, pipeline.encoders
     float32 = any(facts.precision == "float32" for facts in pipeline.facts.values())
+    devices = counts.devices or {facts.device for facts in pipeline.facts.values()}
     load = measure_load(counts, readers, encoders, workers, nodes, startup_s, float32)
     verdict = find_bottleneck(load, taking_turns=pipeline.takes_turns)
     span_s = counts.encode_ended - counts.encode_began
@@ -179,6 +180,9 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
             "blocks_waiting": load.blocks_waiting,
             "deaths": counts.deaths,
             "restarts": counts.restarts,
+            "devices": tuple(sorted(devices)),
+            "left_out": tuple(counts.left_out),
+            "smallest_batch": counts.smallest_batch,
             "bottleneck": verdict.bottleneck,
             "hint": verdict.hint,
         }

@@ -43,7 +43,8 @@ class Compute:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if precision == "auto" and device == "cuda":
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+            natively = torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bfloat16" if natively else "float16"
         self.device = torch.device(device)
         self.precision = "float32" if precision == "auto" else precision
         self.threads = threads or torch.get_num_threads()
