@@ -142,7 +142,7 @@ def _share_gpus(
 def _cut_gpus(nodes: Sequence[Node], config: RunSettings) -> float:
     """Share of a GPU of each encoder: stated, or the largest 1/n with which all have a place."""
     wanted = config.encoder_workers or 1
-    stated = [config.encoder_gpus] if config.encoder_gpus else []
+    stated = [units(config.encoder_gpus) / SHARES] if config.encoder_gpus else []
     for share in stated or [SHARES // count / SHARES for count in range(1, SHARES + 1)]:
         if sum(_count_slots(node, share) for node in nodes) >= wanted:
             return share
