@@ -41,6 +41,7 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
 
     Raises:
         ConfigError: Weights that cannot be had, a full disk, or too little GPU memory.
+        DeviceError: The GPU failed.
         StoreError: The store knows an encoder's name for other weights.
     """
     nodes = [Node(float(count_cores()), float(torch.cuda.device_count()), 0)]

@@ -22,7 +22,7 @@ FACTS = facts_of(encoder="net").encoder.model_copy(update={"device": "cuda (NVID
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Processes that were ended for good, and those that are started again."""
     seen: list[Any] = []
-    monkeypatch.setattr(membership.ray, "kill", lambda handle, no_restart: seen.append("again"))
+    monkeypatch.setattr("ray.kill", lambda handle, no_restart: seen.append("again"))
     for module in (membership, gather):
         monkeypatch.setattr(module, "kill_actors", lambda members: seen.append("good"))
     return seen
