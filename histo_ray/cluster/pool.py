@@ -1,7 +1,7 @@
 """Ray actors of the plain classes in `actors`: started and ended."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,9 @@ from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.meter import Spent
+from histo_ray.extract.node_labels import parse_labels
 from histo_ray.extract.resources import Workers
+from histo_ray.extract.shares import Place
 
 BATCHES_AT_ONCE = 2
 """Batches that an encoder has at once. On CPU threads that are done with one start on the next
@@ -70,13 +72,19 @@ def start_readers(config: RunSettings, workers: Workers, node_id: str = "") -> l
         workers: How many, and which share of the cluster each has.
         node_id: Where, if there is room; empty: spread.
     """
-    actor = ray.remote(Reader).options(
-        num_cpus=workers.reader_cpus,
-        max_restarts=-1,
-        max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
-    )
-    return [PooledActor(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
+    options = {
+        "num_cpus": workers.reader_cpus,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        **_labelled(config.reader_label),
+    }
+    actor = ray.remote(Reader)
+    places = workers.reader_places or (Place(node_id, workers.readers, workers.niceness),)
+    return [
+        PooledActor(_placed(actor, place, options).remote(config, place.niceness))
+        for place in places
+        for _ in range(place.count)
+    ]
 
 
 def start_encoders(
@@ -84,17 +92,23 @@ def start_encoders(
 ) -> list[PooledActor]:
     """Start the encoder actors, spread over the nodes, or on one if there is room."""
     runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
-    actor = ray.remote(EncoderWorker).options(
-        num_cpus=workers.encoder_cpus,
-        num_gpus=workers.encoder_gpus,
-        max_concurrency=BATCHES_AT_ONCE,
-        max_restarts=-1,
-        max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
+    options = {
+        "num_cpus": workers.encoder_cpus,
+        "num_gpus": workers.encoder_gpus,
+        "max_concurrency": BATCHES_AT_ONCE,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "accelerator_type": config.accelerator_type if workers.encoder_gpus else None,
+        **_labelled(config.encoder_label),
         **runtime,
-    )
-    plan = plan_encoders(config, workers)
-    handles = [actor.remote(config, specs, plan) for _ in range(workers.encoders)]
+    }
+    actor, plan = ray.remote(EncoderWorker), plan_encoders(config, workers)
+    places = workers.encoder_places or (Place(node_id, workers.encoders),)
+    handles = [
+        _placed(actor, place, options).remote(config, specs, plan)
+        for place in places
+        for _ in range(place.count)
+    ]
     return [PooledActor(handle, queue=BATCHES_AT_ONCE + 1) for handle in handles]
 
 
@@ -108,9 +122,16 @@ def kill_actors(members: Iterable[PooledActor]) -> None:
             ray.kill(member.handle)
 
 
-def _scheduling(node_id: str) -> Any:
-    """Scheduling strategy of an actor; should its node be lost, it starts on any other one."""
-    return NodeAffinitySchedulingStrategy(node_id, soft=True) if node_id else "SPREAD"
+def _placed(actor: Any, place: Place, options: Mapping[str, object]) -> Any:
+    """An actor class with options and a node; should that be lost, it starts on any other one."""
+    node = place.node_id
+    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
+    return actor.options(**options, scheduling_strategy=strategy)
+
+
+def _labelled(stated: Sequence[str]) -> dict[str, Any]:
+    """Option that keeps an actor on nodes with these labels, wherever it is started again."""
+    return {"label_selector": parse_labels(stated)} if stated else {}
 
 
 def original_error(error: RayTaskError) -> Exception:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from histo_ray._version import __version__
-from histo_ray.config import RunSettings, digest
+from histo_ray.config import PLACEMENT, RunSettings, digest
 from histo_ray.extract.bottleneck import find_bottleneck
 from histo_ray.extract.metric_samples import Sampler, at_rest
 from histo_ray.extract.pipeline import RunPipeline
@@ -100,7 +100,7 @@ class Observer:
             slides=len({row.slide_id for row in rows}),
             seconds=time.monotonic() - self._began,
             settings=self._settings.model_dump(mode="json", exclude_defaults=True),
-            settings_sha256=digest(self._settings.model_dump(mode="json")),
+            settings_sha256=digest(digested_settings(self._settings)),
             versions={
                 "histo_ray": __version__,
                 "python": platform.python_version(),
@@ -120,6 +120,12 @@ class Observer:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "event": event, "run_id": self._run_id, **what}
         slide_log.info("%s", json.dumps(line, ensure_ascii=False))
+
+
+def digested_settings(settings: RunSettings) -> dict[str, object]:
+    """Settings that a digest holds: those of placement where stated, so older digests stay."""
+    stated = set(settings.model_dump(exclude_defaults=True))
+    return settings.model_dump(mode="json", exclude=set(PLACEMENT) - stated)
 
 
 def describe_slide(rows: Sequence[RunRow]) -> dict[str, object]:
