@@ -51,9 +51,8 @@ class Compute:
         self._whole = ThreadPoolExecutor(
             1, "finetune", torch.set_num_threads, (self.threads,)
         )  # all threads share one batch, for what needs all of it
-        if device == "cuda":
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.benchmark = False
+        self.deterministic = True
+        """Whether the same run gives the same bits here; `deterministic_algorithms` finds out."""
 
     def split(self, work: Callable[[slice], T], count: int, whole: bool = False) -> list[T]:
         """Do `work` on the pieces of `count` tiles, side by side on CPU.
@@ -81,7 +80,8 @@ class Compute:
     def describe(self) -> str:
         """The device in words."""
         if self.device.type == "cuda":
-            return f"{torch.cuda.get_device_name()}, {self.precision}"
+            repeats = "deterministic" if self.deterministic else "not deterministic"
+            return f"{torch.cuda.get_device_name()}, {self.precision}, {repeats}"
         return f"cpu, {self.threads} threads, {self.precision}"
 
 
