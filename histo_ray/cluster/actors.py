@@ -25,7 +25,7 @@ from histo_ray.extract.loading import load_run_encoders
 from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, encode_block, partition_facts
+from histo_ray.extract.slide import SubjectPlan, encode_blocks, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -219,11 +219,8 @@ class EncoderWorker:
         self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
             parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
-            batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            encoded = [
-                encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
-                for name in names
-            ]
+            encoders = [self._encoders[name] for name in names]
+            encoded = encode_blocks(encoders, parts, batch_size, self._config.dtype)
         device_s = sum(encoder.device_s for encoder in self._encoders.values())
         result = self._meter.result([bad for _, bad in encoded], device_s)
         return *(vectors for vectors, _ in encoded), result

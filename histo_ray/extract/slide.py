@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.base import Encoder, encode_fixed
+from histo_ray.encoders.encode_pass import encode_pass
 from histo_ray.errors import SlideError
 from histo_ray.extract.loading import encoder_facts
 from histo_ray.extract.loading import stored_name as stored_name
@@ -180,9 +181,28 @@ def encode_block(
     Returns:
         (n, D) vectors and (n,) bool, true where a value is not finite in `dtype`.
     """
+    return _to_stored(encode_fixed(encoder, pixels, batch_size), dtype)
+
+
+def encode_blocks(
+    encoders: Sequence[Encoder],
+    blocks: Sequence[npt.NDArray[np.uint8]],
+    batch_size: int,
+    dtype: str,
+) -> list[tuple[Floats, npt.NDArray[np.bool_]]]:
+    """Do for several encoders and blocks of tiles what `encode_block` does for one of each.
+
+    A GPU is given each tile once.
+    """
+    return [_to_stored(found, dtype) for found in encode_pass(encoders, blocks, batch_size)]
+
+
+def _to_stored(
+    vectors: npt.NDArray[np.float32], dtype: str
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
     with np.errstate(over="ignore"):  # an overflow is reported, row by row, below
-        vectors = encode_fixed(encoder, pixels, batch_size).astype(dtype)
-    return vectors, ~np.isfinite(vectors).all(axis=1)
+        stored = vectors.astype(dtype)
+    return stored, ~np.isfinite(stored).all(axis=1)
 
 
 def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
