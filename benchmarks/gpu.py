@@ -34,7 +34,7 @@ from benchmarks.gpu_loops import (
     measure_turn,
 )
 from histo_ray._version import __version__
-from histo_ray.encoders.base import Precision
+from histo_ray.encoders.base import Device, Precision
 from histo_ray.errors import ConfigError
 
 OUT = Path("histo-ray-gpu.json")
@@ -107,9 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def describe_card() -> dict[str, Any]:
     """The card and the libraries that drive it."""
+    cudnn: Any = torch.backends.cudnn
     facts: dict[str, Any] = {
         "histo_ray": __version__, "torch": torch.__version__, "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": cudnn.version(),
     }  # fmt: skip
     if torch.cuda.is_available():
         card: Any = torch.cuda.get_device_properties(0)
@@ -153,7 +154,7 @@ def measure_all(bench: Benchmark) -> None:
 
 def measure_loops(bench: Benchmark, request: str, precision: Precision) -> dict[str, Any]:
     """The loops in turn, one at a time on the card."""
-    device = "cpu" if bench.dry else "cuda"
+    device: Device = "cpu" if bench.dry else "cuda"
     warm_up = {"warm_up": 1} if bench.dry else {}
     settings = LoopSettings(request, precision, device, bench.batch, bench.seconds, **warm_up)
     bare = build_bare(request)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # documented there
 from torch.profiler import ProfilerActivity, profile
 
 from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE, Device, Precision

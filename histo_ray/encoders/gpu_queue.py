@@ -104,7 +104,7 @@ class StagedTiles(NamedTuple):
     """(size, height, width, 3) uint8 on the card; black where there were fewer tiles."""
     arrived: Any
     """The event of its arrival."""
-    count: int
+    given: int
     """Tiles of it that were given."""
 
 
@@ -186,7 +186,7 @@ class GpuQueue:
             compute: From (size, height, width, 3) uint8 to (size, dim) float32, both on the card.
 
         Returns:
-            (count, dim): of the tiles that were given.
+            (given, dim): of the tiles that were given.
         """
         lane, card = self._lane, self._lane.card
         began, ended, back = card.event(timed=True), card.event(timed=True), card.event(timed=False)
@@ -202,7 +202,7 @@ class GpuQueue:
         back.synchronize()
         with lane.lock:
             self.device_s += began.elapsed_time(ended) / 1000
-        copied: npt.NDArray[np.float32] = vectors.numpy()[: staged.count].copy()
+        copied: npt.NDArray[np.float32] = vectors.numpy()[: staged.given].copy()
         return copied
 
     def _pinned_vectors(self, shape: tuple[int, ...]) -> torch.Tensor:

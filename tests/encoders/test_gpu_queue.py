@@ -73,7 +73,7 @@ def test_blocks_are_written_one_after_the_other_and_the_rest_is_black(card: Fake
         lane.stage([draw(8, 4)], 8)
     staged = lane.stage(blocks, 8)
     staged.arrived.synchronize()
-    assert (staged.count, len(staged.tiles)) == (6, 8)
+    assert (staged.given, len(staged.tiles)) == (6, 8)
     assert np.array_equal(staged.tiles[:6].numpy(), np.concatenate(blocks))
     assert not staged.tiles[6:].any()
     assert len(GpuQueue(lane).run(staged, flatten)) == 6

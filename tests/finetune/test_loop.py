@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from histo_ray.encoders.base import Precision
 from histo_ray.encoders.torch_encoder import TorchEncoder
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
@@ -82,18 +83,13 @@ def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
     assert resumed.scores == whole.scores
 
 
-def in_precision(precision: Any, *args: Any) -> TrainingResult:
-    """Train on CPU in any precision, as a GPU would; nothing else is other than on a GPU."""
-    return train(*args[:2], Compute("cpu", 2, precision), *args[2:])
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [("float32", "float16"), ("bfloat16", "float16"), ("float16", "bfloat16"),
      ("float16", "float16")],
 )  # fmt: skip
 def test_a_run_goes_on_in_another_precision(
-    make_job: MakeJob, tmp_path: Path, before: str, after: str
+    make_job: MakeJob, tmp_path: Path, before: Precision, after: Precision
 ) -> None:
     keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
     changes = ("network.ema=0.9", "network.patience=5")
@@ -103,11 +99,11 @@ def test_a_run_goes_on_in_another_precision(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        in_precision(before, *make_job(*changes, save_every_s=0.0), keeper, stop)
+        train(*make_job(*changes, save_every_s=0.0), Compute("cpu", 2, before), keeper, stop)
     kept = keeper.load(make_job(*changes)[0].fingerprint(1))
     assert kept is not None
     assert bool(kept.scaler) is (before == "float16")
-    outcome = in_precision(after, *make_job(*changes), keeper)
+    outcome = train(*make_job(*changes), Compute("cpu", 2, after), keeper)
     assert [row.epoch for row in outcome.curves] == [1, 1, 2]
     assert all(np.isfinite(row.loss) for row in outcome.curves[1:])
     assert all(v.isfinite().all() and v.dtype != torch.half for v in outcome.weights.values())

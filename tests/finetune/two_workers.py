@@ -46,7 +46,7 @@ def train_as(rank: int, wrong: str) -> dict[str, Any]:
             count += 1
             return score_logits(*args)._replace(accuracy=0.1 * count)
 
-        held_out.score_logits = rise
+        held_out.score_logits = rise  # type: ignore[assignment]
     else:
         held_out.score_logits = score_logits
     if rank == 1 and wrong == "checkpoint":
