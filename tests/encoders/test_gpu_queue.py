@@ -159,3 +159,20 @@ def test_on_a_cpu_a_pass_is_that_of_each_encoder(
         assert np.array_equal(vectors, encode_fixed(encoder, np.concatenate(blocks), 6))
     with pytest.raises(RuntimeError, match="on CPU there is nothing to stage"):
         encoders[0].stage(blocks, 9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_pass_on_a_gpu_is_that_of_each_encoder(tiles: Callable[..., Pixels]) -> None:
+    requests = ("random:resnet10t?px=32&seed=1", "random:vit_tiny_patch16_224?img_size=32&seed=2")
+    encoders = [load_encoder(resolve(request), device="cuda") for request in requests]
+
+    def encode(seed: int) -> bool:
+        blocks = [tiles(count, 32, seed=seed + count) for count in (7, 2, 5)]
+        together = np.concatenate(blocks)
+        found = encode_pass(encoders, blocks, 6)
+        alone = [encode_fixed(encoder, together, 6) for encoder in encoders]
+        return all(np.array_equal(a, b) for a, b in zip(found, alone, strict=True))
+
+    with ThreadPoolExecutor(GPU_BATCHES_AT_ONCE) as callers:
+        assert all(callers.map(encode, range(0, 400, 20)))

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
 from torch import nn
 
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.half_weights import hold_in_half
+from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.timm_network import build_network
 from histo_ray.encoders.torch_encoder import TorchEncoder
 from tests.encoders.test_folding import make
 
@@ -62,7 +63,7 @@ def test_folded_batch_norms_stay_close_in_half_precision(name: str) -> None:
 
 
 def test_a_layer_that_computes_its_weights_keeps_float32() -> None:
-    network = timm.create_model("nf_resnet26", num_classes=0).eval()
+    network = make("nf_resnet26")
     kinds = {type(m).__name__ for m in network.modules() if isinstance(m, nn.Conv2d)}
     hold_in_half(network, torch.bfloat16)
     assert kinds == {"ScaledStdConv2d"}
@@ -83,9 +84,6 @@ def test_every_convolution_is_given_channels_last(
         assert values.is_contiguous(memory_format=torch.channels_last), (layer, values.stride())
         assert isinstance(weight, torch.Tensor)
         assert weight.is_contiguous(memory_format=torch.channels_last), layer
-
-    from histo_ray.encoders.registry import resolve
-    from histo_ray.encoders.timm_network import build_network
 
     _, spec = build_network(resolve(f"random:{name}?px=64"))
     encoder: Any = TorchEncoder(spec, network, "cpu", precision, 1)

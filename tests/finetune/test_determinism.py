@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from histo_ray.encoders.weights import digest_weights
+from histo_ray.finetune.checkpoint import NoKeeper
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.determinism import deterministic_algorithms, try_pass
+from histo_ray.finetune.loop import train
 
 
 def modes() -> tuple[bool, bool, bool]:
@@ -89,9 +91,6 @@ def test_the_attempt_leaves_weights_and_flags_alone(make_job: Callable[..., Any]
 def test_on_a_gpu_the_same_run_ends_with_the_same_bits(
     make_job: Callable[..., Any], base: str
 ) -> None:
-    from histo_ray.finetune.checkpoint import NoKeeper
-    from histo_ray.finetune.loop import train
-
     digests = set()
     for _ in range(2):
         compute = Compute("cuda")
