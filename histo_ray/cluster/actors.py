@@ -20,12 +20,13 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import SlideError
 from histo_ray.extract.loading import load_run_encoders
 from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, encode_blocks, partition_facts
+from histo_ray.extract.slide import SubjectPlan, encode_block, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -219,8 +220,11 @@ class EncoderWorker:
         self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
             parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
-            encoders = [self._encoders[name] for name in names]
-            encoded = encode_blocks(encoders, parts, batch_size, self._config.dtype)
+            batch = TilePass(parts)
+            encoded = [
+                encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
+                for name in names
+            ]
         device_s = sum(encoder.device_s for encoder in self._encoders.values())
         result = self._meter.result([bad for _, bad in encoded], device_s)
         return *(vectors for vectors, _ in encoded), result

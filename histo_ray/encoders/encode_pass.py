@@ -1,4 +1,4 @@
-"""One pass of several encoders over blocks of tiles, which go to a GPU once. No torch."""
+"""Tiles that several encoders are to encode: on a GPU they arrive once for all. No torch."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -27,33 +27,45 @@ class StagingEncoder(Encoder, Protocol):
         """Vectors of the tiles that were given to `stage`, of any encoder on this device."""
 
 
-def encode_pass(
-    encoders: Sequence[Encoder], blocks: Sequence[Pixels], batch_size: int
-) -> list[Vectors]:
-    """Encode blocks of tiles with several encoders, in batches of one shape.
+class TilePass:
+    """Blocks of tiles for one pass of several encoders, which take them one after the other."""
 
-    Args:
-        encoders: At least one, all on one device.
-        blocks: (n, height, width, 3) uint8 RGB each, at least one.
-        batch_size: Tiles a batch; the last one is filled up as `encode_fixed` does.
+    def __init__(self, blocks: Sequence[Pixels]) -> None:
+        """Take over blocks.
 
-    Returns:
-        For each encoder (sum of n, dim), in the order of the tiles.
-    """
-    staging = [e for e in encoders if isinstance(e, StagingEncoder) and e.stages]
-    if len(staging) < len(encoders):
-        tiles = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return [encode_fixed(encoder, tiles, batch_size) for encoder in encoders]
-    count = sum(map(len, blocks))
-    vectors = [np.empty((count, encoder.dim), np.float32) for encoder in staging]
-    start = 0
-    for batch in split_blocks(blocks, batch_size):
-        staged = staging[0].stage(batch, batch_size)
-        stop = start + sum(map(len, batch))
-        for encoder, rows in zip(staging, vectors, strict=True):
-            rows[start:stop] = encoder.encode_staged(staged)
-        start = stop
-    return vectors
+        Args:
+            blocks: (n, height, width, 3) uint8 RGB each, at least one.
+        """
+        self._blocks = blocks
+        self._joined: Pixels | None = None
+        self._staged: dict[int, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._blocks))
+
+    def encode_with(self, encoder: Encoder, batch_size: int) -> Vectors:
+        """Encode all tiles in batches of one shape, as `encode_fixed` does.
+
+        Args:
+            encoder: One of those of the pass, all of which are on one device.
+            batch_size: Tiles a batch; the last one is filled up with black tiles.
+
+        Returns:
+            (N, dim), in the order of the tiles.
+        """
+        if not (isinstance(encoder, StagingEncoder) and encoder.stages):
+            return encode_fixed(encoder, self._join(), batch_size)
+        if batch_size not in self._staged:
+            batches = split_blocks(self._blocks, batch_size)
+            self._staged[batch_size] = [encoder.stage(batch, batch_size) for batch in batches]
+        parts = [encoder.encode_staged(staged) for staged in self._staged[batch_size]]
+        return np.concatenate(parts) if parts else np.empty((0, encoder.dim), np.float32)
+
+    def _join(self) -> Pixels:
+        if self._joined is None:
+            first, *others = self._blocks
+            self._joined = np.concatenate(self._blocks) if others else first
+        return self._joined
 
 
 def split_blocks(blocks: Sequence[Pixels], batch_size: int) -> Iterator[list[Pixels]]:

@@ -91,7 +91,7 @@ class TorchEncoder:
 
     @property
     def stages(self) -> bool:
-        """Whether tiles are brought to a GPU once for all encoders there (`encode_pass`)."""
+        """Whether tiles are brought to a GPU once for all encoders there (`TilePass`)."""
         return self._gpu is not None
 
     def stage(self, blocks: Sequence[npt.NDArray[np.uint8]], size: int) -> StagedTiles:

@@ -51,8 +51,9 @@ class Compute:
         self._whole = ThreadPoolExecutor(
             1, "finetune", torch.set_num_threads, (self.threads,)
         )  # all threads share one batch, for what needs all of it
-        self.deterministic = True
-        """Whether the same run gives the same bits here; `deterministic_algorithms` finds out."""
+        self.deterministic: bool | None = None
+        """Whether the same run gives the same bits on this GPU; None: not known yet, or on CPU,
+        where it does."""
 
     def split(self, work: Callable[[slice], T], count: int, whole: bool = False) -> list[T]:
         """Do `work` on the pieces of `count` tiles, side by side on CPU.
@@ -80,8 +81,8 @@ class Compute:
     def describe(self) -> str:
         """The device in words."""
         if self.device.type == "cuda":
-            repeats = "deterministic" if self.deterministic else "not deterministic"
-            return f"{torch.cuda.get_device_name()}, {self.precision}, {repeats}"
+            known = {None: "", True: ", deterministic", False: ", not deterministic"}
+            return f"{torch.cuda.get_device_name()}, {self.precision}{known[self.deterministic]}"
         return f"cpu, {self.threads} threads, {self.precision}"
 
 

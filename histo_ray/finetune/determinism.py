@@ -43,6 +43,7 @@ def deterministic_algorithms(compute: Compute, attempt: Callable[[], object]) ->
         torch.use_deterministic_algorithms(True)
         try:
             attempt()
+            compute.deterministic = True
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except RuntimeError:  # torch has no class of its own for it

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE, encode_fixed
-from histo_ray.encoders.encode_pass import encode_pass, split_blocks
+from histo_ray.encoders.encode_pass import TilePass, split_blocks
 from histo_ray.encoders.gpu_queue import GpuQueue, Lane
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
@@ -140,13 +140,18 @@ def test_one_copy_serves_all_encoders_of_a_pass(
     encoders = [on_card(request, lane) for request in requests]
     blocks = [tiles(count, 32, seed=count) for count in (7, 2, 5)]
     blocks[1].flags.writeable = False  # as Ray gives them
-    found = encode_pass(encoders, blocks, 6)
+    together = TilePass(blocks)
+    found = [together.encode_with(encoder, 6) for encoder in encoders]
     assert card.log.count("upload in copies") == 3  # 14 tiles, 6 a batch
     assert card.log.count("download in work") == 6
-    together = np.concatenate(blocks)
+    smaller = together.encode_with(encoders[1], 4)  # as where a card's memory is too small for 6
+    assert card.log.count("upload in copies") == 3 + 4
+    np.testing.assert_allclose(smaller, found[1], atol=1e-4, rtol=1e-4)
+    assert len(together) == len(smaller) == 14
+    pixels = np.concatenate(blocks)
     for request, encoder, vectors in zip(requests, encoders, found, strict=True):
-        assert np.array_equal(vectors, encode_fixed(encoder, together, 6))
-        np.testing.assert_allclose(vectors, load(request).encode(together), atol=1e-4, rtol=1e-4)
+        assert np.array_equal(vectors, encode_fixed(encoder, pixels, 6))
+        np.testing.assert_allclose(vectors, load(request).encode(pixels), atol=1e-4, rtol=1e-4)
 
 
 def test_on_a_cpu_a_pass_is_that_of_each_encoder(
@@ -155,7 +160,9 @@ def test_on_a_cpu_a_pass_is_that_of_each_encoder(
     encoders = [load("random:resnet10t?px=32&seed=1"), load("random:resnet10t?px=32&seed=2")]
     blocks = [tiles(count, 32, seed=count) for count in (7, 2)]
     assert not encoders[0].stages
-    for encoder, vectors in zip(encoders, encode_pass(encoders, blocks, 6), strict=True):
+    together = TilePass(blocks)
+    for encoder in encoders:
+        vectors = together.encode_with(encoder, 6)
         assert np.array_equal(vectors, encode_fixed(encoder, np.concatenate(blocks), 6))
     with pytest.raises(RuntimeError, match="on CPU there is nothing to stage"):
         encoders[0].stage(blocks, 9)
@@ -170,7 +177,8 @@ def test_a_pass_on_a_gpu_is_that_of_each_encoder(tiles: Callable[..., Pixels]) -
     def encode(seed: int) -> bool:
         blocks = [tiles(count, 32, seed=seed + count) for count in (7, 2, 5)]
         together = np.concatenate(blocks)
-        found = encode_pass(encoders, blocks, 6)
+        tiles_once = TilePass(blocks)
+        found = [tiles_once.encode_with(encoder, 6) for encoder in encoders]
         alone = [encode_fixed(encoder, together, 6) for encoder in encoders]
         return all(np.array_equal(a, b) for a, b in zip(found, alone, strict=True))
 
