@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
 from histo_ray.extract.encoder_plan import EncoderPlan
@@ -242,7 +243,7 @@ class EncoderWorker:
         self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
             parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
-            batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            batch = TilePass(parts)
             encoded = [
                 self._encoders[name].encode(batch, batch_size, self._config.dtype) for name in names
             ]

@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from histo_ray.cluster.actors import EncoderWorker, Reader
 from histo_ray.cluster.head_watch import head_answers
 from histo_ray.config import RunSettings
-from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE, EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.extract.encoder_plan import plan_encoders
@@ -22,8 +22,8 @@ from histo_ray.extract.resources import Workers
 from histo_ray.extract.shares import Place
 
 BATCHES_AT_ONCE = 2
-"""Batches that an encoder has at once. On CPU threads that are done with one start on the next
-while others still work; on a GPU one computes while the other's tiles are copied there."""
+"""Batches that a CPU encoder has at once: threads that are done with one start on the next while
+others still work. A GPU encoder has `GPU_BATCHES_AT_ONCE`."""
 QUEUE_PER_WORKER = 2
 """Calls a reader holds: one runs, the next one's pixels arrive."""
 
@@ -92,10 +92,11 @@ def start_encoders(
 ) -> list[PooledActor]:
     """Start the encoder actors, spread over the nodes, or on one if there is room."""
     runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
+    batches = GPU_BATCHES_AT_ONCE if workers.encoder_gpus else BATCHES_AT_ONCE
     options = {
         "num_cpus": workers.encoder_cpus,
         "num_gpus": workers.encoder_gpus,
-        "max_concurrency": BATCHES_AT_ONCE,
+        "max_concurrency": batches,
         "max_restarts": -1,
         "max_task_retries": 0,
         "accelerator_type": config.accelerator_type if workers.encoder_gpus else None,
@@ -109,7 +110,7 @@ def start_encoders(
         for place in places
         for _ in range(place.count)
     ]
-    return [PooledActor(handle, queue=BATCHES_AT_ONCE + 1) for handle in handles]
+    return [PooledActor(handle, queue=batches + 1) for handle in handles]
 
 
 def kill_actors(members: Iterable[PooledActor]) -> None:

@@ -3,6 +3,7 @@
 torch runs it, on CPU or GPU; on CPU OpenVINO may take torch's place for the network itself.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
 from histo_ray.encoders.cuda_device import check_cuda, switch_tf32_off
 from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.encoders.folding import fold_batch_norms
-from histo_ray.encoders.gpu_queue import GpuQueue
+from histo_ray.encoders.gpu_queue import GpuQueue, StagedTiles
+from histo_ray.encoders.half_weights import hold_in_half
 from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.positions import ResamplingWatch
@@ -52,11 +54,13 @@ class TorchEncoder:
         threads: int,
         engine: Engine = "torch",
     ) -> None:
-        """Take over `network`: it is folded (on CPU), moved, probed and given to its engine."""
+        """Take over `network`: it is folded, moved, probed and given to its engine."""
         self.spec = spec
         self.weights_sha256 = digest_weights(network.state_dict())
         self.precision = precision
-        self.batch_norm_folded = device == "cpu" and fold_batch_norms(network) > 0
+        self.batch_norm_folded = fold_batch_norms(network) > 0
+        if device == "cuda" and precision != "float32":
+            hold_in_half(network, _DTYPES[precision])
         self._device = torch.device(device)
         self.device = "cpu" if device == "cpu" else f"cuda ({torch.cuda.get_device_name()})"
         with name_device_errors(self.device, self._describe_weights(network)):
@@ -69,7 +73,7 @@ class TorchEncoder:
             max(fewest, min(most, LANE_PIXELS // side**2)) if device == "cpu" else None
         )
         self._lanes = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
-        self._gpu = GpuQueue(self._device) if device == "cuda" else None
+        self._gpu = GpuQueue.on(self._device) if device == "cuda" else None
         self._compiled: OpenVinoNetwork | None = None
         self.dim = self._probe()
         self.spec = spec.model_copy(update={"dim": self.dim})
@@ -94,6 +98,32 @@ class TorchEncoder:
     def device_s(self) -> float:
         """Seconds that the GPU has computed; 0 on CPU."""
         return 0.0 if self._gpu is None else self._gpu.device_s
+
+    @property
+    def stages(self) -> bool:
+        """Whether tiles are brought to a GPU once for all encoders there (`TilePass`)."""
+        return self._gpu is not None
+
+    def stage(self, blocks: Sequence[npt.NDArray[np.uint8]], size: int) -> StagedTiles:
+        """Bring a batch of `size` tiles to the GPU, those that are missing being black.
+
+        Raises:
+            RuntimeError: This encoder is on CPU.
+        """
+        if self._gpu is None:
+            raise RuntimeError(f"encoder {self.spec.name}: on CPU there is nothing to stage")
+        return self._gpu.stage(blocks, size)
+
+    def encode_staged(self, staged: StagedTiles) -> npt.NDArray[np.float32]:
+        """Vectors of the tiles that were given to `stage`, by whichever encoder on this GPU.
+
+        Raises:
+            RuntimeError: This encoder is on CPU.
+        """
+        if self._gpu is None:
+            raise RuntimeError(f"encoder {self.spec.name}: on CPU there is nothing to stage")
+        with torch.inference_mode():
+            return self._gpu.run(staged, self._compute)
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Encode tiles.
@@ -125,7 +155,7 @@ class TorchEncoder:
     def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
             if self._gpu is not None:
-                return self._gpu.run(pixels, self._compute)
+                return self._gpu.run(self._gpu.stage([pixels], len(pixels)), self._compute)
             writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
             tiles = torch.from_numpy(writable)
             if self._compiled is not None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from histo_ray.config import RunSettings
 from histo_ray.deferred import deferred
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import DeviceMemoryError
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.loading import load_run_encoders
@@ -59,7 +60,7 @@ class BatchLadder:
         self._warm_up_s = self._encoder.device_s
 
     def encode(
-        self, pixels: npt.NDArray[np.uint8], batch_size: int, dtype: str
+        self, pixels: npt.NDArray[np.uint8] | TilePass, batch_size: int, dtype: str
     ) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Encode tiles as `encode_block` does, in smaller batches where memory runs out.
 
