@@ -61,7 +61,7 @@ def test_the_first_run_on_a_gpu_blames_neither_px_nor_pool(
     error: RuntimeError, kind: type[Exception]
 ) -> None:
     encoder: Any = load_encoder(resolve("random:resnet10t?px=64"), device="cpu")
-    encoder._gpu = SimpleNamespace(run=raiser(error))
+    encoder._gpu = SimpleNamespace(stage=lambda blocks, size: None, run=raiser(error))
     with pytest.raises(kind) as raised:
         encoder._probe()
     assert "pool" not in str(raised.value)
@@ -69,7 +69,8 @@ def test_the_first_run_on_a_gpu_blames_neither_px_nor_pool(
 
 def test_a_network_that_does_not_fit_the_tiles_is_still_told_so() -> None:
     encoder: Any = load_encoder(resolve("random:resnet10t?px=64"), device="cpu")
-    encoder._gpu = SimpleNamespace(run=raiser(RuntimeError("sizes do not match")))
+    error = RuntimeError("sizes do not match")
+    encoder._gpu = SimpleNamespace(stage=lambda blocks, size: None, run=raiser(error))
     with pytest.raises(ConfigError, match="does not run on tiles of 64 px"):
         encoder._probe()
     with pytest.raises(RuntimeError, match="sizes do not match"):
