@@ -61,6 +61,33 @@ def test_rooms_that_are_functions_stay_rooms_whatever_is_imported_first(first: i
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("way", ["file", "module", "stdin"])
+def test_a_plan_runs_a_script_without_a_guard_once(way: str, cohort: Any, tmp_path: Path) -> None:
+    slide = cohort.folder / "good-a.svs"
+    (tmp_path / "slides.csv").write_text(f"slide_id,path\nS1,{slide}\n")
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from pathlib import Path\nimport histo_ray as hr\n"
+        "with Path('runs').open('a') as file:\n    file.write('x')\n"
+        "made = hr.plan('slides.csv', 'store', encoder='random:resnet10t?seed=0&px=64', tile_px=64,"
+        " mpp=0.5)\nprint(made.tiles > 0, made.seconds > 0)\n"
+    )
+    arguments = {
+        "file": [script.name],
+        "module": ["-m", "unguarded"],
+        "stdin": ["-"],
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments[way]],
+        input=script.read_text(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
+    assert (tmp_path / "runs").read_text() == "x"
+
+
 def test_the_package_is_imported_without_anything_heavy() -> None:
     heavy = {"torch", "ray", "pandas", "numpy", "pyarrow", "pydantic"}
     code = f"import sys, histo_ray; print(sorted({heavy!r} & set(sys.modules)))"
