@@ -28,9 +28,9 @@ from histo_ray.extract.plan_summary import (
     blank_row,
 )
 from histo_ray.extract.resources import Node, Workers, plan_workers
-from histo_ray.extract.resume import Agenda, plan_agenda
+from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
 from histo_ray.slides.manifest import Manifest, open_manifest
-from histo_ray.storage.check import check_place
+from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import Outcome
@@ -99,6 +99,8 @@ def run_plan(
         HistoRayError: The extraction could not start.
     """
     listener = listener or PlanListener()
+    if pictures:
+        check_folder(pictures.folder, "pictures")
     if works_here(config.address):
         start_server()
     manifest, specs, agenda = _prepare(config, open_files=True)
@@ -172,6 +174,8 @@ def _prepare(
 ) -> tuple[Manifest, list[EncoderSpec], Agenda]:
     """Manifest, encoders, and what is to do; checks all that can be checked before the start."""
     check_place(config.store, "store")
+    check_folder(config.store, "store", to_write=False)
+    check_cache(config)
     manifest = open_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue, config.mask_classes)

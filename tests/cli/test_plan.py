@@ -79,6 +79,27 @@ def test_pictures_need_open_slides(capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path("here").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--pictures", "slides.csv"], "pictures slides.csv: it is not a folder"),
+        (["--pictures", "slides.csv/p"], "slides.csv is not a folder; name another folder"),
+        (["--store", "S1.svs"], "S1.svs: it is not a folder"),
+        (["--cache-dir", "S1.svs/a/b"], "cache_dir S1.svs/a/b: "),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_told_before_the_work(
+    flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*PLAN, *flags]) == 2
+    shown = capsys.readouterr()
+    assert told in shown.err.splitlines()[-1]
+    assert not shown.out
+    if flags[0] == "--cache-dir":
+        assert main(["extract", *PLAN[1:], *flags]) == 2
+        assert told in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
