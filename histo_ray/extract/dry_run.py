@@ -29,6 +29,7 @@ from histo_ray.extract.plan_summary import (
 )
 from histo_ray.extract.resources import Node, Workers, plan_workers
 from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
+from histo_ray.extract.small_work import starts_ray
 from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.store import peek_store
@@ -78,7 +79,16 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
         rows[work.slide_id] = blank_row(work.slide_id, PlanStatus.TODO)
     ordered = [rows[slide.slide_id] for slide in manifest.slides]
     notes = (*manifest.notes, *agenda.notes)
-    return PlanSummary(ordered, None, None, None, None, undrawn={}, notes=notes)
+    return PlanSummary(
+        ordered,
+        None,
+        None,
+        None,
+        None,
+        undrawn={},
+        notes=notes,
+        starts_ray=starts_ray(config, agenda.todo),
+    )
 
 
 def run_plan(
@@ -104,6 +114,7 @@ def run_plan(
     if works_here(config.address):
         start_server()
     manifest, specs, agenda = _prepare(config, open_files=True)
+    with_ray = starts_ray(config, agenda.todo)
     known = _known_rows(agenda)
     planned, measured = Planned(), Measured()
     undrawn: dict[str, str] = {}
@@ -131,6 +142,7 @@ def run_plan(
         seconds=measured.seconds,
         undrawn=undrawn,
         notes=(*manifest.notes, *agenda.notes),
+        starts_ray=with_ray,
     )
 
 

@@ -17,11 +17,12 @@ import histo_ray.api.extract
 import histo_ray.api.finetune
 import histo_ray.api.plan
 from histo_ray.api.keywords import ExtractSettings, FinetuneSettings, make_settings
-from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
+from histo_ray.api.pipelines import choose_pipeline
 from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
 from histo_ray.extract.labelled_tiles import TileSetSubject
+from histo_ray.extract.small_work import prefers_this_process, starts_ray
 from histo_ray.extract.work import SubjectWork
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.tilesets.tileset import TileSet
@@ -175,6 +176,10 @@ def test_only_small_work_of_a_default_address_is_done_in_this_process(
         for name in ("small.svs", "large.svs", "s3://b/small.svs", "small.mrxs")
     )
     assert prefers_this_process(default, works(small, small))
+    assert not starts_ray(default, works(small, small))
+    assert starts_ray(default, works(small, large))
+    assert not starts_ray(default, [])
+    assert not starts_ray(default.model_copy(update={"address": "none"}), works(small, large))
     for work in (works(small, large), works(remote), works(folder), works(*[small] * 30)):
         assert not prefers_this_process(default, work)
     for changes in ({"address": "local"}, {"address": "auto"}, {"readers": 3}):
