@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
+from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision, check_pixels
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue
 from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
@@ -95,7 +95,11 @@ class TorchEncoder:
 
         Returns:
             (B, dim). Not checked for being finite.
+
+        Raises:
+            ConfigError: `pixels` are of another shape or type.
         """
+        pixels = check_pixels(pixels)
         size = self.fixed_tiles
         if size is None:
             return self._encode_at_once(pixels)

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import histo_ray as hr
@@ -130,6 +131,8 @@ def test_keywords_are_checked_as_flags_are() -> None:
         hr.extract("m.csv", "s")
     with pytest.raises(ConfigError, match="a config object holds all settings"):
         hr.extract(config, mpp=1.0)
+    with pytest.raises(ConfigError, match=r"hr\.extract: mmp: unknown key; did you mean mpp\?"):
+        hr.extract("m.csv", "s", encoder="e", mmp=1.0)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="several workers need Ray"):
         hr.finetune("tiles", "s", encoder="resnet18", name="x", workers=2)
 
@@ -154,6 +157,20 @@ def test_an_extraction_is_a_table_of_outcomes(cohort: Any, tmp_path: Path) -> No
         batches = list(hr.read_tiles(slide, mpp=0.5, tile_px=64, tissue="otsu"))
     vectors = np.concatenate([encoder.encode(batch.pixels) for batch in batches])
     assert np.array_equal(vectors.astype(np.float16), bag.embeddings)
+
+
+@pytest.mark.parametrize(("value", "what"), [(pd.DataFrame({"a": [1, 2]}), "a Da"), (None, "None")])
+@pytest.mark.parametrize("verb", [hr.extract, hr.plan, hr.finetune, hr.evaluate.mutation])
+def test_what_is_no_path_is_one_sentence_without_its_content(
+    verb: Any, value: object, what: str
+) -> None:
+    further = {"labels": value} if verb is hr.evaluate.mutation else {}
+    with pytest.raises(ConfigError, match=f" is {what}.* where text or a Path is needed") as told:
+        verb("m.csv" if further else value, *([] if further else ["s"]), encoder="e", **further)
+    assert "\n" not in str(told.value)
+    with pytest.raises(ConfigError) as told:
+        hr.extract("m.csv", "s", encoder=value)  # type: ignore[arg-type]
+    assert "\n" not in str(told.value)
 
 
 def works(*slides: Slide) -> list[SubjectWork]:
