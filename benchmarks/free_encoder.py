@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from histo_ray.cluster import pool
 from histo_ray.cluster.actors import EncoderWorker
+from histo_ray.extract.batch_ladder import BatchLadder
 from histo_ray.types import EncoderFacts
 
 FREE = "random:test_resnet?seed=0&px=224&name=free"
@@ -25,7 +26,7 @@ DIM = (224 // STEP) ** 2 * 3
 class FreeEncoder:
     """As much of an encoder as a worker asks for."""
 
-    fixed_tiles, dim, device_s = 1, DIM, 0.0
+    fixed_tiles, dim, device_s, device = 1, DIM, 0.0, "cpu"
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(B, 224, 224, 3) to (B, 192)."""
@@ -38,8 +39,8 @@ class FreeEncoderWorker(EncoderWorker):
     def load(self) -> list[EncoderFacts]:
         """As the product does it; then the networks are let go."""
         facts = super().load()
-        free: dict[str, Any] = {about.name: FreeEncoder() for about in facts}
-        self._encoders = free
+        free: Any = FreeEncoder()
+        self._encoders = {about.name: BatchLadder(free) for about in facts}
         return [about.model_copy(update={"dim": DIM}) for about in facts]
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +23,14 @@ NO_RAY = "none"
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
+
+
+PLACEMENT = frozenset({"encoder_gpus", "accelerator_type", "encoder_label", "reader_label"})
+"""Settings that came later and say where processes run: digests hold them only where stated."""
+_NAME = r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
+_LABEL = re.compile(
+    rf"(?:[A-Za-z0-9.-]+/)?{_NAME}=!?(?:{_NAME}|in\({_NAME}(?:, ?{_NAME})*\))", re.A
+)
 
 
 class TilingConfig(Settings):
@@ -147,6 +157,25 @@ class EngineConfig(Settings):
         le=1024,
         description="CPU threads of an encoder process (default: all cores of a node)",
     )
+    encoder_gpus: float | None = Field(
+        default=None,
+        ge=0.0001,
+        le=1,
+        description="share of a GPU that an encoder process takes (default: 1, or less where "
+        "--encoder-workers are more than the GPUs)",
+    )
+    accelerator_type: str | None = Field(
+        default=None,
+        description="encode on GPUs of this kind only, as Ray names it: A100, H100, L4, ...",
+    )
+    encoder_label: tuple[str, ...] = Field(
+        default=(),
+        description="encode on nodes with this label of Ray only: KEY=VALUE, KEY=!VALUE, "
+        "KEY=in(A,B); may be repeated",
+    )
+    reader_label: tuple[str, ...] = Field(
+        default=(), description="read on nodes with this label of Ray only; may be repeated"
+    )
     replace_changed: bool = Field(
         default=False,
         description="extract again what has changed since it was stored",
@@ -156,6 +185,15 @@ class EngineConfig(Settings):
         description="Ray to run on: local, auto (a running one), or ray://host:port; none: no Ray, "
         "all work in this process; where it is not given, small work needs no Ray either",
     )
+
+    @model_validator(mode="after")
+    def _labels_of_nodes(self) -> Self:
+        for flag, stated in (
+            ("--encoder-label", self.encoder_label),
+            ("--reader-label", self.reader_label),
+        ):
+            check_labels(flag, stated)
+        return self
 
     @model_validator(mode="after")
     def _no_encoder_twice(self) -> Self:
@@ -240,6 +278,22 @@ class TileSetConfig(EngineConfig):
 
 RunSettings = ExtractConfig | TileSetConfig
 """Settings that are sent to the processes of a run."""
+
+
+def check_labels(flag: str, stated: Sequence[str]) -> None:
+    """Check label selectors of nodes.
+
+    Raises:
+        ValueError: One that Ray does not take, or two for one key.
+    """
+    for text in stated:
+        if not _LABEL.fullmatch(text):
+            raise ValueError(
+                f"{flag} {text}: must be KEY=VALUE, KEY=!VALUE, KEY=in(A,B) or KEY=!in(A,B)"
+            )
+    keys = [text.partition("=")[0] for text in stated]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{flag}: a key is given twice; name all its values as KEY=in(A,B)")
 
 
 def digest(value: Any) -> str:

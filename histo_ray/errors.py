@@ -38,5 +38,22 @@ class SlideError(HistoRayError):
         return f"slide {self.slide_id!r}: {self.problem}"
 
 
+class DeviceError(HistoRayError):
+    """A GPU or its driver failed in a process, which is of no more use; other GPUs may go on."""
+
+    def __init__(self, device: str, problem: str, process_id: int) -> None:
+        super().__init__(device, problem, process_id)
+        self.device = device
+        self.problem = problem
+        self.process_id = process_id
+
+    def __str__(self) -> str:
+        return f"encoder on {self.device}: {self.problem}"
+
+
+class DeviceMemoryError(ConfigError):
+    """The memory of a GPU does not suffice for what it was asked for."""
+
+
 class ClusterLostError(HistoRayError):
     """The head of the Ray cluster no longer responds."""

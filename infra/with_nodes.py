@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=1, help="wait for so many (default 1)")
     parser.add_argument("--cpus", type=int, default=0, help="ask the autoscaler for so many")
     parser.add_argument("--gpus", type=int, default=0, help="ask the autoscaler for so many")
+    parser.add_argument("--accelerator-type", help="kind of these GPUs, as Ray names it: A100, ...")
     parser.add_argument("--wait-s", type=float, default=900, help="how long to wait (default 900)")
     parser.add_argument("job", nargs=argparse.REMAINDER, help="job file and what it is given")
     args = parser.parse_args(argv)
@@ -36,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("no job file; add one, as in: jobs/extract.py run.toml")
     asked = bool(args.cpus or args.gpus)
     try:
-        if not wait_for_nodes(args.nodes, args.cpus, args.gpus, args.wait_s):
+        if not wait_for_nodes(
+            args.nodes, args.cpus, args.gpus, args.wait_s, kind=args.accelerator_type
+        ):
             return TOO_FEW
         ray.shutdown()
         return run_job([sys.executable, *args.job])
@@ -49,8 +52,23 @@ def main(argv: list[str] | None = None) -> int:
             ray.shutdown()
 
 
-def wait_for_nodes(nodes: int, cpus: int, gpus: int, wait_s: float) -> bool:
-    """Ask for CPUs and GPUs, and wait; whether all came within `wait_s` seconds."""
+def wait_for_nodes(
+    nodes: int, cpus: int, gpus: int, wait_s: float, kind: str | None = None
+) -> bool:
+    """Ask for CPUs and GPUs, and wait; whether all came within `wait_s` seconds.
+
+    With each GPU a core is asked for, which launches the work of its encoder.
+
+    Args:
+        nodes: Nodes to wait for.
+        cpus: CPUs to ask for.
+        gpus: GPUs to ask for.
+        wait_s: How long.
+        kind: Kind of the GPUs; others do not count.
+    """
+    bundle = {"GPU": 1.0, "CPU": 1.0}
+    if kind:
+        bundle[f"accelerator_type:{kind}"] = 0.001  # as Ray asks for it itself
     deadline = time.monotonic() + wait_s
     found = has_cpus = has_gpus = 0
     told = False
@@ -59,15 +77,19 @@ def wait_for_nodes(nodes: int, cpus: int, gpus: int, wait_s: float) -> bool:
             if not ray.is_initialized():
                 ray.init(log_to_driver=False, logging_level=logging.CRITICAL)
             if not told and (cpus or gpus):
-                request_resources(num_cpus=cpus, bundles=[{"GPU": 1}] * gpus)
+                request_resources(num_cpus=cpus, bundles=[bundle] * gpus)
             told = True
-            found = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+            alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
             has = ray.cluster_resources()  # type: ignore[no-untyped-call]
         except (ConnectionError, RuntimeError, ValueError):  # the head is not there yet
             ray.shutdown()
             time.sleep(1)
             continue
+        found = len(alive)
         has_cpus, has_gpus = int(has.get("CPU", 0)), int(has.get("GPU", 0))
+        if kind:
+            offers = [node["Resources"] for node in alive]
+            has_gpus = int(sum(o.get("GPU", 0) for o in offers if f"accelerator_type:{kind}" in o))
         if found >= nodes and has_cpus >= cpus and has_gpus >= gpus:
             tell(f"{found} nodes, {has_cpus} CPUs, {has_gpus} GPUs")
             return True

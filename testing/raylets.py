@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +94,10 @@ class RayCluster:
         )
         self._wait_for("head")
 
-    def add(self, cpus: int = 1, gpus: int = 0, *, wait: bool = True) -> RayNode:
-        """A node more."""
+    def add(
+        self, cpus: int = 1, gpus: int = 0, *, wait: bool = True, options: Sequence[str] = ()
+    ) -> RayNode:
+        """A node more; `options` are more ones of `ray start`."""
         self.started += 1
         name = f"n{self.started}"
         ip, namespace = self.ip, ""
@@ -106,7 +108,7 @@ class RayCluster:
         node = self._start(
             name,
             *(f"--address={self.address}", f"--node-ip-address={ip}"),
-            *(f"--num-cpus={cpus}", f"--num-gpus={gpus}"),
+            *(f"--num-cpus={cpus}", f"--num-gpus={gpus}", *options),
             namespace=namespace,
         )
         self.workers.append(node)

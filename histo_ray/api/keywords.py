@@ -45,6 +45,10 @@ class ExtractSettings(TypedDict, total=False):
     readers: int | None
     encoder_workers: int | None
     encoder_threads: int | None
+    encoder_gpus: float | None
+    accelerator_type: str | None
+    encoder_label: str | Sequence[str]
+    reader_label: str | Sequence[str]
     replace_changed: bool
     address: str
     slide_mpp: float | None
@@ -71,6 +75,8 @@ class FinetuneSettings(TypedDict, total=False):
     memory_gb: float
     save_every_s: float
     workers: int
+    accelerator_type: str | None
+    node_label: str | Sequence[str]
     address: str
 
 

@@ -14,7 +14,8 @@ from histo_ray.deferred import deferred
 from histo_ray.errors import HistoRayError
 
 openslide_versions = deferred("histo_ray.slides.openslide_reader:openslide_versions")
-describe_devices = deferred("histo_ray.encoders.probe:describe_devices")
+check_devices = deferred("histo_ray.encoders.probe:check_devices")
+try_batch = deferred("histo_ray.encoders.probe:try_batch")
 describe_hub = deferred("histo_ray.encoders.probe:describe_hub")
 resolve = deferred("histo_ray.encoders.registry:resolve")
 load_encoder = deferred("histo_ray.encoders.torch_encoder:load_encoder")
@@ -60,15 +61,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _list_checks(args: argparse.Namespace) -> list[Callable[[], Check]]:
     """List the checks, the quick ones first."""
+    loaded: list[object] = []
     return [
         _python,
         _openslide,
         _memory,
         lambda: _disk(args.store),
-        _torch,
+        _gpu,
         lambda: _ray(args.address),
         _hub,
-        *(partial(_encoder, request, args.encoder_table) for request in args.encoder),
+        *(partial(_encoder, request, args.encoder_table, loaded) for request in args.encoder),
     ]
 
 
@@ -87,11 +89,9 @@ def _openslide() -> Check:
     return Check("openslide", "ok", openslide_versions())
 
 
-def _torch() -> Check:
-    found, has_gpu = describe_devices()
-    if has_gpu:
-        return Check("gpu", "ok", found)
-    return Check("gpu", "note", found, "large encoders take seconds a tile on a CPU")
+def _gpu() -> Check:
+    found, state, remedy = check_devices()
+    return Check("gpu", state, found, remedy)
 
 
 def _memory() -> Check:
@@ -149,12 +149,18 @@ def _hub() -> Check:
     return Check("weights", "note", found, remedy)
 
 
-def _encoder(request: str, tables: list[str]) -> Check:
+def _encoder(request: str, tables: list[str], loaded: list[object]) -> Check:
+    """Load an encoder; those on a GPU stay, as in a run, which has all of them in its memory."""
+
     def look() -> str:
         encoder = load_encoder(resolve(request, tables))
+        left = ""
+        if encoder.device.startswith("cuda"):
+            loaded.append(encoder)
+            left = f"; {try_batch(encoder)}"
         return (
             f"{request}: {encoder.dim} features, input {encoder.spec.input_px} px, "
-            f"weights {encoder.weights_sha256[:12]}, on {encoder.device}"
+            f"weights {encoder.weights_sha256[:12]}, on {encoder.device}{left}"
         )
 
     return _try("encoder", look)

@@ -135,6 +135,11 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
                 f"processes that died {record.deaths}, new starts of slides {record.restarts}",
             ),
         ]
+    if record.devices:
+        lines.append(("devices", "; ".join(record.devices)))
+    if record.smallest_batch:
+        lines.append(("memory", f"GPU memory held {record.smallest_batch} tiles at once"))
+    lines += [("left out", one_line(problem)) for problem in record.left_out]
     if record.bottleneck:
         lines.append(("bottleneck", f"{record.bottleneck}: {record.hint}"))
     if record.versions:

@@ -9,6 +9,7 @@ from histo_ray.cli.exit_codes import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import died
 from histo_ray.extract.recorder import RunSummary
+from histo_ray.store.extraction_record import RunRecord
 from histo_ray.text import count_of
 from histo_ray.types import Outcome
 
@@ -66,12 +67,28 @@ def describe_run(summary: RunSummary) -> Iterator[str]:
         yield f"{summary.record.bottleneck}: {summary.record.hint}"
     if counts.deaths:
         yield f"{died(counts.deaths)}: what was in work there was asked for again"
+    yield from describe_devices(summary.record)
     yield from _list_lost(summary)
     yield from _list_remarks(summary)
     for precision, count in sorted(summary.kept.items()):
         if precision:
             kept = f"{count_of(count, 'partition')} already stored, in {precision}"
             yield f"{kept}; --replace-changed makes anew"
+
+
+def describe_devices(record: RunRecord) -> Iterator[str]:
+    """Lines on what a run's GPUs could not do, and on unlike ones. Pure."""
+    for problem in record.left_out:
+        yield f"left out, the others went on: {one_line(problem)}"
+    if record.smallest_batch:
+        yield (
+            f"GPU memory holds {record.smallest_batch} tiles at once, not a batch of "
+            f"{record.batch_size}: encoded in such steps (--batch-size {record.smallest_batch} "
+            "from the start)"
+        )
+    if len(record.devices) > 1:
+        devices = "; ".join(record.devices)
+        yield f"encoded on unlike devices ({devices}): each partition names its own"
 
 
 def _list_lost(summary: RunSummary) -> Iterator[str]:

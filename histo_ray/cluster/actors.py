@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +20,17 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import SlideError
-from histo_ray.extract.loading import load_run_encoders
-from histo_ray.extract.meter import CallResult, Meter
+from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
+from histo_ray.extract.encoder_plan import EncoderPlan
+from histo_ray.extract.meter import CallResult, Meter, Spent
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, encode_block, partition_facts
+from histo_ray.extract.slide import SubjectPlan, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
-
-if TYPE_CHECKING:
-    from histo_ray.encoders.torch_encoder import TorchEncoder
 
 NEEDED_FOR_ALL = ("pandas",)
 """Modules imported while encoders still load; otherwise the first partition waits for them (Arrow
@@ -58,6 +57,24 @@ class EncodedBlock:
     rows: slice
     """Which rows of the array."""
     focus: npt.NDArray[np.float32]
+    device: str = ""
+    """What computed them, in words."""
+
+
+class EncodeResult(NamedTuple):
+    """Result of a call of `EncoderWorker.encode`, as `CallResult` is one of others."""
+
+    value: list[npt.NDArray[np.bool_]]
+    """For each encoder, which vectors are not finite."""
+    spent: Spent
+    smaller_batch: int
+    """Fewest tiles that an encoder takes at once for want of memory; 0: as many as asked for."""
+
+
+def name_devices(encoder: EncoderFacts, pieces: Sequence[EncodedBlock]) -> EncoderFacts:
+    """Facts for the receipt of one partition: on which devices its vectors were computed."""
+    devices = sorted({piece.device for piece in pieces if piece.device})
+    return encoder.model_copy(update={"device": " + ".join(devices)}) if devices else encoder
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,7 @@ class Reader:
         """Node that this process runs on; returns once it has started."""
         return node_id()
 
-    def ready(self) -> tuple[str, dict[str, str]]:
+    def ready(self) -> tuple[str, dict[str, EncoderFacts]]:
         """Node that it runs on; the second part is for encoders."""
         return node_id(), {}
 
@@ -161,12 +178,14 @@ def _rows(plan: SubjectPlan, pieces: Sequence[EncodedBlock]) -> Iterator[TileRow
 class EncoderWorker:
     """All encoders of a run on one device, so that a batch of pixels is moved there once."""
 
-    def __init__(self, config: RunSettings, specs: Sequence[EncoderSpec], threads: int) -> None:
+    def __init__(
+        self, config: RunSettings, specs: Sequence[EncoderSpec], plan: EncoderPlan
+    ) -> None:
         self._config = config
         self._specs = specs
-        self._threads = threads
-        self._encoders: dict[str, TorchEncoder] = {}
-        self._weights: dict[str, str] = {}
+        self._plan = plan
+        self._encoders: dict[str, BatchLadder] = {}
+        self._facts: dict[str, EncoderFacts] = {}
         self._loading = threading.Lock()
         self._meter = Meter()
 
@@ -174,28 +193,29 @@ class EncoderWorker:
         """Load the encoders; the parts of receipts on them, in the order asked for.
 
         Raises:
-            ConfigError: Weights that cannot be had, or a broken tile contract.
+            ConfigError: Weights that cannot be had, a broken tile contract, or a device or
+                precision that the plan asks for and this process cannot give.
+            DeviceError: The GPU failed; this process is of no more use.
         """
-        loaded = load_run_encoders(self._config, self._specs, self._threads)
+        loaded = load_ladders(self._config, self._specs, self._plan)
         self._encoders = {about.name: encoder for encoder, about in loaded}
-        facts = [about for _, about in loaded]
-        self._weights = {about.name: about.weights_sha256 for about in facts}
-        return facts
+        self._facts = {about.name: about for _, about in loaded}
+        return list(self._facts.values())
 
     def node(self) -> str:
         """Node that this process runs on."""
         return node_id()
 
-    def ready(self) -> tuple[str, dict[str, str]]:
-        """Node that it runs on, and digests of its weights, which are loaded now if not before."""
+    def ready(self) -> tuple[str, dict[str, EncoderFacts]]:
+        """Node that it runs on, and its encoders, which are loaded now if not before."""
         return node_id(), self._loaded()
 
-    def _loaded(self) -> dict[str, str]:
-        """Digests of the weights, which are loaded if this process is new."""
+    def _loaded(self) -> dict[str, EncoderFacts]:
+        """Facts of the encoders, which are loaded if this process is new."""
         with self._loading:
-            if not self._weights:
+            if not self._facts:
                 self.load()
-            return self._weights
+            return self._facts
 
     def encode(
         self,
@@ -203,7 +223,7 @@ class EncoderWorker:
         batch_size: int,
         rows: Sequence[slice],
         *pixels: npt.NDArray[np.uint8],
-    ) -> tuple[Floats | CallResult, ...]:
+    ) -> tuple[Floats | EncodeResult, ...]:
         """Encode blocks of tiles, of one slide or several, as one batch.
 
         Args:
@@ -215,15 +235,19 @@ class EncoderWorker:
         Returns:
             For each encoder the (sum of n, D) vectors; last, for each encoder the
             (sum of n,) bool of vectors that are not finite.
+
+        Raises:
+            DeviceMemoryError: Not even one tile at a time fits into the GPU's memory.
+            DeviceError: The GPU failed; this process is of no more use.
         """
         self._loaded()  # this process may have taken the place of one that died
         with self._meter.work():
             parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
-            batch = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            batch = TilePass(parts)
             encoded = [
-                encode_block(self._encoders[name], batch, batch_size, self._config.dtype)
-                for name in names
+                self._encoders[name].encode(batch, batch_size, self._config.dtype) for name in names
             ]
         device_s = sum(encoder.device_s for encoder in self._encoders.values())
         result = self._meter.result([bad for _, bad in encoded], device_s)
-        return *(vectors for vectors, _ in encoded), result
+        limit = smallest_limit(self._encoders.values())
+        return *(vectors for vectors, _ in encoded), EncodeResult(*result, limit)

@@ -90,7 +90,8 @@ class PlanOnRay:
 
     def measure(self, planned: Planned) -> Measured:
         """Load the encoders, and read and encode one batch."""
-        loaded, facts = load_encoders(self._encoders)
+        loaded = load_encoders(self._encoders)
+        facts = loaded.first
         if planned.widest is None:
             return Measured(facts)
         workers = self._workers
@@ -101,7 +102,7 @@ class PlanOnRay:
         pixels, answer = read.remote(slide, ray.put(plan), span)
         ray.get(answer)
         read_s = (time.monotonic() - began) / len(span)
-        encode_s = self._time_encoding(loaded[0], facts, pixels)
+        encode_s = self._time_encoding(next(iter(loaded.facts)), facts, pixels)
         return Measured(
             facts,
             estimate_seconds(

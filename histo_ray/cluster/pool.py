@@ -1,8 +1,7 @@
-"""Ray actors of the plain classes in `actors`: started, ended, and which of them are of use."""
+"""Ray actors of the plain classes in `actors`: started and ended."""
 
-import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,24 +12,20 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from histo_ray.cluster.actors import EncoderWorker, Reader
 from histo_ray.cluster.head_watch import head_answers
 from histo_ray.config import RunSettings
-from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE, EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.meter import Spent
+from histo_ray.extract.node_labels import parse_labels
 from histo_ray.extract.resources import Workers
-from histo_ray.types import EncoderFacts
+from histo_ray.extract.shares import Place
 
 BATCHES_AT_ONCE = 2
-"""Batches that an encoder has at once. On CPU threads that are done with one start on the next
-while others still work; on a GPU one computes while the other's tiles are copied there."""
+"""Batches that a CPU encoder has at once: threads that are done with one start on the next while
+others still work. A GPU encoder has `GPU_BATCHES_AT_ONCE`."""
 QUEUE_PER_WORKER = 2
 """Calls a reader holds: one runs, the next one's pixels arrive."""
-ENCODER_DEATHS = 5
-"""So many encoder deaths in a row, with no batch encoded between, end the run."""
-STALLED_S = 120
-"""Between warnings that no process answers."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -51,6 +46,10 @@ class PooledActor:
     """By kind of call: plan, read, commit or encode."""
     suspect: bool = False
     """Whether a call on it was lost and it has not answered since: calls would fail at once."""
+    devices: dict[str, str] = field(default_factory=dict)
+    """What each encoder runs on, in words, by encoder."""
+    failed_processes: set[int] = field(default_factory=set)
+    """Ids of its processes in which a GPU failed."""
 
     since: float = field(default_factory=time.monotonic)
     """time.monotonic() when it was asked for."""
@@ -73,13 +72,19 @@ def start_readers(config: RunSettings, workers: Workers, node_id: str = "") -> l
         workers: How many, and which share of the cluster each has.
         node_id: Where, if there is room; empty: spread.
     """
-    actor = ray.remote(Reader).options(
-        num_cpus=workers.reader_cpus,
-        max_restarts=-1,
-        max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
-    )
-    return [PooledActor(actor.remote(config, workers.niceness)) for _ in range(workers.readers)]
+    options = {
+        "num_cpus": workers.reader_cpus,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        **_labelled(config.reader_label),
+    }
+    actor = ray.remote(Reader)
+    places = workers.reader_places or (Place(node_id, workers.readers, workers.niceness),)
+    return [
+        PooledActor(_placed(actor, place, options).remote(config, place.niceness))
+        for place in places
+        for _ in range(place.count)
+    ]
 
 
 def start_encoders(
@@ -87,17 +92,25 @@ def start_encoders(
 ) -> list[PooledActor]:
     """Start the encoder actors, spread over the nodes, or on one if there is room."""
     runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
-    actor = ray.remote(EncoderWorker).options(
-        num_cpus=workers.encoder_cpus,
-        num_gpus=workers.encoder_gpus,
-        max_concurrency=BATCHES_AT_ONCE,
-        max_restarts=-1,
-        max_task_retries=0,
-        scheduling_strategy=_scheduling(node_id),
+    batches = GPU_BATCHES_AT_ONCE if workers.encoder_gpus else BATCHES_AT_ONCE
+    options = {
+        "num_cpus": workers.encoder_cpus,
+        "num_gpus": workers.encoder_gpus,
+        "max_concurrency": batches,
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "accelerator_type": config.accelerator_type if workers.encoder_gpus else None,
+        **_labelled(config.encoder_label),
         **runtime,
-    )
-    handles = [actor.remote(config, specs, workers.threads) for _ in range(workers.encoders)]
-    return [PooledActor(handle, queue=BATCHES_AT_ONCE + 1) for handle in handles]
+    }
+    actor, plan = ray.remote(EncoderWorker), plan_encoders(config, workers)
+    places = workers.encoder_places or (Place(node_id, workers.encoders),)
+    handles = [
+        _placed(actor, place, options).remote(config, specs, plan)
+        for place in places
+        for _ in range(place.count)
+    ]
+    return [PooledActor(handle, queue=batches + 1) for handle in handles]
 
 
 def kill_actors(members: Iterable[PooledActor]) -> None:
@@ -110,9 +123,16 @@ def kill_actors(members: Iterable[PooledActor]) -> None:
             ray.kill(member.handle)
 
 
-def _scheduling(node_id: str) -> Any:
-    """Scheduling strategy of an actor; should its node be lost, it starts on any other one."""
-    return NodeAffinitySchedulingStrategy(node_id, soft=True) if node_id else "SPREAD"
+def _placed(actor: Any, place: Place, options: Mapping[str, object]) -> Any:
+    """An actor class with options and a node; should that be lost, it starts on any other one."""
+    node = place.node_id
+    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
+    return actor.options(**options, scheduling_strategy=strategy)
+
+
+def _labelled(stated: Sequence[str]) -> dict[str, Any]:
+    """Option that keeps an actor on nodes with these labels, wherever it is started again."""
+    return {"label_selector": parse_labels(stated)} if stated else {}
 
 
 def original_error(error: RayTaskError) -> Exception:
@@ -123,81 +143,3 @@ def original_error(error: RayTaskError) -> Exception:
     if type(cause).__name__ == "OutOfMemoryError":
         return ConfigError(f"encoder: out of GPU memory ({cause}); lower --batch-size")
     return error
-
-
-class Membership:
-    """Readers and encoders of one run, and which of them get work."""
-
-    def __init__(
-        self,
-        readers: list[PooledActor],
-        encoders: list[PooledActor],
-        facts: Mapping[str, EncoderFacts],
-    ) -> None:
-        self.readers = readers
-        self.encoders = encoders
-        self._facts = facts
-        self._encoder_deaths = 0
-        self._heard = time.monotonic()
-
-    def admit(self, member: PooledActor, node: str, weights: Mapping[str, str]) -> None:
-        """Give work to a process that is new, or back; none to one with other weights.
-
-        Args:
-            member: The process.
-            node: Node that it runs on.
-            weights: SHA-256 of its loaded weights, by encoder; readers have none.
-        """
-        for name, digest in weights.items():
-            expected = self._facts[name].weights_sha256
-            if digest != expected:
-                problem = (
-                    f"encoder {name}: other weights ({digest[:12]}, expected {expected[:12]}); "
-                    "give all nodes the same file"
-                )
-                self.exclude(member, ConfigError(problem))
-                return
-        member.suspect, member.node = False, node
-
-    def exclude(self, member: PooledActor, why: Exception) -> None:
-        """Go on without a process that is of no use; raise `why` if it was the last of its kind."""
-        group = self.encoders if member in self.encoders else self.readers
-        group.remove(member)
-        if not group:
-            raise why
-        _log.warning("run: a node's process is left out, the others go on: %s", why)
-        kill_actors([member])
-
-    def note_encoded(self) -> None:
-        """Note that a batch was encoded."""
-        self._encoder_deaths = 0
-
-    def note_encoder_death(self) -> None:
-        """Note that an encoder's process died at work.
-
-        Raises:
-            HistoRayError: It was the last of too many in a row.
-        """
-        self._encoder_deaths += 1
-        if self._encoder_deaths >= ENCODER_DEATHS:
-            raise HistoRayError(
-                f"encoder: its process died {ENCODER_DEATHS} times in a row without encoding a "
-                "batch, probably out of memory; lower --batch-size, or look into Ray's logs"
-            )
-
-    def warn_if_stalled(self, heard: bool) -> None:
-        """Warn where no process has answered for long: the run waits as long as it takes.
-
-        Args:
-            heard: Whether one has answered just now.
-        """
-        now = time.monotonic()
-        if heard:
-            self._heard = now
-        elif now - self._heard >= STALLED_S:
-            self._heard = now
-            _log.warning(
-                "run: no process has answered for %d s; nodes may be lost, or the cluster has no "
-                "room for their processes (see ray status); it goes on when they are back",
-                STALLED_S,
-            )

@@ -6,7 +6,7 @@ under which processes keep dying is given one to itself, and fails its slide whe
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import ray
@@ -17,10 +17,12 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from histo_ray.cluster.actors import EncodedBlock, SlideFailure
+from histo_ray.cluster.actors import EncodedBlock, EncodeResult, SlideFailure, name_devices
+from histo_ray.cluster.lost_calls import LostCalls
+from histo_ray.cluster.membership import Membership, describe_exclusion
 from histo_ray.cluster.metrics_export import Push
-from histo_ray.cluster.pool import Membership, PooledActor, kill_actors, original_error
-from histo_ray.errors import HistoRayError
+from histo_ray.cluster.pool import PooledActor, kill_actors, original_error
+from histo_ray.errors import DeviceError, DeviceMemoryError, HistoRayError
 from histo_ray.extract.meter import CallResult
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.pipeline import Report
@@ -39,12 +41,6 @@ from histo_ray.extract.work import (
 )
 from histo_ray.types import EncoderFacts
 
-DEATHS_ALONE = 2
-"""Processes that must die under a job that has them to itself before its slide is failed."""
-SLIDE_RESTARTS = 5
-"""Times that a slide starts over because nodes took its vectors with them."""
-PING_S = 0.2
-"""Between pings of a process that died."""
 WAIT_S = 30.0
 """Tiles that no others fill a batch with, as of the one slide that lacks one encoder, wait so long
 for an encoder that has nothing else to do."""
@@ -67,15 +63,16 @@ class RayPipeline:
         plan_only: bool = False,
     ) -> None:
         self._plan_only = plan_only
-        self._members = Membership(readers, encoders, facts)
+        self.counts = Counts(0)
+        self._members = Membership(readers, encoders, facts, self.counts)
         self.facts = facts
         self.workers = workers
         self._run_id = run_id
         self._backlog = Backlog()
+        self._lost = LostCalls(self._backlog, self._members, self.counts, self._ping)
         self._calls: dict[Any, tuple[PooledActor, ReaderJob | EncoderBatch | Ping, Any]] = {}
         self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
         self.nodes: list[Node] = []
-        self.counts = Counts(0)
         self.report: Report = lambda counts: None
         self.push: Push = lambda samples: None
 
@@ -125,13 +122,24 @@ class RayPipeline:
         """End its processes."""
         kill_actors((*self.readers, *self.encoders))
 
+    def note_start(
+        self, facts: Mapping[PooledActor, Sequence[EncoderFacts]], failures: Iterable[Exception]
+    ) -> None:
+        """Note what its encoders run on, and why others are not among them."""
+        for member, loaded in facts.items():
+            self._members.note_devices(member, {about.name: about for about in loaded})
+        self.counts.left_out += [describe_exclusion(why) for why in failures]
+
     def join(self, readers: Sequence[PooledActor], encoders: Sequence[PooledActor]) -> None:
         """Take more actors; each gets work once it is ready."""
         self.readers.extend(readers)
         self.encoders.extend(encoders)
         for member in (*readers, *encoders):
             member.suspect = True
-            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
+            self._ping(member)
+
+    def _ping(self, member: PooledActor) -> None:
+        self._calls[member.handle.ready.remote()] = (member, Ping(), None)
 
     def _feed_readers(self) -> None:
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
@@ -158,7 +166,7 @@ class RayPipeline:
             )
         else:
             pieces = list(work.pieces.get(job.encoder, {}).values())
-            facts = self.facts[job.encoder]
+            facts = name_devices(self.facts[job.encoder], pieces)
             answer = actor.commit.remote(work.plan_ref, facts, pieces, self._run_id)
         if job.kind != "commit":
             member.slide_id = work.slide_id
@@ -216,21 +224,24 @@ class RayPipeline:
             try:
                 value = self._fetch(member, what, answer, kept)
             except RayActorError:
-                self._requeue_after_actor_death(member, what)
+                self._lost.ask_after_death(member, what)
             except _LOST:
-                self._start_over(what)
+                self._lost.start_over(what)
             except RayTaskError as error:
-                if isinstance(what, Ping):
-                    self._members.exclude(member, original_error(error))
+                why = original_error(error)
+                if isinstance(why, DeviceError | DeviceMemoryError):
+                    self._lost.ask_after_device_failure(member, what, why)
+                elif isinstance(what, Ping):
+                    self._members.exclude(member, why)
                 elif isinstance(error.cause, _LOST):
-                    self._start_over(what)
+                    self._lost.start_over(what)
                 else:
-                    raise original_error(error) from None
+                    raise why from None
             else:
                 if isinstance(what, Ping):
                     self._members.admit(member, *value)
                 elif isinstance(what, EncoderBatch):
-                    self._take_vectors(what, value)
+                    self._take_vectors(member, what, value)
                 else:
                     self._take_result(member, what, value, kept)
 
@@ -239,9 +250,11 @@ class RayPipeline:
     ) -> Any:
         """Result of a call, whose cost is noted."""
         value = ray.get(answer)
-        if not isinstance(value, CallResult):
+        if not isinstance(value, CallResult | EncodeResult):
             return value
         member.note(what.kind if isinstance(what, ReaderJob) else "encode", value.spent)
+        if isinstance(value, EncodeResult) and value.smaller_batch:
+            self.counts.note_smaller_batch(value.smaller_batch)
         planned = isinstance(what, ReaderJob) and what.kind == "plan" and value.value is None
         return ray.get(kept) if planned else value.value
 
@@ -268,7 +281,9 @@ class RayPipeline:
             work.committed[job.encoder] = value
             work.pieces.pop(job.encoder, None)
 
-    def _take_vectors(self, batch: EncoderBatch, unusable: Sequence[Any]) -> None:
+    def _take_vectors(
+        self, member: PooledActor, batch: EncoderBatch, unusable: Sequence[Any]
+    ) -> None:
         self._members.note_encoded()
         self.counts.encode_ended = time.monotonic()
         at = 0
@@ -288,52 +303,6 @@ class RayPipeline:
                     work.problems[name] = nonfinite_problem(name, tile_id, dtype)
                     continue
                 work.pieces[name][block.start] = EncodedBlock(
-                    block.start, vectors, rows, block.focus
+                    block.start, vectors, rows, block.focus, member.devices.get(name, "")
                 )
             self._backlog.queue_commits(work)
-
-    def _requeue_after_actor_death(
-        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping
-    ) -> None:
-        """Queue `what` again, whose process died, and ping that until Ray has started it anew."""
-        first_word = not member.suspect
-        member.suspect, member.slide_id = True, ""
-        if first_word or isinstance(what, Ping):
-            if isinstance(what, Ping):
-                time.sleep(PING_S)
-            self._calls[member.handle.ready.remote()] = (member, Ping(), None)
-        if isinstance(what, Ping):
-            return
-        self.counts.deaths += first_word
-        if isinstance(what, EncoderBatch):
-            self._backlog.ready.extendleft(reversed(what.blocks))
-            if first_word:
-                self._members.note_encoder_death()
-            return
-        what.deaths += what.alone
-        what.alone = True
-        if what.deaths >= DEATHS_ALONE:
-            what.work.fail(
-                f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
-                "memory, or the file crashes the decoder"
-            )
-            return
-        self._backlog.jobs.appendleft(what)
-
-    def _start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
-        """Begin slides again whose pixels or vectors were lost with a node."""
-        if isinstance(what, Ping):
-            return
-        for work in (
-            {id(b.work): b.work for b in what.blocks}.values()
-            if isinstance(what, EncoderBatch)
-            else [what.work]
-        ):
-            if work.finished:
-                continue
-            work.start_over()
-            self.counts.restarts += 1
-            if work.restarts > SLIDE_RESTARTS:
-                work.fail(f"nodes that held its vectors were lost {work.restarts} times")
-                continue
-            self._backlog.jobs.append(ReaderJob("plan", work, work.generation))

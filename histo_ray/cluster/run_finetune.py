@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -15,7 +15,9 @@ from histo_ray.cluster.gloo_interface import NodeAddressConfig
 from histo_ray.cluster.session import ray_session
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError, HistoRayError
+from histo_ray.extract.node_labels import choose_accelerated, choose_labelled, parse_labels
 from histo_ray.extract.resources import Node
+from histo_ray.extract.shares import SHARES, largest_share
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import (
@@ -46,6 +48,8 @@ class GroupShape(TypedDict):
     num_workers: int
     use_gpu: bool
     resources_per_worker: dict[str, float]
+    accelerator_type: NotRequired[str]
+    label_selector: NotRequired[dict[str, str]]
 
 
 def run_finetune(
@@ -89,26 +93,56 @@ def _finetune(config: FinetuneConfig, report: ReportProgress, notify: Notify) ->
 
 
 def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
-    """Choose what each worker of the group gets. Pure.
+    """Choose what each worker of the group gets, so that all find a place at once. Pure.
 
     Raises:
-        ConfigError: The cluster has fewer GPUs or CPUs than workers.
+        ConfigError: The cluster has fewer GPUs or CPUs than workers, or none with the labels or the
+            kind of accelerator asked for.
     """
-    gpus = sum(int(node.gpus) for node in nodes)
-    cpus = sum(int(node.cpus) for node in nodes)
-    use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
-    have, what = (gpus, "GPUs") if use_gpu else (cpus, "CPUs")
+    nodes = choose_labelled(nodes, config.node_label, "--node-label")
+    with_gpus = [node for node in nodes if node.gpus >= 1]
+    wanted = config.device == "auto" and (with_gpus or config.accelerator_type)
+    use_gpu = config.device == "cuda" or bool(wanted)
+    if use_gpu:
+        nodes = choose_accelerated(with_gpus, config.accelerator_type)
+    gpus = [int(node.gpus) for node in nodes]
+    cores = [int(node.cpus) for node in nodes]
+    have, what = (sum(gpus), "GPUs") if use_gpu else (sum(cores), "CPUs")
     if have < config.workers:
         raise ConfigError(
             f"--workers {config.workers} is more than the cluster's {have} {what}; lower it to "
             f"at most {have}"
         )
-    threads = config.threads or max(1, cpus // config.workers)
-    return {
+    threads = _share_cores(config, cores, gpus if use_gpu else None)
+    shape: GroupShape = {
         "num_workers": config.workers,
         "use_gpu": use_gpu,
         "resources_per_worker": {"CPU": threads, **({"GPU": 1} if use_gpu else {})},
     }
+    if use_gpu and config.accelerator_type:
+        shape["accelerator_type"] = config.accelerator_type
+    if config.node_label:
+        shape["label_selector"] = parse_labels(config.node_label)
+    return shape
+
+
+def _share_cores(config: FinetuneConfig, cores: list[int], gpus: list[int] | None) -> float:
+    """CPUs of each worker: the most with which every worker has a place on one node.
+
+    Raises:
+        ConfigError: As many as the settings state have none.
+    """
+    rooms = [count * SHARES for count in cores]
+    share = largest_share(rooms, config.workers, gpus, max(rooms, default=0))
+    threads = share // SHARES or share / SHARES  # whole ones, but for nodes of more GPUs than cores
+    if config.threads is None:
+        return threads
+    if config.threads > threads:
+        raise ConfigError(
+            f"--threads {config.threads}: the nodes have no room for {config.workers} workers of "
+            f"so many; lower it to at most {threads:g}, or --workers"
+        )
+    return config.threads
 
 
 def _run_group(plan: FinetunePlan, shape: GroupShape, folder: str, report: ReportProgress) -> None:
@@ -118,7 +152,7 @@ def _run_group(plan: FinetunePlan, shape: GroupShape, folder: str, report: Repor
         _train_in_group,
         train_loop_config={"plan": plan, "progress": progress},
         torch_config=NodeAddressConfig(),
-        scaling_config=ScalingConfig(**shape),
+        scaling_config=ScalingConfig(**shape),  # type: ignore[misc]  # of Train v2
         run_config=RunConfig(
             name=f"finetune-{plan.config.name}",
             storage_path=folder,

@@ -41,6 +41,8 @@ _OWN_TOKEN = secrets.token_hex(32)
 loopback, too. Ray's own default is a file in the home folder that others may be able to read, and
 that outlives the run."""
 CLIENT = "ray://"
+ACCELERATOR = "accelerator_type:"
+"""First letters of the resource by which Ray tells the kind of a node's accelerators."""
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
 
@@ -197,6 +199,15 @@ def cluster_nodes() -> list[Node]:
             object_store_bytes=int(node["Resources"].get("object_store_memory", 0)),
             memory_bytes=int(node["Resources"].get("memory", 0)),
             node_id=str(node["NodeID"]),
+            labels=dict(node.get("Labels") or {}),
+            accelerator=next(
+                (
+                    name.removeprefix(ACCELERATOR)
+                    for name in node["Resources"]
+                    if name.startswith(ACCELERATOR)
+                ),
+                "",
+            ),
         )
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]

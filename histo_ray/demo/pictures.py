@@ -45,7 +45,7 @@ def draw_pictures(
         entries.append(
             SheetEntry(slide.slide_id, row.outcome, note, picture.overlay if picture else None)
         )
-        if picture and row.outcome == "done":
+        if picture and row.n_tiles:
             drawn[slide.slide_id] = picture
             paths.append(folder / f"{slide.slide_id}.png")
             write_png(paths[-1], picture.page)

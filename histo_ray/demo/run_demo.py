@@ -1,6 +1,6 @@
 """The demo: from synthetic slides to features, three evaluated tasks and a report."""
 
-import shutil
+import json
 import sys
 import time
 from collections import Counter
@@ -28,6 +28,8 @@ ENCODERS = (BASE, TUNED)
 TILES_A_CLASS = 60
 PATIENTS = 36
 PATIENTS_SMALL = 15
+SETTINGS_FILE = "demo.json"
+"""What a demo was made with; its folder is known by it."""
 SEEN_PX = 64
 """Input size of the demo's network: tiles of 224 px at 0.5 mpp are shrunk to it."""
 SEEN_MPP = 0.5 * 224 / SEEN_PX
@@ -48,16 +50,17 @@ group by all order by all"""
 
 
 def run_demo(out: Path, *, small: bool, seed: int) -> int:
-    """Run the demo in folder `out`.
+    """Run the demo in folder `out`; run again, it goes on there, and its store is kept.
 
     Returns:
         0; the two slides that are meant to be lost do not count against it.
 
     Raises:
         ConfigError: `out` holds something else.
+        KeyboardInterrupt: It was interrupted; what is done stays done.
     """
     began = time.monotonic()
-    _clear(out)
+    _claim_folder(out, {"small": int(small), "seed": seed})
     store_folder = str(out / "store")
     _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
     size: CohortSize = "small" if small else "normal"
@@ -78,6 +81,8 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         _say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
         _say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
         summary = run_extract(config)
+        if summary.interrupted:
+            raise KeyboardInterrupt
         slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
         compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
@@ -126,16 +131,28 @@ def _ask(store: Store, folder: str) -> None:
         print(store.sql(query).df().to_string(index=False))
 
 
-def _clear(out: Path) -> None:
-    """Empty the demo's folder; refuse a folder that holds something else."""
-    if out.exists() and any(out.iterdir()) and not (out / "slides" / "manifest.csv").is_file():
-        raise ConfigError(
-            f"--out {out}: the folder holds something else than a demo; name another one"
-        )
-    for part in ("slides", "patients", "tiles-learned", "tiles-judged", "store", "pictures"):
-        shutil.rmtree(out / part, ignore_errors=True)
-    for name in ("slides.csv", "report.html"):
-        (out / name).unlink(missing_ok=True)
+def _claim_folder(out: Path, settings: dict[str, int]) -> None:
+    """Make the demo's folder, or go on in one that a demo of the same settings has made.
+
+    Raises:
+        ConfigError: It is a file, or holds something else; nothing in it is touched.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: that is a file; name a folder")
+    note = out / SETTINGS_FILE
+    if out.exists() and any(out.iterdir()):
+        if not note.is_file():
+            raise ConfigError(
+                f"--out {out}: the folder holds something else than a demo of this version; name "
+                "another one, or remove it"
+            )
+        if json.loads(note.read_text(encoding="utf-8")) != settings:
+            raise ConfigError(
+                f"--out {out}: the folder holds a demo of another --small or --seed, and perhaps "
+                "results of yours in its store; name another folder, or remove it"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _say(text: str) -> None:

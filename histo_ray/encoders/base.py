@@ -12,6 +12,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.types import Floats
 
 __all__ = [
+    "GPU_BATCHES_AT_ONCE",
     "MPP_TOLERANCE",
     "NAME_PATTERN",
     "Device",
@@ -30,6 +31,9 @@ __all__ = [
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["torch", "openvino"]
+GPU_BATCHES_AT_ONCE = 4
+"""Batches that a GPU encoder has at once: one is written into pinned memory, one is on its way,
+one computes, and the vectors of one go back."""
 MPP_TOLERANCE = 0.01
 """Relative difference of mpp up to which a request still keeps to an encoder's contract."""
 

@@ -1,4 +1,4 @@
-"""Folds batch norms into the convolutions before them. For inference on CPU only."""
+"""Folds batch norms into the convolutions before them. For inference only; done on CPU."""
 
 from collections import Counter
 from typing import Any

@@ -4,25 +4,69 @@ import os
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from huggingface_hub import constants
 
 from histo_ray.encoders.hub import is_reachable
+from histo_ray.encoders.nvidia_driver import find_driver
+from histo_ray.encoders.probe_gpus import (
+    VISIBLE,
+    explain_idle_driver,
+    inspect_cards,
+    judge_cards,
+)
+from histo_ray.encoders.torch_encoder import TorchEncoder
+
+TRIED_TILES = 128
+"""The usual batch on a GPU."""
 
 
-def describe_devices() -> tuple[str, bool]:
-    """The devices torch sees, in words, and whether one is a GPU."""
-    version = f"torch {torch.__version__}"
-    if not torch.cuda.is_available():
-        engines = version
-        if find_spec("openvino") is not None:
-            engines += f", OpenVINO {distribution_version('openvino')}"
-        told = f"none, encoders run on {os.cpu_count()} CPU cores ({engines})"
-        return told + (_FASTER if computes_bfloat16() else ""), False
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return f"{', '.join(names)} ({version}, CUDA {torch.version.cuda})", True
+class DeviceCheck(NamedTuple):
+    """What encoders can run on here, and whether that is as it should be."""
+
+    found: str
+    state: Literal["ok", "note", "bad"]
+    remedy: str
+
+
+def check_devices() -> DeviceCheck:
+    """Look for GPUs, compute on each, and compare what driver and torch say."""
+    version, driver = f"torch {torch.__version__}", find_driver()
+    if torch.cuda.is_available():
+        cards = inspect_cards()
+        state, said, remedy = judge_cards(cards, driver)
+        served = f", driver {driver.version}" if driver and driver.version else ""
+        names = "; ".join(card.describe() for card in cards)
+        told = f"; {said}" if said else ""
+        return DeviceCheck(
+            f"{names} ({version}, CUDA {torch.version.cuda}{served}){told}", state, remedy
+        )
+    problem, remedy = explain_idle_driver(driver)
+    if problem and os.environ.get(VISIBLE, "all").strip() not in ("", "-1"):  # hidden on purpose
+        return DeviceCheck(f"{problem} ({version})", "bad", remedy)
+    engines = version
+    if find_spec("openvino") is not None:
+        engines += f", OpenVINO {distribution_version('openvino')}"
+    told = f"none, encoders run on {os.cpu_count()} CPU cores ({engines})"
+    faster = _FASTER if computes_bfloat16() else ""
+    return DeviceCheck(told + faster, "note", "large encoders take seconds a tile on a CPU")
+
+
+def try_batch(encoder: TorchEncoder) -> str:
+    """Encode a batch of black tiles on the GPU: does it fit beside the weights, and what is left.
+
+    Raises:
+        DeviceError: The GPU failed.
+        DeviceMemoryError: Its memory does not suffice.
+    """
+    side = encoder.spec.input_px or 224
+    encoder.encode(np.zeros((TRIED_TILES, side, side, 3), np.uint8))
+    free, total = torch.cuda.mem_get_info()
+    left = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB of GPU memory left"
+    return f"a batch of {TRIED_TILES} tiles fits, {left}"
 
 
 _FASTER = "; this CPU has AMX: --precision bfloat16 is several times as fast, to coarser vectors"

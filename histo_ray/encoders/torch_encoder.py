@@ -3,6 +3,7 @@
 torch runs it, on CPU or GPU; on CPU OpenVINO may take torch's place for the network itself.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -12,8 +13,11 @@ import torch
 from torch import nn
 
 from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision, check_pixels
+from histo_ray.encoders.cuda_device import check_cuda, switch_tf32_off
+from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.encoders.folding import fold_batch_norms
-from histo_ray.encoders.gpu_queue import GpuQueue
+from histo_ray.encoders.gpu_queue import GpuQueue, StagedTiles
+from histo_ray.encoders.half_weights import hold_in_half
 from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.positions import ResamplingWatch
@@ -50,40 +54,76 @@ class TorchEncoder:
         threads: int,
         engine: Engine = "torch",
     ) -> None:
-        """Take over `network`: it is folded (on CPU), moved, probed and given to its engine."""
+        """Take over `network`: it is folded, moved, probed and given to its engine."""
         self.spec = spec
         self.weights_sha256 = digest_weights(network.state_dict())
         self.precision = precision
-        self.batch_norm_folded = device == "cpu" and fold_batch_norms(network) > 0
+        self.batch_norm_folded = fold_batch_norms(network) > 0
+        if device == "cuda" and precision != "float32":
+            hold_in_half(network, _DTYPES[precision])
         self._device = torch.device(device)
-        pooled = PooledNetwork(network, spec.pool).eval().to(self._device)
-        self._network: Any = pooled.to(memory_format=torch.channels_last)
-        self._normaliser = Normaliser(spec, self._device)
+        self.device = "cpu" if device == "cpu" else f"cuda ({torch.cuda.get_device_name()})"
+        with name_device_errors(self.device, self._describe_weights(network)):
+            pooled = PooledNetwork(network, spec.pool).eval().to(self._device)
+            self._network: Any = pooled.to(memory_format=torch.channels_last)
+            self._normaliser = Normaliser(spec, self._device)
         side = spec.input_px or 224
         fewest, most = LANE_TILES
         self.fixed_tiles = (
             max(fewest, min(most, LANE_PIXELS // side**2)) if device == "cpu" else None
         )
         self._lanes = ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,))
-        self._gpu = GpuQueue(self._device) if device == "cuda" else None
+        self._gpu = GpuQueue.on(self._device) if device == "cuda" else None
         self._compiled: OpenVinoNetwork | None = None
         self.dim = self._probe()
         self.spec = spec.model_copy(update={"dim": self.dim})
         if self._gpu is not None:
-            self.device = f"cuda ({torch.cuda.get_device_name()})"
             self._gpu.device_s = 0.0  # that of the probe is the start's
         elif engine == "openvino":
             self.device = f"cpu, OpenVINO {openvino_version()}"
             shape = (self.fixed_tiles or 1, 3, side, side)
             self._compiled = OpenVinoNetwork(self._network, shape, precision, threads)
             self._network = None
-        else:
-            self.device = "cpu"
+
+    def _describe_weights(self, network: nn.Module) -> str:
+        """Say that the weights do not fit into the GPU's memory, and what helps."""
+        size_bytes = sum(value.nbytes for value in network.state_dict().values())
+        return (
+            f"encoder {self.spec.name!r}: its weights ({size_bytes / 1e9:.1f} GB) do not fit into "
+            f"the free memory of {self.device}; use a card with more memory, fewer encoders in one "
+            "run, or --device cpu"
+        )
 
     @property
     def device_s(self) -> float:
         """Seconds that the GPU has computed; 0 on CPU."""
         return 0.0 if self._gpu is None else self._gpu.device_s
+
+    @property
+    def stages(self) -> bool:
+        """Whether tiles are brought to a GPU once for all encoders there (`TilePass`)."""
+        return self._gpu is not None
+
+    def stage(self, blocks: Sequence[npt.NDArray[np.uint8]], size: int) -> StagedTiles:
+        """Bring a batch of `size` tiles to the GPU, those that are missing being black.
+
+        Raises:
+            RuntimeError: This encoder is on CPU.
+        """
+        if self._gpu is None:
+            raise RuntimeError(f"encoder {self.spec.name}: on CPU there is nothing to stage")
+        return self._gpu.stage(blocks, size)
+
+    def encode_staged(self, staged: StagedTiles) -> npt.NDArray[np.float32]:
+        """Vectors of the tiles that were given to `stage`, by whichever encoder on this GPU.
+
+        Raises:
+            RuntimeError: This encoder is on CPU.
+        """
+        if self._gpu is None:
+            raise RuntimeError(f"encoder {self.spec.name}: on CPU there is nothing to stage")
+        with torch.inference_mode():
+            return self._gpu.run(staged, self._compute)
 
     def encode(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Encode tiles.
@@ -119,7 +159,7 @@ class TorchEncoder:
     def _encode_at_once(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
             if self._gpu is not None:
-                return self._gpu.run(pixels, self._compute)
+                return self._gpu.run(self._gpu.stage([pixels], len(pixels)), self._compute)
             writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
             tiles = torch.from_numpy(writable)
             if self._compiled is not None:
@@ -141,8 +181,10 @@ class TorchEncoder:
     def _probe(self) -> int:
         """Length of a vector, from two black tiles."""
         side = self.spec.input_px or 224
+        no_memory = f"encoder {self.spec.name!r}: not even two tiles fit beside its weights into "
+        no_memory += f"the memory of {self.device}; use a card with more memory, or --device cpu"
         try:
-            with ResamplingWatch() as watch:
+            with ResamplingWatch() as watch, name_device_errors(self.device, no_memory):
                 shape = self._encode_at_once(np.zeros((2, side, side, 3), np.uint8)).shape
         except (AssertionError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -203,6 +245,7 @@ def load_encoder(
     Raises:
         ConfigError: The device or the engine is not there, or the weights cannot be had or do not
             fit.
+        DeviceError: The GPU failed.
     """
     if engine == "openvino":
         if device == "cuda":
@@ -211,15 +254,16 @@ def load_encoder(
                 "asks for a GPU; leave out one of them"
             )
         device = "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"encoder {spec.name!r}: --device cuda asks for a GPU, and torch sees none here; "
-            "run where one is, or pass --device cpu"
-        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "float16" if device == "cuda" else "float32"
-    network, complete = build_network(spec)
-    threads = threads or torch.get_num_threads()
-    return TorchEncoder(complete, network, device, precision, threads, engine)
+    no_memory = f"encoder {spec.name!r}: no memory is left on the GPU; see who uses it (nvidia-smi)"
+    with name_device_errors("cuda", no_memory):
+        if device == "cuda":
+            check_cuda(spec.name, precision)
+            if precision == "float32":
+                switch_tf32_off()
+        network, complete = build_network(spec)
+        threads = threads or torch.get_num_threads()
+        return TorchEncoder(complete, network, device, precision, threads, engine)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from histo_ray.encoders.torch_encoder import TorchEncoder
 from histo_ray.errors import ConfigError, SlideError
-from histo_ray.extract.loading import check_loaded, load_run_encoders
+from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
+from histo_ray.extract.encoder_plan import plan_encoders
+from histo_ray.extract.loading import check_loaded
 from histo_ray.extract.meter import Meter, Spent
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
@@ -24,7 +25,7 @@ from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.resources import Node, Workers, plan_workers
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.slide import SubjectPlan, encode_block, nonfinite_problem, partition_facts
+from histo_ray.extract.slide import SubjectPlan, nonfinite_problem, partition_facts
 from histo_ray.extract.tile_reader import TileReader
 from histo_ray.extract.work import SubjectWork
 from histo_ray.storage.full_disk import FULL, describe_full
@@ -40,12 +41,14 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
 
     Raises:
         ConfigError: Weights that cannot be had, a full disk, or too little GPU memory.
+        DeviceError: The GPU failed.
         StoreError: The store knows an encoder's name for other weights.
     """
     nodes = [Node(float(count_cores()), float(torch.cuda.device_count()), 0)]
     workers = plan_workers(nodes, order.settings)
     with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
-        loaded = load_run_encoders(order.settings, order.specs, workers.threads)
+        plan = plan_encoders(order.settings, workers)
+        loaded = load_ladders(order.settings, order.specs, plan)
         check_loaded(order.store, [about for _, about in loaded])
         yield InProcessPipeline(order, reader, loaded, workers, nodes)
 
@@ -72,7 +75,7 @@ class InProcessPipeline:
         self,
         order: RunOrder,
         reader: TileReader,
-        loaded: Sequence[tuple[TorchEncoder, EncoderFacts]],
+        loaded: Sequence[tuple[BatchLadder, EncoderFacts]],
         workers: Workers,
         nodes: Sequence[Node],
     ) -> None:
@@ -155,8 +158,8 @@ class InProcessPipeline:
             coords, tissue = plan.grid.coords[here], plan.grid.tissue[here]
             for name in work.encoders_left:
                 with self._metered(self.encoders[0], "encode"):
-                    vectors, bad = encode_block(
-                        self._encoders[name], block.pixels, size, self._settings.dtype
+                    vectors, bad = self._encoders[name].encode(
+                        block.pixels, size, self._settings.dtype
                     )
                 self.counts.vectors[name] += len(span)
                 if bad.any():
@@ -168,6 +171,8 @@ class InProcessPipeline:
                 rows[name].append(TileRows(coords, tissue, block.focus, vectors, texts))
             self.counts.tiles_encoded += len(span)
             self.counts.encode_ended = time.monotonic()
+            if limit := smallest_limit(self._encoders.values()):
+                self.counts.note_smaller_batch(limit)
             self._turn()
         return rows
 

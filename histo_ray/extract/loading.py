@@ -10,6 +10,7 @@ from histo_ray.deferred import deferred
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract
 from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError
+from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts
 
@@ -63,31 +64,64 @@ def encoder_facts(
 
 
 def load_run_encoders(
-    config: RunSettings, specs: Sequence[EncoderSpec], threads: int
+    config: RunSettings, specs: Sequence[EncoderSpec], plan: EncoderPlan
 ) -> list[tuple["TorchEncoder", EncoderFacts]]:
     """Load the encoders of a run, and describe each for receipts, in the order given.
 
     Args:
-        config: Device, precision, engine and element type.
+        config: Engine and element type.
         specs: The encoders.
-        threads: CPU threads of each.
+        plan: Device, precision and CPU threads of each, whatever else this process sees.
 
     Raises:
-        ConfigError: Weights that cannot be had, or a broken tile contract.
+        ConfigError: Weights that cannot be had, a broken tile contract, or a device or precision
+            that this process cannot give.
+        DeviceError: The GPU failed.
     """
     loaded = []
     for spec in specs:
         encoder: TorchEncoder = load_encoder(
             spec,
-            device=config.device,
-            precision=config.precision,
-            threads=threads,
+            device=plan.device,
+            precision=plan.precision,
+            threads=plan.threads,
             engine=config.engine,
         )
         allow = config.allow_contract_break
         about = encoder_facts(encoder, config, config.dtype, allow_contract_break=allow)
         loaded.append((encoder, about))
     return loaded
+
+
+def check_alike(expected: EncoderFacts, found: EncoderFacts) -> None:
+    """Check that two processes compute the same vectors with an encoder, up to rounding.
+
+    Another card of the same kind of device is no difference here: partitions name theirs.
+
+    Raises:
+        ConfigError: Other weights, precision, folding of batch norms, or engine.
+    """
+    compared = (
+        ("weights", expected.weights_sha256[:12], found.weights_sha256[:12], "the same file"),
+        ("precision", expected.precision, found.precision, "GPUs that all have it"),
+        (
+            "folding of batch norms",
+            _folding(expected),
+            _folding(found),
+            "the same versions of timm and histo_ray",
+        ),
+        ("engine", expected.engine, found.engine, "the same kind of device"),
+    )
+    for what, a, b, remedy in compared:
+        if a != b:
+            raise ConfigError(
+                f"encoder {expected.name}: processes of one run differ in {what} ({a}, {b}), and "
+                f"their vectors must not be mixed; give all nodes {remedy}"
+            )
+
+
+def _folding(facts: EncoderFacts) -> str:
+    return "folded" if facts.batch_norm_folded else "not folded"
 
 
 def check_loaded(store: Store, facts: Sequence[EncoderFacts]) -> None:

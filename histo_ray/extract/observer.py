@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from histo_ray._version import __version__
-from histo_ray.config import RunSettings, digest
+from histo_ray.config import PLACEMENT, RunSettings, digest
 from histo_ray.extract.bottleneck import find_bottleneck
 from histo_ray.extract.metric_samples import Sampler, at_rest
 from histo_ray.extract.pipeline import RunPipeline
@@ -100,7 +100,7 @@ class Observer:
             slides=len({row.slide_id for row in rows}),
             seconds=time.monotonic() - self._began,
             settings=self._settings.model_dump(mode="json", exclude_defaults=True),
-            settings_sha256=digest(self._settings.model_dump(mode="json")),
+            settings_sha256=digest(digested_settings(self._settings)),
             versions={
                 "histo_ray": __version__,
                 "python": platform.python_version(),
@@ -120,6 +120,12 @@ class Observer:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "event": event, "run_id": self._run_id, **what}
         slide_log.info("%s", json.dumps(line, ensure_ascii=False))
+
+
+def digested_settings(settings: RunSettings) -> dict[str, object]:
+    """Settings that a digest holds: those of placement where stated, so older digests stay."""
+    stated = set(settings.model_dump(exclude_defaults=True))
+    return settings.model_dump(mode="json", exclude=set(PLACEMENT) - stated)
 
 
 def describe_slide(rows: Sequence[RunRow]) -> dict[str, object]:
@@ -147,6 +153,7 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
     startup_s = (counts.began or time.monotonic()) - began
     readers, encoders = pipeline.readers, pipeline.encoders
     float32 = any(facts.precision == "float32" for facts in pipeline.facts.values())
+    devices = counts.devices or {facts.device for facts in pipeline.facts.values()}
     load = measure_load(counts, readers, encoders, workers, nodes, startup_s, float32)
     verdict = find_bottleneck(load, taking_turns=pipeline.takes_turns)
     span_s = counts.encode_ended - counts.encode_began
@@ -173,6 +180,9 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
             "blocks_waiting": load.blocks_waiting,
             "deaths": counts.deaths,
             "restarts": counts.restarts,
+            "devices": tuple(sorted(devices)),
+            "left_out": tuple(counts.left_out),
+            "smallest_batch": counts.smallest_batch,
             "bottleneck": verdict.bottleneck,
             "hint": verdict.hint,
         }

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,10 @@ from histo_ray.deferred import deferred
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.errors import ConfigError
-from histo_ray.extract.loading import load_run_encoders
+from histo_ray.extract.batch_ladder import BatchLadder, load_ladders
+from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.plan_processes import ProcessPool
-from histo_ray.extract.slide import encode_block
 from histo_ray.types import EncoderFacts
-
-if TYPE_CHECKING:
-    from histo_ray.encoders.torch_encoder import TorchEncoder
 
 
 class RunShape(Protocol):
@@ -43,6 +40,10 @@ class RunShape(Protocol):
     @property
     def encoders(self) -> int:
         """Processes that encode tiles."""
+
+    @property
+    def encoder_gpus(self) -> float:
+        """GPUs of each of these."""
 
     @property
     def threads(self) -> int:
@@ -107,7 +108,7 @@ class EncoderProbe:
 
 R = TypeVar("R")
 count_gpus = deferred("torch.cuda:device_count")
-_encoders: dict[str, tuple["TorchEncoder", EncoderFacts]] = {}
+_encoders: dict[str, tuple[BatchLadder, EncoderFacts]] = {}
 """Those of the process that this module runs in."""
 
 
@@ -129,7 +130,7 @@ def _load(
     config: ExtractConfig, specs: Sequence[EncoderSpec], shape: Callable[[int], RunShape]
 ) -> Loaded:
     workers = shape(count_gpus())
-    for encoder, about in load_run_encoders(config, specs, workers.threads):
+    for encoder, about in load_ladders(config, specs, plan_encoders(config, workers)):
         _encoders[about.name] = encoder, about
     return Loaded(workers, [about for _, about in _encoders.values()])
 
@@ -138,7 +139,7 @@ def _time_encoding(pixels: npt.NDArray[np.uint8], batch_size: int) -> float:
     for _ in range(2):  # the first time warms up
         began = time.monotonic()
         for encoder, about in _encoders.values():
-            encode_block(encoder, pixels, batch_size, about.dtype)
+            encoder.encode(pixels, batch_size, about.dtype)
         seconds = time.monotonic() - began
     return seconds / batch_size
 

@@ -21,6 +21,12 @@ class Counts:
     deaths: int = 0
     restarts: int = 0
     """Times that a slide started over."""
+    left_out: list[str] = field(default_factory=list)
+    """Processes that the run went on without, and why; a sentence each."""
+    devices: set[str] = field(default_factory=set)
+    """Devices that encoded, in words."""
+    smallest_batch: int = 0
+    """Fewest tiles that an encoder took at once because memory ran out; 0: none had to."""
     began: float = 0.0
     """time.monotonic() when the first slide was given out; 0 before."""
     ended: float = 0.0
@@ -40,3 +46,7 @@ class Counts:
         self.began = self.began or now
         self.block_seconds += self.blocks_ready * (now - (self.ended or now))
         self.ended, self.blocks_ready = now, blocks_ready
+
+    def note_smaller_batch(self, tiles: int) -> None:
+        """Note that an encoder took no more tiles at once, for want of memory."""
+        self.smallest_batch = min(tiles, self.smallest_batch or tiles)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, TilingConfig
-from histo_ray.encoders.base import Encoder, encode_fixed
+from histo_ray.encoders.base import Encoder
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import SlideError
 from histo_ray.extract.loading import encoder_facts
 from histo_ray.extract.loading import stored_name as stored_name
@@ -166,13 +167,13 @@ def read_block(opened: OpenedSlide, plan: SubjectPlan, tile_px: int, span: range
 
 
 def encode_block(
-    encoder: Encoder, pixels: npt.NDArray[np.uint8], batch_size: int, dtype: str
+    encoder: Encoder, pixels: npt.NDArray[np.uint8] | TilePass, batch_size: int, dtype: str
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Encode tiles in the store's precision, and find vectors that are not finite.
 
     Args:
         encoder: Loaded encoder.
-        pixels: (n, tile_px, tile_px, 3) uint8 RGB.
+        pixels: (n, tile_px, tile_px, 3) uint8 RGB, or n tiles that other encoders take, too.
         batch_size: Tiles in each call of the encoder; the last call is padded to it, so a vector
             does not depend on its neighbours.
         dtype: `float16` or `float32`.
@@ -180,8 +181,9 @@ def encode_block(
     Returns:
         (n, D) vectors and (n,) bool, true where a value is not finite in `dtype`.
     """
+    tiles = pixels if isinstance(pixels, TilePass) else TilePass([pixels])
     with np.errstate(over="ignore"):  # an overflow is reported, row by row, below
-        vectors = encode_fixed(encoder, pixels, batch_size).astype(dtype)
+        vectors = tiles.encode_with(encoder, batch_size).astype(dtype)
     return vectors, ~np.isfinite(vectors).all(axis=1)
 
 

@@ -36,8 +36,8 @@ def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> 
     """Whether no address is given, and this process is done before Ray would be."""
     if "address" in settings.model_fields_set or not works_here(settings.address):
         return False
-    if settings.readers or settings.encoder_workers:  # processes are asked for
-        return False
+    if settings.readers or settings.encoder_workers or settings.encoder_gpus:
+        return False  # processes are asked for
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():  # it costs nothing any more
         return False

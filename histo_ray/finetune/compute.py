@@ -43,7 +43,8 @@ class Compute:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if precision == "auto" and device == "cuda":
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+            natively = torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bfloat16" if natively else "float16"
         self.device = torch.device(device)
         self.precision = "float32" if precision == "auto" else precision
         self.threads = threads or torch.get_num_threads()
@@ -51,9 +52,9 @@ class Compute:
         self._whole = ThreadPoolExecutor(
             1, "finetune", torch.set_num_threads, (self.threads,)
         )  # all threads share one batch, for what needs all of it
-        if device == "cuda":
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.benchmark = False
+        self.deterministic: bool | None = None
+        """Whether the same run gives the same bits on this GPU; None: not known yet, or on CPU,
+        where it does."""
 
     def split(self, work: Callable[[slice], T], count: int, whole: bool = False) -> list[T]:
         """Do `work` on the pieces of `count` tiles, side by side on CPU.
@@ -81,7 +82,8 @@ class Compute:
     def describe(self) -> str:
         """The device in words."""
         if self.device.type == "cuda":
-            return f"{torch.cuda.get_device_name()}, {self.precision}"
+            known = {None: "", True: ", deterministic", False: ", not deterministic"}
+            return f"{torch.cuda.get_device_name()}, {self.precision}{known[self.deterministic]}"
         return f"cpu, {self.threads} threads, {self.precision}"
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from histo_ray.encoders.network_ends import Normaliser
+from histo_ray.finetune.agreement import check_same_weights, take_first
 from histo_ray.finetune.augment import Draws, augment, draw
 from histo_ray.finetune.checkpoint import Checkpoint, Keeper
 from histo_ray.finetune.classifier import Classifier
@@ -71,9 +72,11 @@ class Epochs:
         self._optimizer = torch.optim.AdamW(groups, lr=self._config.rate)
         half = compute.precision == "float16"
         self._scaler = torch.amp.GradScaler(compute.device.type, enabled=half)
+        self._scaler.scale(torch.zeros((), device=compute.device))  # else the first tile makes it
         if checkpoint.optimizer:
             self._optimizer.load_state_dict(checkpoint.optimizer)
-            self._scaler.load_state_dict(checkpoint.scaler)
+            if checkpoint.scaler:  # empty where the run began on CPU or in bfloat16
+                self._scaler.load_state_dict(checkpoint.scaler)
         elif self._config.ema:
             checkpoint.average = self._copy_weights()
         for weights in (checkpoint.average, checkpoint.best):
@@ -177,7 +180,8 @@ class Epochs:
         """Evaluate the epoch, add its row to the curves, and decide whether it was the last."""
         self._share_statistics()
         checkpoint, job = self.checkpoint, self._job
-        position = checkpoint.position
+        position, device = checkpoint.position, self._compute.device
+        check_same_weights(self._classifier, position.epoch + 1, self._group, device)
         current = self._copy_weights() if checkpoint.average else {}
         self._classifier.load_state_dict(checkpoint.average or self._classifier.state_dict())
         scores = evaluate_classifier(
@@ -206,9 +210,10 @@ class Epochs:
         position.batch, position.loss, position.correct, position.seconds = 0, 0.0, 0, 0.0
         waited = position.epoch - position.best_epoch
         patient = not self._config.patience or job.held_out is None
-        position.done = position.epoch >= self._config.epochs or (
+        done = position.epoch >= self._config.epochs or (
             not patient and waited >= (self._config.patience or 0)
         )
+        position.done = bool(take_first((done,), self._group, device)[0])
 
     def _share_statistics(self) -> None:
         """Average the workers' running statistics: each saw other tiles."""

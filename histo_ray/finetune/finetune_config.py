@@ -1,8 +1,10 @@
 """Settings of one fine-tuning. No torch."""
 
-from pydantic import Field
+from typing import Self
 
-from histo_ray.config import Settings
+from pydantic import Field, model_validator
+
+from histo_ray.config import Settings, check_labels
 from histo_ray.encoders.base import NAME_PATTERN, Device, Precision
 from histo_ray.finetune.recipe import DEFAULT, Recipe, read_recipe
 
@@ -45,10 +47,24 @@ class FinetuneConfig(Settings):
         default=300.0, ge=0, description="between checkpoints within an epoch"
     )
     workers: int = Field(default=1, ge=1, description="processes that share each batch")
+    accelerator_type: str | None = Field(
+        default=None,
+        description="train on GPUs of this kind only, as Ray names it: A100, H100, L4, ...",
+    )
+    node_label: tuple[str, ...] = Field(
+        default=(),
+        description="train on nodes with this label of Ray only: KEY=VALUE, KEY=!VALUE, "
+        "KEY=in(A,B); may be repeated",
+    )
     address: str = Field(
         default="local",
         description="Ray to run on: local (one worker needs no Ray), auto, or ray://host:port",
     )
+
+    @model_validator(mode="after")
+    def _labels_of_nodes(self) -> Self:
+        check_labels("--node-label", self.node_label)
+        return self
 
     def read_recipe(self) -> Recipe:
         """The recipe with `set` on top.

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.registry import list_encoders, resolve
@@ -134,9 +135,27 @@ def work(
     """Train, or go on training, with the checkpoint kept in the store.
 
     Raises:
-        ConfigError: The checkpoint is damaged or of another job.
+        ConfigError: The checkpoint is damaged or of another job, or the GPU's memory is too small.
+        HistoRayError: The workers no longer agree.
     """
-    return train(job, classifier, compute, open_keeper(plan.config), report, group)
+    try:
+        return train(job, classifier, compute, open_keeper(plan.config), report, group)
+    except torch.OutOfMemoryError as error:
+        raise _explain_full_gpu(job, group.size if group else 1, error) from None
+
+
+def _explain_full_gpu(job: FinetuneJob, workers: int, error: torch.OutOfMemoryError) -> ConfigError:
+    """The error of a GPU whose memory is full, with what needs less of it."""
+    size = job.recipe.batch_size
+    reason = " ".join(str(error).split())[:120]
+    less = (
+        f"--set batch_size={size // 2}" if size > workers else f"--set train_px={job.train_px // 2}"
+    )
+    return ConfigError(
+        f"fine-tuning {job.spec.name}: out of GPU memory with batch_size={size} on {workers} "
+        f"worker{'s' * (workers > 1)} and tiles of {job.train_px} px ({reason}); pass {less} (and "
+        "another --name: it is another recipe), or take more --workers or a larger card"
+    )
 
 
 def open_keeper(config: FinetuneConfig) -> FileKeeper:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
 from histo_ray.encoders.network_ends import Normaliser
+from histo_ray.finetune.agreement import take_first
 from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.frozen_head import Features, encode_subset, plain_look
@@ -59,7 +60,10 @@ def evaluate_classifier(
     compute: Compute,
     group: WorkerGroup,
 ) -> ClassifierScores:
-    """Scores on the held-out tiles of `job`, prepared as for the encoder; nan if there are none."""
+    """Scores on the held-out tiles of `job`, prepared as for the encoder; nan if there are none.
+
+    All workers are given the first one's, so that none of them decides otherwise.
+    """
     if job.held_out is None:
         return NO_SCORES
     classifier.eval()
@@ -67,4 +71,8 @@ def evaluate_classifier(
     features = encode_subset(classifier, normalise, job.held_out, compute, group, look, job.loaders)
     head = classifier.head
     weight, bias = (v.detach().float().cpu().numpy() for v in (head.weight, head.bias))
-    return score_logits(features @ weight.T + bias, job.held_out.labels, head.out_features)
+    own = score_logits(features @ weight.T + bias, job.held_out.labels, head.out_features)
+    loss, accuracy, balanced, *recall = take_first(
+        (own.loss, own.accuracy, own.balanced_accuracy, *own.recall), group, compute.device
+    )
+    return ClassifierScores(loss, accuracy, balanced, tuple(recall))

@@ -1,7 +1,8 @@
 """The whole training: both steps, with checkpoints. Plain torch: no Ray, no store.
 
 Every random number follows from the seed and the position (epoch, batch), so a run that was
-killed and goes on from its checkpoint ends with the weights of one that was not.
+killed and goes on from its checkpoint ends with the weights of one that was not: to the bit on CPU,
+and on a GPU where `determinism` could force it and the rest of the run is in the same precision.
 """
 
 import time
@@ -13,10 +14,12 @@ import torch
 
 from histo_ray.encoders.network_ends import Normaliser
 from histo_ray.encoders.weights import digest_weights
+from histo_ray.finetune.agreement import check_same_start
 from histo_ray.finetune.checkpoint import Checkpoint, Keeper, Position, Weights
 from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.curves import CurveRow
+from histo_ray.finetune.determinism import deterministic_algorithms, try_pass
 from histo_ray.finetune.epochs import Epochs
 from histo_ray.finetune.frozen_head import (
     Features,
@@ -74,21 +77,25 @@ def train(
 
     Raises:
         ConfigError: The checkpoint is damaged or of another job.
+        HistoRayError: The workers no longer agree.
     """
     group = group or Solo()
     classifier.to(compute.device).to(memory_format=torch.channels_last)
     normalise = Normaliser(job.spec, compute.device)
     checkpoint = keeper.load(job.fingerprint(group.size))
-    if checkpoint is None:
-        checkpoint = _first_step(job, classifier, normalise, compute, group, report)
-        if group.rank == 0:
-            keeper.save(checkpoint)
-    epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
-    epochs.run(report)
-    final = epochs.checkpoint
-    return _choose_step(
-        final, classifier, lambda: evaluate_classifier(job, classifier, normalise, compute, group)
-    )
+    check_same_start(checkpoint, group, compute.device)
+    with deterministic_algorithms(compute, lambda: try_pass(classifier, compute, job.train_px)):
+        if checkpoint is None:
+            checkpoint = _first_step(job, classifier, normalise, compute, group, report)
+            if group.rank == 0:
+                keeper.save(checkpoint)
+        epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
+        epochs.run(report)
+        return _choose_step(
+            epochs.checkpoint,
+            classifier,
+            lambda: evaluate_classifier(job, classifier, normalise, compute, group),
+        )
 
 
 def _choose_step(

@@ -77,6 +77,12 @@ class RunRecord(BaseModel):
     """Processes that died and were replaced."""
     restarts: int = 0
     """Times that a slide began again because a node was lost."""
+    devices: tuple[str, ...] = ()
+    """Devices that encoded, in words."""
+    left_out: tuple[str, ...] = ()
+    """Processes that the run went on without, and why; a sentence each."""
+    smallest_batch: int = 0
+    """Fewest tiles that an encoder took at once because memory ran out; 0: none had to."""
     bottleneck: str = ""
     hint: str = ""
     """What to change, in a sentence."""

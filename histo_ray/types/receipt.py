@@ -105,6 +105,8 @@ class EncoderFacts(BaseModel):
     precision: str
     """The arithmetic they were computed in."""
     device: str
+    """`cpu`, `cpu, OpenVINO <version>` or `cuda (<card>)`, and the machine in brackets; several, if
+    workers on unlike devices encoded it, with ` + ` between."""
     batch_norm_folded: bool
     contract_broken: str
     """What of the encoder's tile contract was waived on request; empty if nothing."""
@@ -115,6 +117,12 @@ class EncoderFacts(BaseModel):
     """How the position embedding of the weights was resampled on request; empty if it was not."""
     config_differs: str = ""
     """Where the configuration of the weights' repository states other preparation than was used."""
+
+    @property
+    def engine(self) -> str:
+        """What ran the network: `cpu`, `OpenVINO` or `cuda`; other engines, other rounding."""
+        kind, _, library = self.device.partition(" (")[0].partition(", ")
+        return library.partition(" ")[0] or kind
 
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:

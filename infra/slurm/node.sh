@@ -13,11 +13,13 @@ address=$(node_address)
 value() { local name=$1$suffix; echo "${!name:-}"; }
 cpus=$(value SLURM_CPUS_PER_TASK)
 cpus=${cpus:-${SLURM_CPUS_ON_NODE:-1}}
-if [ -n "${CUDA_VISIBLE_DEVICES:-}" ]; then
-  gpus=$(awk -F, '{print NF}' <<<"$CUDA_VISIBLE_DEVICES")
-else
-  gpus=${SLURM_GPUS_ON_NODE:-0}
-fi
+# SLURM lists the cards or MIG instances that it granted (0,3 or MIG-...,MIG-...), and says NoDevFiles
+# where it granted none of a node that has some. Ray refuses to start with more than are listed.
+case ${CUDA_VISIBLE_DEVICES-unset} in
+  unset) gpus=${SLURM_GPUS_ON_NODE:-0} ;;
+  '' | -1 | NoDevFiles | none | void) gpus=0 ;;
+  *) gpus=$(awk -F, '{print NF}' <<<"$CUDA_VISIBLE_DEVICES") ;;
+esac
 
 # Ray would count the whole machine's memory; ours is what SLURM granted (MiB).
 memory_mib=$(value SLURM_MEM_PER_NODE)

@@ -88,16 +88,24 @@ def test_a_node_that_died_a_moment_ago_does_not_hold_up_a_run(
 def test_encoders_go_to_nodes_with_a_gpu_and_readers_to_all(
     cluster: RayCluster, one_node: RayNode, manifest: Path, tmp_path: Path
 ) -> None:
-    """Ray only counts the GPU: the encoder finds none and works on the CPU."""
+    """Ray only counts the GPU: the encoder finds none there, and does not fall back to the CPU."""
     gpu_node = cluster.add(cpus=1, gpus=1)
     driver = runs.run(cluster, manifest, tmp_path / "store", device="auto", readers=2)
-    runs.await_work(driver)
-    seen = {name.partition(".")[0] for name in titles(one_node)}
-    assert any(name.startswith("EncoderWorker") for name in titles(gpu_node))
-    assert "EncoderWorker" not in seen
-    assert "Reader" in seen
+    with_gpu, without = set[str](), set[str]()
+
+    def both_seen() -> bool:
+        for node, seen in ((gpu_node, with_gpu), (one_node, without)):
+            seen.update(name.partition(".")[0] for name in titles(node))
+        return driver.poll() is not None or ("EncoderWorker" in with_gpu and "Reader" in without)
+
+    await_that(both_seen)
+    assert "EncoderWorker" in with_gpu
+    assert "EncoderWorker" not in without
+    assert "Reader" in without
     code, told, _ = runs.watch(driver)
-    assert code == 0, told
+    assert code == 2, told
+    assert "asks for a GPU, and torch sees none here" in told
+    assert "--device cpu" in told
 
 
 def test_a_head_that_is_lost_ends_the_run_and_a_new_one_completes_it(

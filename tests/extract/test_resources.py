@@ -28,10 +28,17 @@ def test_a_laptop_gets_one_encoder_with_all_cores_and_readers_that_yield_to_it()
     assert demand(workers)[0] <= 2
 
 
-def test_a_gpu_node_gets_an_encoder_a_gpu_and_readers_on_the_other_cores() -> None:
-    workers = plan_workers([Node(16, 2, 40 * GIB), Node(32, 0, 60 * GIB)], config())
-    assert (workers.encoders, workers.readers, workers.niceness) == (2, 47, 0)
+def test_a_gpu_node_gets_an_encoder_a_gpu_with_a_core_and_readers_on_the_other_cores() -> None:
+    nodes = [Node(16, 2, 40 * GIB, node_id="gpus"), Node(32, 0, 60 * GIB, node_id="cores")]
+    workers = plan_workers(nodes, config())
+    assert (workers.encoders, workers.readers, workers.niceness) == (2, 46, 0)
+    assert (workers.encoder_cpus, workers.reader_cpus) == (1, 1)
     assert workers.batch_size == 128
+    assert [(place.node_id, place.count) for place in workers.reader_places] == [
+        ("gpus", 14),
+        ("cores", 32),
+    ]
+    assert [place.niceness > 0 for place in workers.reader_places] == [True, False]
     cpus, gpus = demand(workers)
     assert cpus <= 48
     assert gpus == 2
@@ -53,14 +60,13 @@ def test_what_is_asked_for_always_fits(cpus: int, nodes: int, settings: dict[str
 
 @given(
     cpus=st.lists(st.sampled_from([1.0, 2.0, 3.0, 7.5, 16.0]), min_size=1, max_size=5),
-    gpus=st.booleans(),
     settings=st.sampled_from([{}, {"readers": 5}, {"encoder_workers": 3}]),
     seed=st.integers(0, 99),
 )
 def test_every_process_finds_a_node_wherever_the_others_are_put(
-    cpus: list[float], gpus: bool, settings: dict[str, int], seed: int
+    cpus: list[float], settings: dict[str, int], seed: int
 ) -> None:
-    nodes = [Node(count, float(gpus), GIB) for count in cpus]
+    nodes = [Node(count, 0, GIB) for count in cpus]
     workers = plan_workers(nodes, config(**settings))
     assert workers.reader_cpus > 0
     shares = [workers.reader_cpus] * workers.readers + [workers.encoder_cpus] * workers.encoders
@@ -99,7 +105,7 @@ def test_a_large_node_beside_a_small_one_is_used_whole() -> None:
         pytest.param(Node(2, 0, GIB), False, {}, 2, 1, id="fewer cores than an encoder's threads"),
         pytest.param(Node(0, 0, GIB), False, {}, 0, 0, id="no core"),
         pytest.param(Node(8, 2, GIB), False, {}, 8, 2, id="a GPU where the run is on cores"),
-        pytest.param(Node(8, 2, GIB), True, {}, 7, 2, id="GPUs"),
+        pytest.param(Node(8, 2, GIB), True, {}, 6, 2, id="GPUs, each with a core"),
         pytest.param(Node(8, 0, GIB), True, {}, 8, 0, id="cores where the run is on GPUs"),
         pytest.param(Node(8, 0, GIB), False, {"readers": 3}, 0, 2, id="readers counted"),
         pytest.param(Node(8, 0, GIB), False, {"encoder_workers": 1}, 8, 0, id="encoders counted"),

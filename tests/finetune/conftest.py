@@ -44,24 +44,25 @@ def draw_tiles(count: int, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int32]
     return np.clip(tiles, 0, 255).astype(np.uint8), labels
 
 
+def job_of(
+    *changes: str, seed: int = 0, base: str = BASE, **fields: Any
+) -> tuple[FinetuneJob, Any]:
+    """A job on 60 training and 21 held-out tiles, and its classifier; keywords change it."""
+    pixels, labels = draw_tiles(81)
+    tiles = ArrayTiles(pixels, labels, CLASSES, "digest")
+    classifier, spec = build_classifier(resolve(base), CLASSES)
+    recipe = read_recipe("default", ["network.epochs=2", "batch_size=16", *changes])
+    job = FinetuneJob(
+        spec, digest_weights(classifier.network.state_dict()), TileSubset(tiles, np.arange(60)),
+        TileSubset(tiles, np.arange(60, 81)), recipe, seed, **fields,
+    )  # fmt: skip
+    return job, classifier
+
+
 @pytest.fixture(scope="session")
 def make_job() -> MakeJob:
-    """A job on 60 training and 21 held-out tiles, and its classifier; keywords change it."""
-
-    def make(
-        *changes: str, seed: int = 0, base: str = BASE, **fields: Any
-    ) -> tuple[FinetuneJob, Any]:
-        pixels, labels = draw_tiles(81)
-        tiles = ArrayTiles(pixels, labels, CLASSES, "digest")
-        classifier, spec = build_classifier(resolve(base), CLASSES)
-        recipe = read_recipe("default", ["network.epochs=2", "batch_size=16", *changes])
-        job = FinetuneJob(
-            spec, digest_weights(classifier.network.state_dict()), TileSubset(tiles, np.arange(60)),
-            TileSubset(tiles, np.arange(60, 81)), recipe, seed, **fields,
-        )  # fmt: skip
-        return job, classifier
-
-    return make
+    """`job_of` for tests."""
+    return job_of
 
 
 def _write_tiles(folder: Path, count: int, seed: int) -> Path:

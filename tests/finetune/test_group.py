@@ -1,10 +1,15 @@
 """Several workers on Ray share each batch, lose one and go on."""
 
+import os
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from histo_ray.cluster import gloo_interface
 from histo_ray.cluster.run_finetune import plan_group, run_finetune
 from histo_ray.errors import ConfigError
 from histo_ray.extract.resources import Node
@@ -70,8 +75,83 @@ def test_a_group_is_planned_by_what_the_cluster_has(make_config: MakeConfig) -> 
     assert plan_group(config, nodes) == {
         "num_workers": 3,
         "use_gpu": True,
-        "resources_per_worker": {"CPU": 5, "GPU": 1},
+        "resources_per_worker": {"CPU": 4, "GPU": 1},
     }
     assert not plan_group(make_config(workers=3), nodes)["use_gpu"]
     with pytest.raises(ConfigError, match="more than the cluster's 3 GPUs; lower it to at most 3"):
         plan_group(make_config(workers=4, device="auto"), nodes)
+
+
+NODES = st.lists(
+    st.builds(
+        lambda cpus, gpus: Node(cpus, gpus, 1),
+        st.sampled_from([0.0, 1.0, 2.0, 7.5, 16.0]),
+        st.sampled_from([0.0, 1.0, 2.0, 8.0]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(nodes=NODES, workers=st.integers(1, 12), on_cpu=st.booleans())
+def test_every_worker_of_a_group_has_a_place_on_one_node(
+    make_config: MakeConfig, nodes: list[Node], workers: int, on_cpu: bool
+) -> None:
+    config = make_config(workers=workers, device="cpu" if on_cpu else "auto", threads=None)
+    try:
+        shape = plan_group(config, nodes)
+    except ConfigError:  # fewer GPUs or cores than workers
+        return
+    asked = shape["resources_per_worker"]
+    free = [[node.cpus, node.gpus] for node in nodes]
+    for _ in range(workers):  # by first fit, as Ray reserves them
+        place = next(f for f in free if f[0] >= asked["CPU"] and f[1] >= asked.get("GPU", 0))
+        place[0] -= asked["CPU"]
+        place[1] -= asked.get("GPU", 0)
+
+
+def test_a_worker_never_asks_for_more_cores_than_its_node_has(make_config: MakeConfig) -> None:
+    nodes = [Node(16, 0, 1)] * 4 + [Node(8, 1, 1)] * 2
+    config = make_config(workers=2, device="auto", threads=None)
+    assert plan_group(config, nodes)["resources_per_worker"] == {"CPU": 8, "GPU": 1}
+    with pytest.raises(ConfigError, match=r"--threads 40: the nodes have no room .* at most 8"):
+        plan_group(make_config(workers=2, device="auto", threads=40), nodes)
+
+
+def test_a_group_stays_on_the_nodes_asked_for(make_config: MakeConfig) -> None:
+    nodes = [
+        Node(8, 2, 1, accelerator="V100"),
+        Node(16, 2, 1, accelerator="A100", labels={"pool": "spot"}),
+    ]
+    config = make_config(
+        workers=2, device="auto", threads=None, accelerator_type="A100", node_label=("pool=spot",)
+    )
+    assert plan_group(config, nodes) == {
+        "num_workers": 2,
+        "use_gpu": True,
+        "resources_per_worker": {"CPU": 8, "GPU": 1},
+        "accelerator_type": "A100",
+        "label_selector": {"pool": "spot"},
+    }
+    with pytest.raises(ConfigError, match="H100: no node of the cluster has it; use A100 or V100"):
+        plan_group(make_config(workers=2, device="cuda", accelerator_type="H100"), nodes)
+
+
+def test_gloo_and_nccl_take_the_interface_of_the_nodes_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    addresses = {
+        "docker0": [SimpleNamespace(address="172.17.0.1")],
+        "ib0": [SimpleNamespace(address="10.0.0.7")],
+    }
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: addresses)
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.7")
+    monkeypatch.delenv(gloo_interface.GLOO, raising=False)
+    monkeypatch.setenv(gloo_interface.NCCL, "eth1")
+    gloo_interface.choose_interface()
+    assert os.environ.pop(gloo_interface.GLOO) == "ib0"
+    assert os.environ.pop(gloo_interface.NCCL) == "eth1"  # the user's choice
+    gloo_interface.choose_interface()
+    assert os.environ.pop(gloo_interface.NCCL) == "=ib0"
+    os.environ.pop(gloo_interface.GLOO)

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from histo_ray.encoders.base import Precision
 from histo_ray.encoders.torch_encoder import TorchEncoder
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
@@ -21,6 +22,7 @@ from histo_ray.finetune.frozen_head import fit_head
 from histo_ray.finetune.held_out import score_logits
 from histo_ray.finetune.job import TrainingProgress
 from histo_ray.finetune.loop import TrainingResult, is_worse, train
+from histo_ray.finetune.schedule import share
 from histo_ray.store.location import location_of
 
 MakeJob = Callable[..., tuple[Any, Any]]
@@ -79,6 +81,52 @@ def test_a_run_that_is_stopped_anywhere_ends_with_the_same_weights(
     assert digest_weights(resumed.weights) == digest_weights(whole.weights)
     assert [row[:7] for row in resumed.curves[1:]] == [row[:7] for row in whole.curves[1:]]
     assert resumed.scores == whole.scores
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("float32", "float16"), ("bfloat16", "float16"), ("float16", "bfloat16"),
+     ("float16", "float16")],
+)  # fmt: skip
+def test_a_run_goes_on_in_another_precision(
+    make_job: MakeJob, tmp_path: Path, before: Precision, after: Precision
+) -> None:
+    keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
+    changes = ("network.ema=0.9", "network.patience=5")
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == "network" and progress.epoch == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(*make_job(*changes, save_every_s=0.0), Compute("cpu", 2, before), keeper, stop)
+    kept = keeper.load(make_job(*changes)[0].fingerprint(1))
+    assert kept is not None
+    assert bool(kept.scaler) is (before == "float16")
+    outcome = train(*make_job(*changes), Compute("cpu", 2, after), keeper)
+    assert [row.epoch for row in outcome.curves] == [1, 1, 2]
+    assert all(np.isfinite(row.loss) for row in outcome.curves[1:])
+    assert all(v.isfinite().all() and v.dtype != torch.half for v in outcome.weights.values())
+
+
+def test_a_worker_without_a_share_of_its_first_batch_can_take_a_float16_step(
+    make_job: MakeJob,
+) -> None:
+    class First:  # of three workers, one of which has no tile of a batch of two
+        rank, size = 0, 3
+
+        def add(self, tensors: Any) -> None:
+            for tensor in tensors:
+                if tensor.dtype == torch.int64:  # what is compared: all have what this one has
+                    tensor[:] = tensor[0]
+
+        def copy_first(self, tensors: Any) -> None:
+            return None
+
+    job, classifier = make_job("batch_size=2", "network.epochs=1")
+    assert share(2, First.rank, First.size) == slice(0, 0)
+    outcome = train(job, classifier, Compute("cpu", 1, "float16"), NoKeeper(), group=First())
+    assert len(outcome.curves) == 2
 
 
 def test_another_seed_ends_with_other_weights(make_job: MakeJob) -> None:

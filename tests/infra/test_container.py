@@ -21,7 +21,8 @@ def test_every_line_is_an_instruction_that_docker_knows() -> None:
 def test_the_only_base_is_pinned_by_digest() -> None:
     bases = [words.split()[0] for word, words in STEPS if word == "FROM"]
     stages = {words.split()[2] for word, words in STEPS if word == "FROM"}
-    foreign = [base for base in bases if base not in stages]
+    bases = [base.replace("${VARIANT}", variant) for base in bases for variant in ("cpu", "cuda")]
+    foreign = sorted({base for base in bases if base not in stages})
     assert len(foreign) == 1
     assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", foreign[0])
 
@@ -58,6 +59,35 @@ def test_what_is_copied_exists_and_the_builder_is_sent_it() -> None:
             assert (ROOT / source).exists(), source
             parents = {source, *map(str, Path(source).parents)}
             assert parents & sent, f".dockerignore leaves out {source}"
+
+
+def environment_of(variant: str) -> dict[str, str]:
+    """What the last stage of a variant sets, with all stages that it is made of."""
+    stages: dict[str, dict[str, str]] = {}
+    here: dict[str, str] = {}
+    for word, rest in STEPS:
+        if word == "FROM":
+            words = rest.replace("${VARIANT}", variant).split()
+            here = stages[words[2]] = dict(stages.get(words[0], {}))
+        elif word == "ENV":
+            here.update(re.findall(r'(\w+)="?([^"\s]+)"?', rest))
+    return here
+
+
+def test_only_the_cuda_variant_asks_for_gpus_and_a_driver_for_its_cuda() -> None:
+    assert not [name for name in environment_of("cpu") if name.startswith("NVIDIA_")]
+    asked = environment_of("cuda")
+    assert asked["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert asked["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    major = locked_version("nvidia-cuda-runtime").split(".")[0]
+    assert asked["NVIDIA_REQUIRE_CUDA"] == f"cuda>={major}.0"
+    assert environment_of("cpu")["PYTHONPATH"] == asked["PYTHONPATH"] == "/opt/histo-ray"
+
+
+def test_a_variant_is_stated_before_the_first_stage_and_taken_by_those_that_use_it() -> None:
+    first = [word for word, _ in STEPS].index("FROM")
+    assert ["ARG", "VARIANT=cuda"] in STEPS[:first]
+    assert STEPS[first:].count(["ARG", "VARIANT"]) == 1
 
 
 def test_no_secret_is_named_in_the_recipe() -> None:

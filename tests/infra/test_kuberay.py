@@ -114,6 +114,7 @@ def test_workers_run_on_spot_nodes_and_only_encoders_have_gpus() -> None:
             assert "histo-ray/capacity" in {t["key"] for t in pod["tolerations"]}
             limits = pod["containers"][0]["resources"]["limits"]
             assert ("nvidia.com/gpu" in limits) == (name == "encoders")
+            assert (group["rayStartParams"].get("num-gpus") == "0") == (name == "readers")
 
 
 def test_the_cluster_grows_from_nothing_to_a_limit_and_shrinks_when_idle() -> None:
@@ -133,7 +134,7 @@ def test_the_job_asks_for_no_more_than_the_cluster_can_grow_to() -> None:
         limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
         most["cpus"] += group["maxReplicas"] * int(limits["cpu"])
         most["gpus"] += group["maxReplicas"] * int(limits.get("nvidia.com/gpu", 0))
-    assert asked["cpus"] <= most["cpus"]
+    assert asked["cpus"] + asked["gpus"] <= most["cpus"]  # a core with each GPU
     assert asked["gpus"] <= most["gpus"]
 
 

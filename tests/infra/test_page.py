@@ -47,9 +47,10 @@ def test_ray_and_the_image_have_one_version_everywhere() -> None:
     assert "\npip==" not in LOCK  # the image's own stays
 
 
-def test_the_run_file_of_the_page_is_one_that_extract_takes() -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert parse_settings(ExtractConfig, tomllib.loads(block), "page").tile_px == 224
+def test_the_run_files_of_the_page_are_ones_that_extract_takes() -> None:
+    first, *others = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.S)]
+    for more in ({}, *others):  # keys that are added to the first
+        assert parse_settings(ExtractConfig, first | more, "page").tile_px == 224
 
 
 def test_variables_of_the_page_are_those_of_the_script() -> None:

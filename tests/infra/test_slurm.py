@@ -117,6 +117,27 @@ def test_a_heterogeneous_job_has_one_head_and_its_gpus(slurm: Slurm) -> None:
     assert "--nodes 4 " in slurm.lines("job")[0]
 
 
+@pytest.mark.parametrize(
+    ("variables", "gpus"),
+    [
+        ({}, 0),
+        ({"SLURM_GPUS_ON_NODE": "2"}, 2),
+        ({"CUDA_VISIBLE_DEVICES": "0,3", "SLURM_GPUS_ON_NODE": "4"}, 2),
+        ({"CUDA_VISIBLE_DEVICES": "NoDevFiles", "SLURM_GPUS_ON_NODE": "4"}, 0),
+        ({"CUDA_VISIBLE_DEVICES": "", "SLURM_GPUS_ON_NODE": "4"}, 0),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-6c4b8ad3-0,MIG-77f2d0c1-1,MIG-b1"}, 3),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1f2e,GPU-3a4b"}, 2),
+    ],
+)
+def test_ray_gets_the_cards_that_slurm_granted(
+    slurm: Slurm, variables: dict[str, str], gpus: int
+) -> None:
+    code, output = ended(slurm.start(*JOB, FAKE_EXIT="0", **variables))
+    assert code == 0, output
+    (ray,) = slurm.lines("ray")
+    assert f"--num-gpus={gpus} " in ray
+
+
 def test_near_the_time_limit_the_job_is_interrupted_and_goes_back_into_the_queue(
     slurm: Slurm,
 ) -> None:

@@ -49,7 +49,23 @@ def test_it_waits_until_what_was_asked_for_is_there(
 ) -> None:
     monkeypatch.setattr(with_nodes, "ray", MadeUpRay(cpus=64, gpus=2, looks=3))
     assert with_nodes.wait_for_nodes(2, 64, 2, wait_s=60)
-    assert asked == [{"num_cpus": 64, "bundles": [{"GPU": 1}, {"GPU": 1}]}]
+    assert asked == [{"num_cpus": 64, "bundles": [{"GPU": 1, "CPU": 1}] * 2}]
+
+
+def test_only_gpus_of_the_kind_that_was_asked_for_count(
+    monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]
+) -> None:
+    made_up = MadeUpRay(cpus=64, gpus=3, looks=1)
+    offers: list[dict[str, float]] = [{"GPU": 2, "accelerator_type:V100": 1}, {"CPU": 64}]
+    monkeypatch.setattr(
+        made_up, "nodes", lambda: [{"Alive": True, "Resources": offer} for offer in offers]
+    )
+    made_up.looks = 0
+    monkeypatch.setattr(with_nodes, "ray", made_up)
+    assert not with_nodes.wait_for_nodes(1, 0, 1, wait_s=0.2, kind="A100")
+    assert asked[0]["bundles"] == [{"GPU": 1, "CPU": 1, "accelerator_type:A100": 0.001}]
+    offers.append({"GPU": 1, "accelerator_type:A100": 1})
+    assert with_nodes.wait_for_nodes(1, 0, 1, wait_s=60, kind="A100")
 
 
 def test_a_cluster_of_fixed_size_is_asked_for_nothing(

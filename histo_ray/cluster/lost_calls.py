@@ -1,0 +1,101 @@
+"""What is asked again because a process, a GPU or a node took it along."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import ray
+from ray.exceptions import RayError
+
+from histo_ray.cluster.gather import PING_S
+from histo_ray.cluster.membership import DeviceFailure, Membership
+from histo_ray.cluster.pool import PooledActor
+from histo_ray.extract.reader_queue import Backlog
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob
+
+DEATHS_ALONE = 2
+"""Processes that must die under a job that has them to itself before its slide is failed."""
+SLIDE_RESTARTS = 5
+"""Times that a slide starts over because nodes took its vectors with them."""
+
+
+class LostCalls:
+    """Queues lost work of one run again, and has lost processes pinged until they are back."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        members: Membership,
+        counts: Counts,
+        ping: Callable[[PooledActor], None],
+    ) -> None:
+        self._backlog = backlog
+        self._members = members
+        self._counts = counts
+        self._ping = ping
+
+    def ask_after_death(self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping) -> None:
+        """Queue `what` again, whose process died, and ping that until Ray has started it anew."""
+        first_word = not member.suspect
+        member.suspect, member.slide_id = True, ""
+        if self._members.has(member) and (first_word or isinstance(what, Ping)):
+            if isinstance(what, Ping):
+                time.sleep(PING_S)
+            self._ping(member)
+        if isinstance(what, Ping):
+            return
+        self._counts.deaths += first_word
+        if isinstance(what, EncoderBatch):
+            self._backlog.ready.extendleft(reversed(what.blocks))
+            if first_word:
+                self._members.note_encoder_death()
+            return
+        what.deaths += what.alone
+        what.alone = True
+        if what.deaths >= DEATHS_ALONE:
+            what.work.fail(
+                f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
+                "memory, or the file crashes the decoder"
+            )
+            return
+        self._backlog.jobs.appendleft(what)
+
+    def ask_after_device_failure(
+        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping, why: DeviceFailure
+    ) -> None:
+        """Queue `what` again for others; the encoder whose GPU failed is restarted or left out."""
+        if isinstance(what, EncoderBatch):
+            self._backlog.ready.extendleft(reversed(what.blocks))
+            _take_note_of_errors(what)
+        first_word = not member.suspect
+        member.suspect = True
+        self._counts.deaths += first_word
+        ask_again = self._members.note_device_failure(member, why)
+        if ask_again and (first_word or isinstance(what, Ping)):
+            self._ping(member)
+
+    def start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
+        """Begin slides again whose pixels or vectors were lost with a node."""
+        if isinstance(what, Ping):
+            return
+        for work in (
+            {id(b.work): b.work for b in what.blocks}.values()
+            if isinstance(what, EncoderBatch)
+            else [what.work]
+        ):
+            if work.finished:
+                continue
+            work.start_over()
+            self._counts.restarts += 1
+            if work.restarts > SLIDE_RESTARTS:
+                work.fail(f"nodes that held its vectors were lost {work.restarts} times")
+                continue
+            self._backlog.jobs.append(ReaderJob("plan", work, work.generation))
+
+
+def _take_note_of_errors(batch: EncoderBatch) -> None:
+    """Fetch the error that stands for each of its arrays: Ray prints those that nobody does."""
+    for ref in batch.vectors:
+        with suppress(RayError):
+            ray.get(ref)

@@ -1,0 +1,50 @@
+"""What the plan of a run decides for its encoder processes. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from histo_ray.config import RunSettings
+
+PlannedDevice = Literal["cpu", "cuda"]
+PlannedPrecision = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """Device and arithmetic of every encoder process; one that cannot give them is refused."""
+
+    device: PlannedDevice
+    precision: PlannedPrecision
+    threads: int
+    """CPU threads."""
+    batch_size: int
+    """Tiles encoded at once."""
+
+
+class EncoderShare(Protocol):
+    """As much of `resources.Workers` as an encoder process depends on."""
+
+    @property
+    def encoder_gpus(self) -> float:
+        """GPUs of each encoder process."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each."""
+
+    @property
+    def batch_size(self) -> int:
+        """Tiles encoded at once."""
+
+
+def plan_encoders(config: RunSettings, workers: EncoderShare) -> EncoderPlan:
+    """Decide device and precision once, for all processes and those that come later.
+
+    Where the settings leave the precision open, it is float32 on CPU and float16 on GPU.
+    """
+    on_gpu = workers.encoder_gpus > 0
+    precision = config.precision
+    if precision == "auto":
+        precision = "float16" if on_gpu else "float32"
+    device: PlannedDevice = "cuda" if on_gpu else "cpu"
+    return EncoderPlan(device, precision, workers.threads, workers.batch_size)
