@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from pydantic_core import ErrorDetails
 
 from histo_ray.errors import ConfigError
-from histo_ray.text import did_you_mean, join_or
+from histo_ray.text import describe_type, did_you_mean, join_or
 
 
 class Settings(BaseModel):
@@ -137,6 +137,8 @@ def _shown(value: Any, longest: int = 60) -> str:
     text = (
         value if isinstance(value, str) and value.strip() and value.isprintable() else repr(value)
     )
+    if not text.isprintable():  # a table, say, of several lines
+        return describe_type(value)
     return text if len(text) <= longest else text[:longest] + "..."
 
 

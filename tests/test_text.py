@@ -13,13 +13,15 @@ from histo_ray.text import did_you_mean, join_or
         ("loglstic", "; did you mean logistic?"),
         ("resnet51", "; did you mean resnet5 or resnet50?"),
         ("abcdefgh", "; did you mean abcdefgi?"),  # abcdefxx is like it, too, but much less
+        ("mmp", "; did you mean mpp?"),
+        ("pmp", "; did you mean mpp?"),
         ("zzz", ""),
         ("", ""),
     ],
 )
 def test_what_is_like_a_word_is_asked(word: str, told: str) -> None:
     known = ["ridge", "elastic-net", "logistic", "tile_px", "resnet50", "resnet5", "stride_px"]
-    known += ["abcdefgi", "abcdefxx"]
+    known += ["abcdefgi", "abcdefxx", "mpp"]
     assert did_you_mean(word, known) == told
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, TypedDict, TypeVar, get_origin
 
 from histo_ray.config import NO_RAY, Settings, parse_settings
+from histo_ray.errors import ConfigError
+from histo_ray.text import describe_type
 
 S = TypeVar("S", bound=Settings)
 
@@ -95,4 +97,9 @@ def make_settings(kind: type[S], values: Mapping[str, object], origin: str) -> S
         text = str(value) if isinstance(value, Path) else value
         several = field is not None and get_origin(field.annotation) is tuple
         plain[name] = (text,) if several and isinstance(text, str) else text
+        if field is not None and field.annotation is str and not isinstance(text, str):
+            raise ConfigError(
+                f"{origin}: {name} is {describe_type(value)} where text or a Path is needed: "
+                f"{field.description}"
+            )
     return parse_settings(kind, plain, origin)

@@ -3,15 +3,13 @@
 Torch and Ray take seconds to import, so the module of each is imported once it is chosen.
 """
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from histo_ray.config import NO_RAY, RunSettings, works_here
+from histo_ray.config import NO_RAY, RunSettings
 from histo_ray.deferred import deferred
 from histo_ray.extract.pipeline import OpenPipeline, RunOrder, RunPipeline
-from histo_ray.extract.small_work import is_small
-from histo_ray.extract.work import SubjectWork
+from histo_ray.extract.small_work import prefers_this_process
 
 _open_in_process: OpenPipeline = deferred("histo_ray.extract.in_process:open_in_process")
 _open_on_ray: OpenPipeline = deferred("histo_ray.cluster.run_extract:open_on_ray")
@@ -42,15 +40,3 @@ def choose_pipeline(settings: RunSettings, notify: Notify = lambda text: None) -
         return _open_on_ray(order)
 
     return open_pipeline
-
-
-def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> bool:
-    """Whether no address is given, and this process is done before Ray would be."""
-    if "address" in settings.model_fields_set or not works_here(settings.address):
-        return False
-    if settings.readers or settings.encoder_workers or settings.encoder_gpus:
-        return False  # processes are asked for
-    ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():  # it costs nothing any more
-        return False
-    return is_small([work.subject for work in todo], settings)

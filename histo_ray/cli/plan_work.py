@@ -102,7 +102,8 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
     for note in plan.notes:
         print(one_line(note))
     if plan.seconds is not None:
-        print(f"about {format_seconds(plan.seconds)}, measured on one batch here, and Ray's start")
+        ray = ", and Ray's start" if plan.starts_ray else ""
+        print(f"about {format_seconds(plan.seconds)}, measured on one batch here{ray}")
     if pictures:
         print(f"pictures of slides that the store lacks: {pictures}")
         for slide_id, problem in plan.undrawn.items():

@@ -23,6 +23,7 @@ __all__ = [
     "Precision",
     "Rgb",
     "check_contract",
+    "check_pixels",
     "describe_choice",
     "encode_fixed",
     "find_nonfinite",
@@ -125,6 +126,27 @@ def _all_of(values: float | tuple[float, ...] | None) -> tuple[float, ...]:
     if values is None:
         return ()
     return values if isinstance(values, tuple) else (values,)
+
+
+def check_pixels(pixels: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Check that tiles are (B, height, width, 3) uint8, and return them as an array.
+
+    Raises:
+        ConfigError: They are of another shape or type.
+    """
+    right = "give uint8 RGB values of 0 to 255 in the shape (tiles, height, width, 3)"
+    try:
+        found = np.asarray(pixels)
+    except (TypeError, ValueError) as error:  # of lists of several lengths; on a GPU
+        raise ConfigError(f"tiles are no array ({error}); {right}") from None
+    if found.dtype == np.uint8 and found.ndim == 4 and found.shape[3] == 3:
+        return found
+    hint = right
+    if found.ndim == 3 and found.shape[2] == 3:
+        hint += "; one tile is tile[np.newaxis]"
+    elif found.ndim == 4 and found.shape[1] == 3:
+        hint += "; channels come last: tiles.transpose(0, 2, 3, 1)"
+    raise ConfigError(f"tiles have the shape {found.shape} and the type {found.dtype}; {hint}")
 
 
 def encode_fixed(

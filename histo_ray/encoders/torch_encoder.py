@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision
+from histo_ray.encoders.base import Device, EncoderSpec, Engine, Precision, check_pixels
 from histo_ray.encoders.cuda_device import check_cuda, switch_tf32_off
 from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.encoders.folding import fold_batch_norms
@@ -135,7 +135,11 @@ class TorchEncoder:
 
         Returns:
             (B, dim). Not checked for being finite.
+
+        Raises:
+            ConfigError: `pixels` are of another shape or type.
         """
+        pixels = check_pixels(pixels)
         size = self.fixed_tiles
         if size is None:
             return self._encode_at_once(pixels)

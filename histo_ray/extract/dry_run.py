@@ -28,9 +28,10 @@ from histo_ray.extract.plan_summary import (
     blank_row,
 )
 from histo_ray.extract.resources import Node, Workers, plan_workers
-from histo_ray.extract.resume import Agenda, plan_agenda
+from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
+from histo_ray.extract.small_work import starts_ray
 from histo_ray.slides.manifest import Manifest, open_manifest
-from histo_ray.storage.check import check_place
+from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
 from histo_ray.types import Outcome
@@ -78,7 +79,16 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
         rows[work.slide_id] = blank_row(work.slide_id, PlanStatus.TODO)
     ordered = [rows[slide.slide_id] for slide in manifest.slides]
     notes = (*manifest.notes, *agenda.notes)
-    return PlanSummary(ordered, None, None, None, None, undrawn={}, notes=notes)
+    return PlanSummary(
+        ordered,
+        None,
+        None,
+        None,
+        None,
+        undrawn={},
+        notes=notes,
+        starts_ray=starts_ray(config, agenda.todo),
+    )
 
 
 def run_plan(
@@ -99,9 +109,12 @@ def run_plan(
         HistoRayError: The extraction could not start.
     """
     listener = listener or PlanListener()
+    if pictures:
+        check_folder(pictures.folder, "pictures")
     if works_here(config.address):
         start_server()
     manifest, specs, agenda = _prepare(config, open_files=True)
+    with_ray = starts_ray(config, agenda.todo)
     known = _known_rows(agenda)
     planned, measured = Planned(), Measured()
     undrawn: dict[str, str] = {}
@@ -129,6 +142,7 @@ def run_plan(
         seconds=measured.seconds,
         undrawn=undrawn,
         notes=(*manifest.notes, *agenda.notes),
+        starts_ray=with_ray,
     )
 
 
@@ -172,6 +186,8 @@ def _prepare(
 ) -> tuple[Manifest, list[EncoderSpec], Agenda]:
     """Manifest, encoders, and what is to do; checks all that can be checked before the start."""
     check_place(config.store, "store")
+    check_folder(config.store, "store", to_write=False)
+    check_cache(config)
     manifest = open_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue, config.mask_classes)

@@ -16,6 +16,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
+from histo_ray.extract.child_contexts import Method, child_context
+
 R = TypeVar("R")
 
 PRELOADED = [
@@ -55,7 +57,7 @@ class ProcessPool:
     """Calls functions in other processes, until closed."""
 
     def __init__(
-        self, processes: int, settle: Callable[[], None], method: str = "forkserver"
+        self, processes: int, settle: Callable[[], None], method: Method = "forkserver"
     ) -> None:
         """Prepare; processes start with the first call.
 
@@ -73,9 +75,10 @@ class ProcessPool:
     def submit(self, call: Callable[..., R], *args: Any) -> "Future[R]":
         """Start one task."""
         if self._executor is None:
-            context = multiprocessing.get_context(self._method)
             arguments = (self._settle, dict(os.environ))
-            self._executor = ProcessPoolExecutor(self._processes, context, _begin, arguments)
+            self._executor = ProcessPoolExecutor(
+                self._processes, child_context(self._method), _begin, arguments
+            )
         before = set(multiprocessing.active_children())
         future = self._executor.submit(call, *args)
         self._children |= set(multiprocessing.active_children()) - before

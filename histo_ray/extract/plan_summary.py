@@ -71,6 +71,8 @@ class PlanSummary:
     """Slides without a picture, where pictures were asked for, and why."""
     notes: tuple[str, ...] = ()
     """How many patients the manifest names, and what looks wrong in it."""
+    starts_ray: bool = True
+    """Whether `extract` would start Ray, or join one, which `seconds` does not hold."""
 
 
 @dataclass

@@ -118,7 +118,7 @@ def _result(future: "Future[R]") -> R:
     except BrokenProcessPool:
         raise ConfigError(
             "the process that loads the encoders died, as it does when memory runs out; close "
-            "other programs, or plan with --no-open, which loads none"
+            "other programs, or open no slide (--no-open, open_slides=False), which loads none"
         ) from None
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from histo_ray.config import ExtractConfig, RunSettings, TilingConfig
+from histo_ray.config import ExtractConfig, RunSettings, TilingConfig, works_here
 from histo_ray.errors import SlideError, StoreError
 from histo_ray.extract.work import SubjectWork, row_of
 from histo_ray.slides.fingerprint import fingerprint_file
+from histo_ray.storage.check import check_folder
 from histo_ray.store.stated import correct_receipt
 from histo_ray.store.store import Store
 from histo_ray.tiles.masks import digest_given_mask
@@ -51,6 +52,16 @@ class _Stored(NamedTuple):
     def is_outdated(self) -> bool:
         """Whether `replace_changed` extracts it again."""
         return bool(self.change or (self.otherwise and self.tiles))
+
+
+def check_cache(config: ExtractConfig) -> None:
+    """Check the folder for copies of slides, where it is on this machine.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    if config.cache_dir is not None and works_here(config.address):
+        check_folder(config.cache_dir, "cache_dir")
 
 
 def plan_agenda(

@@ -17,7 +17,7 @@ from histo_ray.extract.labelled_tiles import plan_sets, settle_size
 from histo_ray.extract.observer import Observer
 from histo_ray.extract.pipeline import OpenPipeline, Report, RunOrder
 from histo_ray.extract.recorder import Recorder, RunSummary
-from histo_ray.extract.resume import Agenda, plan_agenda
+from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import stored_name
 from histo_ray.slides.manifest import open_manifest
@@ -54,6 +54,7 @@ def run_extract(
     began = time.monotonic()
     check_shipped(config)
     check_place(config.store, "store")
+    check_cache(config)
     manifest = open_manifest(config.manifest)
     specs = resolve_encoders(config)
     check_tissue_pattern(config.tissue, config.mask_classes)

@@ -5,13 +5,15 @@ gains is that slides are read side by side and while others are encoded, so only
 counts, and it is compared with the time that Ray takes to start (docs/decisions/0021).
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from histo_ray.config import RunSettings
+from histo_ray.config import NO_RAY, RunSettings, works_here
 from histo_ray.extract.labelled_tiles import TileSetSubject
 from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.subject import Subject
+from histo_ray.extract.work import SubjectWork
 from histo_ray.types import Slide
 
 RAY_START_S = 6.0
@@ -28,6 +30,23 @@ TILES_PER_S = 1500.0
 OF_SEVERAL_FILES = (".mrxs", ".vms", ".vmu", ".dcm", ".zarr", ".svslide")
 """Formats whose named file does not hold the pixels, or not all of them."""
 GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def prefers_this_process(settings: RunSettings, todo: Sequence[SubjectWork]) -> bool:
+    """Whether no address is given, and this process is done before Ray would be."""
+    if "address" in settings.model_fields_set or not works_here(settings.address):
+        return False
+    if settings.readers or settings.encoder_workers or settings.encoder_gpus:
+        return False  # processes are asked for
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():  # it costs nothing any more
+        return False
+    return is_small([work.subject for work in todo], settings)
+
+
+def starts_ray(settings: RunSettings, todo: Sequence[SubjectWork]) -> bool:
+    """Whether a run starts Ray or joins one: it has work, and does it not in this process."""
+    return bool(todo) and settings.address != NO_RAY and not prefers_this_process(settings, todo)
 
 
 def is_small(subjects: Sequence[Subject], settings: RunSettings) -> bool:

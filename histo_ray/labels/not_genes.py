@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from histo_ray.labels.target_exclusions import TargetExclusion
 from histo_ray.slides.column_names import plain_name
+from histo_ray.slides.spreadsheet_dates import is_date
 
 _UNNAMED = frozenset({"unknown", "?", "-", ".", "na", "n/a", "nan", "none", "null"})
 
@@ -53,26 +54,6 @@ _COUNTERS = frozenset(
 """Rows that STAR and HTSeq put beside genes, in small letters; those of HTSeq begin with `__`."""
 _FEATURE_COUNTS = re.compile(r"(un)?assigned(_[a-z]+)*", re.IGNORECASE)
 
-_MONTHS = (
-    *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
-    *("january", "february", "march", "april", "june", "july", "august", "september"),
-    *("october", "november", "december"),
-    *("mrz", "mär", "maerz", "märz", "mai", "okt", "dez", "mars", "avr", "août", "déc"),
-    *("ene", "abr", "ago", "dic", "set", "ott", "gen", "mag", "giu", "lug"),
-)
-_MONTH = "(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\.?"
-_DATES = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"[0-3]?[0-9][-/. ]{{1,2}}{_MONTH}(?:[-/. ]+(?:[0-9]{{2}}){{1,2}})?",  # 1-Mar, 01.Mrz.2001
-        rf"{_MONTH}[-/. ]+(?:[0-9]{{2}}|[12][0-9]{{3}})",  # Mar-01, Mar 2001
-        rf"{_MONTH}[-/. ]+[0-3]?[0-9](?:,? +|[-/])[12][0-9]{{3}}",  # March 1, 2001
-        r"[12][0-9]{3}([-/.])[01]?[0-9]\1[0-3]?[0-9](?:[ T].*)?",  # 2001-03-01, with a time
-        r"[0-3]?[0-9]([-/.])[0-3]?[0-9]\1(?:[0-9]{2}|[12][0-9]{3})(?: .*)?",  # 3/1/2001
-    )
-)
-_TITLE = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)-[0-9]")
-"""Mar-1; in capitals (OCT-4, DEC-1) it is an alias of a gene."""
 _EXCEL_DAY_0 = date(1899, 12, 30)
 _SERIALS = range(36526, 54789)
 """2000-01-01 to 2049-12-31 as Excel counts days: what a gene became in a year of use."""
@@ -132,15 +113,6 @@ def is_counter(name: str) -> bool:
     if text.startswith("__") or "_" not in text:
         return text.startswith("__") or text.casefold() in ("ambiguous", "assigned")
     return plain_name(text) in _COUNTERS or _FEATURE_COUNTS.fullmatch(text) is not None
-
-
-def is_date(name: str) -> bool:
-    """Whether a name is a date, which is what spreadsheets make of MARCH1, SEPT2 or DEC1."""
-    text = re.sub(r"^X(?=[0-9])", "", name.strip().strip("'\""))  # R's make.names
-    for candidate in (text, re.sub(r"\.[0-9]{1,2}$", "", text)):  # pandas' mark of a repeat
-        if _TITLE.fullmatch(candidate) or any(form.fullmatch(candidate) for form in _DATES):
-            return True
-    return False
 
 
 def is_excel_serial(name: str) -> bool:

@@ -19,6 +19,7 @@ from histo_ray.slides.manifest_columns import (
 )
 from histo_ray.slides.manifest_notes import (
     describe_patients,
+    note_dates,
     note_patients,
     note_repeated_files,
     note_repeated_paths,
@@ -86,8 +87,9 @@ def open_manifest(uri: str) -> Manifest:
 
     Returns:
         The slides, every file of which has been seen to exist, and notes: the number of patients
-        first, then columns read by another name, ids that differ only in how they are written,
-        and files that are given twice (files of equal size are compared by their fingerprints).
+        first, then columns read by another name, ids that differ only in how they are written
+        or are dates, and files that are given twice (files of equal size are compared by their
+        fingerprints).
 
     Raises:
         ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest
@@ -98,6 +100,7 @@ def open_manifest(uri: str) -> Manifest:
         describe_patients(slides),
         *columns.notes,
         *note_patients(slides, columns.patient_id),
+        *note_dates(slides),
         *note_repeated_paths(slides),
         *note_repeated_files(slides, sizes),
     ]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.slides.fingerprint import fingerprint_file
 from histo_ray.slides.near_ids import describe_near_ids, find_near_ids
+from histo_ray.slides.spreadsheet_dates import is_date
 from histo_ray.types import Slide
 
 SHOWN = 3
@@ -69,6 +70,22 @@ def _note_other_barcodes(slides: Sequence[Slide]) -> Iterator[str]:
             f"named ({'; '.join(other[:SHOWN])}{'; ...' if len(other) > SHOWN else ''}): the name "
             "in the manifest holds"
         )
+
+
+def note_dates(slides: Sequence[Slide]) -> Iterator[str]:
+    """Ids that are dates, as spreadsheets write 1-3 or MAR1. Pure."""
+    own = {slide.slide_id for slide in slides}
+    for what, ids in (
+        ("slide_id", own),
+        ("patient_id", {slide.patient_id for slide in slides} - own),
+    ):
+        dates = sorted(name for name in ids if is_date(name))
+        if dates:
+            yield (
+                f"{_count(len(dates), what)} {'looks' if len(dates) == 1 else 'look'} like a date "
+                f"({_name(dates)}), which spreadsheets make of ids such as 1-3 or MAR1: compare "
+                "with the source, and mark the column as text before it is saved"
+            )
 
 
 def note_repeated_paths(slides: Sequence[Slide]) -> Iterator[str]:

@@ -41,6 +41,7 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
     Raises:
         ConfigError: Not there, or not such a table.
     """
+    unit: Unit
     location = locate(uri)
     try:
         data = read_file(*location, MOST_BYTES)
@@ -49,8 +50,16 @@ def read_table(uri: str, what: str = "manifest") -> tuple[Unit, list[str], list[
             f"{what} {uri}: cannot be read ({' '.join(str(error).split())}); check the path"
         ) from error
     if uri.lower().endswith((".parquet", ".pq")):
-        return "row", *_parse_parquet(data, uri, what)
-    return "line", *_parse_csv(data, uri, what)
+        unit = "row"
+        names, rows = _parse_parquet(data, uri, what)
+    else:
+        unit = "line"
+        names, rows = _parse_csv(data, uri, what)
+    if not names:
+        raise ConfigError(
+            f"{what} {uri}: the file is empty; write a header and a row for each entry"
+        )
+    return unit, names, rows
 
 
 def _parse_parquet(data: bytes, uri: str, what: str) -> tuple[list[str], list[TableRow]]:

@@ -1,5 +1,8 @@
 """Checks before work starts that a path or URI can be reached; a problem is one line."""
 
+import os
+from pathlib import Path
+
 from histo_ray.errors import ConfigError
 from histo_ray.storage import is_local, locate
 from histo_ray.storage.trouble import Trouble, explain
@@ -28,6 +31,32 @@ def check_place(uri: str, what: str) -> None:
     except OSError as error:
         trouble = explain_here(error)
         raise ConfigError(f"{what} {uri}: {trouble.found}; {trouble.remedy}") from None
+
+
+def check_folder(path: str | Path, what: str, *, to_write: bool = True) -> None:
+    """Check that a local folder is there or can be made; nothing is made.
+
+    Args:
+        path: Local path, or a URI, which is not looked at.
+        what: What it is, for messages: `store`, `pictures`, `cache_dir`.
+        to_write: Whether files are to be written into it.
+
+    Raises:
+        ConfigError: It, or a folder above it, is a file or cannot be written.
+    """
+    if "://" in str(path):
+        return
+    folder = Path(path).expanduser().absolute()
+    try:
+        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        found = "" if there.is_dir() else "is not a folder"
+    except OSError as error:
+        there, found = folder, f"cannot be used ({error.strerror})"
+    if not found and to_write and not os.access(there, os.W_OK | os.X_OK):
+        found = "is a folder that this user cannot write"
+    if found:
+        which = "it" if there == folder else str(there)
+        raise ConfigError(f"{what} {path}: {which} {found}; name another folder")
 
 
 def explain_here(error: OSError) -> Trouble:

@@ -26,6 +26,7 @@ from histo_ray.slides.tiff_meaning import (
     check_storage,
     read_alpha,
 )
+from histo_ray.text import join_or, name_first
 from histo_ray.types import Size
 
 Values = npt.NDArray[np.generic]
@@ -85,7 +86,15 @@ def _select(values: Values, classes: Sequence[int]) -> npt.NDArray[np.bool_]:
             "numbers"
         )
     if classes:
-        return np.asarray(np.isin(values, list(classes)))
+        chosen = np.asarray(np.isin(values, list(classes)))
+        if not chosen.any() and values.any():
+            there = [f"{value:g}" for value in np.unique(values)]
+            raise MaskError(
+                f"none of its pixels is {join_or([str(value) for value in classes])} "
+                f"(--mask-classes); its values: {name_first(there)}; name one of them, or leave "
+                "the slide out"
+            )
+        return chosen
     marked = values != 0
     return np.asarray(marked.any(axis=2) if marked.ndim > 2 else marked)
 

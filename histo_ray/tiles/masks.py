@@ -8,8 +8,9 @@ from histo_ray.errors import SlideError
 from histo_ray.slides.sound_levels import sizes_agree
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
+from histo_ray.text import did_you_mean, join_or, name_first
 from histo_ray.tiles.mask_image import MaskError, decode_mask_image
-from histo_ray.tiles.polygons import fill_polygons, parse_geojson
+from histo_ray.tiles.polygons import fill_polygons, list_classes, parse_geojson
 from histo_ray.types import Size, TissueMask
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff")
@@ -64,10 +65,33 @@ def _from_geojson(data: bytes, slide_size: Size, classes: Sequence[str]) -> Tiss
     size = max(1, round(width / scale)), max(1, round(height / scale))
     downsample = width / size[0], height / size[1]
     try:
-        pixels = fill_polygons(parse_geojson(data, classes), size, downsample)
+        polygons = parse_geojson(data, classes)
+        if classes and not polygons:
+            _check_classes(data, classes)
+        pixels = fill_polygons(polygons, size, downsample)
     except ValueError as error:
         raise MaskError(f"bad GeoJSON ({error}); export it again") from error
     return TissueMask(pixels, downsample)
+
+
+def _check_classes(data: bytes, classes: Sequence[str]) -> None:
+    """Refuse GeoJSON with other classes than those asked for, or with outlines without a class."""
+    there = list_classes(data)
+    asked = {name.strip().lower() for name in classes}
+    if any(asked & names for names in there.values()) or not (there or parse_geojson(data)):
+        return
+    raise MaskError(_describe_missing([name.strip() for name in classes], list(there)))
+
+
+def _describe_missing(asked: list[str], there: list[str]) -> str:
+    """Say that a mask has none of the classes asked for, and which it has. Pure."""
+    known = list(there)
+    known += [part.strip() for name in there if ":" in name for part in name.split(":")]
+    near = next(filter(None, (did_you_mean(name, known) for name in asked)), "")
+    return (
+        f"nothing in it is of class {join_or(asked)} (--mask-classes); its classes: "
+        f"{name_first(there) or 'none'}{near or '; name one of them, or leave the slide out'}"
+    )
 
 
 def _from_image(data: bytes, slide_size: Size, classes: Sequence[str]) -> TissueMask:

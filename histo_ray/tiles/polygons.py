@@ -51,16 +51,27 @@ def parse_geojson(text: str | bytes, classes: Sequence[str] = ()) -> list[Polygo
     Raises:
         ValueError: Not GeoJSON, or a polygon without three finite corners.
     """
-    try:
-        root = json.loads(text)
-    except ValueError as error:  # also of a number with thousands of digits
-        raise ValueError(f"not JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     polygons: list[Polygon] = []
-    for part in root if isinstance(root, list) else [root]:
+    for part in _parse_parts(text):
         _collect(part, polygons, frozenset(name.strip().lower() for name in classes))
     return polygons
+
+
+def list_classes(text: str | bytes) -> dict[str, frozenset[str]]:
+    """Classes of the features of a GeoJSON text that `parse_geojson` takes.
+
+    Returns:
+        By a class as it is written: the names, in lower case, by which it can be asked for.
+    """
+    found: dict[str, frozenset[str]] = {}
+    left = _parse_parts(text)[::-1]
+    while left:
+        part = left.pop()
+        if part.get("type") == "FeatureCollection":
+            left += _list(part, "features")[::-1]
+        elif part.get("type") == "Feature" and (name := _class_of(part.get("properties"))):
+            found[name] = _class_names(part.get("properties"))
+    return found
 
 
 def fill_polygons(
@@ -137,6 +148,17 @@ class _Edges:
         )
 
 
+def _parse_parts(text: str | bytes) -> list[Any]:
+    """The objects of a JSON text: those of a list, or the one that it holds."""
+    try:
+        root = json.loads(text)
+    except ValueError as error:  # also of a number with thousands of digits
+        raise ValueError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return root if isinstance(root, list) else [root]
+
+
 def _collect(part: Any, polygons: list[Polygon], classes: frozenset[str], depth: int = 0) -> None:
     """Add the polygons of one GeoJSON object to `polygons`."""
     if not isinstance(part, dict) or depth > _DEEPEST:
@@ -174,7 +196,13 @@ def _counts(feature: JsonObject, classes: frozenset[str]) -> bool:
 
 
 def _class_names(properties: Any) -> frozenset[str]:
-    """A feature's class and the parts of a derived one, in lower case; empty for none.
+    """A feature's class and the parts of a derived one, in lower case; empty for none."""
+    whole = _class_of(properties).lower()
+    return frozenset({whole, *(each.strip() for each in whole.split(":"))}) - {""}
+
+
+def _class_of(properties: Any) -> str:
+    """A feature's class as it is written; empty for none.
 
     QuPath writes `classification` as an object with `name`, since 0.5 with `names` where a class is
     derived; others write a string, or null.
@@ -184,10 +212,7 @@ def _class_names(properties: Any) -> frozenset[str]:
         said = said.get("name") or said.get("names")
     if isinstance(said, list):
         said = ": ".join(str(each) for each in said)
-    if not isinstance(said, str):
-        return frozenset()
-    whole = said.strip().lower()
-    return frozenset({whole, *(each.strip() for each in whole.split(":"))}) - {""}
+    return said.strip() if isinstance(said, str) else ""
 
 
 def _list(part: JsonObject, key: str) -> list[Any]:

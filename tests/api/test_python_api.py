@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import histo_ray as hr
@@ -17,11 +18,12 @@ import histo_ray.api.extract
 import histo_ray.api.finetune
 import histo_ray.api.plan
 from histo_ray.api.keywords import ExtractSettings, FinetuneSettings, make_settings
-from histo_ray.api.pipelines import choose_pipeline, prefers_this_process
+from histo_ray.api.pipelines import choose_pipeline
 from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
 from histo_ray.extract import small_work
 from histo_ray.extract.labelled_tiles import TileSetSubject
+from histo_ray.extract.small_work import prefers_this_process, starts_ray
 from histo_ray.extract.work import SubjectWork
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.tilesets.tileset import TileSet
@@ -59,6 +61,33 @@ def test_rooms_that_are_functions_stay_rooms_whatever_is_imported_first(first: i
     code = "\n".join([*ORDERS[first:], *ORDERS[:first]])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("way", ["file", "module", "stdin"])
+def test_a_plan_runs_a_script_without_a_guard_once(way: str, cohort: Any, tmp_path: Path) -> None:
+    slide = cohort.folder / "good-a.svs"
+    (tmp_path / "slides.csv").write_text(f"slide_id,path\nS1,{slide}\n")
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from pathlib import Path\nimport histo_ray as hr\n"
+        "with Path('runs').open('a') as file:\n    file.write('x')\n"
+        "made = hr.plan('slides.csv', 'store', encoder='random:resnet10t?seed=0&px=64', tile_px=64,"
+        " mpp=0.5)\nprint(made.tiles > 0, made.seconds > 0)\n"
+    )
+    arguments = {
+        "file": [script.name],
+        "module": ["-m", "unguarded"],
+        "stdin": ["-"],
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments[way]],
+        input=script.read_text(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
+    assert (tmp_path / "runs").read_text() == "x"
 
 
 def test_the_package_is_imported_without_anything_heavy() -> None:
@@ -102,6 +131,8 @@ def test_keywords_are_checked_as_flags_are() -> None:
         hr.extract("m.csv", "s")
     with pytest.raises(ConfigError, match="a config object holds all settings"):
         hr.extract(config, mpp=1.0)
+    with pytest.raises(ConfigError, match=r"hr\.extract: mmp: unknown key; did you mean mpp\?"):
+        hr.extract("m.csv", "s", encoder="e", mmp=1.0)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="several workers need Ray"):
         hr.finetune("tiles", "s", encoder="resnet18", name="x", workers=2)
 
@@ -128,6 +159,20 @@ def test_an_extraction_is_a_table_of_outcomes(cohort: Any, tmp_path: Path) -> No
     assert np.array_equal(vectors.astype(np.float16), bag.embeddings)
 
 
+@pytest.mark.parametrize(("value", "what"), [(pd.DataFrame({"a": [1, 2]}), "a Da"), (None, "None")])
+@pytest.mark.parametrize("verb", [hr.extract, hr.plan, hr.finetune, hr.evaluate.mutation])
+def test_what_is_no_path_is_one_sentence_without_its_content(
+    verb: Any, value: object, what: str
+) -> None:
+    further = {"labels": value} if verb is hr.evaluate.mutation else {}
+    with pytest.raises(ConfigError, match=f" is {what}.* where text or a Path is needed") as told:
+        verb("m.csv" if further else value, *([] if further else ["s"]), encoder="e", **further)
+    assert "\n" not in str(told.value)
+    with pytest.raises(ConfigError) as told:
+        hr.extract("m.csv", "s", encoder=value)  # type: ignore[arg-type]
+    assert "\n" not in str(told.value)
+
+
 def works(*slides: Slide) -> list[SubjectWork]:
     return [SubjectWork(slide, ("e",)) for slide in slides]
 
@@ -148,6 +193,10 @@ def test_only_small_work_of_a_default_address_is_done_in_this_process(
         for name in ("small.svs", "large.svs", "s3://b/small.svs", "small.mrxs")
     )
     assert prefers_this_process(default, works(small, small))
+    assert not starts_ray(default, works(small, small))
+    assert starts_ray(default, works(small, large))
+    assert not starts_ray(default, [])
+    assert not starts_ray(default.model_copy(update={"address": "none"}), works(small, large))
     for work in (works(small, large), works(remote), works(folder), works(*[small] * 30)):
         assert not prefers_this_process(default, work)
     for changes in ({"address": "local"}, {"address": "auto"}, {"readers": 3}):

@@ -10,13 +10,13 @@ import pytest
 import tifffile
 
 from histo_ray.cli import main
-from histo_ray.cli.plan_work import print_rows
+from histo_ray.cli.plan_work import print_plan, print_rows
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
 from histo_ray.extract.dry_run import _shape_here
 from histo_ray.extract.plan_here import PlanHere
-from histo_ray.extract.plan_summary import Planned, PlanStatus, _row, blank_row
+from histo_ray.extract.plan_summary import Planned, PlanStatus, PlanSummary, _row, blank_row
 from histo_ray.extract.slide import open_manifest_slide, plan_slide
 from histo_ray.report.canvas import PEN
 from histo_ray.report.slide_picture import picture_slide
@@ -79,6 +79,27 @@ def test_pictures_need_open_slides(capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path("here").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--pictures", "slides.csv"], "pictures slides.csv: it is not a folder"),
+        (["--pictures", "slides.csv/p"], "slides.csv is not a folder; name another folder"),
+        (["--store", "S1.svs"], "S1.svs: it is not a folder"),
+        (["--cache-dir", "S1.svs/a/b"], "cache_dir S1.svs/a/b: "),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_told_before_the_work(
+    flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*PLAN, *flags]) == 2
+    shown = capsys.readouterr()
+    assert told in shown.err.splitlines()[-1]
+    assert not shown.out
+    if flags[0] == "--cache-dir":
+        assert main(["extract", *PLAN[1:], *flags]) == 2
+        assert told in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -131,6 +152,18 @@ def test_a_plan_tells_how_much_of_a_slide_is_tissue_and_ink(
     assert "plan --pictures DIR" in remark
     page = picture_slide(slide, tiling, None).page
     assert (page == PEN).all(2).any()
+
+
+@pytest.mark.parametrize("starts_ray", [True, False])
+def test_the_start_of_ray_is_told_where_an_extraction_would_start_it(
+    starts_ray: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan(
+        PlanSummary([], 9, 9, 9, 90.0, undrawn={}, starts_ray=starts_ray), None, as_json=False
+    )
+    told = capsys.readouterr().out
+    assert "measured on one batch here" in told
+    assert ("Ray's start" in told) is starts_ray
 
 
 def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[str]) -> None:

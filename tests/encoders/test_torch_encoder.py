@@ -67,6 +67,29 @@ def test_vectors_are_those_of_the_plain_network(
     np.testing.assert_allclose(vectors, expected, atol=2e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(
+    ("shape", "kind", "told"),
+    [
+        ((64, 48, 3), "uint8", r"\(64, 48, 3\).*one tile is tile\[np\.newaxis\]"),
+        ((2, 3, 64, 48), "uint8", r"channels come last: tiles\.transpose\(0, 2, 3, 1\)"),
+        ((2, 64, 48, 4), "uint8", r"\(2, 64, 48, 4\) and the type uint8; give uint8 RGB"),
+        ((2, 64, 48, 3), "float32", r"the type float32; give uint8 RGB values of 0 to 255"),
+        ((2, 64, 48, 3), "int64", "the type int64"),
+        ((), "uint8", "tiles have the shape"),
+    ],
+)
+def test_tiles_of_another_shape_or_type_are_refused(
+    load: Load, shape: tuple[int, ...], kind: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load(CONV).encode(np.zeros(shape, kind))
+
+
+def test_tiles_that_are_no_array_are_refused(load: Load) -> None:
+    with pytest.raises(ConfigError, match="tiles are no array"):
+        load(CONV).encode([[1, 2], [3]])  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_every_table_entry_builds_with_its_own_arguments_and_gives_its_dim() -> None:
     for spec in list_encoders():

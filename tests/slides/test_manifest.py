@@ -6,7 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from histo_ray.errors import ConfigError
-from histo_ray.slides.manifest import read_manifest
+from histo_ray.slides.manifest import open_manifest, read_manifest
 
 
 def write(folder: Path, text: str, files: tuple[str, ...] = ("a.svs", "b.svs")) -> str:
@@ -94,7 +94,8 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
             r"no column slide_id in the header \(its columns: path, mpp\); add it",
         ),
         ("name\nA\n", "no column slide_id and no column path"),
-        ("", "no column slide_id"),
+        ("", "the file is empty; write a header"),
+        (" \n,\n", "the file is empty; write a header"),
         ("slide_id,path\n", "no rows under the header; add a row for each slide"),
         ("slide_id;path\nA;a.svs\n", "columns are separated by semicolons; save it as CSV with"),
         ("slide_id,path,path\nA,a,b\n", "column path is there more than once"),
@@ -147,3 +148,17 @@ def test_a_slide_is_synthetic_if_its_manifest_says_so(
 ) -> None:
     (slide,) = read_manifest(write(tmp_path, f"slide_id,path,synthetic\nS,a.svs,{cell}\n"))
     assert slide.synthetic is marked
+
+
+def test_ids_that_a_spreadsheet_made_dates_of_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_bytes(b"a")
+    (tmp_path / "b.svs").write_bytes(b"bb")
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("slide_id,path,patient_id\n1-Mar,a.svs,2001-03-01\nB,b.svs,2001-04-01\n")
+    dates = [note for note in open_manifest(str(manifest)).notes if "date" in note]
+    assert [note.partition(", which spreadsheets")[0] for note in dates] == [
+        "1 slide_id looks like a date (1-Mar)",
+        "2 patient_ids look like a date (2001-03-01, 2001-04-01)",
+    ]
+    manifest.write_text("slide_id,path,patient_id\nS-1-3,a.svs,MAR1\nB,b.svs,TCGA-05-4249\n")
+    assert not [note for note in open_manifest(str(manifest)).notes if "date" in note]

@@ -226,6 +226,58 @@ def test_classes_are_chosen_by_value_or_by_name(tmp_path: Path) -> None:
     assert not mask.pixels[:, 600:].any()
 
 
+def outline(classification: Any, kind: str = "Polygon") -> dict[str, Any]:
+    ring = [[0, 0], [600, 0], [600, 300], [0, 300]]
+    shape = {"type": kind, "coordinates": [ring] if kind == "Polygon" else ring[0]}
+    properties = {} if classification is None else {"classification": classification}
+    return {"type": "Feature", "geometry": shape, "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "told"),
+    [
+        (
+            [outline({"name": "Tumor"}), outline("Stroma")],
+            ["Tumour"],
+            "of class Tumour .*its classes: Tumor, Stroma; did you mean Tumor",
+        ),
+        ([outline({"names": ["Tumor", "Positive"]})], ["positve"], "did you mean Positive"),
+        ([outline("Stroma")], ["Necrosis", "Fat"], "Necrosis or Fat .*: Stroma; name one of them"),
+        ([outline(None)], ["Tumor"], "its classes: none; name"),
+    ],
+)
+def test_a_class_that_no_shape_of_a_file_has_is_told_with_those_that_are_there(
+    features: list[Any], asked: list[str], told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.geojson"
+    for text in ({"type": "FeatureCollection", "features": features}, features):
+        path.write_text(json.dumps(text))
+        with pytest.raises(SlideError, match=told):
+            read_mask(str(path), SIZE, "S1", asked)
+
+
+@pytest.mark.parametrize("features", [[], [outline("tumor", "Point"), outline("Stroma")]])
+def test_a_file_without_an_outline_of_the_class_is_a_slide_without_tissue(
+    features: list[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert not read_mask(str(path), SIZE, "S1", ["Tumor"])[0].pixels.any()
+
+
+def test_a_value_that_no_pixel_of_an_image_has_is_told_with_those_that_are_there(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.png"
+    image = np.zeros((70, 120), np.uint8)
+    cv2.imwrite(str(path), image)
+    assert not read_mask(str(path), SIZE, "S1", ["1"])[0].pixels.any()  # nothing is marked
+    image[3:9, 80:] = 255
+    cv2.imwrite(str(path), image)
+    with pytest.raises(SlideError, match=r"is 1 or 2 \(--mask-classes\); its values: 0, 255; name"):
+        read_mask(str(path), SIZE, "S1", ["1", "2"])
+
+
 def test_chosen_classes_are_part_of_the_tiling_and_older_tilings_keep_their_names() -> None:
     plain = TilingConfig(tissue="masks/{slide_id}.png")
     assert TilingConfig(tissue="masks/{slide_id}.png", mask_classes=()).fingerprint() == (
