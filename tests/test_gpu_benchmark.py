@@ -37,6 +37,7 @@ def test_loops_are_measured_in_turn_and_written(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_whole_run_is_measured_with_both_encoders(tmp_path: Path) -> None:
     bench = gpu.Benchmark(True, 2, 1, 0.01, (), time.monotonic() + 250, tmp_path / "gpu.json")
     run = gpu.measure_run(bench, gpu.TINY)

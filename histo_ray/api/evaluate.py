@@ -31,12 +31,15 @@ from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.extract.pipeline import OpenPipeline
 from histo_ray.extract.run import extract_tilesets
 from histo_ray.extract.run_counts import Counts
+from histo_ray.store.location import location_of
+from histo_ray.store.tables import EVALUATIONS
 from histo_ray.text import count_of, name_first
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Outcome
 
 _spread_on_ray = deferred("histo_ray.cluster.run_evaluate:spread_on_ray")
 _check_cluster = deferred("histo_ray.cluster.session:check_cluster")
+_check_machine = deferred("histo_ray.cluster.local_ray:check_before_work")
 
 C = TypeVar("C", bound=Settings)
 
@@ -150,22 +153,32 @@ def evaluate(
         _bring_tiles(config, sets, choose_pipeline(config, say), report_tiles)
 
     task.check_inputs(config)
-    check_address(config)
+    check_address(task, config, say)
     host = Host(choose_spread(config, tell), tell, report, bring_tiles)
     evaluation = run_evaluation(task.prepare(config, host), host)
     store: str = getattr(config, "store", "")
     return EvaluationResult(store, evaluation)
 
 
-def check_address(config: Settings) -> None:
-    """See that a cluster answers, where one was named, before labels and features are read.
+def check_address(task: Task, config: Settings, say: Callable[[str], None]) -> None:
+    """See that Ray can be had where it was asked for, before labels and features are read.
+
+    Where the store has evaluations of the task, this one may be among them and need no Ray: then
+    what is wrong is told, and the command goes on.
 
     Raises:
-        ConfigError: None does.
+        ConfigError: No cluster answers, or this machine cannot start Ray.
     """
     address: str = getattr(config, "address", NO_RAY)
-    if not works_here(address):
-        _check_cluster(address)
+    if address == NO_RAY or "address" not in config.model_fields_set:
+        return
+    try:
+        (_check_machine if works_here(address) else _check_cluster)(address)
+    except ConfigError as error:
+        store: str = getattr(config, "store", "")
+        if not location_of(f"{store}/{EVALUATIONS}/{task.name}").names():
+            raise
+        say(f"{error}. Going on, in case this evaluation is done already")
 
 
 def choose_spread(config: Settings, tell: Tell) -> Spread:

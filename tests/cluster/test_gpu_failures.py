@@ -179,12 +179,18 @@ def run_with(make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("worker", "told"),
     [
-        (SickAtLoad, rf"cuda \(sick\): {SICK} \(in 2 processes\)"),
+        pytest.param(
+            SickAtLoad, rf"cuda \(sick\): {SICK} \(in 2 processes\)", marks=pytest.mark.slow
+        ),
         (SickOnSecondBatch, rf"cuda \(sick\): {SICK} \(in 2 processes\)"),
         pytest.param(
             TooSmallForWeights, r"its weights \(9\.9 GB\) do not fit", marks=pytest.mark.slow
         ),
-        (NoMemoryLater, r"not even one tile at a time fits into the memory of cuda \(sick\)"),
+        pytest.param(
+            NoMemoryLater,
+            r"not even one tile at a time fits into the memory of cuda \(sick\)",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_run_goes_on_without_a_gpu_that_fails_and_names_it(
