@@ -8,21 +8,17 @@ result.comparisons    # a row a pair of encoders and gene: difference, interval,
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
-
+from histo_ray.api.evaluation_result import EvaluationResult
 from histo_ray.api.keywords import make_settings
 from histo_ray.api.pipelines import choose_pipeline
 from histo_ray.config import NO_RAY, Settings, TileSetConfig, works_here
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
-from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord, TissueRecord
 from histo_ray.evaluate.jobs import Host, Progress, Report, Spread, Tell, UnitJob
-from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.evaluate.tasks.mutation import MutationConfig
@@ -33,7 +29,6 @@ from histo_ray.extract.run import extract_tilesets
 from histo_ray.extract.run_counts import Counts
 from histo_ray.store.location import location_of
 from histo_ray.store.tables import EVALUATIONS
-from histo_ray.text import count_of, name_first
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Outcome
 
@@ -42,88 +37,6 @@ _check_cluster = deferred("histo_ray.cluster.session:check_cluster")
 _check_machine = deferred("histo_ray.cluster.local_ray:check_before_work")
 
 C = TypeVar("C", bound=Settings)
-
-
-@dataclass(frozen=True, repr=False)
-class EvaluationResult:
-    """An evaluation, its tables as pandas DataFrames."""
-
-    store: str
-    """Folder or URI of the store."""
-    evaluation: Evaluation
-
-    def __repr__(self) -> str:
-        """Describe the run in a few words; `record` and the tables have all of it."""
-        record = self.record
-        parts = [f"{record.task} {record.run_id}"]
-        if isinstance(record, PatientRecord):
-            parts += [
-                f"encoders {name_first(list(record.encoders))}",
-                count_of(record.labels.targets, "target"),
-                count_of(record.cohort.patients_used, "patient"),
-            ]
-        elif isinstance(record, TissueRecord):
-            parts += [
-                f"encoders {name_first(list(record.encoders))}",
-                count_of(len(record.classes), "class", "classes"),
-                *(f"{some.name}: {count_of(some.tiles, 'tile')}" for some in record.sets.values()),
-            ]
-        parts.append(f"tables in {self.store.rstrip('/')}/{self.folder}")
-        return f"<EvaluationResult {'; '.join(parts)}>"
-
-    @property
-    def record(self) -> EvaluationRecord:
-        """What was done and what it comes to: `run.json`."""
-        return self.evaluation.record
-
-    @property
-    def folder(self) -> str:
-        """Where the tables are, below the store."""
-        return self.evaluation.folder.folder
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Read a table by its name.
-
-        Raises:
-            StoreError: There is no such table, or it is damaged.
-        """
-        frame: pd.DataFrame = self.evaluation.folder.read(name).to_pandas()
-        return frame
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """Scores of every repeat and fold."""
-        return self.table("scores")
-
-    @property
-    def predictions(self) -> pd.DataFrame:
-        """Every out-of-fold prediction."""
-        return self.table("predictions")
-
-    @property
-    def comparisons(self) -> pd.DataFrame:
-        """Every pair of encoders, with tests."""
-        return self.table("comparisons")
-
-    @property
-    def folds(self) -> pd.DataFrame:
-        """Which fold a patient or tile was in; a file of it can be given as `fold_file`."""
-        return self.table("folds")
-
-    @property
-    def targets(self) -> pd.DataFrame:
-        """Scores of every target, with tests against chance; of patients."""
-        return self.table("targets")
-
-    @property
-    def cohort(self) -> pd.DataFrame:
-        """Which patients were evaluated, and why others were not; of patients."""
-        return self.table("cohort")
-
-    @property
-    def recalls(self) -> pd.DataFrame:
-        """Recall of every class, repeat and fold; of tiles."""
-        return self.table("recalls")
 
 
 def evaluate(

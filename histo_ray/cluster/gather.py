@@ -30,7 +30,7 @@ class Gathered:
     """What came of asking processes."""
 
     answers: dict[PooledActor, Any] = field(default_factory=dict)
-    """Of those that answered."""
+    """What was answered, by process."""
     left_out: dict[PooledActor, Exception] = field(default_factory=dict)
     """Those whose GPU is of no use, and why; they are ended."""
 

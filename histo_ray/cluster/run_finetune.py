@@ -101,8 +101,8 @@ def plan_group(config: FinetuneConfig, nodes: list[Node]) -> GroupShape:
     """
     nodes = choose_labelled(nodes, config.node_label, "--node-label")
     with_gpus = [node for node in nodes if node.gpus >= 1]
-    wanted = config.device == "auto" and (with_gpus or config.accelerator_type)
-    use_gpu = config.device == "cuda" or bool(wanted)
+    takes_gpus = config.device == "auto" and (with_gpus or config.accelerator_type)
+    use_gpu = config.device == "cuda" or bool(takes_gpus)
     if use_gpu:
         nodes = choose_accelerated(with_gpus, config.accelerator_type)
     gpus = [int(node.gpus) for node in nodes]

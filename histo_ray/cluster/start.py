@@ -9,7 +9,8 @@ asks again for what was in flight.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+import ray
 
 from histo_ray.cluster.gather import gather
 from histo_ray.cluster.head_watch import head_answers
@@ -60,8 +61,9 @@ def start_pipeline(
     return pipeline
 
 
-def _ask_node(member: PooledActor) -> Any:
-    return member.handle.node.remote()
+def _ask_node(member: PooledActor) -> "ray.ObjectRef[str]":
+    ref: ray.ObjectRef[str] = member.handle.node.remote()
+    return ref
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 _torch: Any = torch
 
 
-class Card(Protocol):
+class GpuCard(Protocol):
     """What the queue asks of a GPU. Tests put one in its place that logs and delays."""
 
     def stream(self) -> Any:
@@ -111,7 +111,7 @@ class StagedTiles(NamedTuple):
 class Lane:
     """What all encoders of a process on one GPU share: one batch computes at a time."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: GpuCard) -> None:
         self.card = card
         self.copies, self.work = card.stream(), card.stream()
         self.lock = threading.Lock()

@@ -14,9 +14,9 @@ from histo_ray.encoders.hub import is_reachable
 from histo_ray.encoders.nvidia_driver import find_driver
 from histo_ray.encoders.probe_gpus import (
     VISIBLE,
+    assess_cards,
     explain_idle_driver,
     inspect_cards,
-    judge_cards,
 )
 from histo_ray.encoders.torch_encoder import TorchEncoder
 
@@ -37,7 +37,7 @@ def check_devices() -> DeviceCheck:
     version, driver = f"torch {torch.__version__}", find_driver()
     if torch.cuda.is_available():
         cards = inspect_cards()
-        state, said, remedy = judge_cards(cards, driver)
+        state, said, remedy = assess_cards(cards, driver)
         served = f", driver {driver.version}" if driver and driver.version else ""
         names = "; ".join(card.describe() for card in cards)
         told = f"; {said}" if said else ""

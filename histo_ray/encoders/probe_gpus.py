@@ -20,7 +20,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
-class Card:
+class ProbedCard:
     """One GPU as torch sees it, and whether it computes."""
 
     name: str
@@ -68,12 +68,12 @@ def explain_idle_driver(driver: Driver | None) -> tuple[str, str]:
     return found, remedy
 
 
-def inspect_cards() -> list[Card]:
+def inspect_cards() -> list[ProbedCard]:
     """Look at each GPU that torch sees, and compute on it."""
     return [_inspect(index) for index in range(torch.cuda.device_count())]
 
 
-def _inspect(index: int) -> Card:
+def _inspect(index: int) -> ProbedCard:
     name, capability = f"cuda:{index}", (0, 0)
     free = total = 0
     try:
@@ -87,7 +87,7 @@ def _inspect(index: int) -> Card:
         problem = problem or compute_on(f"cuda:{index}")
     except (AssertionError, RuntimeError) as error:  # also out of memory and CUDA's own
         problem = " ".join(str(error).split())[:200] or type(error).__name__
-    return Card(name, capability, free / 1e9, total / 1e9, problem)
+    return ProbedCard(name, capability, free / 1e9, total / 1e9, problem)
 
 
 def compute_on(device: str) -> str:
@@ -112,7 +112,7 @@ def compute_on(device: str) -> str:
     return ""
 
 
-def judge_cards(cards: Sequence[Card], driver: Driver | None) -> tuple[State, str, str]:
+def assess_cards(cards: Sequence[ProbedCard], driver: Driver | None) -> tuple[State, str, str]:
     """Sum up what is wrong with the GPUs that torch sees.
 
     Args:

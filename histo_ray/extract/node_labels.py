@@ -34,15 +34,15 @@ def parse_labels(stated: Sequence[str]) -> dict[str, str]:
 
 def has_labels(node: LabelledNode, stated: Sequence[str]) -> bool:
     """Whether Ray would let a process with these `KEY=VALUE` settings start on the node."""
-    return all(_meets(node.labels.get(key), wanted) for key, wanted in parse_labels(stated).items())
+    return all(_meets(node.labels.get(key), label) for key, label in parse_labels(stated).items())
 
 
-def _meets(value: str | None, wanted: str) -> bool:
+def _meets(value: str | None, label: str) -> bool:
     """Whether a label's value meets `V`, `!V`, `in(A, B)` or `!in(A, B)`; a missing one is none."""
-    plain = wanted.removeprefix("!")
+    plain = label.removeprefix("!")
     several = re.fullmatch(r"in\((.*)\)", plain)
     names = [name.strip() for name in several[1].split(",")] if several else [plain]
-    return (value in names) != wanted.startswith("!")
+    return (value in names) != label.startswith("!")
 
 
 def choose_labelled(nodes: Sequence[N], stated: Sequence[str], flag: str) -> list[N]:

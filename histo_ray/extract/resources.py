@@ -141,19 +141,19 @@ def _share_gpus(
 
 def _cut_gpus(nodes: Sequence[Node], config: RunSettings) -> float:
     """Share of a GPU of each encoder: stated, or the largest 1/n with which all have a place."""
-    wanted = config.encoder_workers or 1
+    asked = config.encoder_workers or 1
     stated = [units(config.encoder_gpus) / SHARES] if config.encoder_gpus else []
     for share in stated or [SHARES // count / SHARES for count in range(1, SHARES + 1)]:
-        if sum(_count_slots(node, share) for node in nodes) >= wanted:
+        if sum(_count_slots(node, share) for node in nodes) >= asked:
             return share
     gpus = sum(node.gpus for node in nodes)
     if stated:
         room = sum(_count_slots(node, stated[0]) for node in nodes)
         raise ConfigError(
-            f"--encoder-gpus {stated[0]:g}: {gpus:g} GPUs hold {room} such encoders, not {wanted}; "
+            f"--encoder-gpus {stated[0]:g}: {gpus:g} GPUs hold {room} such encoders, not {asked}; "
             "lower it, or --encoder-workers"
         )
-    raise ConfigError(f"--encoder-workers {wanted} is far more than {gpus:g} GPUs hold; lower it")
+    raise ConfigError(f"--encoder-workers {asked} is far more than {gpus:g} GPUs hold; lower it")
 
 
 def _count_slots(node: Node, share: float) -> int:

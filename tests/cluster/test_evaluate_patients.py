@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from histo_ray.api.evaluate import EvaluationResult, evaluate
+from histo_ray.api.evaluate import evaluate
+from histo_ray.api.evaluation_result import EvaluationResult
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.evaluation_record import PatientRecord

@@ -9,9 +9,10 @@ import torch
 
 from histo_ray.encoders import probe, probe_gpus
 from histo_ray.encoders.nvidia_driver import LIBRARY, NOT_LOADED, Driver, find_driver
-from histo_ray.encoders.probe_gpus import Card, compute_on, judge_cards
+from histo_ray.encoders.probe_gpus import ProbedCard, assess_cards, compute_on
 
-GOOD = Card("NVIDIA T1", (8, 0), 38.2, 40.0)
+OLD = ProbedCard("T1", (7, 0), 9, 9, "no code for it")
+GOOD = ProbedCard("NVIDIA T1", (8, 0), 38.2, 40.0)
 DRIVER = Driver("580.65", (13, 0), cards=1)
 
 
@@ -138,16 +139,22 @@ def test_a_sound_card_is_ok(machine: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("card", "driver", "state", "said", "remedy"),
     [
-        (Card("T1", (7, 0), 9, 9, "no code for it"), DRIVER, "bad", "", "CUDA_VISIBLE_DEVICES"),
+        (
+            ProbedCard("T1", (7, 0), 9, 9, "no code for it"),
+            DRIVER,
+            "bad",
+            "",
+            "CUDA_VISIBLE_DEVICES",
+        ),
         (GOOD, Driver("580", (13, 0), 4), "bad", "has 4 cards, torch sees 1", "nvidia-smi -L"),
         (GOOD, Driver("535", (12, 2), 1), "note", "for CUDA 12.2, torch for 13.0", "update the"),
-        (Card("T1", (8, 0), 0.5, 40), DRIVER, "note", "", "end other processes"),
+        (ProbedCard("T1", (8, 0), 0.5, 40), DRIVER, "note", "", "end other processes"),
         (GOOD, None, "ok", "", ""),
     ],
 )
 def test_what_is_wrong_with_cards_is_told_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch,
-    card: Card,
+    card: ProbedCard,
     driver: Driver | None,
     state: str,
     said: str,
@@ -155,7 +162,7 @@ def test_what_is_wrong_with_cards_is_told_with_a_remedy(
 ) -> None:
     monkeypatch.delenv(probe_gpus.VISIBLE, raising=False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    found = judge_cards([card], driver)
+    found = assess_cards([card], driver)
     assert found[0] == state
     assert said in found[1]
     assert remedy in found[2]
@@ -166,7 +173,7 @@ def test_fewer_cards_than_the_driver_has_are_right_where_some_are_hidden(
 ) -> None:
     monkeypatch.setenv(probe_gpus.VISIBLE, "1")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert judge_cards([GOOD], Driver("580", (13, 0), 4)) == ("ok", "", "")
+    assert assess_cards([GOOD], Driver("580", (13, 0), 4)) == ("ok", "", "")
 
 
 @pytest.fixture
@@ -196,7 +203,7 @@ def test_a_card_that_fails_says_what_cuda_said(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(probe_gpus, "compute_on", fail)
     (card,) = probe_gpus.inspect_cards()
-    assert card == Card(
+    assert card == ProbedCard(
         "NVIDIA T1", (8, 6), 38.2, 40.0, "CUDA error: uncorrectable ECC error encountered"
     )
 
