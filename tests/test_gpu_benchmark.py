@@ -14,6 +14,7 @@ from benchmarks.gpu_loops import LoopSettings, build_bare, covered_s, load_timm
 KEYS = {"machine", "dry_run", "settings", "loops", "left_out"}
 
 
+@pytest.mark.slow
 def test_loops_are_measured_in_turn_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

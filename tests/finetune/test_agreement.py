@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from histo_ray.finetune.agreement import check_same_weights, find_differing, take_first
 from histo_ray.finetune.worker_group import Solo
 
 
+@pytest.mark.slow
 def test_two_workers_stop_together_and_end_together_where_they_differ(tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     module = [sys.executable, "-m", "tests.finetune.two_workers"]
