@@ -209,6 +209,7 @@ def test_the_run_goes_on_without_a_gpu_that_fails_and_names_it(
     assert open_store(str(tmp_path / "store")).verify()[1] == []
 
 
+@pytest.mark.slow
 def test_a_batch_is_halved_on_a_small_card_and_record_and_partitions_name_both_cards(
     run_with: Run,
     tmp_path: Path,
