@@ -1,8 +1,11 @@
 """OpenVINO in place of torch for a network on CPU; an extra, `histo-ray[openvino]`."""
 
+import logging
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,7 +47,8 @@ class OpenVinoNetwork:
         if precision == "bfloat16":
             _check_bfloat16(ov)
         try:
-            with warnings.catch_warnings():  # of torch.jit, which it converts by
+            # torch.jit, which it converts by, warns
+            with _root_logger_kept(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = ov.convert_model(
                     network, example_input=torch.zeros(2, *shape[1:]), input=list(shape)
@@ -100,6 +104,22 @@ def _check_bfloat16(ov: Any) -> None:
             f"--engine openvino: --precision bfloat16 needs a CPU with BF16, and this one computes "
             f"in {', '.join(able)}; use --precision float32"
         )
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Give the root logger back as it was.
+
+    OpenVINO raises its level while it converts, and leaves it so where it fails: warnings of
+    everybody in this process would then go unheard.
+    """
+    root = logging.getLogger()
+    level, filters, handlers = root.level, list(root.filters), list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 def _import() -> Any:

@@ -1,6 +1,5 @@
 """Which processes of a run get work; no Ray is started."""
 
-import logging
 import os
 from typing import Any
 
@@ -62,10 +61,8 @@ def test_a_process_that_would_compute_otherwise_gets_no_work(
 
 
 def test_unlike_cards_work_together_and_are_named(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, ended: list[Any]
+    caplog: pytest.LogCaptureFixture, ended: list[Any]
 ) -> None:
-    # a logger of this test's own: libraries that other tests load may have disabled ours
-    monkeypatch.setattr(membership, "_log", logging.getLogger("test_membership"))
     members, (first, second), counts = make(2)
     assert not caplog.records
     members.admit(second, "node", other(device="cuda (NVIDIA H100) (x86_64)"))

@@ -1,5 +1,6 @@
 """The optional engine. Run where OpenVINO is installed, as `make setup` does."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,10 +103,12 @@ class Odd(nn.Module):
 
 
 def test_a_network_that_it_does_not_know_is_told_in_one_line() -> None:
+    before = logging.getLogger().level
     says = r"cannot run this network in float32 \(.*OpConversionFailure.*use --engine torch"
     with pytest.raises(ConfigError, match=says) as caught:
         openvino_network.OpenVinoNetwork(Odd().eval(), (2, 3, 8, 8), "float32", 1)
     assert "\n" not in str(caught.value)
+    assert logging.getLogger().level == before  # else nobody would hear a warning any more
 
 
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
