@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,9 +125,11 @@ class ZarrFormat:
         coords = np.stack([x, y], axis=1)
         texts = self.read_texts(location)
         array = describe_array(location, VECTOR)
+        _check_lengths(location, {"x": x, VECTOR: range(array.rows)} | texts)
         for start in range(0, array.rows, array.shard_rows):
             cut = slice(start, min(array.rows, start + array.shard_rows))
-            vectors = _read_array(location, VECTOR, cut)
+            vectors = _read_array(location, VECTOR, cut)  # of a replaced partition: as it is now
+            _check_lengths(location, {"x": x[cut], VECTOR: vectors})
             here = {name: values[cut] for name, values in texts.items()}
             yield TileRows(coords[cut], tissue[cut], focus[cut], vectors, here)
 
@@ -239,7 +241,7 @@ def _compare_arrays(location: Location, text_columns: tuple[str, ...]) -> list[s
     return problems
 
 
-def _check_lengths(location: Location, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+def _check_lengths(location: Location, arrays: Mapping[str, Sized]) -> None:
     """Refuse columns of different lengths.
 
     Raises:

@@ -130,6 +130,25 @@ def test_a_bag_whose_partition_is_replaced_between_two_reads_is_read_again(
     assert assert_whole(store, "A") == (2 if form == "parquet" else 4)
 
 
+@pytest.mark.parametrize("version", [3, 4])  # of another number of tiles, and of the same
+@pytest.mark.parametrize("before", range(5))
+def test_a_table_is_of_one_version_whenever_a_partition_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, version: int
+) -> None:
+    store = open_store(str(tmp_path / "store"), create=True)
+    put(store, "A", 2, "zarr")
+    read, calls = zarr._read_array, iter(range(1000))
+
+    def replace_before(*args: object) -> object:
+        if next(calls) == before:
+            put(store, "A", version, "zarr")
+        return read(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(zarr, "_read_array", replace_before)
+    assert pool_matrix(store, "e").to_numpy().tolist() == [[float(version)] * 16]
+    assert next(calls) > before
+
+
 def test_an_object_that_is_replaced_between_two_requests_is_read_again(
     faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
