@@ -132,7 +132,7 @@ def mutation(
         ...     store, labels=mutations_csv, encoder="sharp", repeats=2, name="three-genes"
         ... )
         >>> predictor.targets[["name", "metric", "pooling", "head"]].iloc[0].tolist()
-        ['EGFR', 'auroc', 'mean', 'logistic']
+        ['TP53', 'auroc', 'mean', 'logistic']
     """
     return _fit("mutation", store, name, tell, report, settings)
 
