@@ -129,7 +129,7 @@ def mutation(
     Examples:
         >>> import histo_ray as hr
         >>> predictor = hr.fit.mutation(
-        ...     store, labels=mutations_csv, encoder="sharp", repeats=2, name="three-genes"
+        ...     store, labels=mutations_csv, encoder="sharp", repeats=1, name="three-genes"
         ... )
         >>> predictor.targets[["name", "metric", "pooling", "head"]].iloc[0].tolist()
         ['TP53', 'auroc', 'mean', 'logistic']

@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flags(place: Path, *more: str) -> list[str]:
     return [
         "fit", "mutation", "--store", str(place / "store"), "--encoder", "sharp", "--labels",
-        str(place / "mutations.csv"), "--name", "three-genes", "--repeats", "2", "--address",
+        str(place / "mutations.csv"), "--name", "three-genes", "--repeats", "1", "--address",
         "none", *more,
     ]  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_the_command_line_finds_what_python_has_fitted(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     predictor = hr.fit.mutation(
-        place / "store", labels=place / "mutations.csv", encoder="sharp", repeats=2,
+        place / "store", labels=place / "mutations.csv", encoder="sharp", repeats=1,
         name="three-genes",
     )  # fmt: skip
     assert predictor.folder == f"{place}/store/predictors/three-genes"
@@ -83,7 +83,7 @@ def test_the_command_line_finds_what_python_has_fitted(
         (["--name", "No Name"], "name"),
         (["--sensitivity", "1.5"], "must be 1 or less"),
         (["--head", "ridge"], "must be logistic or mil"),
-        (["--repeats", "1"], "name 'three-genes' is in use"),
+        (["--repeats", "2"], "name 'three-genes' is in use"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -107,11 +107,11 @@ def test_a_name_must_be_given(place: Path) -> None:
 def test_a_job_takes_the_task_and_a_run_file(place: Path, tmp_path: Path) -> None:
     run = tmp_path / "run.toml"
     run.write_text(
-        f'store = "{place / "store"}"\nencoder = ["sharp"]\nrepeats = 2\naddress = "none"\n'
+        f'store = "{place / "store"}"\nencoder = ["sharp"]\nrepeats = 1\naddress = "none"\n'
         f'labels = "{place / "mutations.csv"}"\nname = "three-genes"\n'
     )
     hr.fit.mutation(
-        place / "store", labels=place / "mutations.csv", encoder="sharp", repeats=2,
+        place / "store", labels=place / "mutations.csv", encoder="sharp", repeats=1,
         name="three-genes",
     )  # fmt: skip
     job = Path(__file__).parents[2] / "jobs/fit.py"
