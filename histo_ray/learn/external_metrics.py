@@ -14,9 +14,11 @@ import numpy.typing as npt
 from scipy import stats
 
 from histo_ray.learn.statistics import (
+    CurveBin,
     Interval,
     area_interval,
     bootstrap_auprc,
+    calibration_curve,
     delong_test,
     draw_weights,
     percentile_interval,
@@ -91,6 +93,14 @@ class ExternalMetric(ABC):
         """Score one target by every metric of this kind; nan where one is undefined."""
 
     @abstractmethod
+    def bin_predictions(self, sample: TargetSample) -> list[CurveBin]:
+        """Bin calibrated predictions for a calibration curve."""
+
+    @abstractmethod
+    def count_positives(self, sample: TargetSample) -> int:
+        """Count the positives; 0 where the truth is a number."""
+
+    @abstractmethod
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws
     ) -> Mapping[str, Difference]:
@@ -132,6 +142,14 @@ class ExternalClasses(ExternalMetric):
         if sample.called is not None:
             found |= score_calls(truth, sample.called)._asdict()
         return found
+
+    def bin_predictions(self, sample: TargetSample) -> list[CurveBin]:
+        """As the base class says."""
+        return calibration_curve(sample.truth, sample.calibrated, binary=True)
+
+    def count_positives(self, sample: TargetSample) -> int:
+        """As the base class says."""
+        return int((sample.truth > 0).sum())
 
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws
@@ -181,6 +199,14 @@ class ExternalNumbers(ExternalMetric):
             "calibration_slope": slope,
             "calibration_intercept": intercept,
         }
+
+    def bin_predictions(self, sample: TargetSample) -> list[CurveBin]:
+        """As the base class says."""
+        return calibration_curve(sample.truth, sample.calibrated, binary=False)
+
+    def count_positives(self, sample: TargetSample) -> int:
+        """None; the truth is a number."""
+        return 0
 
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws
