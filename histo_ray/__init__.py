@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
     from histo_ray.api.plan import plan
+    from histo_ray.api.predict import predict
     from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
@@ -38,6 +39,7 @@ __all__ = [
     "open_slide",
     "open_store",
     "plan",
+    "predict",
     "read_tiles",
 ]
 
@@ -48,7 +50,7 @@ _HOMES = {
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }
-_VERBS = ("extract", "finetune")
+_VERBS = ("extract", "finetune", "predict")
 """Rooms of the package that are also functions of the Python API."""
 
 

@@ -28,6 +28,10 @@ VERBS = {
         "histo_ray.cli.evaluate",
         "compare encoders by honest cross-validation on a task: tissue, expression, mutation, ...",
     ),
+    "predict": Verb(
+        "histo_ray.cli.predict",
+        "apply predictors to another store; with its labels: external validation",
+    ),
     "report": Verb(
         "histo_ray.cli.report",
         "one HTML page of what the evaluations in a store found, readable offline",
