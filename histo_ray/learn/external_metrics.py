@@ -17,12 +17,12 @@ from histo_ray.learn.statistics import (
     CurveBin,
     Interval,
     area_interval,
-    bootstrap_auprc,
     calibration_curve,
     delong_test,
     draw_weights,
     percentile_interval,
     place_classes,
+    precision_interval,
     recalibrate_linear,
     recalibrate_logistic,
     resample_mean,
@@ -35,6 +35,7 @@ from histo_ray.learn.statistics import (
     score_pearson,
     score_r2,
     score_spearman,
+    weigh_precision,
 )
 from histo_ray.learn.statistics.fixed_bootstrap import Weights
 from histo_ray.types import TargetKind
@@ -127,7 +128,9 @@ class ExternalClasses(ExternalMetric):
         found = {"auroc": nothing, "auprc": nothing}
         if both:
             found["auroc"] = area_interval(place_classes(truth, raw[None]))
-            found["auprc"] = _score_precision(truth, raw, draws)
+            found["auprc"] = precision_interval(
+                _score_precision(truth, raw), int((truth > 0).sum())
+            )
         if not np.isnan(sample.calibrated).any() and len(truth):
             slope, intercept = recalibrate_logistic(truth, sample.calibrated)
             squares = (sample.calibrated - truth) ** 2
@@ -161,15 +164,12 @@ class ExternalClasses(ExternalMetric):
         places = [place_classes(truth, sample.raw[None]) for sample in (one, other)]
         test = delong_test(places[1], places[0])
         area, another = (float(place.positives.mean()) for place in places)
-        precision = [
-            bootstrap_auprc(truth[:, None], sample.raw[None, :, None], *draws)
-            for sample in (one, other)
-        ]
-        a, b = (float(found.score[0]) for found in precision)
-        resampled = precision[1].draws[:, 0] - precision[0].draws[:, 0]
+        weights = draws.weights(len(truth))
+        a, b = (_score_precision(truth, sample.raw) for sample in (one, other))
+        first, second = (weigh_precision(weights, truth > 0, s.raw) for s in (one, other))
         return {
             "auroc": Difference(area, another, test.difference, test.low, test.high, test.p),
-            "auprc": _test_draws(a, b, resampled.astype(np.float64)),
+            "auprc": _test_draws(a, b, second - first),
         }
 
 
@@ -245,13 +245,9 @@ def _estimate(truth: Floats, raw: Floats, value: Floats) -> dict[str, float]:
     }
 
 
-def _score_precision(truth: Floats, raw: Floats, draws: Draws) -> Interval:
-    """Average precision, with the bootstrap within each class."""
-    resampled = bootstrap_auprc(truth[:, None], raw[None, :, None], *draws)
-    estimate = float(score_auprc(truth[:, None], raw[:, None])[0])
-    if min((truth > 0).sum(), (truth <= 0).sum()) < 2:
-        return Interval(estimate, np.nan, np.nan)
-    return percentile_interval(estimate, resampled.draws[:, 0].astype(np.float64))
+def _score_precision(truth: Floats, raw: Floats) -> float:
+    """Average precision as observed."""
+    return float(score_auprc(truth[:, None], raw[:, None])[0])
 
 
 def _test_draws(one: float, other: float, differences: Floats) -> Difference:

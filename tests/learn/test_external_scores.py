@@ -20,6 +20,7 @@ from histo_ray.learn.statistics import (
     delong_test,
     draw_weights,
     place_classes,
+    precision_interval,
     recalibrate_linear,
     recalibrate_logistic,
     resample_mean,
@@ -91,6 +92,16 @@ def test_classes_that_are_wholly_apart_have_an_interval_all_the_same() -> None:
     few = area_interval(place_classes(np.r_[1.0, np.zeros(9)], np.arange(10.0)[None]))
     assert few.estimate == 0
     assert np.isnan([few.low, few.high]).all()
+
+
+def test_an_average_precision_has_boyds_interval() -> None:
+    found = precision_interval(0.7, 30)
+    reach = 1.959964 / np.sqrt(30 * 0.7 * 0.3)
+    ends = 1 / (1 + np.exp(-(np.log(0.7 / 0.3) + np.array([-reach, reach]))))
+    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=1e-6)
+    whole = precision_interval(1.0, 12)
+    assert (whole.low, whole.high) == (wilson_interval(12, 12).low, 1)
+    assert np.isnan(precision_interval(0.4, 1).low)
 
 
 def test_calibration_is_the_maximum_of_the_likelihood() -> None:

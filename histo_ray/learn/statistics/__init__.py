@@ -1,6 +1,6 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
-from histo_ray.learn.statistics.area_interval import area_interval
+from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
 from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
 from histo_ray.learn.statistics.calibration_scores import (
     CurveBin,
@@ -57,7 +57,11 @@ from histo_ray.learn.statistics.ranking import (
     score_auprc,
     score_auroc,
 )
-from histo_ray.learn.statistics.ranking_bootstrap import bootstrap_auprc, bootstrap_auroc
+from histo_ray.learn.statistics.ranking_bootstrap import (
+    bootstrap_auprc,
+    bootstrap_auroc,
+    weigh_precision,
+)
 from histo_ray.learn.statistics.threshold_scores import ThresholdScores, score_calls
 
 __all__ = [
@@ -98,6 +102,7 @@ __all__ = [
     "permute_targets",
     "place_classes",
     "plain_t_test",
+    "precision_interval",
     "recalibrate_linear",
     "recalibrate_logistic",
     "resample_mean",
@@ -112,5 +117,6 @@ __all__ = [
     "score_r2",
     "score_spearman",
     "smooth_permutation_p",
+    "weigh_precision",
     "wilson_interval",
 ]
