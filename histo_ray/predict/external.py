@@ -71,7 +71,7 @@ def validate_predictor(applied: AppliedPredictor, config: PredictConfig, say: Sa
     _refuse_one_class(applied, joined)
     identity = digest(_identify(joined.cohort, joined.labels.digest, config))
     folder = applied.folder.child(f"validate-{identity[:12]}")
-    for note in joined.notes:
+    for note in (*joined.notes, *joined.caveats):
         say(note)
     record = make_once(
         folder, ValidationRecord, say, lambda: _validate(applied, joined, config, folder)
@@ -149,7 +149,8 @@ def _validate(
         created_at=now_text(),
         seconds=round(time.monotonic() - began, 1),
         synthetic=applied.record.synthetic,
-        notes=(*joined.notes, *_note_few(applied, cohort)),
+        label_notes=joined.notes,
+        notes=(*joined.caveats, *_note_few(applied, cohort)),
         versions=list_versions(),
         predictor=card.name,
         prediction_run=applied.record.run_id,

@@ -70,6 +70,9 @@ class JoinedLabels:
     missing: tuple[str, ...]
     """Targets of the predictor that the labels do not have."""
     notes: tuple[str, ...]
+    """What reading and joining noted."""
+    caveats: tuple[str, ...]
+    """Warnings that belong to every score."""
 
 
 def join_labels(applied: AppliedPredictor, config: PredictConfig) -> JoinedLabels:
@@ -105,15 +108,16 @@ def join_labels(applied: AppliedPredictor, config: PredictConfig) -> JoinedLabel
         **{one.name: tuple(map(one.group_of, joined.patients)) for one in columns},
     }
     missing = tuple(name for name in card.target_names if name not in labels.targets)
-    notes = [*labels.notes, *labels.caveats, *joined.notes]
+    notes = [*labels.notes, *joined.notes]
     notes += [note for column in columns for note in column.notes]
+    caveats = list(labels.caveats)
     if missing:
-        notes.append(
+        caveats.append(
             f"{count_of(len(missing), 'target')} of the predictor not in the labels: "
             f"{name_some(missing)}"
         )
     cohort = _gather(applied, table, joined, by_column)
-    return JoinedLabels(cohort, labels, joined, missing, tuple(notes))
+    return JoinedLabels(cohort, labels, joined, missing, tuple(notes), tuple(caveats))
 
 
 def _make_settings(task: PatientTask, card: PredictorCard, config: PredictConfig) -> LabelSettings:

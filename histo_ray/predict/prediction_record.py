@@ -82,6 +82,8 @@ class ValidationRecord(MadeRecord):
     targets: tuple[str, ...]
     missing_targets: tuple[str, ...] = ()
     """Targets of the predictor that the labels do not have."""
+    label_notes: tuple[str, ...] = ()
+    """What reading and joining the labels noted, in words."""
     patients: int
     """With a prediction and a label."""
     predictions_only: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from histo_ray.predict.prediction_record import PREDICTIONS
 from histo_ray.report.calibration_chart import UNIT, draw_calibration
 from histo_ray.report.chart_style import Look, look_of
 from histo_ray.report.charts import Whisker, draw_whiskers
@@ -13,7 +14,17 @@ from histo_ray.report.external_table import (
     tabulate_groups,
 )
 from histo_ray.report.format_numbers import format_score
-from histo_ray.report.page_blocks import Block, Figure, Figures, Section, Text, Title, legend_of
+from histo_ray.report.page_blocks import (
+    Block,
+    Card,
+    Cards,
+    Figure,
+    Figures,
+    Section,
+    Text,
+    Title,
+    legend_of,
+)
 from histo_ray.report.prediction_words import METRIC_WORDS, describe_comparison, sum_up_validation
 from histo_ray.report.validations import ChosenValidations, ShownComparison, ShownValidation
 from histo_ray.text import count_of
@@ -24,6 +35,8 @@ NAME = "external"
 HERE, TRAINED = "external", "cross-validated, training cohort"
 DRAWN = 40
 """Targets whose intervals are drawn at most."""
+_SHORT = 16
+"""Digits of a digest that are shown."""
 _ENDS = {TargetKind.BINARY.value: UNIT}
 """Of the axes of calibration plots, by kind of target; of others, the numbers that are there."""
 CURVES = 12
@@ -41,10 +54,9 @@ def write_external(chosen: ChosenValidations) -> Section:
 
 
 def _write_validation(shown: ShownValidation, name: str) -> list[Block]:
-    record, made = shown.record, shown.predictions
     blocks: list[Block] = [
-        Title(f"Predictor {record.predictor}"),
-        Text(sum_up_validation(record), "sentence"),
+        Title(f"Predictor {shown.record.predictor}"),
+        Text(sum_up_validation(shown.record), "sentence"),
         Text(_describe(shown)),
     ]
     looks = look_of([HERE, TRAINED])
@@ -56,8 +68,27 @@ def _write_validation(shown: ShownValidation, name: str) -> list[Block]:
     groups = tabulate_groups(shown, f"{name}-groups")
     if groups is not None:
         blocks.append(groups)
-    blocks.append(Text(f"{made.use[:1].upper()}{made.use[1:]}."))
+    blocks.append(Cards([_write_card(shown)]))
     return blocks
+
+
+def _write_card(shown: ShownValidation) -> Card:
+    """What decided the scores, and where the tables are."""
+    record, made = shown.record, shown.predictions
+    facts = [
+        ("use", made.use),
+        ("predictor", f"{made.predictor}, SHA-256 {made.predictor_sha256[:_SHORT]}"),
+        ("slides", f"{made.slides:,} of {made.encoder} in tiling {made.tiling}"),
+        ("labels", f"{record.labels}, SHA-256 {record.labels_sha256[:_SHORT]}"),
+        ("not used", f"{record.predictions_only:,} without a label, {record.labels_only:,} "
+         "with a label alone"),
+        ("threshold", made.threshold or "each target's first"),
+        ("intervals", f"{record.resamples:,} resamples of patients, seed {record.seed}"),
+        ("tables", f"{PREDICTIONS}/{made.predictor}/{made.run_id}/{record.run_id}"),
+        ("made", f"{record.created_at}, histo_ray {record.versions.get('histo_ray', '')}"),
+    ]  # fmt: skip
+    listing = "\n".join([*made.notes, *record.label_notes, *record.notes])
+    return Card(f"Validation {record.run_id}", facts, listing)
 
 
 def _describe(shown: ShownValidation) -> str:

@@ -124,16 +124,24 @@ def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
     remarks = dict.fromkeys(run.record.remark for run in chosen.runs if run.record.remark)
     script = (_TEMPLATES / "tables.js").read_text(encoding="utf-8")
     return _environment().get_template("page.html.j2").render(
+        heading="Encoders compared" if chosen.runs else "External validation",
         store=store, now=now, version=__version__, findings=findings, caveats=caveats,
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
         unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
         remarks=list(remarks),
-        sections=[write_provenance(store, chosen.runs, chosen.others), *sections],
+        sections=[*_write_provenance(store, chosen), *sections],
         script=Markup(script),  # noqa: S704 - ours
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )  # fmt: skip
+
+
+def _write_provenance(store: str, chosen: ChosenEvaluations) -> list[Section]:
+    """Write what was run; nothing where there are external validations alone, which say it."""
+    if not chosen.runs:
+        return []
+    return [write_provenance(store, chosen.runs, chosen.others)]
 
 
 def _list_caveats(run: ShownEvaluation) -> list[str]:

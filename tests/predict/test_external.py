@@ -95,7 +95,7 @@ def test_scores_are_given_by_site_and_by_the_columns_asked_for(found: Prediction
     assert row.score == pytest.approx(roc_auc_score(TRUTH[own, 0], wide.ALPHA.to_numpy()[own]))
     assert row.n_patients == COUNT / 2
     assert np.isnan(row.trained)
-    notes = found.validations[0].record.notes
+    notes = found.validations[0].record.label_notes
     assert "column age: numbers, cut at their median 57.5" in notes
 
 
