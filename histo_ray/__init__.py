@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
     from histo_ray.api.plan import plan
+    from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
     from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
@@ -41,6 +42,7 @@ __all__ = [
     "open_slide",
     "open_store",
     "plan",
+    "predict",
     "read_tiles",
 ]
 
@@ -54,7 +56,7 @@ _HOMES = {
 }
 _MODULES = {"fit": "histo_ray.api.fit"}
 """Modules whose functions are part of the Python API, as in `hr.fit.mutation`."""
-_VERBS = ("extract", "finetune")
+_VERBS = ("extract", "finetune", "predict")
 """Rooms of the package that are also functions of the Python API."""
 
 

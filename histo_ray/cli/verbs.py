@@ -32,6 +32,10 @@ VERBS = {
         "histo_ray.cli.fit",
         "labels + stored embeddings -> a predictor, published into the store: trained on all",
     ),
+    "predict": Verb(
+        "histo_ray.cli.predict",
+        "apply predictors to another store; with its labels: external validation",
+    ),
     "report": Verb(
         "histo_ray.cli.report",
         "one HTML page of what the evaluations in a store found, readable offline",
