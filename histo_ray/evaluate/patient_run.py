@@ -63,14 +63,15 @@ class PreparedPatients(PreparedRun):
         self.folder = open_evaluation(
             plan.config.store, plan.task.name, f"{plan.task.name}-{digest(identity)[:12]}"
         )
-        self._store = store
-        self._features = {" / ".join(key): values for key, values in features.items()}
+        self.store = store
+        self.features = features
+        self._shared = {" / ".join(key): values for key, values in features.items()}
         self._matrix = make_target_matrix(plan)
 
     def list_jobs(self, pieces: TableFolder) -> Iterator[UnitJob]:
         """Yield the heads on pooled vectors, then those on bags."""
         plan, matrix = self.plan, self._matrix
-        if self._features:
+        if self._shared:
             yield self._pooled_job(pieces)
         bags = {at: c for at, c in enumerate(plan.configurations) if c.pooling == BAGS}
         unfinished = list_unfinished(pieces, bags, matrix.repeats)
@@ -80,7 +81,7 @@ class PreparedPatients(PreparedRun):
         most = plan.task.bag_tiles(config)
         yield make_bag_job(
             pieces,
-            load_bags(self._store, plan.found, plan.patients, most, config.seed),
+            load_bags(self.store, plan.found, plan.patients, most, config.seed),
             matrix,
             unfinished,
             plan.variants,
@@ -95,7 +96,7 @@ class PreparedPatients(PreparedRun):
         return UnitJob(
             pieces=pieces,
             work=predict_unit,
-            inputs={**self._features, TARGETS: self._matrix},
+            inputs={**self._shared, TARGETS: self._matrix},
             units=list_patient_units(
                 {at: f"{c.encoder} / {c.pooling}" for at, c in pooled.items()},
                 {
@@ -105,7 +106,7 @@ class PreparedPatients(PreparedRun):
                 self._matrix.repeats,
                 config.seed,
             ),
-            needs=needs_of(self._features, self._matrix, config.cpus_per_repeat, config.memory_gb),
+            needs=needs_of(self._shared, self._matrix, config.cpus_per_repeat, config.memory_gb),
         )
 
     def tell_inputs(self, tell: Tell) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.learn.fold_data import FoldData, FoldPrediction
+from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 
 Features = npt.NDArray[np.float32]
 ClassNumbers = npt.NDArray[np.integer]
@@ -55,6 +56,11 @@ class PatientHead(NamedTuple):
     """Used unless settings name others."""
     choices_are: str
     """What `choices` mean."""
+    fit: Callable[[FoldData], HeadWeights] | None = None
+    """Choose and train as `predict` does, and return what was trained; `test` is not looked at.
+    None: the head is not linear, so it is evaluated but cannot be kept as a predictor."""
+    link: Link = Link.IDENTITY
+    """From decision values to predictions, where there is a `fit`."""
 
 
 def standardise(train: Features, test: Features) -> tuple[Features, Features]:
