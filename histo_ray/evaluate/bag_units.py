@@ -145,7 +145,7 @@ def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Tabl
         seed=unit.seed,
         report=watch,
     )
-    with _torch_threads(unit.threads):
+    with torch_threads(unit.threads):
         prediction = load_bag_head(unit.configuration.head).predict(data)
     return pa.table(
         {
@@ -184,7 +184,7 @@ def _join_repeat(
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Give torch so many threads, and then those that it had."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -94,7 +94,9 @@ def _draw_tile(tile: SheetTile, tile_px: int) -> Picture:
         card[:tile_px] = PANEL
         frame(card, (0, 0, tile_px, tile_px), RULE)
         text = shorten("no pixels", 13, tile_px)
-        write_text(card, ((tile_px - text_width(text, 13)) // 2, tile_px // 2 - 10), text, 13, FAINT)
+        write_text(
+            card, ((tile_px - text_width(text, 13)) // 2, tile_px // 2 - 10), text, 13, FAINT
+        )
     else:
         fitted = fit_tile(tile.pixels, tile_px)
         high, wide = fitted.shape[:2]
