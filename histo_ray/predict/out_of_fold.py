@@ -22,7 +22,7 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import fit_patient_fold
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
-from histo_ray.learn.heads.registry import load_patient_head
+from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.predict.target_heads import TargetHeads, as_out_of_fold, gather_heads
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from histo_ray.learn.mil.bags import Bags
     from histo_ray.learn.mil.head import MilHead
 
-_train_mil_fold = deferred("histo_ray.learn.mil.fold:train_mil_fold")
 _mil_fold = deferred("histo_ray.learn.mil.fold:MilFold")
 _torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
 
@@ -207,7 +206,7 @@ class OutOfFold:
                 seed=plan.config.seed + one.repeat,
             )
             with threadpool_limits(1), _torch_threads(1):
-                self._bag_heads[key] = _train_mil_fold(fold)
+                self._bag_heads[key] = load_bag_head(configuration.head).train(fold)
         return self._bag_heads[key]
 
     def _check(self, patient: str, one: Tested, predicted: float) -> None:

@@ -1,7 +1,6 @@
 """Heads that did not see a patient, as an evaluation had them, and what their tiles add up to."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +9,9 @@ import pandas as pd
 import pytest
 
 from histo_ray.api.evaluate import evaluate
-from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.evaluation_record import PatientRecord
-from histo_ray.evaluate.find_run import find_run, prepare_again
+from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.predict.out_of_fold import OutOfFold
