@@ -4,6 +4,7 @@ A rank-normal value has a meaning only beside the patients that were ranked: the
 as knots (value, normal score), between which is interpolated.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,13 +35,27 @@ class LabelScale:
             values: (P, T) as a label table has them; nan: missing.
 
         Returns:
-            (P, T); beyond the values that were trained on: that of the nearest one.
+            (P, T); beyond the values that were trained on: that of the nearest one. Under `log2`
+            negative values are nan.
         """
-        raise NotImplementedError
+        if self.transform == "log2":
+            return np.asarray(np.log2(np.where(values > -1, values, np.nan) + 1))
+        return self._interpolate(values, self.raw, self.scaled)
 
     def to_raw(self, values: Floats) -> Floats:
         """Bring (P, T) predictions to the scale of the label table, the inverse of `to_scale`."""
-        raise NotImplementedError
+        if self.transform == "log2":
+            return np.exp2(values) - 1
+        return self._interpolate(values, self.scaled, self.raw)
+
+    def _interpolate(self, values: Floats, known: Floats, wanted: Floats) -> Floats:
+        if not known.shape[1]:
+            return values.copy()
+        found = np.empty(values.shape)
+        for column, (xs, ys) in enumerate(zip(known, wanted, strict=True)):
+            count = int(np.isfinite(xs).sum())
+            found[:, column] = np.interp(values[:, column], xs[:count], ys[:count])
+        return found
 
 
 def fit_label_scale(transform: str, raw: Floats, scaled: Floats) -> LabelScale:
@@ -51,4 +66,41 @@ def fit_label_scale(transform: str, raw: Floats, scaled: Floats) -> LabelScale:
         raw: (P, T) labels as the table has them; nan: missing.
         scaled: (P, T) the same, transformed.
     """
-    raise NotImplementedError
+    count = raw.shape[1]
+    if transform not in _KNOTS:
+        return LabelScale(transform, np.empty((count, 0)), np.empty((count, 0)))
+    pairs = [
+        _KNOTS[transform](*_distinct(before, after))
+        for before, after in zip(raw.T, scaled.T, strict=True)
+    ]
+    most = max((len(values) for values, _ in pairs), default=0)
+    knots = np.full((2, count, most), np.nan)
+    for row, both in enumerate(pairs):
+        for which, values in enumerate(both):
+            knots[which, row, : len(values)] = values
+    return LabelScale(transform, knots[0], knots[1])
+
+
+def _distinct(raw: Floats, scaled: Floats) -> tuple[Floats, Floats]:
+    """Distinct values of a target that are there, rising, and what each became."""
+    there = ~np.isnan(raw)
+    values, first = np.unique(raw[there], return_index=True)
+    return values, scaled[there][first]
+
+
+def _thin(raw: Floats, scaled: Floats) -> tuple[Floats, Floats]:
+    """Take at most `MOST_KNOTS` of them, both ends among them."""
+    at = np.unique(np.linspace(0, len(raw) - 1, min(len(raw), MOST_KNOTS)).round().astype(np.intp))
+    return raw[at], scaled[at]
+
+
+def _ends(raw: Floats, scaled: Floats) -> tuple[Floats, Floats]:
+    """Take the bounds at which values were clipped, or the ends of those that were not."""
+    ends = np.unique([scaled.min(), scaled.max()])
+    return ends, ends
+
+
+_KNOTS: dict[str, Callable[[Floats, Floats], tuple[Floats, Floats]]] = {
+    "rank": _thin,
+    "clip": _ends,
+}
