@@ -10,7 +10,9 @@ from histo_ray.predict.heatmap_settings import HeatmapConfig
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's flags."""
     parser.add_argument("store", help=HeatmapConfig.model_fields["store"].description)
-    add_settings(parser, HeatmapConfig, without=("store",))
+    about = HeatmapConfig.model_fields["run"].description
+    parser.add_argument("--run", dest="run_id", metavar="RUN_ID", help=about)
+    add_settings(parser, HeatmapConfig, without=("store", "run"))
     parser.add_argument(
         "--out", required=True, help="folder or URI for the files; made if it is not there"
     )

@@ -16,7 +16,8 @@ from histo_ray.text import count_of
 
 def run(args: argparse.Namespace) -> int:
     """Score and draw; return 1 if a slide's file could not be read, so that pictures lack it."""
-    config = read_settings(args, HeatmapConfig)
+    given = argparse.Namespace(**{**vars(args), "run": args.run_id})  # `run` is this function there
+    config = read_settings(given, HeatmapConfig)
     result = heatmap(config, out=args.out, say=lambda text: say("heatmap", text))
     for problem in result.problems:
         print(f"not in the pictures: {one_line(problem)}", file=sys.stderr)

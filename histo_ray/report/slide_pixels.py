@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import SlideError
-from histo_ray.extract.slide import open_manifest_slide
 from histo_ray.report.canvas import PANEL, Picture, blank
 from histo_ray.slides.levels import choose_level
-from histo_ray.slides.reader import OpenedSlide
+from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.tiles.pixels import read_batch, read_overview
 from histo_ray.types import Receipt, Slide, TileGrid
 
@@ -49,14 +48,13 @@ def read_slide_pixels(
         longest_px: Longest side of the overview.
     """
     facts = receipt.slide
-    slide = moved or Slide(facts.slide_id, facts.path, facts.patient_id, facts.site)
-    slide = Slide(slide.slide_id, slide.path, slide.patient_id, slide.site, None)
+    path = moved.path if moved else facts.path
     try:
-        with open_manifest_slide(slide, facts.mpp[0]) as opened:
+        with open_slide(path, slide_id=facts.slide_id, fallback_mpp=facts.mpp[0]) as opened:
             if opened.fingerprint != facts.fingerprint:
                 raise SlideError(
                     facts.slide_id,
-                    f"{slide.path} is another file than the one that was extracted; name the right "
+                    f"{path} is another file than the one that was extracted; name the right "
                     "one in a --manifest",
                 )
             widest_um = max(n * mpp for n, mpp in zip(opened.size, opened.mpp, strict=True))
