@@ -20,10 +20,11 @@ from histo_ray.types import JsonObject
 
 KEY = b"histo_ray"
 SCALES = {
-    Link.LOGISTIC: "log-odds of the class",
-    Link.IDENTITY: "value on the scale of the labels as trained on",
-    Link.SOFTMAX: "logit of the class",
+    Link.LOGISTIC: "log-odds of {target}",
+    Link.IDENTITY: "{target} on the scale of the labels as trained on",
+    Link.SOFTMAX: "logit of {target}",
 }
+"""What a score means, by the link of its head."""
 _STRANGE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -49,7 +50,7 @@ def describe_scores(
         side=receipt.tiling.side,
         source=source.name,
         target=heads.target,
-        scale=SCALES[heads.link],
+        scale=SCALES[heads.link].format(target=heads.target),
         out_of_fold=heads.out_of_fold,
         heads=heads.count,
         poolings=heads.names,

@@ -26,6 +26,8 @@ class ColourScale:
     high: float
     centre: float | None = None
     """Neutral value in the middle between both ends; None: the scale is sequential."""
+    neutral: str = ""
+    """What has that value."""
 
     def colour(self, values: npt.ArrayLike) -> Picture:
         """Colour each value, (N, 3) RGB; values beyond the ends take the end's colour."""
@@ -39,12 +41,13 @@ class ColourScale:
         return table[(share * 255 + 0.5).astype(np.uint8)]
 
 
-def fit_scale(values: npt.ArrayLike, centre: float | None = None) -> ColourScale:
+def fit_scale(values: npt.ArrayLike, centre: float | None = None, neutral: str = "") -> ColourScale:
     """Fit a scale to what is drawn; outliers do not set it.
 
     Args:
         values: (N,); what is not finite is left out.
         centre: Neutral value: the scale reaches as far below as above it. None: sequential.
+        neutral: What has that value, for the colour bar.
     """
     numbers = np.asarray(values, np.float64)
     finite = numbers[np.isfinite(numbers)]
@@ -52,7 +55,7 @@ def fit_scale(values: npt.ArrayLike, centre: float | None = None) -> ColourScale
         low, high = np.percentile(finite, SPREAD) if finite.size else (0.0, 1.0)
         return ColourScale(float(low), float(high))
     far = float(np.percentile(np.abs(finite - centre), SPREAD[1])) if finite.size else 1.0
-    return ColourScale(centre - far, centre + far, centre)
+    return ColourScale(centre - far, centre + far, centre, neutral)
 
 
 @cache

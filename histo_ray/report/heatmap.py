@@ -108,6 +108,7 @@ def _draw_legend(width: int, scale: ColourScale, label: str) -> Picture:
     middle, colour = shorten(label, 13, max(room, 0)), FAINT
     if scale.centre is not None:
         middle, colour = f"{scale.centre:.3g}", INK
+        middle += f": {scale.neutral}" if scale.neutral else ""
         legend[12:19, width // 2] = INK
     write_text(legend, ((width - text_width(middle, 13)) // 2, 19), middle, 13, colour)
     return legend

@@ -15,6 +15,9 @@ from histo_ray.report.tile_sheet import SheetRows, SheetTile, draw_tile_sheet
 from histo_ray.text import count_of
 from histo_ray.types import TileGrid
 
+COLUMNS = 6
+"""Tiles of a row."""
+
 
 class ScorePictures(NamedTuple):
     """Pictures of one slide and target, (height, width, 3) RGB each."""
@@ -37,13 +40,14 @@ def choose_extremes(values: npt.NDArray[np.float64], most: int) -> tuple[list[in
     """
     order = np.argsort(-values, kind="stable").tolist()
     count = min(most, len(order) // 2)
+    count -= count % COLUMNS if count > COLUMNS else 0  # whole rows
     top = order[: max(count, min(1, len(order)))]
     return top, order[len(order) - count :][::-1]
 
 
 def scale_scores(scores: TileScores, record: ScoreRecord) -> ColourScale:
     """Colours of scores: neutral for an average patient of the training part."""
-    return fit_scale(scores.score, record.neutral)
+    return fit_scale(scores.score, record.neutral, "the average patient")
 
 
 def draw_scores(
@@ -114,4 +118,6 @@ def _draw_sheet(
     ]
     title = f"{record.target} on {record.slide_id}" + (" (synthetic)" if record.synthetic else "")
     missing = f"  ·  no pixels: {pixels.problem}" if pixels.problem else ""
-    return draw_tile_sheet(parts, title, f"{record.scale}  ·  {describe_heads(record)}{missing}")
+    return draw_tile_sheet(
+        parts, title, f"{record.scale}  ·  {describe_heads(record)}{missing}", COLUMNS
+    )
