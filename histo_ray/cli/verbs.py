@@ -28,6 +28,10 @@ VERBS = {
         "histo_ray.cli.evaluate",
         "compare encoders by honest cross-validation on a task: tissue, expression, mutation, ...",
     ),
+    "fit": Verb(
+        "histo_ray.cli.fit",
+        "labels + stored embeddings -> a predictor, published into the store: trained on all",
+    ),
     "report": Verb(
         "histo_ray.cli.report",
         "one HTML page of what the evaluations in a store found, readable offline",

@@ -16,7 +16,7 @@ class FitOptions(Settings):
     )
     patient_hashes: bool = Field(
         default=True,
-        description="keep salted hashes of the patients' ids, by which `predict` finds and leaves "
+        description="keep salted hashes of the patients' ids, by which predict finds and leaves "
         "out patients that it was fitted on; without them overlap cannot be found",
     )
 
@@ -26,7 +26,8 @@ class PatientFitOptions(FitOptions):
 
     calibration: Literal["auto", "none", "platt", "isotonic", "linear"] = Field(
         default="auto",
-        description="from out-of-fold predictions; auto: platt for classes, linear for numbers",
+        description="of predictions, from out-of-fold ones; auto: platt for classes, linear for "
+        "numbers",
     )
     sensitivity: float = Field(
         default=0.9,

@@ -63,6 +63,21 @@ class TileHeadContract:
         ):
             np.testing.assert_array_equal(one, two)
 
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    def test_what_is_kept_scores_what_score_does(self, n_classes: int) -> None:
+        head = load_tile_head(self.name)
+        if head.fit is None:
+            return
+        made, fold_ids = make_tiles()
+        rows = made.labels < n_classes
+        tiles = EmbeddedTiles(made.embeddings[rows], made.labels[rows], n_classes)
+        choice = head.choices[2]
+        (scores,) = head.start(tiles, fold_ids[rows])(range(5), made.embeddings, [choice])
+        kept = head.fit(tiles, choice)
+        assert kept.weights.shape == (7, n_classes)
+        raw = (made.embeddings - kept.mean) * kept.scale @ kept.weights + kept.bias
+        np.testing.assert_allclose(apply_link(head.link, raw), scores, atol=1e-4)
+
 
 class PatientHeadContract:
     """Held by every head of patients' vectors; a subclass names the head and its targets."""
