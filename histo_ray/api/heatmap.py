@@ -140,7 +140,7 @@ def _shows_classes(config: HeatmapConfig) -> bool:
         return False
     if config.predictor is None:
         return True
-    return read_predictor_card(config.predictor, config.store).kind == "classes"
+    return read_predictor_card(config.predictor, config.predictor_store).kind == "classes"
 
 
 def _read_settings(store: str | Path | HeatmapConfig, settings: dict[str, object]) -> HeatmapConfig:

@@ -37,9 +37,8 @@ def _print(result: HeatmapResult, out: str) -> None:
             print(f"{row['slide_id']}  {row['class']:<12} {row['tiles']:>7,} {row['share']:>7.1%}")
     print(f"{count_of(len(result.written), 'file')} written into {one_line(out)}")
     if result.there:
-        print(
-            f"{count_of(len(result.there), 'file')} there already and left; --overwrite writes anew"
-        )
+        there = count_of(len(result.there), "file")
+        print(f"{there} there already and left as they are; --overwrite writes them anew")
 
 
 def _to_json(result: HeatmapResult) -> dict[str, object]:

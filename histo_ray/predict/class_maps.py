@@ -65,7 +65,7 @@ def open_class_source(config: HeatmapConfig) -> ClassSource:
     root = location_of(config.store)
     if config.predictor is None:
         return _open_encoder(root, config.class_encoder or "", config.tiling)
-    predictor = load_predictor(config.predictor, config.store)
+    predictor = load_predictor(config.predictor, config.predictor_store)
     card = predictor.card
     name = card.encoder.name
     slides = EncoderSlides(root, name, _choose_tiling(root, name, config.tiling))

@@ -147,7 +147,7 @@ class PredictorSource:
         share = about.positives / max(about.n_patients, 1)
         average = float(logit(share)) if binary else 0.0
         link = Link.LOGISTIC if binary else Link.IDENTITY
-        return gather_heads(target, link, linear, bags, average)
+        return gather_heads(target, card.name, link, linear, bags, average)
 
 
 class Opened(NamedTuple):
@@ -175,7 +175,7 @@ def open_source(config: HeatmapConfig, host: Host) -> Opened:
     if config.run:
         run, known = _open_run(config, config.run, config.encoder, host)
         return Opened(run, _choose_targets(config, known, config.run), synthetic)
-    predictor = load_predictor(config.predictor or "", config.store)
+    predictor = load_predictor(config.predictor or "", config.predictor_store)
     card = predictor.card
 
     def open_run() -> RunSource:

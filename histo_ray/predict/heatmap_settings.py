@@ -52,6 +52,11 @@ class HeatmapConfig(Settings):
     )
     overwrite: bool = Field(default=False, description="write files anew that are there already")
 
+    @property
+    def predictor_store(self) -> str:
+        """Store that `predictor` is a name in; empty where it is a folder."""
+        return "" if "/" in (self.predictor or "") else self.store
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.run and self.predictor:

@@ -115,7 +115,10 @@ class OutOfFold:
                 vectors = self.prepared.features[self.encoder, configuration.pooling]
                 predicted = float(fit.predict(vectors[[row]])[0, 0])
             self._check(patient, one, predicted)
-        return as_out_of_fold(gather_heads(self.target, self._link, linear, bags, self._average))
+        origin = _run_id(self.prepared)
+        return as_out_of_fold(
+            gather_heads(self.target, origin, self._link, linear, bags, self._average)
+        )
 
     def pooled_vector(self, patient: str, pooling: str) -> Float32s:
         """Vector of a patient, (D,), as heads were given it."""

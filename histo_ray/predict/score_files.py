@@ -48,7 +48,7 @@ def describe_scores(
         weights_sha256=receipt.encoder.weights_sha256,
         tiling=key.tiling,
         side=receipt.tiling.side,
-        source=source.name,
+        source=heads.origin,
         target=heads.target,
         scale=SCALES[heads.link].format(target=heads.target),
         out_of_fold=heads.out_of_fold,

@@ -26,6 +26,8 @@ class TargetHeads:
     """Heads of one target, all of which have the same say."""
 
     target: str
+    origin: str
+    """Name of the run or predictor that they are of."""
     link: Link
     """From decision values to predictions."""
     pooled: tuple[PooledHeads, ...] = ()
@@ -52,6 +54,7 @@ class TargetHeads:
 
 def gather_heads(
     target: str,
+    origin: str,
     link: Link,
     linear: Sequence[tuple[str, LinearFit]],
     bags: Sequence["MilHead"] = (),
@@ -60,7 +63,8 @@ def gather_heads(
     """Sort heads by pooling.
 
     Args:
-        target: Whose they are.
+        target: Which they predict.
+        origin: Name of their run or predictor.
         link: Of the predictions.
         linear: Pooling and fit of this target of each linear head.
         bags: Attention heads.
@@ -73,6 +77,7 @@ def gather_heads(
     biases = [float(fit.bias[0]) for _, fit in linear]
     return TargetHeads(
         target,
+        origin,
         link,
         tuple(PooledHeads(pooling, tuple(fits)) for pooling, fits in by_pooling.items()),
         tuple(bags),

@@ -21,9 +21,7 @@ def head_of(dim: int, seed: int) -> LinearFit:
     train = random.normal(size=(40, dim)) * random.uniform(0.1, 5, dim) + 3
     weights, nothing = random.normal(size=(dim, 1)), np.array([np.nan])
     bias = np.array([0.4])
-    return LinearFit(
-        ("G",), measure_scale(train), weights, bias, Link.IDENTITY, nothing, nothing
-    )
+    return LinearFit(("G",), measure_scale(train), weights, bias, Link.IDENTITY, nothing, nothing)
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])
