@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
+from histo_ray.extract.call_size import batches_a_call
 from histo_ray.extract.node_labels import choose_accelerated, choose_labelled, has_labels
 from histo_ray.extract.shares import (
     READER_NICENESS,
@@ -51,11 +52,18 @@ class Workers:
     """CPU threads of each encoder process."""
     batch_size: int
     blocks_in_flight: int
-    """Most blocks of pixels that exist at once."""
+    """Most blocks of pixels, of a batch each, that exist at once."""
     reader_places: tuple[Place, ...] = ()
     """Readers of each node, where the plan decides that; empty: Ray spreads them."""
     encoder_places: tuple[Place, ...] = ()
     """Encoders of each node, as the readers."""
+    batches_a_call: int = 1
+    """Most batches that one call reads or encodes."""
+
+    @property
+    def call_tiles(self) -> int:
+        """Most tiles that one call reads or encodes."""
+        return self.batch_size * self.batches_a_call
 
 
 def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
@@ -90,6 +98,10 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         workers = _share_chosen_cores(encoding, reading, config)
     else:
         workers = _share_cores(nodes, cpus, config)
+    if workers.encoder_gpus:
+        room, calls = _count_room(nodes, workers.batch_size, config), _count_calls(workers)
+        batches = batches_a_call(config.tile_px, workers.batch_size, room, calls)
+        workers = replace(workers, batches_a_call=batches)
     return replace(workers, blocks_in_flight=blocks_in_flight(nodes, workers, config))
 
 
@@ -229,10 +241,19 @@ def _share_cores(nodes: Sequence[Node], cpus: int, config: RunSettings) -> Worke
 
 def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSettings) -> int:
     """Count the blocks of pixels that keep all processes at work and fit the object stores."""
-    block_bytes = workers.batch_size * config.tile_px**2 * 3
-    room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
-    useful = 2 * workers.readers + 4 * workers.encoders
-    return max(2, min(useful, room))
+    useful = _count_calls(workers) * workers.batches_a_call
+    return max(2, min(useful, _count_room(nodes, workers.batch_size, config)))
+
+
+def _count_calls(workers: Workers) -> int:
+    """Calls with pixels that all processes hold when none of them waits."""
+    return 2 * workers.readers + 4 * workers.encoders
+
+
+def _count_room(nodes: Sequence[Node], batch_size: int, config: RunSettings) -> int:
+    """Blocks of one batch that the object stores hold beside vectors."""
+    block_bytes = batch_size * config.tile_px**2 * 3
+    return int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
 
 
 def share_of_newcomer(node: Node, workers: Workers, config: RunSettings) -> Workers:
