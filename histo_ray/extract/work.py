@@ -166,12 +166,12 @@ class SubjectWork:
         Args:
             size: Most tiles.
             reader: Who asks.
-            step: Tiles that a stretch is not cut between; 0: `size`.
+            step: Tiles that a stretch too short for two calls is not cut between; 0: `size`.
         """
-        step = step or size
         if reader not in self.unread:
             other = max(self.unread, key=lambda name: len(self.unread[name]))
             theirs = self.unread.pop(other)
+            step = step if step and len(theirs) < 2 * size else size
             cut = theirs.start + len(theirs) // step // 2 * step
             if cut > theirs.start:
                 self.unread[other] = range(theirs.start, cut)

@@ -110,11 +110,13 @@ def test_a_call_has_as_many_whole_batches_as_there_are_where_an_encoder_has_litt
     assert sorted(tiles) == sorted((f"S{i}", 5 + n) for i, c in enumerate(counts) for n in range(c))
 
 
-def test_a_longer_span_begins_in_another_readers_stretch_at_a_batch() -> None:
-    slide = work("S1", tiles=100)
+def test_a_long_stretch_is_shared_out_in_whole_calls_and_a_short_one_in_batches() -> None:
+    slide = work("S1", tiles=130)
     assert slide.take_span(10, "planner", 10) == range(10)
     assert slide.take_span(40, "helper", 10) == range(50, 90)
-    assert slide.take_span(80, "planner", 10) == range(10, 50)
+    assert slide.take_span(40, "helper", 10) == range(90, 130)
+    assert slide.take_span(30, "helper", 10) == range(30, 50)
+    assert slide.take_span(30, "planner", 10) == range(10, 30)
 
 
 def test_spans_cover_a_slide_once_and_end_with_its_tail() -> None:
