@@ -31,8 +31,9 @@ from histo_ray.cluster.pool import QUEUE_PER_WORKER, PooledActor
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE
+from histo_ray.extract.batch_size import BATCH_GPU
 from histo_ray.extract.meter import CallResult, Spent
-from histo_ray.extract.resources import BATCH_GPU, Workers
+from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.work import SubjectWork

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
+from histo_ray.extract.batch_size import BATCH_PX, choose_batch_size
 from histo_ray.extract.call_size import batches_a_call
 from histo_ray.extract.node_labels import choose_accelerated, choose_labelled, has_labels
 from histo_ray.extract.shares import (
@@ -16,7 +17,6 @@ from histo_ray.extract.shares import (
     units,
 )
 
-BATCH_GPU = 128
 BATCH_A_THREAD = 16
 """Tiles of a batch on CPU, a thread: two groups of usual size, so that threads end together."""
 
@@ -36,6 +36,8 @@ class Node:
     """Ray's labels of the node."""
     accelerator: str = ""
     """Kind of its accelerators, as Ray names it: A100, H100, ...; empty without."""
+    gpu_memory_bytes: int = 0
+    """Memory that each of its GPUs has free; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,18 @@ class Workers:
         return self.batch_size * self.batches_a_call
 
 
-def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
+def plan_workers(nodes: Sequence[Node], config: RunSettings, input_px: int = 0) -> Workers:
     """Choose the processes of a run on a cluster.
 
     With GPUs: one encoder worker a GPU with a core to launch its kernels, and a reader on every
     other core, on nodes with GPUs first. Without: one encoder worker with a thread a core on the
     smallest node (one copy of the weights), as many of that size as larger ones hold, and as many
     readers as cores, which run at lower priority in the gaps.
+
+    Args:
+        nodes: Its machines.
+        config: The run.
+        input_px: Edge of the largest tiles that an encoder takes; 0: not known.
 
     Raises:
         ConfigError: A GPU, a label or a kind of accelerator was asked for and there is none; more
@@ -94,6 +101,8 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         with_gpus = []
     if with_gpus:
         workers = _share_gpus(nodes, with_gpus, reading, config)
+        size = config.batch_size or _choose_gpu_batch(with_gpus, workers, config, input_px)
+        workers = replace(workers, batch_size=size)
     elif config.encoder_label or config.reader_label:
         workers = _share_chosen_cores(encoding, reading, config)
     else:
@@ -146,9 +155,18 @@ def _share_gpus(
         encoder_cpus=launch / SHARES,
         encoder_gpus=gpu_share,
         threads=config.encoder_threads or 1,
-        batch_size=config.batch_size or BATCH_GPU,
+        batch_size=0,
         blocks_in_flight=0,
     )
+
+
+def _choose_gpu_batch(
+    nodes: Sequence[Node], workers: Workers, config: RunSettings, input_px: int
+) -> int:
+    """Tiles of a batch that the GPU with the least free memory holds: all batches are alike."""
+    known = [node.gpu_memory_bytes for node in nodes if node.gpu_memory_bytes]
+    memory_bytes = min(known, default=0) * workers.encoder_gpus
+    return choose_batch_size(max(config.tile_px, input_px) or BATCH_PX, memory_bytes)
 
 
 def _cut_gpus(nodes: Sequence[Node], config: RunSettings) -> float:
