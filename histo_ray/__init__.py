@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from histo_ray.api import evaluate
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
+    from histo_ray.api.feature_store import open_store
     from histo_ray.api.finetune import finetune
     from histo_ray.api.plan import plan
-    from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
 
@@ -44,7 +44,7 @@ __all__ = [
 _HOMES = {
     "load_encoder": "histo_ray.api.encoder",
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.pooling.feature_store",
+    "open_store": "histo_ray.api.feature_store",
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }

@@ -84,7 +84,7 @@ def run_sql(args: argparse.Namespace) -> int:
             "store sql: the query is empty; give SQL, as in 'select count(*) from embeddings'"
         )
     try:
-        result = open_store(args.store).sql(args.query)
+        result: Any = open_store(args.store).sql(args.query)
         if result is None:  # a statement that is no query, as COPY
             return 0
         if args.json:

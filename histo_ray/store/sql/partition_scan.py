@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from histo_ray.store.catalog import FORMATS, Partitions
+from histo_ray.store.catalog import FORMATS
 from histo_ray.store.half_floats import widen
-from histo_ray.store.layout import partition_path
+from histo_ray.store.layout import Form, partition_path
 from histo_ray.store.location import Location
 from histo_ray.store.partition import VECTOR
 from histo_ray.store.partition_vectors import read_partition_rows
@@ -27,7 +27,9 @@ KEYS = ("encoder", "tiling", "slide_id")
 class PartitionScan(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
     """Partitions of a store as one Arrow dataset; memory holds a block of rows."""
 
-    def __init__(self, root: Location, partitions: Partitions, schema: pa.Schema) -> None:
+    def __init__(
+        self, root: Location, partitions: Mapping[PartitionKey, Form], schema: pa.Schema
+    ) -> None:
         """Take what is to be read; no file is opened.
 
         Args:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from histo_ray.store.catalog import list_partitions
-from histo_ray.store.layout import RUNS, is_given
+from histo_ray.store.layout import RUNS, Form, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
 from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, sql_type
@@ -86,7 +86,7 @@ def _scheme(root: Location) -> str:
     return {"gcs": "gs"}.get(root.system.type_name, str(root.system.type_name))
 
 
-def _select_slides(base: str, forms: set[str], has_runs: bool) -> str:
+def _select_slides(base: str, forms: set[Form], has_runs: bool) -> str:
     """SQL of the receipts of all partitions, corrected by the newest run that names a slide."""
     parts = []
     if "parquet" in forms:
@@ -109,7 +109,7 @@ def _select_slides(base: str, forms: set[str], has_runs: bool) -> str:
         f"FROM ({' UNION ALL '.join(parts)})"
     )
     columns = ", ".join(_column(field) for field in slides_schema())
-    slides = f"SELECT {columns} FROM ({receipts})"  # noqa: S608 - constants, and quoted above
+    slides = f"SELECT {columns} FROM ({receipts})"
     if len(forms) > 1:  # of a partition in both forms, Parquet is what is read
         rank = "row_number() OVER (PARTITION BY encoder, tiling, slide_id ORDER BY format)"
         slides = f"{slides} QUALIFY {rank} = 1"

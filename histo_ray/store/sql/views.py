@@ -93,7 +93,8 @@ ABOUT = {
     "embeddings": "every tile with its vector, by encoder and tiling",
     "slides": "every slide, encoder and tiling, as receipts and the newest manifest say",
     "runs": "every slide and encoder of every extraction",
-    **{name: view.about for name, view in {**TABLES, **CARDS}.items()},
+    **{name: view.about for name, view in TABLES.items()},
+    **{name: view.about for name, view in CARDS.items()},
 }
 """What each view of every store has one row of."""
 
@@ -168,7 +169,7 @@ def select_cards(base: str, view: CardView) -> str:
     """SQL of the JSON files of one kind; there must be one."""
     names = ", ".join(_folder(at, name) for at, name in _count_back(view.names))
     return (
-        f"SELECT {names}, json AS {quote_name(view.content)} "  # noqa: S608 - quoted
+        f"SELECT {names}, json AS {quote_name(view.content)} "
         f"FROM read_json_objects({_pattern(base, view.files)}, filename = true)"
     )
 
@@ -192,7 +193,7 @@ def select_partitions(base: str, labelled: bool) -> str:
             files are asked, which takes a look at each.
     """
     return (
-        f"SELECT * FROM read_parquet({_pattern(base, 'embeddings/*/*/*.parquet')}, "  # noqa: S608
+        f"SELECT * FROM read_parquet({_pattern(base, 'embeddings/*/*/*.parquet')}, "
         "hive_partitioning = true, hive_types_autocast = false, "
         f"union_by_name = {str(labelled).lower()})"
     )
@@ -207,7 +208,7 @@ def _select_files(base: str, patterns: Sequence[str], names: Sequence[str]) -> s
     folders = ", ".join(_folder(at, name) for at, name in _count_back(names))
     known = ", ".join(quote_text(name) for name in [*names, "filename"])
     return (
-        f"SELECT {folders}, COLUMNS(lambda c: c NOT IN ({known})) "  # noqa: S608 - quoted
+        f"SELECT {folders}, COLUMNS(lambda c: c NOT IN ({known})) "
         f"FROM read_parquet([{', '.join(_pattern(base, files) for files in patterns)}], "
         "filename = true, hive_partitioning = false, union_by_name = true)"
     )
