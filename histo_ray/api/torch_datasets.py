@@ -70,9 +70,7 @@ class BagDataset(Dataset[Tiles]):
         bags = [_to_tensors(tiles) for tiles in read]
         if self._by == "slide":
             return {**_names_of(group[0]), **bags[0]}
-        numbers = [
-            torch.full((len(tiles.coords),), n, dtype=torch.int32) for n, tiles in enumerate(read)
-        ]
+        counts = torch.tensor([len(tiles.coords) for tiles in read])
         return {
             "patient_id": group[0].patient_id,
             "slide_ids": [slide.partition.key.slide_id for slide in group],
@@ -110,10 +108,8 @@ class TileStream(IterableDataset[Tiles]):
 
     def __len__(self) -> int:
         """Number of tiles, or of batches; a batch is of one slide, so workers change nothing."""
-        counts = [slide.partition.tiles for slide in self._slides]
-        return sum(
-            counts if self._batch_size is None else (-(-n // self._batch_size) for n in counts)
-        )
+        size = self._batch_size or 1
+        return sum(-(-slide.partition.tiles // size) for slide in self._slides)
 
     def set_epoch(self, epoch: int) -> None:
         """Shuffle otherwise from now on; called before a loader's workers start."""

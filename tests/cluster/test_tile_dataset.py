@@ -10,6 +10,7 @@ import histo_ray as hr
 from histo_ray.store.layout import Form
 from tests.made_up import facts_of, rows_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray Data's own settings
 COUNTS = {"S1": 30, "S2": 7}
 WIDTHS = {"narrow": 5, "wide": 9}
 FORMS: list[Form] = ["parquet", "zarr"]
