@@ -10,12 +10,15 @@ from histo_ray.errors import StoreError
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.layout import RUNS, is_given
 from histo_ray.store.location import Location
+from histo_ray.store.partition import VECTOR
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
+from histo_ray.store.sql.quoting import select_nothing
 from histo_ray.store.sql.views import (
     ABOUT,
     CARDS,
     PREDICTED,
     TABLES,
+    ZARR,
     create_view,
     embeddings_schema,
     select_cards,
@@ -32,11 +35,13 @@ if TYPE_CHECKING:
 ReadSlides = Callable[[], pa.Table]
 """Reads every receipt."""
 
-ZARR = "zarr_embeddings"
-"""Name of the view of Zarr partitions alone, where there are Parquet ones too."""
+_STAND_IN, _STOOD_FOR = "histo_ray_stand_in", "histo_ray_vectors"
+"""Names of a table, and of its column of vectors, while DuckDB is asked for a query's plan."""
 
 
-def run_query(root: Location, read_slides: ReadSlides, query: str) -> "duckdb.DuckDBPyRelation":
+def run_query(
+    root: Location, read_slides: ReadSlides, query: str, *, keep: bool = True
+) -> "duckdb.DuckDBPyRelation":
     """Run SQL over the views of a store: `embeddings`, `slides`, `runs`, `scores`, ...
 
     Views that the query does not name are there and empty; nothing is read for them.
@@ -45,6 +50,7 @@ def run_query(root: Location, read_slides: ReadSlides, query: str) -> "duckdb.Du
         root: The store.
         read_slides: Called only if the query names the view `slides`.
         query: SQL.
+        keep: Whether derived tables may be written into the store's cache.
 
     Returns:
         DuckDB's relation, evaluated as it is read; None where a statement has no result.
@@ -61,12 +67,14 @@ def run_query(root: Location, read_slides: ReadSlides, query: str) -> "duckdb.Du
         for name in ABOUT:
             if name not in named:
                 connection.execute(create_view(name, select_empty(name)))
-        for name in sorted(named):
+        for name in sorted(named - {"embeddings"}):
             _define(connection, root, base, name, read_slides)
         if not named or PREDICTED in query.lower():
             for table in list_predicted(root):
                 name = f"{PREDICTED}{table}"
                 connection.execute(create_view(name, select_predicted(base, table)))
+        if (name := "embeddings") in named:  # last: it asks for the plan
+            _define_embeddings(connection, root, base, query, keep)
     except duckdb.Error as error:
         raise StoreError(
             f"store {root.path}: view {name} cannot be made "
@@ -102,9 +110,6 @@ def _define(
     if name == "slides":
         connection.register(name, read_slides())
         return
-    if name == "embeddings":
-        _define_embeddings(connection, root, base)
-        return
     query = select_empty(name)
     if name in TABLES:
         patterns = TABLES[name].choose_patterns(list_fitting(root, TABLES[name].files))
@@ -116,16 +121,52 @@ def _define(
     connection.execute(create_view(name, query))
 
 
-def _define_embeddings(connection: "duckdb.DuckDBPyConnection", root: Location, base: str) -> None:
-    """Make the view of all tiles: DuckDB reads Parquet itself, Zarr comes through Arrow."""
+def _define_embeddings(
+    connection: "duckdb.DuckDBPyConnection", root: Location, base: str, query: str, keep: bool
+) -> None:
+    """Make the view of all tiles.
+
+    A query that reads no vectors gets them from few large files. Otherwise DuckDB reads Parquet
+    partitions itself, and Zarr ones through Arrow.
+    """
+    from histo_ray.store.sql.partition_scan import PartitionScan
+    from histo_ray.store.sql.tile_view import select_tiles
+
+    if not _needs_vectors(connection, root, query):
+        connection.execute(create_view("embeddings", select_tiles(connection, root, base, keep)))
+        return
     partitions = list_partitions(root)
     zarr = {key: form for key, form in partitions.items() if form == "zarr"}
     labelled = any(is_given(key.tiling) for key in partitions)
-    parts = [select_partitions(base, labelled)] if len(zarr) < len(partitions) else []
+    parts = [select_nothing(embeddings_schema(labelled))]
+    if len(zarr) < len(partitions):
+        parts.append(select_partitions(base, labelled))
     if zarr:
-        from histo_ray.store.sql.partition_scan import PartitionScan
-
         connection.register(ZARR, PartitionScan(root, zarr, embeddings_schema(labelled)))
         parts.append(f"SELECT * FROM {ZARR}")  # noqa: S608 - a constant
-    query = " UNION ALL BY NAME ".join(parts) or select_empty("embeddings")
-    connection.execute(create_view("embeddings", query))
+    connection.execute(create_view("embeddings", " UNION ALL BY NAME ".join(parts)))
+
+
+def _needs_vectors(connection: "duckdb.DuckDBPyConnection", root: Location, query: str) -> bool:
+    """Whether DuckDB would read vectors for a query: its plan over a stand-in names their column.
+
+    Where there is no plan, as of several statements at once, it may.
+    """
+    import duckdb
+
+    from histo_ray.store.sql.partition_scan import PartitionScan
+
+    try:
+        if len(connection.extract_statements(query)) != 1:
+            return True
+        schema = embeddings_schema(labelled=True)
+        at = schema.get_field_index(VECTOR)
+        named = schema.set(at, schema.field(at).with_name(_STOOD_FOR))
+        connection.register(_STAND_IN, PartitionScan(root, {}, named))
+        renamed = f"SELECT * RENAME ({_STOOD_FOR} AS {VECTOR}) FROM {_STAND_IN}"  # noqa: S608
+        connection.execute(create_view("embeddings", renamed))
+        plan = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()
+        connection.unregister(_STAND_IN)
+    except duckdb.Error:  # of the query, which will say it itself
+        return True
+    return any(_STOOD_FOR in str(cell) for row in plan for cell in row)

@@ -309,7 +309,7 @@ class Store:
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
         """Run SQL over the views `embeddings`, `slides`, `runs`, ...; `show tables` lists them."""
-        return run_query(self._root, self._readable_slides, query)
+        return run_query(self._root, self._readable_slides, query, keep=self._keep)
 
     def view_script(self) -> str:
         """SQL that makes these views in any DuckDB; see `write_view_script`."""

@@ -19,6 +19,8 @@ TILE_TASKS = ("tissue",)
 """Tasks whose tables have other columns of the same names than those of patients."""
 OF_RUNS = ("task", "run")
 """Columns that the path of an evaluation's table says."""
+ZARR = "zarr_embeddings"
+"""Name of the view of Zarr partitions alone, where there are some that DuckDB asks for."""
 PREDICTED = "predicted_"
 """How the names of views begin that are of tables of predictions: `predicted_patients`, ..."""
 
