@@ -43,7 +43,7 @@ FOLDER = f"{CACHE}/tiles"
 FILE = "file"
 """Column of a segment: name of the partition's file, as `S1.parquet`."""
 
-_VERSION_KEY, _BYTES_KEY = b"histo_ray_tiles", b"histo_ray_bytes"
+_VERSION_KEY, _OF_KEY = b"histo_ray_tiles", b"histo_ray_segment"
 _log = logging.getLogger(__name__)
 
 
@@ -147,22 +147,22 @@ def _read_indexes(root: Location, folder: str) -> pa.Table:
     tables = [nothing]
     for name in sorted((n for n in names if n.endswith(".index")), reverse=True):
         tiles = f"{name.removesuffix('.index')}.parquet"
-        table = _read_index(root.child(f"{folder}/{name}"), sizes.get(tiles))
+        table = _read_index(root.child(f"{folder}/{name}"), _say(tiles, sizes.get(tiles, -1)))
         if table is not None:
             path = pa.repeat(f"{folder}/{tiles}", len(table))
             tables.append(table.append_column("segment", path).cast(nothing.schema))
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _read_index(location: Location, size: int | None) -> pa.Table | None:
-    """An index, held against its own digest; None if it does not fit the tiles that are there."""
+def _read_index(location: Location, segment: bytes) -> pa.Table | None:
+    """An index, held against its own digest; None if it is not of the tiles that are there."""
     try:
         data = location.read_bytes()
         if check_bytes(data) != "sealed":
             return None
         source = pq.ParquetFile(native(data))
         said = source.metadata.metadata or {}
-        if (said.get(_VERSION_KEY), said.get(_BYTES_KEY)) != (VERSION, str(size).encode()):
+        if (said.get(_VERSION_KEY), said.get(_OF_KEY)) != (VERSION, segment):
             return None
         return source.read(columns=LISTING.names).cast(LISTING)
     except UNREADABLE:
@@ -183,9 +183,9 @@ def _write_segment(
             built = scratch / "tiles.parquet"
             if not write(built):
                 return True
-            size = built.stat().st_size
+            said = _say(f"{name}.parquet".rpartition("/")[2], built.stat().st_size)
             publish(built, root.child(f"{name}.parquet"))
-        write_bytes(root, f"{name}.index", _pack_index(part, size))
+        write_bytes(root, f"{name}.index", _pack_index(part, said))
     except UnreachableError:
         raise
     except (OSError, StoreError) as error:
@@ -194,14 +194,17 @@ def _write_segment(
     return True
 
 
-def _pack_index(part: pa.Table, size: int) -> bytes:
+def _pack_index(part: pa.Table, segment: bytes) -> bytes:
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, LISTING, compression="zstd") as writer:
         writer.write_table(part.select(LISTING.names).cast(LISTING))
-        writer.add_key_value_metadata(
-            {_VERSION_KEY: VERSION, _BYTES_KEY: str(size), SEAL_KEY: BLANK}
-        )
+        writer.add_key_value_metadata({_VERSION_KEY: VERSION, _OF_KEY: segment, SEAL_KEY: BLANK})
     return seal_bytes(sink.getvalue())
+
+
+def _say(name: str, size: int) -> bytes:
+    """What an index says of its segment."""
+    return f"{name} {size}".encode()
 
 
 def _index_schema() -> pa.Schema:
