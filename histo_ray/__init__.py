@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
+    from histo_ray.api.import_features import import_features
     from histo_ray.api.plan import plan
     from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
@@ -34,6 +35,7 @@ __all__ = [
     "evaluate",
     "extract",
     "finetune",
+    "import_features",
     "load_encoder",
     "open_slide",
     "open_store",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",
     "open_slide": "histo_ray.slides.reader",
     "open_store": "histo_ray.pooling.feature_store",

@@ -1,6 +1,7 @@
 """QuPath's GeoJSON: the tiles of a slide as squares on it, with their tissue fraction."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -48,16 +49,17 @@ def tile_features(rows: Iterable[TileRows], side: tuple[float, float]) -> Iterat
         for (x, y), tissue in zip(block.coords.tolist(), block.tissue.tolist(), strict=True):
             right, bottom = round(x + width, DECIMALS), round(y + height, DECIMALS)
             corners = [[x, y], [right, y], [right, bottom], [x, bottom], [x, y]]
-            fraction = round(tissue, DECIMALS)
+            about: JsonObject = {
+                "objectType": "tile",
+                "name": f"tile {tile_id}",
+                "tile_id": tile_id,
+            }
+            if not math.isnan(tissue):  # not measured, as of imported tiles
+                fraction = round(tissue, DECIMALS)
+                about |= {"tissue": fraction, "measurements": {"tissue": fraction}}
             yield {
                 "type": "Feature",
                 "geometry": {"type": "Polygon", "coordinates": [corners]},
-                "properties": {
-                    "objectType": "tile",
-                    "name": f"tile {tile_id}",
-                    "tile_id": tile_id,
-                    "tissue": fraction,
-                    "measurements": {"tissue": fraction},
-                },
+                "properties": about,
             }
             tile_id += 1
