@@ -89,9 +89,9 @@ def open_manifest(uri: str, need_files: bool = True) -> Manifest:
 
     Returns:
         The slides, every file of which has been seen to exist if needed, and notes: the number of
-        patients first, then columns read by another name, ids that differ only in how they are written
-        or are dates, and files that are given twice (files of equal size are compared by their
-        fingerprints).
+        patients first, then columns read by another name, ids that differ only in how they are
+        written or are dates, and files that are given twice (files of equal size are compared by
+        their fingerprints).
 
     Raises:
         ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest

@@ -78,13 +78,20 @@ def settle_scale(
         stated: What the caller says.
 
     Raises:
-        SlideError: Two statements contradict each other, or the size of a tile is unknown.
+        SlideError: Two statements contradict each other, the size of a tile is unknown, or it is in
+            microns and mpp is unknown.
     """
     tile_px = geometry.tile_px or stated.tile_px or 0
     tile_mpp = geometry.tile_mpp or stated.mpp or 0.0
     _check_agreement(slide_id, geometry, known, stated)
     ratio = geometry.side_px[0] / tile_px if geometry.side_px and tile_px else None
     mpp, source = _choose_mpp(geometry, known, stated, ratio)
+    if geometry.side_um and not mpp[0]:
+        raise SlideError(
+            slide_id,
+            "its tiles and coords are in microns, and level-0 px need the slide's mpp: give it in "
+            "the manifest (column mpp, or path of the slide), or with --slide-mpp",
+        )
     side = _choose_side(geometry, stated, mpp, tile_px * tile_mpp)
     if side is None:
         raise SlideError(
@@ -113,21 +120,15 @@ def place_tiles(
     Args:
         slide_id: For messages.
         coords: (N, 2) as the source has them.
-        in_microns: Whether these are microns.
+        in_microns: Whether these are microns; mpp is known then.
         scale: Settled.
         size: (width, height) of level 0, where known.
 
     Raises:
-        SlideError: Microns without mpp, or corners that no slide has.
+        SlideError: Corners that no slide has.
     """
     if not len(coords):
         return np.zeros((0, 2), np.int32)
-    if in_microns and not scale.mpp[0]:
-        raise SlideError(
-            slide_id,
-            "coords are in microns, and level-0 px need the slide's mpp: give it in the manifest "
-            "(column mpp, or path of the slide), or with --slide-mpp",
-        )
     places = np.asarray(coords, np.float64) / (scale.mpp if in_microns else (1.0, 1.0))
     if not np.isfinite(places).all():
         raise SlideError(slide_id, "coords are not all finite numbers; extract the slide again")

@@ -91,6 +91,8 @@ class Stamp:
             "extractor": receipt.encoder.name,
             "feat_type": "tile",
         }
+        if mpp[0] == mpp[1]:
+            about["slide_mpp"] = float(mpp[0])  # ours: STAMP itself does not keep it
         if tile_px := receipt.tiling.settings.get("tile_px"):
             about["tile_size_px"] = tile_px
 
@@ -109,4 +111,9 @@ def read_geometry(stated: Stated) -> TileGeometry | None:
     if size is None:
         return None
     tile_px = whole(stated, "tile_size_px")
-    return TileGeometry(tile_px=tile_px, side_um=size, tile_mpp=size / tile_px if tile_px else None)
+    return TileGeometry(
+        tile_px=tile_px,
+        side_um=size,
+        tile_mpp=size / tile_px if tile_px else None,
+        slide_mpp=number(stated, "slide_mpp"),
+    )
