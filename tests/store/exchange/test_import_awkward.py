@@ -34,8 +34,8 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def bring(folder: Path, store: FeatureStore, **settings: Any) -> ImportResult:
-    settings = {"encoder": "e", "slide_mpp": MPP} | settings
-    return import_features(folder, store.root.path, **settings)
+    chosen: Any = {"encoder": "e", "slide_mpp": MPP} | settings
+    return import_features(folder, store.root.path, **chosen)
 
 
 def told(result: ImportResult, slide_id: str = "A") -> tuple[str, str]:
@@ -133,13 +133,13 @@ def test_missing_attributes_are_told_with_what_gives_them(
     assert "does not state how large its tiles are in level-0 px; give --side-px" in why
     assert told(bring(tmp_path / "job", store, side_px=SIDE))[0] == "done"
     (receipt,) = store.receipts().values()
-    assert receipt.tiling.side == (SIDE, SIDE)
+    assert set(receipt.tiling.side) == {SIDE}
     by_scale = bring(tmp_path / "job", store, encoder="f", mpp=0.5)
     assert told(by_scale)[0] == "done"
     bare = tmp_path / "bare"
     slide = draw_slide("B", 9)
     save_h5(bare / "B.h5", {"features": slide.vectors, "coords": slide.coords})
-    with pytest.raises(ConfigError, match="no features of a known layout .* with --from only"):
+    with pytest.raises(ConfigError, match=r"no features of a known layout .* with --from only"):
         bring(bare, store, encoder="g")
 
 
@@ -149,9 +149,9 @@ def test_a_magnification_gives_no_mpp(store: FeatureStore, tmp_path: Path) -> No
     assert outcome == "done"
     assert "mpp is unknown (only a magnification, 20); the manifest" in why
     (receipt,) = store.receipts().values()
-    assert (receipt.slide.mpp, receipt.slide.mpp_source) == ((0, 0), "unknown")
+    assert (sum(receipt.slide.mpp), receipt.slide.mpp_source) == (0, "unknown")
     assert receipt.tiling.settings["mpp"] == 0
-    assert receipt.tiling.realised_mpp == (0, 0)
+    assert sum(receipt.tiling.realised_mpp) == 0
     again = bring(tmp_path / "job", store, replace_changed=True)  # with --slide-mpp
     assert told(again)[0] == "done"
     (receipt,) = store.receipts().values()
@@ -177,9 +177,9 @@ def test_microns_without_mpp_are_refused(store: FeatureStore, tmp_path: Path) ->
 
 def test_coords_that_occur_twice_are_kept_and_told(store: FeatureStore, tmp_path: Path) -> None:
     slide = draw_slide("A", 60)
-    twice = Foreign("A", np.concatenate([slide.coords, slide.coords[:7]]), None)
+    coords = np.concatenate([slide.coords, slide.coords[:7]])
     vectors = np.concatenate([slide.vectors, slide.vectors[:7]])
-    write_trident(tmp_path / "job", Foreign("A", twice.coords, vectors))
+    write_trident(tmp_path / "job", Foreign("A", coords, vectors))
     outcome, why = told(bring(tmp_path / "job", store))
     assert (outcome, why) == ("done", "7 of 67 tiles lie where another one does; all are kept")
     assert len(store.bag("A", "e")) == 67
@@ -191,7 +191,7 @@ def test_a_file_of_several_encoders_needs_one_named(store: FeatureStore, tmp_pat
     write_atlaspatch(tmp_path / "job", draw_slide("B", 9), ("uni_v1",))
     with pytest.raises(ConfigError, match=r"2 encoders or folders \(resnet50, uni_v1\); name one"):
         bring(tmp_path / "job", store)
-    with pytest.raises(ConfigError, match="--source-encoder uni_v2: .*did you mean uni_v1"):
+    with pytest.raises(ConfigError, match=r"--source-encoder uni_v2: .*did you mean uni_v1"):
         bring(tmp_path / "job", store, source_encoder="uni_v2")
     result = bring(tmp_path / "job", store, source_encoder="resnet50")
     assert told(result)[0] == "done"
@@ -283,9 +283,7 @@ def test_a_manifest_names_slides_by_their_files_and_checks_their_size(
     manifest = tmp_path / "slides.csv"
     manifest.write_text("slide_id,path\nS1,my slide.tif\n")
     notes: list[str] = []
-    result = bring(
-        tmp_path / "job", store, manifest=manifest, slide_mpp=None, notify=notes.append
-    )
+    result = bring(tmp_path / "job", store, manifest=manifest, slide_mpp=None, notify=notes.append)
     assert told(result, "S1") == ("done", "")
     assert any("1 slide not in the manifest and left out: not-in-it" in note for note in notes)
     (receipt,) = store.receipts().values()
@@ -309,7 +307,7 @@ def test_a_folder_of_nothing_a_file_and_a_uri_are_refused(
     with pytest.raises(ConfigError, match="read from a local folder"):
         import_features("s3://bucket/job", store.root.path, encoder="e")
     write_trident(tmp_path / "job", draw_slide("A", 9))
-    with pytest.raises(ConfigError, match="--from tridant: .*did you mean trident"):
+    with pytest.raises(ConfigError, match=r"--from tridant: .*did you mean trident"):
         bring(tmp_path / "job", store, layout="tridant")
     path = write_trident(tmp_path / "cut", draw_slide("A", 9))
     path.write_bytes(path.read_bytes()[:999])

@@ -9,6 +9,7 @@ import pytest
 from histo_ray.api import evaluate
 from histo_ray.api.import_features import import_features
 from histo_ray.cli.main import main
+from histo_ray.errors import StoreError
 from histo_ray.pooling.feature_store import open_store
 from testing.foreign_files import Foreign, draw_slide, write_clam, write_trident
 
@@ -35,12 +36,11 @@ def test_encoders_of_two_tools_are_compared_on_one_cohort(tmp_path: Path) -> Non
     assert {c.code.value for c in result.record.caveats} & {"same weights"} == set()
 
 
-@pytest.mark.parametrize("pooling", ["tissue"])
-def test_pooling_by_tissue_that_nobody_measured_is_refused(tmp_path: Path, pooling: str) -> None:
+def test_pooling_by_tissue_that_nobody_measured_is_refused(tmp_path: Path) -> None:
     write_trident(tmp_path / "job", draw_slide("A", 9))
     import_features(tmp_path / "job", str(tmp_path / "store"), encoder="e", slide_mpp=0.25)
-    frame = open_store(str(tmp_path / "store")).matrix("e", pool=pooling)
-    assert frame is not None
+    with pytest.raises(StoreError, match="that of imported tiles was not measured; take another"):
+        open_store(str(tmp_path / "store")).matrix("e", pool="tissue")
 
 
 def test_the_command_line_says_what_became_of_each_slide(
