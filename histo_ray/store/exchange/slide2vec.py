@@ -151,7 +151,7 @@ def _read_vectors(slide: SourceSlide) -> npt.NDArray[np.generic]:
     path = _find(slide, ".npz")
     if path is None:
         raise SlideError(slide.name, f"no {slide.name}.pt and no .npz: {_NEEDED}")
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         values: npt.NDArray[np.generic] = arrays["features"]
     return values
 
@@ -163,7 +163,7 @@ def _read_places(slide: SourceSlide) -> tuple[npt.NDArray[np.int64], npt.NDArray
             slide.name,
             f"no {slide.name}{PLACES} in tiles/: name the folder that has it with --coords",
         )
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         corners = np.stack([arrays["x"], arrays["y"]], axis=1)
         tissue = arrays["tissue_fractions"].astype(np.float32)
     return corners, tissue
