@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from histo_ray.api.feature_store import open_store
     from histo_ray.api.finetune import finetune
     from histo_ray.api.heatmap import heatmap
+    from histo_ray.api.import_features import import_features
     from histo_ray.api.plan import plan
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
@@ -39,6 +40,7 @@ __all__ = [
     "finetune",
     "fit",
     "heatmap",
+    "import_features",
     "load_encoder",
     "load_predictor",
     "open_slide",
@@ -50,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "heatmap": "histo_ray.api.heatmap",
+    "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",
     "load_predictor": "histo_ray.api.predictor",
     "open_slide": "histo_ray.slides.reader",

@@ -1,9 +1,11 @@
-"""Verb `histo-ray store ls | verify | sql | views | convert | export | gc`: flags."""
+"""Verb `histo-ray store ls | verify | sql | views | convert | export | import | gc`: flags."""
 
 import argparse
 
+from histo_ray.cli.flags import add_settings
 from histo_ray.deferred import deferred
-from histo_ray.store.exchange.registry import EXCHANGE_FORMATS
+from histo_ray.store.exchange.import_config import ImportConfig
+from histo_ray.store.exchange.registry import EXCHANGE_FORMATS, IMPORT_LAYOUTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="write files anew that are there already"
     )
     export.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_export"))
+    _add_import(verbs)
     gc = verbs.add_parser("gc", help="remove what crashed runs left and what can be made again")
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("store", help="folder or URI of the store")
         if sub is not views:
             sub.add_argument("--json", action="store_true", help="print as JSON")
+    export.add_argument("out_folder", nargs="?", metavar="OUT", help="the same as --out")
     sql.add_argument("query", help="SQL")
     sql.add_argument(
         "--csv",
@@ -51,3 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print all rows as CSV, not the first few; control characters in texts are spelled "
         "out, and an apostrophe stands before a text that a spreadsheet would calculate",
     )
+
+
+def _add_import(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = verbs.add_parser("import", help="bring features of another tool into a store")
+    parser.add_argument("folder", metavar="DIR", help="folder of the features")
+    layouts = "; ".join(f"{one.name}: {one.reads}" for one in IMPORT_LAYOUTS)
+    parser.add_argument(
+        "--from", dest="layout", metavar="LAYOUT", help=f"{layouts} (default: told by the files)"
+    )
+    add_settings(parser, ImportConfig, without=("folder", "layout"))
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=deferred("histo_ray.cli.store_import:run_import"))
