@@ -18,7 +18,8 @@ def describe_predictor(card: PredictorCard, folder: str) -> Iterator[str]:
         folder: Path or URI of its folder.
     """
     targets = count_of(len(card.targets), "target")
-    yield f"{card.name}: {card.task}, {targets} by {card.encoder.name}; {card.use}"
+    mark = "SYNTHETIC, " if card.synthetic else ""
+    yield f"{card.name}: {mark}{card.task}, {targets} by {card.encoder.name}; {card.use}"
     heads = Counter(_name_part(card, target) for target in card.targets)
     yield f"  heads: {', '.join(f'{name} ({number})' for name, number in heads.most_common())}"
     yield f"  predictions: {card.labels.scale}"
