@@ -123,9 +123,16 @@ def train_patients(
         labels=describe_labels(prepared),
         evaluation=describe_evaluation(prepared, evaluation),
         patients=cohort.persons,
-        n_slides=len(plan.patients.slides),
+        n_slides=_count_slides(prepared),
         sites=tuple(sorted({site for sites in cohort.sites for site in sites})),
     )
+
+
+def _count_slides(prepared: PreparedPatients) -> int:
+    """Count the slides of the patients that are used; others may lie in the store."""
+    plan = prepared.plan
+    used, receipts = set(plan.patients.cohort.patients), plan.found[0].receipts
+    return sum(receipts[name].slide.patient_id in used for name in plan.patients.slides)
 
 
 def _fit_pooled(prepared: PreparedPatients) -> Fits:

@@ -179,6 +179,7 @@ def test_labels_of_new_patients_come_to_the_scale_of_predictions(
     scale = expression.predictor.parts.label_scale
     np.testing.assert_allclose(scale.to_scale(raw.values[:, columns]), used.values, atol=1e-12)
     card = expression.predictor.card
+    assert (card.cohort.n_patients, card.cohort.n_slides) == (57, COUNT + 6 - 4)
     assert card.labels.transform == "rank"
     assert "normal score" in card.labels.scale
     assert {target.calibration.method.value for target in card.targets} == {"linear"}
