@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
     from histo_ray.api.finetune import finetune
+    from histo_ray.api.heatmap import heatmap
     from histo_ray.api.plan import plan
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
@@ -37,6 +38,7 @@ __all__ = [
     "extract",
     "finetune",
     "fit",
+    "heatmap",
     "load_encoder",
     "load_predictor",
     "open_slide",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "heatmap": "histo_ray.api.heatmap",
     "load_encoder": "histo_ray.api.encoder",
     "load_predictor": "histo_ray.api.predictor",
     "open_slide": "histo_ray.slides.reader",

@@ -129,10 +129,10 @@ def mutation(
     Examples:
         >>> import histo_ray as hr
         >>> predictor = hr.fit.mutation(
-        ...     store, labels=mutations_csv, encoder="sharp", repeats=2, name="three-genes"
+        ...     store, labels=mutations_csv, encoder="sharp", repeats=1, name="three-genes"
         ... )
         >>> predictor.targets[["name", "metric", "pooling", "head"]].iloc[0].tolist()
-        ['EGFR', 'auroc', 'mean', 'logistic']
+        ['TP53', 'auroc', 'mean', 'logistic']
     """
     return _fit("mutation", store, name, tell, report, settings)
 

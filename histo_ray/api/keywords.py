@@ -91,7 +91,7 @@ def make_settings(kind: type[S], values: Mapping[str, object], origin: str) -> S
     Raises:
         ConfigError: All problems, in one line.
     """
-    plain: dict[str, object] = {"address": NO_RAY}
+    plain: dict[str, object] = {"address": NO_RAY} if "address" in kind.model_fields else {}
     for name, value in values.items():
         field = kind.model_fields.get(name)
         text = str(value) if isinstance(value, Path) else value

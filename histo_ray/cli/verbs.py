@@ -40,6 +40,10 @@ VERBS = {
         "histo_ray.cli.report",
         "one HTML page of what the evaluations in a store found, readable offline",
     ),
+    "heatmap": Verb(
+        "histo_ray.cli.heatmap",
+        "scores of a slide's tiles as a table, pictures, and GeoJSON for QuPath",
+    ),
     "encoders": Verb(
         "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
     ),

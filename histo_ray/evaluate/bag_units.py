@@ -133,7 +133,7 @@ def predict_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
 
 def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Table:
     """Train and predict one fold, and report after each epoch."""
-    with _torch_threads(unit.threads):
+    with torch_threads(unit.threads):
         prediction = load_bag_head(unit.configuration.head).predict(_take_fold(unit, inputs, watch))
     return pa.table(
         {
@@ -146,7 +146,7 @@ def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Tabl
 
 def train_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
     """Train one fold as `predict_fold` does, and keep the head; the work of a job."""
-    with _torch_threads(unit.threads):
+    with torch_threads(unit.threads):
         data = _take_fold(unit, inputs, keep_going)
         head = load_bag_head(unit.configuration.head).train(data)
     return pa.table(
@@ -201,7 +201,7 @@ def _join_repeat(
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Give torch so many threads, and then those that it had."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

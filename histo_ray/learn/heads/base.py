@@ -79,6 +79,8 @@ class PatientHead(NamedTuple):
     None: the head is not linear, so it is evaluated but cannot be kept as a predictor."""
     link: Link = Link.IDENTITY
     """From decision values to predictions, where there is a `fit`."""
+    joint: bool = False
+    """Whether targets are fitted together, so that each depends on which others there are."""
 
 
 def standardise(train: Features, test: Features) -> tuple[Features, Features]:

@@ -142,4 +142,4 @@ def _rotate(train: Floats) -> tuple[Floats, Floats | None]:
     return np.asarray(lower.T), np.asarray(axes)
 
 
-HEAD = PatientHead(predict_pls, PLS_COMPONENTS, "components", fit_pls, Link.IDENTITY)
+HEAD = PatientHead(predict_pls, PLS_COMPONENTS, "components", fit_pls, Link.IDENTITY, joint=True)

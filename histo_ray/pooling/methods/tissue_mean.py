@@ -1,7 +1,11 @@
 """Pooling `tissue`: the mean of tiles, weighted by how much of each is tissue."""
 
+from collections.abc import Iterator
+
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
+from histo_ray.store.half_floats import Float32s
+from histo_ray.store.partition_vectors import TilePiece
 
 
 class TissueMeanPooling(PoolingMethod):
@@ -12,6 +16,11 @@ class TissueMeanPooling(PoolingMethod):
     def pool(self, tiles: GroupTiles) -> Pooled:
         """Weighted mean of each column, (D,); nothing if no tile holds tissue."""
         sums = merge_sums(
-            sum_piece(piece.vectors, piece.tissue[None]) for piece in tiles.read_pieces()
+            sum_piece(piece.vectors, tissue) for piece, tissue in self.weigh_tiles(tiles)
         )
         return Pooled(None if sums.total[0] <= 0 else divide_sums(sums)[0])
+
+    def weigh_tiles(self, tiles: GroupTiles) -> Iterator[tuple[TilePiece, Float32s]]:
+        """Each tile weighs as much as it holds tissue."""
+        for piece in tiles.read_pieces():
+            yield piece, piece.tissue[None]
