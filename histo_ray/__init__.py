@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from histo_ray.api import evaluate, fit
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
+    from histo_ray.api.feature_store import open_store
     from histo_ray.api.finetune import finetune
     from histo_ray.api.heatmap import heatmap
+    from histo_ray.api.import_features import import_features
     from histo_ray.api.plan import plan
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
-    from histo_ray.pooling.feature_store import open_store
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
 
@@ -39,6 +40,7 @@ __all__ = [
     "finetune",
     "fit",
     "heatmap",
+    "import_features",
     "load_encoder",
     "load_predictor",
     "open_slide",
@@ -50,10 +52,11 @@ __all__ = [
 
 _HOMES = {
     "heatmap": "histo_ray.api.heatmap",
+    "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",
     "load_predictor": "histo_ray.api.predictor",
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.pooling.feature_store",
+    "open_store": "histo_ray.api.feature_store",
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }

@@ -47,7 +47,9 @@ VERBS = {
     "encoders": Verb(
         "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
     ),
-    "store": Verb("histo_ray.cli.store_flags", "ls | verify | sql | convert | export | gc"),
+    "store": Verb(
+        "histo_ray.cli.store_flags", "ls | verify | sql | views | convert | export | import | gc"
+    ),
     "runs": Verb(
         "histo_ray.cli.runs",
         "list what past runs did: slides lost, tiles/s, bottleneck, and what to change",

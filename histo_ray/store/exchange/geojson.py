@@ -76,9 +76,10 @@ def tile_features(rows: Iterable[TileRows], side: tuple[float, float]) -> Iterat
     tile_id = 0
     for block in rows:
         for (x, y), tissue in zip(block.coords.tolist(), block.tissue.tolist(), strict=True):
-            fraction = round(tissue, DECIMALS)
-            mark = TileMark({"tissue": fraction}, facts={"tissue": fraction})
-            yield tile_feature(tile_id, (x, y), side, mark)
+            measured: dict[str, float] = {}
+            if not math.isnan(tissue):  # not measured, as of imported tiles
+                measured["tissue"] = round(tissue, DECIMALS)
+            yield tile_feature(tile_id, (x, y), side, TileMark(measured, facts=measured))
             tile_id += 1
 
 
