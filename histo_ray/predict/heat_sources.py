@@ -44,14 +44,28 @@ class HeatSource(Protocol):
 class RunSource:
     """Out-of-fold heads of an evaluation."""
 
-    def __init__(self, root: Location, prepared: PreparedPatients, encoder: str) -> None:
-        """Take an evaluation that was joined again, and the name of one of its encoders."""
+    def __init__(
+        self,
+        root: Location,
+        prepared: PreparedPatients,
+        encoder: str,
+        most_repeats: int | None = None,
+    ) -> None:
+        """Take an evaluation that was joined again.
+
+        Args:
+            root: The store.
+            prepared: From `prepare_again`.
+            encoder: Name of one of its encoders.
+            most_repeats: Repeats whose heads are averaged; None: all.
+        """
         self.name = prepared.folder.folder.rpartition("/")[2]
         self.notes: tuple[str, ...] = ()
         self._root, self._prepared, self._encoder = root, prepared, encoder
         plan = prepared.plan
         (tiling,) = {s.tiling for s in plan.found if s.encoder == encoder}
         self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides)
+        self._most = most_repeats
         self._targets: dict[str, OutOfFold] = {}
 
     def score(self, target: str, patient: str) -> ScoredTiles:
@@ -62,7 +76,7 @@ class RunSource:
         return score_patient(
             self._root,
             self.slides.tiles_of(patient),
-            heads.heads_of(patient),
+            heads.heads_of(patient, self._most),
             lambda pooling: heads.pooled_vector(patient, pooling),
             self._prepared.plan.config.class_encoder,
         )
