@@ -80,6 +80,22 @@ class FinetuneSettings(TypedDict, total=False):
     address: str
 
 
+class ImportSettings(TypedDict, total=False):
+    """Settings of `hr.import_features`; see `store.exchange.import_config.ImportConfig`."""
+
+    source_encoder: str | None
+    manifest: str | Path | None
+    coords: str | Path | None
+    mpp: float | None
+    slide_mpp: float | None
+    tile_px: int | None
+    side_px: float | None
+    weights_sha256: str | None
+    dtype: Literal["float16", "float32"] | None
+    format: Literal["parquet", "zarr"]
+    replace_changed: bool
+
+
 def make_settings(kind: type[S], values: Mapping[str, object], origin: str) -> S:
     """Check keywords against a settings class; without an address, work is done in this process.
 
@@ -91,7 +107,7 @@ def make_settings(kind: type[S], values: Mapping[str, object], origin: str) -> S
     Raises:
         ConfigError: All problems, in one line.
     """
-    plain: dict[str, object] = {"address": NO_RAY}
+    plain: dict[str, object] = {"address": NO_RAY} if "address" in kind.model_fields else {}
     for name, value in values.items():
         field = kind.model_fields.get(name)
         text = str(value) if isinstance(value, Path) else value

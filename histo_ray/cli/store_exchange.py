@@ -6,8 +6,9 @@ import sys
 
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import ConfigError
-from histo_ray.store.exchange.export_slides import export_slides
+from histo_ray.store.exchange.export_slides import export_all
 from histo_ray.store.exchange.registry import find_exchange_format
+from histo_ray.store.layout import FORMS
 from histo_ray.store.location import location_of
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
@@ -15,12 +16,20 @@ from histo_ray.text import count_of
 
 def run_export(args: argparse.Namespace) -> int:
     """Write slides as files of another tool; return 1 if some could not be read."""
-    form = find_exchange_format(args.to)
+    args.out = _choose_out(args.out, args.out_folder)
+    if args.to in FORMS and not args.out:
+        print(
+            f"store export --to {args.to} is store convert --to {args.to} now, which is done; the "
+            "old spelling goes with the next release",
+            file=sys.stderr,
+        )
+        return run_convert(args)
+    formats = find_exchange_format(args.to)
     if not args.out:
         raise ConfigError("store export: give --out, the folder that the files shall be in")
-    done = export_slides(
+    done = export_all(
         open_store(args.store).root,
-        form,
+        formats,
         location_of(args.out),
         args.encoder,
         args.tiling,
@@ -32,7 +41,8 @@ def run_export(args: argparse.Namespace) -> int:
         return 1 if done.problems else 0
     for problem in done.problems:
         print(f"not exported: {one_line(problem)}", file=sys.stderr)
-    print(f"{count_of(len(done.written), 'slide')} written as {args.to} into {one_line(args.out)}")
+    unit = "slide" if len(formats) == 1 else "file"
+    print(f"{count_of(len(done.written), unit)} written as {args.to} into {one_line(args.out)}")
     if done.there:
         print(
             f"{count_of(len(done.there), 'file')} there already and left as "
@@ -40,6 +50,17 @@ def run_export(args: argparse.Namespace) -> int:
             f"{'it' if len(done.there) == 1 else 'them'} anew"
         )
     return 1 if done.problems else 0
+
+
+def _choose_out(flag: str | None, folder: str | None) -> str | None:
+    """The folder of an export, by flag or by its place in the command line.
+
+    Raises:
+        ConfigError: Both are given and differ.
+    """
+    if flag and folder and flag != folder:
+        raise ConfigError(f"store export: {folder} and --out {flag} name two folders; give one")
+    return flag or folder
 
 
 def run_convert(args: argparse.Namespace) -> int:

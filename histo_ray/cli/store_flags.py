@@ -1,9 +1,11 @@
-"""Verb `histo-ray store ls | verify | sql | convert | export | gc`: flags."""
+"""Verb `histo-ray store ls | verify | sql | views | convert | export | import | gc`: flags."""
 
 import argparse
 
+from histo_ray.cli.flags import add_settings
 from histo_ray.deferred import deferred
-from histo_ray.store.exchange.registry import EXCHANGE_FORMATS
+from histo_ray.store.exchange.import_config import ImportConfig
+from histo_ray.store.exchange.registry import EXCHANGE_FORMATS, IMPORT_LAYOUTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,8 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ls.set_defaults(run=deferred("histo_ray.cli.store_actions:run_ls"))
     verify = verbs.add_parser("verify", help="read everything and check it against its receipts")
     verify.set_defaults(run=deferred("histo_ray.cli.store_actions:run_verify"))
-    sql = verbs.add_parser("sql", help="query the views embeddings, slides and runs with DuckDB")
+    sql = verbs.add_parser(
+        "sql", help="query embeddings, slides, runs, scores, ... with DuckDB ('show tables' lists)"
+    )
     sql.set_defaults(run=deferred("histo_ray.cli.store_actions:run_sql"))
+    views = verbs.add_parser("views", help="print SQL that makes the views of sql in any DuckDB")
+    views.set_defaults(run=deferred("histo_ray.cli.store_actions:run_views"))
     convert = verbs.add_parser("convert", help="convert partitions to the other form")
     convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
     convert.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_convert"))
@@ -32,13 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="write files anew that are there already"
     )
     export.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_export"))
+    _add_import(verbs)
     gc = verbs.add_parser("gc", help="remove what crashed runs left and what can be made again")
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
-    for sub in (ls, verify, sql, convert, export, gc):
+    for sub in (ls, verify, sql, views, convert, export, gc):
         sub.add_argument("store", help="folder or URI of the store")
-        sub.add_argument("--json", action="store_true", help="print as JSON")
+        if sub is not views:
+            sub.add_argument("--json", action="store_true", help="print as JSON")
+    export.add_argument("out_folder", nargs="?", metavar="OUT", help="the same as --out")
     sql.add_argument("query", help="SQL")
     sql.add_argument(
         "--csv",
@@ -46,3 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print all rows as CSV, not the first few; control characters in texts are spelled "
         "out, and an apostrophe stands before a text that a spreadsheet would calculate",
     )
+
+
+def _add_import(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = verbs.add_parser("import", help="bring features of another tool into a store")
+    parser.add_argument("folder", metavar="DIR", help="folder of the features")
+    layouts = "; ".join(f"{one.name}: {one.reads}" for one in IMPORT_LAYOUTS)
+    parser.add_argument(
+        "--from", dest="layout", metavar="LAYOUT", help=f"{layouts} (default: told by the files)"
+    )
+    add_settings(parser, ImportConfig, without=("folder", "layout"))
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=deferred("histo_ray.cli.store_import:run_import"))

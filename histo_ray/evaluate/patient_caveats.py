@@ -16,6 +16,7 @@ from histo_ray.evaluate.events import CohortJoined
 from histo_ray.evaluate.independent_groups import find_site_caveat, find_unit_caveats
 from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.types import UNKNOWN_WEIGHTS
 
 
 def describe_cohort(patients: Patients) -> CohortJoined:
@@ -65,7 +66,8 @@ def _digest_encoder(slides: StoredSlides, used: Sequence[str]) -> EncoderDigests
     receipts = {name: slides.receipts[name] for name in used}
     weights = {receipt.encoder.weights_sha256 for receipt in receipts.values()}
     vectors = digest({name: receipt.vectors_sha256 for name, receipt in receipts.items()})
-    return EncoderDigests(weights.pop() if len(weights) == 1 else "", vectors)
+    known = len(weights) == 1 and UNKNOWN_WEIGHTS not in weights
+    return EncoderDigests(weights.pop() if known else "", vectors)
 
 
 def find_range_caveats(r2: Mapping[str, Sequence[float]]) -> Iterator[Caveat]:

@@ -1,10 +1,14 @@
 """The feature store of the Python API: a store whose tiles can be pooled."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.pooling.pooled_cache import By
+from histo_ray.store.exchange.export_slides import SlideExport, export_all
+from histo_ray.store.exchange.registry import find_exchange_format
+from histo_ray.store.location import location_of
 from histo_ray.store.opening import open_root
 from histo_ray.store.store import Store
 
@@ -51,6 +55,44 @@ class FeatureStore(Store):
             ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         """
         return pool_matrix(self, encoder, pool, by, tiling, class_encoder, slide_ids, check)
+
+    def export(
+        self,
+        to: str,
+        out: str | Path,
+        encoder: str | None = None,
+        tiling: str | None = None,
+        slide_ids: Iterable[str] = (),
+        overwrite: bool = False,
+    ) -> SlideExport:
+        """Write slides as files of another tool, each whole or not at all; the store is only read.
+
+        Args:
+            to: `trident`, `clam`, `stamp`, `anndata`, `geojson` or `csv`.
+            out: Folder or URI for the files; made if it is not there.
+            encoder: Whose tiles and embeddings; None where the store holds one encoder.
+            tiling: Where the encoder has several: fingerprint, its first letters, or its mpp.
+            slide_ids: The slides; none: all.
+            overwrite: Write files anew that are there already.
+
+        Returns:
+            Paths below `out` that were written, those that were there and stay, and a line on each
+            slide that could not be exported.
+
+        Raises:
+            ConfigError: No such format, several encoders and none is named, or `out` cannot be
+                written.
+            StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
+        """
+        return export_all(
+            self.root,
+            find_exchange_format(to),
+            location_of(str(out)),
+            encoder,
+            tiling,
+            list(slide_ids),
+            overwrite,
+        )
 
 
 def open_store(uri: str, create: bool = False) -> FeatureStore:

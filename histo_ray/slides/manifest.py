@@ -73,7 +73,7 @@ def read_manifest(uri: str) -> list[Slide]:
     return slides
 
 
-def open_manifest(uri: str) -> Manifest:
+def open_manifest(uri: str, need_files: bool = True) -> Manifest:
     """Read and check a manifest; collect notes for the user.
 
     Columns: `slide_id` (unique, safe as a file name) and `path` (relative ones start at the
@@ -84,18 +84,20 @@ def open_manifest(uri: str) -> Manifest:
 
     Args:
         uri: Local path or URI of a `.csv` or `.parquet` file.
+        need_files: Whether each slide must have a file; else `path` may be missing, empty (then it
+            is ""), or name none.
 
     Returns:
-        The slides, every file of which has been seen to exist, and notes: the number of patients
-        first, then columns read by another name, ids that differ only in how they are written
-        or are dates, and files that are given twice (files of equal size are compared by their
-        fingerprints).
+        The slides, every file of which has been seen to exist if needed, and notes: the number of
+        patients first, then columns read by another name, ids that differ only in how they are
+        written or are dates, and files that are given twice (files of equal size are compared by
+        their fingerprints).
 
     Raises:
         ConfigError: All problems, with line (CSV) or row (Parquet) numbers; or that the manifest
             or a bucket with slides cannot be reached.
     """
-    slides, columns, sizes = _read(uri)
+    slides, columns, sizes = _read(uri, need_files)
     notes = [
         describe_patients(slides),
         *columns.notes,
@@ -107,7 +109,7 @@ def open_manifest(uri: str) -> Manifest:
     return Manifest(tuple(slides), tuple(notes))
 
 
-def _read(uri: str) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
+def _read(uri: str, need_files: bool = True) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
     """Slides, columns, and bytes of each file by path."""
     check_place(uri, "manifest")
     unit, names, rows = read_table(uri)
@@ -115,7 +117,7 @@ def _read(uri: str) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
     missing = [
         name
         for name, found in (("slide_id", columns.slide_id), ("path", columns.path))
-        if found is None
+        if found is None and (need_files or name != "path")
     ]
     if missing:
         raise ConfigError(
@@ -127,20 +129,22 @@ def _read(uri: str) -> tuple[list[Slide], ManifestColumns, dict[str, int]]:
     if columns.conflicts:
         raise ConfigError(f"manifest {uri}: {'; '.join(columns.conflicts)}")
     problems: list[_Problem] = []
-    slides = [_slide(row, uri, columns, problems) for row in rows]
+    slides = [_slide(row, uri, columns, problems, need_files) for row in rows]
     problems += _repeated_ids(rows, columns, unit)
-    looked = _look_for_files(slides)
+    looked = _look_for_files(slides) if need_files else {}
     problems += [
         _Problem(row.number, f"{columns.path} {slide.path!r}: {looked[slide.path].problem}")
         for row, slide in zip(rows, slides, strict=True)
-        if slide.path and looked[slide.path].problem
+        if slide.path in looked and looked[slide.path].problem
     ]
     if problems:
         raise ConfigError(_message(uri, unit, sorted(problems)))
     return slides, columns, {path: found.size for path, found in looked.items()}
 
 
-def _slide(row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Problem]) -> Slide:
+def _slide(
+    row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Problem], need_file: bool
+) -> Slide:
     """The slide of a row; what is wrong with the row is added to `problems`."""
 
     def tell(text: str) -> None:
@@ -150,7 +154,7 @@ def _slide(row: TableRow, uri: str, columns: ManifestColumns, problems: list[_Pr
     if row.problem:
         tell(row.problem)
     _check_slide_id(slide_id, str(columns.slide_id), tell)
-    if not path:
+    if not path and need_file:
         tell(f"{columns.path} is empty; give the path of the slide's file")
     mpp = row.values.get(columns.mpp) if columns.mpp else None
     number = parse_mpp(mpp)

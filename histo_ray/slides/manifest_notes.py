@@ -92,7 +92,8 @@ def note_repeated_paths(slides: Sequence[Slide]) -> Iterator[str]:
     """Files that several rows name. Pure."""
     by_path: defaultdict[str, list[Slide]] = defaultdict(list)
     for slide in slides:
-        by_path[slide.path].append(slide)
+        if slide.path:
+            by_path[slide.path].append(slide)
     yield from _describe("the same path", [some for some in by_path.values() if len(some) > 1])
 
 

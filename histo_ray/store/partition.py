@@ -19,6 +19,7 @@ from histo_ray.store.location import Location
 from histo_ray.types import (
     EncoderFacts,
     Floats,
+    ImportFacts,
     PartitionKey,
     Receipt,
     SlideFacts,
@@ -26,11 +27,12 @@ from histo_ray.types import (
     TilingFacts,
 )
 
-FIRST_VERSION, FORMAT_VERSION = 1, 2
+FIRST_VERSION, FORMAT_VERSION = 1, 3
 """Versions of the format of stores and receipts: the first, and the newest that this code writes.
 
-Since version 2 receipts may have fields that 0.1.0 takes for damage; the first such receipt raises
-the version of its store (`version_of`).
+Since version 2 receipts may have fields that 0.1.0 takes for damage, since version 3 some that
+0.3.0 does (imported partitions); the first such receipt raises the version of its store
+(`version_of`).
 """
 
 RECEIPT_KEY = "histo_ray"
@@ -52,6 +54,8 @@ class PartitionFacts:
     """Why there will be no rows; empty where there will be some."""
     text_columns: tuple[str, ...] = ()
     """Optional columns that every row will have."""
+    imported: ImportFacts | None = None
+    """Where the rows are imported from; None: they are made here."""
 
     @property
     def key(self) -> PartitionKey:
@@ -118,6 +122,10 @@ class PartitionFormat(Protocol):
 
     def read_rows(self, location: Location) -> Iterator[TileRows]:
         """All rows in blocks of bounded size."""
+        ...
+
+    def read_columns(self, location: Location) -> TileRows:
+        """All rows without their vectors: embeddings are (N, 0)."""
         ...
 
     def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
@@ -235,6 +243,7 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
         columns_sha256=totals.columns_sha256,
         text_columns=facts.text_columns,
         texts_sha256=totals.texts_sha256,
+        imported=facts.imported,
         library_version=__version__,
         run_id=facts.run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -243,8 +252,10 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
 
 def version_of(facts: PartitionFacts) -> int:
     """The lowest version of the format whose programs can read the receipt of a partition."""
+    if facts.imported is not None:
+        return 3
     newer = facts.slide.list_newer() | facts.encoder.list_newer()
-    return FORMAT_VERSION if newer else FIRST_VERSION
+    return 2 if newer else FIRST_VERSION
 
 
 def unreadable(path: str, error: Exception) -> StoreError:

@@ -32,7 +32,7 @@ from histo_ray.store.verify_files import check_files
 from histo_ray.types import EncoderFacts, PartitionKey, Receipt
 
 WEIGHING = ("weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim", "interpolation")
-"""What must not differ between vectors under one encoder's name."""
+"""What must not differ between vectors under one encoder's name, beside their origin."""
 
 Checked = tuple[list[str], Receipt | None]
 
@@ -216,7 +216,8 @@ def check_encoder(root: Location, facts: EncoderFacts) -> None:
         if other:
             raise StoreError(
                 f"encoder {facts.name}: the store has it with {'; '.join(other)}; "
-                "one name is bound to one set of weights, so give the new one another (name=)"
+                "one name is bound to one set of weights, so give the new one another (name=, or "
+                "--encoder of store import)"
             )
 
 
@@ -234,7 +235,8 @@ def _first_receipt(root: Location, keys: Partitions) -> Receipt | None:
 
 def describe_weights(facts: EncoderFacts) -> dict[str, str]:
     """What must be alike for all vectors under one name, as text."""
-    return {name: str(getattr(facts, name)) for name in WEIGHING}
+    said = {name: str(getattr(facts, name)) for name in WEIGHING}
+    return {**said, "origin": facts.imported_from or "encoded here"}
 
 
 def _check_rows(location: Location, form: Form, receipt: Receipt) -> list[str]:

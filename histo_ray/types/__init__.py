@@ -6,7 +6,9 @@ top-left corner in level-0 px. A unit stands in the name where it is not level-0
 
 from histo_ray.types.json_object import JsonObject
 from histo_ray.types.receipt import (
+    UNKNOWN_WEIGHTS,
     EncoderFacts,
+    ImportFacts,
     PartitionKey,
     Receipt,
     SlideFacts,
@@ -39,9 +41,11 @@ from histo_ray.types.tile_types import (
 __all__ = [
     "MARKS",
     "NO_MARKS",
+    "UNKNOWN_WEIGHTS",
     "Bag",
     "EncoderFacts",
     "Floats",
+    "ImportFacts",
     "JsonObject",
     "LabelledBag",
     "LevelRead",

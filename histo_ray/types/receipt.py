@@ -20,6 +20,8 @@ class PartitionKey(NamedTuple):
 _SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
 _ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs"})
 """Fields of receipts that the store's format has since version 2."""
+UNKNOWN_WEIGHTS = "unknown"
+"""Stands for the digest of weights in receipts of imported partitions where nobody gave one."""
 
 
 class SlideFacts(BaseModel):
@@ -69,13 +71,13 @@ class TilingFacts(BaseModel):
     settings: JsonObject
     """All of `TilingConfig`."""
     level: int
-    """Level read."""
+    """Level read; -1 where unknown (imported)."""
     downsample: tuple[float, float]
-    """Downsample (x, y) of that level."""
+    """Downsample (x, y) of that level; 0 where unknown (imported)."""
     side: tuple[float, float]
     """Exact (width, height) of a tile in level-0 px."""
     realised_mpp: tuple[float, float]
-    """(x, y) mpp of the pixels the encoder saw."""
+    """(x, y) mpp of the pixels the encoder saw; 0 where unknown (imported)."""
     tissue_method: str
     tissue_digest: str
     """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
@@ -117,6 +119,8 @@ class EncoderFacts(BaseModel):
     """How the position embedding of the weights was resampled on request; empty if it was not."""
     config_differs: str = ""
     """Where the configuration of the weights' repository states other preparation than was used."""
+    imported_from: str = ""
+    """Layout that the vectors were imported from; empty if they were encoded here."""
 
     @property
     def engine(self) -> str:
@@ -129,11 +133,34 @@ class EncoderFacts(BaseModel):
         """Write what 0.1.0 does not know only where it says something: 0.1.0 then reads it."""
         values: JsonObject = serialise(self)
         unused = _ENCODER_SINCE_2 - self.list_newer()
+        if not self.imported_from:  # since version 3
+            unused |= {"imported_from"}
         return {name: value for name, value in values.items() if name not in unused}
 
     def list_newer(self) -> frozenset[str]:
         """Fields that say something and that programs of 0.1.0 do not know."""
         return frozenset(name for name in _ENCODER_SINCE_2 if getattr(self, name))
+
+
+class ImportFacts(BaseModel):
+    """Where an imported partition comes from: a part of receipts since version 3."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: str
+    """Name of the layout it was read as: `trident`, `clam`, ..."""
+    encoder: str
+    """Encoder's name in the source; empty where it does not say."""
+    files: tuple[str, ...]
+    """Files and folders that were read, as paths below the imported folder."""
+    sha256: str
+    """Of the file; of several, or a folder, over the paths and digests of its files."""
+    size_bytes: int
+    """Of all of them."""
+    mtime_ns: int
+    """Newest change among them: a source that looks the same is not read again."""
+    stated: JsonObject
+    """What the source states of the slide and its tiles: attributes, as they stand there."""
 
 
 class Receipt(BaseModel):
@@ -160,3 +187,13 @@ class Receipt(BaseModel):
     """Optional columns that it has: `label`, `group`."""
     texts_sha256: str = ""
     """Over these columns in canonical JSON; empty without any."""
+    imported: ImportFacts | None = None
+    """Where it was imported from; None if it was made here."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_import(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        """Write what 0.3.0 does not know only where it says something."""
+        values: JsonObject = serialise(self)
+        if self.imported is None:
+            del values["imported"]
+        return values

@@ -6,7 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 Size = tuple[int, int]
 """(width, height)."""
-MppSource = Literal["manifest", "file", "ome-xml", "imagej", "tiff-tags", "flag", "unknown"]
+MppSource = Literal[
+    "manifest", "file", "ome-xml", "imagej", "tiff-tags", "flag", "import", "unknown"
+]
+"""`import`: stated by the features of another tool that were imported."""
 
 
 class Mpp(NamedTuple):

@@ -16,8 +16,14 @@ import histo_ray as hr
 import histo_ray.api.encoder
 import histo_ray.api.extract
 import histo_ray.api.finetune
+import histo_ray.api.import_features
 import histo_ray.api.plan
-from histo_ray.api.keywords import ExtractSettings, FinetuneSettings, make_settings
+from histo_ray.api.keywords import (
+    ExtractSettings,
+    FinetuneSettings,
+    ImportSettings,
+    make_settings,
+)
 from histo_ray.api.pipelines import choose_pipeline
 from histo_ray.config import ExtractConfig, Settings, TileSetConfig
 from histo_ray.errors import ConfigError
@@ -26,14 +32,17 @@ from histo_ray.extract.labelled_tiles import TileSetSubject
 from histo_ray.extract.small_work import prefers_this_process, starts_ray
 from histo_ray.extract.work import SubjectWork
 from histo_ray.finetune.finetune_config import FinetuneConfig
+from histo_ray.store.exchange.import_config import ImportConfig
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
+from testing.foreign_files import draw_slide, write_trident
 from testing.partitions import draw_tiles
 
 MODULES = [
     histo_ray.api.encoder,
     histo_ray.api.extract,
     histo_ray.api.finetune,
+    histo_ray.api.import_features,
     histo_ray.api.plan,
 ]
 ORDERS = [
@@ -50,7 +59,9 @@ def test_the_examples_of_docstrings_work(module: ModuleType, cohort: Any, tmp_pa
     manifest = tmp_path / "slides.csv"
     manifest.write_text(f"slide_id,path\nS1,{cohort.folder / 'good-a.svs'}\n")
     tiles = draw_tiles(tmp_path / "tiles", count=4, seed=1)
-    names = {"slides": manifest, "store": tmp_path / "store", "tiles": tiles}
+    write_trident(tmp_path / "job", draw_slide("S1", 90))
+    names = {"slides": manifest, "store": str(tmp_path / "store"), "tiles": tiles}
+    names |= {"trident_job": tmp_path / "job"}
     found = doctest.testmod(module, extraglobs=names)
     assert found.attempted >= 3
     assert found.failed == 0
@@ -101,7 +112,7 @@ def test_every_name_of_the_api_is_there_and_tells_its_arguments() -> None:
     for name in hr.__all__:
         assert getattr(hr, name) is not None
     inspect = importlib.import_module("inspect")
-    for verb in ("extract", "finetune", "plan", "load_encoder"):
+    for verb in ("extract", "finetune", "plan", "load_encoder", "import_features"):
         assert len(inspect.signature(getattr(hr, verb)).parameters) > 2
     with pytest.raises(AttributeError, match="no attribute 'segment'"):
         hr.__getattr__("segment")
@@ -112,6 +123,7 @@ def test_every_name_of_the_api_is_there_and_tells_its_arguments() -> None:
     [
         (ExtractSettings, ExtractConfig, {"manifest", "store"}),
         (FinetuneSettings, FinetuneConfig, {"tiles", "store"}),
+        (ImportSettings, ImportConfig, {"folder", "store", "encoder", "layout"}),
     ],
 )
 def test_every_setting_is_a_keyword(

@@ -2,12 +2,12 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from histo_ray.errors import ConfigError, StoreError, UnreachableError
+from histo_ray.errors import ConfigError, SlideError, StoreError, UnreachableError
 from histo_ray.store.atomic_write import publish, stage
 from histo_ray.store.catalog import FORMATS, Partitions, list_partitions, name_some
 from histo_ray.store.exchange.base import ExchangeFormat
@@ -31,6 +31,46 @@ class SlideExport(NamedTuple):
     """Paths where a file was already, which stays as it was."""
     problems: list[str]
     """A line on each slide that could not be exported, and why."""
+
+
+def export_all(
+    root: Location,
+    formats: Sequence[ExchangeFormat],
+    out: Location,
+    encoder: str | None = None,
+    tiling: str | None = None,
+    slide_ids: Sequence[str] = (),
+    overwrite: bool = False,
+) -> SlideExport:
+    """Write slides in each of some formats; as `export_slides`, with one result.
+
+    Raises:
+        ConfigError: As `export_slides`, or the folder is in the store.
+        StoreError: As `export_slides`.
+    """
+    _check_apart(root, out)
+    done = SlideExport([], [], [])
+    for format in formats:
+        written, there, problems = export_slides(
+            root, format, out, encoder, tiling, slide_ids, overwrite
+        )
+        done.written.extend(written)
+        done.there.extend(there)
+        done.problems.extend(one for one in problems if one not in done.problems)
+    return done
+
+
+def _check_apart(root: Location, out: Location) -> None:
+    """Refuse to export into the store that is exported.
+
+    Raises:
+        ConfigError: The folder is the store's, or below it.
+    """
+    inside = f"{out.path.rstrip('/')}/".startswith(f"{root.path.rstrip('/')}/")
+    if root.local == out.local and inside:
+        raise ConfigError(
+            f"--out {out.path} is in the store itself; choose a folder outside of {root.path}"
+        )
 
 
 def export_slides(
@@ -63,13 +103,13 @@ def export_slides(
     """
     partitions = _choose(root, encoder, tiling, list(slide_ids))
     done = SlideExport([], [], [])
-    with _workspace(out) as folder:
+    with workspace(out) as folder:
         for key, form in sorted(partitions.items()):
             try:
                 _export_slide(root, (key, form), format, out, folder, overwrite, done)
             except UnreachableError:
                 raise
-            except StoreError as error:
+            except (SlideError, StoreError) as error:
                 done.problems.append(str(error))
             except OSError as error:
                 raise _not_written(out, error) from error
@@ -131,7 +171,7 @@ def _export_slide(
 
 
 @contextmanager
-def _workspace(out: Location) -> Iterator[Path]:
+def workspace(out: Location) -> Iterator[Path]:
     """A local folder to build in, beside the files where these are local; nothing of it stays."""
     if not out.local:
         with stage(out) as folder:

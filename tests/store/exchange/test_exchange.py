@@ -130,10 +130,34 @@ def test_the_command_says_what_it_did_and_what_the_old_spelling_is_now(
     assert f"1 slide written as geojson into {out}" in text
     assert "2 slides written" in text
     assert "1 file there already and left as it is; --overwrite writes it anew" in text
-    assert main(["store", "export", uri, "--to", "zarr"]) == 2
+    assert main(["store", "export", uri, "--to", "zarr", "--out", out]) == 2
     assert "run histo-ray store convert --to zarr" in capsys.readouterr().err
     assert main(["store", "export", uri, "--to", "geojson"]) == 2
     assert "give --out" in capsys.readouterr().err
+
+
+def test_the_old_spelling_of_convert_still_works_and_says_so(
+    filled: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {key: filled.bag(key.slide_id, "e").embeddings.tobytes() for key in filled.list_keys()}
+    assert main(["store", "export", filled.root.path, "--to", "zarr"]) == 0
+    out, err = capsys.readouterr()
+    assert "store export --to zarr is store convert --to zarr now" in err
+    assert out == "2 partitions are now zarr\n"
+    after = {key: filled.bag(key.slide_id, "e").embeddings.tobytes() for key in filled.list_keys()}
+    assert after == before
+
+
+def test_an_export_names_its_folder_once_and_outside_of_the_store(
+    filled: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri, out = filled.root.path, str(tmp_path / "here")
+    assert main(["store", "export", uri, out, "--to", "geojson", "--slide", "S1"]) == 0
+    assert (tmp_path / "here/S1.geojson").is_file()
+    assert main(["store", "export", uri, out, "--out", "there", "--to", "geojson"]) == 2
+    assert "name two folders; give one" in capsys.readouterr().err
+    assert main(["store", "export", uri, f"{uri}/embeddings", "--to", "geojson"]) == 2
+    assert "is in the store itself; choose a folder outside" in capsys.readouterr().err
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:

@@ -3,14 +3,19 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histo_ray.cli import main
+from histo_ray.store.exchange import import_plan
 from histo_ray.store.exchange import registry as formats
 from histo_ray.store.exchange.base import ExchangeFormat
+from histo_ray.store.exchange.source import ImportLayout
 from histo_ray.store.store import Store
+from testing.foreign_files import SIDE, TILE_PX, WRITERS, Foreign
 from tests.extend_pages import code_blocks
 from tests.store.exchange.exchange_contract import COUNTS, ExchangeContract, filled
+from tests.store.exchange.import_contract import ImportContract
 
 __all__ = ["filled"]
 
@@ -21,7 +26,7 @@ class TestFormatOfThePage(ExchangeContract):
     @pytest.fixture
     def format(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExchangeFormat:
         """The page's format, registered in this process."""
-        module, line = code_blocks("exchange-format.md")
+        module, line, _, _ = code_blocks("exchange-format.md")
         assert module.splitlines()[0] == "# histo_ray/store/exchange/tile_csv.py"
         modules = tmp_path / "modules"
         modules.mkdir()
@@ -49,3 +54,29 @@ class TestFormatOfThePage(ExchangeContract):
             assert count == 0 or lines[-1].startswith(f"{count - 1},1199,699,")
         assert main(["store", "export", filled.root.path, "--to", "tile-cvs", "--out", "x"]) == 2
         assert format.name in capsys.readouterr().err
+
+
+class TestLayoutOfThePage(ImportContract):
+    """The contract of layouts."""
+
+    @pytest.fixture
+    def layout(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImportLayout:
+        """The page's layout, registered in this process."""
+        _, _, module, line = code_blocks("exchange-format.md")
+        modules = tmp_path / "modules"
+        modules.mkdir()
+        (modules / "tile_npz.py").write_text(module, encoding="utf-8")
+        monkeypatch.syspath_prepend(str(modules))
+        (made,) = eval(line, dict(vars(importlib.import_module("tile_npz"))))
+        monkeypatch.setattr(import_plan, "IMPORT_LAYOUTS", [*formats.IMPORT_LAYOUTS, made])
+        monkeypatch.setitem(WRITERS, made.name, write_npz)
+        found: ImportLayout = made
+        return found
+
+
+def write_npz(folder: Path, slide: Foreign) -> Path:
+    path = folder / "e.npz-features" / f"{slide.name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"xy": slide.coords, "vectors": slide.vectors}
+    np.savez(path, tile_px=TILE_PX, side=SIDE, **arrays)
+    return path

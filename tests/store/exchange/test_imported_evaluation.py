@@ -1,0 +1,72 @@
+"""Imported features are evaluated like own ones, and an import from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histo_ray.api import evaluate
+from histo_ray.api.import_features import import_features
+from histo_ray.cli.main import main
+from histo_ray.errors import StoreError
+from histo_ray.pooling.feature_store import open_store
+from testing.foreign_files import Foreign, draw_slide, write_clam, write_trident
+
+
+def test_encoders_of_two_tools_are_compared_on_one_cohort(tmp_path: Path) -> None:
+    """Without slides; vectors of one encoder follow the label, those of the other do not."""
+    lines = ["patient_id,TP53"]
+    for at in range(40):
+        label, name = at % 2, f"TCGA-05-{4000 + at}-01Z-00-DX1"
+        slide = draw_slide(name, 6, dim=8)
+        write_clam(tmp_path / "clam", slide)
+        told = slide.vectors + 3 * label * (np.arange(8) == 2)
+        write_trident(tmp_path / "job", Foreign(name, slide.coords, told.astype(np.float32)))
+        lines.append(f"TCGA-05-{4000 + at},{label}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    store = str(tmp_path / "store")
+    for folder, encoder in (("job", "sharp"), ("clam", "dull")):
+        import_features(tmp_path / folder, store, encoder=encoder, slide_mpp=0.25)
+    result = evaluate.mutation(
+        store, labels=tmp_path / "labels.csv", encoder=["sharp", "dull"], repeats=1, folds=3
+    )
+    scores = result.targets.set_index("encoder")["score"]
+    assert scores["sharp"] > 0.9 > 0.8 > scores["dull"]
+    assert {c.code.value for c in result.record.caveats} & {"same weights"} == set()
+
+
+def test_pooling_by_tissue_that_nobody_measured_is_refused(tmp_path: Path) -> None:
+    write_trident(tmp_path / "job", draw_slide("A", 9))
+    import_features(tmp_path / "job", str(tmp_path / "store"), encoder="e", slide_mpp=0.25)
+    with pytest.raises(StoreError, match="that of imported tiles was not measured; take another"):
+        open_store(str(tmp_path / "store")).matrix("e", pool="tissue")
+
+
+def test_the_command_line_says_what_became_of_each_slide(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_trident(tmp_path / "job", draw_slide("A", 60))
+    write_trident(tmp_path / "job", draw_slide("B", 60)).write_bytes(b"cut")
+    uri = str(tmp_path / "store")
+    asked = ["store", "import", str(tmp_path / "job"), "--from", "trident", "--store", uri]
+    asked += ["--encoder", "uni-trident", "--slide-mpp", "0.25"]
+    assert main(asked) == 1
+    out, err = capsys.readouterr()
+    assert "2 slides: 1 done, 1 failed; 60 tiles" in out
+    assert "failed B: B.h5 cannot be read (" in out
+    assert "2 slides in the layout of trident of encoder uni_v1" in err
+    write_trident(tmp_path / "job", draw_slide("B", 60))
+    assert main([*asked, "--json", "--weights-sha256", "ab" * 32]) == 2
+    assert "weights_sha256 unknown, now abab" in capsys.readouterr().err
+    assert main([*asked, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["outcomes"] == {"skipped": 1, "done": 1}
+    assert main([*asked, "--weights-sha256", "xyz"]) == 2
+    assert "--weights-sha256" in capsys.readouterr().err
+    assert main(["store", "import", str(tmp_path / "job"), "--store", uri]) == 2
+    assert "--encoder" in capsys.readouterr().err
+    (tmp_path / "run.toml").write_text(f'store = "{uri}"\nencoder = "uni-trident"\n')
+    config = ["--config", str(tmp_path / "run.toml")]
+    assert main(["store", "import", str(tmp_path / "job"), *config]) == 0
+    assert "2 slides: 2 skipped; 0 tiles" in capsys.readouterr().out
