@@ -55,7 +55,7 @@ class InstantReader:
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
         return SubjectPlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
 
-    def read(self, slide: Slide, plan: SubjectPlan, span: range) -> tuple[Any, Any]:
+    def read(self, slide: Slide, plan: SubjectPlan, span: range, step: int) -> tuple[Any, Any]:
         """Pixels that are too small to be one."""
         return np.zeros((len(span), 1, 1, 3), np.uint8), CallResult(
             np.ones(len(span), np.float32), Spent()

@@ -51,7 +51,7 @@ class SleepingReader(InstantReader):
         level = LevelRead(0, (1.0, 1.0), (448.0, 448.0), (448, 448))
         return SubjectPlan(about, facts.tiling, grid, level, ""), CallResult(None, Spent())
 
-    def read(self, slide: Slide, plan: SubjectPlan, span: range) -> tuple[Any, Any]:
+    def read(self, slide: Slide, plan: SubjectPlan, span: range, step: int) -> tuple[Any, Any]:
         """Pixels of true size, after a while."""
         time.sleep(READ_S * len(span) / BATCH)
         focus = np.ones(len(span), np.float32)

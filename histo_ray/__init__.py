@@ -16,13 +16,16 @@ from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, HistoRayError, SlideError, StoreError
 
 if TYPE_CHECKING:
-    from histo_ray.api import evaluate
+    from histo_ray.api import evaluate, fit
     from histo_ray.api.encoder import load_encoder
     from histo_ray.api.extract import extract
+    from histo_ray.api.feature_store import open_store
     from histo_ray.api.finetune import finetune
+    from histo_ray.api.heatmap import heatmap
     from histo_ray.api.import_features import import_features
     from histo_ray.api.plan import plan
-    from histo_ray.pooling.feature_store import open_store
+    from histo_ray.api.predict import predict
+    from histo_ray.api.predictor import load_predictor
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
 
@@ -35,23 +38,31 @@ __all__ = [
     "evaluate",
     "extract",
     "finetune",
+    "fit",
+    "heatmap",
     "import_features",
     "load_encoder",
+    "load_predictor",
     "open_slide",
     "open_store",
     "plan",
+    "predict",
     "read_tiles",
 ]
 
 _HOMES = {
+    "heatmap": "histo_ray.api.heatmap",
     "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",
+    "load_predictor": "histo_ray.api.predictor",
     "open_slide": "histo_ray.slides.reader",
-    "open_store": "histo_ray.pooling.feature_store",
+    "open_store": "histo_ray.api.feature_store",
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
 }
-_VERBS = ("extract", "finetune")
+_MODULES = {"fit": "histo_ray.api.fit"}
+"""Modules whose functions are part of the Python API, as in `hr.fit.mutation`."""
+_VERBS = ("extract", "finetune", "predict")
 """Rooms of the package that are also functions of the Python API."""
 
 
@@ -94,6 +105,8 @@ for _verb in _VERBS:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -137,7 +137,8 @@ class EngineConfig(Settings):
         default=None,
         ge=1,
         le=4096,
-        description="tiles encoded at once (default: 16 a thread on CPU, 128 on GPU)",
+        description="tiles encoded at once (default: 16 a thread on CPU; on GPU 128 of 224 px, "
+        "and by tiles' size and free memory)",
     )
     readers: int | None = Field(
         default=None,

@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,19 +15,17 @@ from pyarrow import fs
 from testing.fault_proxy import CONTROL, Faults
 
 START_S = 180
-"""Most seconds that a server gets to start."""
+"""Most seconds that a server gets for its first response."""
 
 
 @contextmanager
 def serve_s3(*buckets: str) -> Iterator[str]:
     """A server that holds these buckets in its memory; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    command = [sys.executable, "-m", "testing.s3_process"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_for(server, port)
+            assert server.stdout is not None
+            port = int(server.stdout.readline())  # it listens by then
             system = fs.S3FileSystem(
                 access_key="dummy",
                 secret_key="dummy",
@@ -63,7 +59,7 @@ class FaultyServer:
     def _ask(self, method: str, what: str, body: bytes | None = None) -> dict[str, int]:
         url = f"{self.endpoint}{CONTROL}{what}"
         request = urllib.request.Request(url, body, method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=START_S) as response:
             found: dict[str, int] = json.load(response)
         return found
 
@@ -89,13 +85,3 @@ def aws_environment(endpoint: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "dummy",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-
-
-def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while server.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"no server on port {port}")

@@ -5,6 +5,7 @@ Slides are not square, a few hundred micrometres wide, and are written once a se
 
 import csv
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,12 @@ MakeConfig = Callable[..., ExtractConfig]
 Vectors = dict[PartitionKey, bytes]
 MakeFacts = Callable[..., PartitionFacts]
 MakeRows = Callable[..., Iterator[TileRows]]
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: started in a shell's background, this and every process of ours would not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

@@ -61,16 +61,32 @@ def evaluate(
     Raises:
         HistoRayError: The run could not start, or processes kept dying.
     """
+    host = open_host(task, config, tell=tell, report=report, report_tiles=report_tiles, say=say)
+    evaluation = run_evaluation(task.prepare(config, host), host)
+    store: str = getattr(config, "store", "")
+    return EvaluationResult(store, evaluation)
+
+
+def open_host(
+    task: Task,
+    config: Settings,
+    *,
+    tell: Tell,
+    report: Progress,
+    report_tiles: Callable[[Counts], None],
+    say: Callable[[str], None],
+) -> Host:
+    """Make the host of an evaluation, once its inputs and address have been looked at.
+
+    Arguments and errors are those of `evaluate`.
+    """
 
     def bring_tiles(config: TileSetConfig, sets: Sequence[TileSet]) -> None:
         _bring_tiles(config, sets, choose_pipeline(config, say), report_tiles)
 
     task.check_inputs(config)
     check_address(task, config, say)
-    host = Host(choose_spread(config, tell), tell, report, bring_tiles)
-    evaluation = run_evaluation(task.prepare(config, host), host)
-    store: str = getattr(config, "store", "")
-    return EvaluationResult(store, evaluation)
+    return Host(choose_spread(config, tell), tell, report, bring_tiles)
 
 
 def check_address(task: Task, config: Settings, say: Callable[[str], None]) -> None:

@@ -70,7 +70,8 @@ class TileProgress(ExitStack):
 class RepeatCounter:
     """Progress on stderr, a line now and then and one at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, verb: str = "evaluate") -> None:
+        self._verb = verb
         self._next = 0.0
         self._told = (-1, -1)
 
@@ -81,7 +82,7 @@ class RepeatCounter:
         if done == total or time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_EVERY_S
             self._told = done, total
-            tell(f"{done}/{total} repeats evaluated")
+            say(self._verb, f"{done}/{total} repeats evaluated")
 
 
 def tell(text: str) -> None:

@@ -122,7 +122,8 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
                 "cluster",
                 f"nodes {record.nodes}, cores {record.cores}, GPUs {record.gpus}; "
                 f"readers {record.readers}, encoders {record.encoder_workers} "
-                f"(threads of each {record.encoder_threads}), tiles a batch {record.batch_size}",
+                f"(threads of each {record.encoder_threads}), tiles a batch {record.batch_size}"
+                + (f" ({record.gpu_memory_gb:.1f} GB free)" if record.gpu_memory_gb else ""),
             ),
             (
                 "busy",

@@ -84,7 +84,9 @@ def run_sql(args: argparse.Namespace) -> int:
             "store sql: the query is empty; give SQL, as in 'select count(*) from embeddings'"
         )
     try:
-        result = open_store(args.store).sql(args.query)
+        result: Any = open_store(args.store).sql(args.query)
+        if result is None:  # a statement that is no query, as COPY
+            return 0
         if args.json:
             print(result.df().to_json(orient="records", indent=2))
         elif args.csv:
@@ -93,6 +95,12 @@ def run_sql(args: argparse.Namespace) -> int:
             print(printable(str(result)))
     except duckdb.Error as error:
         raise ConfigError(f"store sql: {one_line(' '.join(str(error).split()))}") from None
+    return 0
+
+
+def run_views(args: argparse.Namespace) -> int:
+    """Print SQL that makes the views of the store in any DuckDB."""
+    print(open_store(args.store).view_script(), end="")
     return 0
 
 

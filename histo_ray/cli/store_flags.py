@@ -1,4 +1,4 @@
-"""Verb `histo-ray store ls | verify | sql | convert | export | import | gc`: flags."""
+"""Verb `histo-ray store ls | verify | sql | views | convert | export | import | gc`: flags."""
 
 import argparse
 
@@ -16,8 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ls.set_defaults(run=deferred("histo_ray.cli.store_actions:run_ls"))
     verify = verbs.add_parser("verify", help="read everything and check it against its receipts")
     verify.set_defaults(run=deferred("histo_ray.cli.store_actions:run_verify"))
-    sql = verbs.add_parser("sql", help="query the views embeddings, slides and runs with DuckDB")
+    sql = verbs.add_parser(
+        "sql", help="query embeddings, slides, runs, scores, ... with DuckDB ('show tables' lists)"
+    )
     sql.set_defaults(run=deferred("histo_ray.cli.store_actions:run_sql"))
+    views = verbs.add_parser("views", help="print SQL that makes the views of sql in any DuckDB")
+    views.set_defaults(run=deferred("histo_ray.cli.store_actions:run_views"))
     convert = verbs.add_parser("convert", help="convert partitions to the other form")
     convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
     convert.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_convert"))
@@ -39,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
-    for sub in (ls, verify, sql, convert, export, gc):
+    for sub in (ls, verify, sql, views, convert, export, gc):
         sub.add_argument("store", help="folder or URI of the store")
-        sub.add_argument("--json", action="store_true", help="print as JSON")
+        if sub is not views:
+            sub.add_argument("--json", action="store_true", help="print as JSON")
     export.add_argument("out_folder", nargs="?", metavar="OUT", help="the same as --out")
     sql.add_argument("query", help="SQL")
     sql.add_argument(

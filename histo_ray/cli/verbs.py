@@ -28,15 +28,27 @@ VERBS = {
         "histo_ray.cli.evaluate",
         "compare encoders by honest cross-validation on a task: tissue, expression, mutation, ...",
     ),
+    "fit": Verb(
+        "histo_ray.cli.fit",
+        "labels + stored embeddings -> a predictor, published into the store: trained on all",
+    ),
+    "predict": Verb(
+        "histo_ray.cli.predict",
+        "apply predictors to another store; with its labels: external validation",
+    ),
     "report": Verb(
         "histo_ray.cli.report",
         "one HTML page of what the evaluations in a store found, readable offline",
+    ),
+    "heatmap": Verb(
+        "histo_ray.cli.heatmap",
+        "scores of a slide's tiles as a table, pictures, and GeoJSON for QuPath",
     ),
     "encoders": Verb(
         "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
     ),
     "store": Verb(
-        "histo_ray.cli.store_flags", "ls | verify | sql | convert | export | import | gc"
+        "histo_ray.cli.store_flags", "ls | verify | sql | views | convert | export | import | gc"
     ),
     "runs": Verb(
         "histo_ray.cli.runs",

@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.encoders.encode_pass import TilePass
+from histo_ray.encoders.encode_pass import TilePass, split_blocks
 from histo_ray.errors import SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.meter import CallResult, Meter, Spent
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, partition_facts
+from histo_ray.extract.slide import SubjectPlan, TileBlock, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -37,6 +37,8 @@ NEEDED_FOR_ALL = ("pandas",)
 asks for pandas when it is given an array)."""
 NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
 """The same of the first slide."""
+Encoded = tuple[Floats, npt.NDArray[np.bool_]]
+"""Vectors of an encoder, and which of them are not finite."""
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,41 @@ class Reader:
         return draw(slide, config, folder)
 
     def read(
-        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range
+        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int
     ) -> tuple[npt.NDArray[np.uint8], CallResult]:
-        """Pixels of the tiles of `span`, and their focus or what went wrong."""
+        """Read tiles.
+
+        Args:
+            sent: Their subject.
+            plan: Its plan.
+            span: Their tile_ids.
+            step: Tiles that are read, and have their stain normalised, at once.
+
+        Returns:
+            (n, tile_px, tile_px, 3) pixels, and their (n,) focus or what went wrong.
+        """
         with self._meter.work():
             try:
-                block = self._reader.read(self._fetch(sent), plan, span)
+                block = self._read_block(self._fetch(sent), plan, span, step)
             except SlideError as error:
                 failure = SlideFailure(sent.slide_id, error.problem)
                 return np.empty((0, 0, 0, 3), np.uint8), self._meter.result(failure)
         return block.pixels, self._meter.result(block.focus)
+
+    def _read_block(self, subject: Subject, plan: SubjectPlan, span: range, step: int) -> TileBlock:
+        """Tiles of a span; what lies in memory between file and pixels is of `step` tiles."""
+        first = self._reader.read(subject, plan, span[:step])
+        if len(span) <= step:
+            return first
+        whole = TileBlock(
+            np.empty((len(span), *first.pixels.shape[1:]), np.uint8),
+            np.empty(len(span), np.float32),
+        )
+        for start in range(0, len(span), step):
+            rows = slice(start, min(start + step, len(span)))
+            part = self._reader.read(subject, plan, span[rows]) if start else first
+            whole.pixels[rows], whole.focus[rows] = part.pixels, part.focus
+        return whole
 
     def commit(
         self, plan: SubjectPlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str
@@ -224,7 +251,7 @@ class EncoderWorker:
         rows: Sequence[slice],
         *pixels: npt.NDArray[np.uint8],
     ) -> tuple[Floats | EncodeResult, ...]:
-        """Encode blocks of tiles, of one slide or several, as one batch.
+        """Encode blocks of tiles, of one slide or several, as one batch or as several.
 
         Args:
             names: Which encoders.
@@ -241,13 +268,29 @@ class EncoderWorker:
             DeviceError: The GPU failed; this process is of no more use.
         """
         self._loaded()  # this process may have taken the place of one that died
+        parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
         with self._meter.work():
-            parts = [block[own] for block, own in zip(pixels, rows, strict=True)]
-            batch = TilePass(parts)
             encoded = [
-                self._encoders[name].encode(batch, batch_size, self._config.dtype) for name in names
+                self._encode_batch(names, batch_size, batch)
+                for batch in split_blocks(parts, batch_size)
             ]
+            joined = [_join(of_encoder) for of_encoder in zip(*encoded, strict=True)]
         device_s = sum(encoder.device_s for encoder in self._encoders.values())
-        result = self._meter.result([bad for _, bad in encoded], device_s)
+        result = self._meter.result([bad for _, bad in joined], device_s)
         limit = smallest_limit(self._encoders.values())
-        return *(vectors for vectors, _ in encoded), EncodeResult(*result, limit)
+        return *(vectors for vectors, _ in joined), EncodeResult(*result, limit)
+
+    def _encode_batch(
+        self, names: Sequence[str], batch_size: int, batch: Sequence[npt.NDArray[np.uint8]]
+    ) -> list[Encoded]:
+        """One batch with all encoders: on a GPU it is there once, and not longer than needed."""
+        tiles, dtype = TilePass(batch), self._config.dtype
+        return [self._encoders[name].encode(tiles, batch_size, dtype) for name in names]
+
+
+def _join(parts: Sequence[Encoded]) -> Encoded:
+    """Vectors of one encoder from those of its batches."""
+    if len(parts) == 1:
+        return parts[0]
+    vectors, bad = zip(*parts, strict=True)
+    return np.concatenate(vectors), np.concatenate(bad)

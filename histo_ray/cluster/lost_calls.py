@@ -47,7 +47,7 @@ class LostCalls:
             return
         self._counts.deaths += first_word
         if isinstance(what, EncoderBatch):
-            self._backlog.ready.extendleft(reversed(what.blocks))
+            self._backlog.ready.put_back(what.blocks)
             if first_word:
                 self._members.note_encoder_death()
             return
@@ -66,7 +66,7 @@ class LostCalls:
     ) -> None:
         """Queue `what` again for others; the encoder whose GPU failed is restarted or left out."""
         if isinstance(what, EncoderBatch):
-            self._backlog.ready.extendleft(reversed(what.blocks))
+            self._backlog.ready.put_back(what.blocks)
             _take_note_of_errors(what)
         first_word = not member.suspect
         member.suspect = True

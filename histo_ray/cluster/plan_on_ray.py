@@ -10,12 +10,14 @@ from typing import Self
 import ray
 from ray.util import ActorPool
 
+from histo_ray.cluster.gpu_memory import ask_gpu_memory
 from histo_ray.cluster.pool import PooledActor, kill_actors, start_encoders, start_readers
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
@@ -44,7 +46,8 @@ class PlanOnRay:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             nodes = stack.enter_context(ray_session(self._config.address))
-            self._workers = plan_workers(nodes, self._config)
+            nodes = ask_gpu_memory(nodes, self._config)
+            self._workers = plan_workers(nodes, self._config, largest_input(self._specs))
             self._readers = start_readers(self._config, self._workers)
             self._encoders = start_encoders(self._config, self._specs, self._workers)
             stack.callback(kill_actors, [*self._readers, *self._encoders])
@@ -99,7 +102,7 @@ class PlanOnRay:
         span = range(min(workers.batch_size, len(plan.grid)))
         began = time.monotonic()
         read = self._readers[0].handle.read.options(num_returns=2)
-        pixels, answer = read.remote(slide, ray.put(plan), span)
+        pixels, answer = read.remote(slide, ray.put(plan), span, len(span))
         ray.get(answer)
         read_s = (time.monotonic() - began) / len(span)
         encode_s = self._time_encoding(next(iter(loaded.facts)), facts, pixels)

@@ -21,6 +21,7 @@ from histo_ray.cluster.actors import EncodedBlock, EncodeResult, SlideFailure, n
 from histo_ray.cluster.lost_calls import LostCalls
 from histo_ray.cluster.membership import Membership, describe_exclusion
 from histo_ray.cluster.metrics_export import Push
+from histo_ray.cluster.open_calls import OpenCall, OpenCalls
 from histo_ray.cluster.pool import PooledActor, kill_actors, original_error
 from histo_ray.errors import DeviceError, DeviceMemoryError, HistoRayError
 from histo_ray.extract.meter import CallResult
@@ -36,14 +37,14 @@ from histo_ray.extract.work import (
     ReaderJob,
     ReadyBlock,
     SubjectWork,
-    drop_stale,
-    pack_batch,
 )
 from histo_ray.types import EncoderFacts
 
 WAIT_S = 30.0
 """Tiles that no others fill a batch with, as of the one slide that lacks one encoder, wait so long
 for an encoder that has nothing else to do."""
+BUSY_CALLS = 2
+"""An encoder with so many calls waits for tiles until there are enough for a long one."""
 _LOST = (ObjectLostError, OwnerDiedError)
 
 
@@ -70,7 +71,7 @@ class RayPipeline:
         self._run_id = run_id
         self._backlog = Backlog()
         self._lost = LostCalls(self._backlog, self._members, self.counts, self._ping)
-        self._calls: dict[Any, tuple[PooledActor, ReaderJob | EncoderBatch | Ping, Any]] = {}
+        self._calls = OpenCalls()
         self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
         self.nodes: list[Node] = []
         self.report: Report = lambda counts: None
@@ -100,8 +101,8 @@ class RayPipeline:
         self._members.warn_if_stalled(heard=True)
         while self._backlog:
             self.use_new_nodes(self)
-            self._feed_readers()
             self._feed_encoders()
+            self._feed_readers()
             self._collect()
             for work in self._backlog.take_finished():
                 self.counts.slides_done += 1
@@ -139,19 +140,18 @@ class RayPipeline:
             self._ping(member)
 
     def _ping(self, member: PooledActor) -> None:
-        self._calls[member.handle.ready.remote()] = (member, Ping(), None)
+        self._calls.add(member.handle.ready.remote(), OpenCall(member, Ping()))
 
     def _feed_readers(self) -> None:
+        backlog = self._backlog
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
-                job = self._next_job(member)
+                job = backlog.next_job(member, self.readers, self._calls.tiles, self.workers)
+                if job is None and backlog.jobs:
+                    break  # another reader may have no calls, and take the job that must be alone
                 if job is None:
-                    break
+                    return
                 self._ask_reader(member, job)
-
-    def _next_job(self, member: PooledActor) -> ReaderJob | None:
-        tiles_called = sum(what.tiles for _, what, _ in self._calls.values())
-        return self._backlog.next_job(member, self.readers, tiles_called, self.workers)
 
     def _ask_reader(self, member: PooledActor, job: ReaderJob) -> None:
         work, actor = job.work, member.handle
@@ -162,7 +162,7 @@ class RayPipeline:
             kept, answer = actor.plan.options(num_returns=2).remote(work.sent)
         elif job.kind == "read":
             kept, answer = actor.read.options(num_returns=2).remote(
-                work.sent, work.plan_ref, job.span
+                work.sent, work.plan_ref, job.span, self.workers.batch_size
             )
         else:
             pieces = list(work.pieces.get(job.encoder, {}).values())
@@ -172,27 +172,24 @@ class RayPipeline:
             member.slide_id = work.slide_id
         member.exclusive = job.alone
         member.calls.add(answer)
-        self._calls[answer] = (member, job, kept)
+        self._calls.add(answer, OpenCall(member, job, kept))
 
     def _feed_encoders(self) -> None:
-        backlog = self._backlog
-        backlog.ready = drop_stale(backlog.ready)
-        reading = any(
-            isinstance(what, ReaderJob) and what.kind == "read"
-            for _, what, _ in self._calls.values()
-        )
+        backlog, workers = self._backlog, self.workers
+        backlog.ready.drop_stale()
         while backlog.ready:
             room = [member for member in self.encoders if member.has_room]
             if not room:
                 return
-            waited = time.monotonic() - backlog.ready[0].since
-            flush = not reading or waited > WAIT_S
-            blocks, left = pack_batch(backlog.ready, self.workers.batch_size, flush=flush)
+            waited = time.monotonic() - backlog.ready.since
+            flush = not self._calls.reads or waited > WAIT_S
+            hungry = min(len(member.calls) for member in room) < BUSY_CALLS
+            step = workers.batch_size if hungry else 0
+            blocks = backlog.ready.take(workers.call_tiles, flush=flush, step=step)
             if not blocks:
                 return
             near = [member for member in room if member.node == blocks[0].node]
             member = min(near or room, key=lambda member: len(member.calls))
-            backlog.ready = left
             names = blocks[0].work.encoders_left
             *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
                 names,
@@ -202,7 +199,7 @@ class RayPipeline:
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)
-            self._calls[answer] = (member, EncoderBatch(blocks, names, vectors), None)
+            self._calls.add(answer, OpenCall(member, EncoderBatch(blocks, names, vectors)))
 
     def _collect(self) -> None:
         if not self._calls:
@@ -212,13 +209,10 @@ class RayPipeline:
                     f"run: slides {stuck[:5]} wait for nothing; report this as a bug"
                 )
             return
-        pending = list(self._calls)
-        done, rest = ray.wait(pending, num_returns=1, timeout=1.0, fetch_local=False)
-        if done and rest:
-            done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        done = self._calls.wait(1.0)
         self._members.warn_if_stalled(bool(done))
         for answer in done:
-            member, what, kept = self._calls.pop(answer)
+            member, what, kept = self._calls.take(answer)
             member.calls.discard(answer)
             member.exclusive = False
             try:

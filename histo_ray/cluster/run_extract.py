@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import ray
 
 from histo_ray.cluster.actors import SharedSubject
+from histo_ray.cluster.gpu_memory import ask_gpu_memory
 from histo_ray.cluster.metrics_export import start_export
 from histo_ray.cluster.pool import start_readers
 from histo_ray.cluster.ray_pipeline import RayPipeline
@@ -13,6 +14,7 @@ from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import NodeWatcher, start_pipeline
 from histo_ray.config import ExtractConfig, TileSetConfig
 from histo_ray.extract import run
+from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.resources import plan_workers
@@ -30,8 +32,9 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
         HistoRayError: What went wrong inside Ray, in one line.
     """
     settings = order.settings
-    with ray_session(settings.address) as nodes:
-        workers = plan_workers(nodes, settings)
+    with ray_session(settings.address) as found:
+        nodes = ask_gpu_memory(found, settings)
+        workers = plan_workers(nodes, settings, largest_input(order.specs))
         for work in order.todo:
             if not isinstance(work.subject, Slide):  # a tile set is large: one copy for all readers
                 work.sent = SharedSubject(work.slide_id, ray.put(work.subject))

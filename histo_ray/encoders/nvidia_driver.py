@@ -10,6 +10,12 @@ NOT_LOADED = 9
 """NVML's code for a machine that has the library, and no driver: no GPU."""
 
 
+class _Memory(ctypes.Structure):
+    """`nvmlMemory_t`."""
+
+    _fields_ = tuple((name, ctypes.c_ulonglong) for name in ("total", "free", "used"))
+
+
 @dataclass(frozen=True)
 class Driver:
     """A driver that is loaded on this machine."""
@@ -51,3 +57,29 @@ def find_driver(load: Callable[[str], Any] = ctypes.CDLL) -> Driver | None:
         library.nvmlShutdown()
     newest = (cuda.value // 1000, cuda.value % 1000 // 10)
     return Driver(text.value.decode(errors="replace"), newest, cards.value)
+
+
+def list_free_memory(load: Callable[[str], Any] = ctypes.CDLL) -> list[int]:
+    """Free bytes of each card of this machine, without using one; of none that cannot tell.
+
+    Args:
+        load: Opens the library.
+    """
+    try:
+        library = load(LIBRARY)
+    except OSError:
+        return []
+    if library.nvmlInit_v2():
+        return []
+    free = []
+    try:
+        cards = ctypes.c_uint(0)
+        library.nvmlDeviceGetCount_v2(ctypes.byref(cards))
+        for index in range(cards.value):
+            card, memory = ctypes.c_void_p(), _Memory()
+            code = library.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(card))
+            if not (code or library.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory))):
+                free.append(int(memory.free))
+    finally:
+        library.nvmlShutdown()
+    return free

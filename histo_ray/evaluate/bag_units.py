@@ -133,10 +133,36 @@ def predict_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
 
 def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Table:
     """Train and predict one fold, and report after each epoch."""
+    with torch_threads(unit.threads):
+        prediction = load_bag_head(unit.configuration.head).predict(_take_fold(unit, inputs, watch))
+    return pa.table(
+        {
+            "predicted": [prediction.predicted[:, 0]],
+            "choice": [float(prediction.choice[0])],
+            "inner_score": [float(prediction.inner_score[0])],
+        }
+    )
+
+
+def train_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
+    """Train one fold as `predict_fold` does, and keep the head; the work of a job."""
+    with torch_threads(unit.threads):
+        data = _take_fold(unit, inputs, keep_going)
+        head = load_bag_head(unit.configuration.head).train(data)
+    return pa.table(
+        {
+            "head": pa.array([head.to_bytes()], pa.large_binary()),
+            "choice": [float(np.mean(head.epochs))],
+            "inner_score": [float(head.inner_score[0])],
+        }
+    )
+
+
+def _take_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> MilFold:
     matrix: TargetMatrix = inputs[TARGETS]
     labels = matrix.targets[:, [unit.target]]
     own = matrix.fold_ids_of(unit.target)[unit.repeat]
-    data = MilFold(
+    return MilFold(
         bags=inputs[bags_name(unit.configuration.encoder)],
         labels=labels,
         fold_ids=np.where(np.isnan(labels[:, 0]), -1, own),
@@ -144,15 +170,6 @@ def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Tabl
         settings=unit.settings,
         seed=unit.seed,
         report=watch,
-    )
-    with _torch_threads(unit.threads):
-        prediction = load_bag_head(unit.configuration.head).predict(data)
-    return pa.table(
-        {
-            "predicted": [prediction.predicted[:, 0]],
-            "choice": [float(prediction.choice[0])],
-            "inner_score": [float(prediction.inner_score[0])],
-        }
     )
 
 
@@ -184,7 +201,7 @@ def _join_repeat(
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Give torch so many threads, and then those that it had."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -85,6 +85,31 @@ class WaitingForRun:
     holder: str
 
 
+@dataclass(frozen=True)
+class TrainingOnAll:
+    """Heads are trained on all patients or tiles, to be kept."""
+
+    rows: int
+    rows_are: str
+    """`patient` or `tile`."""
+    configurations: int
+
+
+@dataclass(frozen=True)
+class PredictorFound:
+    """This very predictor was published before."""
+
+    name: str
+
+
 Event = (
-    CheckingVectors | CohortJoined | CostEstimated | RunHere | Scoring | RunFound | WaitingForRun
+    CheckingVectors
+    | CohortJoined
+    | CostEstimated
+    | RunHere
+    | Scoring
+    | RunFound
+    | WaitingForRun
+    | TrainingOnAll
+    | PredictorFound
 )

@@ -28,6 +28,11 @@ class PatientPlan:
     permutations: int
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """(T,) names."""
+        return self.patients.labels.targets
+
+    @property
     def groups(self) -> tuple[str, ...] | None:
         """(P,) what is kept in one fold together; None: each patient is alone."""
         groups = self.patients.groups

@@ -63,14 +63,15 @@ class PreparedPatients(PreparedRun):
         self.folder = open_evaluation(
             plan.config.store, plan.task.name, f"{plan.task.name}-{digest(identity)[:12]}"
         )
-        self._store = store
-        self._features = {" / ".join(key): values for key, values in features.items()}
-        self._matrix = make_target_matrix(plan)
+        self.store = store
+        self.features = features
+        self._shared = {" / ".join(key): values for key, values in features.items()}
+        self.matrix = make_target_matrix(plan)
 
     def list_jobs(self, pieces: TableFolder) -> Iterator[UnitJob]:
         """Yield the heads on pooled vectors, then those on bags."""
-        plan, matrix = self.plan, self._matrix
-        if self._features:
+        plan, matrix = self.plan, self.matrix
+        if self._shared:
             yield self._pooled_job(pieces)
         bags = {at: c for at, c in enumerate(plan.configurations) if c.pooling == BAGS}
         unfinished = list_unfinished(pieces, bags, matrix.repeats)
@@ -80,7 +81,7 @@ class PreparedPatients(PreparedRun):
         most = plan.task.bag_tiles(config)
         yield make_bag_job(
             pieces,
-            load_bags(self._store, plan.found, plan.patients, most, config.seed),
+            load_bags(self.store, plan.found, plan.patients, most, config.seed),
             matrix,
             unfinished,
             plan.variants,
@@ -95,17 +96,17 @@ class PreparedPatients(PreparedRun):
         return UnitJob(
             pieces=pieces,
             work=predict_unit,
-            inputs={**self._features, TARGETS: self._matrix},
+            inputs={**self._shared, TARGETS: self.matrix},
             units=list_patient_units(
                 {at: f"{c.encoder} / {c.pooling}" for at, c in pooled.items()},
                 {
                     at: PatientHeadSettings(c.head, (), config.inner_folds)
                     for at, c in pooled.items()
                 },
-                self._matrix.repeats,
+                self.matrix.repeats,
                 config.seed,
             ),
-            needs=needs_of(self._features, self._matrix, config.cpus_per_repeat, config.memory_gb),
+            needs=needs_of(self._shared, self.matrix, config.cpus_per_repeat, config.memory_gb),
         )
 
     def tell_inputs(self, tell: Tell) -> None:
@@ -120,7 +121,7 @@ class PreparedPatients(PreparedRun):
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
     ) -> PatientRecord:
         """Score, test, compare and write."""
-        tables = write_patient_tables(self.folder, pieces, self.plan, self._matrix)
+        tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
         return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
 
 

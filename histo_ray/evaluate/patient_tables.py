@@ -135,7 +135,7 @@ def iterate_predictions(
     patient = np.tile(np.arange(rows, dtype=np.int32), count)
     for encoder, one in found.items():
         poolings = pa.array([c.pooling for c in one.configurations])
-        heads = pa.array([_name_head(c) for c in one.configurations])
+        heads = pa.array([name_head(c) for c in one.configurations])
         for repeat in range(matrix.repeats):
             fold_ids = matrix.fold_ids[..., repeat, :]
             fold = np.broadcast_to(fold_ids, (count, rows)).reshape(-1)
@@ -185,9 +185,9 @@ def _first(predictions: ConfigurationPredictions, count: int) -> ConfigurationPr
 
 def _with_variant(configuration: Configuration) -> Configuration:
     """Put the variant into the head's name, as the tables have no column for it."""
-    return replace(configuration, head=_name_head(configuration))
+    return replace(configuration, head=name_head(configuration))
 
 
-def _name_head(configuration: Configuration) -> str:
+def name_head(configuration: Configuration) -> str:
     """Name the head and, where several compete, its variant."""
     return " ".join(part for part in (configuration.head, configuration.variant) if part)

@@ -12,9 +12,10 @@ from pathlib import Path
 from histo_ray.config import NO_RAY, ExtractConfig, works_here
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.loading import stored_name
 from histo_ray.extract.plan_here import PlanHere
-from histo_ray.extract.plan_processes import count_cores, start_server
+from histo_ray.extract.plan_processes import start_server
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
@@ -27,9 +28,10 @@ from histo_ray.extract.plan_summary import (
     Report,
     blank_row,
 )
-from histo_ray.extract.resources import Node, Workers, plan_workers
+from histo_ray.extract.resources import Workers, plan_workers
 from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
 from histo_ray.extract.small_work import starts_ray
+from histo_ray.extract.this_machine import describe_machine
 from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.store import peek_store
@@ -171,14 +173,14 @@ def _choose_planner(
 ) -> Planner:
     few = len(agenda.todo) <= SLIDES_HERE or config.address == NO_RAY
     if works_here(config.address) and few:
-        return PlanHere(config, specs, partial(_shape_here, config))
+        return PlanHere(config, specs, partial(_shape_here, config, largest_input(specs)))
     notify("starting Ray")
     return spread(config, specs)
 
 
-def _shape_here(config: ExtractConfig, gpus: int) -> Workers:
+def _shape_here(config: ExtractConfig, input_px: int, gpus: int) -> Workers:
     """Processes of a run on this machine alone."""
-    return plan_workers([Node(float(count_cores()), float(gpus), 0)], config)
+    return plan_workers([describe_machine(gpus)], config, input_px)
 
 
 def _prepare(

@@ -14,18 +14,20 @@ from dataclasses import dataclass, field
 
 import torch
 
+from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
+from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.loading import check_loaded
 from histo_ray.extract.meter import Meter, Spent
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.pipeline import Report, RunOrder
-from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.resources import Node, Workers, plan_workers
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import SubjectPlan, nonfinite_problem, partition_facts
+from histo_ray.extract.this_machine import describe_machine
 from histo_ray.extract.tile_reader import TileReader
 from histo_ray.extract.work import SubjectWork
 from histo_ray.storage.full_disk import FULL, describe_full
@@ -44,8 +46,8 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
         DeviceError: The GPU failed.
         StoreError: The store knows an encoder's name for other weights.
     """
-    nodes = [Node(float(count_cores()), float(torch.cuda.device_count()), 0)]
-    workers = plan_workers(nodes, order.settings)
+    nodes = [describe_machine(torch.cuda.device_count())]
+    workers = plan_workers(nodes, order.settings, largest_input(order.specs))
     with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
         plan = plan_encoders(order.settings, workers)
         loaded = load_ladders(order.settings, order.specs, plan)
@@ -156,11 +158,10 @@ class InProcessPipeline:
             here = slice(span.start, span.stop)
             texts = {name: values[here] for name, values in plan.texts.items()}
             coords, tissue = plan.grid.coords[here], plan.grid.tissue[here]
+            tiles = TilePass([block.pixels])  # on a GPU it is copied there once for all encoders
             for name in work.encoders_left:
                 with self._metered(self.encoders[0], "encode"):
-                    vectors, bad = self._encoders[name].encode(
-                        block.pixels, size, self._settings.dtype
-                    )
+                    vectors, bad = self._encoders[name].encode(tiles, size, self._settings.dtype)
                 self.counts.vectors[name] += len(span)
                 if bad.any():
                     tile_id = start + int(bad.argmax())

@@ -156,6 +156,7 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
     devices = counts.devices or {facts.device for facts in pipeline.facts.values()}
     load = measure_load(counts, readers, encoders, workers, nodes, startup_s, float32)
     verdict = find_bottleneck(load, taking_turns=pipeline.takes_turns)
+    memory = [node.gpu_memory_bytes for node in nodes if node.gpu_memory_bytes]
     span_s = counts.encode_ended - counts.encode_began
     return record.model_copy(
         update={
@@ -172,6 +173,7 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
             "encoder_workers": len(encoders),
             "encoder_threads": load.threads,
             "batch_size": workers.batch_size,
+            "gpu_memory_gb": min(memory, default=0) / 1e9,
             "reader_busy": load.reader_busy,
             "encoder_busy": load.encoder_busy,
             "gpu_busy": load.gpu_busy,

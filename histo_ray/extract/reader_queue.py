@@ -1,12 +1,14 @@
 """Queues of a run: subjects, jobs of readers, tiles that were read; and the choice of a job."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence, Set
 from typing import Any, Protocol
 
+from histo_ray.extract.call_size import tiles_to_read
+from histo_ray.extract.ready_blocks import ReadyBlocks
 from histo_ray.extract.resources import Workers
-from histo_ray.extract.work import ReaderJob, ReadyBlock, SubjectWork
+from histo_ray.extract.work import ReaderJob, SubjectWork
 
 AHEAD = 2
 """Subjects planned, and not read to their end, beyond one a reader."""
@@ -35,8 +37,12 @@ class Backlog:
         """Subjects at work."""
         self.jobs: deque[ReaderJob] = deque()
         """Jobs that go before all others."""
-        self.ready: deque[ReadyBlock] = deque()
+        self.ready = ReadyBlocks()
         """Tiles that were read and wait for an encoder."""
+        self._asked: Counter[JobTaker] = Counter()
+        """Tiles that each reader was asked for."""
+        self._last: dict[JobTaker, SubjectWork] = {}
+        """What each reader was given tiles of last."""
 
     def __bool__(self) -> bool:
         """Whether a subject is left."""
@@ -77,23 +83,53 @@ class Backlog:
         """
         if self.jobs and (not self.jobs[0].alone or not taker.calls):
             return self.jobs.popleft()
-        tiles = sum(block.count for block in self.ready) + tiles_called
-        others = {other.slide_id for other in takers if other is not taker}
-        readable: list[SubjectWork] = []
-        if tiles < workers.blocks_in_flight * workers.batch_size:
-            readable = [work for work in self.active if work.has_unread()]
-        mine = [work for work in readable if work.slide_id == taker.slide_id]
-        free = [work for work in readable if work.slide_id not in others]
-        ahead = sum(work.plan is None or work.has_unread() for work in self.active)
-        if not mine and not free and self.waiting and ahead < len(takers) + AHEAD:
-            work = self.waiting.popleft()
-            work.began = time.monotonic()
-            self.active.append(work)
-            return ReaderJob("plan", work, work.generation)
-        for work in (*mine, *free, *readable):
-            span = work.take_span(workers.batch_size, taker)
-            return ReaderJob("read", work, work.generation, span)
+        size = self._tiles_to_read(taker, takers, workers)
+        bound = (workers.blocks_in_flight + 1) * workers.batch_size
+        room = self.ready.tiles + tiles_called + size < bound
+        work = self._own_work(taker) if room else None
+        if work is None:
+            readable = [work for work in self.active if work.has_unread()] if room else []
+            others = {other.slide_id for other in takers if other is not taker} if room else ()
+            free = [work for work in readable if work.slide_id not in others]
+            if not free and self._may_begin(takers):
+                return self._begin()
+            work = next(iter((*free, *readable)), None)
+        if work is None:
+            return None
+        span = work.take_span(size, taker, workers.batch_size)
+        self._asked[taker] += len(span)
+        self._last[taker] = work
+        return ReaderJob("read", work, work.generation, span)
+
+    def _tiles_to_read(self, taker: JobTaker, takers: Sequence[JobTaker], workers: Workers) -> int:
+        """Tiles of this reader's next call."""
+        size, most = workers.batch_size, workers.batches_a_call
+        unread = None
+        if most > 1 and not self.waiting:
+            unread = sum(len(left) for work in self.active for left in work.unread.values())
+        return tiles_to_read(size, most, self._asked[taker], unread, len(takers))
+
+    def _own_work(self, taker: JobTaker) -> SubjectWork | None:
+        """Subject that it has open, if some of that is unread."""
+        last = self._last.get(taker)
+        if last is not None and last.slide_id == taker.slide_id and last.has_unread():
+            return last
+        for work in self.active:
+            if work.slide_id == taker.slide_id and work.has_unread():
+                return work
         return None
+
+    def _may_begin(self, takers: Sequence[JobTaker]) -> bool:
+        """Whether a new subject is there, and not too many are planned ahead of reading."""
+        ahead = sum(work.plan is None or work.has_unread() for work in self.active)
+        return bool(self.waiting) and ahead < len(takers) + AHEAD
+
+    def _begin(self) -> ReaderJob:
+        """Take a new subject, which is planned first."""
+        work = self.waiting.popleft()
+        work.began = time.monotonic()
+        self.active.append(work)
+        return ReaderJob("plan", work, work.generation)
 
     def stuck(self) -> list[str]:
         """Subjects without an outcome, where nothing else is left to begin."""

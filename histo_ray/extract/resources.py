@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
+from histo_ray.extract.batch_size import BATCH_PX, choose_batch_size
+from histo_ray.extract.call_size import batches_a_call
 from histo_ray.extract.node_labels import choose_accelerated, choose_labelled, has_labels
 from histo_ray.extract.shares import (
     READER_NICENESS,
@@ -15,7 +17,6 @@ from histo_ray.extract.shares import (
     units,
 )
 
-BATCH_GPU = 128
 BATCH_A_THREAD = 16
 """Tiles of a batch on CPU, a thread: two groups of usual size, so that threads end together."""
 
@@ -35,6 +36,8 @@ class Node:
     """Ray's labels of the node."""
     accelerator: str = ""
     """Kind of its accelerators, as Ray names it: A100, H100, ...; empty without."""
+    gpu_memory_bytes: int = 0
+    """Memory that each of its GPUs has free; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,32 @@ class Workers:
     """CPU threads of each encoder process."""
     batch_size: int
     blocks_in_flight: int
-    """Most blocks of pixels that exist at once."""
+    """Most blocks of pixels, of a batch each, that exist at once."""
     reader_places: tuple[Place, ...] = ()
     """Readers of each node, where the plan decides that; empty: Ray spreads them."""
     encoder_places: tuple[Place, ...] = ()
     """Encoders of each node, as the readers."""
+    batches_a_call: int = 1
+    """Most batches that one call reads or encodes."""
+
+    @property
+    def call_tiles(self) -> int:
+        """Most tiles that one call reads or encodes."""
+        return self.batch_size * self.batches_a_call
 
 
-def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
+def plan_workers(nodes: Sequence[Node], config: RunSettings, input_px: int = 0) -> Workers:
     """Choose the processes of a run on a cluster.
 
     With GPUs: one encoder worker a GPU with a core to launch its kernels, and a reader on every
     other core, on nodes with GPUs first. Without: one encoder worker with a thread a core on the
     smallest node (one copy of the weights), as many of that size as larger ones hold, and as many
     readers as cores, which run at lower priority in the gaps.
+
+    Args:
+        nodes: Its machines.
+        config: The run.
+        input_px: Edge of the largest tiles that an encoder takes; 0: not known.
 
     Raises:
         ConfigError: A GPU, a label or a kind of accelerator was asked for and there is none; more
@@ -86,10 +101,16 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings) -> Workers:
         with_gpus = []
     if with_gpus:
         workers = _share_gpus(nodes, with_gpus, reading, config)
+        size = config.batch_size or _choose_gpu_batch(with_gpus, workers, config, input_px)
+        workers = replace(workers, batch_size=size)
     elif config.encoder_label or config.reader_label:
         workers = _share_chosen_cores(encoding, reading, config)
     else:
         workers = _share_cores(nodes, cpus, config)
+    if workers.encoder_gpus:
+        room, calls = _count_room(nodes, workers.batch_size, config), _count_calls(workers)
+        batches = batches_a_call(config.tile_px, workers.batch_size, room, calls)
+        workers = replace(workers, batches_a_call=batches)
     return replace(workers, blocks_in_flight=blocks_in_flight(nodes, workers, config))
 
 
@@ -134,9 +155,18 @@ def _share_gpus(
         encoder_cpus=launch / SHARES,
         encoder_gpus=gpu_share,
         threads=config.encoder_threads or 1,
-        batch_size=config.batch_size or BATCH_GPU,
+        batch_size=0,
         blocks_in_flight=0,
     )
+
+
+def _choose_gpu_batch(
+    nodes: Sequence[Node], workers: Workers, config: RunSettings, input_px: int
+) -> int:
+    """Tiles of a batch that the GPU with the least free memory holds: all batches are alike."""
+    known = [node.gpu_memory_bytes for node in nodes if node.gpu_memory_bytes]
+    memory_bytes = min(known, default=0) * workers.encoder_gpus
+    return choose_batch_size(max(config.tile_px, input_px) or BATCH_PX, memory_bytes)
 
 
 def _cut_gpus(nodes: Sequence[Node], config: RunSettings) -> float:
@@ -229,10 +259,19 @@ def _share_cores(nodes: Sequence[Node], cpus: int, config: RunSettings) -> Worke
 
 def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSettings) -> int:
     """Count the blocks of pixels that keep all processes at work and fit the object stores."""
-    block_bytes = workers.batch_size * config.tile_px**2 * 3
-    room = int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
-    useful = 2 * workers.readers + 4 * workers.encoders
-    return max(2, min(useful, room))
+    useful = _count_calls(workers) * workers.batches_a_call
+    return max(2, min(useful, _count_room(nodes, workers.batch_size, config)))
+
+
+def _count_calls(workers: Workers) -> int:
+    """Calls with pixels that all processes hold when none of them waits."""
+    return 2 * workers.readers + 4 * workers.encoders
+
+
+def _count_room(nodes: Sequence[Node], batch_size: int, config: RunSettings) -> int:
+    """Blocks of one batch that the object stores hold beside vectors."""
+    block_bytes = batch_size * config.tile_px**2 * 3
+    return int(sum(node.object_store_bytes for node in nodes) * 0.4 / block_bytes)
 
 
 def share_of_newcomer(node: Node, workers: Workers, config: RunSettings) -> Workers:

@@ -142,7 +142,10 @@ class SubjectWork:
     @property
     def finished(self) -> bool:
         """Whether every encoder has an outcome."""
-        return not self.encoders_left
+        for name in self.encoders:  # asked for all the time: no list is made
+            if name not in self.problems and name not in self.committed:
+                return False
+        return True
 
     def has_unread(self) -> bool:
         """Whether a block of it can be read now."""
@@ -154,7 +157,7 @@ class SubjectWork:
         self.pieces = {name: {} for name in self.encoders}
         self.unread = {reader: range(self.tiles)} if self.tiles else {}
 
-    def take_span(self, size: int, reader: Hashable) -> range:
+    def take_span(self, size: int, reader: Hashable, step: int = 0) -> range:
         """Give `reader` the next tiles to read.
 
         They follow those it read last, so that what it has decoded for one row serves the next. A
@@ -163,11 +166,13 @@ class SubjectWork:
         Args:
             size: Most tiles.
             reader: Who asks.
+            step: Tiles that a stretch too short for two calls is not cut between; 0: `size`.
         """
         if reader not in self.unread:
             other = max(self.unread, key=lambda name: len(self.unread[name]))
             theirs = self.unread.pop(other)
-            cut = theirs.start + len(theirs) // size // 2 * size
+            step = step if step and len(theirs) < 2 * size else size
+            cut = theirs.start + len(theirs) // step // 2 * step
             if cut > theirs.start:
                 self.unread[other] = range(theirs.start, cut)
             self.unread[reader] = range(cut, theirs.stop)
@@ -249,17 +254,18 @@ def row_of(
 
 
 def pack_batch(
-    ready: Sequence[ReadyBlock], size: int, *, flush: bool
+    ready: Sequence[ReadyBlock], size: int, *, flush: bool, step: int = 0
 ) -> tuple[list[ReadyBlock], deque[ReadyBlock]]:
-    """Choose waiting tiles for one batch: those for the same encoders, oldest first.
+    """Choose waiting tiles for one call of an encoder: those for the same encoders, oldest first.
 
     Args:
         ready: Blocks in order of arrival.
-        size: Tiles of a batch; the last block is cut where it would hold more.
-        flush: Whether to return a batch that is not full: that of the oldest block.
+        size: Most tiles of a call; the last block is cut where it would hold more.
+        flush: Whether to return fewer tiles than asked for: those like the oldest block.
+        step: Tiles of a batch: as many full ones as there are will do; 0: only `size` tiles do.
 
     Returns:
-        Blocks of at most `size` tiles together, or nothing if waiting may fill the batch; and what
+        Blocks of at most `size` tiles together, or nothing if waiting may fill the call; and what
         is left, in order.
     """
     groups: dict[tuple[str, ...], list[ReadyBlock]] = {}
@@ -271,13 +277,18 @@ def pack_batch(
         if totals[names] >= size:
             break
     names, total = totals.most_common(1)[0] if totals else ((), 0)
+    if step and step <= total < size:
+        size = total // step * step
     if total < size:
         if not ready or not flush:
             return [], deque(ready)
         names = ready[0].work.encoders_left
         total = totals[names]
-    chosen = groups[names]
-    left = deque(block for block in ready if block not in chosen)
+    chosen, left = groups[names], deque(ready)
+    while total - chosen[-1].count >= size:
+        total -= chosen.pop().count
+    for block in chosen:
+        left.remove(block)
     if total > size:
         chosen[-1], rest = chosen[-1].cut(chosen[-1].count - (total - size))
         left.appendleft(rest)

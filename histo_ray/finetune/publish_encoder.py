@@ -22,8 +22,8 @@ from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import FinetuneJob
 from histo_ray.finetune.loop import TrainingResult
 from histo_ray.finetune.training_tiles import TileSubset
-from histo_ray.store.atomic_write import publish, stage, write_bytes
-from histo_ray.store.location import Location, location_of
+from histo_ray.store.atomic_write import publish_files
+from histo_ray.store.location import location_of
 from histo_ray.store.models import (
     CARD,
     HEAD_PREFIX,
@@ -113,7 +113,7 @@ def publish_model(
     )  # fmt: skip
     text = encode_card(card)
     files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
-    if not _write(location_of(store), f"{MODELS}/{name}", files):
+    if not publish_files(location_of(store), f"{MODELS}/{name}", files):
         there = check_name(store, name, card.fingerprint)
         return there or card
     return card
@@ -129,24 +129,6 @@ def library_versions() -> dict[str, str]:
         "numpy": np.__version__,
         "safetensors": safetensors.__version__,
     }
-
-
-def _write(root: Location, folder: str, files: dict[str, bytes]) -> bool:
-    """Write all files, the last one last; False if the folder was there first."""
-    if not root.local:
-        *_, last = files
-        if root.child(f"{folder}/{last}").kind():
-            return False
-        return all(
-            write_bytes(root, f"{folder}/{name}", data, replace=name != last)
-            for name, data in files.items()
-        )
-    with stage(root) as staged:
-        built = staged / "model"
-        built.mkdir()
-        for name, data in files.items():
-            (built / name).write_bytes(data)
-        return publish(built, root.child(folder))
 
 
 def _describe_encoder(job: FinetuneJob, name: str) -> EncoderSpec:

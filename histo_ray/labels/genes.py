@@ -48,13 +48,17 @@ def read_genes(text: str) -> GeneList | None:
 
     Args:
         text: Name of a built-in list, or path or URI of a file: one gene a line, or a table with
-            a column `gene` (or Hugo_Symbol, symbol, ...). Empty: all genes.
+            a column `gene` (or Hugo_Symbol, symbol, ...). Text of several lines, as programs give
+            it: the genes themselves, one a line. Empty: all genes.
 
     Raises:
         ConfigError: Neither, or no gene in it.
     """
     if not text:
         return None
+    if "\n" in text:
+        names = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
+        return GeneList(tuple(names), "the list that was given")
     if text in BUILT_IN:
         return GeneList(tuple(load_published(text).genes), f"the built-in list {text}")
     try:

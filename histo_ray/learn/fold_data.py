@@ -75,6 +75,42 @@ class FoldData:
     inner_folds: int
 
 
+class FeatureScale(NamedTuple):
+    """Scale of the features of a training part, and the range that others are held within."""
+
+    low: Floats
+    """(D,) smallest value."""
+    high: Floats
+    """(D,) largest value."""
+    mean: Floats
+    """(D,)."""
+    scale: Floats
+    """(D,) 1 / sd; 0 for a feature that is constant."""
+
+    def hold(self, features: npt.NDArray[np.floating]) -> Floats:
+        """Hold (m, D) features within the range."""
+        return np.asarray(np.clip(features, self.low, self.high), np.float64)
+
+    def standardise(self, features: npt.NDArray[np.floating]) -> Floats:
+        """Hold (m, D) features within the range, then standardise them."""
+        return np.asarray((self.hold(features) - self.mean) * self.scale)
+
+    def share_outside(self, features: npt.NDArray[np.floating]) -> Floats:
+        """Share of the features of each of (m, D) rows that lie outside the range, (m,)."""
+        return np.asarray(((features < self.low) | (features > self.high)).mean(1))
+
+
+def measure_scale(train: Floats) -> FeatureScale:
+    """Measure the scale of the features of a training part.
+
+    Args:
+        train: (n, D).
+    """
+    mean, sd = train.mean(0), train.std(0)
+    scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
+    return FeatureScale(train.min(0), train.max(0), mean, scale)
+
+
 def standardise_by(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     """Standardise both parts by mean and sd of `train`; a feature that is constant there becomes 0.
 
@@ -82,7 +118,5 @@ def standardise_by(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     those trained on, as a channel that is nearly always 0, would else lie hundreds of sd away in
     one patient, and decide that prediction alone.
     """
-    mean, sd = train.mean(0), train.std(0)
-    scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
-    held = np.clip(test, train.min(0), train.max(0))
-    return (train - mean) * scale, (held - mean) * scale
+    found = measure_scale(train)
+    return (train - found.mean) * found.scale, found.standardise(test)

@@ -7,6 +7,7 @@ target.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -95,13 +96,10 @@ def predict_patient_fold(
     head = load_patient_head(settings.head)
     tested = np.flatnonzero(fold_ids == fold)
     trained = np.flatnonzero((fold_ids >= 0) & (fold_ids != fold))
-    numbers = None if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
-    inner_seed = int(np.random.SeedSequence([*seed, fold]).generate_state(1)[0])
+    inner_seed = draw_inner_seed((*seed, fold))
     count = len(data.names)
     prediction = FoldPrediction(np.empty((len(tested), count)), np.empty(count), np.empty(count))
-    for some, columns in _group_columns(~np.isnan(data.targets[trained])):
-        rows = trained[some]
-        _check_enough(data.names[columns[0]], len(rows), fold)
+    for rows, columns, groups in list_training_parts(data, trained, fold):
         train, others = standardise_by(
             data.features[rows].astype(np.float64), data.features[tested].astype(np.float64)
         )
@@ -111,7 +109,7 @@ def predict_patient_fold(
                 data.targets[np.ix_(rows, columns)],
                 others,
                 tuple(data.names[column] for column in columns),
-                None if numbers is None else numbers[rows],
+                groups,
                 inner_seed,
                 settings.choices or head.choices,
                 settings.inner_folds,
@@ -151,11 +149,48 @@ def predict_patient_repeat(
     return RepeatPrediction(predicted, choice, inner_score)
 
 
-def _check_enough(target: str, rows: int, fold: int) -> None:
+class TrainingPart(NamedTuple):
+    """Targets that lack the same patients, so that one decomposition serves all of them."""
+
+    rows: npt.NDArray[np.intp]
+    """Patients with a label of these targets, among those trained on."""
+    columns: npt.NDArray[np.intp]
+    """The targets."""
+    groups: npt.NDArray[np.intp] | None
+    """(n,) number of what stays together; None: each patient is on its own."""
+
+
+def list_training_parts(
+    data: PatientData, trained: npt.NDArray[np.intp], fold: int | None
+) -> Iterator[TrainingPart]:
+    """Yield the targets by which patients have a label, each target once.
+
+    Args:
+        data: All patients.
+        trained: Rows that may be trained on.
+        fold: Test part, for messages; None: there is none.
+
+    Raises:
+        ConfigError: Too few patients of a target.
+    """
+    numbers = None if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    for some, columns in _group_columns(~np.isnan(data.targets[trained])):
+        rows = trained[some]
+        _check_enough(data.names[columns[0]], len(rows), fold)
+        yield TrainingPart(rows, columns, None if numbers is None else numbers[rows])
+
+
+def draw_inner_seed(words: Sequence[int]) -> int:
+    """Draw the seed of inner folds from several numbers."""
+    return int(np.random.SeedSequence(list(words)).generate_state(1)[0])
+
+
+def _check_enough(target: str, rows: int, fold: int | None) -> None:
     if rows < FEWEST:
+        where = "" if fold is None else f" outside fold {fold}"
         raise ConfigError(
-            f"target {target}: only {rows} labelled patients outside fold {fold}, but training "
-            f"needs {FEWEST}; leave the target out"
+            f"target {target}: only {rows} labelled patients{where}, but training needs {FEWEST}; "
+            "leave the target out"
         )
 
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import ConfigError
+from histo_ray.learn.fold_data import FeatureScale
 from histo_ray.learn.heads.base import EmbeddedTiles, FoldIds, ScoreTiles
+from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import Solver, load_tile_head
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "TileHeadSettings",
     "TilePredictions",
     "choose_tile_head",
+    "fit_tile_head",
     "predict_other_tiles",
     "predict_tile_fold",
     "start_tile_head",
@@ -128,6 +132,47 @@ def predict_other_tiles(
     return _train_and_predict(tiles, fold_ids, everything, embeddings, settings, None)
 
 
+def fit_tile_head(
+    tiles: EmbeddedTiles, classes: Sequence[str], fold_ids: FoldIds, settings: TileHeadSettings
+) -> LinearFit:
+    """Train on all rows as `predict_other_tiles` does, and keep the head.
+
+    Args:
+        tiles: All rows to train on, some of every class.
+        classes: (K,) names.
+        fold_ids: (N,) fold of each, to choose the penalty on.
+        settings: Head and how it chooses.
+
+    Returns:
+        Its targets are the classes; embeddings are not held within a range. `inner_score` is the
+        accuracy on the held-out folds.
+
+    Raises:
+        ConfigError: The head is not linear.
+    """
+    head = load_tile_head(settings.head)
+    if head.fit is None:
+        raise ConfigError(
+            f"head {settings.head}: it is not linear, so it can be evaluated but not kept as a "
+            "predictor; use another --head"
+        )
+    everything = list(range(int(fold_ids.max()) + 1))
+    score = start_tile_head(tiles, fold_ids, settings)
+    choice, inner_score = _choose(tiles, fold_ids, everything, settings, score)
+    found = head.fit(tiles, choice)
+    dim, count = found.weights.shape
+    mean, scale, weights, bias = (np.asarray(values, np.float64) for values in found)
+    return LinearFit(
+        tuple(classes),
+        FeatureScale(np.full(dim, -np.inf), np.full(dim, np.inf), mean, scale),
+        weights,
+        bias,
+        head.link,
+        np.full(count, choice),
+        np.full(count, inner_score),
+    )
+
+
 def _train_and_predict(
     tiles: EmbeddedTiles,
     fold_ids: FoldIds,
@@ -136,17 +181,30 @@ def _train_and_predict(
     settings: TileHeadSettings,
     score: ScoreTiles | None,
 ) -> TilePredictions:
-    choices = load_tile_head(settings.head).choices
     score = score or start_tile_head(tiles, fold_ids, settings)
+    choice, _ = _choose(tiles, fold_ids, trained, settings, score)
+    (scores,) = score(trained, tested, [choice])
+    return TilePredictions(
+        scores.argmax(1).astype(np.int32), scores.max(1).astype(np.float32), choice
+    )
+
+
+def _choose(
+    tiles: EmbeddedTiles,
+    fold_ids: FoldIds,
+    trained: Sequence[int],
+    settings: TileHeadSettings,
+    score: ScoreTiles,
+) -> tuple[float, float]:
+    """Choose on held-out folds of the training part; the accuracy there, nan without any."""
+    choices = load_tile_head(settings.head).choices
     held_out = trained[: settings.inner_parts] if len(trained) > 1 else []
-    right = np.zeros(len(choices))
+    right, count = np.zeros(len(choices)), 0
     for part in held_out:
         rows = np.flatnonzero(fold_ids == part)
         rest = [other for other in trained if other != part]
         paths = score(rest, tiles.embeddings[rows], choices)
         right += [(s.argmax(1) == tiles.labels[rows]).sum() for s in paths]
-    choice = choices[int(right.argmax())]  # of equals the most regular
-    (scores,) = score(trained, tested, [choice])
-    return TilePredictions(
-        scores.argmax(1).astype(np.int32), scores.max(1).astype(np.float32), choice
-    )
+        count += len(rows)
+    best = int(right.argmax())  # of equals the most regular
+    return choices[best], float(right[best] / count) if count else np.nan

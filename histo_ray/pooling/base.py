@@ -4,6 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from histo_ray.pooling.quantiles import Spread
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.partition_vectors import TilePiece
@@ -92,6 +95,33 @@ class PoolingMethod(ABC):
         Returns:
             float32 of length `width`; what is not finite in a column of the tiles stays there.
         """
+
+    def weigh_tiles(self, tiles: GroupTiles) -> Iterator[tuple[TilePiece, Float32s]] | None:
+        """Yield all tiles with their weights, (J, n), if the pooled vector is J weighted means.
+
+        What a linear head says of such a vector is shared out among the tiles exactly.
+
+        Returns:
+            None where the pooling is no weighted mean.
+        """
+        return None
+
+    def settle_weights(self, weights: Float32s) -> Float32s:
+        """Weights of all tiles, (J, N), as they take effect once all are known."""
+        return weights
+
+    def pool_without_each(
+        self, columns: npt.NDArray[np.float64]
+    ) -> Sequence[npt.NDArray[np.float64]]:
+        """Pool all tiles but one, for each of them, where the pooling is no weighted mean.
+
+        Args:
+            columns: (N, d) some columns of all tiles, N > 1.
+
+        Returns:
+            What `pool` puts side by side, each (N, d); empty if it cannot be said.
+        """
+        return ()
 
     def __str__(self) -> str:
         return self.name

@@ -19,6 +19,11 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.validations import (
+    ChosenValidations,
+    choose_validations,
+    list_validations,
+)
 from histo_ray.schema import column_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
@@ -75,6 +80,8 @@ class ChosenEvaluations:
     """Evaluations that could not be read, one line each."""
     others: list[OtherEvaluation] = field(default_factory=list)
     """Whole evaluations that are not shown, the newest of each task first."""
+    external: ChosenValidations = field(default_factory=ChosenValidations)
+    """Validations of predictors on this store's patients."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +94,25 @@ class _Found:
 
 
 def choose_runs(store: str, runs: Sequence[str] = ()) -> ChosenEvaluations:
-    """Read the newest evaluation of each task, or those that are named.
+    """Read the newest evaluation of each task and validation of each predictor, or those named.
 
     A run that cannot be read is skipped and named; an older one of its task takes its place.
 
     Args:
         store: Local folder or URI of the store.
-        runs: Ids of evaluations; all of them are read, and no other.
+        runs: Ids of evaluations and validations; all of them are read, and no other.
 
     Raises:
         StoreError: No store, no evaluation, none that can be read, or not those that are named.
     """
-    open_store(store)
+    root = open_store(store).root
     found = list(_find(store))
-    if not found:
+    validations = [run for run, _ in list_validations(root)]
+    if not found and not validations:
         commands = join_or([f"histo-ray evaluate {task}" for task in TASKS])
         raise StoreError(f"store {store} holds no evaluation yet; make one with {commands}")
-    missing = [run for run in runs if run not in {one.run_id for one in found}]
+    known = {*validations, *(one.run_id for one in found)}
+    missing = [run for run in runs if run not in known]
     if missing:
         there = ", ".join(f"{one.run_id} ({one.task})" for one in found)
         near = did_you_mean(missing[0], [one.run_id for one in found])
@@ -111,7 +120,8 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> ChosenEvaluations:
             f"--run {', '.join(missing)}: store {store} holds no such evaluation; it has {there}"
             f"{near}"
         )
-    chosen = ChosenEvaluations()
+    chosen = ChosenEvaluations(external=choose_validations(root, runs))
+    chosen.problems += chosen.external.problems
     for task in TASKS:
         of_task = [one for one in found if one.task == task]
         chosen.problems += [one.problem for one in of_task if one.problem and not runs]
@@ -122,7 +132,7 @@ def choose_runs(store: str, runs: Sequence[str] = ()) -> ChosenEvaluations:
             for one in _newest_first(of_task)
             if one.record is not None and (task, one.run_id) not in shown
         ]
-    if not chosen.runs:
+    if not chosen.runs and not chosen.external.validations:
         raise StoreError(
             f"store {store}: none of its evaluations can be read ({'; '.join(chosen.problems)}); "
             "run histo-ray evaluate again"

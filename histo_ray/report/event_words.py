@@ -8,9 +8,11 @@ from histo_ray.evaluate.events import (
     CostEstimated,
     Event,
     FoundState,
+    PredictorFound,
     RunFound,
     RunHere,
     Scoring,
+    TrainingOnAll,
     WaitingForRun,
 )
 from histo_ray.text import count_of
@@ -43,6 +45,13 @@ def describe_event(event: Event) -> Iterator[str]:
             yield f"run {run_id} {_FOUND[state]}"
         case WaitingForRun(run_id, holder):
             yield f"run {run_id} is being made by {holder}; waiting for it"
+        case TrainingOnAll(rows, rows_are, configurations):
+            yield (
+                f"training {count_of(configurations, 'configuration')} on all "
+                f"{count_of(rows, rows_are)}"
+            )
+        case PredictorFound(name):
+            yield f"predictor {name} was published before by the same fit; nothing to do"
 
 
 def _describe_cohort(cohort: CohortJoined) -> Iterator[str]:

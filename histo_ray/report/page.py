@@ -28,7 +28,10 @@ from histo_ray.report.evaluations import (
     TileEvaluation,
     choose_runs,
 )
+from histo_ray.report.external_section import NAME as EXTERNAL
+from histo_ray.report.external_section import write_external
 from histo_ray.report.page_blocks import Section
+from histo_ray.report.prediction_words import sum_up_validation
 from histo_ray.report.provenance import write_provenance
 from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.target_section import main_sentence, write_targets
@@ -86,8 +89,9 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[MainFinding]:
     Raises:
         StoreError: As `write_report`.
     """
-    chosen = choose_runs(store, runs).runs
-    return _sum_up(chosen, read_extraction(store, ()).synthetic)
+    chosen = choose_runs(store, runs)
+    found = _sum_up(chosen.runs, read_extraction(store, ()).synthetic)
+    return [*found, *_sum_up_external(chosen)]
 
 
 def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
@@ -104,7 +108,13 @@ def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
             sections.append(write_tissue(run, looks, finding.name))
         else:
             sections.append(write_targets(run, looks, finding.name))
+    if chosen.external.validations:
+        sections.append(write_external(chosen.external))
+    findings += _sum_up_external(chosen)
     caveats: dict[str, list[str]] = {}
+    for shown in chosen.external.validations:
+        for text in (*shown.predictions.notes, *shown.record.notes):
+            caveats.setdefault(text, []).append(f"predictor {shown.record.predictor}")
     for run in chosen.runs:
         for text in _list_caveats(run):
             caveats.setdefault(text, []).append(run.record.task)
@@ -114,16 +124,24 @@ def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
     remarks = dict.fromkeys(run.record.remark for run in chosen.runs if run.record.remark)
     script = (_TEMPLATES / "tables.js").read_text(encoding="utf-8")
     return _environment().get_template("page.html.j2").render(
+        heading="Encoders compared" if chosen.runs else "External validation",
         store=store, now=now, version=__version__, findings=findings, caveats=caveats,
         synthetic="" if not synthetic else ", ".join(dict.fromkeys(synthetic)),
         unmarked=", ".join(dict.fromkeys(f.task for f in findings if not f.synthetic)),
         all_synthetic=len(synthetic) == len(findings),
         remarks=list(remarks),
-        sections=[write_provenance(store, chosen.runs, chosen.others), *sections],
+        sections=[*_write_provenance(store, chosen), *sections],
         script=Markup(script),  # noqa: S704 - ours
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )  # fmt: skip
+
+
+def _write_provenance(store: str, chosen: ChosenEvaluations) -> list[Section]:
+    """Write what was run; nothing where there are external validations alone, which say it."""
+    if not chosen.runs:
+        return []
+    return [write_provenance(store, chosen.runs, chosen.others)]
 
 
 def _list_caveats(run: ShownEvaluation) -> list[str]:
@@ -145,6 +163,20 @@ def _sum_up(runs: Sequence[ShownEvaluation], marked: Collection[str]) -> list[Ma
         synthetic = is_synthetic(run.record, marked, cohort)
         findings.append(MainFinding(run.record.task, run.run_id, sentence, synthetic, name))
     return findings
+
+
+def _sum_up_external(chosen: ChosenEvaluations) -> list[MainFinding]:
+    """Find the main sentence of each external validation."""
+    return [
+        MainFinding(
+            f"external validation of {shown.record.predictor}",
+            shown.record.run_id,
+            sum_up_validation(shown.record),
+            shown.record.synthetic,
+            EXTERNAL,
+        )
+        for shown in chosen.external.validations
+    ]
 
 
 def _environment() -> jinja2.Environment:

@@ -68,7 +68,7 @@ def draw_neighbours(
 
 def _draw_row(page: Picture, query: Picture, row: Neighbours, top: int, tile_px: int) -> None:
     step = tile_px + _GAP
-    first = _fit_tile(query, tile_px)
+    first = fit_tile(query, tile_px)
     height, width = first.shape[:2]
     paste(page, first, (_MARGIN, top))
     box = (_MARGIN - 3, top - 3, _MARGIN + width + 3, top + height + 3)
@@ -78,7 +78,7 @@ def _draw_row(page: Picture, query: Picture, row: Neighbours, top: int, tile_px:
     found = zip(row.tiles, row.cosines, captions, strict=True)
     for place, (tile, cosine, caption) in enumerate(found, start=1):
         left = _MARGIN + _GAP + place * step
-        paste(page, _fit_tile(tile, tile_px), (left, top))
+        paste(page, fit_tile(tile, tile_px), (left, top))
         _write_centred(page, left, top + tile_px + 4, tile_px, (f"{cosine:.3f}", caption))
 
 
@@ -89,7 +89,7 @@ def _write_centred(page: Picture, left: int, top: int, width: int, lines: tuple[
         write_text(page, (x, top + 16 * number), text, 12, colour)
 
 
-def _fit_tile(tile: Picture, tile_px: int) -> Picture:
+def fit_tile(tile: Picture, tile_px: int) -> Picture:
     """Resize `tile` so that its longer edge is `tile_px` long."""
     height, width = tile.shape[:2]
     scale = tile_px / max(height, width)

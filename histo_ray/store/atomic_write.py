@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -101,6 +101,47 @@ def write_bytes(root: Location, relative: str, data: bytes, replace: bool = True
         built = folder / "file"
         built.write_bytes(data)
         return publish(built, root.child(relative), replace)
+
+
+def publish_files(root: Location, folder: str, files: Mapping[str, bytes]) -> bool:
+    """Make a folder of small files appear, whole or not at all, and never over another.
+
+    Hold a claim on the folder's name meanwhile: an object store cannot tell who was first.
+
+    Args:
+        root: The store.
+        folder: Relative to it.
+        files: Content by name; where the last one is, the folder counts as whole.
+
+    Returns:
+        Whether they are there now; False if another whole folder was there first.
+    """
+    *_, last = files
+    if not root.local:
+        if root.child(f"{folder}/{last}").kind():
+            return False
+        return all(
+            write_bytes(root, f"{folder}/{name}", data, replace=name != last)
+            for name, data in files.items()
+        )
+    final = Path(root.path) / folder
+    with stage(root) as staged:
+        built = staged / "folder"
+        built.mkdir()
+        for name, data in files.items():
+            (built / name).write_bytes(data)
+        _flush(built)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.is_dir() and not (final / last).exists():  # what a killed deletion left
+            final.rename(staged / "incomplete")
+        try:
+            built.rename(final)
+        except OSError:
+            if final.exists():
+                return False
+            raise
+        _flush_one(final.parent)
+        return True
 
 
 def _place_file(built: Path, final: Path, replace: bool) -> bool:

@@ -63,6 +63,8 @@ class RunRecord(BaseModel):
     """Threads of each encoder worker."""
     batch_size: int = 0
     """Tiles."""
+    gpu_memory_gb: float = 0.0
+    """Least free memory of a GPU when the batch size was chosen; 0: unknown, or none was needed."""
     reader_busy: float = 0.0
     encoder_busy: float = 0.0
     gpu_busy: float = 0.0

@@ -125,6 +125,20 @@ class ParquetFormat:
                 texts = {name: _as_text(table[name]) for name in names}
                 yield TileRows(np.stack([x, y], axis=1), tissue, focus, vectors, texts)
 
+    def read_columns(self, location: Location) -> TileRows:
+        """All rows without their vectors: embeddings are (N, 0)."""
+        try:
+            with location.open() as file:
+                source = pq.ParquetFile(file)
+                names = [name for name in _OPTIONAL if name in source.schema_arrow.names]
+                table = source.read(columns=[*_NUMBERS, *names])
+        except UNREADABLE as error:
+            raise unreadable(location.path, error) from None
+        x, y, tissue, focus = (table[name].to_numpy() for name in _NUMBERS)
+        texts = {name: _as_text(table[name]) for name in names}
+        coords = np.stack([x, y], axis=1)
+        return TileRows(coords, tissue, focus, np.empty((len(x), 0), np.float16), texts)
+
     def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""
         try:

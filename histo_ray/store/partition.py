@@ -124,6 +124,10 @@ class PartitionFormat(Protocol):
         """All rows in blocks of bounded size."""
         ...
 
+    def read_columns(self, location: Location) -> TileRows:
+        """All rows without their vectors: embeddings are (N, 0)."""
+        ...
+
     def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""
         ...

@@ -55,7 +55,7 @@ def read_pieces(root: Location, partition: CountedPartition) -> Iterator[TilePie
             vectors = widen(rows.embeddings[cut])
             yield TilePiece(done + cut.start, rows.coords[cut], rows.tissue[cut], vectors)
         done += len(rows)
-    _check_count(root, partition, done)
+    check_count(root, partition, done)
 
 
 def read_vectors(root: Location, partition: CountedPartition) -> Floats:
@@ -65,7 +65,7 @@ def read_vectors(root: Location, partition: CountedPartition) -> Floats:
         StoreError: As `read_pieces`.
     """
     vectors = FORMATS[partition.form].read_bag(partition.locate(root))[1]
-    _check_count(root, partition, len(vectors))
+    check_count(root, partition, len(vectors))
     return vectors
 
 
@@ -81,7 +81,12 @@ def read_partition_rows(location: Location, form: Form) -> Iterator[TileRows]:
         raise unreadable(location.path, error) from None
 
 
-def _check_count(root: Location, partition: CountedPartition, found: int) -> None:
+def check_count(root: Location, partition: CountedPartition, found: int) -> None:
+    """Hold the number of tiles that were read against the partition's receipt.
+
+    Raises:
+        StoreError: They differ; ReplacedError where the receipt is another by now.
+    """
     if found == partition.tiles:
         return
     location = partition.locate(root)

@@ -1,6 +1,5 @@
 """SQL over a store: DuckDB with one view a table; what holds nothing yet is an empty view."""
 
-import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,119 +7,166 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema, column_names
-from histo_ray.store.catalog import Partitions
-from histo_ray.store.layout import EMBEDDINGS, RUNS, is_given
+from histo_ray.store.catalog import list_partitions
+from histo_ray.store.layout import RUNS, is_given
 from histo_ray.store.location import Location
+from histo_ray.store.partition import VECTOR
+from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
+from histo_ray.store.sql.quoting import select_nothing
+from histo_ray.store.sql.views import (
+    ABOUT,
+    CARDS,
+    PREDICTED,
+    TABLES,
+    ZARR,
+    create_view,
+    embeddings_schema,
+    select_cards,
+    select_empty,
+    select_partitions,
+    select_predicted,
+    select_runs,
+    select_tables,
+)
 
 if TYPE_CHECKING:
     import duckdb
-    import pandas as pd
 
-_log = logging.getLogger(__name__)
+ReadSlides = Callable[[], pa.Table]
+"""Reads every receipt."""
 
-_GLOB_CHARACTERS = re.compile(r"[*?\[\]]")
+_STAND_IN, _STOOD_FOR = "histo_ray_stand_in", "histo_ray_vectors"
+"""Names of a table, and of its column of vectors, while DuckDB is asked for a query's plan."""
 
 
 def run_query(
-    root: Location,
-    partitions: Partitions,
-    read_slides: "Callable[[], pd.DataFrame]",
-    query: str,
+    root: Location, read_slides: ReadSlides, query: str, *, keep: bool = True
 ) -> "duckdb.DuckDBPyRelation":
-    """Run SQL over the views `embeddings`, `slides` and `runs`.
+    """Run SQL over the views of a store: `embeddings`, `slides`, `runs`, `scores`, ...
+
+    Views that the query does not name are there and empty; nothing is read for them.
 
     Args:
         root: The store.
-        partitions: All of its partitions.
-        read_slides: Reads every receipt; called only if the query says `slides`.
-        query: One SQL statement.
+        read_slides: Called only if the query names the view `slides`.
+        query: SQL.
+        keep: Whether derived tables may be written into the store's cache.
 
     Returns:
-        DuckDB's relation, evaluated as it is read.
+        DuckDB's relation, evaluated as it is read; None where a statement has no result.
 
     Raises:
-        StoreError: The query asks for a view of files one of which is damaged.
+        StoreError: The query names a view of files one of which is damaged.
     """
     import duckdb
 
     connection = duckdb.connect()
-    base = root.path
-    if not root.local:
-        from fsspec.implementations.arrow import ArrowFSWrapper
-
-        system = ArrowFSWrapper(root.system)
-        connection.register_filesystem(system)
-        base = f"{system.protocol}://{root.path}"
-    views: dict[str, Callable[[], None]] = {
-        "embeddings": lambda: _view_embeddings(connection, root, base, partitions),
-        "runs": lambda: _view_runs(connection, root, base),
-    }
-    for name, make in views.items():
-        try:
-            make()
-        except duckdb.Error as error:  # of a damaged file; no matter to a query of other views
-            if re.search(rf"\b{name}\b", query, re.IGNORECASE):
-                raise StoreError(
-                    f"store {root.path}: view {name} cannot be made "
-                    f"({' '.join(str(error).split())[:300]}); store verify names the damaged file"
-                ) from None
-    if re.search(r"\bslides\b", query, re.IGNORECASE):
-        connection.register("slides", pa.Table.from_pandas(read_slides(), arrow_schema("slides")))
+    base = _reach(connection, root)
+    named = {name for name in ABOUT if _names(query, name)}
+    try:
+        for name in ABOUT:
+            if name not in named:
+                connection.execute(create_view(name, select_empty(name)))
+        for name in sorted(named - {"embeddings"}):
+            _define(connection, root, base, name, read_slides)
+        if not named or PREDICTED in query.lower():
+            for table in list_predicted(root):
+                name = f"{PREDICTED}{table}"
+                connection.execute(create_view(name, select_predicted(base, table)))
+        if (name := "embeddings") in named:  # last: it asks for the plan
+            _define_embeddings(connection, root, base, query, keep)
+    except duckdb.Error as error:
+        raise StoreError(
+            f"store {root.path}: view {name} cannot be made "
+            f"({' '.join(str(error).split())[:300]}); store verify names the damaged file"
+        ) from None
     return connection.sql(query)
 
 
-def _view_embeddings(
-    connection: "duckdb.DuckDBPyConnection", root: Location, base: str, partitions: Partitions
+def _reach(connection: "duckdb.DuckDBPyConnection", root: Location) -> str:
+    """Have DuckDB reach the store; how it names the root."""
+    if root.local:
+        return root.path
+    from fsspec.implementations.arrow import ArrowFSWrapper
+
+    system = ArrowFSWrapper(root.system)
+    connection.register_filesystem(system)
+    return f"{system.protocol}://{root.path}"
+
+
+def _names(query: str, name: str) -> bool:
+    """Whether a query may ask for a view: its name is a word of it."""
+    return bool(re.search(rf"\b{name}\b", query, re.IGNORECASE))
+
+
+def _define(
+    connection: "duckdb.DuckDBPyConnection",
+    root: Location,
+    base: str,
+    name: str,
+    read_slides: ReadSlides,
 ) -> None:
-    hidden = sum(form == "zarr" for form in partitions.values())
-    if hidden:
-        _log.warning(
-            "store %s: %d Zarr partitions are not visible to SQL; "
-            "convert them with histo-ray store convert --to parquet",
-            root.path,
-            hidden,
-        )
-    if hidden == len(partitions):
-        names = [*column_names("embeddings"), "encoder", "tiling"]
-        fields = {name: pa.string() for name in names} | {
-            field.name: field.type for field in arrow_schema("embeddings", 1, "float32")
-        }
-        fields["embedding"] = pa.list_(pa.float32())
-        connection.register("embeddings", pa.schema(fields).empty_table())
+    """Make one view of what the store holds."""
+    if name == "slides":
+        connection.register(name, read_slides())
         return
-    source = _quote_files(root, base, f"{EMBEDDINGS}/*/*/*.parquet")
-    # Columns are those of the first file unless all files are asked, which takes a look at each.
-    mixed = "true" if any(is_given(key.tiling) for key in partitions) else "false"
-    connection.execute(
-        f"CREATE VIEW embeddings AS SELECT * FROM read_parquet({source}, "  # noqa: S608 - quoted
-        f"hive_partitioning = true, hive_types_autocast = false, union_by_name = {mixed})"
-    )
+    query = select_empty(name)
+    if name in TABLES:
+        patterns = TABLES[name].choose_patterns(list_fitting(root, TABLES[name].files))
+        query = select_tables(base, TABLES[name], patterns)
+    if name in CARDS and has_files(root, CARDS[name].files):
+        query = select_cards(base, CARDS[name])
+    if name == RUNS and has_files(root, f"{RUNS}/*.parquet"):
+        query = select_runs(base)
+    connection.execute(create_view(name, query))
 
 
-def _view_runs(connection: "duckdb.DuckDBPyConnection", root: Location, base: str) -> None:
-    if not any(name.endswith(".parquet") for name in root.child(RUNS).names()):
-        fields = [pa.field("run_id", pa.string()), *arrow_schema("runs")]
-        connection.register("runs", pa.schema(fields).empty_table())
+def _define_embeddings(
+    connection: "duckdb.DuckDBPyConnection", root: Location, base: str, query: str, keep: bool
+) -> None:
+    """Make the view of all tiles.
+
+    A query that reads no vectors gets them from few large files. Otherwise DuckDB reads Parquet
+    partitions itself, and Zarr ones through Arrow.
+    """
+    from histo_ray.store.sql.partition_scan import PartitionScan
+    from histo_ray.store.sql.tile_view import select_tiles
+
+    if not _needs_vectors(connection, root, query):
+        connection.execute(create_view("embeddings", select_tiles(connection, root, base, keep)))
         return
-    source = _quote_files(root, base, f"{RUNS}/*.parquet")
-    connection.execute(
-        "CREATE VIEW runs AS SELECT parse_filename(filename, true) AS run_id, "  # noqa: S608
-        f"* EXCLUDE (filename) FROM read_parquet({source}, filename = true, "
-        "union_by_name = true)"  # older tables have fewer columns
-    )
+    partitions = list_partitions(root)
+    zarr = {key: form for key, form in partitions.items() if form == "zarr"}
+    labelled = any(is_given(key.tiling) for key in partitions)
+    parts = [select_nothing(embeddings_schema(labelled))]
+    if len(zarr) < len(partitions):
+        parts.append(select_partitions(base, labelled))
+    if zarr:
+        connection.register(ZARR, PartitionScan(root, zarr, embeddings_schema(labelled)))
+        parts.append(f"SELECT * FROM {ZARR}")  # noqa: S608 - a constant
+    connection.execute(create_view("embeddings", " UNION ALL BY NAME ".join(parts)))
 
 
-def _quote_files(root: Location, base: str, pattern: str) -> str:
-    """SQL for the files of a pattern: the pattern, or a list where the root has wildcards."""
-    if not _GLOB_CHARACTERS.search(base):
-        return _quote(f"{base}/{pattern}")
-    folder = root.child(pattern.partition("/")[0])
-    depth = pattern.count("/")
-    paths = [info.path.removeprefix(root.path + "/") for info in folder.walk()]
-    fitting = [p for p in paths if p.endswith(".parquet") and p.count("/") == depth]
-    return "[" + ", ".join(_quote(f"{base}/{path}") for path in sorted(fitting)) + "]"
+def _needs_vectors(connection: "duckdb.DuckDBPyConnection", root: Location, query: str) -> bool:
+    """Whether DuckDB would read vectors for a query: its plan over a stand-in names their column.
 
+    Where there is no plan, as of several statements at once, it may.
+    """
+    import duckdb
 
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    from histo_ray.store.sql.partition_scan import PartitionScan
+
+    try:
+        if len(connection.extract_statements(query)) != 1:
+            return True
+        schema = embeddings_schema(labelled=True)
+        at = schema.get_field_index(VECTOR)
+        named = schema.set(at, schema.field(at).with_name(_STOOD_FOR))
+        connection.register(_STAND_IN, PartitionScan(root, {}, named))
+        renamed = f"SELECT * RENAME ({_STOOD_FOR} AS {VECTOR}) FROM {_STAND_IN}"  # noqa: S608
+        connection.execute(create_view("embeddings", renamed))
+        plan = connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()
+        connection.unregister(_STAND_IN)
+    except duckdb.Error:  # of the query, which will say it itself
+        return True
+    return any(_STOOD_FOR in str(cell) for row in plan for cell in row)

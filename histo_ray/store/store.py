@@ -42,6 +42,7 @@ from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, 
 from histo_ray.store.receipt_table import SLIDES
 from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_tables import write_run_table
+from histo_ray.store.sql.script import write_view_script
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage
 from histo_ray.store.verify import (
@@ -64,7 +65,7 @@ from histo_ray.types import (
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-
+    import pyarrow as pa
 
 _log = logging.getLogger(__name__)
 
@@ -151,10 +152,13 @@ class Store:
         Raises:
             StoreError: A receipt is not readable, and there is no `on_damaged` to be told of it.
         """
+        frame: pd.DataFrame = self._tabulate_slides(columns, on_damaged).to_pandas()
+        return frame
+
+    def _tabulate_slides(self, columns: Sequence[str], on_damaged: Damaged | None) -> "pa.Table":
         asked = list(dict.fromkeys(["slide_id", *columns]))
         rows = read_rows(self._root, columns=asked, keep=self._keep, on_damaged=on_damaged)
-        frame: pd.DataFrame = correct_slides(rows, self.stated()).select(list(columns)).to_pandas()
-        return frame
+        return correct_slides(rows, self.stated()).select(list(columns))
 
     def stated(self) -> dict[str, Stated]:
         """Patient, site and mark of slides by the newest manifests; these override receipts."""
@@ -304,12 +308,17 @@ class Store:
         return read_patient_bag(self._root, found, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
-        """Run SQL over the views `embeddings`, `slides` and `runs`."""
-        return run_query(self._root, list_partitions(self._root), self._readable_slides, query)
+        """Run SQL over the views `embeddings`, `slides`, `runs`, ...; `show tables` lists them."""
+        return run_query(self._root, self._readable_slides, query, keep=self._keep)
 
-    def _readable_slides(self) -> "pd.DataFrame":
+    def view_script(self) -> str:
+        """SQL that makes these views in any DuckDB; see `write_view_script`."""
+        return write_view_script(self._root)
+
+    @read_again
+    def _readable_slides(self) -> "pa.Table":
         """As `slides`, without damaged partitions, which are told in the log."""
-        return self.slides(on_damaged=lambda key, error: _log.warning("left out: %s", error))
+        return self._tabulate_slides(SLIDES, lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
         """Raise StoreError for a name that the store knows for other weights or preparation."""

@@ -1,7 +1,7 @@
 """Tables and notes in a folder of the store, each whole or not there at all."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -58,6 +58,36 @@ class TableFolder(NamedTuple):
             if check_bytes(data) == "damaged":
                 raise damaged(path)
             return strip_table(pq.read_table(native(data)))
+        except FileNotFoundError:
+            raise StoreError(
+                f"{path}: there is no such table; run the command again that writes it"
+            ) from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise damaged(path, error) from None
+
+    def read_rows(self, name: str, columns: Sequence[str], equal: Mapping[str, str]) -> pa.Table:
+        """Some columns of the rows of `name`.parquet that have given values; holds no others.
+
+        The file's own digest is not looked at, as that takes all of its bytes.
+
+        Args:
+            name: Of the table.
+            columns: In this order.
+            equal: Value of a row in columns of text.
+
+        Raises:
+            StoreError: It is not there, is damaged, or lacks a column.
+        """
+        path = self._path(f"{name}.parquet")
+        filters = [(column, "=", value) for column, value in equal.items()]
+        try:
+            with self.root.child(path).open() as file:
+                there = set(pq.read_schema(file).names)
+                if missing := {*columns, *equal} - there:
+                    raise damaged(path, ValueError(f"no column {', '.join(sorted(missing))}"))
+                return strip_table(
+                    pq.read_table(native(file), columns=list(columns), filters=filters)
+                )
         except FileNotFoundError:
             raise StoreError(
                 f"{path}: there is no such table; run the command again that writes it"

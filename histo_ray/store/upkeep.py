@@ -9,6 +9,9 @@ from histo_ray.store.location import ROOT_FILE, Location
 _CACHED = {
     POOLED: re.compile(r"[0-9a-f]{64}\.parquet"),
     f"{CACHE}/catalogue": re.compile(r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+\.parquet"),
+    f"{CACHE}/tiles": re.compile(
+        r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+/[0-9]{20}-[0-9a-f]{8}\.(parquet|index)"
+    ),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
     f"{CACHE}/claims": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
 }

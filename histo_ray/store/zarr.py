@@ -120,18 +120,23 @@ class ZarrFormat:
 
     def read_rows(self, location: Location) -> Iterator[TileRows]:
         """All rows, a shard at a time."""
-        x, y, tissue, focus = (_read_array(location, n) for n in ["x", "y", "tissue", "focus"])
-        _check_lengths(location, {"x": x, "y": y, "tissue": tissue, "focus": focus})
-        coords = np.stack([x, y], axis=1)
-        texts = self.read_texts(location)
+        own = self.read_columns(location)
         array = describe_array(location, VECTOR)
-        _check_lengths(location, {"x": x, VECTOR: range(array.rows)} | texts)
+        _check_lengths(location, {"x": own.coords, VECTOR: range(array.rows)})
         for start in range(0, array.rows, array.shard_rows):
             cut = slice(start, min(array.rows, start + array.shard_rows))
             vectors = _read_array(location, VECTOR, cut)  # of a replaced partition: as it is now
-            _check_lengths(location, {"x": x[cut], VECTOR: vectors})
-            here = {name: values[cut] for name, values in texts.items()}
-            yield TileRows(coords[cut], tissue[cut], focus[cut], vectors, here)
+            _check_lengths(location, {"x": own.coords[cut], VECTOR: vectors})
+            here = {name: values[cut] for name, values in own.texts.items()}
+            yield TileRows(own.coords[cut], own.tissue[cut], own.focus[cut], vectors, here)
+
+    def read_columns(self, location: Location) -> TileRows:
+        """All rows without their vectors: embeddings are (N, 0)."""
+        x, y, tissue, focus = (_read_array(location, n) for n in ["x", "y", "tissue", "focus"])
+        texts = self.read_texts(location)
+        _check_lengths(location, {"x": x, "y": y, "tissue": tissue, "focus": focus} | texts)
+        coords = np.stack([x, y], axis=1)
+        return TileRows(coords, tissue, focus, np.empty((len(x), 0), np.float16), texts)
 
     def read_texts(self, location: Location) -> dict[str, npt.NDArray[np.str_]]:
         """(N,) of each optional column that it has."""

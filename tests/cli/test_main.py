@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from histo_ray.cli import main
-from histo_ray.cli.progress import SILENCE_S, break_silence, say
+from histo_ray.cli import main, progress
+from histo_ray.cli.progress import break_silence, say
 from histo_ray.store.store import open_store
 from tests.made_up import facts_of, rows_of
 
@@ -184,14 +184,40 @@ def test_a_run_file_of_a_windows_editor_is_read(
     assert "1 todo" in capsys.readouterr().out
 
 
-def test_a_verb_that_is_silent_is_said_to_be_at_work(capsys: pytest.CaptureFixture[str]) -> None:
+class Clock:
+    """A clock that a test sets, and that counts who looks."""
+
+    def __init__(self) -> None:
+        self.now, self.looks = 100.0, 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+    def await_look(self) -> None:
+        """Wait until another thread has looked."""
+        before = self.looks
+        while self.looks < before + 2:
+            time.sleep(0.001)
+
+
+def test_a_verb_that_is_silent_is_said_to_be_at_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, silence_s = Clock(), 0.02
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress, "SILENCE_S", silence_s)
     with break_silence("store verify"):
-        time.sleep(SILENCE_S + 1)
-    assert re.fullmatch(r"store verify: at work for \d+ s\n", capsys.readouterr().err)
+        clock.await_look()
+        assert capsys.readouterr().err == ""
+        clock.now += 7
+        clock.await_look()
+    assert capsys.readouterr().err == "store verify: at work for 7 s\n"
     with break_silence("plan"):
         for _ in range(4):
-            time.sleep(SILENCE_S / 3)
+            clock.now += silence_s / 2
             say("plan", "x")
+            clock.await_look()
     assert set(capsys.readouterr().err.splitlines()) == {"plan: x"}
 
 

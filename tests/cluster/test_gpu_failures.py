@@ -23,6 +23,7 @@ from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.errors import DeviceMemoryError, HistoRayError
 from histo_ray.extract.encoder_plan import EncoderPlan
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.store.store import open_store
 from histo_ray.types import EncoderFacts
 
@@ -121,7 +122,7 @@ class SickOnSecondBatch(Worker):
 
     def await_end_of_sick(self) -> None:
         """Wait until the run goes on without the other: else this one could do all the work."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while len(set(self._failures.read_text().split())) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
 
@@ -149,17 +150,13 @@ class NoMemoryLater(Worker):
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    shared_ray: None,
-    make_config: MakeConfig,
-    read_vectors: ReadVectors,
-    tmp_path_factory: pytest.TempPathFactory,
+    first: tuple[ExtractConfig, RunSummary], first_vectors: dict[Any, bytes]
 ) -> dict[Any, bytes]:
     """Vectors of a run that nothing disturbed."""
-    config = make_config(tmp_path_factory.mktemp("calm") / "store")
-    summary = run_extract(config)
+    _, summary = first
     assert (summary.record.left_out, summary.record.smallest_batch) == ((), 0)
     assert len(summary.record.devices) == 1
-    return read_vectors(config.store)
+    return first_vectors
 
 
 @pytest.fixture

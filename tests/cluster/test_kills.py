@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from histo_ray.cluster import pool
 from histo_ray.cluster.actors import Reader, SharedSubject
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
+from histo_ray.extract import run
+from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.meter import CallResult
+from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import open_store
@@ -34,14 +38,13 @@ ReadVectors = Callable[[Path | str], dict[Any, bytes]]
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    shared_ray: None,
     make_config: MakeConfig,
     read_vectors: ReadVectors,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[Any, bytes]:
-    """Vectors of a run that nothing disturbed."""
+    """Vectors of a run that nothing disturbed, in this process: those of Ray are the same bits."""
     config = make_config(tmp_path_factory.mktemp("calm") / "store", encoder=(SLOW_ENCODER,))
-    run_extract(config)
+    run.run_extract(config, open_in_process)
     return read_vectors(config.store)
 
 
@@ -56,11 +59,6 @@ def kill_one(titles: list[str], killed: list[int]) -> None:
                     killed.append(process.pid)
                     return
         time.sleep(0.005)
-
-
-def hear_interrupts() -> None:
-    """In a child of a test run in the background: Ctrl-C is not ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def has_partition(store: Path, driver: int) -> bool:
@@ -103,14 +101,18 @@ def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "is_time"),
-    [(signal.SIGKILL, -9, has_partition), (signal.SIGINT, 130, has_encoder)],
+    ("kind", "code", "is_time", "rerun"),
+    [
+        (signal.SIGKILL, -9, has_partition, run_extract),
+        (signal.SIGINT, 130, has_encoder, partial(run.run_extract, open_pipeline=open_in_process)),
+    ],
     ids=["killed", "interrupted"],
 )
 def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
     kind: signal.Signals,
     code: int,
     is_time: Callable[[Path, int], bool],
+    rerun: Callable[[ExtractConfig], RunSummary],
     make_config: MakeConfig,
     read_vectors: ReadVectors,
     tmp_path: Path,
@@ -126,7 +128,6 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
         env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=hear_interrupts,
     ) as process:
         deadline = time.monotonic() + 200
         while not is_time(tmp_path / "store", process.pid):
@@ -134,10 +135,10 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
             assert time.monotonic() < deadline
             time.sleep(0.002)
         process.send_signal(kind)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=200)
     assert process.returncode == code
     assert b"Traceback" not in errors
-    summary = run_extract(config)
+    summary = rerun(config)
     assert {row.outcome for row in summary.rows} <= {"done", "skipped", "empty", "failed"}
     assert read_vectors(tmp_path / "store") == undisturbed
     assert open_store(str(tmp_path / "store")).verify()[1] == []

@@ -8,9 +8,16 @@ import pytest
 import torch
 
 from histo_ray.encoders import probe, probe_gpus
-from histo_ray.encoders.nvidia_driver import LIBRARY, NOT_LOADED, Driver, find_driver
+from histo_ray.encoders.nvidia_driver import (
+    LIBRARY,
+    NOT_LOADED,
+    Driver,
+    find_driver,
+    list_free_memory,
+)
 from histo_ray.encoders.probe_gpus import ProbedCard, assess_cards, compute_on
 
+GB = 10**9
 OLD = ProbedCard("T1", (7, 0), 9, 9, "no code for it")
 GOOD = ProbedCard("NVIDIA T1", (8, 0), 38.2, 40.0)
 DRIVER = Driver("580.65", (13, 0), cards=1)
@@ -29,6 +36,15 @@ def made_up_library(init: int = 0, cuda: int = 12040, cards: int = 2) -> Any:
     def set_cards(number: Any) -> None:
         number._obj.value = cards
 
+    def find_card(index: ctypes.c_uint, card: Any) -> int:
+        card._obj.value = 100 + index.value
+        return 0
+
+    def fill_memory(card: ctypes.c_void_p, memory: Any) -> int:
+        number = (card.value or 0) - 100
+        memory._obj.total, memory._obj.free, memory._obj.used = 24 * GB, number * GB, 1
+        return number % 2  # NVML's code of every other card's answer is an error
+
     class Explain:
         restype: Any = None
 
@@ -42,6 +58,8 @@ def made_up_library(init: int = 0, cuda: int = 12040, cards: int = 2) -> Any:
         nvmlDeviceGetCount_v2=set_cards,
         nvmlErrorString=Explain(),
         nvmlShutdown=lambda: 0,
+        nvmlDeviceGetHandleByIndex_v2=find_card,
+        nvmlDeviceGetMemoryInfo=fill_memory,
     )
 
 
@@ -54,6 +72,16 @@ def test_the_driver_is_what_nvml_says() -> None:
 
     assert find_driver(load) == Driver("550.54.14", (12, 4), 2)
     assert asked == [LIBRARY]
+
+
+def test_free_memory_is_that_of_the_cards_that_can_tell() -> None:
+    assert list_free_memory(lambda name: made_up_library(cards=5)) == [0, 2 * GB, 4 * GB]
+    assert list_free_memory(lambda name: made_up_library(init=NOT_LOADED)) == []
+
+    def missing(name: str) -> Any:
+        raise OSError(name)
+
+    assert list_free_memory(missing) == []
 
 
 def test_no_library_or_no_driver_below_it_is_no_gpu() -> None:

@@ -16,9 +16,11 @@ import pytest
 import torch
 
 from histo_ray.config import ExtractConfig, TileSetConfig
+from histo_ray.encoders.gpu_queue import GpuQueue, Lane
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.extract.batch_ladder import load_ladders
 from histo_ray.extract.in_process import _explained_errors, open_in_process
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import extract_tilesets, run_extract
@@ -30,8 +32,10 @@ from histo_ray.store.store import open_store
 from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.types import Outcome
+from tests.encoders.fake_card import FakeCard
 
 GOOD = {"good-a", "good-b", "good-c"}
+TINY = "random:test_resnet?seed=1&px=32"
 OTHER = "random:resnet10t?seed=1&px=64"
 
 MakeConfig = Callable[..., ExtractConfig]
@@ -130,6 +134,33 @@ def test_an_encoder_that_fails_on_a_slide_leaves_the_other_to_go_on(
         assert row.outcome == (Outcome.FAILED if "seed1" in encoder else Outcome.DONE)
     assert "not a finite float16 vector" in found["good-a", "random-resnet10t-px64-seed1"].reason
     assert len(open_store(config.store).list_keys()) == len(GOOD)
+
+
+def test_on_a_gpu_tiles_are_copied_once_for_all_encoders(
+    make_config: MakeConfig, cohort: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = FakeCard()
+    lane = Lane(card)
+
+    def load_on_card(*arguments: Any) -> Any:
+        loaded = load_ladders(*arguments)
+        for ladder, _ in loaded:
+            encoder: Any = ladder._encoder
+            encoder._gpu, encoder.fixed_tiles = GpuQueue(lane), None
+        card.log.clear()
+        return loaded
+
+    monkeypatch.setattr("histo_ray.extract.in_process.load_ladders", load_on_card)
+    first = tmp_path / "first.csv"
+    first.write_text(f"slide_id,path\nS1,{read_manifest(str(cohort.good))[0].path}\n")
+    config = make_config(
+        tmp_path / "store", encoder=("random:test_resnet?seed=0&px=32", TINY), manifest=str(first)
+    )
+    summary = run_extract(config, open_in_process)
+    size = summary.record.batch_size
+    batches = sum(-(-row.n_tiles // size) for row in summary.rows)
+    assert card.log.count("download in work") == batches
+    assert card.log.count("upload in copies") == batches // 2
 
 
 def test_an_error_that_is_no_slides_fate_ends_the_run_which_its_table_says(

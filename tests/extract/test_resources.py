@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,6 +83,27 @@ def test_every_process_finds_a_node_wherever_the_others_are_put(
 def test_pixels_in_flight_fit_a_small_object_store() -> None:
     workers = plan_workers([Node(64, 0, 100 * 2**20)], config(batch_size=64))
     assert workers.blocks_in_flight * 64 * 224 * 224 * 3 <= 100 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("store_gib", "settings", "batches"),
+    [
+        (40, {}, 8),
+        (6, {}, 3),
+        (0.1, {}, 1),
+        (40, {"batch_size": 1024}, 1),
+        (40, {"device": "cpu"}, 1),
+    ],
+)
+def test_calls_are_long_on_gpus_as_far_as_all_their_pixels_fit_the_object_stores(
+    store_gib: float, settings: dict[str, Any], batches: int
+) -> None:
+    node = Node(16, 2, int(store_gib * GIB))
+    workers = plan_workers([node], config(**settings))
+    assert workers.batches_a_call == batches
+    assert workers.call_tiles == batches * workers.batch_size
+    held = workers.blocks_in_flight * workers.batch_size * 224 * 224 * 3
+    assert held <= max(0.4 * store_gib * GIB, 2 * workers.batch_size * 224 * 224 * 3)
 
 
 def test_a_gpu_that_is_not_there_is_told() -> None:

@@ -94,6 +94,31 @@ def test_every_tile_is_in_one_batch_and_flushing_never_stalls(
     assert sorted(tiles) == sorted((f"S{i}", 5 + n) for i, c in enumerate(counts) for n in range(c))
 
 
+@given(counts=st.lists(st.integers(1, 70), max_size=30), idle=st.lists(st.booleans()))
+def test_a_call_has_as_many_whole_batches_as_there_are_where_an_encoder_has_little_to_do(
+    counts: list[int], idle: list[bool]
+) -> None:
+    ready = deque(block(work(f"S{i}"), count, start=5) for i, count in enumerate(counts))
+    packed: list[ReadyBlock] = []
+    for hungry in idle:
+        there = sum(b.count for b in ready)
+        chosen, ready = pack_batch(ready, 64, flush=False, step=16 if hungry else 0)
+        called = sum(b.count for b in chosen)
+        assert called == min(64, there // 16 * 16) if hungry or there >= 64 else called == 0
+        packed += chosen
+    tiles = [(b.work.slide_id, b.start + n) for b in (*packed, *ready) for n in range(b.count)]
+    assert sorted(tiles) == sorted((f"S{i}", 5 + n) for i, c in enumerate(counts) for n in range(c))
+
+
+def test_a_long_stretch_is_shared_out_in_whole_calls_and_a_short_one_in_batches() -> None:
+    slide = work("S1", tiles=130)
+    assert slide.take_span(10, "planner", 10) == range(10)
+    assert slide.take_span(40, "helper", 10) == range(50, 90)
+    assert slide.take_span(40, "helper", 10) == range(90, 130)
+    assert slide.take_span(30, "helper", 10) == range(30, 50)
+    assert slide.take_span(30, "planner", 10) == range(10, 30)
+
+
 def test_spans_cover_a_slide_once_and_end_with_its_tail() -> None:
     slide = work("S1", tiles=70)
     spans = []

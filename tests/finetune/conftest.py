@@ -1,7 +1,6 @@
 """Small labelled tiles that a small network can learn in seconds."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,29 +83,6 @@ def write_tiles() -> Callable[[Path, int, int], Path]:
 def tile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 90 PNG tiles, one folder a class."""
     return _write_tiles(tmp_path_factory.mktemp("labelled") / "tiles", 90, 3)
-
-
-@pytest.fixture
-def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """`s3://bucket`, empty, on an S3-speaking server."""
-    from moto.server import ThreadedMotoServer
-    from pyarrow import fs
-
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "dummy")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    system = fs.S3FileSystem(
-        scheme="http", endpoint_override=f"{host}:{port}", allow_bucket_creation=True
-    )
-    system.create_dir("bucket")
-    yield "s3://bucket"
-    server.stop()
 
 
 @pytest.fixture

@@ -170,10 +170,8 @@ def test_a_card_that_cannot_be_read_is_told(tmp_path: Path, text: str, told: str
         resolve("x", store=str(tmp_path))
 
 
-def test_it_is_published_to_and_found_on_an_object_store(
-    s3_bucket: str, make_config: MakeConfig
-) -> None:
-    store = f"{s3_bucket}/store"
+def test_it_is_published_to_and_found_on_an_object_store(s3: str, make_config: MakeConfig) -> None:
+    store = "s3://bucket/finetune/store"
     config = make_config(store=store)
     result = finetune(config)
     spec = resolve("tuned", store=store)

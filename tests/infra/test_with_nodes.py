@@ -101,7 +101,8 @@ def test_the_jobs_exit_code_is_handed_on(program: str, code: int) -> None:
 def test_stopped_with_its_group_it_waits_for_the_job_and_hands_on_its_exit_code() -> None:
     job = "import signal, time\ntry: print('up', flush=True); time.sleep(60)\n"
     job += "except KeyboardInterrupt: raise SystemExit(130)"
-    runner = f"import sys; from infra.with_nodes import run_job; job = {job!r}; "
+    runner = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    runner += f"from infra.with_nodes import run_job; job = {job!r}; "  # also below nohup and &
     runner += "sys.exit(run_job([sys.executable, '-c', job]))"
     with subprocess.Popen(
         [sys.executable, "-c", runner], stdout=subprocess.PIPE, start_new_session=True, cwd=ROOT

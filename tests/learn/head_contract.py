@@ -2,9 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from histo_ray.learn.fold_data import FoldData
 from histo_ray.learn.heads.base import EmbeddedTiles
+from histo_ray.learn.heads.linear_fit import apply_link
 from histo_ray.learn.heads.registry import load_patient_head, load_tile_head
 from histo_ray.types import TargetKind
 from tests.learn.patient_data import make_features, make_fold, make_labels, make_values
@@ -61,6 +63,21 @@ class TileHeadContract:
         ):
             np.testing.assert_array_equal(one, two)
 
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    def test_what_is_kept_scores_what_score_does(self, n_classes: int) -> None:
+        head = load_tile_head(self.name)
+        if head.fit is None:
+            return
+        made, fold_ids = make_tiles()
+        rows = made.labels < n_classes
+        tiles = EmbeddedTiles(made.embeddings[rows], made.labels[rows], n_classes)
+        choice = head.choices[2]
+        (scores,) = head.start(tiles, fold_ids[rows])(range(5), made.embeddings, [choice])
+        kept = head.fit(tiles, choice)
+        assert kept.weights.shape == (7, n_classes)
+        raw = (made.embeddings - kept.mean) * kept.scale @ kept.weights + kept.bias
+        np.testing.assert_allclose(apply_link(head.link, raw), scores, atol=1e-4)
+
 
 class PatientHeadContract:
     """Held by every head of patients' vectors; a subclass names the head and its targets."""
@@ -68,8 +85,8 @@ class PatientHeadContract:
     name: str
     kind: TargetKind
 
-    def make(self, targets: int = 3) -> FoldData:
-        features = make_features(60, 11)
+    def make(self, targets: int = 3, dim: int = 11) -> FoldData:
+        features = make_features(60, dim)
         binary = self.kind is TargetKind.BINARY
         values = (make_labels if binary else make_values)(features, targets)
         choices = load_patient_head(self.name).choices[:3]
@@ -97,3 +114,28 @@ class PatientHeadContract:
         head = load_patient_head(self.name)
         assert head.choices_are
         assert all(choice > 0 for choice in head.choices)
+
+    @pytest.mark.parametrize("dim", [11, 70])
+    @pytest.mark.parametrize("targets", [1, 4])
+    def test_what_is_kept_predicts_what_predict_does(self, dim: int, targets: int) -> None:
+        head = load_patient_head(self.name)
+        if head.fit is None:
+            return
+        fold = self.make(targets, dim)
+        found, kept = head.predict(fold), head.fit(fold)
+        assert kept.weights.shape == (dim, targets)
+        decided = fold.test @ kept.weights + kept.bias
+        np.testing.assert_allclose(apply_link(head.link, decided), found.predicted, atol=1e-6)
+        np.testing.assert_array_equal(kept.choice, found.choice)
+        np.testing.assert_allclose(kept.inner_score, found.inner_score, atol=1e-9)
+
+    def test_a_target_without_variance_is_kept_as_it_is_predicted(self) -> None:
+        head = load_patient_head(self.name)
+        if head.fit is None or self.kind is TargetKind.BINARY:
+            return
+        fold = self.make()
+        fold.targets[:, 1] = 4.25
+        found, kept = head.predict(fold), head.fit(fold)
+        assert (found.predicted[:, 1] == 4.25).all()
+        np.testing.assert_allclose(fold.test @ kept.weights + kept.bias, found.predicted, atol=1e-6)
+        assert np.isnan(kept.inner_score[1])

@@ -138,3 +138,25 @@ class PoolingContract:
         for method in self.methods():
             found = method.pool(tiles).vector
             assert found is None or not np.isfinite(found).all()
+
+    def test_weights_of_tiles_are_those_of_the_pooled_vector(self) -> None:
+        tiles = tiles_of(60, size=13)
+        for method in self.methods():
+            weighed = method.weigh_tiles(tiles)
+            if weighed is None:
+                continue
+            pieces = [(piece.vectors, weights) for piece, weights in weighed]
+            vectors = np.concatenate([one for one, _ in pieces]).astype(np.float64)
+            weights = method.settle_weights(np.concatenate([one for _, one in pieces], axis=1))
+            means = (weights @ vectors) / weights.sum(axis=1, dtype=np.float64)[:, None]
+            np.testing.assert_allclose(means.reshape(-1), pool(method, tiles), rtol=1e-4, atol=1e-5)
+
+    def test_leaving_out_a_tile_is_pooling_the_others(self) -> None:
+        tiles = tiles_of(23)
+        for method in self.methods():
+            parts = method.pool_without_each(tiles.vectors.astype(np.float64))
+            for at in range(23) if parts else ():
+                kept = np.delete(np.arange(23), at)
+                rest = tiles._replace(vectors=tiles.vectors[kept], tissue=tiles.tissue[kept])
+                found = np.concatenate([part[at] for part in parts])
+                np.testing.assert_allclose(found, pool(method, rest), rtol=1e-5, atol=1e-5)

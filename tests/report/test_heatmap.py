@@ -1,7 +1,8 @@
 import numpy as np
 
 from histo_ray.report.canvas import Picture
-from histo_ray.report.heatmap import colour_values, draw_tile_heatmap, value_range
+from histo_ray.report.colour_scale import ColourScale, fit_scale
+from histo_ray.report.heatmap import draw_tile_heatmap
 from histo_ray.types import TileGrid
 
 DOWNSAMPLE = (5.0, 4.0)
@@ -23,10 +24,10 @@ def test_each_tile_takes_its_value_s_colour_and_what_is_not_finite_none(
 
 
 def test_infinite_and_missing_values_do_not_set_the_scale() -> None:
-    low, high = value_range(np.array([np.inf, -np.inf, np.nan, 2.0, 4.0]))
-    assert 2 <= low < high <= 4
-    assert value_range(np.array([np.nan])) == (0, 1)
-    colours = colour_values(np.array([-np.inf, 2.0, 4.0, np.inf]), 2.0, 4.0)
+    scale = fit_scale([np.inf, -np.inf, np.nan, 2.0, 4.0])
+    assert 2 <= scale.low < scale.high <= 4
+    assert fit_scale([np.nan]) == ColourScale(0, 1)
+    colours = ColourScale(2.0, 4.0).colour([-np.inf, 2.0, 4.0, np.inf])
     assert colours[0].tolist() == colours[1].tolist() == [68, 1, 84]
     assert colours[2].tolist() == colours[3].tolist()
 

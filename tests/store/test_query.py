@@ -1,7 +1,7 @@
 """SQL through the store's views, and by a DuckDB that knows nothing of us."""
 
-import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,16 @@ WITH tiles AS (
 SELECT t.slide_id, t.tile_id, t.x, t.y, array_cosine_similarity(t.v, mine.v) AS similarity
 FROM tiles AS t, mine ORDER BY similarity DESC LIMIT 5
 """
+
+CONDITIONS = [
+    "slide_id = 'TCGA-05-4249-01Z' and encoder = 'f'",
+    "slide_id in ('TCGA-05-4249-01Z', 'none') and tile_id between 3 and 50",
+    "tissue > 0.8 or encoder like 'f%'",
+    "embedding is not null and tiling = 'abc123'",
+    "embedding[1] > 0",
+    "slide_id is null",
+    "slide_id = 'O''Brien'",
+]
 
 
 @pytest.fixture
@@ -149,19 +159,49 @@ def test_an_empty_store_has_empty_views(store: Store) -> None:
     assert str(store.sql("select embedding from embeddings").types[0]) == "FLOAT[]"
 
 
-def test_zarr_partitions_are_announced_as_hidden(
-    root: Path, make_facts: MakeFacts, make_rows: MakeRows, caplog: pytest.LogCaptureFixture
+def test_sql_sees_zarr_partitions_beside_parquet_ones(
+    root: Path, tiles: dict[str, TileRows], make_facts: MakeFacts, make_rows: MakeRows
 ) -> None:
     store = open_store(str(root))
     facts = make_facts("Z1")
-    store.commit(facts.key, facts, make_rows(3), format="zarr")
-    with caplog.at_level(logging.WARNING):
-        (row,) = store.sql("select count(*) from embeddings where encoder = 'e'").fetchall()
-    assert row == (sum(COUNTS.values()),)
-    assert "1 Zarr partitions are not visible to SQL" in caplog.text
-    assert "store convert --to parquet" in caplog.text
+    store.commit(facts.key, facts, make_rows(3, seed=9), format="zarr")
+    counts = "select slide_id, count(*) from embeddings where encoder = 'e' group by 1 order by 1"
+    assert store.sql(counts).fetchall() == [*COUNTS.items(), ("Z1", 3)]
+    before = store.sql("from embeddings order by encoder, slide_id, tile_id").fetchall()
     store.convert(to="zarr").check()
-    assert store.sql("from embeddings").fetchall() == []
+    assert store.sql("from embeddings order by encoder, slide_id, tile_id").fetchall() == before
+    ((found,),) = store.sql(
+        "select embedding from embeddings where slide_id = 'Z1' limit 1"
+    ).fetchall()
+    np.testing.assert_array_equal(found, join_rows(list(make_rows(3, seed=9))).embeddings[0])
+
+
+def test_a_filter_finds_the_same_tiles_in_either_form(root: Path) -> None:
+    store = open_store(str(root))
+    queries = [
+        f"select {what} from embeddings where {condition} order by all"
+        for what in ("encoder, slide_id, tile_id, embedding", "tile_id, slide_id", "count(*)")
+        for condition in CONDITIONS
+    ]
+    found = [store.sql(query).fetchall() for query in queries]
+    store.convert(to="zarr").check()
+    assert [store.sql(query).fetchall() for query in queries] == found
+
+
+def test_a_scan_opens_only_partitions_that_can_have_rows_and_vectors_only_if_asked(
+    store: Store, make_facts: MakeFacts, make_rows: MakeRows
+) -> None:
+    for slide_id in ("A", "B"):
+        facts = make_facts(slide_id)
+        store.commit(facts.key, facts, make_rows(3), format="zarr")
+    folder = Path(store.root.path) / "embeddings/encoder=e/tiling=abc123"
+    shutil.rmtree(folder / "A.zarr/embedding")
+    (folder / "B.zarr/x/zarr.json").unlink()
+    assert store.sql("select x from embeddings where slide_id = 'A'").fetchall() != []
+    with pytest.raises(duckdb.Error, match=r"B\.zarr/x"):
+        store.sql("select x from embeddings").fetchall()
+    with pytest.raises(duckdb.Error, match=r"A\.zarr/embedding"):
+        store.sql("select embedding from embeddings where slide_id = 'A'").fetchall()
 
 
 def test_a_store_whose_path_has_wildcards_is_queried(

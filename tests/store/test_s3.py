@@ -245,7 +245,7 @@ def test_an_upload_whose_process_is_killed_leaves_nothing(
     command = [sys.executable, "-c", WRITER, made, f"s3://{remote._root.path}", form]
     environment = os.environ | {"TMPDIR": str(tmp_path)}  # what it leaves goes with the test
     with subprocess.Popen(command, env=environment) as writer:
-        assert proxy.stopped.wait(60)
+        assert proxy.stopped.wait(250)
         writer.send_signal(signal.SIGKILL)
     assert remote.list_keys() == set()
     assert not remote.exists(PartitionKey("e", "abc123", "S1"))

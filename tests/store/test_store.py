@@ -2,6 +2,7 @@ import dataclasses
 import json
 import logging
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -109,15 +110,13 @@ def test_keys_are_listed_by_encoder_and_tiling(filled: Store) -> None:
 
 
 def test_many_partitions_are_listed_quickly(store: Store, tmp_path: Path) -> None:
-    import time
-
     folder = tmp_path / "store/embeddings/encoder=e/tiling=t"
     folder.mkdir(parents=True)
     for number in range(20_000):
         (folder / f"S{number}.parquet").touch()
-    began = time.perf_counter()
+    began = time.process_time()  # not the clock: others may be at work on this machine
     assert len(store.list_keys()) == 20_000
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_receipts_are_read_by_key(filled: Store) -> None:

@@ -133,7 +133,7 @@ def test_mask_pixels_cut_by_an_edge_count_by_their_part(seed: int) -> None:
 def test_200_000_candidates_take_less_than_a_second() -> None:
     slide = pyramid((100_000, 90_000), 0.25, 0.25)
     mask = full(slide, 32)
-    start = time.perf_counter()
+    start = time.process_time()  # not the clock: others may be at work on this machine
     grid = plan_tiles(slide, mask, TilingConfig(stride_px=105))
     assert len(grid) > 180_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

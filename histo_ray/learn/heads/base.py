@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.learn.fold_data import FoldData, FoldPrediction
+from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 
 Features = npt.NDArray[np.float32]
 ClassNumbers = npt.NDArray[np.integer]
@@ -36,6 +37,19 @@ ScoreTiles = Callable[
 in order. A class that the training part lacks is never the highest."""
 
 
+class TileWeights(NamedTuple):
+    """What a linear head of tiles is after training, for embeddings (x - mean) * scale."""
+
+    mean: npt.NDArray[np.floating]
+    """(D,)."""
+    scale: npt.NDArray[np.floating]
+    """(D,)."""
+    weights: npt.NDArray[np.floating]
+    """(D, K)."""
+    bias: npt.NDArray[np.floating]
+    """(K,)."""
+
+
 class TileHead(NamedTuple):
     """A head that tells classes of tiles apart."""
 
@@ -44,6 +58,11 @@ class TileHead(NamedTuple):
     start: Callable[[EmbeddedTiles, FoldIds], ScoreTiles]
     """From all tiles and the (N,) fold of each, make what trains and scores; what the folds of a
     repeat can share is computed here."""
+    fit: Callable[[EmbeddedTiles, float], TileWeights] | None = None
+    """Train on all tiles, of every class some, with one of the choices, and return what was
+    trained. None: the head is not linear, so it is evaluated but cannot be kept as a predictor."""
+    link: Link = Link.IDENTITY
+    """From decision values to scores, where there is a `fit`."""
 
 
 class PatientHead(NamedTuple):
@@ -55,6 +74,13 @@ class PatientHead(NamedTuple):
     """Used unless settings name others."""
     choices_are: str
     """What `choices` mean."""
+    fit: Callable[[FoldData], HeadWeights] | None = None
+    """Choose and train as `predict` does, and return what was trained; `test` is not looked at.
+    None: the head is not linear, so it is evaluated but cannot be kept as a predictor."""
+    link: Link = Link.IDENTITY
+    """From decision values to predictions, where there is a `fit`."""
+    joint: bool = False
+    """Whether targets are fitted together, so that each depends on which others there are."""
 
 
 def standardise(train: Features, test: Features) -> tuple[Features, Features]:
@@ -64,10 +90,32 @@ def standardise(train: Features, test: Features) -> tuple[Features, Features]:
         train: (n, D).
         test: (m, D).
     """
+    mean, scale = measure_tiles(train)
+    return (train - mean) * scale, (test - mean) * scale
+
+
+def measure_tiles(train: Features) -> tuple[Features, Features]:
+    """Mean and 1 / sd of (n, D) features, each (D,); 0 for a feature that is constant."""
     mean = train.mean(0, dtype=np.float64).astype(np.float32)
     sd = train.std(0, dtype=np.float64).astype(np.float32)
-    scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
-    return (train - mean) * scale, (test - mean) * scale
+    return mean, np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
+
+
+def fit_standardised(
+    train: Callable[[Features, ClassNumbers, float], tuple[Features, Features]],
+) -> Callable[[EmbeddedTiles, float], TileWeights]:
+    """Make the `fit` of a head that is trained on standardised features.
+
+    Args:
+        train: (features, classes, choice) -> weights (D, K) and bias (K,).
+    """
+
+    def fit(tiles: EmbeddedTiles, choice: float) -> TileWeights:
+        features = tiles.embeddings.astype(np.float32)
+        mean, scale = measure_tiles(features)
+        return TileWeights(mean, scale, *train((features - mean) * scale, tiles.labels, choice))
+
+    return fit
 
 
 def score_standardised(

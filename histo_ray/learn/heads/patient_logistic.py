@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from histo_ray.errors import ConfigError
 from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
 from histo_ray.learn.heads.base import PatientHead
+from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
 
@@ -47,20 +48,34 @@ def predict_logistic(fold: FoldData) -> FoldPrediction:
     decide = _choose_solver(fold)
     everyone = np.arange(len(fold.train))
     for column, labels in enumerate(fold.targets.T):
-        scores = np.full(len(penalties), np.nan)
-        if folds := _usable_folds(fold, labels):
-            scores = np.mean(
-                [
-                    rank_auroc(labels[held], decide(rows, labels[rows], penalties)[held])
-                    for rows, held in folds
-                ],
-                axis=0,
-            )
+        scores = _score_penalties(fold, labels, decide, penalties)
         best = int(np.nan_to_num(scores).argmax())
         odds = decide(everyone, labels, [penalties[best]])[len(everyone) :, 0]
         prediction.predicted[:, column] = expit(odds)
         prediction.choice[column], prediction.inner_score[column] = fold.choices[best], scores[best]
     return prediction
+
+
+def fit_logistic(fold: FoldData) -> HeadWeights:
+    """Train as `predict_logistic` does, and return the weights."""
+    check_classes(fold)
+    (rows, dim), count = fold.train.shape, fold.targets.shape[1]
+    penalties = [choice * dim for choice in fold.choices]
+    found = HeadWeights(np.empty((dim, count)), *(np.empty(count) for _ in range(3)))
+    decide = _choose_solver(fold)
+    gram = None if rows > dim else fold.train @ fold.train.T
+    for column, labels in enumerate(fold.targets.T):
+        scores = _score_penalties(fold, labels, decide, penalties)
+        best = int(np.nan_to_num(scores).argmax())
+        if gram is None:
+            model = _make_model(dim).set_params(C=1 / penalties[best]).fit(fold.train, labels)
+            weights, bias = model.coef_[0], float(model.intercept_[0])
+        else:
+            (dual,) = fit_logistic_path(gram, labels, [penalties[best]])
+            weights, bias = fold.train.T @ dual.weights, dual.bias
+        found.weights[:, column], found.bias[column] = weights, bias
+        found.choice[column], found.inner_score[column] = fold.choices[best], scores[best]
+    return found
 
 
 def check_classes(fold: FoldData) -> None:
@@ -102,6 +117,24 @@ def rank_auroc(labels: Floats, scores: Floats) -> Floats:
     return np.asarray((ranks - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
 
 
+def _score_penalties(
+    fold: FoldData, labels: Floats, decide: _Decide, penalties: Sequence[float]
+) -> Floats:
+    """Mean AUROC of the inner folds for each penalty, (A,); nan where there are no two folds."""
+    folds = _usable_folds(fold, labels)
+    if not folds:
+        return np.full(len(penalties), np.nan)
+    return np.asarray(
+        np.mean(
+            [
+                rank_auroc(labels[held], decide(rows, labels[rows], penalties)[held])
+                for rows, held in folds
+            ],
+            axis=0,
+        )
+    )
+
+
 def _usable_folds(fold: FoldData, labels: Floats) -> list[tuple[Rows, Rows]]:
     """Those with both classes on both sides."""
     drawn = draw_inner_folds(
@@ -114,7 +147,7 @@ def _choose_solver(fold: FoldData) -> _Decide:
     rows, dim = fold.train.shape
     everything = np.concatenate([fold.train, fold.test])
     if rows > dim:
-        return _in_features(everything, "newton-cholesky" if dim <= NEWTON_LIMIT else "lbfgs")
+        return _in_features(everything)
     return _in_patients(everything @ fold.train.T)
 
 
@@ -127,9 +160,14 @@ def _in_patients(products: Floats) -> _Decide:
     return decide
 
 
-def _in_features(everything: Floats, solver: str) -> _Decide:
+def _make_model(dim: int) -> LogisticRegression:
+    solver = "newton-cholesky" if dim <= NEWTON_LIMIT else "lbfgs"
+    return LogisticRegression(solver=solver, tol=1e-6, max_iter=10_000, warm_start=True)
+
+
+def _in_features(everything: Floats) -> _Decide:
     def decide(rows: Rows, labels: Floats, penalties: Sequence[float]) -> Floats:
-        model = LogisticRegression(solver=solver, tol=1e-6, max_iter=10_000, warm_start=True)
+        model = _make_model(everything.shape[1])
         odds = [
             model.set_params(C=1 / penalty)
             .fit(everything[rows], labels)
@@ -145,4 +183,6 @@ HEAD = PatientHead(
     predict_logistic,
     LOGISTIC_PENALTIES,
     "penalty, times the number of features; scikit-learn's C is its inverse",
+    fit_logistic,
+    Link.LOGISTIC,
 )

@@ -14,6 +14,7 @@ from scipy import linalg
 
 from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
 from histo_ray.learn.heads.base import PatientHead
+from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 
 RIDGE_PENALTIES = tuple(np.logspace(4, -2, 10).tolist())
 """Times the number of features, so that they mean the same whatever the width; strongest first.
@@ -48,10 +49,46 @@ def predict_ridge(fold: FoldData) -> FoldPrediction:
         fold: `choices` are penalties, times the number of features D added to the eigenvalues.
     """
     spectrum = decompose_features(fold.train, fold.test)
-    penalties = np.array(fold.choices) * fold.train.shape[1]
     count = fold.targets.shape[1]
     prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
-    for columns in _blocks(count):
+    for block in _solve_blocks(spectrum, fold):
+        columns = block.columns
+        prediction.predicted[:, columns] = block.means + spectrum.test @ block.solved
+        prediction.choice[columns] = block.choice
+        prediction.inner_score[columns] = block.inner_score
+    return prediction
+
+
+def fit_ridge(fold: FoldData) -> HeadWeights:
+    """Train as `predict_ridge` does, and return the weights."""
+    dim, count = fold.train.shape[1], fold.targets.shape[1]
+    spectrum = decompose_features(fold.train, fold.test)
+    found = HeadWeights(np.empty((dim, count)), *(np.empty(count) for _ in range(3)))
+    for block in _solve_blocks(spectrum, fold):
+        columns = block.columns
+        found.weights[:, columns] = fold.train.T @ (spectrum.basis @ block.solved)
+        found.bias[columns] = block.means
+        found.choice[columns] = block.choice
+        found.inner_score[columns] = block.inner_score
+    return found
+
+
+class _Block(NamedTuple):
+    """Some targets, solved."""
+
+    columns: slice
+    means: Floats
+    """(t,) of the targets."""
+    solved: Floats
+    """(r, t) weights of the components of a `Spectrum`."""
+    choice: Floats
+    inner_score: Floats
+
+
+def _solve_blocks(spectrum: Spectrum, fold: FoldData) -> Iterator[_Block]:
+    """Choose a penalty of each target and solve for it, block by block."""
+    penalties = np.array(fold.choices) * fold.train.shape[1]
+    for columns in _blocks(fold.targets.shape[1]):
         targets = fold.targets[:, columns]
         means = targets.mean(0)
         centred = np.where(np.ptp(targets, axis=0) > 0, targets - means, 0.0)
@@ -65,11 +102,8 @@ def predict_ridge(fold: FoldData) -> FoldPrediction:
             where=total > 0,
         )
         rotated = spectrum.basis.T @ centred
-        weights = rotated / (spectrum.values[:, None] + penalties[best])
-        prediction.predicted[:, columns] = means + spectrum.test @ weights
-        prediction.choice[columns] = np.array(fold.choices)[best]
-        prediction.inner_score[columns] = 1 - share
-    return prediction
+        solved = rotated / (spectrum.values[:, None] + penalties[best])
+        yield _Block(columns, means, solved, np.array(fold.choices)[best], 1 - share)
 
 
 def decompose_features(train: Floats, test: Floats) -> Spectrum:
@@ -122,4 +156,10 @@ def _blocks(count: int) -> Iterator[slice]:
     return (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
 
 
-HEAD = PatientHead(predict_ridge, RIDGE_PENALTIES, "penalty, times the number of features")
+HEAD = PatientHead(
+    predict_ridge,
+    RIDGE_PENALTIES,
+    "penalty, times the number of features",
+    fit_ridge,
+    Link.IDENTITY,
+)

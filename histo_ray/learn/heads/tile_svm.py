@@ -9,6 +9,7 @@ from histo_ray.learn.heads.base import (
     ClassNumbers,
     Features,
     TileHead,
+    fit_standardised,
     score_standardised,
     spread_scores,
 )
@@ -27,11 +28,27 @@ def score_svm(
         n_classes: K.
     """
     for choice in choices:
-        model = LinearSVC(C=choice, dual=len(train) < train.shape[1], max_iter=20_000)
-        margins = model.set_params(random_state=0).fit(train, labels).decision_function(test)
+        model = _train(train, labels, choice)
+        margins = model.decision_function(test)
         if margins.ndim == 1:
             margins = np.column_stack([-margins, margins])
         yield spread_scores(margins, model.classes_, n_classes, -np.inf)
 
 
-HEAD = TileHead((1e-5, 1e-4, 1e-3, 1e-2, 1e-1), score_standardised(score_svm))
+def train_svm(train: Features, labels: ClassNumbers, choice: float) -> tuple[Features, Features]:
+    """Train on all classes, and return weights (D, K) and bias (K,) of margins."""
+    model = _train(train, labels, choice)
+    weights, bias = model.coef_.T, model.intercept_
+    if len(model.classes_) == 2:  # the margin of the second class alone
+        return np.column_stack([-weights, weights]), np.append(-bias, bias)
+    return weights, bias
+
+
+def _train(train: Features, labels: ClassNumbers, choice: float) -> LinearSVC:
+    model = LinearSVC(C=choice, dual=len(train) < train.shape[1], max_iter=20_000)
+    return model.set_params(random_state=0).fit(train, labels)
+
+
+HEAD = TileHead(
+    (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), score_standardised(score_svm), fit_standardised(train_svm)
+)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from histo_ray.learn.fold_data import FoldPrediction
 from histo_ray.learn.mil.bags import Bags
+from histo_ray.learn.mil.head import MilHead
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import Report, keep_going, train_mil
 
@@ -41,6 +42,30 @@ class BagHead(NamedTuple):
 
     predict: Callable[[MilFold], FoldPrediction]
     """Train on the training part, stopped by bags of it, and predict the test part."""
+    train: Callable[[MilFold], MilHead]
+    """Train as `predict` does, and return the head."""
+
+
+def train_mil_fold(data: MilFold) -> MilHead:
+    """Train on all other folds.
+
+    Returns:
+        The head whose predictions `predict_mil_fold` returns.
+
+    Raises:
+        ConfigError: As for `train_mil`.
+    """
+    labelled = np.isfinite(data.labels).any(1)
+    trained = np.flatnonzero((data.fold_ids >= 0) & (data.fold_ids != data.fold) & labelled)
+    own_seed = int(np.random.SeedSequence([data.seed, data.fold]).generate_state(1)[0])
+    return train_mil(
+        data.bags.take(trained),
+        data.labels[trained],
+        data.settings,
+        own_seed,
+        data.report,
+        binary=data.binary,
+    )
 
 
 def predict_mil_fold(data: MilFold) -> FoldPrediction:
@@ -53,23 +78,12 @@ def predict_mil_fold(data: MilFold) -> FoldPrediction:
     Raises:
         ConfigError: As for `train_mil`.
     """
-    labels, fold_ids = data.labels, data.fold_ids
-    labelled = np.isfinite(labels)
-    trained = np.flatnonzero((fold_ids >= 0) & (fold_ids != data.fold) & labelled.any(1))
-    tested = np.flatnonzero(fold_ids == data.fold)
-    own_seed = int(np.random.SeedSequence([data.seed, data.fold]).generate_state(1)[0])
-    head = train_mil(
-        data.bags.take(trained),
-        labels[trained],
-        data.settings,
-        own_seed,
-        data.report,
-        binary=data.binary,
-    )
+    head = train_mil_fold(data)
+    tested = np.flatnonzero(data.fold_ids == data.fold)
     predicted = head.predict([data.bags.vectors[row] for row in tested])
-    predicted[~labelled[tested]] = np.nan
-    epochs = np.full(labels.shape[1], np.mean(head.epochs))
+    predicted[~np.isfinite(data.labels[tested])] = np.nan
+    epochs = np.full(data.labels.shape[1], np.mean(head.epochs))
     return FoldPrediction(predicted, epochs, head.inner_score)
 
 
-HEAD = BagHead(predict_mil_fold)
+HEAD = BagHead(predict_mil_fold, train_mil_fold)

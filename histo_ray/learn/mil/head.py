@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.network import AttentionNetwork
+from histo_ray.learn.tile_contributions import TileScores, average_scores
 
 Vectors = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
@@ -73,6 +74,30 @@ class MilHead:
         attention = self._look(bag)[1]
         return np.asarray(attention / attention.sum())
 
+    def score_tiles(self, bag: Vectors) -> TileScores:
+        """Attention and score of each tile, for a head of one target.
+
+        The output is linear in the attended sum of tiles, so it is the attention-weighted mean of
+        what the head says of each tile alone.
+
+        Args:
+            bag: (N, D).
+
+        Returns:
+            Scores in log-odds, or as values; weights are the members' mean attention.
+
+        Raises:
+            ConfigError: An empty bag, or one of another width.
+        """
+        self._check(bag)
+        parts = []
+        for network in self.networks:
+            outputs, attention = (part.double().cpu().numpy() for part in network.look_at(bag))
+            score = outputs[:, 0] * self.spread[0] + self.shift[0]
+            weight = attention / attention.sum()
+            parts.append(TileScores(score, weight, len(bag) * weight * score))
+        return average_scores(parts, [1] * len(parts))
+
     def to_bytes(self) -> bytes:
         """Weights as safetensors, settings in their header; no pickle."""
         facts = {
@@ -91,13 +116,16 @@ class MilHead:
         data: bytes = safetensors.torch.save(weights, {_KEY: json.dumps(facts)})
         return data
 
-    def _look(self, bag: Vectors) -> tuple[Floats, Floats]:
+    def _check(self, bag: Vectors) -> None:
         dim = len(self.networks[0].mean)
         if bag.ndim != 2 or bag.shape[1] != dim or not len(bag):
             raise ConfigError(
                 f"bag: shape {bag.shape}, must be (tiles, {dim}) with 1 tile or more; "
                 "leave out patients without tiles, and use the encoder of the training"
             )
+
+    def _look(self, bag: Vectors) -> tuple[Floats, Floats]:
+        self._check(bag)
         looks = [network.predict(bag) for network in self.networks]
         output, attention = (
             torch.stack(same).double().mean(0) for same in zip(*looks, strict=True)

@@ -94,11 +94,28 @@ class AttentionNetwork(nn.Module):
         Returns:
             (T,) output and (N,) attention, which sums to 1.
         """
+        hidden, scores = self._look_through(bag)
+        attention = scores.softmax(0)
+        return self.answer(attention @ hidden), attention
+
+    @torch.inference_mode()
+    def look_at(self, bag: npt.NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs of each tile of a bag as if it were alone, and their attention, block by block.
+
+        Args:
+            bag: (N, D).
+
+        Returns:
+            (N, T) outputs and (N,) attention, which sums to 1.
+        """
+        hidden, scores = self._look_through(bag)
+        return self.answer(hidden), scores.softmax(0)
+
+    def _look_through(self, bag: npt.NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
         rows = max(1, BLOCK_VALUES // bag.shape[1])
         looks = [
             self.look(torch.from_numpy(bag[at : at + rows].copy()).to(self.mean.device).float())
             for at in range(0, len(bag), rows)
         ]
         hidden, scores = (torch.cat(parts) for parts in zip(*looks, strict=True))
-        attention = scores.softmax(0)
-        return self.answer(attention @ hidden), attention
+        return hidden, scores

@@ -1,6 +1,15 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
+from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
 from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.calibration_scores import (
+    CurveBin,
+    Recalibration,
+    calibration_curve,
+    recalibrate_linear,
+    recalibrate_logistic,
+    score_brier,
+)
 from histo_ray.learn.statistics.chance import chance_statistic, count_orders, permute_targets
 from histo_ray.learn.statistics.correlation import (
     correlate_within,
@@ -17,6 +26,13 @@ from histo_ray.learn.statistics.discovery import (
     count_corrected,
 )
 from histo_ray.learn.statistics.draws import Resampled, draw_weights
+from histo_ray.learn.statistics.fixed_bootstrap import (
+    percentile_interval,
+    resample_mean,
+    resample_pearson,
+    resample_r2,
+    resample_spearman,
+)
 from histo_ray.learn.statistics.fold_covariance import (
     DECIDED,
     MOST_FOLDS,
@@ -32,6 +48,7 @@ from histo_ray.learn.statistics.fold_tests import (
     plain_t_test,
 )
 from histo_ray.learn.statistics.permutation import permutation_p, smooth_permutation_p
+from histo_ray.learn.statistics.proportions import wilson_interval
 from histo_ray.learn.statistics.ranking import (
     AreaTest,
     Placements,
@@ -40,7 +57,12 @@ from histo_ray.learn.statistics.ranking import (
     score_auprc,
     score_auroc,
 )
-from histo_ray.learn.statistics.ranking_bootstrap import bootstrap_auprc, bootstrap_auroc
+from histo_ray.learn.statistics.ranking_bootstrap import (
+    bootstrap_auprc,
+    bootstrap_auroc,
+    weigh_precision,
+)
+from histo_ray.learn.statistics.threshold_scores import ThresholdScores, score_calls
 
 __all__ = [
     "DECIDED",
@@ -48,16 +70,21 @@ __all__ = [
     "MOST_FOLDS",
     "AreaTest",
     "CorrectedCount",
+    "CurveBin",
     "Interval",
     "PaperCount",
     "Placements",
+    "Recalibration",
     "Resampled",
     "TTest",
+    "ThresholdScores",
     "adjust_p",
+    "area_interval",
     "bootstrap_auprc",
     "bootstrap_auroc",
     "bootstrap_correlation",
     "bootstrap_difference",
+    "calibration_curve",
     "chance_statistic",
     "corrected_t_test",
     "correlate_within",
@@ -70,14 +97,26 @@ __all__ = [
     "flag_folds",
     "fold_t_test",
     "label_covariance",
+    "percentile_interval",
     "permutation_p",
     "permute_targets",
     "place_classes",
     "plain_t_test",
+    "precision_interval",
+    "recalibrate_linear",
+    "recalibrate_logistic",
+    "resample_mean",
+    "resample_pearson",
+    "resample_r2",
+    "resample_spearman",
     "score_auprc",
     "score_auroc",
+    "score_brier",
+    "score_calls",
     "score_pearson",
     "score_r2",
     "score_spearman",
     "smooth_permutation_p",
+    "weigh_precision",
+    "wilson_interval",
 ]

@@ -102,7 +102,7 @@ def bootstrap_auprc(
         weights[:, positive], weights[:, ~positive] = _draw_classes(positive, resamples, seed)
         total = np.zeros(resamples)
         for repeat in scores:
-            total += _weigh_precision(weights, positive, repeat)
+            total += weigh_precision(weights, positive, repeat)
         draws[:, target] = total / len(scores)
     return Resampled(score, draws)
 
@@ -135,8 +135,17 @@ def _draw_classes(
     )
 
 
-def _weigh_precision(weights: Weights, positive: npt.NDArray[np.bool_], scores: Values) -> Floats:
-    """(B,) average precision with each patient counted `weights` times."""
+def weigh_precision(weights: Weights, positive: npt.NDArray[np.bool_], scores: Values) -> Floats:
+    """Average precision with each patient counted so often as it is drawn.
+
+    Args:
+        weights: (B, N).
+        positive: (N,).
+        scores: (N,).
+
+    Returns:
+        (B,); nan where no positive is drawn.
+    """
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.diff(scores[order], append=np.nan))
     ordered = weights[:, order]
@@ -144,4 +153,6 @@ def _weigh_precision(weights: Weights, positive: npt.NDArray[np.bool_], scores: 
     hits = np.cumsum(ordered * positive[order], axis=1)[:, last]
     gains = np.diff(hits, axis=1, prepend=np.float32(0))
     precision = np.divide(hits, calls, out=np.zeros_like(hits), where=calls > 0)
-    return np.asarray((gains * precision).sum(1, dtype=np.float64) / hits[:, -1])
+    total, drawn = (gains * precision).sum(1, dtype=np.float64), hits[:, -1]
+    share = np.divide(total, drawn, out=np.full(len(total), np.nan), where=drawn > 0)
+    return np.asarray(share)

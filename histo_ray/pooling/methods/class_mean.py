@@ -1,11 +1,13 @@
 """Pooling `class:NAME[,NAME...]`: the mean of tiles, weighted by the probability of classes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.class_weights import LEAST_CLASS_TILES, choose_classes
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
+from histo_ray.store.half_floats import Float32s
+from histo_ray.store.partition_vectors import TilePiece
 
 _PREFIX = "class:"
 
@@ -39,9 +41,13 @@ class ClassMeanPooling(PoolingMethod):
 
     def pool(self, tiles: GroupTiles) -> Pooled:
         """Weighted mean of each column, (D,); nothing for less than half a tile of the classes."""
-        mix = choose_classes(self.classes, tiles.classes, tiles.class_encoder)
         sums = merge_sums(
-            sum_piece(piece.vectors, mix @ probabilities)
-            for piece, probabilities in tiles.read_classified()
+            sum_piece(piece.vectors, weights) for piece, weights in self.weigh_tiles(tiles)
         )
         return Pooled(None if sums.total[0] < LEAST_CLASS_TILES else divide_sums(sums)[0])
+
+    def weigh_tiles(self, tiles: GroupTiles) -> Iterator[tuple[TilePiece, Float32s]]:
+        """Each tile weighs as much as it is likely to be of the classes."""
+        mix = choose_classes(self.classes, tiles.classes, tiles.class_encoder)
+        for piece, probabilities in tiles.read_classified():
+            yield piece, mix @ probabilities

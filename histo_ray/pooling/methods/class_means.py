@@ -1,10 +1,14 @@
 """Pooling `classes`: one mean of tiles a class, weighted by its probability, side by side."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 from histo_ray.pooling.class_weights import LEAST_CLASS_TILES
 from histo_ray.pooling.weighted_mean import divide_sums, merge_sums, sum_piece
+from histo_ray.store.half_floats import Float32s
+from histo_ray.store.partition_vectors import TilePiece
 
 
 class ClassMeansPooling(PoolingMethod):
@@ -34,3 +38,12 @@ class ClassMeansPooling(PoolingMethod):
         means[:-1][absent] = means[-1]
         names = tuple(name for name, gone in zip(tiles.classes, absent, strict=True) if gone)
         return Pooled(means[:-1].reshape(-1), names)
+
+    def weigh_tiles(self, tiles: GroupTiles) -> Iterator[tuple[TilePiece, Float32s]]:
+        """For the mean of a class, each tile weighs as much as it is likely to be of it."""
+        return tiles.read_classified()
+
+    def settle_weights(self, weights: Float32s) -> Float32s:
+        """All tiles weigh the same for a class with less than half a tile."""
+        absent = weights.sum(axis=1, dtype=np.float64) < LEAST_CLASS_TILES
+        return np.where(absent[:, None], np.float32(1), weights)

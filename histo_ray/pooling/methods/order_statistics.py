@@ -1,6 +1,12 @@
 """Poolings `median` and `quantiles`, exact; they hold all tiles of a slide or patient at once."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
+from histo_ray.pooling.leave_one_out import quantiles_without_each
 from histo_ray.pooling.quantiles import QUANTILES, pool_median, pool_quantiles
 
 
@@ -13,6 +19,12 @@ class MedianPooling(PoolingMethod):
     def pool(self, tiles: GroupTiles) -> Pooled:
         """Median of each column, (D,)."""
         return Pooled(pool_median(tiles.read_bags(), spread=tiles.spread))
+
+    def pool_without_each(
+        self, columns: npt.NDArray[np.float64]
+    ) -> Sequence[npt.NDArray[np.float64]]:
+        """Medians of all tiles but one."""
+        return quantiles_without_each(columns, (0.5,))
 
 
 class QuantilePooling(PoolingMethod):
@@ -28,3 +40,9 @@ class QuantilePooling(PoolingMethod):
     def pool(self, tiles: GroupTiles) -> Pooled:
         """All columns' first quantile, then their second and third, (3 D,)."""
         return Pooled(pool_quantiles(tiles.read_bags(), spread=tiles.spread))
+
+    def pool_without_each(
+        self, columns: npt.NDArray[np.float64]
+    ) -> Sequence[npt.NDArray[np.float64]]:
+        """Quantiles of all tiles but one."""
+        return quantiles_without_each(columns, QUANTILES)

@@ -1,8 +1,12 @@
 """Poolings `std` and `mean+std`: how much the tiles of a slide or patient differ."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
+from histo_ray.pooling.leave_one_out import means_without_each, stds_without_each
 from histo_ray.pooling.moments import TileMoments, measure_block, merge_moments
 
 
@@ -14,6 +18,12 @@ class StdPooling(PoolingMethod):
     def pool(self, tiles: GroupTiles) -> Pooled:
         """Standard deviation of each column, (D,)."""
         return Pooled(measure_group(tiles).std.astype(np.float32))
+
+    def pool_without_each(
+        self, columns: npt.NDArray[np.float64]
+    ) -> Sequence[npt.NDArray[np.float64]]:
+        """Standard deviations of all tiles but one."""
+        return (stds_without_each(columns),)
 
 
 class MeanStdPooling(PoolingMethod):
@@ -29,6 +39,12 @@ class MeanStdPooling(PoolingMethod):
         """All means, then all standard deviations, (2 D,)."""
         moments = measure_group(tiles)
         return Pooled(np.concatenate([moments.mean, moments.std]).astype(np.float32))
+
+    def pool_without_each(
+        self, columns: npt.NDArray[np.float64]
+    ) -> Sequence[npt.NDArray[np.float64]]:
+        """Means and standard deviations of all tiles but one."""
+        return means_without_each(columns), stds_without_each(columns)
 
 
 def measure_group(tiles: GroupTiles) -> TileMoments:

@@ -103,7 +103,7 @@ def export_slides(
     """
     partitions = _choose(root, encoder, tiling, list(slide_ids))
     done = SlideExport([], [], [])
-    with _workspace(out) as folder:
+    with workspace(out) as folder:
         for key, form in sorted(partitions.items()):
             try:
                 _export_slide(root, (key, form), format, out, folder, overwrite, done)
@@ -171,7 +171,7 @@ def _export_slide(
 
 
 @contextmanager
-def _workspace(out: Location) -> Iterator[Path]:
+def workspace(out: Location) -> Iterator[Path]:
     """A local folder to build in, beside the files where these are local; nothing of it stays."""
     if not out.local:
         with stage(out) as folder:

@@ -1,0 +1,121 @@
+"""`hr.open_store`: a feature store that is read by tables, Ray Data and torch."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from histo_ray.deferred import deferred
+from histo_ray.errors import ConfigError
+from histo_ray.pooling.feature_store import FeatureStore as PooledStore
+from histo_ray.pooling.pooled_cache import By
+from histo_ray.store.opening import open_root
+from histo_ray.store.slide_tiles import choose_stored_slides
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from histo_ray.api.torch_datasets import BagDataset, TileStream
+
+_open_on_ray = deferred("histo_ray.cluster.tile_dataset:open_tile_dataset")
+_open_bags = deferred("histo_ray.api.torch_datasets:BagDataset")
+_open_tiles = deferred("histo_ray.api.torch_datasets:TileStream")
+
+
+class FeatureStore(PooledStore):
+    """A feature store as the Python API opens it."""
+
+    def to_ray(
+        self,
+        encoder: str,
+        tiling: str | None = None,
+        slide_ids: Iterable[str] | None = None,
+        vectors: bool = True,
+    ) -> "ray.data.Dataset":
+        """All tiles of an encoder as a Ray Dataset, a block a slide; nothing is read yet.
+
+        Ray starts, as `ray.data` starts it, unless it runs or this process has joined a cluster;
+        every node must see the store under the same path or URI.
+
+        Args:
+            encoder: Whose embeddings.
+            tiling: Where the encoder has several.
+            slide_ids: Only these; None: all slides. Labelled tile sets are no slides.
+            vectors: Whether rows have their embeddings.
+
+        Returns:
+            Rows with slide_id, patient_id, tile_id, x, y (level-0 px), tissue, focus, and
+            embedding, an array (D,) as stored.
+
+        Raises:
+            StoreError: Nothing of this encoder, a slide that is not there, or several tilings and
+                none is named. Of a damaged partition, when it is read.
+        """
+        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated())
+        dataset: ray.data.Dataset = _open_on_ray(self.root, found, vectors)
+        return dataset
+
+    def to_torch(
+        self,
+        encoder: str,
+        of: Literal["bags", "tiles"] = "bags",
+        by: By = "slide",
+        tiling: str | None = None,
+        slide_ids: Iterable[str] | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+    ) -> "BagDataset | TileStream":
+        """A torch dataset over the slides of an encoder, for a `DataLoader` with any workers.
+
+        Args:
+            encoder: Whose embeddings.
+            of: `bags`: map-style, item i has all tiles of a slide or patient. `tiles`: an iterable
+                of tiles, shared among the workers of a loader by slide.
+            by: Of `bags`: `slide` or `patient`.
+            tiling: Where the encoder has several.
+            slide_ids: Only these, in this order; None: all, sorted. Those without tiles are left
+                out.
+            batch_size: Of `tiles`: rows of a batch that the stream gives whole, for
+                `DataLoader(stream, batch_size=None)`; None: it gives single tiles.
+            seed: Of `tiles`: shuffle slides, and tiles within each; None: as they are stored.
+
+        Returns:
+            Items are dicts: slide_id and patient_id (text; a list for each tile in batches of
+            tiles), tile_id (N,) int32, coords (N, 2) int32 level-0 px, tissue (N,) float32,
+            embeddings (N, D) float16 or float32 as stored; of single tiles without the N. Tensors
+            share the memory that the file was read into. A bag of a patient has slide_ids, and
+            slide (N,) int32, which of them each tile is of.
+
+        Raises:
+            ConfigError: Another `of`, or settings of the other.
+            StoreError: As `to_ray`.
+        """
+        if of not in ("bags", "tiles"):
+            raise ConfigError(f"to_torch: of={of!r} must be 'bags' or 'tiles'")
+        if by not in ("slide", "patient") or (of == "tiles" and by != "slide"):
+            raise ConfigError(f"to_torch: by={by!r} must be 'slide' or, for bags, 'patient'")
+        if of == "bags" and not (batch_size is None and seed is None):
+            raise ConfigError(
+                "to_torch: batch_size and seed are of tiles; give of='tiles', or leave them to the "
+                "DataLoader of the bags"
+            )
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"to_torch: batch_size={batch_size} must be 1 or more")
+        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated())
+        if of == "bags":
+            bags: BagDataset = _open_bags(self.root, found, by)
+            return bags
+        tiles: TileStream = _open_tiles(self.root, found, batch_size, seed)
+        return tiles
+
+
+def open_store(uri: str, create: bool = False) -> FeatureStore:
+    """Open a feature store.
+
+    Args:
+        uri: Local folder, `s3://bucket/...` or `gs://bucket/...`.
+        create: Make an empty one if nothing is there.
+
+    Raises:
+        StoreError: Nothing there, something else there, or a newer store.
+        ConfigError: Not a path or URI, or a store that cannot be reached.
+    """
+    return FeatureStore(open_root(uri, create))

@@ -1,0 +1,60 @@
+"""`histo-ray predict`: predictors applied to a store that they were not fitted on."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.progress import say
+from histo_ray.deferred import deferred
+from histo_ray.predict.predict_settings import PredictConfig
+
+if TYPE_CHECKING:
+    from histo_ray.predict.prediction_record import MadeRecord
+    from histo_ray.predict.prediction_result import PredictionResult
+    from histo_ray.store.tables import TableFolder
+
+_predict_all = deferred("histo_ray.predict.apply:predict_all")
+_describe_result = deferred("histo_ray.report.prediction_words:describe_result")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
+    add_settings(parser, PredictConfig)
+    parser.add_argument(
+        "--json", action="store_true", help="print the records of what was made as JSON"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, validate where there are labels, and say what came of it."""
+    config = read_settings(args, PredictConfig)
+    tell("starting")  # the imports take seconds
+    result: PredictionResult = _predict_all(config, tell)
+    if args.json:
+        print(json.dumps(_dump(result), indent=1))
+        return 0
+    lines: list[str] = _describe_result(result)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def tell(text: str) -> None:
+    """Write a line on stderr."""
+    say("predict", text)
+
+
+def _dump(result: "PredictionResult") -> dict[str, list[dict[str, object]]]:
+    """Dump the records of predictions, validations and comparisons, each with its folder."""
+    comparisons = [] if result.comparison is None else [result.comparison]
+    made: dict[str, list[tuple[TableFolder, MadeRecord]]] = {
+        "predictions": [(one.folder, one.record) for one in result.applied],
+        "validations": [(one.folder, one.record) for one in result.validations],
+        "comparisons": [(one.folder, one.record) for one in comparisons],
+    }
+    return {
+        name: [{"folder": f.folder, **r.model_dump(mode="json")} for f, r in some]
+        for name, some in made.items()
+    }

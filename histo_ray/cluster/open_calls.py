@@ -1,0 +1,59 @@
+"""Calls of a run's processes that are not answered yet."""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import ray
+
+from histo_ray.cluster.pool import PooledActor
+from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob
+
+
+class OpenCall(NamedTuple):
+    """One call: who was asked what."""
+
+    member: PooledActor
+    what: ReaderJob | EncoderBatch | Ping
+    kept: Any = None
+    """Reference to what it leaves in the object store for others: pixels or a plan."""
+
+
+class OpenCalls:
+    """Calls by the reference of their answer, and the tiles that they hold.
+
+    The sums are kept as calls come and go: a driver of many processes asks for them all the time.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[Any, OpenCall] = {}
+        self.tiles = 0
+        """Tiles whose pixels they hold or will bring."""
+        self.reads = 0
+        """Calls that read tiles."""
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, answer: Any, call: OpenCall) -> None:
+        """Note a call that was made."""
+        self._calls[answer] = call
+        self._count(call, 1)
+
+    def take(self, answer: Any) -> OpenCall:
+        """Remove a call that is answered or lost."""
+        call = self._calls.pop(answer)
+        self._count(call, -1)
+        return call
+
+    def wait(self, timeout_s: float) -> Collection[Any]:
+        """Wait for an answer, at most so long; references of all that are there then."""
+        done, rest = ray.wait(
+            list(self._calls), num_returns=1, timeout=timeout_s, fetch_local=False
+        )
+        if done and rest:
+            done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        return done
+
+    def _count(self, call: OpenCall, sign: int) -> None:
+        self.tiles += sign * call.what.tiles
+        self.reads += sign * (isinstance(call.what, ReaderJob) and call.what.kind == "read")

@@ -1,0 +1,1 @@
+"""Predictors: heads that are fitted, published with their card, and applied to other stores."""

@@ -1,0 +1,187 @@
+"""The card of a predictor, `predictor.json`: what it predicts, from what, and how good it is."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from histo_ray.config import Settings
+from histo_ray.encoder_spec import NAME_PATTERN
+from histo_ray.evaluate.evaluation_record import MaybeFloat
+from histo_ray.learn.calibration import Calibration, Threshold
+from histo_ray.learn.heads.linear_fit import Link
+from histo_ray.learn.heads.registry import TrainsOn
+
+CARD_VERSION = 1
+RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
+PredictedKind = Literal["continuous", "binary", "classes"]
+"""Numbers of patients; probabilities of patients; classes of tiles."""
+
+
+class EncoderCard(Settings):
+    """The encoder whose embeddings are needed."""
+
+    name: str
+    """As a store calls it."""
+    request: str
+    weights_sha256: str
+    dim: int
+    dtype: str = ""
+    """Element type of the vectors that it was fitted on."""
+
+
+class TilingCard(Settings):
+    """The tiles that it was fitted on."""
+
+    fingerprint: str
+    """Of everything that changes pixels; starts with `x` for labelled tiles as they were given."""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """All of `TilingConfig`, so that the same tiles can be cut of other slides; of labelled tiles
+    `tile_px` and `mpp` (None: unknown)."""
+
+
+class ClassEncoderCard(Settings):
+    """The fine-tuned encoder whose head weighs tiles, for poolings by class."""
+
+    name: str
+    tiling: str
+    """Fingerprint of the tiles that it saw."""
+    weights_sha256: str
+    file_sha256: str
+    """Of its model.safetensors, head included."""
+
+
+class PartCard(Settings):
+    """One trained head: some targets from one pooling; its arrays are in predictor.safetensors."""
+
+    trains_on: TrainsOn
+    pooling: str
+    """As for `Store.matrix`; `bags` for MIL; empty for tiles."""
+    head: str
+    variant: str = ""
+    """Hyperparameters that were searched."""
+    targets: tuple[str, ...]
+    """Names, in the order of the columns of its weights; classes for tiles."""
+    link: Link = Link.IDENTITY
+    """Of a linear head."""
+    members: int = 0
+    """Heads of a MIL ensemble; 0: a linear head."""
+
+
+class LabelsCard(Settings):
+    """The labels that it was fitted on."""
+
+    sha256: str
+    """Of the label file's bytes, or of the labelled tile set."""
+    values_sha256: str = ""
+    """Of the values of the patients that were used."""
+    transform: str = ""
+    """`none`, `log2`, `rank`, `clip`, or empty: none. The fitted knots are in the file."""
+    clip_at: str = ""
+    scale: str
+    """What predictions mean, in words."""
+
+
+class TargetCard(Settings):
+    """One target: how it was fitted, calibrated and scored."""
+
+    name: str
+    n_patients: int
+    """With a label; tiles of a class for tissue."""
+    positives: int = 0
+    part: int
+    """Number of its part."""
+    choice: MaybeFloat = None
+    """Penalty, components or epochs (mean of the members) that were chosen."""
+    inner_score: MaybeFloat = None
+    """By which part and choice were chosen; no estimate of how good it is."""
+    calibration: Calibration = Calibration()
+    thresholds: tuple[Threshold, ...] = ()
+    """The first one makes calls unless another is asked for; empty: none."""
+    metric: str
+    """Of `score`: pearson, auroc, or recall."""
+    score: MaybeFloat = None
+    """Of the cross-validation that is named under `evaluation`."""
+    low: MaybeFloat = None
+    """Lower end of its 95 % interval."""
+    high: MaybeFloat = None
+    q_chance: MaybeFloat = None
+    """Whether it is better than chance, after correction over targets."""
+
+
+class CohortCard(Settings):
+    """Who it was fitted on."""
+
+    n_patients: int
+    """0 for tiles whose patients are unknown."""
+    n_slides: int = 0
+    sites: tuple[str, ...] = ()
+    salt: str = ""
+    patient_hashes: tuple[str, ...] | None = None
+    """Salted SHA-256 of each person, sorted; None: left out, so overlap cannot be found."""
+
+
+class EvaluationCard(Settings):
+    """The cross-validation that says how good it is."""
+
+    task: str
+    run_id: str
+    folder: str
+    """Below the store that it was fitted in."""
+    repeats: int
+    n_folds: int
+    score: MaybeFloat = None
+    """Median score of the targets; accuracy for tissue."""
+    settings_sha256: str = ""
+
+
+class PredictorCard(Settings):
+    """`predictor.json`."""
+
+    format_version: int = CARD_VERSION
+    name: str = Field(pattern=NAME_PATTERN)
+    use: str = RESEARCH_USE
+    created: str
+    """ISO 8601, UTC."""
+    fingerprint: str
+    """SHA-256 over everything that decided the arrays and this card but time and machine."""
+    file_sha256: str
+    """SHA-256 of the bytes of predictor.safetensors."""
+    task: str
+    kind: PredictedKind
+    encoder: EncoderCard
+    tiling: TilingCard
+    class_encoder: ClassEncoderCard | None = None
+    labels: LabelsCard
+    targets: tuple[TargetCard, ...]
+    parts: tuple[PartCard, ...]
+    cohort: CohortCard
+    evaluation: EvaluationCard
+    settings: dict[str, JsonValue]
+    """All settings of the fit."""
+    seed: int
+    synthetic: bool = False
+    """Whether it was fitted on synthetic data."""
+    remark: str = ""
+    versions: dict[str, str]
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """(T,) in the order of predictions."""
+        return tuple(target.name for target in self.targets)
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Poolings whose vectors are needed, each once; without bags."""
+        named = (p.pooling for p in self.parts if p.trains_on is TrainsOn.PATIENTS)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def needs_bags(self) -> bool:
+        """Whether a part sees all tiles of a patient."""
+        return any(part.trains_on is TrainsOn.BAGS for part in self.parts)
+
+    @property
+    def by_name(self) -> Mapping[str, TargetCard]:
+        """Targets by name."""
+        return {target.name: target for target in self.targets}

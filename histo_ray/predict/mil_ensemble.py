@@ -1,0 +1,109 @@
+"""Ensembles of attention heads: those of the folds of a cross-validation, trained again and kept.
+
+They are the very heads whose out-of-fold predictions were scored, calibrated, and given
+thresholds. Each has stopped on other held-out bags, so there is no single head "of all patients"
+that would be better founded; and a patient of the training cohort can be shown by the one head that
+did not see this patient.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from histo_ray.config import digest
+from histo_ray.evaluate.bag_units import BagUnit, fold_piece_name, make_bag_job, train_fold
+from histo_ray.evaluate.engine import run_job
+from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.patient_features import load_bags
+from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.mil.head import MilHead, read_head
+from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.store.layout import CACHE
+from histo_ray.store.tables import TableFolder
+
+FITS = f"{CACHE}/fits"
+"""Heads that are trained already lie here until the predictor is published."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The heads of one configuration for one target."""
+
+    members: tuple[MilHead, ...]
+    """By repeat, then fold."""
+    choice: float
+    """Mean epoch that the members' weights are from."""
+    inner_score: float
+    """Mean over the members; nan where none has a score."""
+
+
+def train_ensembles(
+    prepared: PreparedPatients,
+    configurations: Mapping[int, Configuration],
+    repeats: int,
+    host: Host,
+) -> dict[tuple[int, int], Ensemble]:
+    """Train the heads of some repeats again, and keep them.
+
+    Args:
+        prepared: Patients, labels and folds.
+        configurations: Those on bags, by their number in the run.
+        repeats: How many repeats; a target with fewer distinct splits has fewer.
+        host: Where it is done.
+
+    Returns:
+        By number of the configuration and of the target.
+    """
+    if not configurations:
+        return {}
+    plan, matrix = prepared.plan, prepared.matrix
+    config = plan.config
+    kept = {target: _count_repeats(matrix, target, repeats) for target in range(len(plan.targets))}
+    name = digest([prepared.folder.folder, repeats])[:16]
+    folder = TableFolder(prepared.store.root, FITS)
+    most = plan.task.bag_tiles(config)
+    job = make_bag_job(
+        folder.child(name),
+        load_bags(prepared.store, plan.found, plan.patients, most, config.seed),
+        matrix,
+        configurations,
+        plan.variants,
+        config.seed,
+        config.cpus_per_repeat,
+    )
+    units = [unit for unit in job.units if _is_kept(unit, kept)]
+    run_job(replace(job, units=units, work=train_fold, competition=None), host.spread, host.report)
+    found = {
+        (number, target): _read(folder.child(name), number, target, count, matrix.n_folds)
+        for number in configurations
+        for target, count in kept.items()
+    }
+    folder.delete(name)
+    return found
+
+
+def _is_kept(unit: object, kept: Mapping[int, int]) -> bool:
+    return isinstance(unit, BagUnit) and unit.repeat < kept.get(unit.target, 0)
+
+
+def _count_repeats(matrix: TargetMatrix, target: int, most: int) -> int:
+    """Repeats from the first on that a target has, without a gap."""
+    count = 0
+    while count < min(most, matrix.repeats) and not matrix.lacks_repeat(target, count):
+        count += 1
+    return count
+
+
+def _read(pieces: TableFolder, number: int, target: int, repeats: int, n_folds: int) -> Ensemble:
+    rows = []
+    for repeat, fold in np.ndindex(repeats, n_folds):
+        rows += pieces.read(fold_piece_name(number, target, repeat, fold)).to_pylist()
+    scores = np.array([row["inner_score"] for row in rows], np.float64)
+    there = scores[np.isfinite(scores)]
+    return Ensemble(
+        tuple(read_head(row["head"], f"{pieces.folder}: a trained head") for row in rows),
+        float(np.mean([row["choice"] for row in rows])),
+        float(there.mean()) if len(there) else np.nan,
+    )

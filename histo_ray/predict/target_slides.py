@@ -1,0 +1,212 @@
+"""Slides of a store that a predictor can be applied to: its encoder's weights, in its tiling."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from histo_ray.config import TilingConfig
+from histo_ray.encoders.registry import resolve
+from histo_ray.errors import ConfigError, StoreError
+from histo_ray.pooling.registry import parse_pooling
+from histo_ray.predict.card import PredictorCard
+from histo_ray.store.catalog import Partitions, list_partitions
+from histo_ray.store.layout import is_given
+from histo_ray.store.models import read_card
+from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.stated import correct_receipts
+from histo_ray.store.store import Store
+from histo_ray.store.tilings import describe_tilings, find_tiling
+from histo_ray.text import count_of, name_some
+from histo_ray.types import PartitionKey, Receipt
+
+Receipts = Mapping[PartitionKey, Receipt]
+
+
+@dataclass(frozen=True)
+class TargetSlides:
+    """Slides with tiles that a predictor can be applied to."""
+
+    encoder: str
+    """As this store calls it."""
+    tiling: str
+    partitions: Partitions
+    receipts: Receipts
+    """Of the same, with patient and site as the newest manifest says."""
+    empty: tuple[str, ...]
+    """Slides without tiles, which are left out."""
+
+    def by_patient(self) -> dict[str, list[CountedPartition]]:
+        """Partitions of each patient, both in sorted order."""
+        found: dict[str, list[CountedPartition]] = {}
+        for key in sorted(self.receipts):
+            receipt = self.receipts[key]
+            one = CountedPartition(key, self.partitions[key], receipt.tile_count)
+            found.setdefault(receipt.slide.patient_id, []).append(one)
+        return dict(sorted(found.items()))
+
+    def sites(self) -> dict[str, set[str]]:
+        """Sites of each patient's slides, without unknown ones."""
+        found: dict[str, set[str]] = {}
+        for receipt in self.receipts.values():
+            if receipt.slide.site:
+                found.setdefault(receipt.slide.patient_id, set()).add(receipt.slide.site)
+        return found
+
+
+def find_target_slides(
+    store: Store, card: PredictorCard, tiling: str | None = None
+) -> TargetSlides:
+    """Find the slides that a predictor can be applied to.
+
+    The encoder is recognised by its weights, under whatever name this store has it.
+
+    Args:
+        store: Where the predictor is to be applied.
+        card: Of the predictor.
+        tiling: Which, where several fit; see `find_tiling`.
+
+    Raises:
+        StoreError: Slides of other weights or another tiling alone; says what to extract.
+        ConfigError: Several tilings fit and none is named, or the class head is missing.
+    """
+    firsts = _read_firsts(store)
+    if not firsts:
+        raise StoreError(
+            f"store {store.root.path}: it holds no slides; extract them: "
+            f"{_name_command(store, card)}"
+        )
+    own = {
+        key: receipt
+        for key, receipt in firsts.items()
+        if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
+    }
+    if not own:
+        raise _other_weights(store, card, firsts)
+    key = _choose(store, card, own, tiling)
+    partitions = {
+        one: form
+        for one, form in list_partitions(store.root, key.encoder, key.tiling).items()
+        if not is_given(one.tiling)
+    }
+    receipts = correct_receipts(store.receipts(partitions), store.stated())
+    full = {one: receipt for one, receipt in receipts.items() if receipt.tile_count}
+    empty = sorted(one.slide_id for one in receipts.keys() - full.keys())
+    if not full:
+        raise StoreError(
+            f"store {store.root.path}: none of {count_of(len(empty), 'slide')} of {key.encoder} in "
+            f"tiling {key.tiling} has a tile; see `histo-ray runs {store.root.path}` for the reason"
+        )
+    _check_class_head(store, card)
+    chosen = {one: partitions[one] for one in full}
+    return TargetSlides(key.encoder, key.tiling, chosen, full, tuple(empty))
+
+
+def _read_firsts(store: Store) -> Receipts:
+    """One receipt of each encoder and tiling of slides."""
+    first: dict[tuple[str, str], PartitionKey] = {}
+    for key in sorted(store.list_keys()):
+        if not is_given(key.tiling):
+            first.setdefault((key.encoder, key.tiling), key)
+    return store.receipts(first.values())
+
+
+def _choose(store: Store, card: PredictorCard, own: Receipts, asked: str | None) -> PartitionKey:
+    """Choose the tiling, among those of the encoder."""
+    if is_given(card.tiling.fingerprint):  # labelled tiles have size and mpp alone
+        fitting = {key: r for key, r in own.items() if _is_alike(card, r)}
+    else:
+        fitting = {key: r for key, r in own.items() if key.tiling == card.tiling.fingerprint}
+    if not fitting:
+        encoder = min(own).encoder
+        raise StoreError(
+            f"store {store.root.path}: slides of {encoder} are there in {describe_tilings(own)}, "
+            f"but predictor {card.name} was fitted on {_describe_tiling(card)}; extract these "
+            f"tiles: {_name_command(store, card)}"
+        )
+    if asked is not None:
+        tiling = find_tiling(asked, fitting)
+        fitting = {key: r for key, r in fitting.items() if key.tiling == tiling}
+        if not fitting:
+            raise ConfigError(
+                f"--tiling {asked}: no such tiling fits predictor {card.name}; those of its "
+                f"encoder are {describe_tilings(own)}"
+            )
+    if len({key.tiling for key in fitting}) > 1:
+        raise ConfigError(
+            f"store {store.root.path}: several tilings fit predictor {card.name}; name one with "
+            f"--tiling: {describe_tilings(fitting)}"
+        )
+    return next((key for key in fitting if key.encoder == card.encoder.name), min(fitting))
+
+
+def _is_alike(card: PredictorCard, receipt: Receipt) -> bool:
+    """Whether tiles have the size and mpp of the labelled tiles, as far as these are known."""
+    mine, theirs = card.tiling.settings, receipt.tiling.settings
+    return all(mine.get(name) in (None, theirs.get(name)) for name in ("tile_px", "mpp"))
+
+
+def _other_weights(store: Store, card: PredictorCard, firsts: Receipts) -> StoreError:
+    encoder = card.encoder
+    there = {f"{key.encoder} ({r.encoder.weights_sha256[:12]})" for key, r in firsts.items()}
+    hint = ""
+    try:
+        resolve(encoder.request, (), store.root.path)
+    except ConfigError:
+        hint = (
+            f" (it is no encoder that this store knows: copy models/{encoder.request} of the store "
+            "that it was fine-tuned in into this store first)"
+        )
+    return StoreError(
+        f"store {store.root.path}: it has no slides of the weights {encoder.weights_sha256[:12]} "
+        f"of encoder {encoder.name}, which predictor {card.name} was fitted on; there are "
+        f"{name_some(sorted(there), 8)}; extract its own{hint}: {_name_command(store, card)}"
+    )
+
+
+def _check_class_head(store: Store, card: PredictorCard) -> None:
+    """See that the head that weighs tiles is the one that the predictor was fitted with.
+
+    Raises:
+        ConfigError: It is missing, or another one.
+    """
+    needed = card.class_encoder
+    if needed is None or not any(parse_pooling(name).needs_head for name in card.poolings):
+        return
+    found = read_card(store.root, needed.name)
+    if found is not None and found.file_sha256 == needed.file_sha256:
+        return
+    what = "it is not in" if found is None else "another one of that name is in"
+    request = shlex.quote(needed.name)
+    raise ConfigError(
+        f"predictor {card.name}: tiles are weighed by the class head of encoder {needed.name}, but "
+        f"{what} store {store.root.path}; copy models/{needed.name} of the store that it was "
+        f"fine-tuned in into this store, and extract the same slides with it: "
+        f"{_name_command(store, card, request)}"
+    )
+
+
+def _describe_tiling(card: PredictorCard) -> str:
+    settings = card.tiling.settings
+    mpp = settings.get("mpp")
+    size = f"{settings.get('tile_px', '?')} px at {mpp if mpp is not None else 'unknown'} mpp"
+    if is_given(card.tiling.fingerprint):
+        return f"labelled tiles of {size}"
+    return f"{card.tiling.fingerprint} ({size})"
+
+
+def _name_command(store: Store, card: PredictorCard, request: str = "") -> str:
+    """The command that extracts the tiles of a predictor."""
+    defaults = TilingConfig()
+    flags = []
+    for name in TilingConfig.model_fields:
+        value = card.tiling.settings.get(name)
+        always = name in ("mpp", "tile_px")
+        if value is None or (value == getattr(defaults, name) and not always):
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        values = value if isinstance(value, list | tuple) else [value]
+        flags += [f"{flag} {shlex.quote(str(one))}" for one in values]
+    encoder = request or shlex.quote(card.encoder.request)
+    place = shlex.quote(store.root.path)
+    text = f"histo-ray extract --manifest SLIDES.csv --store {place} --encoder {encoder}"
+    return " ".join([text, *flags])

@@ -1,0 +1,1 @@
+"""SQL over a store: its views, for DuckDB inside of this program and elsewhere."""

@@ -1,0 +1,229 @@
+"""The views of a store's tables and cards, as SQL over its files. Pure.
+
+To add one: a line in `TABLES` or `CARDS`. Columns are those of `schemas/*.json`, so that a view of
+what is not there yet has the columns it will have.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from histo_ray.schema import arrow_schema, optional_names
+from histo_ray.store.layout import RUNS
+from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, select_nothing
+from histo_ray.store.tables import EVALUATIONS
+
+PREDICTIONS = "predictions"
+TILE_TASKS = ("tissue",)
+"""Tasks whose tables have other columns of the same names than those of patients."""
+OF_RUNS = ("task", "run")
+"""Columns that the path of an evaluation's table says."""
+ZARR = "zarr_embeddings"
+"""Name of the view of Zarr partitions alone, where there are some that DuckDB asks for."""
+PREDICTED = "predicted_"
+"""How the names of views begin that are of tables of predictions: `predicted_patients`, ..."""
+
+
+class TableView(NamedTuple):
+    """A view of the tables of one kind in all evaluations."""
+
+    about: str
+    file: str
+    """Name of the tables, without suffix."""
+    schemas: tuple[str, ...]
+    """Whose columns it has, of any task."""
+    of_tiles: bool | None = None
+    """Whether of tasks on tiles only, or of tasks on patients only; None: of all."""
+
+    @property
+    def files(self) -> str:
+        """Pattern of its files, relative to the store."""
+        return f"{EVALUATIONS}/*/*/{self.file}.parquet"
+
+    def choose_patterns(self, paths: Iterable[str]) -> list[str]:
+        """Patterns that only files of its tasks fit, each with a file.
+
+        Args:
+            paths: All that fit `files`.
+        """
+        tasks = sorted({path.split("/")[1] for path in paths})
+        if self.of_tiles is None:
+            return [self.files] if tasks else []
+        own = [task for task in tasks if (task in TILE_TASKS) == self.of_tiles]
+        return [f"{EVALUATIONS}/{escape_path(task)}/*/{self.file}.parquet" for task in own]
+
+
+class CardView(NamedTuple):
+    """A view of JSON files, one row a file: the names its path says, and its content."""
+
+    about: str
+    files: str
+    """Pattern of its files, relative to the store."""
+    names: tuple[str, ...]
+    """What the folders stand for that the pattern leaves open."""
+    content: str
+    """Column of the JSON."""
+
+
+TABLES = {
+    "scores": TableView("every fold", "scores", ("outcome_scores", "tissue_scores")),
+    "predictions": TableView(
+        "every out-of-fold prediction of a patient", "predictions", ("outcome_predictions",), False
+    ),
+    "tile_predictions": TableView(
+        "every out-of-fold prediction of a tile", "predictions", ("tissue_predictions",), True
+    ),
+    "targets": TableView("every target, with interval and test", "targets", ("outcome_targets",)),
+    "comparisons": TableView(
+        "every pair of encoders", "comparisons", ("outcome_comparisons", "tissue_comparisons")
+    ),
+    "recalls": TableView("recall of every class and fold", "recalls", ("tissue_recalls",)),
+    "folds": TableView("who is in which fold", "folds", ("folds",)),
+    "cohorts": TableView("who is evaluated, and why not", "cohort", ("outcome_cohort",)),
+}
+CARDS = {
+    "evaluations": CardView(
+        "records of evaluations", f"{EVALUATIONS}/*/*/run.json", OF_RUNS, "record"
+    ),
+    "models": CardView("cards of published encoders", "models/*/model.json", ("name",), "card"),
+    "predictors": CardView(
+        "cards of published predictors", "predictors/*/predictor.json", ("name",), "card"
+    ),
+}
+ABOUT = {
+    "embeddings": "every tile with its vector, by encoder and tiling",
+    "slides": "every slide, encoder and tiling, as receipts and the newest manifest say",
+    "runs": "every slide and encoder of every extraction",
+    **{name: view.about for name, view in TABLES.items()},
+    **{name: view.about for name, view in CARDS.items()},
+}
+"""What each view of every store has one row of."""
+
+
+def embeddings_schema(labelled: bool = False) -> pa.Schema:
+    """The columns of the view `embeddings`; vectors are lists, as widths differ by encoder."""
+    optional = optional_names("embeddings") if labelled else ()
+    fields = [pa.field(f.name, f.type) for f in arrow_schema("embeddings", 1, optional=optional)]
+    kinds = {"embedding": pa.list_(pa.float32())}
+    return pa.schema(
+        [
+            *(pa.field(field.name, kinds.get(field.name, field.type)) for field in fields),
+            ("encoder", pa.string()),
+            ("tiling", pa.string()),
+        ]
+    )
+
+
+def table_schema(view: TableView) -> pa.Schema:
+    """The columns of a view of evaluations' tables, of every task."""
+    columns = {name: pa.string() for name in OF_RUNS}
+    for name in view.schemas:
+        for field in arrow_schema(name, optional=optional_names(name)):
+            columns.setdefault(field.name, field.type)
+    return pa.schema(list(columns.items()))
+
+
+def runs_schema() -> pa.Schema:
+    """The columns of the view `runs`."""
+    fields = [pa.field(field.name, field.type) for field in arrow_schema("runs")]
+    return pa.schema([("run_id", pa.string()), *fields])
+
+
+def slides_schema() -> pa.Schema:
+    """The columns of the view `slides`."""
+    return pa.schema([pa.field(field.name, field.type) for field in arrow_schema("slides")])
+
+
+def select_empty(name: str) -> str:
+    """SQL of a view of every store where it holds nothing of the kind."""
+    if name in TABLES:
+        return select_nothing(table_schema(TABLES[name]))
+    if name in CARDS:
+        view = CARDS[name]
+        fields = [(column, pa.string()) for column in view.names]
+        nothing = select_nothing(pa.schema(fields)).removesuffix(" WHERE false")
+        return f"{nothing}, NULL::JSON AS {quote_name(view.content)} WHERE false"
+    schemas = {"embeddings": embeddings_schema, "slides": slides_schema, "runs": runs_schema}
+    return select_nothing(schemas[name]())
+
+
+def select_tables(base: str, view: TableView, patterns: Sequence[str]) -> str:
+    """SQL of the tables of one kind in all evaluations.
+
+    Args:
+        base: The store, as DuckDB names it.
+        view: Which.
+        patterns: As `TableView.choose_patterns` gives them.
+    """
+    nothing = select_nothing(table_schema(view))
+    if not patterns:
+        return nothing
+    return f"{nothing} UNION ALL BY NAME {_select_files(base, patterns, OF_RUNS)}"
+
+
+def select_predicted(base: str, table: str) -> str:
+    """SQL of the tables of one name in all folders of predictions; there must be one."""
+    return _select_files(base, [f"{PREDICTIONS}/*/*/{table}.parquet"], ("predictor", "run"))
+
+
+def select_cards(base: str, view: CardView) -> str:
+    """SQL of the JSON files of one kind; there must be one."""
+    names = ", ".join(_folder(at, name) for at, name in _count_back(view.names))
+    return (
+        f"SELECT {names}, json AS {quote_name(view.content)} "
+        f"FROM read_json_objects({_pattern(base, view.files)}, filename = true)"
+    )
+
+
+def select_runs(base: str) -> str:
+    """SQL of the tables of all extractions; there must be one."""
+    return (
+        f"{select_nothing(runs_schema())} UNION ALL BY NAME "
+        "SELECT parse_filename(filename, true) AS run_id, "
+        f"* EXCLUDE (filename) FROM read_parquet({_pattern(base, f'{RUNS}/*.parquet')}, "
+        "filename = true, hive_partitioning = false, union_by_name = true)"  # older ones have less
+    )
+
+
+def select_partitions(base: str, labelled: bool) -> str:
+    """SQL of all tiles of Parquet partitions; there must be one.
+
+    Args:
+        base: The store, as DuckDB names it.
+        labelled: Whether some may have labels: columns are those of the first file unless all
+            files are asked, which takes a look at each.
+    """
+    return (
+        f"SELECT * FROM read_parquet({_pattern(base, 'embeddings/*/*/*.parquet')}, "
+        "hive_partitioning = true, hive_types_autocast = false, "
+        f"union_by_name = {str(labelled).lower()})"
+    )
+
+
+def create_view(name: str, query: str) -> str:
+    """SQL that makes a view, or makes it anew."""
+    return f"CREATE OR REPLACE VIEW {quote_name(name)} AS {query}"
+
+
+def _select_files(base: str, patterns: Sequence[str], names: Sequence[str]) -> str:
+    folders = ", ".join(_folder(at, name) for at, name in _count_back(names))
+    known = ", ".join(quote_text(name) for name in [*names, "filename"])
+    return (
+        f"SELECT {folders}, COLUMNS(lambda c: c NOT IN ({known})) "
+        f"FROM read_parquet([{', '.join(_pattern(base, files) for files in patterns)}], "
+        "filename = true, hive_partitioning = false, union_by_name = true)"
+    )
+
+
+def _count_back(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Names of folders with where they stand in a path, from its end."""
+    return [(at - len(names) - 1, name) for at, name in enumerate(names)]
+
+
+def _folder(at: int, name: str) -> str:
+    return f"parse_path(filename)[{at}] AS {quote_name(name)}"
+
+
+def _pattern(base: str, files: str) -> str:
+    return quote_text(f"{escape_path(base)}/{files}")

@@ -1,0 +1,202 @@
+"""Cohorts with a known truth: fit on one, validate on another, and hold both against the truth.
+
+All is computed by the functions that `fit` and `predict` use: heads, calibration from out-of-fold
+predictions, threshold, range of tiles, external scores. What is true of a fitted predictor is
+measured on very many further patients of the second cohort's population.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from histo_ray.cohort.folds import draw_folds
+from histo_ray.learn.calibration import (
+    Calibration,
+    CalibrationMethod,
+    Threshold,
+    apply_calibration,
+    choose_thresholds,
+    fit_calibration,
+)
+from histo_ray.learn.external_metrics import Draws, ExternalClasses, TargetSample
+from histo_ray.learn.fit_heads import fit_patients
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.heads.linear_fit import LinearFit
+from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
+from histo_ray.learn.statistics import Interval
+from histo_ray.learn.tile_range import TileRange, measure_range
+
+Floats = npt.NDArray[np.float64]
+FOLDS = 5
+MANY = 40_000
+"""Patients by whom the truth is measured."""
+CHECKED = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "sensitivity",
+           "specificity", "ppv", "npv")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Population:
+    """Patients of one place."""
+
+    prevalence: float = 0.4
+    signal: float = 1.2
+    """Distance of the classes' means, in standard deviations along one direction."""
+    stain: float = 0.0
+    """Shift of every feature, in standard deviations of a tile."""
+    dim: int = 12
+    tiles: int = 25
+    between: float = 1.0
+    """Standard deviation of patients' means."""
+    within: float = 1.5
+    """Standard deviation of tiles about their patient's mean."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Draw patients: (count,) labels with both classes, (count, D) mean vectors of tiles."""
+        truth = np.zeros(count)
+        while not 2 <= truth.sum() <= count - 2:
+            truth = (rng.random(count) < self.prevalence).astype(np.float64)
+        error = np.hypot(self.between, self.within / np.sqrt(self.tiles))
+        vectors = rng.normal(0, error, (count, self.dim)) + self._shift
+        vectors[:, 0] += self.signal * truth
+        return truth, vectors
+
+    def draw_tiles(self, count: int, rng: np.random.Generator) -> list[Floats]:
+        """Draw tiles of some patients, each (tiles, D)."""
+        means = rng.normal(0, self.between, (count, 1, self.dim))
+        return [*(means + rng.normal(0, self.within, (count, self.tiles, self.dim)) + self._shift)]
+
+    @property
+    def _shift(self) -> float:
+        return self.stain * float(np.hypot(self.between, self.within))
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """What `fit` keeps of one target."""
+
+    head: LinearFit
+    calibration: Calibration
+    threshold: Threshold
+    tile_range: TileRange
+
+    def sample(self, truth: Floats, vectors: Floats) -> TargetSample:
+        """Predict other patients."""
+        raw = self.head.predict(vectors)[:, 0]
+        calibrated = apply_calibration(self.calibration, raw)
+        return TargetSample(truth, raw, calibrated, raw >= self.threshold.value)
+
+
+def fit_head(population: Population, count: int, rng: np.random.Generator) -> FittedHead:
+    """Fit on patients of a population, calibrated on out-of-fold predictions."""
+    truth, vectors = population.draw(count, rng)
+    data = PatientData(vectors, truth[:, None], ("target",))
+    settings = PatientHeadSettings("logistic", (), 3)
+    (head,) = fit_patients(data, settings)
+    classes = [str(int(one)) for one in truth]
+    (fold_ids,) = draw_folds(classes, FOLDS, 1, 0).fold_ids
+    predicted = np.empty(count)
+    for fold in range(FOLDS):
+        found = predict_patient_fold(data, fold_ids, fold, settings).predicted
+        predicted[fold_ids == fold] = found[:, 0]
+    calibration = fit_calibration(CalibrationMethod.PLATT, predicted, truth)
+    threshold = choose_thresholds(predicted, truth, 0.9, calibration)[0]
+    return FittedHead(head, calibration, threshold, measure_range(population.draw_tiles(30, rng)))
+
+
+def score_externally(
+    fitted: FittedHead,
+    population: Population,
+    count: int,
+    rng: np.random.Generator,
+    resamples: int = 200,
+) -> Mapping[str, Interval]:
+    """Validate on patients of a population."""
+    sample = fitted.sample(*population.draw(count, rng))
+    return ExternalClasses().score(sample, Draws(resamples, 0))
+
+
+def measure_truth(
+    fitted: FittedHead, population: Population, rng: np.random.Generator
+) -> dict[str, float]:
+    """Measure what is true of a predictor in a population, by very many patients."""
+    sample = fitted.sample(*population.draw(MANY, rng))
+    found = ExternalClasses().score(sample, Draws(1, 0))
+    return {name: found[name].estimate for name in CHECKED}
+
+
+def measure_coverage(
+    simulations: int,
+    fitted_on: Population,
+    applied_to: Population,
+    patients: tuple[int, int] = (150, 150),
+    seed: int = 0,
+) -> dict[str, float]:
+    """Share of simulations whose interval holds what is true, by metric; and mean bias of AUROC.
+
+    Args:
+        simulations: How many; each fits anew.
+        fitted_on: First population.
+        applied_to: Second one.
+        patients: Of both cohorts.
+        seed: Of all draws.
+    """
+    held: dict[str, list[bool]] = {name: [] for name in CHECKED}
+    bias, areas = [], []
+    for number in range(simulations):
+        rng = np.random.default_rng([seed, number])
+        fitted = fit_head(fitted_on, patients[0], rng)
+        scores = score_externally(fitted, applied_to, patients[1], rng)
+        true = measure_truth(fitted, applied_to, rng)
+        for name in CHECKED:
+            one = scores[name]
+            if np.isfinite([one.low, one.high, true[name]]).all():
+                held[name].append(one.low <= true[name] <= one.high)
+        bias.append(scores["auroc"].estimate - true["auroc"])
+        areas.append(true["auroc"])
+    return {
+        **{f"{name} in its interval": float(np.mean(held[name])) for name in CHECKED},
+        "AUROC, mean error": float(np.mean(bias)),
+        "AUROC, mean of the true ones": float(np.mean(areas)),
+    }
+
+
+def measure_shift(
+    simulations: int, fitted_on: Population, applied_to: Population, seed: int = 0
+) -> dict[str, float]:
+    """How a cohort of another place shows: in calibration, and in the distance of its tiles."""
+    found = []
+    for number in range(simulations):
+        rng = np.random.default_rng([seed, number, 1])
+        fitted = fit_head(fitted_on, 150, rng)
+        scores = score_externally(fitted, applied_to, 150, rng)
+        intercept, slope = scores["calibration_intercept"], scores["calibration_slope"]
+        tiles = np.concatenate(applied_to.draw_tiles(20, rng))
+        off = not intercept.low <= 0 <= intercept.high or not slope.low <= 1 <= slope.high
+        found.append(
+            (off, intercept.estimate, fitted.tile_range.share_outside(tiles),
+             scores["auroc"].estimate)
+        )  # fmt: skip
+    off, intercept, outside, area = np.array(found, np.float64).T
+    return {
+        "calibration is off, by its intervals": float(off.mean()),
+        "calibration intercept, mean": float(intercept.mean()),
+        "tiles outside, mean": float(outside.mean()),
+        "tiles outside above 5 %": float((outside > 0.05).mean()),
+        "AUROC, mean": float(area.mean()),
+    }
+
+
+def compare_equals(simulations: int, seed: int = 0) -> dict[str, float]:
+    """Share of P < 0.05 between two that see the same patients under noise of their own."""
+    population = Population()
+    p: dict[str, list[float]] = {"auroc": [], "auprc": []}
+    for number in range(simulations):
+        rng = np.random.default_rng([seed, number, 2])
+        truth, vectors = population.draw(150, rng)
+        encoders = (vectors[:, 0] + rng.normal(size=150) for _ in range(2))
+        one, other = (TargetSample(truth, v, np.full(150, np.nan)) for v in encoders)
+        for name, found in ExternalClasses().compare(one, other, Draws(200, 0)).items():
+            p[name].append(found.p)
+    return {f"P < 0.05, {name}": float((np.array(own) < 0.05).mean()) for name, own in p.items()}

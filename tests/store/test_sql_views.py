@@ -1,0 +1,183 @@
+"""The views of a store: all it holds, in this program's DuckDB and in any other."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from histo_ray.errors import StoreError
+from histo_ray.schema import arrow_schema
+from histo_ray.store.layout import Form
+from histo_ray.store.location import location_of
+from histo_ray.store.sql.views import ABOUT, TABLES
+from histo_ray.store.store import Store, open_store
+from histo_ray.store.tables import TableFolder
+from histo_ray.types import Outcome, RunRow
+from tests.made_up import facts_of, rows_of
+
+RUNS = {"expression": "outcome", "tissue": "tissue"}
+AWKWARD = "it's [a] store; drop table x--"
+
+
+def one_row(schema: pa.Schema) -> pa.Table:
+    """A table of one row: names are the column's own, numbers 1."""
+    cells = [
+        [f.name if f.type == pa.string() else True if f.type == pa.bool_() else 1] for f in schema
+    ]
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(cells, schema, strict=True)], schema=schema
+    )
+
+
+def write_evaluations(root: Path) -> None:
+    for task, family in RUNS.items():
+        folder = TableFolder(location_of(str(root)), f"evaluations/{task}/{task}-1")
+        for view in TABLES.values():
+            for name in view.schemas:
+                if name == "folds" or name.startswith(family):
+                    schema = arrow_schema(name)
+                    folder.write(view.file, [one_row(schema)], schema)
+        folder.write_note("run", {"task": task, "folds": 5})
+        folder.child("pieces").write(
+            "scores", [one_row(arrow_schema("folds"))], arrow_schema("folds")
+        )
+
+
+def write_cards_and_predictions(root: Path) -> None:
+    """What `finetune`, `fit` and `predict` write."""
+    for path in ("predictors/luad/predictor.json", "models/own/model.json"):
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_text('{\n "task": "mutation", "targets": ["TP53"]\n}')
+    folder = TableFolder(location_of(str(root)), "predictions/luad/b-1")
+    table = pa.table({"patient_id": ["P'1"], "value": [0.25]})
+    folder.write("patients", [table], table.schema)
+    folder.write("odd name", [table], table.schema)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("views") / AWKWARD
+    store = open_store(str(path), create=True)
+    forms: dict[str, Form] = {"it's": "parquet", "b[1]": "parquet", "c": "zarr"}
+    for slide_id, form in forms.items():
+        facts = facts_of(slide_id)
+        store.commit(facts.key, facts, rows_of(4), format=form)
+    rows = [RunRow("it's", "e", Outcome.DONE, "", 4, 1.0, "P9", False, "site'9")]
+    store.write_run("20260101T000000-1", rows)
+    write_evaluations(path)
+    write_cards_and_predictions(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_a_view_of_an_empty_store_has_the_columns_of_a_full_one(
+    name: str, root: Path, store: Store
+) -> None:
+    empty, full = (one.sql(f"from {name}") for one in (store, open_store(str(root))))
+    assert empty.fetchall() == []
+    assert len(full.fetchall()) >= 1
+    assert set(empty.columns) == set(full.columns)
+    kinds = dict(zip(full.columns, full.types, strict=True))
+    assert {c: str(kinds[c]) for c in empty.columns} == {
+        c: str(kind) for c, kind in zip(empty.columns, empty.types, strict=True)
+    }
+
+
+def test_show_tables_lists_every_view_of_the_store(root: Path, store: Store) -> None:
+    assert {name for (name,) in store.sql("show tables").fetchall()} == set(ABOUT)
+    there = {name for (name,) in open_store(str(root)).sql("show tables").fetchall()}
+    assert there == {*ABOUT, "predicted_patients"}
+
+
+def test_tables_of_all_tasks_are_one_view_that_says_task_and_run(root: Path) -> None:
+    store = open_store(str(root))
+    rows = store.sql("select task, run, target, auroc, accuracy from scores order by 1").fetchall()
+    assert rows == [
+        ("expression", "expression-1", "target", 1.0, None),
+        ("tissue", "tissue-1", None, None, 1.0),
+    ]
+    assert store.sql("select task, run, reason from cohorts").fetchall() == [
+        ("expression", "expression-1", "reason")
+    ]
+    found = store.sql("select task, (record->>'$.folds')::int from evaluations order by 1")
+    assert found.fetchall() == [("expression", 5), ("tissue", 5)]
+
+
+def test_cards_and_predictions_are_views_as_soon_as_they_are_there(root: Path) -> None:
+    store = open_store(str(root))
+    assert store.sql("select name, card->>'$.targets[0]' from predictors").fetchall() == [
+        ("luad", "TP53")
+    ]
+    assert store.sql("from predicted_patients").fetchall() == [("luad", "b-1", "P'1", 0.25)]
+
+
+def test_a_damaged_table_stops_queries_of_its_view_alone(root: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(root, tmp_path / "copy")
+    (root / "evaluations/tissue/tissue-1/scores.parquet").write_bytes(b"PAR1 no table PAR1")
+    store = open_store(str(root))
+    assert store.sql("select count(*) from predictions").fetchall() == [(1,)]
+    with pytest.raises(StoreError, match=r"view scores cannot be made .*scores\.parquet") as told:
+        store.sql("from scores")
+    assert "\n" not in str(told.value)
+
+
+def run_script(script: str, query: str, folder: Path) -> list[tuple[Any, ...]]:
+    """Run a query after the script in a DuckDB of another process, which does not know of us."""
+    (folder / "views.sql").write_text(script)
+    (folder / "query.py").write_text(
+        "import duckdb, sys\nwith duckdb.connect() as c:\n    c.execute(open('views.sql').read())\n"
+        "    print(c.sql(sys.argv[1]).fetchall())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "query.py", query], cwd=folder, capture_output=True, text=True, check=True
+    )
+    rows: list[tuple[Any, ...]] = eval(done.stdout)
+    return rows
+
+
+def test_the_script_makes_the_same_views_in_any_duckdb(root: Path, tmp_path: Path) -> None:
+    store = open_store(str(root))
+    columns = "slide_id, patient_id, site, encoder, tiling, format, n_tiles, dim, precision, device"
+    places = "width, height, mpp_x, mpp_y, mpp_source, tile_px, tile_mpp, empty_reason, path"
+    slides = f"select {columns}, {places} from slides order by all"
+    with duckdb.connect() as connection:
+        connection.execute(store.view_script())
+        named = {name for (name,) in connection.sql("show tables").fetchall()}
+        assert named == {*ABOUT, "predicted_patients"}
+        for name in sorted(named - {"embeddings"}):
+            ours, theirs = store.sql(f"from {name}"), connection.sql(f"from {name}")
+            assert theirs.columns == ours.columns
+            assert [str(kind) for kind in theirs.types] == [str(kind) for kind in ours.types]
+            assert sorted(map(str, theirs.fetchall())) == sorted(map(str, ours.fetchall()))
+    mine = store.sql(slides).fetchall()
+    assert [row[:3] for row in mine][2] == ("it's", "P9", "site'9")
+    assert run_script(store.view_script(), slides, tmp_path) == mine
+    count = "select slide_id, count(*) from embeddings group by 1 order by 1"
+    assert run_script(store.view_script(), count, tmp_path) == [("b[1]", 4), ("it's", 4)]
+    assert "Zarr partitions: they are in slides, not in embeddings" in store.view_script()
+
+
+def test_the_script_of_an_empty_store_runs(store: Store) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(store.view_script())
+        assert connection.sql("from embeddings join slides using (slide_id)").fetchall() == []
+
+
+def test_the_program_of_duckdb_takes_the_script(root: Path, tmp_path: Path) -> None:
+    program = shutil.which("duckdb")
+    if program is None:
+        pytest.skip("needs the program duckdb on the PATH")
+    (tmp_path / "views.sql").write_text(open_store(str(root)).view_script())
+    done = subprocess.run(
+        [program, "-csv", "-init", "views.sql", "-c", "select count(*) as n from embeddings"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["n", "8"]
