@@ -82,7 +82,7 @@ def read_features(
     with open_hdf5(slide.files[0]) as file:
         stored, places = (require(slide, file, name) for name in (vectors, coords))
         straight = find_straight(places, slide.files[0])
-        corners = places[()] if straight is None else straight.read(0, len(places))
+        corners = np.asarray(places[()] if straight is None else straight.read(0, len(places)))
         found = check_shapes(slide, stored, corners)
         if isinstance(found, Hdf5Vectors):
             found = replace(found, straight=find_straight(stored, slide.files[0]))

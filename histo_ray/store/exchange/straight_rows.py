@@ -46,7 +46,7 @@ class StraightRows:
 
 
 def find_straight(dataset: Any, path: Path) -> StraightRows | None:
-    """Where the rows of a (N, D) dataset of numbers lie; None where they are not in the file as they are.
+    """Where the rows of a (N, D) dataset of numbers lie; None where the file holds them otherwise.
 
     The first and the last row are read both ways, so that a layout that is understood wrongly is
     left to HDF5.
