@@ -316,8 +316,7 @@ class Store:
         return write_view_script(self._root)
 
     @read_again
-    def _readable_slides(self) -> "pa.Table":
-        """As `slides`, without damaged partitions, which are told in the log."""
+    def _readable_slides(self) -> "pa.Table":  # damaged ones are told in the log
         return self._tabulate_slides(SLIDES, lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
