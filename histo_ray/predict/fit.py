@@ -60,6 +60,7 @@ def fit_predictor(task: Task, config: Settings, options: FitOptions, host: Host)
         raise ConfigError(f"task {task.name}: its heads cannot be kept as a predictor")
     store: str = getattr(config, "store", "")
     prepared = task.prepare(config, host)
+    trainer.check_encoder(prepared)
     fingerprint = fingerprint_fit(prepared, options)
     if (found := _find(store, options.name, fingerprint, host)) is not None:
         return found

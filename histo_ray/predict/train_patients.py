@@ -35,6 +35,7 @@ from histo_ray.predict.fit_settings import PatientFitOptions
 from histo_ray.predict.mil_ensemble import Ensemble, train_ensembles
 from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
 from histo_ray.predict.trainers import Trained
+from histo_ray.types.receipt import UNKNOWN_WEIGHTS
 
 RANGE_TILES = 60_000
 """Tiles of all patients together from which the range of tiles is measured."""
@@ -58,6 +59,21 @@ def check_heads(config: PatientConfig) -> None:
                 f"--head {name}: it is not linear, so it can be evaluated but not kept as a "
                 "predictor; use another --head"
             )
+
+
+def check_weights(prepared: PreparedPatients) -> None:
+    """Refuse features that were imported without a digest of the weights that made them.
+
+    Raises:
+        ConfigError: They were.
+    """
+    encoder = describe_encoder(prepared)
+    if encoder.weights_sha256 == UNKNOWN_WEIGHTS:
+        raise ConfigError(
+            f"encoder {encoder.name}: its features were imported without the SHA-256 of its "
+            "weights, so a predictor could not tell whether those of another store are of the same "
+            "encoder; import them as another --encoder with --weights-sha256"
+        )
 
 
 def train_patients(
@@ -107,9 +123,16 @@ def train_patients(
         labels=describe_labels(prepared),
         evaluation=describe_evaluation(prepared, evaluation),
         patients=cohort.persons,
-        n_slides=len(plan.patients.slides),
+        n_slides=_count_slides(prepared),
         sites=tuple(sorted({site for sites in cohort.sites for site in sites})),
     )
+
+
+def _count_slides(prepared: PreparedPatients) -> int:
+    """Count the slides of the patients that are used; others may lie in the store."""
+    plan = prepared.plan
+    used, receipts = set(plan.patients.cohort.patients), plan.found[0].receipts
+    return sum(receipts[name].slide.patient_id in used for name in plan.patients.slides)
 
 
 def _fit_pooled(prepared: PreparedPatients) -> Fits:

@@ -56,6 +56,8 @@ class Trainer(NamedTuple):
     options: type[FitOptions]
     check: Callable[[Settings], None]
     """(settings of the evaluation): refuse what cannot be kept, before anything is read."""
+    check_encoder: Callable[..., None]
+    """(prepared run): refuse an encoder that a card cannot name, before anything is evaluated."""
     train: Callable[..., Trained]
     """(prepared run, evaluation, options, host) -> Trained."""
 
@@ -65,12 +67,14 @@ TRAINERS = (
         PatientConfig,
         PatientFitOptions,
         deferred("histo_ray.predict.train_patients:check_heads"),
+        deferred("histo_ray.predict.train_patients:check_weights"),
         deferred("histo_ray.predict.train_patients:train_patients"),
     ),
     Trainer(
         TissueConfig,
         FitOptions,
         deferred("histo_ray.predict.train_tiles:check_head"),
+        lambda prepared: None,  # tile sets are encoded here, by weights that are known
         deferred("histo_ray.predict.train_tiles:train_tiles"),
     ),
 )
