@@ -173,18 +173,23 @@ def measure_shift(
         scores = score_externally(fitted, applied_to, 150, rng)
         intercept, slope = scores["calibration_intercept"], scores["calibration_slope"]
         tiles = np.concatenate(applied_to.draw_tiles(20, rng))
-        off = not intercept.low <= 0 <= intercept.high or not slope.low <= 1 <= slope.high
         found.append(
-            (off, intercept.estimate, fitted.tile_range.share_outside(tiles),
-             scores["auroc"].estimate)
-        )  # fmt: skip
-    off, intercept, outside, area = np.array(found, np.float64).T
+            (
+                not intercept.low <= 0 <= intercept.high,
+                intercept.estimate,
+                not slope.low <= 1 <= slope.high,
+                fitted.tile_range.share_outside(tiles),
+                scores["auroc"].estimate,
+            )
+        )
+    off, intercepts, tilted, outside, areas = np.array(found, np.float64).T
     return {
-        "calibration is off, by its intervals": float(off.mean()),
-        "calibration intercept, mean": float(intercept.mean()),
+        "calibration intercept, interval without 0": float(off.mean()),
+        "calibration intercept, mean": float(intercepts.mean()),
+        "calibration slope, interval without 1": float(tilted.mean()),
         "tiles outside, mean": float(outside.mean()),
         "tiles outside above 5 %": float((outside > 0.05).mean()),
-        "AUROC, mean": float(area.mean()),
+        "AUROC, mean": float(areas.mean()),
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.truth_external import ABROAD, HOME, NOISE, SHIFTED
+from benchmarks.truth_external import ABROAD, FREQUENT, HOME, NOISE, STAINED
 from testing.external_truth import CHECKED, compare_equals, measure_coverage, measure_shift
 
 
@@ -14,11 +14,12 @@ def test_a_few_intervals_hold_what_is_true_and_noise_stays_at_a_half() -> None:
     assert noise["AUROC, mean of the true ones"] == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_cohort_of_another_place_shows() -> None:
-    shifted = measure_shift(3, HOME, SHIFTED)
-    assert shifted["calibration is off, by its intervals"] == 1
-    assert shifted["tiles outside above 5 %"] == 1
-    assert measure_shift(3, HOME, HOME)["tiles outside above 5 %"] == 0
+def test_other_prevalence_shows_in_calibration_and_other_stain_in_the_distance() -> None:
+    plain, frequent, stained = (measure_shift(2, HOME, to) for to in (HOME, FREQUENT, STAINED))
+    name = "calibration intercept, mean"
+    assert frequent[name] > plain[name] + 0.7
+    assert stained["tiles outside above 5 %"] == 1
+    assert plain["tiles outside above 5 %"] == frequent["tiles outside above 5 %"] == 0
 
 
 @pytest.mark.slow
