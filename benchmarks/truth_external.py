@@ -10,7 +10,14 @@ import argparse
 import json
 import time
 
-from testing.external_truth import Population, compare_equals, measure_coverage, measure_shift
+from testing.external_truth import (
+    Population,
+    compare_equals,
+    cover_areas,
+    cover_precision,
+    measure_coverage,
+    measure_shift,
+)
 
 HOME = Population()
 ABROAD = Population(prevalence=0.3)
@@ -30,6 +37,10 @@ def main() -> None:
     began = time.monotonic()
     few = max(2, args.simulations // 4)
     answer = {
+        "intervals of AUROC": cover_areas(5 * args.simulations),
+        "intervals of AUPRC: ours, bootstrap of all, bootstrap within classes": cover_precision(
+            args.simulations
+        ),
         "simulations": args.simulations,
         "same biology, other prevalence": measure_coverage(
             args.simulations, HOME, ABROAD, seed=args.seed
