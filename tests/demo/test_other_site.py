@@ -18,7 +18,7 @@ from histo_ray.synth.crowds import CROWD_CLASS
 from histo_ray.types import TileGrid
 from tests.made_up import facts_of, rows_of
 
-LEFT, TOP, RIGHT, BOTTOM = 0, 0, 600, 400
+LEFT, TOP, RIGHT, BOTTOM = 0, 0, 600, 500
 """A planted crowd, level-0 px."""
 
 
