@@ -1,19 +1,23 @@
 """What each tile adds to the predictions of its patient, as a table."""
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from histo_ray.deferred import deferred
 from histo_ray.errors import StoreError
-from histo_ray.predict.heat_sources import PredictorSource
 from histo_ray.predict.prediction_run import PredictionRun
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.tile_scores import ScoredTiles
 from histo_ray.schema import arrow_schema
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
+
+if TYPE_CHECKING:
+    from histo_ray.predict.tile_scores import ScoredTiles
+
+_open_source = deferred("histo_ray.predict.heat_sources:PredictorSource")  # imports torch
 
 TILE_SCORES = (
     "contribution: its mean over all tiles of a patient is the patient's decision value, before "
@@ -31,7 +35,7 @@ class TilePredictor:
         encoder = predictor.card.encoder.model_copy(update={"name": slides.encoder})
         card = predictor.card.model_copy(update={"encoder": encoder})  # as this store calls it
         self._run = run
-        self._source = PredictorSource(
+        self._source = _open_source(
             run.store.root, FittedPredictor(card, predictor.parts), _no_evaluation
         )
 
@@ -61,7 +65,7 @@ class TilePredictor:
 
 
 def _tabulate(
-    predictor: str, target: str, scored: ScoredTiles, outside: npt.NDArray[np.bool_]
+    predictor: str, target: str, scored: "ScoredTiles", outside: npt.NDArray[np.bool_]
 ) -> pa.Table:
     slides, tile_ids = [], []
     for key, receipt in scored.tiles.receipts.items():
