@@ -26,6 +26,7 @@ from histo_ray.report.slide_pixels import read_slide_pixels
 from histo_ray.store.models import MODELS
 from histo_ray.store.store import open_store
 from histo_ray.synth.crowds import CROWD_CLASS
+from histo_ray.synth.molecules import MUTATIONS
 from histo_ray.synth.other_site import SHOWN, OtherSiteFiles
 from histo_ray.synth.patient_writer import PatientFiles
 from histo_ray.tiles.grid import tissue_fraction
@@ -87,6 +88,10 @@ def validate_elsewhere(
     say(f"    --labels {files.mutations} --tiles --target {TARGET}")
     result = predict(predictor, other, labels=files.mutations, tiles=True, target=TARGET)
     print("\nExternal validation (synthetic patients of another site, stain and scanner):")
+    driven = [gene.name for gene in MUTATIONS if gene.driver]
+    print(
+        f"  {' and '.join(driven)} follow the tissue; the others follow nothing: 0.5 is right there"
+    )
     for line in describe_result(result):
         print(f"  {line}".rstrip())
     area = score_tiles(result.tiles, files.crowds, other)

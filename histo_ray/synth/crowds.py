@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from histo_ray.synth.anatomy import STEP_UM, lay_anatomy
 from histo_ray.synth.noise import Window
-from histo_ray.synth.scene import OUTLINE_STEP_UM, SlideDesign, set_scene
-from histo_ray.synth.texture import enlarge
+from histo_ray.synth.scene import SlideDesign, set_scene
 
 CROWD_CLASS = "Lymphocytes"
 """Class of the outlines in GeoJSON."""
@@ -30,11 +29,9 @@ def map_crowds(plan: SlideDesign) -> npt.NDArray[np.bool_]:
     """
     columns, rows = (int(np.ceil(side * plan.mpp / STEP_UM)) for side in plan.size)
     window = Window(0.0, 0.0, STEP_UM, columns, rows)
-    outline = set_scene(plan).outline
-    height, width = outline.shape
-    inside = enlarge(outline, Window(0.0, 0.0, OUTLINE_STEP_UM, width, height), window)
+    tissue = set_scene(plan).tissue_share(window) > 0.5
     anatomy = lay_anatomy(plan.look, plan.seed, window)
-    crowded: npt.NDArray[np.bool_] = (anatomy.lymph > 0.5) & (anatomy.fat < 0.01) & (inside > 0)
+    crowded: npt.NDArray[np.bool_] = (anatomy.lymph > 0.5) & (anatomy.fat < 0.01) & tissue
     return crowded
 
 
