@@ -57,6 +57,23 @@ def _run(*verb: str, store: str = "") -> Callable[[LargeStore], Sequence[str]]:
     return command
 
 
+def _every_file() -> Callable[[LargeStore], Sequence[str]]:
+    """The same count by DuckDB alone, as `store sql` gave it before there were segments."""
+    line = (
+        "import sys, duckdb; files = sys.argv[1] + '/embeddings/*/*/*.parquet'; "
+        "print(duckdb.execute('select count(*) from read_parquet(?, hive_partitioning = true)', "
+        "[files]).fetchall())"
+    )
+    return lambda made: (PYTHON, "-c", line, str(made.store))
+
+
+COUNT = "select count(*) from embeddings"
+SUM = "select sum(n_tiles) from slides"
+FILTER = "select encoder, count(*), avg(x) from embeddings where tissue > 0.8 group by all"
+JOIN = (
+    "select s.site, count(*) from embeddings e join slides s using (slide_id, encoder, tiling) "
+    "group by all"
+)
 STEPS = {
     "ls-cold": Step("store ls", _store("ls"), cold=True, catalogue=False, goal_s=20),
     "ls-warm": Step("store ls, no catalogue", _store("ls"), catalogue=False),
@@ -64,8 +81,13 @@ STEPS = {
     "ls-catalogue-cold": Step("store ls", _store("ls"), cold=True),
     "slides": Step("store.slides()", _python("print(len(store.slides()))")),
     "receipts": Step("store.receipts()", _python("print(len(store.receipts()))")),
-    "sql-slides": Step("sql sum over slides", _store("sql", "select sum(n_tiles) from slides")),
-    "sql": Step("sql count(*) of tiles", _store("sql", "select count(*) from embeddings")),
+    "sql-slides": Step("sql sum over slides", _store("sql", SUM)),
+    "sql-files": Step("count(*) of tiles, every file opened", _every_file()),
+    "sql-first": Step("sql count(*) of tiles, no cache", _store("sql", COUNT), catalogue=False),
+    "sql-receipts": Step("sql sum over slides, no catalogue", _store("sql", SUM)),
+    "sql": Step("sql count(*) of tiles", _store("sql", COUNT), goal_s=2),
+    "sql-filter": Step("sql filter of tiles", _store("sql", FILTER), goal_s=2),
+    "sql-join": Step("sql join of tiles to slides", _store("sql", JOIN), goal_s=2),
     "plan": Step(
         "plan --no-open, nothing stored",
         _run("plan", "--no-open", store="nothing"),

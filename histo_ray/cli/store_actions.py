@@ -4,10 +4,9 @@ import argparse
 import json
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 
 from histo_ray.cli.printable import csv_cell, one_line, printable
 from histo_ray.errors import ConfigError, StoreError
@@ -15,6 +14,9 @@ from histo_ray.store.layout import is_given
 from histo_ray.store.store import open_store
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def run_ls(args: argparse.Namespace) -> int:
@@ -104,7 +106,7 @@ def run_views(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_csv_cells(frame: pd.DataFrame) -> pd.DataFrame:
+def as_csv_cells(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Make all texts of a table, its header too, safe to print or open in a spreadsheet."""
 
     def cell(value: Any) -> Any:

@@ -20,6 +20,8 @@ RUNS = "runs"
 CACHE = "cache"
 POOLED = f"{CACHE}/matrix"
 """Cached tables of pooled vectors; `pooling` writes and reads them, `store gc` removes them."""
+FITS = f"{CACHE}/fits"
+"""Attention heads of fits under way; `predict` writes and reads them, `store gc` removes them."""
 STAGING = ".staging"
 ROOMS = (
     EMBEDDINGS,

@@ -69,10 +69,9 @@ def run_query(
                 connection.execute(create_view(name, select_empty(name)))
         for name in sorted(named - {"embeddings"}):
             _define(connection, root, base, name, read_slides)
-        if not named or PREDICTED in query.lower():
-            for table in list_predicted(root):
-                name = f"{PREDICTED}{table}"
-                connection.execute(create_view(name, select_predicted(base, table)))
+        for table in list_predicted(root) if not named or PREDICTED in query.lower() else ():
+            name = f"{PREDICTED}{table}"
+            _define_predicted(connection, base, table, asked=_names(query, name))
         if (name := "embeddings") in named:  # last: it asks for the plan
             _define_embeddings(connection, root, base, query, keep)
     except duckdb.Error as error:
@@ -119,6 +118,19 @@ def _define(
     if name == RUNS and has_files(root, f"{RUNS}/*.parquet"):
         query = select_runs(base)
     connection.execute(create_view(name, query))
+
+
+def _define_predicted(
+    connection: "duckdb.DuckDBPyConnection", base: str, table: str, asked: bool
+) -> None:
+    """Make the view of the tables of one name in all folders of predictions."""
+    import duckdb
+
+    try:
+        connection.execute(create_view(f"{PREDICTED}{table}", select_predicted(base, table)))
+    except duckdb.Error:
+        if asked:
+            raise
 
 
 def _define_embeddings(

@@ -308,7 +308,7 @@ class Store:
         return read_patient_bag(self._root, found, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
-        """Run SQL over the views `embeddings`, `slides`, `runs`, ...; `show tables` lists them."""
+        """Run SQL over the views that `show tables` lists: `embeddings`, `slides`, ..."""
         return run_query(self._root, self._readable_slides, query, keep=self._keep)
 
     def view_script(self) -> str:
@@ -316,8 +316,7 @@ class Store:
         return write_view_script(self._root)
 
     @read_again
-    def _readable_slides(self) -> "pa.Table":
-        """As `slides`, without damaged partitions, which are told in the log."""
+    def _readable_slides(self) -> "pa.Table":  # damaged ones are told in the log
         return self._tabulate_slides(SLIDES, lambda key, error: _log.warning("left out: %s", error))
 
     def check_encoder(self, facts: EncoderFacts) -> None:
@@ -330,8 +329,7 @@ class Store:
 
     def verify(self) -> tuple[int, list[str]]:
         """Read everything; how many partitions there are, and one line a problem."""
-        found = self.inspect()
-        return found.partitions, found.problems
+        return (found := self.inspect()).partitions, found.problems
 
     def inspect(self) -> Verification:
         """As `verify`, with all that was counted; see `verify_store`."""

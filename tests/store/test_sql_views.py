@@ -38,10 +38,13 @@ def write_evaluations(root: Path) -> None:
     for task, family in RUNS.items():
         folder = TableFolder(location_of(str(root)), f"evaluations/{task}/{task}-1")
         for view in TABLES.values():
+            if not view.files.startswith("evaluations/"):
+                continue
             for name in view.schemas:
                 if name == "folds" or name.startswith(family):
                     schema = arrow_schema(name)
-                    folder.write(view.file, [one_row(schema)], schema)
+                    file = view.files.rpartition("/")[2].removesuffix(".parquet")
+                    folder.write(file, [one_row(schema)], schema)
         folder.write_note("run", {"task": task, "folds": 5})
         folder.child("pieces").write(
             "scores", [one_row(arrow_schema("folds"))], arrow_schema("folds")
@@ -57,6 +60,9 @@ def write_cards_and_predictions(root: Path) -> None:
     table = pa.table({"patient_id": ["P'1"], "value": [0.25]})
     folder.write("patients", [table], table.schema)
     folder.write("odd name", [table], table.schema)
+    for name in ("scores", "curves", "comparisons"):
+        schema = arrow_schema(f"external_{name}")
+        folder.child("validate-1").write(name, [one_row(schema)], schema)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 from histo_ray.store import tile_segments
 from histo_ray.store.atomic_write import discard
+from histo_ray.store.catalog import list_files
 from histo_ray.store.layout import Form, partition_path
 from histo_ray.store.store import Store
 from histo_ray.types import PartitionKey, Receipt
@@ -74,7 +75,7 @@ def test_tiles_come_from_segments_once_they_are_written(full: Store) -> None:
     data = hidden.read_bytes()
     hidden.write_bytes(b"?" * len(data))  # a file that only its look says to be the same
     os.utime(hidden, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    looks = tile_segments.list_files
+    looks = list_files
 
     def as_before(*names: Any) -> Any:
         table = looks(*names)

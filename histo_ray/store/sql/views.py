@@ -26,20 +26,17 @@ PREDICTED = "predicted_"
 
 
 class TableView(NamedTuple):
-    """A view of the tables of one kind in all evaluations."""
+    """A view of all tables of one kind."""
 
     about: str
-    file: str
-    """Name of the tables, without suffix."""
+    files: str
+    """Pattern of its files, relative to the store."""
     schemas: tuple[str, ...]
     """Whose columns it has, of any task."""
+    names: tuple[str, ...] = OF_RUNS
+    """What the folders stand for that the pattern leaves open."""
     of_tiles: bool | None = None
     """Whether of tasks on tiles only, or of tasks on patients only; None: of all."""
-
-    @property
-    def files(self) -> str:
-        """Pattern of its files, relative to the store."""
-        return f"{EVALUATIONS}/*/*/{self.file}.parquet"
 
     def choose_patterns(self, paths: Iterable[str]) -> list[str]:
         """Patterns that only files of its tasks fit, each with a file.
@@ -51,7 +48,7 @@ class TableView(NamedTuple):
         if self.of_tiles is None:
             return [self.files] if tasks else []
         own = [task for task in tasks if (task in TILE_TASKS) == self.of_tiles]
-        return [f"{EVALUATIONS}/{escape_path(task)}/*/{self.file}.parquet" for task in own]
+        return [self.files.replace("*", escape_path(task), 1) for task in own]
 
 
 class CardView(NamedTuple):
@@ -66,21 +63,49 @@ class CardView(NamedTuple):
     """Column of the JSON."""
 
 
+def _of_evaluations(file: str) -> str:
+    return f"{EVALUATIONS}/*/*/{file}.parquet"
+
+
+def _of_validations(about: str, file: str) -> TableView:
+    files = f"{PREDICTIONS}/*/*/*/{file}.parquet"
+    return TableView(about, files, (f"external_{file}",), ("predictor", "run", "validation"))
+
+
 TABLES = {
-    "scores": TableView("every fold", "scores", ("outcome_scores", "tissue_scores")),
+    "scores": TableView(
+        "every fold", _of_evaluations("scores"), ("outcome_scores", "tissue_scores")
+    ),
     "predictions": TableView(
-        "every out-of-fold prediction of a patient", "predictions", ("outcome_predictions",), False
+        "every out-of-fold prediction of a patient",
+        _of_evaluations("predictions"),
+        ("outcome_predictions",),
+        of_tiles=False,
     ),
     "tile_predictions": TableView(
-        "every out-of-fold prediction of a tile", "predictions", ("tissue_predictions",), True
+        "every out-of-fold prediction of a tile",
+        _of_evaluations("predictions"),
+        ("tissue_predictions",),
+        of_tiles=True,
     ),
-    "targets": TableView("every target, with interval and test", "targets", ("outcome_targets",)),
+    "targets": TableView(
+        "every target, with interval and test", _of_evaluations("targets"), ("outcome_targets",)
+    ),
     "comparisons": TableView(
-        "every pair of encoders", "comparisons", ("outcome_comparisons", "tissue_comparisons")
+        "every pair of encoders",
+        _of_evaluations("comparisons"),
+        ("outcome_comparisons", "tissue_comparisons"),
     ),
-    "recalls": TableView("recall of every class and fold", "recalls", ("tissue_recalls",)),
-    "folds": TableView("who is in which fold", "folds", ("folds",)),
-    "cohorts": TableView("who is evaluated, and why not", "cohort", ("outcome_cohort",)),
+    "recalls": TableView(
+        "recall of every class and fold", _of_evaluations("recalls"), ("tissue_recalls",)
+    ),
+    "folds": TableView("who is in which fold", _of_evaluations("folds"), ("folds",)),
+    "cohorts": TableView(
+        "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
+    ),
+    "external_scores": _of_validations("scores of external validations", "scores"),
+    "external_curves": _of_validations("curves of external validations", "curves"),
+    "external_comparisons": _of_validations("pairs of predictors", "comparisons"),
 }
 CARDS = {
     "evaluations": CardView(
@@ -117,7 +142,7 @@ def embeddings_schema(labelled: bool = False) -> pa.Schema:
 
 def table_schema(view: TableView) -> pa.Schema:
     """The columns of a view of evaluations' tables, of every task."""
-    columns = {name: pa.string() for name in OF_RUNS}
+    columns = {name: pa.string() for name in view.names}
     for name in view.schemas:
         for field in arrow_schema(name, optional=optional_names(name)):
             columns.setdefault(field.name, field.type)
@@ -149,7 +174,7 @@ def select_empty(name: str) -> str:
 
 
 def select_tables(base: str, view: TableView, patterns: Sequence[str]) -> str:
-    """SQL of the tables of one kind in all evaluations.
+    """SQL of all tables of one kind.
 
     Args:
         base: The store, as DuckDB names it.
@@ -159,7 +184,7 @@ def select_tables(base: str, view: TableView, patterns: Sequence[str]) -> str:
     nothing = select_nothing(table_schema(view))
     if not patterns:
         return nothing
-    return f"{nothing} UNION ALL BY NAME {_select_files(base, patterns, OF_RUNS)}"
+    return f"{nothing} UNION ALL BY NAME {_select_files(base, patterns, view.names)}"
 
 
 def select_predicted(base: str, table: str) -> str:
