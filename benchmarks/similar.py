@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def make_store(folder: Path, slides: int, tiles: int, dim: int) -> FeatureStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = TileRows(coords, ones, ones, draw_vectors(tiles, dim, number + 2))
         shape = Shape(facts.slide.slide_id, dim, "float16")
-        ParquetFormat().write(path, shape, [rows], lambda t, f=facts: write_receipt(f, t))
+        ParquetFormat().write(path, shape, [rows], partial(write_receipt, facts))
     return store
 
 

@@ -227,8 +227,9 @@ def _pack(table: pa.Table, look: bytes, looked_into: int) -> bytes:
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
         writer.write_table(table.select(_SCHEMA.names).cast(_SCHEMA))
-        said = {_VERSION_KEY: VERSION, _OF_KEY: look, _CELLS_KEY: str(looked_into)}
-        writer.add_key_value_metadata({**said, SEAL_KEY: BLANK})
+        cells = str(looked_into).encode()
+        writer.add_key_value_metadata({_VERSION_KEY: VERSION, _OF_KEY: look, _CELLS_KEY: cells})
+        writer.add_key_value_metadata({SEAL_KEY: BLANK})
     return seal_bytes(sink.getvalue())
 
 
