@@ -23,6 +23,8 @@ NO_RAY = "none"
 GIVEN_TILES = "x"
 """First letter of the tilings of tile sets. It sorts behind the `t` of slides, so that a reader
 which takes its columns from the first file does not expect labels everywhere."""
+IMPORTED_TILES = "i"
+"""First letter of the tilings of slides whose features were imported."""
 
 
 PLACEMENT = frozenset({"encoder_gpus", "accelerator_type", "encoder_label", "reader_label"})

@@ -21,6 +21,7 @@ class PredictSettings(TypedDict, total=False):
 
     tiling: str | None
     tiles: bool
+    target: str | Sequence[str]
     labels: str | Path
     labels_layout: LayoutName
     id_column: str | None

@@ -34,7 +34,9 @@ def _print(result: HeatmapResult, out: str) -> None:
             print(f"{record.target} on {record.slide_id}: {one_line(describe_heads(record))}")
     for table in result.shares:
         for row in table.to_pylist():
-            print(f"{row['slide_id']}  {row['class']:<12} {row['tiles']:>7,} {row['share']:>7.1%}")
+            print(
+                f"{row['slide_id']}  {row['label']:<12} {row['n_tiles']:>7,} {row['share']:>7.1%}"
+            )
     print(f"{count_of(len(result.written), 'file')} written into {one_line(out)}")
     if result.there:
         there = count_of(len(result.there), "file")

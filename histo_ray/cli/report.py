@@ -17,5 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN_ID",
         help="evaluation to report, again for more (default: the newest of each task)",
     )
+    parser.add_argument(
+        "--heatmaps",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show slides with the scores of their tiles by out-of-fold heads, which are fitted "
+        "again for it; takes seconds to minutes (default: yes)",
+    )
     parser.add_argument("--json", action="store_true", help="print path and sentences as JSON")
     parser.set_defaults(run=deferred("histo_ray.cli.report_work:run"))

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from histo_ray.api.report_heatmaps import heatmaps_of
 from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import summarise, write_report
 from histo_ray.text import count_of
@@ -11,7 +12,8 @@ from histo_ray.text import count_of
 
 def run(args: argparse.Namespace) -> int:
     """Write the page; print the main sentence of each task and where the page is."""
-    path = write_report(args.store, args.out, args.runs)
+    finder = heatmaps_of(args.store) if args.heatmaps else None
+    path = write_report(args.store, args.out, args.runs, finder)
     findings = summarise(args.store, args.runs)
     others = choose_runs(args.store, args.runs).others
     if others:

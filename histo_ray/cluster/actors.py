@@ -132,7 +132,7 @@ class Reader:
         return draw(slide, config, folder)
 
     def read(
-        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int
+        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int = 0
     ) -> tuple[npt.NDArray[np.uint8], CallResult]:
         """Read tiles.
 
@@ -140,14 +140,14 @@ class Reader:
             sent: Their subject.
             plan: Its plan.
             span: Their tile_ids.
-            step: Tiles that are read, and have their stain normalised, at once.
+            step: Tiles that are read, and have their stain normalised, at once; 0: all.
 
         Returns:
             (n, tile_px, tile_px, 3) pixels, and their (n,) focus or what went wrong.
         """
         with self._meter.work():
             try:
-                block = self._read_block(self._fetch(sent), plan, span, step)
+                block = self._read_block(self._fetch(sent), plan, span, step or len(span))
             except SlideError as error:
                 failure = SlideFailure(sent.slide_id, error.problem)
                 return np.empty((0, 0, 0, 3), np.uint8), self._meter.result(failure)

@@ -102,7 +102,7 @@ class PlanOnRay:
         span = range(min(workers.batch_size, len(plan.grid)))
         began = time.monotonic()
         read = self._readers[0].handle.read.options(num_returns=2)
-        pixels, answer = read.remote(slide, ray.put(plan), span, len(span))
+        pixels, answer = read.remote(slide, ray.put(plan), span)
         ray.get(answer)
         read_s = (time.monotonic() - began) / len(span)
         encode_s = self._time_encoding(next(iter(loaded.facts)), facts, pixels)

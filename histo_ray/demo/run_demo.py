@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from histo_ray.api.report_heatmaps import heatmaps_of
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
@@ -95,7 +96,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     print("\nPictures:")
     for path in pictures:
         print(f"  {path}")
-    report = write_report(config.store, out / "report.html")
+    report = write_report(
+        config.store, out / "report.html", find_heatmaps=heatmaps_of(config.store)
+    )
     _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
     _say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
     print(f"\nReport (SYNTHETIC data throughout): {report}")

@@ -16,8 +16,10 @@ from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.store.store import Store
 from histo_ray.store.tables import TableFolder
-from histo_ray.text import count_of, join_or
+from histo_ray.text import count_of, did_you_mean, join_or, name_some
 
+MOST_TILE_TARGETS = 20
+"""Targets of a table of tiles at most."""
 _WORK: dict[TrainsOn, Callable[[PredictionRun, TableFolder, Say], PredictionRecord]] = {
     TrainsOn.TILES: classify_slides,
     TrainsOn.PATIENTS: predict_cohort,
@@ -84,5 +86,36 @@ def _plan(store: Store, predictor: FittedPredictor, config: PredictConfig) -> Pr
         )
     kept = {name: group for name, group in groups.items() if name not in overlap}
     return PredictionRun(
-        store, predictor, slides, kept, tuple(sorted(overlap)), config.threshold, config.tiles
+        store,
+        predictor,
+        slides,
+        kept,
+        tuple(sorted(overlap)),
+        config.threshold,
+        config.tiles,
+        _choose_tile_targets(predictor, config),
     )
+
+
+def _choose_tile_targets(predictor: FittedPredictor, config: PredictConfig) -> tuple[str, ...]:
+    """Targets whose tiles are scored, in the order of the predictor.
+
+    Raises:
+        ConfigError: One that it does not predict, or too many.
+    """
+    card = predictor.card
+    if not config.tiles or card.parts[0].trains_on is TrainsOn.TILES:
+        return ()
+    unknown = [name for name in config.target if name not in card.target_names]
+    if unknown:
+        raise ConfigError(
+            f"--target {', '.join(unknown)}: predictor {card.name} does not predict it; it "
+            f"predicts {name_some(card.target_names)}{did_you_mean(unknown[0], card.target_names)}"
+        )
+    chosen = tuple(n for n in card.target_names if n in config.target or not config.target)
+    if len(chosen) > MOST_TILE_TARGETS:
+        raise ConfigError(
+            f"--tiles: predictor {card.name} has {count_of(len(chosen), 'target')}, and each would "
+            f"be a row a tile; name at most {MOST_TILE_TARGETS} with --target"
+        )
+    return chosen

@@ -15,6 +15,7 @@ from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heatmap_settings import HeatmapConfig
 from histo_ray.predict.patient_tiles import EncoderSlides
 from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.schema import arrow_schema
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.exchange.geojson import Rgb, TileMark, tile_feature
@@ -23,6 +24,7 @@ from histo_ray.store.layout import is_given
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.store import Store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.text import did_you_mean, name_some
 from histo_ray.types import JsonObject
@@ -67,8 +69,8 @@ def open_class_source(config: HeatmapConfig) -> ClassSource:
         return _open_encoder(root, config.class_encoder or "", config.tiling)
     predictor = load_predictor(config.predictor, config.predictor_store)
     card = predictor.card
-    name = card.encoder.name
-    slides = EncoderSlides(root, name, _choose_tiling(root, name, config.tiling))
+    found = find_target_slides(Store(root), card, config.tiling)
+    slides = EncoderSlides(root, found.encoder, found.tiling)
     return ClassSource(card.name, card.target_names, predictor.predict_tiles, slides, "probability")
 
 
@@ -116,8 +118,8 @@ def tabulate_classes(found: ClassifiedTiles, classes: tuple[str, ...], slide_id:
         "tile_id": np.arange(count, dtype=np.int32),
         "x": found.coords[:, 0],
         "y": found.coords[:, 1],
-        "class": pa.array(classes).take(pa.array(found.numbers)),
-        "score": found.scores.max(axis=1),
+        "label": pa.array(classes).take(pa.array(found.numbers)),
+        "probability": found.scores.max(axis=1),
     }
     schema = arrow_schema("tile_classes")
     return pa.table({name: columns[name] for name in schema.names}, schema)
@@ -128,10 +130,10 @@ def tabulate_shares(found: ClassifiedTiles, classes: tuple[str, ...], slide_id: 
     counts = np.bincount(found.numbers, minlength=len(classes))
     columns = {
         "slide_id": pa.repeat(slide_id, len(classes)),
-        "class": pa.array(classes),
-        "tiles": counts.astype(np.int64),
+        "label": pa.array(classes),
+        "n_tiles": counts.astype(np.int64),
         "share": counts / max(1, len(found.numbers)),
-        "mean_score": found.scores.mean(axis=0, dtype=np.float64),
+        "mean_probability": found.scores.mean(axis=0, dtype=np.float64),
     }
     schema = arrow_schema("class_shares")
     return pa.table({name: columns[name] for name in schema.names}, schema)

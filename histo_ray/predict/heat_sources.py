@@ -18,9 +18,11 @@ from histo_ray.predict.patient_hashes import find_overlap
 from histo_ray.predict.patient_tiles import EncoderSlides
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_heads import TargetHeads, gather_heads
+from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.predict.tile_scores import ScoredTiles, score_patient
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
+from histo_ray.store.store import Store
 from histo_ray.text import did_you_mean, name_some
 
 
@@ -44,14 +46,28 @@ class HeatSource(Protocol):
 class RunSource:
     """Out-of-fold heads of an evaluation."""
 
-    def __init__(self, root: Location, prepared: PreparedPatients, encoder: str) -> None:
-        """Take an evaluation that was joined again, and the name of one of its encoders."""
+    def __init__(
+        self,
+        root: Location,
+        prepared: PreparedPatients,
+        encoder: str,
+        most_repeats: int | None = None,
+    ) -> None:
+        """Take an evaluation that was joined again.
+
+        Args:
+            root: The store.
+            prepared: From `prepare_again`.
+            encoder: Name of one of its encoders.
+            most_repeats: Repeats whose heads are averaged; None: all.
+        """
         self.name = prepared.folder.folder.rpartition("/")[2]
         self.notes: tuple[str, ...] = ()
         self._root, self._prepared, self._encoder = root, prepared, encoder
         plan = prepared.plan
         (tiling,) = {s.tiling for s in plan.found if s.encoder == encoder}
         self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides)
+        self._most = most_repeats
         self._targets: dict[str, OutOfFold] = {}
 
     def score(self, target: str, patient: str) -> ScoredTiles:
@@ -62,7 +78,7 @@ class RunSource:
         return score_patient(
             self._root,
             self.slides.tiles_of(patient),
-            heads.heads_of(patient),
+            heads.heads_of(patient, self._most),
             lambda pooling: heads.pooled_vector(patient, pooling),
             self._prepared.plan.config.class_encoder,
         )
@@ -72,7 +88,11 @@ class PredictorSource:
     """A predictor's heads; for patients that it was fitted on, those of its evaluation."""
 
     def __init__(
-        self, root: Location, predictor: FittedPredictor, open_run: Callable[[], RunSource]
+        self,
+        root: Location,
+        predictor: FittedPredictor,
+        open_run: Callable[[], RunSource],
+        tiling: str | None = None,
     ) -> None:
         """Take a predictor of patients.
 
@@ -80,19 +100,16 @@ class PredictorSource:
             root: The store of the slides.
             predictor: As it was loaded.
             open_run: Opens the evaluation that the predictor's card names.
+            tiling: Of the slides, where several fit.
+
+        Raises:
+            HistoRayError: The store has no slides of its encoder and tiling.
         """
         card = predictor.card
         self.name = card.name
         self._root, self._predictor, self._open_run = root, predictor, open_run
-        self.slides = EncoderSlides(root, card.encoder.name, card.tiling.fingerprint)
-        weights = {r.encoder.weights_sha256 for _, r in self.slides.receipts.values()}
-        if weights != {card.encoder.weights_sha256}:
-            raise StoreError(
-                f"encoder {card.encoder.name}: its slides in store {root.path} are of weights "
-                f"{name_some([w[:12] for w in sorted(weights)])}, but predictor {card.name} was "
-                f"fitted on {card.encoder.weights_sha256[:12]}; extract them with "
-                f"--encoder {card.encoder.request}"
-            )
+        found = find_target_slides(Store(root), card, tiling)
+        self.slides = EncoderSlides(root, found.encoder, found.tiling)
         self._run: RunSource | None = None
         people = {receipt.slide.patient_id for _, receipt in self.slides.receipts.values()}
         self._trained_on = find_overlap(card.cohort, people)
@@ -181,7 +198,7 @@ def open_source(config: HeatmapConfig, host: Host) -> Opened:
     def open_run() -> RunSource:
         return _open_run(config, card.evaluation.run_id, card.encoder.name, host)[0]
 
-    source = PredictorSource(root, predictor, open_run)
+    source = PredictorSource(root, predictor, open_run, config.tiling)
     targets = _choose_targets(config, card.target_names, card.name)
     return Opened(source, targets, synthetic or card.synthetic)
 

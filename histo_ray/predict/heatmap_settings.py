@@ -37,8 +37,8 @@ class HeatmapConfig(Settings):
     )
     tiling: str | None = Field(
         default=None,
-        description="of a map of classes, where the slides are there in several: its fingerprint, "
-        "the first letters of it, or its mpp",
+        description="of --predictor or --class-encoder, where slides are there in several: its "
+        "fingerprint, the first letters of it, or its mpp",
     )
     labels: str | None = Field(
         default=None, description="where the label file of the evaluation lies now, if not there"

@@ -20,11 +20,8 @@ from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.head import MilHead, read_head
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.store.layout import CACHE
+from histo_ray.store.layout import FITS
 from histo_ray.store.tables import TableFolder
-
-FITS = f"{CACHE}/fits"
-"""Heads that are trained already lie here until the predictor is published."""
 
 
 @dataclass(frozen=True)

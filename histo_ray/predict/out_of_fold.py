@@ -85,8 +85,12 @@ class OutOfFold:
         self._fits: dict[tuple[int, int, int], LinearFit] = {}
         self._bag_heads: dict[tuple[int, int, int], MilHead] = {}
 
-    def heads_of(self, patient: str) -> TargetHeads:
+    def heads_of(self, patient: str, most: int | None = None) -> TargetHeads:
         """Heads that the patient was predicted by, one a repeat; none was trained on the patient.
+
+        Args:
+            patient: Who.
+            most: Of the first so many repeats alone; None: of all.
 
         Raises:
             ConfigError: The run did not predict the patient.
@@ -103,7 +107,7 @@ class OutOfFold:
         linear: list[tuple[str, LinearFit]] = []
         bags: list[MilHead] = []
         row = self.patients.index(patient)
-        for one in tested:
+        for one in tested[:most]:
             configuration = self._configurations[one.configuration]
             if configuration.pooling == BAGS:
                 bag_head = self._fit_bags(one)

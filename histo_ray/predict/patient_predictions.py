@@ -15,6 +15,7 @@ from histo_ray.pooling.matrix import pool_partitions
 from histo_ray.predict.made_once import Say
 from histo_ray.predict.prediction_record import PredictionRecord
 from histo_ray.predict.prediction_run import Groups, PredictionRun
+from histo_ray.predict.tile_predictions import TILE_SCORES, TilePredictor
 from histo_ray.schema import arrow_schema
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 from histo_ray.store.patient_bags import read_patient_bag
@@ -49,7 +50,7 @@ def predict_cohort(run: PredictionRun, folder: TableFolder, say: Say) -> Predict
 
     Args:
         run: What is applied to what.
-        folder: Gets `patients.parquet`.
+        folder: Gets `patients.parquet`, and `tiles.parquet` where it is asked for.
         say: Told how far it is.
 
     Raises:
@@ -60,19 +61,28 @@ def predict_cohort(run: PredictionRun, folder: TableFolder, say: Say) -> Predict
     schema = arrow_schema("predicted_patients")
     pieces, names = folder.child(PIECES), list[str]()
     done = set(pieces.names())
+    tiles = TilePredictor(run) if run.tiles else None
     for number, groups in enumerate(run.list_patients(PATIENTS_AT_ONCE)):
         names.append(f"patients-{number:05d}")
         if f"{names[-1]}.parquet" not in done:
             piece = predict_patients(run, groups)
+            if tiles is not None:
+                _write_tiles(tiles, piece, groups, pieces, f"tiles-{number:05d}")
             pieces.write(names[-1], [tabulate_patients(run, piece, groups)], schema)
         ready = min(len(run.groups), (number + 1) * PATIENTS_AT_ONCE)
         say(f"{ready}/{len(run.groups)} patients predicted")
     folder.write("patients", (pieces.read(name) for name in names), schema)
+    words = ""
+    if tiles is not None:
+        found = (pieces.read(f"tiles-{number:05d}") for number in range(len(names)))
+        folder.write("tiles", found, arrow_schema("predicted_tiles"))
+        words = TILE_SCORES
     table = folder.read("patients")
     first = table.filter(pc.field("target") == run.predictor.card.target_names[0])
-    tiles = first["n_tiles"].to_numpy()
-    outside = float(first["outside"].to_numpy() @ tiles) / max(1, int(tiles.sum()))
-    return run.make_record(began, first["patient_id"].to_pylist(), int(tiles.sum()), outside)
+    counts = first["n_tiles"].to_numpy()
+    total = int(counts.sum())
+    outside = float(first["outside"].to_numpy() @ counts) / max(1, total)
+    return run.make_record(began, first["patient_id"].to_pylist(), total, outside, words)
 
 
 @read_again
@@ -138,6 +148,17 @@ def count_outside(
         int((tile_range.distances(piece.vectors) > tile_range.limit).sum())
         for partition in partitions
         for piece in read_pieces(store.root, partition)
+    )
+
+
+def _write_tiles(
+    tiles: TilePredictor, piece: PatientPiece, groups: Groups, pieces: TableFolder, name: str
+) -> None:
+    """Write the tiles of the patients of a piece; memory holds those of a patient and target."""
+    pieces.write(
+        name,
+        (table for patient in piece.patients for table in tiles.tabulate(patient, groups[patient])),
+        arrow_schema("predicted_tiles"),
     )
 
 

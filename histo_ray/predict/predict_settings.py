@@ -22,7 +22,15 @@ class PredictConfig(Settings):
         description="for a predictor of classes of tiles, where the store holds several tilings of "
         "its tile size and mpp: fingerprint, the first letters of it, or mpp",
     )
-    tiles: bool = Field(default=False, description="write a table of tiles, too")
+    tiles: bool = Field(
+        default=False,
+        description="write a table of tiles, too: what each adds to its patient's prediction, or "
+        "its class",
+    )
+    target: tuple[str, ...] = Field(
+        default=(),
+        description="target whose tiles are scored, with --tiles (default: all); repeat it",
+    )
     labels: str = Field(
         default="",
         description="CSV, TSV or Parquet with what is true of the patients: external validation",
@@ -60,6 +68,8 @@ class PredictConfig(Settings):
             given = [name for name in ("id_column", "sequenced", "subgroup") if getattr(self, name)]
             if given:
                 raise ValueError(f"{given[0]}: only with labels; name the label file, too")
+        if self.target and not self.tiles:
+            raise ValueError("target: only with tiles; patients are predicted for all targets")
         if len(set(self.predictor)) < len(self.predictor):
             raise ValueError("predictor: the same one twice; name each once")
         if len(set(self.subgroup)) < len(self.subgroup):

@@ -37,6 +37,8 @@ class PredictionRun:
     """Rule of the threshold that makes calls; empty: the first."""
     tiles: bool
     """Whether there is to be a table of tiles."""
+    tile_targets: tuple[str, ...]
+    """Targets whose tiles are scored; empty without a table of tiles, or where it has classes."""
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class PredictionRun:
             "predictor": [card.fingerprint, card.file_sha256],
             "snapshot_sha256": self.snapshot_sha256,
             "threshold": self.threshold,
-            "tiles": self.tiles,
+            "tiles": [self.tiles, self.tile_targets],
         }
         return f"predict-{digest(identity)[:12]}"
 

@@ -30,6 +30,7 @@ from histo_ray.report.evaluations import (
 )
 from histo_ray.report.external_section import NAME as EXTERNAL
 from histo_ray.report.external_section import write_external
+from histo_ray.report.heat_section import FindHeatmaps, write_heatmaps
 from histo_ray.report.page_blocks import Section
 from histo_ray.report.prediction_words import sum_up_validation
 from histo_ray.report.provenance import write_provenance
@@ -55,13 +56,19 @@ class MainFinding(NamedTuple):
     """Id of its section in the page."""
 
 
-def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
+def write_report(
+    store: str,
+    out: Path | str,
+    runs: Sequence[str] = (),
+    find_heatmaps: FindHeatmaps | None = None,
+) -> Path:
     """Write the page of a store's evaluations.
 
     Args:
         store: Local folder or URI of the store.
         out: Path of the page; replaced if it exists, folders are made.
         runs: Ids of evaluations; without any, the newest of each task.
+        find_heatmaps: Scores and draws slides of an evaluation; None: the page shows none.
 
     Returns:
         Path of the page.
@@ -73,7 +80,7 @@ def write_report(store: str, out: Path | str, runs: Sequence[str] = ()) -> Path:
     target = Path(out)
     if target.is_dir():
         raise ConfigError(f"--out {target}: this is a folder; name a file in it")
-    text = render_page(store, choose_runs(store, runs), datetime.now(UTC))
+    text = render_page(store, choose_runs(store, runs), datetime.now(UTC), find_heatmaps)
     try:
         _write_whole(target, text)
     except OSError as error:
@@ -94,7 +101,12 @@ def summarise(store: str, runs: Sequence[str] = ()) -> list[MainFinding]:
     return [*found, *_sum_up_external(chosen)]
 
 
-def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
+def render_page(
+    store: str,
+    chosen: ChosenEvaluations,
+    now: datetime,
+    find_heatmaps: FindHeatmaps | None = None,
+) -> str:
     """Render the page as text; the same for the same store and time."""
     encoders = list(dict.fromkeys(name for run in chosen.runs for name in run.record.encoders))
     looks = look_of(encoders)
@@ -108,6 +120,8 @@ def render_page(store: str, chosen: ChosenEvaluations, now: datetime) -> str:
             sections.append(write_tissue(run, looks, finding.name))
         else:
             sections.append(write_targets(run, looks, finding.name))
+            if find_heatmaps is not None:
+                sections[-1].blocks += write_heatmaps(find_heatmaps(run), run.words.target)
     if chosen.external.validations:
         sections.append(write_external(chosen.external))
     findings += _sum_up_external(chosen)

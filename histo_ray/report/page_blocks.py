@@ -88,6 +88,24 @@ class Figures:
     """Name of the table whose search a click on a point fills."""
 
 
+class Photo(NamedTuple):
+    """A picture of pixels and its caption."""
+
+    source: str
+    """`data:` URI."""
+    alt: str
+    """What it shows, for those who cannot see it."""
+    caption: str
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Pictures beside each other where there is room."""
+
+    kind: ClassVar = "photos"
+    photos: Sequence[Photo]
+
+
 class Card(NamedTuple):
     """Pairs of names and facts, and below them a listing that is folded away."""
 
@@ -121,7 +139,7 @@ class Flow:
     steps: Sequence[Step]
 
 
-Block = Table | Text | Title | Figures | Cards | Flow
+Block = Table | Text | Title | Figures | Photos | Cards | Flow
 
 
 @dataclass

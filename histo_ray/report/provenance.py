@@ -14,6 +14,7 @@ from histo_ray.report.evaluations import (
     TileEvaluation,
 )
 from histo_ray.report.page_blocks import Card, Cards, Column, Section, Table
+from histo_ray.store.layout import is_imported
 from histo_ray.store.models import ModelCard, locate_models, read_card
 from histo_ray.store.store import open_store
 from histo_ray.text import count_of
@@ -122,6 +123,8 @@ def _encoder_rows(store: str, run: ShownEvaluation) -> list[list[str]]:
         return rows
     for name, found in run.record.encoders.items():
         origin = _find_origin(store, name, found.request)
+        if is_imported(found.tiling):
+            origin = "imported from another tool"
         tiling = f"{_describe_tiling(store, name, found.tiling)}{found.tiling}"
         dim = f"{found.dim:,}" if found.dim else ""
         count = f"{found.partitions:,}" if found.partitions else ""

@@ -7,7 +7,7 @@ of the store.
 import re
 from typing import Literal, cast
 
-from histo_ray.config import GIVEN_TILES
+from histo_ray.config import GIVEN_TILES, IMPORTED_TILES
 from histo_ray.errors import StoreError
 from histo_ray.types import PartitionKey
 
@@ -20,6 +20,8 @@ RUNS = "runs"
 CACHE = "cache"
 POOLED = f"{CACHE}/matrix"
 """Cached tables of pooled vectors; `pooling` writes and reads them, `store gc` removes them."""
+FITS = f"{CACHE}/fits"
+"""Attention heads of fits under way; `predict` writes and reads them, `store gc` removes them."""
 STAGING = ".staging"
 ROOMS = (
     EMBEDDINGS,
@@ -130,6 +132,11 @@ def parse_file_name(name: str) -> tuple[str, Form]:
 def is_given(tiling: str) -> bool:
     """Whether a tiling is that of tile sets, whose partitions may have labels."""
     return tiling.startswith(GIVEN_TILES)
+
+
+def is_imported(tiling: str) -> bool:
+    """Whether a tiling is that of slides whose features another tool made."""
+    return tiling.startswith(IMPORTED_TILES)
 
 
 def run_path(run_id: str) -> str:

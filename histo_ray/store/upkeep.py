@@ -3,7 +3,7 @@
 import re
 
 from histo_ray.store.catalog import list_folders
-from histo_ray.store.layout import CACHE, POOLED, STAGING
+from histo_ray.store.layout import CACHE, FITS, POOLED, STAGING
 from histo_ray.store.location import ROOT_FILE, Location
 
 _CACHED = {
@@ -13,6 +13,7 @@ _CACHED = {
         r"encoder=[a-z0-9._-]+/tiling=[a-z0-9._-]+/[0-9]{20}-[0-9a-f]{8}\.(parquet|index)"
     ),
     f"{CACHE}/finetune": re.compile(r"[a-z0-9][a-z0-9._-]*\.safetensors"),
+    FITS: re.compile(r"[0-9a-f]{16}/mil[0-9.]+\.parquet"),
     f"{CACHE}/claims": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
 }
 """What is made by us and can be made again, by folder; nothing else there is removed."""

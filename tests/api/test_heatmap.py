@@ -168,3 +168,13 @@ def test_labels_that_changed_since_are_found(fitted: SimpleNamespace, tmp_path: 
     changed.write_text("\n".join(text) + "\n")
     with pytest.raises(StoreError, match=r"not those that it was made from \(labels, .*evaluate"):
         hr.heatmap(fitted.store, run=fitted.run, target="TP53", slide=SLIDE, labels=changed)
+
+
+def test_the_report_says_why_it_shows_no_slide(fitted: SimpleNamespace, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["report", fitted.store, "--out", str(page)]) == 0
+    text = page.read_text()
+    assert "Where on the slide it comes from" in text
+    assert "the slides are not where they were extracted from" in text
+    assert main(["report", fitted.store, "--out", str(page), "--no-heatmaps"]) == 0
+    assert "Where on the slide" not in page.read_text()

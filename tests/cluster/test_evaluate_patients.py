@@ -344,7 +344,7 @@ def test_a_search_in_this_process_selects_what_asha_selects_where_it_stops_no_wi
     write_labels(tmp_path)
     settings = {
         "genes": str(_genes(place, "TP53")), "repeats": 1, "encoder": ("sharp",),
-        "head": ("mil",), "mil": ("epochs=5", "hidden=8", "rate=0.0001,0.01"),
+        "head": ("mil",), "mil": ("epochs=5", "hidden=8", "rate=0.0001,0.01"), "folds": 3,
     }  # fmt: skip
     on_ray = run(mutation(place, **settings))
     here = run(mutation(tmp_path, **settings, address="none"))

@@ -223,25 +223,24 @@ def comparable_receipts(store: str) -> dict[Any, Any]:
     return {key: receipt.model_dump(exclude=told) for key, receipt in receipts.items()}
 
 
-def test_two_encoders_from_one_read_equal_two_runs_bit_for_bit(
+def test_two_encoders_from_one_read_stored_as_zarr_equal_two_runs_stored_as_parquet_bit_for_bit(
     first: tuple[ExtractConfig, RunSummary],
     make_config: MakeConfig,
-    cohort: Any,
     read_vectors: ReadVectors,
     tmp_path: Path,
 ) -> None:
     config, _ = first
-    good = {"manifest": str(cohort.good)}
-    both = make_config(tmp_path / "both", encoder=(*config.encoder, OTHER), **good)
-    other = make_config(tmp_path / "other", encoder=(OTHER,), **good)
+    encoders = (*config.encoder, OTHER)
+    both = make_config(tmp_path / "both", encoder=encoders, format="zarr")
+    other = make_config(tmp_path / "other", encoder=(OTHER,))
     summary = run_extract(both)
-    assert summary.outcomes == {"done": 2 * len(GOOD)}
+    assert summary.outcomes == {"done": 2 * len(GOOD), "empty": 2, "failed": 4}
     run.run_extract(other, open_in_process)
-    apart = read_vectors(other.store) | {
-        key: bits for key, bits in read_vectors(config.store).items() if key.slide_id in GOOD
-    }
+    apart = read_vectors(other.store) | read_vectors(config.store)
     assert read_vectors(both.store) == apart
-    assert len(set(apart.values())) == 2 * len(GOOD)
+    assert len(set(apart.values())) == 2 * len(GOOD) + 1  # nothing of the empty slide
+    assert {path.suffix for path in partitions(both.store)} == {".zarr"}
+    assert open_store(both.store).verify() == (2 * len(GOOD) + 2, [])
 
 
 def test_a_changed_file_fails_with_the_remedy_and_is_replaced_on_request(
@@ -254,7 +253,7 @@ def test_a_changed_file_fails_with_the_remedy_and_is_replaced_on_request(
     manifest.write_text("slide_id,path\ngood-a,good-a.svs\ngood-c,good-c.svs\n")
     changed = copied.model_copy(update={"manifest": str(manifest)})
     before = read_vectors(changed.store)
-    summary = run_extract(changed)
+    summary = run.run_extract(changed, open_in_process)
     assert outcomes(summary) == {"good-a": "skipped", "good-c": "failed"}
     reason = next(row.reason for row in summary.rows if row.slide_id == "good-c")
     assert "changed" in reason
@@ -274,27 +273,14 @@ def test_a_name_is_not_given_to_other_weights(copied: ExtractConfig) -> None:
         run_extract(impostor)
 
 
-def test_zarr_holds_the_same_vectors_as_parquet(
-    first: tuple[ExtractConfig, RunSummary],
-    make_config: MakeConfig,
-    read_vectors: ReadVectors,
-    tmp_path: Path,
-) -> None:
-    config, _ = first
-    zarr = make_config(tmp_path / "zarr", format="zarr")
-    run_extract(zarr)
-    assert {path.suffix for path in partitions(zarr.store)} == {".zarr"}
-    assert read_vectors(zarr.store) == read_vectors(config.store)
-    assert open_store(zarr.store).verify()[1] == []
-
-
 def test_another_engine_gives_the_same_features_and_the_receipt_names_it(
     first: tuple[ExtractConfig, RunSummary], make_config: MakeConfig, tmp_path: Path
 ) -> None:
     pytest.importorskip("openvino", reason="the extra histo-ray[openvino] is not installed")
     config, _ = first
     again = make_config(tmp_path / "store", engine="openvino")
-    assert set(outcomes(run_extract(again)).values()) == {"done", "failed", "empty"}
+    summary = run.run_extract(again, open_in_process)
+    assert set(outcomes(summary).values()) == {"done", "failed", "empty"}
     ours, compiled = open_store(config.store), open_store(again.store)
     (name,) = {key.encoder for key in ours.receipts()}
     for slide_id in GOOD:

@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psutil
 import pytest
 from ray import cloudpickle
@@ -23,7 +24,6 @@ from histo_ray.config import ExtractConfig
 from histo_ray.extract import run
 from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.meter import CallResult
-from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import SubjectPlan
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import open_store
@@ -75,22 +75,44 @@ def has_encoder(store: Path, driver: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    "titles",
-    [
-        pytest.param(["ray::Reader.read", "ray::Reader.plan"], id="reader"),
-        pytest.param(["ray::EncoderWorker.encode"], id="encoder", marks=pytest.mark.slow),
-    ],
-)
-def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
-    titles: list[str],
+class DyingReader(Reader):
+    """A reader that is killed with the tiles of its first block in its hands, once in a run."""
+
+    def read(
+        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int
+    ) -> tuple[npt.NDArray[np.uint8], CallResult]:
+        block = super().read(sent, plan, span, step)
+        with contextlib.suppress(FileExistsError):
+            (Path(self._settings.store).parent / "killed").touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+
+def test_a_killed_reader_costs_the_work_in_flight_and_nothing_else(
+    make_config: MakeConfig,
+    read_vectors: ReadVectors,
+    tmp_path: Path,
+    first_vectors: dict[Any, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(pool, "Reader", DyingReader)
+    summary = run_extract(make_config(tmp_path / "store"))
+    assert (tmp_path / "killed").exists()
+    assert summary.counts.deaths >= 1
+    assert read_vectors(tmp_path / "store") == first_vectors
+    assert open_store(str(tmp_path / "store")).verify()[1] == []
+
+
+@pytest.mark.slow
+def test_a_killed_encoder_costs_the_work_in_flight_and_nothing_else(
     make_config: MakeConfig,
     read_vectors: ReadVectors,
     tmp_path: Path,
     undisturbed: dict[Any, bytes],
 ) -> None:
     killed: list[int] = []
-    watcher = threading.Thread(target=kill_one, args=(titles, killed))
+    watcher = threading.Thread(target=kill_one, args=(["ray::EncoderWorker.encode"], killed))
     watcher.start()
     summary = run_extract(make_config(tmp_path / "store", encoder=(SLOW_ENCODER,)))
     watcher.join()
@@ -101,18 +123,14 @@ def test_a_killed_process_costs_the_work_in_flight_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "is_time", "rerun"),
-    [
-        (signal.SIGKILL, -9, has_partition, run_extract),
-        (signal.SIGINT, 130, has_encoder, partial(run.run_extract, open_pipeline=open_in_process)),
-    ],
+    ("kind", "code", "is_time"),
+    [(signal.SIGKILL, -9, has_partition), (signal.SIGINT, 130, has_encoder)],
     ids=["killed", "interrupted"],
 )
 def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
     kind: signal.Signals,
     code: int,
     is_time: Callable[[Path, int], bool],
-    rerun: Callable[[ExtractConfig], RunSummary],
     make_config: MakeConfig,
     read_vectors: ReadVectors,
     tmp_path: Path,
@@ -138,7 +156,7 @@ def test_a_driver_that_ends_early_leaves_a_store_that_a_rerun_completes(
         _, errors = process.communicate(timeout=200)
     assert process.returncode == code
     assert b"Traceback" not in errors
-    summary = rerun(config)
+    summary = run.run_extract(config, open_in_process)
     assert {row.outcome for row in summary.rows} <= {"done", "skipped", "empty", "failed"}
     assert read_vectors(tmp_path / "store") == undisturbed
     assert open_store(str(tmp_path / "store")).verify()[1] == []

@@ -52,19 +52,25 @@ def make() -> Make:
 def first(
     shared_ray: None, table: Path, make: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TileSetConfig, TileSet, TileSet, RunSummary]:
-    """A run of two sets and two encoders: one with patients, one without."""
+    """A run of three sets and two encoders: one with patients, one without, and one whose files
+    change after it was read."""
+    folder = tmp_path_factory.mktemp("sets")
     grouped = read_tileset(str(table), name="with-patients")
     bare = read_tileset(str(table.parent), name="bare")
-    config = make(tmp_path_factory.mktemp("sets") / "store")
-    return config, grouped, bare, extract_tilesets(config, [grouped, bare])
+    copy = write_demo_tiles(folder / "copy", per_class=4, seed=4, tile_px=48)
+    torn = read_tileset(str(copy), name="torn")
+    Image.new("RGB", (48, 48)).save(torn.paths[5])
+    config = make(folder / "store")
+    return config, grouped, bare, extract_tilesets(config, [grouped, torn, bare])
 
 
 def test_every_set_and_encoder_is_stored_with_its_labels(
     first: tuple[TileSetConfig, TileSet, TileSet, RunSummary],
 ) -> None:
     config, grouped, bare, summary = first
-    assert summary.outcomes == {"done": 4}
-    assert {(row.slide_id, row.encoder, row.n_tiles) for row in summary.rows} == {
+    assert summary.outcomes == {"done": 4, "failed": 2}
+    done = [row for row in summary.rows if row.outcome == "done"]
+    assert {(row.slide_id, row.encoder, row.n_tiles) for row in done} == {
         (tiles.name, name, 80) for tiles in (grouped, bare) for name in NAMES
     }
     store = open_store(config.store)
@@ -154,19 +160,15 @@ def test_a_set_that_changed_under_its_name_is_refused_with_a_remedy_or_replaced(
 
 
 def test_a_file_that_changes_during_the_run_costs_its_set_alone(
-    shared_ray: None, make: Make, tmp_path: Path
+    first: tuple[TileSetConfig, TileSet, TileSet, RunSummary],
 ) -> None:
-    table = write_demo_tiles(tmp_path / "tiles", per_class=4, seed=3, tile_px=48)
-    good = read_tileset(str(table), name="good")
-    copy = write_demo_tiles(tmp_path / "copy", per_class=4, seed=4, tile_px=48)
-    torn = read_tileset(str(copy), name="torn")
-    Image.new("RGB", (48, 48)).save(torn.paths[5])
-    config = make(tmp_path / "store", encoder=ENCODERS[:1])
-    summary = extract_tilesets(config, [good, torn])
-    assert {row.slide_id: row.outcome for row in summary.rows} == {"good": "done", "torn": "failed"}
-    (reason,) = (row.reason for row in summary.rows if row.outcome == "failed")
-    assert "has changed since the set was read: its pixels are others" in reason
-    assert {key.slide_id for key in open_store(config.store).list_keys()} == {"good"}
+    config, grouped, bare, summary = first
+    lost = [row for row in summary.rows if row.outcome != "done"]
+    assert {(row.slide_id, row.outcome) for row in lost} == {("torn", "failed")}
+    for row in lost:
+        assert "has changed since the set was read: its pixels are others" in row.reason
+    kept = {key.slide_id for key in open_store(config.store).list_keys()}
+    assert kept == {grouped.name, bare.name}
 
 
 @pytest.mark.slow
@@ -203,15 +205,13 @@ def test_sets_that_do_not_go_together_are_refused(make: Make, table: Path, tmp_p
     assert not (tmp_path / "store").exists()
 
 
-def test_real_tiles_of_nine_classes_go_through(
-    shared_ray: None, make: Make, tmp_path: Path
-) -> None:
+def test_real_tiles_of_nine_classes_go_through(make: Make, tmp_path: Path) -> None:
     place = os.environ.get("HISTO_RAY_TEST_DATA")
     if not place:
         pytest.skip("HISTO_RAY_TEST_DATA is unset: real tiles are not at hand")
     tiles = read_tileset(str(Path(place) / "tiles" / "nct9"))
-    summary = extract_tilesets(make(tmp_path / "store", encoder=ENCODERS[:1]), [tiles])
-    assert summary.outcomes == {"done": 1}
+    config = make(tmp_path / "store", encoder=ENCODERS[:1])
+    assert run.extract_tilesets(config, [tiles], open_in_process).outcomes == {"done": 1}
     bag = open_store(str(tmp_path / "store")).labelled("nct9", NAMES[0])
     assert len(set(bag.labels)) == 9
     assert len(bag) == 58

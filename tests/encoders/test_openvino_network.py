@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,17 @@ def load_compiled(request: str, **settings: object) -> TorchEncoder:
     return load_encoder(resolve(request), threads=2, engine="openvino", **settings)  # type: ignore[arg-type]
 
 
+@cache
+def compiled_once(request: str) -> TorchEncoder:
+    """The same for all tests: compiling takes seconds."""
+    return load_compiled(request)
+
+
 @pytest.mark.parametrize("request_text", NETWORKS)
 def test_vectors_are_those_of_torch(
     load: Load, tiles: MakeTiles, cosine: Cosine, request_text: str
 ) -> None:
-    ours, compiled = load(request_text), load_compiled(request_text)
+    ours, compiled = load(request_text), compiled_once(request_text)
     pixels = tiles(5, ours.spec.input_px)
     vectors, expected = compiled.encode(pixels), ours.encode(pixels)
     assert vectors.dtype == np.float32
@@ -50,7 +57,7 @@ def test_vectors_are_those_of_torch(
 
 @pytest.mark.parametrize("request_text", NETWORKS[:3])
 def test_a_vector_depends_on_its_tile_alone(tiles: MakeTiles, request_text: str) -> None:
-    encoder = load_compiled(request_text)
+    encoder = compiled_once(request_text)
     pixels = tiles(45, 64)
     vectors = encoder.encode(pixels)
     order = np.random.default_rng(3).permutation(45)
@@ -78,7 +85,7 @@ def test_bfloat16_stays_close_or_is_refused_where_the_cpu_has_none(
 
 def test_tiles_of_another_size_are_resized(load: Load, tiles: MakeTiles, cosine: Cosine) -> None:
     pixels = tiles(3, 128)
-    assert cosine(load_compiled(CONV).encode(pixels), load(CONV).encode(pixels)).min() > 0.99999
+    assert cosine(compiled_once(CONV).encode(pixels), load(CONV).encode(pixels)).min() > 0.99999
 
 
 @pytest.mark.parametrize(

@@ -44,16 +44,18 @@ def draw_tiles(count: int, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int32]
 
 
 def job_of(
-    *changes: str, seed: int = 0, base: str = BASE, **fields: Any
+    *changes: str, seed: int = 0, base: str = BASE, tiles: int = 81, **fields: Any
 ) -> tuple[FinetuneJob, Any]:
     """A job on 60 training and 21 held-out tiles, and its classifier; keywords change it."""
-    pixels, labels = draw_tiles(81)
-    tiles = ArrayTiles(pixels, labels, CLASSES, "digest")
+    pixels, labels = draw_tiles(tiles)
+    held_out = tiles - tiles * 21 // 81
+    array = ArrayTiles(pixels, labels, CLASSES, "digest")
     classifier, spec = build_classifier(resolve(base), CLASSES)
     recipe = read_recipe("default", ["network.epochs=2", "batch_size=16", *changes])
     job = FinetuneJob(
-        spec, digest_weights(classifier.network.state_dict()), TileSubset(tiles, np.arange(60)),
-        TileSubset(tiles, np.arange(60, 81)), recipe, seed, **fields,
+        spec, digest_weights(classifier.network.state_dict()),
+        TileSubset(array, np.arange(held_out)), TileSubset(array, np.arange(held_out, tiles)),
+        recipe, seed, **fields,
     )  # fmt: skip
     return job, classifier
 

@@ -93,17 +93,18 @@ def test_a_run_goes_on_in_another_precision(
 ) -> None:
     keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
     changes = ("network.ema=0.9", "network.patience=5")
+    few = {"tiles": 36}  # half precision is slow on a CPU
 
     def stop(progress: TrainingProgress) -> None:
         if progress.step == "network" and progress.epoch == 2:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        train(*make_job(*changes, save_every_s=0.0), Compute("cpu", 2, before), keeper, stop)
-    kept = keeper.load(make_job(*changes)[0].fingerprint(1))
+        train(*make_job(*changes, **few, save_every_s=0.0), Compute("cpu", 2, before), keeper, stop)
+    kept = keeper.load(make_job(*changes, **few)[0].fingerprint(1))
     assert kept is not None
     assert bool(kept.scaler) is (before == "float16")
-    outcome = train(*make_job(*changes), Compute("cpu", 2, after), keeper)
+    outcome = train(*make_job(*changes, **few), Compute("cpu", 2, after), keeper)
     assert [row.epoch for row in outcome.curves] == [1, 1, 2]
     assert all(np.isfinite(row.loss) for row in outcome.curves[1:])
     assert all(v.isfinite().all() and v.dtype != torch.half for v in outcome.weights.values())

@@ -158,6 +158,10 @@ def test_an_empty_store_and_unknown_settings_are_refused(
         predict(predictor, store, threshold="best")
     with pytest.raises(ConfigError, match="subgroup: only with labels"):
         predict(predictor, store, subgroup=["sex"])
+    with pytest.raises(ConfigError, match=r"--target GAMMA: .* does not predict it; .*ALPHA, BETA"):
+        predict(predictor, store, tiles=True, target=["GAMMA"])
+    with pytest.raises(ConfigError, match="target: only with tiles"):
+        predict(predictor, store, target=["ALPHA"])
     with pytest.raises(ConfigError, match="no table tiles"):
         _ = predict(predictor, store).tiles
 
@@ -207,3 +211,32 @@ def test_attention_heads_see_the_bags(store: str) -> None:
     raw = predictor.predict({"mean": pool_mean(bags)}, bags)
     wide = found.patients.pivot(index="patient_id", columns="target", values="raw")
     np.testing.assert_allclose(wide[["ALPHA", "BETA"]], raw, atol=1e-5)
+
+
+@pytest.mark.parametrize("mil", [False, True])
+def test_what_tiles_add_is_what_their_patient_is_predicted_from(
+    tmp_path: Path, predictor: FittedPredictor, mil: bool
+) -> None:
+    store = write_external(tmp_path / "B", PEOPLE[:6], make_bags(6), encoder="renamed")
+    used = make_predictor("attention", mil=True) if mil else predictor
+    found = predict(used, store, tiles=True)
+    tiles = found.tiles
+    assert list(tiles) == column_names("predicted_tiles")
+    assert len(tiles) == 2 * sum(map(len, make_bags(6)))
+    mean = tiles.groupby(["patient_id", "target"]).contribution.mean()
+    raw = found.patients.set_index(["patient_id", "target"]).raw
+    if mil:  # an ensemble's mean is taken after the link
+        raw, mean = (one.xs("ALPHA", level="target") for one in (raw, mean))
+    np.testing.assert_allclose(1 / (1 + np.exp(-mean)), raw.loc[mean.index], atol=1e-5)
+    outside = tiles[tiles.target == "ALPHA"].groupby("patient_id").outside.mean()
+    shares = found.patients[found.patients.target == "ALPHA"].set_index("patient_id").outside
+    np.testing.assert_allclose(outside, shares.loc[outside.index])
+    own = tiles[(tiles.patient_id == PEOPLE[0]) & (tiles.target == "BETA")]
+    assert own.slide_id.nunique() == 2
+    assert (
+        own.groupby("slide_id").tile_id.max().tolist()
+        == (own.groupby("slide_id").size() - 1).tolist()
+    )
+    assert "decision value" in found.record.tile_scores
+    one = predict(used, store, tiles=True, target="ALPHA")
+    assert set(one.tiles.target) == {"ALPHA"}

@@ -12,11 +12,17 @@ from safetensors.numpy import save
 import histo_ray as hr
 from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError
+from histo_ray.learn.fold_data import measure_scale
+from histo_ray.learn.heads.linear_fit import LinearFit, Link
+from histo_ray.learn.heads.registry import TrainsOn
+from histo_ray.predict.files import publish_predictor
+from histo_ray.predict.predictor import LinearPart, PredictorParts
 from histo_ray.schema import column_names
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.masks import read_mask
 from histo_ray.types import TileRows
 from tests.made_up import card_of, facts_of
+from tests.predict.made_predictor import make_predictor
 
 CLASSES = ("ADI", "TUM: solid", "STR")
 DIM, WIDE = 4, 7
@@ -54,14 +60,14 @@ def test_each_tile_has_the_class_that_the_head_is_surest_of(
     expected = powers / powers.sum(1, keepdims=True)
     table = pq.read_table(out / "S1.classes.parquet")
     assert table.schema.names == column_names("tile_classes")
-    assert table["class"].to_pylist() == [CLASSES[n] for n in expected.argmax(1)]
-    np.testing.assert_allclose(table["score"], expected.max(1), atol=1e-6)
+    assert table["label"].to_pylist() == [CLASSES[n] for n in expected.argmax(1)]
+    np.testing.assert_allclose(table["probability"], expected.max(1), atol=1e-6)
     shares = pq.read_table(out / "S1.classes.shares.parquet")
-    assert shares["class"].to_pylist() == list(CLASSES)
+    assert shares["label"].to_pylist() == list(CLASSES)
     counts = np.bincount(expected.argmax(1), minlength=3)
-    assert shares["tiles"].to_pylist() == counts.tolist()
+    assert shares["n_tiles"].to_pylist() == counts.tolist()
     np.testing.assert_allclose(shares["share"], counts / WIDE)
-    np.testing.assert_allclose(shares["mean_score"], expected.mean(0), atol=1e-6)
+    np.testing.assert_allclose(shares["mean_probability"], expected.mean(0), atol=1e-6)
     assert f"{counts[0] / WIDE:.1%}" in capsys.readouterr().out
     features = json.loads((out / "S1.classes.geojson").read_text())["features"]
     names = [feature["properties"]["classification"]["name"] for feature in features]
@@ -84,3 +90,35 @@ def test_an_encoder_without_a_head_or_slides_is_refused(store: Store) -> None:
         hr.heatmap(store.root.path, class_encoder="plain", slide="S1")
     with pytest.raises(ConfigError, match="--slide S9: not among the slides of ft"):
         hr.heatmap(store.root.path, class_encoder="ft", slide="S9")
+
+
+def test_a_predictor_of_classes_is_shown_likewise(store: Store) -> None:
+    made = make_predictor("tissue")
+    train, nothing = np.random.default_rng(3).normal(size=(30, DIM)), np.full(3, np.nan)
+    scale = measure_scale(train)
+    weights = np.random.default_rng(4).normal(size=(DIM, 3))
+    fit = LinearFit(CLASSES, scale, weights, np.zeros(3), Link.SOFTMAX, nothing, nothing)
+    parts = PredictorParts((LinearPart("", "logistic", fit),), (), made.parts.label_scale, None)
+    encoder = made.card.encoder.model_copy(
+        update={"name": "ft", "weights_sha256": "a" * 64, "dim": DIM}
+    )
+    tiling = made.card.tiling.model_copy(update={"fingerprint": "x01", "settings": {"mpp": 0.5}})
+    part = made.card.parts[0].model_copy(
+        update={
+            "trains_on": TrainsOn.TILES, "pooling": "", "targets": CLASSES, "link": Link.SOFTMAX,
+        }
+    )  # fmt: skip
+    targets = tuple(
+        made.card.targets[0].model_copy(update={"name": name, "thresholds": ()}) for name in CLASSES
+    )
+    changes = {
+        "task": "tissue", "kind": "classes", "encoder": encoder, "tiling": tiling,
+        "parts": (part,), "targets": targets,
+    }  # fmt: skip
+    publish_predictor(store.root.path, made.card.model_copy(update=changes), parts)
+    result = hr.heatmap(store.root.path, predictor="tissue", slide=["S1", "S2"])
+    expected = fit.predict(store.bag("S2", "ft").embeddings.astype(np.float32))
+    own = result.tiles[result.tiles["slide_id"] == "S2"]
+    assert own["label"].tolist() == [CLASSES[n] for n in expected.argmax(1)]
+    np.testing.assert_allclose(own["probability"], expected.max(1), atol=1e-6)
+    assert [record.source for record in result.records] == ["tissue", "tissue"]

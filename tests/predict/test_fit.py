@@ -317,3 +317,29 @@ def test_one_tile_in_a_hundred_of_the_training_patients_lies_outside_their_range
     assert found is not None
     assert found.share_outside(tiles) == pytest.approx(0.01, abs=0.005)
     assert found.share_outside(tiles + np.float16(8)) > 0.9
+
+
+def test_heads_of_a_fit_that_was_killed_are_used_or_collected(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    changes = {"name": "killed", "head": ("mil",), "mil": ("epochs=1", "hidden=4"), "folds": 2,
+               "repeats": 1}  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr("histo_ray.predict.mil_ensemble._read", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_fit(place, "mutation", **changes)
+    left = sorted((place / "store/cache/fits").rglob("*.parquet"))
+    assert len(left) == 3 * 2
+    assert not (place / "store/predictors/killed").exists()
+    store = open_store(str(place / "store"))
+    found = [path for path in store.gc(0, dry_run=True) if path.startswith("cache/fits/")]
+    assert len(found) == len(left)
+    trained: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("histo_ray.predict.mil_ensemble.train_fold", trained.append)
+        run_fit(place, "mutation", **changes)
+    assert trained == []
+    assert not any((place / "store/cache/fits").rglob("*.parquet"))

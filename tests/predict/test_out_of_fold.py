@@ -24,7 +24,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ridge": ("expression", {"permutations": 20}),
     "pls": ("expression", {"head": ("pls", "ridge"), "permutations": 20}),
     "nets": ("expression", {"head": ("elastic-net",), "permutations": 0, "genes": "G0,G1"}),
-    "logistic": ("mutation", {"pooling": ("tissue", "mean+std")}),
+    "logistic": ("mutation", {"pooling": ("tissue", "mean+std"), "genes": "TP53"}),
     "mil": ("mutation", {"head": ("mil",), "mil": ("epochs=4",), "genes": "TP53"}),
 }
 HOST = Host(run_here)

@@ -171,3 +171,20 @@ def test_what_a_killed_deletion_left_is_no_predictor(made: FittedPredictor, stor
     assert list_predictors(store) == []
     publish_predictor(store, made.card, made.parts)
     assert load_predictor("made", store).card.name == "made"
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_store_of_an_object_store_has_predictors_too(made: FittedPredictor) -> None:
+    store = "s3://bucket/predictors/store"
+    open_store(store, create=True)
+    card = publish_predictor(store, made.card, made.parts)
+    bags = make_bags(3, seed=9)
+    pooled = {"mean": pool_mean(bags)}
+    for found in (load_predictor("made", store), load_predictor(f"{store}/predictors/made")):
+        assert found.card == card
+        np.testing.assert_array_equal(found.predict(pooled, bags), made.predict(pooled, bags))
+    assert list_predictors(store) == ["made"]
+    other = made.card.model_copy(update={"fingerprint": "e" * 64})
+    with pytest.raises(ConfigError, match="is in use"):
+        publish_predictor(store, other, make_predictor().parts)
+    assert load_predictor("made", store).card == card

@@ -1,16 +1,21 @@
 """Scores on a slide that is there, that is another one, and that is gone."""
 
+import base64
+import io
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from histo_ray.config import TilingConfig
 from histo_ray.extract.slide import plan_slide
 from histo_ray.learn.tile_contributions import TileScores
 from histo_ray.predict.score_record import ScoreRecord
 from histo_ray.report.colour_scale import fit_scale
+from histo_ray.report.heat_section import ShownHeatmap, ShownHeatmaps, write_heatmaps
+from histo_ray.report.page_blocks import Photos, Text
 from histo_ray.report.score_pictures import choose_extremes, describe_heads, draw_scores
 from histo_ray.report.slide_pixels import read_slide_pixels
 from histo_ray.slides.reader import open_slide
@@ -126,3 +131,21 @@ def test_pictures_are_the_same_bits_twice(planned: SimpleNamespace) -> None:
     )
     np.testing.assert_array_equal(one.heatmap, two.heatmap)
     np.testing.assert_array_equal(one.sheet, two.sheet)
+
+
+def test_the_page_holds_its_pictures_in_itself_and_stays_small(planned: SimpleNamespace) -> None:
+    pixels = read_slide_pixels(planned.receipt, planned.coords, [0, 1])
+    record = record_of(planned, out_of_fold=True)
+    pictures = draw_scores(scores_of(planned), planned.coords, record, pixels, 2)
+    shown = ShownHeatmap(record, pictures.heatmap, pictures.sheet)
+    _, about, photos = write_heatmaps(ShownHeatmaps([shown, shown]), "gene")
+    assert isinstance(about, Text)
+    assert "by the heads that did not see the patient (3 heads, one a repeat" in about.text
+    assert isinstance(photos, Photos)
+    assert len(photos.photos) == 4
+    assert all(one.source.startswith("data:image/webp;base64,") for one in photos.photos)
+    assert sum(len(one.source) for one in photos.photos) < 400_000
+    first = base64.b64decode(photos.photos[0].source.partition(",")[2])
+    assert Image.open(io.BytesIO(first)).size == pictures.heatmap.shape[1::-1]
+    _, why = write_heatmaps(ShownHeatmaps(problem="no slide"), "gene")
+    assert why == Text("No heat map is shown: no slide.", "empty")

@@ -47,12 +47,12 @@ def test_a_run_reads_what_read_tiles_gives_and_records_the_fit(slide: Slide) -> 
     assert plan.tiling.settings["stain"] == "macenko"
     assert plan.tiling.stain_fit is not None
     assert plan.tiling.stain_fit["eosin"] == plan.stain.eosin
-    pixels, answer = reader.read(slide, plan, range(20, 50))
+    pixels, answer = reader.read(slide, plan, range(20, 50), 30)
     unstained = Reader(config.model_copy(update={"stain": "none"}))
     bare, _ = unstained.plan(slide)
     assert isinstance(bare, SubjectPlan)
     assert bare.tiling.stain_fit is None
-    raw, raw_answer = unstained.read(slide, bare, range(20, 50))
+    raw, raw_answer = unstained.read(slide, bare, range(20, 50), 30)
     assert np.array_equal(pixels, normalise(raw, plan.stain))
     assert np.array_equal(answer.value, raw_answer.value)  # focus of the slide, not of the stain
 

@@ -40,7 +40,9 @@ class AnnDataFiles:
     about = "an AnnData file (.h5ad) a slide: X, obsm/spatial in level-0 px"
     reads = "a folder of .h5ad files with obsm/spatial in level-0 px"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Each folder of `.h5ad` files."""
         found = []
         for place in find_folders(folder, "*.h5ad"):

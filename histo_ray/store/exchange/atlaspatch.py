@@ -28,7 +28,9 @@ class AtlasPatch:
     name = "atlaspatch"
     reads = "an output folder of AtlasPatch, with patches/<slide>.h5"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Each encoder of each folder, by the groups of its files."""
         found = []
         for place in find_folders(folder, "*.h5"):

@@ -51,14 +51,17 @@ class Clam:
     about = "h5_files/ and pt_files/ as CLAM trains on them, float32"
     reads = "a folder of CLAM with h5_files/ or pt_files/"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
-        """Each folder that holds `h5_files` or `pt_files`."""
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
+        """Each folder that holds `h5_files` or `pt_files`; if asked for, the folder itself."""
         inner = (f for p in ("*.h5", "*.pt") for f in find_folders(folder, p))
         places = sorted({place.parent for place in inner if place.name in (H5, PT)})
         found = []
-        for place in places:
-            files = list_by_name(place / PT, ".pt") | list_by_name(place / H5, ".h5")
-            if not _is_another(files):
+        for place in places or ([folder] if asked else []):
+            tensors, own = (place / PT, place / H5) if places else (place, place)
+            files = list_by_name(tensors, ".pt") | list_by_name(own, ".h5")
+            if files and not _is_another(files):
                 patches = _find_patches(coords or place)
                 slides = tuple(_add_patches(slide, patches) for slide in name_slides(files))
                 found.append(FeatureSet("", slides))

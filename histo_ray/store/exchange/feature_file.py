@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import SlideError
-from histo_ray.store.exchange.hdf5_file import find_vectors, open_hdf5, read_attributes
+from histo_ray.store.exchange.hdf5_file import (
+    Hdf5Vectors,
+    find_vectors,
+    open_hdf5,
+    read_attributes,
+)
 from histo_ray.store.exchange.source import (
     ArrayVectors,
     Coords,
@@ -22,6 +27,7 @@ from histo_ray.store.exchange.source import (
     TileGeometry,
     VectorArray,
 )
+from histo_ray.store.exchange.straight_rows import find_straight
 from histo_ray.types import Receipt, TileRows
 
 DEPTH = 4
@@ -75,10 +81,12 @@ def read_features(
     """
     with open_hdf5(slide.files[0]) as file:
         stored, places = (require(slide, file, name) for name in (vectors, coords))
-        corners = np.asarray(places[()])
-        yield RawFeatures(
-            check_shapes(slide, stored, corners), corners, read_attributes(file, stored, places)
-        )
+        straight = find_straight(places, slide.files[0])
+        corners = np.asarray(places[()] if straight is None else straight.read(0, len(places)))
+        found = check_shapes(slide, stored, corners)
+        if isinstance(found, Hdf5Vectors):
+            found = replace(found, straight=find_straight(stored, slide.files[0]))
+        yield RawFeatures(found, corners, read_attributes(file, stored, places))
 
 
 def require(slide: SourceSlide, file: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.store.exchange.source import Scalar
+from histo_ray.store.exchange.straight_rows import StraightRows
 
 _open_file = deferred("h5py:File")
 PROBED = 5
@@ -30,6 +31,8 @@ class Hdf5Vectors:
     dataset: Any
     axis: int
     """Axis of the dataset that counts tiles."""
+    straight: StraightRows | None = None
+    """Where rows lie in the file, where HDF5 need not be asked."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,6 +47,8 @@ class Hdf5Vectors:
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.generic]:
         """Rows from `start` up to `stop`, (n, D)."""
+        if self.straight is not None:
+            return self.straight.read(start, stop)
         if self.dataset.ndim == 2:
             rows = self.dataset[start:stop]
         else:

@@ -53,16 +53,17 @@ def find_features(config: ImportConfig) -> FoundFeatures:
     """
     folder = _local_folder(config.folder, "DIR")
     coords = None if config.coords is None else _local_folder(config.coords, "--coords")
-    asked = IMPORT_LAYOUTS if config.layout is None else [find_import_layout(config.layout)]
+    named = config.layout is not None
+    asked = [find_import_layout(config.layout)] if config.layout else IMPORT_LAYOUTS
     try:
-        found = {layout: sets for layout in asked if (sets := layout.find(folder, coords))}
+        found = {one: sets for one in asked if (sets := one.find(folder, coords, named))}
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read ({error.strerror or error})") from None
     if not found:
         layouts = "; ".join(f"{one.name}: {one.reads}" for one in asked)
         raise ConfigError(
             f"{folder}: no features of a known layout below it; name the folder that has them "
-            f"({layouts}); files without attributes are told apart with --from only"
+            f"({layouts}); name the layout of files that state nothing with --from"
         )
     if len(found) > 1:
         names = ", ".join(layout.name for layout in found)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import digest
+from histo_ray.config import IMPORTED_TILES, digest
 from histo_ray.errors import HistoRayError, SlideError
 from histo_ray.store.exchange.import_config import ImportConfig
 from histo_ray.store.exchange.scale import (
@@ -44,8 +44,6 @@ SOURCE_ERRORS = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What h5py, torch, NumPy and zarr raise on damaged files."""
-IMPORTED_TILES = "i"
-"""First letter of the tilings of imported slides."""
 VERSION = 1
 """Raised whenever the meaning of an imported tiling's settings changes."""
 

@@ -59,7 +59,9 @@ class LazySlide:
     name = "lazyslide"
     reads = "a folder of <slide>.zarr as LazySlide (wsidata, SpatialData) writes them"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Each name of a table that a slide has."""
         stores = [path for path in _find_stores(folder) if (path / "tables").is_dir()]
         names = sorted({table.name for path in stores for table in _list_tables(path)})

@@ -39,7 +39,9 @@ class Slide2Vec:
     name = "slide2vec"
     reads = "an output folder of slide2vec, with tile_embeddings/ and tiles/"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Each folder `tile_embeddings`, and each annotation class below it."""
         sets: dict[str, list[SourceSlide]] = {}
         for place in find_folders(folder, f"*{META}"):

@@ -135,12 +135,15 @@ class ImportLayout(Protocol):
     def reads(self) -> str:
         """What it is, in a few words, for the help of the command line."""
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Features below a folder, by encoder, found by names and the first file that opens.
 
         Args:
             folder: Local folder.
             coords: Folder of coordinates, where the tool keeps them elsewhere.
+            asked: Whether the user named this layout: files that could be of several are its own.
 
         Returns:
             Nothing where the folder is not laid out so.

@@ -41,7 +41,9 @@ class Stamp:
     about = "HDF5 as STAMP trains on it (feats, coords in microns), one file a slide"
     reads = "a folder of STAMP's tile features"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
         """Each folder of files with `feats`; STAMP mirrors the folders of its slides below it."""
         sets: dict[str, dict[str, list[Path]]] = {}
         for place in find_folders(folder, "*.h5"):

@@ -39,13 +39,17 @@ class Trident:
     about = "HDF5 as TRIDENT writes it (features, coords in level-0 px), one file a slide"
     reads = "a job folder of TRIDENT, or a folder features_<encoder> of it"
 
-    def find(self, folder: Path, coords: Path | None = None) -> list[FeatureSet]:
-        """Each folder `features_<encoder>` whose files have attributes of TRIDENT."""
+    def find(
+        self, folder: Path, coords: Path | None = None, asked: bool = False
+    ) -> list[FeatureSet]:
+        """Each folder `features_<encoder>`, or of files with attributes of TRIDENT."""
         found = []
         for place in find_folders(folder, "*.h5"):
             named = next((p for p in _FOLDERS if place.name.startswith(p)), "")
             files = list_by_name(place, ".h5")
-            if place.name.startswith("slide_features_") or not (named or _is_trident(files)):
+            if place.name.startswith("slide_features_"):
+                continue
+            if not (named or asked or _is_trident(files)):
                 continue
             if any("features" not in file or "coords" not in file for file in _first(files)):
                 continue

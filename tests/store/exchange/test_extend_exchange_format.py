@@ -77,6 +77,5 @@ class TestLayoutOfThePage(ImportContract):
 def write_npz(folder: Path, slide: Foreign) -> Path:
     path = folder / "e.npz-features" / f"{slide.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {"xy": slide.coords, "vectors": slide.vectors}
-    np.savez(path, tile_px=TILE_PX, side=SIDE, **arrays)
+    np.savez(path, tile_px=TILE_PX, side=SIDE, xy=slide.coords, vectors=slide.vectors)
     return path

@@ -139,8 +139,12 @@ def test_missing_attributes_are_told_with_what_gives_them(
     bare = tmp_path / "bare"
     slide = draw_slide("B", 9)
     save_h5(bare / "B.h5", {"features": slide.vectors, "coords": slide.coords})
-    with pytest.raises(ConfigError, match=r"no features of a known layout .* with --from only"):
+    with pytest.raises(ConfigError, match=r"no features of a known layout .* with --from$"):
         bring(bare, store, encoder="g")
+    for layout in ("trident", "clam"):
+        result = bring(bare, store, encoder=layout, layout=layout, side_px=SIDE)
+        assert told(result, "B")[0] == "done"
+        assert store.bag("B", layout).embeddings.tobytes() == slide.vectors.tobytes()
 
 
 def test_a_magnification_gives_no_mpp(store: FeatureStore, tmp_path: Path) -> None:
@@ -292,6 +296,50 @@ def test_a_manifest_names_slides_by_their_files_and_checks_their_size(
     write_trident(tmp_path / "job", inside)  # says 1200 x 700
     result = bring(tmp_path / "job", store, manifest=manifest, replace_changed=True)
     assert "the source says that the slide is 1200 x 700 px" in told(result, "S1")[1]
+
+
+def test_a_stored_partition_that_is_damaged_is_imported_again(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    slide = draw_slide("A", 60)
+    write_trident(tmp_path / "job", slide)
+    write_trident(tmp_path / "job", draw_slide("B", 9))
+    bring(tmp_path / "job", store)
+    (path,) = Path(store.root.path).glob("embeddings/*/*/A.parquet")
+    path.write_bytes(path.read_bytes()[:-99])
+    result = bring(tmp_path / "job", store)
+    assert (told(result)[0], told(result, "B")[0]) == ("done", "skipped")
+    assert store.bag("A", "e").embeddings.tobytes() == slide.vectors.tobytes()
+
+
+def test_an_interrupted_import_keeps_what_is_done_and_goes_on(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    for at in range(30):
+        write_trident(tmp_path / "job", draw_slide(f"S{at}", 9))
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    summary = bring(tmp_path / "job", store, report=interrupt).summary
+    assert (summary.state.value, len(summary.rows), summary.unfinished) == ("interrupted", 3, 27)
+    assert store.sql("select count(*) as n from runs").df()["n"].tolist() == [3]
+    again = bring(tmp_path / "job", store).summary
+    assert again.outcomes.keys() <= {"done", "skipped"}
+    assert again.outcomes["skipped"] >= 3
+    assert len(again.rows) == len(store.list_keys()) == 30
+    assert store.verify() == (30, [])
+
+
+def test_partitions_may_be_zarr(store: FeatureStore, tmp_path: Path) -> None:
+    slide = draw_slide("A", 60)
+    write_trident(tmp_path / "job", slide)
+    write_trident(tmp_path / "job", Foreign("B", slide.coords[:0], slide.vectors[:0]))
+    result = bring(tmp_path / "job", store, format="zarr")
+    assert (told(result)[0], told(result, "B")[0]) == ("done", "empty")
+    assert store.bag("A", "e").embeddings.tobytes() == slide.vectors.tobytes()
+    assert store.verify() == (2, [])
 
 
 def test_a_folder_of_nothing_a_file_and_a_uri_are_refused(

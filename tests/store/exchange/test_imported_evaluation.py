@@ -70,3 +70,20 @@ def test_the_command_line_says_what_became_of_each_slide(
     config = ["--config", str(tmp_path / "run.toml")]
     assert main(["store", "import", str(tmp_path / "job"), *config]) == 0
     assert "2 slides: 2 skipped; 0 tiles" in capsys.readouterr().out
+
+
+def test_a_store_in_an_object_store_takes_imports_and_gives_exports(
+    tmp_path: Path, s3: str
+) -> None:
+    slide = draw_slide("A", 60)
+    write_trident(tmp_path / "job", slide)
+    uri = "s3://bucket/imported"
+    result = import_features(tmp_path / "job", uri, encoder="e", slide_mpp=0.25)
+    assert result.outcomes["outcome"].tolist() == ["done"]
+    store = open_store(uri)
+    assert store.bag("A", "e").embeddings.tobytes() == slide.vectors.tobytes()
+    assert store.verify() == (1, [])
+    assert store.export("trident", tmp_path / "out").written == ["features_e/A.h5"]
+    again = import_features(tmp_path / "out", str(tmp_path / "store"), encoder="e")
+    assert again.outcomes["outcome"].tolist() == ["done"]
+    assert store.export("stamp", "s3://bucket/out").written == ["e/A.h5"]
