@@ -126,13 +126,15 @@ class TestSimilar:
     ) -> None:
         own = rows_near(2)
         put(store, "new", TileRows(own.coords, own.tissue, own.focus, own.embeddings))
-        put(store, "S2", rows_near(50))
+        put(store, "S2", rows_near(50, 2 * TILES))
         (Path(store.root.path) / "embeddings/encoder=e/tiling=abc123/S3.parquet").unlink()
         for tile in (5, 9, 100):
             vector = own.embeddings[tile].astype(float)
             (row,) = store.similar(vector, k=1).itertuples()
             assert (row.slide_id, row.tile_id) == ("new", tile)
-        found = store.similar(("new", 5), k=900)
+        of_one = store.similar(("new", 5), k=900, where="slide_id = 'S2'")
+        assert list(of_one["slide_id"]) == ["S2"] * 2 * TILES
+        found = store.similar(("new", 5), k=1100)
         assert set(found["slide_id"]) == {"S0", "S1", "S2", "S4", "S5", "new"}
         if by_index:
             assert found.attrs["searched"] == "index, and a scan of 2 slides that it lacks"

@@ -176,9 +176,9 @@ def _search_index(found: FoundIndex, unit: Float32s, k: int, allowed: Allowed | 
         mask = np.repeat(found.live, np.diff(found.firsts))
     if mask is not None and allowed is not None:
         chosen = np.zeros(len(mask), bool)
-        for name, first in zip(found.names, found.firsts.tolist(), strict=False):
-            if name in allowed:
-                chosen[first + allowed[name]] = True
+        for number in np.flatnonzero(found.live).tolist():  # others may have other tiles by now
+            if found.names[number] in allowed:
+                chosen[found.firsts[number] + allowed[found.names[number]]] = True
         mask &= chosen
     rows, similarity = _open(found.folder).search(unit, k, found.looked_into, mask)
     at = np.searchsorted(found.firsts, rows, side="right") - 1
