@@ -19,7 +19,7 @@ from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.run import run_extract
 from histo_ray.learn.statistics.ranking import score_auroc
 from histo_ray.predict.files import PREDICTORS
-from histo_ray.predict.fit_command import fit_settings
+from histo_ray.predict.fitting.fit_command import fit_settings
 from histo_ray.report.prediction_words import describe_result
 from histo_ray.report.preview import write_png
 from histo_ray.report.slide_pixels import read_slide_pixels

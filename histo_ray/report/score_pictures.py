@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.learn.tile_contributions import TileScores
-from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.report.canvas import Colour, Picture
 from histo_ray.report.colour_scale import ColourScale, fit_scale
 from histo_ray.report.heatmap import draw_tile_heatmap

@@ -22,8 +22,8 @@ from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fi
 from histo_ray.learn.fold_data import FoldData, standardise_by
 from histo_ray.learn.heads.registry import HEADS, HeadEntry, TrainsOn, load_patient_head
 from histo_ray.predict.files import ARRAYS, load_predictor
-from histo_ray.predict.fit import FitResult
-from histo_ray.predict.fit_command import fit_settings, split_settings
+from histo_ray.predict.fitting.fit import FitResult
+from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
 from histo_ray.predict.patient_hashes import find_overlap, hash_patient
 from histo_ray.store.store import open_store
 from histo_ray.types import TileRows
@@ -350,7 +350,7 @@ def test_heads_of_a_fit_that_was_killed_are_used_or_collected(
     changes = {"name": "killed", "head": ("mil",), "mil": ("epochs=1", "hidden=4"), "folds": 2,
                "repeats": 1}  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr("histo_ray.predict.mil_ensemble._read", die)
+        patch.setattr("histo_ray.predict.fitting.mil_ensemble._read", die)
         with pytest.raises(KeyboardInterrupt):
             run_fit(place, "mutation", **changes)
     left = sorted((place / "store/cache/fits").rglob("*.parquet"))
@@ -361,7 +361,7 @@ def test_heads_of_a_fit_that_was_killed_are_used_or_collected(
     assert len(found) == len(left)
     trained: list[object] = []
     with monkeypatch.context() as patch:
-        patch.setattr("histo_ray.predict.mil_ensemble.train_fold", trained.append)
+        patch.setattr("histo_ray.predict.fitting.mil_ensemble.train_fold", trained.append)
         run_fit(place, "mutation", **changes)
     assert trained == []
     assert not any((place / "store/cache/fits").rglob("*.parquet"))

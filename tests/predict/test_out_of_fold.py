@@ -14,9 +14,9 @@ from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.predict.out_of_fold import OutOfFold
-from histo_ray.predict.patient_tiles import EncoderSlides
-from histo_ray.predict.tile_scores import ScoredTiles, score_patient
+from histo_ray.predict.heat.out_of_fold import OutOfFold
+from histo_ray.predict.heat.patient_tiles import EncoderSlides
+from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.store.location import location_of
 from tests.cluster.patients import write_labels, write_store
 

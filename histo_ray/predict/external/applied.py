@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.heads.registry import TrainsOn
-from histo_ray.predict.class_predictions import classify_slides
+from histo_ray.predict.external.class_predictions import classify_slides
+from histo_ray.predict.external.patient_predictions import predict_cohort
+from histo_ray.predict.external.predict_settings import PredictConfig
+from histo_ray.predict.external.prediction_record import PredictionRecord
+from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.made_once import Say, make_once, open_predictions
 from histo_ray.predict.patient_hashes import find_overlap
-from histo_ray.predict.patient_predictions import predict_cohort
-from histo_ray.predict.predict_settings import PredictConfig
-from histo_ray.predict.prediction_record import PredictionRecord
-from histo_ray.predict.prediction_run import PredictionRun
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.store.store import Store

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from histo_ray.learn.tile_range import TileRange
 from histo_ray.pooling.matrix import pool_partitions
+from histo_ray.predict.external.prediction_record import PredictionRecord
+from histo_ray.predict.external.prediction_run import Groups, PredictionRun
+from histo_ray.predict.external.tile_predictions import TILE_SCORES, TilePredictor
 from histo_ray.predict.made_once import Say
-from histo_ray.predict.prediction_record import PredictionRecord
-from histo_ray.predict.prediction_run import Groups, PredictionRun
-from histo_ray.predict.tile_predictions import TILE_SCORES, TilePredictor
 from histo_ray.schema import arrow_schema
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 from histo_ray.store.patient_bags import read_patient_bag

@@ -24,9 +24,9 @@ from histo_ray.predict.card import (
     TargetCard,
     TilingCard,
 )
-from histo_ray.predict.fit_settings import FitOptions
+from histo_ray.predict.fitting.fit_settings import FitOptions
+from histo_ray.predict.fitting.trainers import Trained
 from histo_ray.predict.predictor import LinearPart, PredictorParts
-from histo_ray.predict.trainers import Trained
 from histo_ray.store.find import find_tile_set
 from histo_ray.store.store import open_store
 from histo_ray.types import Receipt

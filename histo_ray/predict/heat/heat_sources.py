@@ -12,14 +12,14 @@ from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.predict.files import load_predictor
-from histo_ray.predict.heatmap_settings import HeatmapConfig
-from histo_ray.predict.out_of_fold import OutOfFold
+from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
+from histo_ray.predict.heat.out_of_fold import OutOfFold
+from histo_ray.predict.heat.patient_tiles import EncoderSlides
+from histo_ray.predict.heat.target_heads import TargetHeads, gather_heads
+from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap
-from histo_ray.predict.patient_tiles import EncoderSlides
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.target_heads import TargetHeads, gather_heads
 from histo_ray.predict.target_slides import find_target_slides
-from histo_ray.predict.tile_scores import ScoredTiles, score_patient
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.store.store import Store

@@ -7,7 +7,7 @@ from itertools import islice
 
 from histo_ray.config import digest
 from histo_ray.pooling.pooled_cache import digest_snapshot
-from histo_ray.predict.prediction_record import PredictionRecord, list_versions, now_text
+from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import TargetSlides
 from histo_ray.store.partition_vectors import CountedPartition

@@ -13,7 +13,7 @@ from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.pooling.registry import parse_pooling
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import find_class_source
-from histo_ray.predict.target_heads import PooledHeads, TargetHeads
+from histo_ray.predict.heat.target_heads import PooledHeads, TargetHeads
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.location import Location
 from histo_ray.store.partition_vectors import CountedPartition

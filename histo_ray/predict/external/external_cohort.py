@@ -16,9 +16,9 @@ from histo_ray.labels.group_columns import read_group_columns
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.learn.external_metrics import TargetSample
-from histo_ray.predict.applied import AppliedPredictor
 from histo_ray.predict.card import PredictorCard
-from histo_ray.predict.predict_settings import PredictConfig
+from histo_ray.predict.external.applied import AppliedPredictor
+from histo_ray.predict.external.predict_settings import PredictConfig
 from histo_ray.text import count_of, name_some
 
 Floats = npt.NDArray[np.float64]

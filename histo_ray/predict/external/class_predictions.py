@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from histo_ray.predict.external.prediction_record import PredictionRecord
+from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.made_once import Say
-from histo_ray.predict.prediction_record import PredictionRecord
-from histo_ray.predict.prediction_run import PredictionRun
 from histo_ray.schema import arrow_schema
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 from histo_ray.store.replaced import read_again

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.predict.tile_scores import PatientTiles
+from histo_ray.predict.heat.tile_scores import PatientTiles
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.location import Location
 from histo_ray.store.receipt_cache import read_receipts

@@ -11,23 +11,23 @@ import pyarrow as pa
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError
 from histo_ray.learn.external_metrics import Draws
-from histo_ray.predict.applied import AppliedPredictor
-from histo_ray.predict.external_cohort import ExternalCohort, JoinedLabels, join_labels
-from histo_ray.predict.external_tables import (
+from histo_ray.predict.external.applied import AppliedPredictor
+from histo_ray.predict.external.external_cohort import ExternalCohort, JoinedLabels, join_labels
+from histo_ray.predict.external.external_tables import (
     list_one_class,
     metric_of,
     tabulate_comparisons,
     tabulate_curves,
     tabulate_scores,
 )
-from histo_ray.predict.made_once import Say, make_once
-from histo_ray.predict.predict_settings import PredictConfig
-from histo_ray.predict.prediction_record import (
+from histo_ray.predict.external.predict_settings import PredictConfig
+from histo_ray.predict.external.prediction_record import (
     ComparisonRecord,
     ValidationRecord,
     list_versions,
     now_text,
 )
+from histo_ray.predict.made_once import Say, make_once
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of, name_some
 

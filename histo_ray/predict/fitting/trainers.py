@@ -12,7 +12,7 @@ from histo_ray.deferred import deferred
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.predict.fit_settings import FitOptions, PatientFitOptions
+from histo_ray.predict.fitting.fit_settings import FitOptions, PatientFitOptions
 
 if TYPE_CHECKING:
     from histo_ray.predict.card import (
@@ -66,16 +66,16 @@ TRAINERS = (
     Trainer(
         PatientConfig,
         PatientFitOptions,
-        deferred("histo_ray.predict.train_patients:check_heads"),
-        deferred("histo_ray.predict.train_patients:check_weights"),
-        deferred("histo_ray.predict.train_patients:train_patients"),
+        deferred("histo_ray.predict.fitting.train_patients:check_heads"),
+        deferred("histo_ray.predict.fitting.train_patients:check_weights"),
+        deferred("histo_ray.predict.fitting.train_patients:train_patients"),
     ),
     Trainer(
         TissueConfig,
         FitOptions,
-        deferred("histo_ray.predict.train_tiles:check_head"),
+        deferred("histo_ray.predict.fitting.train_tiles:check_head"),
         lambda prepared: None,  # tile sets are encoded here, by weights that are known
-        deferred("histo_ray.predict.train_tiles:train_tiles"),
+        deferred("histo_ray.predict.fitting.train_tiles:train_tiles"),
     ),
 )
 

@@ -15,10 +15,10 @@ from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.predict.card import CohortCard, PredictorCard
 from histo_ray.predict.files import find_predictor, load_predictor, publish_predictor
-from histo_ray.predict.fit_settings import FitOptions
+from histo_ray.predict.fitting.fit_settings import FitOptions
+from histo_ray.predict.fitting.trainers import Trained, find_trainer
 from histo_ray.predict.patient_hashes import hash_patient
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.trainers import Trained, find_trainer
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.location import location_of
 

@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from histo_ray.errors import ConfigError
-from histo_ray.predict.applied import AppliedPredictor
-from histo_ray.predict.external import COMPARISONS, CURVES, SCORES, Comparison, Validation
-from histo_ray.predict.prediction_record import PredictionRecord
+from histo_ray.predict.external.applied import AppliedPredictor
+from histo_ray.predict.external.prediction_record import PredictionRecord
+from histo_ray.predict.external.validation import (
+    COMPARISONS,
+    CURVES,
+    SCORES,
+    Comparison,
+    Validation,
+)
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of, name_first
 

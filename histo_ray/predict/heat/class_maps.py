@@ -12,9 +12,9 @@ from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.pooling.class_weights import class_probabilities
 from histo_ray.pooling.tile_classes import find_class_source
 from histo_ray.predict.files import load_predictor
-from histo_ray.predict.heatmap_settings import HeatmapConfig
-from histo_ray.predict.patient_tiles import EncoderSlides
-from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
+from histo_ray.predict.heat.patient_tiles import EncoderSlides
+from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.schema import arrow_schema
 from histo_ray.store.catalog import list_partitions

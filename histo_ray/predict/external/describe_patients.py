@@ -22,7 +22,7 @@ from histo_ray.predict.card import (
     TargetCard,
     TilingCard,
 )
-from histo_ray.predict.fit_settings import PatientFitOptions
+from histo_ray.predict.fitting.fit_settings import PatientFitOptions
 from histo_ray.types import Receipt, TargetKind
 
 _AUTO = {

@@ -22,7 +22,7 @@ from histo_ray.learn.label_scale import LabelScale, fit_label_scale
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.tile_range import TileRange, measure_range
 from histo_ray.predict.card import PartCard
-from histo_ray.predict.describe_patients import (
+from histo_ray.predict.external.describe_patients import (
     ChosenPart,
     describe_class_encoder,
     describe_encoder,
@@ -31,10 +31,10 @@ from histo_ray.predict.describe_patients import (
     describe_targets,
     describe_tiling,
 )
-from histo_ray.predict.fit_settings import PatientFitOptions
-from histo_ray.predict.mil_ensemble import Ensemble, train_ensembles
+from histo_ray.predict.fitting.fit_settings import PatientFitOptions
+from histo_ray.predict.fitting.mil_ensemble import Ensemble, train_ensembles
+from histo_ray.predict.fitting.trainers import Trained
 from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
-from histo_ray.predict.trainers import Trained
 from histo_ray.types.receipt import UNKNOWN_WEIGHTS
 
 RANGE_TILES = 60_000

@@ -9,15 +9,15 @@ import pyarrow as pa
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import StoreError
-from histo_ray.predict.prediction_run import PredictionRun
+from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.schema import arrow_schema
 from histo_ray.store.partition_vectors import CountedPartition, read_pieces
 
 if TYPE_CHECKING:
-    from histo_ray.predict.tile_scores import ScoredTiles
+    from histo_ray.predict.heat.tile_scores import ScoredTiles
 
-_open_source = deferred("histo_ray.predict.heat_sources:PredictorSource")  # imports torch
+_open_source = deferred("histo_ray.predict.heat.heat_sources:PredictorSource")  # imports torch
 
 TILE_SCORES = (
     "contribution: its mean over all tiles of a patient is the patient's decision value, before "

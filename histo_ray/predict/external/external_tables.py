@@ -11,7 +11,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.learn.external_metrics import EXTERNAL_METRICS, Draws, ExternalMetric
 from histo_ray.learn.statistics import Interval, adjust_p
 from histo_ray.predict.card import PredictorCard, TargetCard
-from histo_ray.predict.external_cohort import ExternalCohort
+from histo_ray.predict.external.external_cohort import ExternalCohort
 from histo_ray.schema import arrow_schema
 from histo_ray.types import TargetKind
 

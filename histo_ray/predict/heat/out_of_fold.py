@@ -25,7 +25,7 @@ from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.predict.target_heads import TargetHeads, as_out_of_fold, gather_heads
+from histo_ray.predict.heat.target_heads import TargetHeads, as_out_of_fold, gather_heads
 from histo_ray.store.half_floats import Float32s
 from histo_ray.text import count_of, did_you_mean, name_some
 from histo_ray.types import TargetKind

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from histo_ray.config import digest
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.learn.tile_contributions import TileScores
-from histo_ray.predict.heat_sources import HeatSource
-from histo_ray.predict.score_record import ScoreRecord
-from histo_ray.predict.tile_scores import ScoredTiles
+from histo_ray.predict.heat.heat_sources import HeatSource
+from histo_ray.predict.heat.score_record import ScoreRecord
+from histo_ray.predict.heat.tile_scores import ScoredTiles
 from histo_ray.schema import arrow_schema
 from histo_ray.store.exchange.geojson import Rgb, TileMark, tile_feature
 from histo_ray.types import JsonObject

@@ -8,8 +8,8 @@ from pydantic import create_model
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.base import Task
-from histo_ray.predict.fit_settings import FitOptions
-from histo_ray.predict.trainers import find_trainer
+from histo_ray.predict.fitting.fit_settings import FitOptions
+from histo_ray.predict.fitting.trainers import find_trainer
 
 
 @cache

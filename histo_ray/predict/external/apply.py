@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import get_origin
 
 from histo_ray.config import parse_settings
-from histo_ray.predict.applied import apply_predictor
-from histo_ray.predict.external import compare_predictors, validate_predictor
+from histo_ray.predict.external.applied import apply_predictor
+from histo_ray.predict.external.predict_settings import PredictConfig
+from histo_ray.predict.external.prediction_result import PredictionResult
+from histo_ray.predict.external.validation import compare_predictors, validate_predictor
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.made_once import Say
-from histo_ray.predict.predict_settings import PredictConfig
-from histo_ray.predict.prediction_result import PredictionResult
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.store import open_store
