@@ -110,6 +110,9 @@ def _score(
     opened = open_source(config, Host(run_here))
     source = opened.source
     patients = {slide: source.slides.patient_of(slide) for slide in config.slide}
+    for target in opened.targets:  # all of them before the first file is written
+        for patient in sorted(set(patients.values())):
+            source.check(target, patient)
     for target in opened.targets:
         last: tuple[str, ScoredTiles] | None = None
         for slide in sorted(config.slide, key=lambda name: (patients[name], name)):
@@ -128,6 +131,8 @@ def _score_classes(
     source = open_class_source(config)
     root = location_of(config.store)
     stated = read_stated(root)
+    for slide in config.slide:  # all of them before the first file is written
+        source.slides.patient_of(slide)
     for slide in config.slide:
         say(f"classifying the tiles of {slide} by {source.name}")
         found = classify_slide(root, source, slide)

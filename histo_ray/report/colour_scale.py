@@ -5,7 +5,7 @@ Both maps are read the same by the colour-blind: viridis, and Moreland's blue to
 middle is darker than paper, so that a neutral tile does not look like glass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -28,6 +28,10 @@ class ColourScale:
     """Neutral value in the middle between both ends; None: the scale is sequential."""
     neutral: str = ""
     """What has that value."""
+    below: bool = False
+    """Whether values lie below the lower end, and take its colour."""
+    above: bool = False
+    """Whether values lie above the upper end, and take its colour."""
 
     def colour(self, values: npt.ArrayLike) -> Picture:
         """Colour each value, (N, 3) RGB; values beyond the ends take the end's colour."""
@@ -53,9 +57,18 @@ def fit_scale(values: npt.ArrayLike, centre: float | None = None, neutral: str =
     finite = numbers[np.isfinite(numbers)]
     if centre is None:
         low, high = np.percentile(finite, SPREAD) if finite.size else (0.0, 1.0)
-        return ColourScale(float(low), float(high))
+        return _reaching(ColourScale(float(low), float(high)), finite)
     far = float(np.percentile(np.abs(finite - centre), SPREAD[1])) if finite.size else 1.0
-    return ColourScale(centre - far, centre + far, centre, neutral)
+    return _reaching(ColourScale(centre - far, centre + far, centre, neutral), finite)
+
+
+def _reaching(scale: ColourScale, values: npt.NDArray[np.float64]) -> ColourScale:
+    """A scale that knows whether values lie beyond its ends."""
+    if not values.size:
+        return scale
+    return replace(
+        scale, below=bool(values.min() < scale.low), above=bool(values.max() > scale.high)
+    )
 
 
 @cache

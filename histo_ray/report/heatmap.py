@@ -96,12 +96,18 @@ def soften(colours: Picture) -> Picture:
     return (255 * (1 - _STRENGTH) + colours * _STRENGTH).astype(np.uint8)
 
 
+def name_ends(scale: ColourScale) -> tuple[str, str]:
+    """Names of the ends of a colour bar: `<= x`, `>= y` where values lie beyond them."""
+    low, high = f"{scale.low:.3g}", f"{scale.high:.3g}"
+    return f"<= {low}" if scale.below else low, f">= {high}" if scale.above else high
+
+
 def _draw_legend(width: int, scale: ColourScale, label: str) -> Picture:
     """Draw a colour bar with its values below; in the middle the neutral one, or else the label."""
     legend = blank(width, _LEGEND_PX - 4)
     legend[2:16] = soften(scale.colour(np.linspace(scale.low, scale.high, width)))
     frame(legend, (0, 2, width, 16), RULE)
-    low, high = f"{scale.low:.3g}", f"{scale.high:.3g}"
+    low, high = name_ends(scale)
     write_text(legend, (0, 19), low, 13, INK)
     write_text(legend, (width - text_width(high, 13), 19), high, 13, INK)
     room = width - 2 * max(text_width(end, 13) for end in (low, high)) - 32

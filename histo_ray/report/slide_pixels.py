@@ -1,6 +1,7 @@
 """Pixels of an extracted slide: its overview and some tiles, or why there are none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ from histo_ray.types import Receipt, Slide, TileGrid
 
 OVERVIEW_PX = 1200
 """Longest side of an overview."""
+TILE_PX = 224
+"""Edge of a pictured tile where nothing states one."""
+UNSTATED_MPP = 1.0
+"""Stands for the mpp of a slide that nobody knows: a picture needs proportions only."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +52,74 @@ def read_slide_pixels(
         moved: Where it lies now; None: where it was extracted from.
         longest_px: Longest side of the overview.
     """
-    facts = receipt.slide
-    path = moved.path if moved else facts.path
     try:
-        with open_slide(path, slide_id=facts.slide_id, fallback_mpp=facts.mpp[0]) as opened:
-            if opened.fingerprint != facts.fingerprint:
-                raise SlideError(
-                    facts.slide_id,
-                    f"{path} is another file than the one that was extracted; name the right "
-                    "one in a --manifest",
-                )
+        with _open_known(receipt, moved) as opened:
             widest_um = max(n * mpp for n, mpp in zip(opened.size, opened.mpp, strict=True))
             image, downsample = read_overview(opened, max(*opened.mpp, widest_um / longest_px))
             return SlidePixels(
                 image, downsample, _read_tiles(opened, receipt, coords, sorted(chosen))
             )
     except SlideError as error:
-        image, downsample = _draw_nothing(facts.size_px, longest_px)
+        size = receipt.slide.size_px
+        if not min(size):  # imported, and nothing stated it: as far as the tiles reach
+            size = _reach(coords, receipt.tiling.side)
+        image, downsample = _draw_nothing(size, longest_px)
         return SlidePixels(image, downsample, {}, error.problem)
+
+
+@contextmanager
+def _open_known(receipt: Receipt, moved: Slide | None) -> Iterator[OpenedSlide]:
+    """Open the slide of a receipt.
+
+    Raises:
+        SlideError: Nobody says where it is, it cannot be opened there, or it is another one.
+    """
+    facts = receipt.slide
+    path = moved.path if moved else facts.path
+    if not path:
+        raise SlideError(
+            facts.slide_id,
+            "nobody said where its file is, as its features were imported without it; name it in "
+            "a --manifest",
+        )
+    if not moved and receipt.imported is not None and not facts.fingerprint and "://" in path:
+        raise SlideError(
+            facts.slide_id,
+            f"{path} is where another tool read it from; name in a --manifest where it is now",
+        )
+    given = moved.mpp if moved else None
+    unstated = facts.mpp[0] or given or UNSTATED_MPP
+    with open_slide(path, slide_id=facts.slide_id, fallback_mpp=unstated) as opened:
+        another = bool(facts.fingerprint) and opened.fingerprint != facts.fingerprint
+        if another or (min(facts.size_px) > 0 and opened.size != facts.size_px):
+            raise SlideError(
+                facts.slide_id,
+                f"{path} is another file than the one that was extracted; name the right "
+                "one in a --manifest",
+            )
+        yield opened
 
 
 def _read_tiles(
     opened: OpenedSlide, receipt: Receipt, coords: npt.NDArray[np.int32], chosen: Sequence[int]
 ) -> dict[int, Picture]:
     settings = receipt.tiling.settings
-    tile_px, mpp = int(settings.get("tile_px", 224)), float(settings["mpp"])
+    side = receipt.tiling.side
+    tile_px = int(settings.get("tile_px") or min(TILE_PX, max(1, round(side[0]))))
+    mpp = float(settings.get("mpp") or 0)
+    if receipt.imported is not None or not mpp:  # what the tiles were asked for at may be unknown
+        mpp = opened.mpp.x * side[0] / tile_px
     level = choose_level(opened.pyramid, mpp, tile_px)
     some = coords[list(chosen)]
     grid = TileGrid(opened.slide_id, some, np.ones(len(some), np.float32), receipt.tiling.side)
     batch = read_batch(opened, grid, level, tile_px, 0, len(some))
     return dict(zip(chosen, batch.pixels, strict=True))
+
+
+def _reach(coords: npt.NDArray[np.int32], side: tuple[float, float]) -> tuple[int, int]:
+    """(width, height) in level-0 px that hold all tiles."""
+    far = coords.max(axis=0, initial=0) + np.ceil(side)
+    return max(1, int(far[0])), max(1, int(far[1]))
 
 
 def _draw_nothing(size: tuple[int, int], longest_px: int) -> tuple[Picture, tuple[float, float]]:

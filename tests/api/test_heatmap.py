@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from histo_ray.schema import arrow_schema, column_names
 from histo_ray.store.store import open_store
 from histo_ray.tiles.masks import read_mask
 from histo_ray.types import TileRows
+from testing.foreign_files import draw_slide, write_trident
 from tests.cluster.patients import DIM, PATIENTS, TILES, write_labels, write_store
 from tests.made_up import facts_of
 
@@ -178,3 +180,68 @@ def test_the_report_says_why_it_shows_no_slide(fitted: SimpleNamespace, tmp_path
     assert "the slides are not where they were extracted from" in text
     assert main(["report", fitted.store, "--out", str(page), "--no-heatmaps"]) == 0
     assert "Where on the slide" not in page.read_text()
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Features of TRIDENT without slide files, an evaluation of them, and its predictor."""
+    folder = tmp_path_factory.mktemp("imported")
+    names = [f"S{number:02d}" for number in range(24)]
+    for number, name in enumerate(names):
+        slide = draw_slide(name, 9)
+        vectors = slide.vectors + np.float32(3 * (number % 2))
+        write_trident(
+            folder / "job", replace(slide, vectors=vectors), level0_width=None, level0_height=None
+        )
+    store = str(folder / "store")
+    hr.import_features(folder / "job", store, encoder="uni", weights_sha256="a" * 64)
+    rows = [f"{name},{number % 2}" for number, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["patient_id,TP53", *rows]) + "\n")
+    hr.fit.mutation(
+        store, name="made", labels=folder / "labels.csv", encoder="uni", folds=3, repeats=2,
+        resamples=100,
+    )  # fmt: skip
+    return SimpleNamespace(store=store, folder=folder)
+
+
+def test_slides_that_were_imported_without_files_are_shown_without_pictures_of_them(
+    imported: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["heatmap", imported.store, "--predictor", "made", "--target", "TP53"]
+    assert main([*command, "--slide", "S05", "--out", str(tmp_path)]) == 1
+    assert "not in the pictures: S05: nobody said where its file is" in capsys.readouterr().err
+    suffixes = (".parquet", ".png", ".tiles.png", ".geojson")
+    assert {path.name for path in tmp_path.iterdir()} == {f"S05.TP53{end}" for end in suffixes}
+    assert pq.read_table(tmp_path / "S05.TP53.parquet").num_rows == 9
+    assert len(json.loads((tmp_path / "S05.TP53.geojson").read_text())["features"]) == 9
+    with Image.open(tmp_path / "S05.TP53.png") as picture:
+        coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
+    assert coloured[50:-60].sum() > 2000  # tiles, not the colour bar alone
+
+
+def test_a_slide_that_a_manifest_finds_is_in_the_pictures_of_imported_features(
+    imported: SimpleNamespace, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1200, 1700, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "S05.png")
+    (tmp_path / "slides.csv").write_text("slide_id,path,mpp\nS05,S05.png,0.25\n")
+    result = hr.heatmap(
+        imported.store, predictor="made", target="TP53", slide="S05", out=tmp_path / "maps",
+        manifest=tmp_path / "slides.csv",
+    )  # fmt: skip
+    assert result.problems == []
+    assert len(result.written) == 4
+
+
+def test_nothing_is_written_where_one_of_several_cannot_be_shown(
+    imported: SimpleNamespace, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "maps", {"predictor": "made", "slide": ("S05", "S06")}
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"target": "TP53", "slide": ("S05", "NOPE")}, "--slide NOPE: not among the slides"),
+        ({"target": ("TP53", "TP54")}, "--target TP54: not in run"),
+    ]
+    for change, match in cases:
+        with pytest.raises(ConfigError, match=match):
+            hr.heatmap(imported.store, out=out, **(given | change))
+        assert not out.exists()

@@ -92,6 +92,14 @@ def test_an_encoder_without_a_head_or_slides_is_refused(store: Store) -> None:
         hr.heatmap(store.root.path, class_encoder="ft", slide="S9")
 
 
+def test_a_slide_that_is_not_there_is_told_before_another_one_is_written(
+    store: Store, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="--slide S9: not among the slides of ft"):
+        hr.heatmap(store.root.path, class_encoder="ft", slide=("S1", "S9"), out=tmp_path / "maps")
+    assert not (tmp_path / "maps").exists()
+
+
 def test_a_predictor_of_classes_is_shown_likewise(store: Store) -> None:
     made = make_predictor("tissue")
     train, nothing = np.random.default_rng(3).normal(size=(30, DIM)), np.full(3, np.nan)

@@ -2,7 +2,7 @@ import numpy as np
 
 from histo_ray.report.canvas import Picture
 from histo_ray.report.colour_scale import ColourScale, fit_scale
-from histo_ray.report.heatmap import draw_tile_heatmap
+from histo_ray.report.heatmap import draw_tile_heatmap, name_ends
 from histo_ray.types import TileGrid
 
 DOWNSAMPLE = (5.0, 4.0)
@@ -30,6 +30,14 @@ def test_infinite_and_missing_values_do_not_set_the_scale() -> None:
     colours = ColourScale(2.0, 4.0).colour([-np.inf, 2.0, 4.0, np.inf])
     assert colours[0].tolist() == colours[1].tolist() == [68, 1, 84]
     assert colours[2].tolist() == colours[3].tolist()
+
+
+def test_the_ends_of_a_colour_bar_say_whether_values_lie_beyond_them() -> None:
+    assert name_ends(fit_scale(np.arange(101.0))) == ("<= 2", ">= 98")
+    assert name_ends(fit_scale([3.0, 3.0])) == ("3", "3")
+    upper = fit_scale([*np.arange(101.0), np.inf, np.nan], centre=0.0)
+    assert name_ends(upper) == ("-98", ">= 98")
+    assert name_ends(fit_scale(-np.arange(101.0), centre=0.0)) == ("<= -98", "98")
 
 
 def test_equal_values_and_no_tiles_are_drawn_too(overview: Picture, grid: TileGrid) -> None:

@@ -34,6 +34,9 @@ class HeatSource(Protocol):
     slides: EncoderSlides
     notes: tuple[str, ...]
 
+    def check(self, target: str, patient: str) -> None:
+        """Check that a patient's tiles can be scored, before any are; errors are of `score`."""
+
     def score(self, target: str, patient: str) -> ScoredTiles:
         """Score all tiles of a patient.
 
@@ -70,11 +73,18 @@ class RunSource:
         self._most = most_repeats
         self._targets: dict[str, OutOfFold] = {}
 
-    def score(self, target: str, patient: str) -> ScoredTiles:
-        """Score a patient's tiles by the heads that did not see the patient."""
+    def check(self, target: str, patient: str) -> None:
+        """Check that the run has the target, and predicted the patient."""
+        self._find_heads(target).find_tested(patient)
+
+    def _find_heads(self, target: str) -> OutOfFold:
         if target not in self._targets:
             self._targets[target] = OutOfFold(self._prepared, target, self._encoder)
-        heads = self._targets[target]
+        return self._targets[target]
+
+    def score(self, target: str, patient: str) -> ScoredTiles:
+        """Score a patient's tiles by the heads that did not see the patient."""
+        heads = self._find_heads(target)
         return score_patient(
             self._root,
             self.slides.tiles_of(patient),
@@ -120,12 +130,17 @@ class PredictorSource:
                 "among them, these scores are too good",
             )
 
+    def check(self, target: str, patient: str) -> None:
+        """Check that it predicts the target, and has heads for the patient."""
+        if patient in self._trained_on:
+            self._find_run(patient).check(target, patient)
+        else:
+            self._heads(target)
+
     def score(self, target: str, patient: str) -> ScoredTiles:
         """Score a patient's tiles by heads that were not trained on the patient."""
         if patient in self._trained_on:
-            if self._run is None:
-                self._run = self._find_run(patient)
-            return self._run.score(target, patient)
+            return self._find_run(patient).score(target, patient)
         encoder = self._predictor.card.class_encoder
         return score_patient(
             self._root,
@@ -136,7 +151,8 @@ class PredictorSource:
 
     def _find_run(self, patient: str) -> RunSource:
         try:
-            return self._open_run()
+            self._run = self._run or self._open_run()
+            return self._run
         except StoreError as error:
             evaluation = self._predictor.card.evaluation
             raise StoreError(

@@ -85,6 +85,23 @@ class OutOfFold:
         self._fits: dict[tuple[int, int, int], LinearFit] = {}
         self._bag_heads: dict[tuple[int, int, int], MilHead] = {}
 
+    def find_tested(self, patient: str) -> list[Tested]:
+        """Find what the run predicted of a patient; no head is fitted.
+
+        Raises:
+            ConfigError: Nothing.
+            StoreError: Its predictions cannot be read.
+        """
+        tested = self.predictions.get(patient, [])
+        if not tested:
+            raise ConfigError(
+                f"patient {patient}: run {_run_id(self.prepared)} has no prediction of "
+                f"{self.target} by {self.encoder}, as there is no label; choose slides of the "
+                f"{count_of(len(self.predictions), 'patient')} that it predicted "
+                f"({name_some(list(self.predictions))})"
+            )
+        return tested
+
     def heads_of(self, patient: str, most: int | None = None) -> TargetHeads:
         """Heads that the patient was predicted by, one a repeat; none was trained on the patient.
 
@@ -96,14 +113,7 @@ class OutOfFold:
             ConfigError: The run did not predict the patient.
             StoreError: The heads predict otherwise than the run.
         """
-        tested = self.predictions.get(patient, [])
-        if not tested:
-            raise ConfigError(
-                f"patient {patient}: run {_run_id(self.prepared)} has no prediction of "
-                f"{self.target} by {self.encoder}, as there is no label; choose slides of the "
-                f"{count_of(len(self.predictions), 'patient')} that it predicted "
-                f"({name_some(list(self.predictions))})"
-            )
+        tested = self.find_tested(patient)
         linear: list[tuple[str, LinearFit]] = []
         bags: list[MilHead] = []
         row = self.patients.index(patient)
