@@ -67,7 +67,7 @@ def write_trident(folder: Path, slide: Foreign, **changes: Any) -> Path:
     } | changes
     about = {key: value for key, value in about.items() if value is not None}
     path = folder / f"20x_{TILE_PX}px_0px_overlap/features_{ENCODER}/{slide.name}.h5"
-    of_vectors = {"name": slide.name, "savetodir": "out", "encoder": ENCODER}
+    of_vectors = {"name": slide.name, "savetodir": "features", "encoder": ENCODER}
     save_h5(
         path,
         {"features": slide.vectors, "coords": slide.coords},

@@ -85,6 +85,7 @@ class ImportSettings(TypedDict, total=False):
 
     source_encoder: str | None
     manifest: str | Path | None
+    slide: str | Sequence[str]
     coords: str | Path | None
     mpp: float | None
     slide_mpp: float | None

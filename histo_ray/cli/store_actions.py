@@ -44,8 +44,9 @@ def run_ls(args: argparse.Namespace) -> int:
     if args.json:
         print(slides.to_json(orient="records", indent=2))
     else:
-        known = slides["tile_mpp"].map(lambda mpp: f"{mpp:g}" if mpp else "-")
-        slides = slides.assign(tile_mpp=known)  # 0 where a tile set does not say
+        known = slides["tile_mpp"].map("{:g}".format, na_action="ignore")
+        slides = slides.assign(tile_mpp=known).astype(object)
+        slides = slides.where(slides.notna(), "-")  # what nobody stated
         text = slides.to_string(index=False) if len(slides) else "the store holds no partition yet"
         print(printable(text))
         tilings = {name for name in slides["tiling"] if not is_given(name)}

@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
     convert.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_convert"))
     export = verbs.add_parser("export", help="write slides as files of another tool")
-    formats = "; ".join(f"{one.name}: {one.about}" for one in EXCHANGE_FORMATS)
+    abouts: dict[str, list[str]] = {}
+    for one in EXCHANGE_FORMATS:  # of one name: several files a slide
+        abouts.setdefault(one.name, []).append(one.about)
+    formats = "; ".join(f"{name}: {', and '.join(about)}" for name, about in abouts.items())
     export.add_argument("--to", required=True, metavar="FORMAT", help=formats)
     export.add_argument("--out", metavar="DIR", help="folder or URI for the files")
     export.add_argument("--encoder", help="whose tiles, where the store holds several encoders")

@@ -65,6 +65,8 @@ def describe_import(summary: ImportSummary) -> Iterator[str]:
         yield f"  {row.outcome:<6} {one_line(row.slide_id)}: {one_line(row.reason)}"
     if len(lost) > LISTED:
         yield f"  ... and {len(lost) - LISTED} more"
+    if any(row.outcome is Outcome.FAILED for row in lost):
+        yield "  name the slides to import with --manifest or --slide to leave failed ones out"
     remarks: dict[str, list[str]] = {}
     for row in summary.rows:
         if row.outcome is Outcome.DONE and row.reason:

@@ -32,6 +32,8 @@ from histo_ray.types import Slide, describe_mark
 
 SHOWN_PROBLEMS = 20
 
+SAFE_IDS = "at most 200 ASCII letters, digits, '.', '_' and '-', and no dot in front"
+"""What slide_ids are made of."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _BARCODE = re.compile(r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
 _CHECKS_AT_ONCE = 32
@@ -182,15 +184,17 @@ def _slide(
     )
 
 
+def is_safe_id(slide_id: str) -> bool:
+    """Whether a slide may be called so, in a manifest and in a store."""
+    return bool(_SAFE_ID.fullmatch(slide_id))
+
+
 def _check_slide_id(slide_id: str, column: str, tell: Callable[[str], None]) -> None:
     if not slide_id:
         tell(f"{column} is empty; give each slide a name of its own")
-    elif not _SAFE_ID.fullmatch(slide_id):
+    elif not is_safe_id(slide_id):
         shown = slide_id if len(slide_id) <= 60 else f"{slide_id[:60]}..."
-        tell(
-            f"{column} {shown!r} is not safe as a file name; use at most 200 ASCII letters, "
-            "digits, '.', '_' and '-', and no dot in front"
-        )
+        tell(f"{column} {shown!r} is not safe as a file name; use {SAFE_IDS}")
 
 
 def _capitals(patient: str) -> str:

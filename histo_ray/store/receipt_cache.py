@@ -44,7 +44,7 @@ from histo_ray.store.receipt_table import (
 from histo_ray.store.receipts import ReceiptParser
 from histo_ray.types import PartitionKey, Receipt
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever rows of the same receipts would be others."""
 LEAST = 64
 """Fewer receipts are read from their files, and fewer new ones are not worth a new table."""

@@ -5,7 +5,7 @@ of change of content, time of change of the file. A row holds as long as the fil
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +16,14 @@ from histo_ray.store.location import Stamp
 from histo_ray.store.receipts import ReceiptParser
 from histo_ray.types import PartitionKey, Receipt
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NAME, TEXT = "name", "receipt"
 STAMPS = Stamp._fields
 SLIDES = tuple(column_names("slides"))
+UNKNOWN = ("width", "height", "mpp_x", "mpp_y", "tile_px", "tile_mpp")
+"""Columns of `schemas/slides.json` that are NULL where a receipt says 0 or nothing."""
 
 
 class Listed(NamedTuple):
@@ -45,7 +50,10 @@ def table_schema() -> pa.Schema:
         [
             pa.field(NAME, pa.string(), nullable=False),
             *(pa.field(name, pa.int64(), nullable=False) for name in STAMPS),
-            *(field.remove_metadata() for field in arrow_schema("slides")),
+            *(
+                field.remove_metadata().with_nullable(field.name in UNKNOWN)
+                for field in arrow_schema("slides")
+            ),
             pa.field(TEXT, pa.large_binary(), nullable=False),
         ]
     )
@@ -84,17 +92,27 @@ def _slide_cells(key: PartitionKey, form: Form, receipt: Receipt) -> tuple[Any, 
         "dim": receipt.encoder.dim,
         "precision": receipt.encoder.precision,
         "device": receipt.encoder.device,
-        "width": slide.size_px[0],
-        "height": slide.size_px[1],
-        "mpp_x": slide.mpp[0],
-        "mpp_y": slide.mpp[1],
+        "width": slide.size_px[0] or None,
+        "height": slide.size_px[1] or None,
+        "mpp_x": slide.mpp[0] or None,
+        "mpp_y": slide.mpp[1] or None,
         "mpp_source": slide.mpp_source,
-        "tile_px": receipt.tiling.settings.get("tile_px", 0),
-        "tile_mpp": receipt.tiling.settings.get("mpp", 0.0),
+        "tile_px": receipt.tiling.settings.get("tile_px") or None,
+        "tile_mpp": receipt.tiling.settings.get("mpp") or None,
         "empty_reason": receipt.empty_reason,
         "path": slide.path,
     }
     return tuple([row[name] for name in SLIDES])
+
+
+def as_frame(table: pa.Table) -> "pd.DataFrame":
+    """Columns of a table of slides for pandas: whole numbers stay whole where some are unknown."""
+    frame: pd.DataFrame = table.to_pandas()
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        if pa.types.is_integer(kind) and table[name].null_count:
+            cells = table[name].to_pandas(integer_object_nulls=True)
+            frame[name] = cells.astype("Int32" if kind == pa.int32() else "Int64")
+    return frame
 
 
 def split_listing(known: pa.Table, listed: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -39,7 +39,7 @@ from histo_ray.store.patient_bags import (
 )
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
-from histo_ray.store.receipt_table import SLIDES
+from histo_ray.store.receipt_table import SLIDES, as_frame
 from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.sql.script import write_view_script
@@ -147,13 +147,12 @@ class Store:
         """One row a slide, encoder and tiling: the columns of `schemas/slides.json`, or some.
 
         Patients and sites are those of the newest manifest; see `stated`. A slide that is there in
-        both forms has one row, of the Parquet that is read.
+        both forms has one row, of the Parquet that is read. Unknown numbers are NaN, or NA.
 
         Raises:
             StoreError: A receipt is not readable, and there is no `on_damaged` to be told of it.
         """
-        frame: pd.DataFrame = self._tabulate_slides(columns, on_damaged).to_pandas()
-        return frame
+        return as_frame(self._tabulate_slides(columns, on_damaged))
 
     def _tabulate_slides(self, columns: Sequence[str], on_damaged: Damaged | None) -> "pa.Table":
         asked = list(dict.fromkeys(["slide_id", *columns]))

@@ -62,6 +62,10 @@ def test_the_command_writes_a_table_pictures_and_geojson_even_without_the_slide(
     both = np.concatenate([table["contribution"].to_numpy() for table in tables])
     assert len(both) == 2 * TILES == records[0]["patient_tiles"]
     assert both.mean() == pytest.approx(records[0]["decision"], abs=1e-5)
+    for table in tables:  # as schemas/tile_scores.json says of contributions; pooling mean
+        product = table["score"].to_numpy() * table["weight"].to_numpy() * len(both)
+        np.testing.assert_allclose(table["contribution"].to_numpy(), product, rtol=1e-9)
+        np.testing.assert_allclose(table["contribution"].to_numpy(), table["score"], rtol=1e-9)
     assert records[0]["out_of_fold"]
     assert records[0]["exact"]
     assert records[0]["slides"] == [SLIDE, SECOND]

@@ -7,6 +7,7 @@ import pytest
 
 from histo_ray.cli.main import main
 from histo_ray.cli.printable import csv_cell
+from histo_ray.store.exchange.registry import EXCHANGE_FORMATS
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, RunRow
 from tests.made_up import facts_of, rows_of
@@ -127,3 +128,12 @@ def test_a_damaged_partition_is_named_and_the_others_are_listed(
     assert code == 1
     assert "2 partitions checked, 1 problems" in text
     assert "2 other files checked" in text
+
+
+def test_the_help_of_export_says_each_format_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["store", "export", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name in {one.name for one in EXCHANGE_FORMATS}:
+        assert told.count(f"{name}: ") == 1
+    assert "float32, and the same vectors as tensors; " in told

@@ -3,21 +3,25 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from histo_ray.cli.main import main
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema
+from histo_ray.store import tile_segments
 from histo_ray.store.layout import Form
 from histo_ray.store.location import location_of
 from histo_ray.store.sql.views import ABOUT, TABLES
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder
-from histo_ray.types import Outcome, RunRow
+from histo_ray.types import Outcome, RunRow, TileRows
 from tests.made_up import facts_of, rows_of
 
 RUNS = {"expression": "outcome", "tissue": "tissue"}
@@ -187,3 +191,49 @@ def test_the_program_of_duckdb_takes_the_script(root: Path, tmp_path: Path) -> N
         check=True,
     )
     assert done.stdout.split() == ["n", "8"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "zarr"])
+@pytest.mark.parametrize("derived", [False, True])
+def test_what_nobody_measured_is_null_in_views(
+    store: Store, form: Form, derived: bool, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if derived:  # tiles come from segments
+        monkeypatch.setattr(tile_segments, "LEAST", 2)
+        monkeypatch.setattr(tile_segments, "SETTLED_NS", 0)
+    for name, known in {"measured": True, "imported": False}.items():
+        facts = facts_of(name)
+        rows = list(rows_of(5))
+        if not known:
+            nothing = {"mpp": (0.0, 0.0), "mpp_source": "unknown", "size_px": (0, 0)}
+            slide = facts.slide.model_copy(update=nothing)
+            tiling = facts.tiling.model_copy(update={"settings": {"mpp": 0.0, "tile_px": 0}})
+            facts = replace(facts, slide=slide, tiling=tiling)
+            nan = np.full(5, np.nan, np.float32)
+            rows = [TileRows(rows[0].coords, nan, nan, rows[0].embeddings)]
+        store.commit(facts.key, facts, rows, format=form)
+    for read in ("", "and embedding is not null"):  # by the derived table, and by vectors
+        high = f"select distinct slide_id from embeddings where tissue > -1 {read}"
+        assert store.sql(high).fetchall() == [("measured",)]
+        null = f"select count(*) from embeddings where tissue is null and focus is null {read}"
+        assert store.sql(null).fetchall() == [(5,)]
+    assert derived == bool(list(Path(store.root.path).glob("cache/tiles/*/*/*.parquet")))
+    numbers = "select width, height, mpp_x, mpp_y, tile_px, tile_mpp from slides order by slide_id"
+    assert store.sql(numbers).fetchall()[0] == (None,) * 6
+    with duckdb.connect() as connection:
+        connection.execute(store.view_script())
+        assert connection.sql(numbers).fetchall() == store.sql(numbers).fetchall()
+        if form == "parquet":
+            query = "select count(*) from embeddings where tissue > -1 or focus > -1"
+            assert connection.sql(query).fetchall() == [(5,)]
+    slides = store.slides().set_index("slide_id")
+    assert slides.loc["imported", ["width", "mpp_x", "tile_px", "tile_mpp"]].isna().all()
+    assert list(slides.loc["measured", ["width", "mpp_x", "tile_mpp"]]) == [1200, 0.25, 0.5]
+    assert main(["store", "ls", store.root.path, "--slides"]) == 0
+    head, first, _ = capsys.readouterr().out.splitlines()
+    shown = dict(zip(head.split(), first.split(), strict=False))
+    assert shown["slide_id"] == "imported"
+    assert [one.split().count("-") for one in (head, first)] == [0, 6]
+    assert main(["store", "ls", store.root.path]) == 0
+    assert " 0.0 " not in capsys.readouterr().out

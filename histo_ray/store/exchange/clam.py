@@ -92,15 +92,19 @@ class Clam:
         return f"{H5}/{receipt.slide.slide_id}.h5"
 
     def export(self, rows: Iterable[TileRows], receipt: Receipt, path: Path) -> None:
-        """Write float32 `features` and int32 `coords`; CLAM's networks take float32 only."""
-        write_features(path, rows, receipt, FileParts("features", "int32", vectors_dtype="float32"))
+        """Write float32 `features` and int32 `coords`, to which CLAM's `save_hdf5` can append.
+
+        CLAM's networks take float32 only.
+        """
+        parts = FileParts("features", "int32", vectors_dtype="float32", resizable=True)
+        write_features(path, rows, receipt, parts)
 
 
 class ClamTensors:
     """The second half of an export for CLAM: the same vectors as tensors."""
 
     name = "clam"
-    about = "and the same vectors as tensors"
+    about = "the same vectors as tensors"
 
     def relative_path(self, receipt: Receipt) -> str:
         """`pt_files/<slide_id>.pt`."""

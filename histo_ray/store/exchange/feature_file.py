@@ -21,6 +21,7 @@ from histo_ray.store.exchange.hdf5_file import (
 from histo_ray.store.exchange.source import (
     ArrayVectors,
     Coords,
+    Scalar,
     SourceSlide,
     SourceTiles,
     Stated,
@@ -86,7 +87,17 @@ def read_features(
         found = check_shapes(slide, stored, corners)
         if isinstance(found, Hdf5Vectors):
             found = replace(found, straight=find_straight(stored, slide.files[0]))
-        yield RawFeatures(found, corners, read_attributes(file, stored, places))
+        yield RawFeatures(found, corners, _merge_attributes(file, stored, places, vectors))
+
+
+def _merge_attributes(file: Any, stored: Any, places: Any, name: str) -> dict[str, Scalar]:
+    """Attributes of a file and its datasets; where both datasets have one, that of coords stands.
+
+    What the vectors say otherwise stands beside, as `features.savetodir`.
+    """
+    merged, own = read_attributes(file, stored, places), read_attributes(stored)
+    others = {f"{name}.{key}": value for key, value in own.items() if merged[key] != value}
+    return merged | others
 
 
 def require(slide: SourceSlide, file: Any, name: str) -> Any:
@@ -143,6 +154,8 @@ class FileParts:
     """By dataset; those of the file under ""."""
     vectors_dtype: str | None = None
     """None: as stored."""
+    resizable: bool = False
+    """Whether rows can be appended: chunks of one row, as CLAM and TRIDENT write them."""
     place: Callable[[npt.NDArray[np.int32]], Coords] = lambda coords: coords
     """Turns coords from level-0 px into what the layout has."""
 
@@ -158,8 +171,8 @@ def write_features(
     count, dim = receipt.tile_count, receipt.encoder.dim
     with open_hdf5(path, "x") as file:
         kind = parts.vectors_dtype or receipt.encoder.dtype
-        vectors = file.create_dataset(parts.vectors, (count, dim), kind)
-        coords = file.create_dataset("coords", (count, 2), parts.coords_dtype)
+        vectors = _create(file, parts.vectors, (count, dim), kind, parts.resizable)
+        coords = _create(file, "coords", (count, 2), parts.coords_dtype, parts.resizable)
         start = 0
         for block in rows:
             stop = start + len(block)
@@ -168,3 +181,10 @@ def write_features(
             start = stop
         for name, values in parts.attributes.items():
             (file[name] if name else file).attrs.update(dict(values))
+
+
+def _create(file: Any, name: str, shape: tuple[int, int], dtype: str, resizable: bool) -> Any:
+    """Create a dataset of rows; with chunks of one row if it shall be resizable."""
+    if not resizable or not shape[1]:
+        return file.create_dataset(name, shape, dtype)
+    return file.create_dataset(name, shape, dtype, chunks=(1, shape[1]), maxshape=(None, shape[1]))

@@ -29,6 +29,9 @@ class ImportConfig(Settings):
         "known; slides need not be there (default: every slide in the folder, its patient by "
         "TCGA barcode or its own name)",
     )
+    slide: tuple[str, ...] = Field(
+        default=(), description="slide_id of a slide to import; may be repeated (default: all)"
+    )
     coords: str | None = Field(
         default=None, description="folder of coordinates, where the tool keeps them elsewhere"
     )

@@ -9,11 +9,12 @@ import numpy as np
 
 from histo_ray.errors import ConfigError, SlideError, StoreError
 from histo_ray.slides.barcodes import parse_barcode
+from histo_ray.slides.manifest import SAFE_IDS, is_safe_id
 from histo_ray.store.exchange.import_config import ImportConfig
 from histo_ray.store.exchange.import_slide import opened
 from histo_ray.store.exchange.registry import IMPORT_LAYOUTS, find_import_layout
 from histo_ray.store.exchange.source import FeatureSet, ImportLayout, SourceSlide
-from histo_ray.store.layout import check_file_name, check_slug
+from histo_ray.store.layout import check_slug
 from histo_ray.store.store import Store
 from histo_ray.store.verify import check_encoder
 from histo_ray.text import count_of, did_you_mean, name_some
@@ -124,6 +125,33 @@ def match_slides(sources: Iterable[SourceSlide], manifest: Sequence[Slide] | Non
     return MatchedSlides(tuple(pairs), lacking, tuple(unnamed))
 
 
+def restrict_slides(matched: MatchedSlides, asked: Sequence[str]) -> MatchedSlides:
+    """Those of some slides that are asked for by slide_id. Pure.
+
+    Args:
+        matched: All of them.
+        asked: None of them: all slides.
+
+    Raises:
+        ConfigError: One is not among them.
+    """
+    if not asked:
+        return matched
+    known = [
+        *(slide.slide_id for _, slide in matched.pairs),
+        *(s.slide_id for s in matched.lacking),
+    ]
+    for name in asked:
+        if name not in known:
+            raise ConfigError(
+                f"--slide {name}: not among the slides that are there "
+                f"({name_some(known)}){did_you_mean(name, known)}"
+            )
+    pairs = tuple((source, slide) for source, slide in matched.pairs if slide.slide_id in asked)
+    lacking = tuple(slide for slide in matched.lacking if slide.slide_id in asked)
+    return MatchedSlides(pairs, lacking, matched.unnamed)
+
+
 def _name_slide(name: str) -> Slide:
     barcode = parse_barcode(name)
     if barcode is None:
@@ -136,10 +164,11 @@ def check_names(pairs: Iterable[tuple[SourceSlide, Slide]]) -> dict[str, str]:
     problems: dict[str, str] = {}
     taken: dict[str, str] = {}
     for source, slide in pairs:
-        try:
-            check_file_name("slide_id", slide.slide_id)
-        except StoreError as error:
-            problems[source.name] = f"{error}, in a manifest with its own slide_id"
+        if not is_safe_id(slide.slide_id):
+            problems[source.name] = (
+                f"slide_id {slide.slide_id!r} is not safe as a file name; use {SAFE_IDS}: give it "
+                "another one in a --manifest, in the row whose path has this name"
+            )
         first = taken.setdefault(slide.slide_id, source.name)
         if first != source.name:
             problems[source.name] = f"is slide {slide.slide_id}, as {first} is; leave one out"

@@ -21,6 +21,7 @@ from histo_ray.store.exchange.import_plan import (
     list_imported,
     match_slides,
     note_features,
+    restrict_slides,
 )
 from histo_ray.store.exchange.import_slide import ImportOrder, KnownSlide, import_slide, reading
 from histo_ray.store.exchange.source import SourceSlide
@@ -87,7 +88,7 @@ def run_import(
     """
     began = time.monotonic()
     found = find_features(config)
-    matched = match_slides(found.features.slides, manifest)
+    matched = restrict_slides(match_slides(found.features.slides, manifest), config.slide)
     store = open_store(config.store, create=True)
     store.sweep()
     before = list_imported(store, check_slug("encoder", config.encoder))

@@ -1,6 +1,6 @@
 """Scale and place of imported tiles: level-0 px and mpp by what is stated, never guessed. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ class Scale:
     """(width, height) of a tile in level-0 px."""
     tile_px: int
     tile_mpp: float
-    """Microns per px that the tiles were asked for at."""
+    """Microns per px that the tiles were asked for at, or else, along x, what they are at."""
 
     @property
     def realised_mpp(self) -> _Pair:
@@ -102,7 +102,9 @@ def settle_scale(
         )
     scale = Scale(mpp, source, side, tile_px, tile_mpp)
     realised = scale.realised_mpp[0]
-    if realised and tile_mpp and not _agree(realised, tile_mpp, 5 * TOLERANCE):
+    if not tile_mpp:  # nobody states it, and it follows
+        return replace(scale, tile_mpp=realised)
+    if realised and not _agree(realised, tile_mpp, 5 * TOLERANCE):
         raise SlideError(
             slide_id,
             f"tiles of {tile_px} px that are {side[0]:g} level-0 px wide on a slide of "

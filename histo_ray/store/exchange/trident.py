@@ -20,6 +20,7 @@ from histo_ray.store.exchange.feature_file import (
 from histo_ray.store.exchange.hdf5_file import number, probe_files, whole
 from histo_ray.store.exchange.source import (
     FeatureSet,
+    Scalar,
     SourceSlide,
     SourceTiles,
     Stated,
@@ -29,6 +30,8 @@ from histo_ray.store.exchange.source import (
 from histo_ray.types import Receipt, TileRows
 
 _FOLDERS = ("features_", "patch_features_")
+_OF_VECTORS = ("name", "savetodir", "encoder")
+"""Attributes of `features`; all others are of `coords`."""
 _ATTRIBUTES = ("patch_size", "patch_size_level0", "level0_magnification", "target_magnification")
 
 
@@ -68,11 +71,13 @@ class Trident:
         return f"features_{receipt.encoder.name}/{receipt.slide.slide_id}.h5"
 
     def export(self, rows: Iterable[TileRows], receipt: Receipt, path: Path) -> None:
-        """Write `features` as stored and `coords` as int64.
+        """Write `features` as stored and `coords` as int64, with the attributes of the source.
 
         A magnification is written only where the slide was imported with one: a store knows mpp.
         """
         stated = dict(receipt.imported.stated) if receipt.imported is not None else {}
+        own = {name: _of_vectors(stated, name) for name in _OF_VECTORS}
+        stated = {name: value for name, value in stated.items() if not name.startswith("features.")}
         stated.pop("encoder", None)
         side, (width, height) = receipt.tiling.side[0], receipt.slide.size_px
         about: dict[str, object] = {"name": receipt.slide.slide_id, **stated}
@@ -82,13 +87,19 @@ class Trident:
             about |= {"level0_width": width, "level0_height": height}
         if receipt.slide.mpp[0]:
             about["level0_mpp"] = receipt.slide.mpp[0]
-        encoder = {"name": receipt.slide.slide_id, "encoder": receipt.encoder.name}
-        write_features(
-            path,
-            rows,
-            receipt,
-            FileParts("features", "int64", {"coords": about, "features": encoder}),
-        )
+        encoder: dict[str, object] = {
+            "name": receipt.slide.slide_id,
+            "encoder": receipt.encoder.name,
+            **{name: value for name, value in own.items() if value is not None},
+        }
+        attributes = {"coords": about, "features": encoder}
+        parts = FileParts("features", "int64", attributes, resizable=True)
+        write_features(path, rows, receipt, parts)
+
+
+def _of_vectors(stated: Stated, name: str) -> Scalar | None:
+    """What the source's vectors said, where coords may say otherwise."""
+    return stated.get(f"features.{name}", stated.get(name))
 
 
 def read_geometry(stated: Stated) -> TileGeometry:

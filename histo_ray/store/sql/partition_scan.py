@@ -112,7 +112,8 @@ def to_batch(key: PartitionKey, rows: TileRows, first: int, schema: pa.Schema) -
         if field.name == VECTOR:
             arrays.append(_as_lists(rows))
         else:
-            arrays.append(pa.array(columns.get(field.name, [None] * count), field.type))
+            values = columns.get(field.name, [None] * count)
+            arrays.append(pa.array(values, field.type, from_pandas=True))  # NaN: not measured
     return pa.record_batch(arrays, schema=schema)
 
 

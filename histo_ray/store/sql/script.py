@@ -5,6 +5,7 @@ import pyarrow as pa
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.layout import RUNS, Form, is_given
 from histo_ray.store.location import Location
+from histo_ray.store.receipt_table import UNKNOWN
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
 from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, sql_type
 from histo_ray.store.sql.views import (
@@ -122,8 +123,10 @@ def _column(field: pa.Field) -> str:
     if field.name not in _RECEIPT:
         return name
     absent = "''" if field.type == pa.string() else "0"  # of receipts older than the entry
-    value = f"receipt->>'$.{_RECEIPT[field.name]}'"
-    return f"coalesce(({value})::{sql_type(field.type)}, {absent}) AS {name}"
+    value = f"(receipt->>'$.{_RECEIPT[field.name]}')::{sql_type(field.type)}"
+    if field.name in UNKNOWN:
+        return f"nullif({value}, 0) AS {name}"
+    return f"coalesce({value}, {absent}) AS {name}"
 
 
 def _correct(slides: str) -> str:

@@ -13,7 +13,7 @@ from histo_ray.store.partition import VECTOR
 from histo_ray.store.receipt_table import NAME
 from histo_ray.store.sql.partition_scan import PartitionScan
 from histo_ray.store.sql.quoting import quote_name, quote_paths, quote_text, select_nothing
-from histo_ray.store.sql.views import ZARR, embeddings_schema
+from histo_ray.store.sql.views import ZARR, embeddings_schema, replace_nan
 from histo_ray.store.tile_segments import FILE, FolderTiles, find_tiles
 from histo_ray.types import PartitionKey
 
@@ -71,7 +71,7 @@ def _select_folder(folder: FolderTiles, base: str) -> list[str]:
     new = [f"{path}/{name}.parquet" for name in _names_in(folder.rest, "parquet")]
     if new:
         source = _read(new, labelled=is_given(folder.tiling))
-        selects.append(f"SELECT * EXCLUDE ({quote_name(VECTOR)}), {named} FROM {source}")
+        selects.append(f"SELECT * {replace_nan(VECTOR)}, {named} FROM {source}")
     return selects
 
 
@@ -89,7 +89,8 @@ def _write_tiles(
     selects = []
     if parquet := _names_in(part, "parquet"):
         source = _read([f"{path}/{name}.parquet" for name in parquet], filename=True)
-        selects.append(f"SELECT parse_path(filename)[-1] AS {FILE}, {columns} FROM {source}")
+        files = f"SELECT * {replace_nan(VECTOR)} FROM {source}"
+        selects.append(f"SELECT parse_path(filename)[-1] AS {FILE}, {columns} FROM ({files})")
     if zarr := _names_in(part, "zarr"):
         keys: dict[PartitionKey, Form] = {PartitionKey(*names, name): "zarr" for name in zarr}
         connection.register(_NEW, PartitionScan(root, keys, embeddings_schema()))

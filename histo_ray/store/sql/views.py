@@ -19,6 +19,9 @@ TILE_TASKS = ("tissue",)
 """Tasks whose tables have other columns of the same names than those of patients."""
 OF_RUNS = ("task", "run")
 """Columns that the path of an evaluation's table says."""
+MEASURED = ("tissue", "focus")
+"""Columns of tiles that files hold as NaN where nobody measured them, and views as NULL: SQL takes
+NaN for the largest number."""
 ZARR = "zarr_embeddings"
 """Name of the view of Zarr partitions alone, where there are some that DuckDB asks for."""
 PREDICTED = "predicted_"
@@ -220,10 +223,27 @@ def select_partitions(base: str, labelled: bool) -> str:
             files are asked, which takes a look at each.
     """
     return (
-        f"SELECT * FROM read_parquet({_pattern(base, 'embeddings/*/*/*.parquet')}, "
+        f"SELECT * {replace_nan()} FROM read_parquet("
+        f"{_pattern(base, 'embeddings/*/*/*.parquet')}, "
         "hive_partitioning = true, hive_types_autocast = false, "
         f"union_by_name = {str(labelled).lower()})"
     )
+
+
+def replace_nan(excluded: str = "") -> str:
+    """SQL after the `*` of a selection from Parquet partitions: what is NaN there is NULL.
+
+    Args:
+        excluded: Column that is left out.
+    """
+    without = f"EXCLUDE ({quote_name(excluded)}) " if excluded else ""
+    parts = (f"{null_if_nan(name)} AS {quote_name(name)}" for name in MEASURED)
+    return f"{without}REPLACE ({', '.join(parts)})"
+
+
+def null_if_nan(name: str) -> str:
+    """SQL of a column of numbers whose NaN are NULL."""
+    return f"nullif({quote_name(name)}, 'nan'::FLOAT)"
 
 
 def create_view(name: str, query: str) -> str:

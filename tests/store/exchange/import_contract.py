@@ -13,8 +13,8 @@ from histo_ray.store.exchange.source import ImportLayout
 from testing.foreign_files import MPP, SIDE, WRITERS, Foreign, draw_slide
 from tests.made_up import facts_of, rows_of
 
-NAMES = {"TCGA-05-4244-01Z-00-DX1.9c b": 90, "S2": 1, "S3": 40}
-"""Slides, one of them with dots and a space in its name, and their tiles."""
+NAMES = {"TCGA-05-4244-01Z-00-DX1.9c-b": 90, "S2": 1, "S3": 40}
+"""Slides, one of them with dots in its name, and their tiles."""
 
 
 def damage(path: Path) -> None:

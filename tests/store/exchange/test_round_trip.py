@@ -21,7 +21,7 @@ from testing.foreign_files import MPP, SIDE, TILE_PX, WRITERS, Foreign, draw_sli
 from tests.made_up import facts_of, rows_of
 
 Read = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-NAMES = {"TCGA-05-4244-01Z-00-DX1.9c b": 90, "S2": 1}
+NAMES = {"TCGA-05-4244-01Z-00-DX1.9c-b": 90, "S2": 1}
 
 
 def read_trident(folder: Path, slide_id: str) -> Read:
@@ -139,6 +139,28 @@ def test_attributes_of_trident_survive(name: str, store: FeatureStore, tmp_path:
         was, now = dict(one["coords"].attrs), dict(two["coords"].attrs)
         assert now == was | {"level0_mpp": MPP}
         assert one["coords"].dtype == two["coords"].dtype
+        of_vectors = dict(one["features"].attrs)
+        assert of_vectors == {"name": "S2", "savetodir": "features", "encoder": "uni_v1"}
+        assert dict(two["features"].attrs) == of_vectors
+
+
+@pytest.mark.parametrize("name", ["trident", "clam"])
+def test_rows_can_be_appended_as_the_tools_do(
+    name: str, store: FeatureStore, slides: dict[str, Foreign], tmp_path: Path
+) -> None:
+    """`save_hdf5(mode="a")` of CLAM (utils/file_utils.py), and `save_h5` of TRIDENT (IO.py)."""
+    store.export(name, tmp_path / "out")
+    for slide_id, slide in slides.items():
+        (path,) = (tmp_path / "out").rglob(f"{slide_id}.h5")
+        with h5py.File(path, "a") as file:
+            for key, width in {"features": 16, "coords": 2}.items():
+                assert file[key].chunks == (1, width)
+                assert file[key].maxshape == (None, width)
+                file[key].resize(len(file[key]) + 3, axis=0)
+                file[key][-3:] = 7
+            rows = file["features"][:]
+        assert rows[:-3].tobytes() == slide.vectors.tobytes()
+        assert (rows[-3:] == 7).all()
 
 
 @pytest.mark.parametrize("to", [*READERS, "csv"])
@@ -198,7 +220,7 @@ def test_imported_slides_are_used_as_own_ones(
         np.testing.assert_allclose(means.loc[slide_id], slide.vectors.mean(0), rtol=2e-3, atol=1e-5)
     query = "select slide_id, count(*) as n, max(x) as x from embeddings group by 1 order by 1"
     rows = store.sql(query).df()
-    assert rows.values.tolist() == [["S2", 1, 1199], ["TCGA-05-4244-01Z-00-DX1.9c b", 90, 1199]]
+    assert rows.values.tolist() == [["S2", 1, 1199], ["TCGA-05-4244-01Z-00-DX1.9c-b", 90, 1199]]
     (weights,) = {receipt.encoder.weights_sha256 for receipt in store.receipts().values()}
     assert weights == UNKNOWN_WEIGHTS
     assert main(["store", "ls", store.root.path]) == 0

@@ -28,20 +28,21 @@ def settle(geometry: TileGeometry, known: KnownScale | None = None, **stated: fl
     ("geometry", "stated", "expected"),
     [
         # level-0 size and a flag
-        ({"tile_px": 224, "side_px": (448, 448)}, {"slide_mpp": 0.25}, (0.25, "flag", 448, 0)),
+        ({"tile_px": 224, "side_px": (448, 448)}, {"slide_mpp": 0.25}, (0.25, "flag", 448, 0.5)),
+        ({"tile_px": 256, "side_px": (512, 512)}, {"slide_mpp": 0.25}, (0.25, "flag", 512, 0.5)),
         # mpp of tiles by flag, and their size in level-0 px
         ({"tile_px": 224, "side_px": (448, 448)}, {"mpp": 0.5}, (0.25, "flag", 448, 0.5)),
         # the source's own word goes before flags
         (
             {"tile_px": 224, "side_px": (448, 448), "slide_mpp": 0.3},
             {"slide_mpp": 0.25},
-            (0.3, "import", 448, 0),
+            (0.3, "import", 448, 0.6),
         ),
         # an implausible one is passed over
         (
             {"tile_px": 224, "side_px": (448, 448), "slide_mpp": 250.0},
             {"slide_mpp": 0.25},
-            (0.25, "flag", 448, 0),
+            (0.25, "flag", 448, 0.5),
         ),
         (
             {"side_um": 112.0, "tile_px": 224, "tile_mpp": 0.5},
@@ -62,7 +63,7 @@ def test_mpp_and_side_come_from_the_first_that_states_them(
     assert found[0] == pytest.approx((mpp, mpp))
     assert found[1] == source
     assert found[2] == pytest.approx((side, side))
-    assert found[4] == tile_mpp
+    assert found[4] == pytest.approx(tile_mpp)
 
 
 def test_axes_of_an_oblong_px_are_kept_apart() -> None:
