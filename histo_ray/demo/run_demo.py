@@ -121,7 +121,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         for finding in summarise(folder):
             print(f"    {finding.task}: {finding.sentence}")
     print(
-        f"    heat maps: AUROC {truth.tile_auroc:.3f} of its tiles' scores for what was drawn there "
+        f"    heat maps: AUROC {truth.tile_auroc:.3f} of the tiles' scores for what was drawn "
         f"(1 is perfect); look at {truth.picture}"
     )
     return 0
