@@ -44,6 +44,7 @@ class HeatmapResult:
     shares: "list[pa.Table]" = field(default_factory=list)
     """Share of each class, a table a slide, of maps of classes."""
     tables: "list[pa.Table]" = field(default_factory=list)
+    """Scores or classes of the tiles, a table for each of `records`."""
 
     @property
     def tiles(self) -> "pd.DataFrame":

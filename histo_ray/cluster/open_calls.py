@@ -8,6 +8,13 @@ import ray
 from histo_ray.cluster.pool import PooledActor
 from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob
 
+MANY_CALLS = 100
+"""From so many open calls on, answers are gathered for `GATHER_S`."""
+GATHER_S = 0.02
+"""Seconds."""
+GATHERED_SHARE = 16
+"""The moment ends early when one in so many open calls is answered."""
+
 
 class OpenCall(NamedTuple):
     """One call: who was asked what."""
@@ -46,10 +53,18 @@ class OpenCalls:
         return call
 
     def wait(self, timeout_s: float) -> Collection[Any]:
-        """Wait for an answer, at most so long; references of all that are there then."""
-        done, rest = ray.wait(
-            list(self._calls), num_returns=1, timeout=timeout_s, fetch_local=False
-        )
+        """Wait for answers, at most so long; references of those that are there then.
+
+        Ray looks at every open call each time. Where these are many, answers are gathered for a
+        moment, which is short beside the calls that a process has before it.
+        """
+        pending = list(self._calls)
+        if len(pending) >= MANY_CALLS:
+            gathered = len(pending) // GATHERED_SHARE
+            done, _ = ray.wait(pending, num_returns=gathered, timeout=GATHER_S, fetch_local=False)
+            if done:
+                return done
+        done, rest = ray.wait(pending, num_returns=1, timeout=timeout_s, fetch_local=False)
         if done and rest:
             done += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
         return done

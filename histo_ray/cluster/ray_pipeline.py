@@ -147,8 +147,8 @@ class RayPipeline:
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
                 job = backlog.next_job(member, self.readers, self._calls.tiles, self.workers)
-                if job is None and backlog.jobs:
-                    break  # another reader may have no calls, and take the job that must be alone
+                if job is None and (backlog.jobs or backlog.awaits_plan(member)):
+                    break  # for another one there may be something all the same
                 if job is None:
                     return
                 self._ask_reader(member, job)

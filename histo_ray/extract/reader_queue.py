@@ -93,13 +93,25 @@ class Backlog:
             free = [work for work in readable if work.slide_id not in others]
             if not free and self._may_begin(takers):
                 return self._begin()
-            work = next(iter((*free, *readable)), None)
+            long_calls = workers.batches_a_call > 1
+            alone = long_calls and self.awaits_plan(taker)
+            work = next(iter(free if alone else (*free, *readable)), None)
+            if free and long_calls:
+                free[0].hand_over(taker)
         if work is None:
             return None
         span = work.take_span(size, taker, workers.batch_size)
         self._asked[taker] += len(span)
         self._last[taker] = work
         return ReaderJob("read", work, work.generation, span)
+
+    def awaits_plan(self, taker: JobTaker) -> bool:
+        """Whether a reader finds out what tiles its subject has.
+
+        Where calls are long it is not given a stretch of another one's subject meanwhile: it would
+        come late to its own, and leave many short stretches.
+        """
+        return any(work.plan is None and work.slide_id == taker.slide_id for work in self.active)
 
     def _tiles_to_read(self, taker: JobTaker, takers: Sequence[JobTaker], workers: Workers) -> int:
         """Tiles of this reader's next call."""

@@ -181,6 +181,12 @@ class SubjectWork:
             self.unread[reader] = left[size:]
         return left[:size]
 
+    def hand_over(self, reader: Hashable) -> None:
+        """Give the longest stretch to `reader`, whole: nobody else is at work on it."""
+        if reader not in self.unread:
+            longest = max(self.unread, key=lambda name: len(self.unread[name]))
+            self.unread[reader] = self.unread.pop(longest)
+
     def start_over(self) -> None:
         """Forget everything but what is committed: what was in flight is lost."""
         self.generation += 1

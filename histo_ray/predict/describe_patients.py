@@ -74,26 +74,23 @@ def describe_targets(
         for column, name in enumerate(part.targets)
     }
     method = choose_method(options.calibration, plan.task.kind)
+    binary = plan.task.kind is TargetKind.BINARY
     cards = []
     for column, name in enumerate(labels.targets):
         values, out_of_fold = labels.values[:, column], predicted[:, column]
         calibration = fit_calibration(method, out_of_fold, values)
-        thresholds = (
-            choose_thresholds(out_of_fold, values, options.sensitivity, calibration)
-            if plan.task.kind is TargetKind.BINARY
-            else ()
-        )
+        wanted = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
         cards.append(
             TargetCard(
                 name=name,
                 n_patients=int(np.isfinite(values).sum()),
-                positives=int(np.nansum(values)) if thresholds else 0,
+                positives=int(np.nansum(values)) if binary else 0,
                 part=number,
                 choice=choice,
                 inner_score=inner_score,
                 calibration=calibration,
-                thresholds=thresholds,
+                thresholds=choose_thresholds(*wanted) if binary else (),
                 **{
                     key: scored[name][key] for key in ("metric", "score", "low", "high", "q_chance")
                 },

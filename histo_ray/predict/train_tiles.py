@@ -10,12 +10,12 @@ from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_run import PreparedTiles
-from histo_ray.evaluate.tile_units import CV
+from histo_ray.evaluate.tile_units import CV, Vectors
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import TrainsOn, load_tile_head
 from histo_ray.learn.label_scale import LabelScale
 from histo_ray.learn.tile_heads import EmbeddedTiles, fit_tile_head
-from histo_ray.learn.tile_range import measure_range
+from histo_ray.learn.tile_range import TileRange, measure_range
 from histo_ray.predict.card import (
     EncoderCard,
     EvaluationCard,
@@ -69,15 +69,7 @@ def train_tiles(
     ((encoder, vectors),) = embedded.vectors.items()
     host.tell(TrainingOnAll(len(tiles), "tile", 1))
     classes = embedded.truth.classes
-    with threadpool_limits(1):
-        fit = fit_tile_head(
-            EmbeddedTiles(vectors, embedded.truth.labels, len(classes)),
-            classes,
-            plan.folds.fold_ids[0],
-            plan.settings,
-        )
-        rows = np.arange(0, len(vectors), -(-len(vectors) // RANGE_TILES))
-        tile_range = measure_range([np.asarray(vectors[rows])])
+    fit, tile_range = _fit(prepared, vectors)
     nothing = np.empty((len(classes), 0))
     head = plan.settings.head
     receipt = _read_receipt(plan.config, tiles.name, encoder)
@@ -110,6 +102,17 @@ def train_tiles(
         n_slides=0,
         sites=(),
     )
+
+
+def _fit(prepared: PreparedTiles, vectors: Vectors) -> tuple[LinearFit, TileRange]:
+    """Train the head and measure the range of its tiles; one thread, so that sums keep an order."""
+    plan = prepared.plan
+    truth = plan.embedded[CV].truth
+    tiles = EmbeddedTiles(vectors, truth.labels, len(truth.classes))
+    rows = np.arange(0, len(vectors), -(-len(vectors) // RANGE_TILES))
+    with threadpool_limits(1):
+        fit = fit_tile_head(tiles, truth.classes, plan.folds.fold_ids[0], plan.settings)
+        return fit, measure_range([np.asarray(vectors[rows])])
 
 
 def _describe_classes(

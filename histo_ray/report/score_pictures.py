@@ -104,12 +104,13 @@ def _draw_sheet(
 ) -> Picture:  # fmt: skip
     highest, lowest = choose_extremes(scores.score, top)
     colours = scale.colour(scores.score)
+    decimals = 2 if scale.high - scale.low > 0.5 else 4
 
     def show(tile: int) -> SheetTile:
         red, green, blue = colours[tile].tolist()
         colour: Colour = (red, green, blue)
         x, y = coords[tile].tolist()
-        number = f"{scores.score[tile]:+.3g}"
+        number = f"{scores.score[tile]:+.{decimals}f}"
         return SheetTile(pixels.tiles.get(tile), number, f"tile {tile} at {x}, {y}", colour)
 
     parts = [

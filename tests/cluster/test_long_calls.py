@@ -93,6 +93,7 @@ def kill_when_seen(titles: list[str], killed: list[str]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("shared_ray")
 def test_long_calls_give_the_same_vectors_whatever_dies_under_them(

@@ -1,6 +1,6 @@
 """Which job a reader gets next."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -57,6 +57,51 @@ def test_a_reader_keeps_to_its_slide_before_it_begins_another_and_helps_last() -
     assert next_of(backlog, mine, [other]) == ("plan", "S3", ())
     assert next_of(backlog, mine, [other]) == ("read", "S2", tuple(range(20, 30)))
     assert not backlog.waiting
+
+
+def test_with_long_calls_a_reader_waits_for_its_plan_before_it_helps() -> None:
+    backlog, mine, other = Backlog(), Taker(), Taker("S2")
+    planned(backlog, "S2", 400, other)
+    backlog.extend([work("S1")])
+    long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=99)
+    begun = backlog.next_job(mine, [mine, other], 0, long_calls)
+    assert begun is not None
+    mine.slide_id = begun.work.slide_id
+    assert backlog.awaits_plan(mine)
+    assert not backlog.awaits_plan(other)
+    assert backlog.next_job(mine, [mine, other], 0, long_calls) is None
+    begun.work.begin(cast(Any, SimpleNamespace(grid=range(100), empty_reason="")), None, mine)
+    sizes = []
+    while backlog.active[1].has_unread():
+        job = backlog.next_job(mine, [mine, other], 0, long_calls)
+        assert job is not None
+        assert job.work is begun.work
+        sizes.append(len(job.span))
+    assert sizes == [10, 30, 40, 20]
+    helping = backlog.next_job(mine, [mine, other], 0, long_calls)
+    assert helping is not None
+    assert helping.span == range(200, 240)
+
+
+def test_with_long_calls_a_subject_that_its_planner_left_is_taken_over_whole() -> None:
+    backlog, planner, other = Backlog(), Taker("S9"), Taker()
+    slide = planned(backlog, "S1", 400, planner)
+    long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=99)
+    job = backlog.next_job(other, [planner, other], 0, long_calls)
+    assert job is not None
+    assert job.span == range(10)
+    assert slide.unread == {other: range(10, 400)}
+
+
+def test_long_calls_keep_to_the_bound_on_pixels() -> None:
+    backlog, reader = Backlog(), Taker("S1")
+    planned(backlog, "S1", 1000, reader)
+    long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=8)
+    held = 0
+    while job := backlog.next_job(reader, [reader], held, long_calls):
+        held += len(job.span)
+        assert held <= 80
+    assert held == 80
 
 
 def test_nothing_is_read_where_as_many_tiles_wait_as_may_exist_at_once() -> None:
