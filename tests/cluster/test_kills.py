@@ -79,7 +79,7 @@ class DyingReader(Reader):
     """A reader that is killed with the tiles of its first block in its hands, once in a run."""
 
     def read(
-        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int
+        self, sent: Subject | SharedSubject, plan: SubjectPlan, span: range, step: int = 0
     ) -> tuple[npt.NDArray[np.uint8], CallResult]:
         block = super().read(sent, plan, span, step)
         with contextlib.suppress(FileExistsError):
