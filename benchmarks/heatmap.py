@@ -11,9 +11,9 @@ from histo_ray.api.heatmap_files import draw_score_files, write_files
 from histo_ray.config import TilingConfig
 from histo_ray.learn.fold_data import measure_scale
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
-from histo_ray.predict.patient_tiles import EncoderSlides
-from histo_ray.predict.target_heads import TargetHeads, gather_heads
-from histo_ray.predict.tile_scores import ScoredTiles, score_patient
+from histo_ray.predict.heat.patient_tiles import EncoderSlides
+from histo_ray.predict.heat.target_heads import TargetHeads, gather_heads
+from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import open_slide
 from histo_ray.store.location import Location, location_of

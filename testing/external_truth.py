@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from histo_ray.cohort.folds import draw_folds
 from histo_ray.learn.calibration import (
@@ -25,13 +26,27 @@ from histo_ray.learn.fit_heads import fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
-from histo_ray.learn.statistics import Interval
+from histo_ray.learn.statistics import (
+    Interval,
+    area_interval,
+    bootstrap_auprc,
+    draw_weights,
+    percentile_interval,
+    place_classes,
+    precision_interval,
+    score_auprc,
+    weigh_precision,
+)
 from histo_ray.learn.tile_range import TileRange, measure_range
 
 Floats = npt.NDArray[np.float64]
 FOLDS = 5
 MANY = 40_000
 """Patients by whom the truth is measured."""
+AREA_DESIGNS = ((150, 0.4, 0.0), (150, 0.3, 1.0), (60, 0.2, 1.5), (300, 0.1, 0.0))
+"""Patients, share of positives, distance of the classes in standard deviations."""
+PRECISION_DESIGNS = ((150, 0.3, 1.2), (150, 0.3, 0.0), (60, 0.2, 1.0), (300, 0.1, 1.5))
+"""Likewise."""
 CHECKED = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "sensitivity",
            "specificity", "ppv", "npv")  # fmt: skip
 
@@ -173,19 +188,73 @@ def measure_shift(
         scores = score_externally(fitted, applied_to, 150, rng)
         intercept, slope = scores["calibration_intercept"], scores["calibration_slope"]
         tiles = np.concatenate(applied_to.draw_tiles(20, rng))
-        off = not intercept.low <= 0 <= intercept.high or not slope.low <= 1 <= slope.high
         found.append(
-            (off, intercept.estimate, fitted.tile_range.share_outside(tiles),
-             scores["auroc"].estimate)
-        )  # fmt: skip
-    off, intercept, outside, area = np.array(found, np.float64).T
+            (
+                not intercept.low <= 0 <= intercept.high,
+                intercept.estimate,
+                not slope.low <= 1 <= slope.high,
+                fitted.tile_range.share_outside(tiles),
+                scores["auroc"].estimate,
+            )
+        )
+    off, intercepts, tilted, outside, areas = np.array(found, np.float64).T
     return {
-        "calibration is off, by its intervals": float(off.mean()),
-        "calibration intercept, mean": float(intercept.mean()),
+        "calibration intercept, interval without 0": float(off.mean()),
+        "calibration intercept, mean": float(intercepts.mean()),
+        "calibration slope, interval without 1": float(tilted.mean()),
         "tiles outside, mean": float(outside.mean()),
         "tiles outside above 5 %": float((outside > 0.05).mean()),
-        "AUROC, mean": float(area.mean()),
+        "AUROC, mean": float(areas.mean()),
     }
+
+
+def cover_areas(simulations: int, seed: int = 3) -> dict[str, float]:
+    """Share of intervals of an AUROC that hold the true one, of normal scores, by design."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for count, prevalence, signal in AREA_DESIGNS:
+        true, held = float(stats.norm.cdf(signal / np.sqrt(2))), 0
+        for _ in range(simulations):
+            truth = np.zeros(count)
+            while not 2 <= truth.sum() <= count - 2:
+                truth = (rng.random(count) < prevalence).astype(np.float64)
+            scores = rng.normal(size=count) + signal * truth
+            one = area_interval(place_classes(truth, scores[None]))
+            held += one.low <= true <= one.high
+        found[f"{count} patients, {prevalence:.0%} positive, AUROC {true:.3f}"] = held / simulations
+    return found
+
+
+def cover_precision(simulations: int, seed: int = 1) -> dict[str, list[float]]:
+    """Share of intervals of an average precision that hold the true one, of normal scores.
+
+    Returns:
+        By design: of the interval that is used, of the percentile bootstrap of all patients, and of
+        that within positives and negatives.
+    """
+    found = {}
+    for count, prevalence, signal in PRECISION_DESIGNS:
+        rng = np.random.default_rng(seed)
+        many = (rng.random(400_000) < prevalence).astype(np.float64)
+        seen = rng.normal(size=400_000) + signal * many
+        true = float(score_auprc(many[:, None], seen[:, None])[0])
+        held, weights = np.zeros(3), draw_weights(count, 300, 0)
+        for _ in range(simulations):
+            truth = np.zeros(count)
+            while not 2 <= truth.sum() <= count - 2:
+                truth = (rng.random(count) < prevalence).astype(np.float64)
+            scores = rng.normal(size=count) + signal * truth
+            estimate = float(score_auprc(truth[:, None], scores[:, None])[0])
+            within = bootstrap_auprc(truth[:, None], scores[None, :, None], 300, 0).draws[:, 0]
+            intervals = (
+                precision_interval(estimate, int(truth.sum())),
+                percentile_interval(estimate, weigh_precision(weights, truth > 0, scores)),
+                percentile_interval(estimate, within.astype(np.float64)),
+            )
+            held += [one.low <= true <= one.high for one in intervals]
+        name = f"{count} patients, {prevalence:.0%} positive, AUPRC {true:.3f}"
+        found[name] = (held / simulations).tolist()
+    return found
 
 
 def compare_equals(simulations: int, seed: int = 0) -> dict[str, float]:

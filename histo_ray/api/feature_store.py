@@ -1,16 +1,20 @@
 """`hr.open_store`: a feature store that is read by tables, Ray Data and torch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.pooling.feature_store import FeatureStore as PooledStore
 from histo_ray.pooling.pooled_cache import By
+from histo_ray.store.neighbours.choice import choose_tiles, name_partitions
+from histo_ray.store.neighbours.index_files import BuiltIndex, build_neighbours, drop_neighbours
+from histo_ray.store.neighbours.similar import Query, find_similar
 from histo_ray.store.opening import open_root
 from histo_ray.store.slide_tiles import choose_stored_slides
 
 if TYPE_CHECKING:
+    import pandas as pd
     import ray.data
 
     from histo_ray.api.torch_datasets import BagDataset, TileStream
@@ -105,6 +109,76 @@ class FeatureStore(PooledStore):
             return bags
         tiles: TileStream = _open_tiles(self.root, found, batch_size, seed)
         return tiles
+
+    def similar(
+        self,
+        query: Query,
+        k: int = 10,
+        encoder: str | None = None,
+        tiling: str | None = None,
+        where: str | None = None,
+        exact: bool = False,
+    ) -> "pd.DataFrame":
+        """The tiles most similar to a tile or vector, by cosine; see `build_index`.
+
+        Args:
+            query: A tile as (slide_id, tile_id), which is no result of its own, or a vector (D,).
+            k: How many at most.
+            encoder: Whose embeddings; None: the only one.
+            tiling: Where the encoder has several.
+            where: Only tiles for which this SQL over the columns of the view `embeddings` is true,
+                as in "tissue > 0.8 and slide_id in (select slide_id from slides where site = 'A')".
+            exact: Read all vectors even where there is an index.
+
+        Returns:
+            slide_id, tile_id, x, y (level-0 px), similarity (-1..1), the most similar first.
+            `attrs["searched"]` says how: `index`, `exact scan`, or an index and a scan of slides
+            that were added or replaced since.
+
+        Raises:
+            ConfigError: No such tile, a vector of another length or without a direction, or `where`
+                is no condition.
+            StoreError: Nothing of this encoder, several and none is named, or several tilings; or a
+                partition is damaged.
+        """
+        import pandas as pd
+
+        if k < 1:
+            raise ConfigError(f"similar: k={k} must be 1 or more")
+        named = name_partitions(self.root, encoder, tiling)
+        allowed = None if where is None else choose_tiles(self, named, where)
+        found = find_similar(self.root, named, query, k, allowed, exact)
+        x, y = zip(*found.coords, strict=True) if found.coords else ((), ())
+        columns = {"slide_id": found.slide_ids, "tile_id": found.tile_ids, "x": x, "y": y}
+        frame = pd.DataFrame({**columns, "similarity": found.similarity})
+        frame.attrs["searched"] = found.searched
+        return frame
+
+    def build_index(
+        self,
+        encoder: str | None = None,
+        tiling: str | None = None,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> BuiltIndex:
+        """Build the index of an encoder's tiles that `similar` searches; older ones are removed.
+
+        It is derived, and may be deleted at any time (`drop_index`). Slides that are added or
+        replaced later are scanned beside it until it is built again. Needs the package faiss-cpu.
+
+        Args:
+            encoder: Whose embeddings; None: the only one.
+            tiling: Where the encoder has several.
+            notify: Called with a line while it waits for files to settle.
+
+        Raises:
+            ConfigError: faiss-cpu is not installed, or the store is in an object store.
+            StoreError: As `similar`.
+        """
+        return build_neighbours(self.root, *name_partitions(self.root, encoder, tiling), notify)
+
+    def drop_index(self, encoder: str | None = None) -> list[str]:
+        """Remove the indexes of an encoder, or all; their folders, relative to the store."""
+        return drop_neighbours(self.root, encoder)
 
 
 def open_store(uri: str, create: bool = False) -> FeatureStore:

@@ -18,8 +18,8 @@ from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.extract.run_counts import Counts
 from histo_ray.predict.files import PREDICTORS
-from histo_ray.predict.fit import FitResult, fit_predictor
-from histo_ray.predict.fit_command import fit_settings, split_settings
+from histo_ray.predict.fitting.fit import FitResult, fit_predictor
+from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
 
 __all__ = ["expression", "fit", "mutation", "tissue"]
 

@@ -12,12 +12,12 @@ from histo_ray.api.keywords import make_settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.jobs import Host
-from histo_ray.predict.class_maps import classify_slide, open_class_source
 from histo_ray.predict.files import read_predictor_card
-from histo_ray.predict.heat_sources import open_source
-from histo_ray.predict.heatmap_settings import HeatmapConfig
-from histo_ray.predict.score_record import ScoreRecord
-from histo_ray.predict.tile_scores import ScoredTiles
+from histo_ray.predict.heat.class_maps import classify_slide, open_class_source
+from histo_ray.predict.heat.heat_sources import open_source
+from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
+from histo_ray.predict.heat.score_record import ScoreRecord
+from histo_ray.predict.heat.tile_scores import ScoredTiles
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.location import location_of
 from histo_ray.store.stated import read_stated
@@ -44,6 +44,7 @@ class HeatmapResult:
     shares: "list[pa.Table]" = field(default_factory=list)
     """Share of each class, a table a slide, of maps of classes."""
     tables: "list[pa.Table]" = field(default_factory=list)
+    """Scores or classes of the tiles, a table for each of `records`."""
 
     @property
     def tiles(self) -> "pd.DataFrame":

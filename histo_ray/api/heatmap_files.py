@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import ConfigError
-from histo_ray.predict.class_maps import (
+from histo_ray.predict.heat.class_maps import (
     ClassifiedTiles,
     ClassSource,
     class_features,
@@ -18,8 +18,8 @@ from histo_ray.predict.class_maps import (
     tabulate_classes,
     tabulate_shares,
 )
-from histo_ray.predict.heat_sources import HeatSource
-from histo_ray.predict.score_files import (
+from histo_ray.predict.heat.heat_sources import HeatSource
+from histo_ray.predict.heat.score_files import (
     describe_scores,
     name_file,
     parse_record,
@@ -28,8 +28,8 @@ from histo_ray.predict.score_files import (
     take_rows,
     with_record,
 )
-from histo_ray.predict.score_record import ScoreRecord
-from histo_ray.predict.tile_scores import ScoredTiles
+from histo_ray.predict.heat.score_record import ScoreRecord
+from histo_ray.predict.heat.tile_scores import ScoredTiles
 from histo_ray.report.class_map import colour_classes, draw_class_map
 from histo_ray.report.class_pictures import draw_class_sheet, list_shown
 from histo_ray.report.preview import write_png

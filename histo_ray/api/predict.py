@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_settings import LayoutName
-from histo_ray.predict.predict_settings import PredictConfig
+from histo_ray.predict.external.predict_settings import PredictConfig
 
 if TYPE_CHECKING:
-    from histo_ray.predict.prediction_result import PredictionResult
+    from histo_ray.predict.external.prediction_result import PredictionResult
 
-_make_config = deferred("histo_ray.predict.apply:make_config")
-_predict_all = deferred("histo_ray.predict.apply:predict_all")
+_make_config = deferred("histo_ray.predict.external.apply:make_config")
+_predict_all = deferred("histo_ray.predict.external.apply:predict_all")
 
 
 class PredictSettings(TypedDict, total=False):

@@ -13,7 +13,7 @@ from histo_ray.predict.files import load_predictor as load_files
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.text import count_of, name_first
 
-_predict = deferred("histo_ray.predict.apply:predict")
+_predict = deferred("histo_ray.predict.external.apply:predict")
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,9 +9,9 @@ from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import BAGS
-from histo_ray.predict.heat_sources import RunSource
-from histo_ray.predict.out_of_fold import OutOfFold
-from histo_ray.predict.score_files import describe_scores, take_rows
+from histo_ray.predict.heat.heat_sources import RunSource
+from histo_ray.predict.heat.out_of_fold import OutOfFold
+from histo_ray.predict.heat.score_files import describe_scores, take_rows
 from histo_ray.report.evaluations import TargetEvaluation
 from histo_ray.report.heat_section import FindHeatmaps, ShownHeatmap, ShownHeatmaps
 from histo_ray.report.score_pictures import choose_extremes, draw_scores

@@ -9,12 +9,12 @@ from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.predict.fit_command import fit_settings
-from histo_ray.predict.trainers import find_trainer
+from histo_ray.predict.fitting.fit_command import fit_settings
+from histo_ray.predict.fitting.trainers import find_trainer
 
 if TYPE_CHECKING:
     from histo_ray.predict.card import PredictorCard
-    from histo_ray.predict.fit import FitResult
+    from histo_ray.predict.fitting.fit import FitResult
 
 _fit = deferred("histo_ray.api.fit:fit")
 _describe_event = deferred("histo_ray.report.event_words:describe_event")

@@ -4,7 +4,7 @@ import argparse
 
 from histo_ray.cli.flags import add_settings
 from histo_ray.deferred import deferred
-from histo_ray.predict.heatmap_settings import HeatmapConfig
+from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
-from histo_ray.predict.predict_settings import PredictConfig
+from histo_ray.predict.external.predict_settings import PredictConfig
 
 if TYPE_CHECKING:
-    from histo_ray.predict.prediction_record import MadeRecord
-    from histo_ray.predict.prediction_result import PredictionResult
+    from histo_ray.predict.external.prediction_record import MadeRecord
+    from histo_ray.predict.external.prediction_result import PredictionResult
     from histo_ray.store.tables import TableFolder
 
-_predict_all = deferred("histo_ray.predict.apply:predict_all")
+_predict_all = deferred("histo_ray.predict.external.apply:predict_all")
 _describe_result = deferred("histo_ray.report.prediction_words:describe_result")
 
 

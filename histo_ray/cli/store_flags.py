@@ -1,4 +1,4 @@
-"""Verb `histo-ray store ls | verify | sql | views | convert | export | import | gc`: flags."""
+"""Flags of `histo-ray store`: ls, verify, sql, views, index, convert, export, import, gc."""
 
 import argparse
 
@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sql.set_defaults(run=deferred("histo_ray.cli.store_actions:run_sql"))
     views = verbs.add_parser("views", help="print SQL that makes the views of sql in any DuckDB")
     views.set_defaults(run=deferred("histo_ray.cli.store_actions:run_views"))
+    index = verbs.add_parser("index", help="build or drop the index that finds similar tiles")
+    index.add_argument("what", choices=("build", "drop"), help="build it anew, or drop it")
+    index.add_argument("--encoder", help="whose tiles (default: the only one; of drop: all)")
+    index.add_argument("--tiling", help="fingerprint, where the encoder has several")
+    index.set_defaults(run=deferred("histo_ray.cli.store_index:run_index"))
     convert = verbs.add_parser("convert", help="convert partitions to the other form")
     convert.add_argument("--to", choices=("parquet", "zarr"), required=True)
     convert.set_defaults(run=deferred("histo_ray.cli.store_exchange:run_convert"))
@@ -43,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
-    for sub in (ls, verify, sql, views, convert, export, gc):
+    for sub in (ls, verify, sql, views, index, convert, export, gc):
         sub.add_argument("store", help="folder or URI of the store")
         if sub is not views:
             sub.add_argument("--json", action="store_true", help="print as JSON")

@@ -48,7 +48,8 @@ VERBS = {
         "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
     ),
     "store": Verb(
-        "histo_ray.cli.store_flags", "ls | verify | sql | views | convert | export | import | gc"
+        "histo_ray.cli.store_flags",
+        "ls | verify | sql | views | index | convert | export | import | gc",
     ),
     "runs": Verb(
         "histo_ray.cli.runs",

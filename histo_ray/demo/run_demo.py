@@ -12,7 +12,8 @@ from histo_ray.api.report_heatmaps import heatmaps_of
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig
-from histo_ray.demo.patient_tasks import evaluate_patient_tasks
+from histo_ray.demo.other_site import fit_predictor, validate_elsewhere
+from histo_ray.demo.patient_tasks import REMARK, evaluate_patient_tasks
 from histo_ray.demo.pictures import draw_pictures
 from histo_ray.demo.tissue_task import BASE, TUNED, compare_encoders, fine_tune
 from histo_ray.errors import ConfigError
@@ -21,6 +22,7 @@ from histo_ray.report.page import summarise, write_report
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import Store, open_store
 from histo_ray.synth.cohort import CohortSize, write_demo_cohort
+from histo_ray.synth.other_site import write_other_site
 from histo_ray.synth.patient_writer import write_demo_patients
 from histo_ray.synth.tile_writer import write_demo_tiles
 from histo_ray.types import Slide
@@ -29,6 +31,9 @@ ENCODERS = (BASE, TUNED)
 TILES_A_CLASS = 60
 PATIENTS = 36
 PATIENTS_SMALL = 15
+ELSEWHERE = 16
+"""Patients of the other site."""
+ELSEWHERE_SMALL = 12
 SETTINGS_FILE = "demo.json"
 """What a demo was made with; its folder is known by it."""
 SEEN_PX = 64
@@ -67,6 +72,9 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     size: CohortSize = "small" if small else "normal"
     shown = write_demo_cohort(out / "slides", seed=seed, size=size)
     files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
+    elsewhere = write_other_site(
+        out / "other-site", seed, ELSEWHERE_SMALL if small else ELSEWHERE, size
+    )
     manifest = _join_manifests(out / "slides.csv", shown, files.manifest)
     count = TILES_A_CLASS // (2 if small else 1)
     train_tiles, test_tiles = (
@@ -87,23 +95,31 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
         compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
+        predictor = fit_predictor(files, store_folder, REMARK, _say, small=small)
         evaluate_patient_tasks(files, store_folder, ENCODERS, _say, small=small)
+    other_store = str(out / "store-other-site")
+    beside_truth = validate_elsewhere(
+        elsewhere, predictor, store_folder, other_store, out / "pictures", _say
+    )
     store = open_store(config.store)
     checked, problems = store.verify()
     print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")
     _ask(store, config.store)
     pictures = draw_pictures(out / "pictures", slides, config, summary, store, _say)
     print("\nPictures:")
-    for path in pictures:
+    for path in (beside_truth, *pictures):
         print(f"  {path}")
     report = write_report(
         config.store, out / "report.html", find_heatmaps=heatmaps_of(config.store)
     )
+    external = write_report(other_store, out / "report-other-site.html")
     _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
     _say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
-    print(f"\nReport (SYNTHETIC data throughout): {report}")
-    for finding in summarise(config.store):
-        print(f"  {finding.task}: {finding.sentence}")
+    print("\nReports (SYNTHETIC data throughout):")
+    for page, folder in ((report, store_folder), (external, other_store)):
+        print(f"  {page}")
+        for finding in summarise(folder):
+            print(f"    {finding.task}: {finding.sentence}")
     return 0
 
 

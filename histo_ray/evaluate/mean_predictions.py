@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
@@ -44,7 +45,7 @@ def mean_predictions(
             file.seek(0)
             for batch in pq.ParquetFile(file).iter_batches(columns=list(_COLUMNS)):
                 table = pa.table(batch)
-                own = table.filter(pa.compute.equal(table["encoder"], encoder))
+                own = table.filter(pc.equal(table["encoder"], encoder))
                 rows = _number(own["patient_id"], patients)
                 columns = _number(own["target"], targets)
                 known = (rows >= 0) & (columns >= 0)
@@ -60,5 +61,5 @@ def mean_predictions(
 
 def _number(texts: pa.ChunkedArray, names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Place of each text among `names`; -1 where it is none of them."""
-    found = pa.compute.index_in(texts.cast(pa.string()), value_set=pa.array(names, pa.string()))
+    found = pc.index_in(texts.cast(pa.string()), value_set=pa.array(names, pa.string()))
     return np.asarray(found.fill_null(-1).to_numpy(), np.int64)

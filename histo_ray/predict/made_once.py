@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from histo_ray.errors import StoreError
-from histo_ray.predict.prediction_record import PREDICTIONS, RECORD_VERSION, MadeRecord
+from histo_ray.predict.external.prediction_record import PREDICTIONS, RECORD_VERSION, MadeRecord
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.layout import check_slug
 from histo_ray.store.location import Location

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from histo_ray.predict.prediction_record import PREDICTIONS
+from histo_ray.predict.external.prediction_record import PREDICTIONS
 from histo_ray.report.calibration_chart import UNIT, draw_calibration
 from histo_ray.report.chart_style import Look, look_of
 from histo_ray.report.charts import Whisker, draw_whiskers

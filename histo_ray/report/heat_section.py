@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.report.canvas import Picture
 from histo_ray.report.evaluations import TargetEvaluation
 from histo_ray.report.page_blocks import Block, Photo, Photos, Text, Title

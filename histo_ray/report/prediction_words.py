@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from histo_ray.predict.prediction_record import PredictionRecord, ValidationRecord
+from histo_ray.predict.external.prediction_record import PredictionRecord, ValidationRecord
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
 from histo_ray.text import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from histo_ray.predict.prediction_result import PredictionResult
+    from histo_ray.predict.external.prediction_result import PredictionResult
 
 METRIC_WORDS = {
     "auroc": "AUROC",

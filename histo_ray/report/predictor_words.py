@@ -18,7 +18,8 @@ def describe_predictor(card: PredictorCard, folder: str) -> Iterator[str]:
         folder: Path or URI of its folder.
     """
     targets = count_of(len(card.targets), "target")
-    yield f"{card.name}: {card.task}, {targets} by {card.encoder.name}; {card.use}"
+    mark = "SYNTHETIC, " if card.synthetic else ""
+    yield f"{card.name}: {mark}{card.task}, {targets} by {card.encoder.name}; {card.use}"
     heads = Counter(_name_part(card, target) for target in card.targets)
     yield f"  heads: {', '.join(f'{name} ({number})' for name, number in heads.most_common())}"
     yield f"  predictions: {card.labels.scale}"
@@ -29,10 +30,10 @@ def describe_predictor(card: PredictorCard, folder: str) -> Iterator[str]:
         yield f"  {_describe_target(target)}"
     if len(card.targets) > len(best):
         yield f"  and {count_of(len(card.targets) - len(best), 'more target')}"
-    run = card.evaluation
+    run, rows = card.evaluation, "tiles" if card.kind == "classes" else "patients"
     yield (
-        f"  scores: cross-validation of all {card.cohort.n_patients or 'tiles'}, {run.repeats} x "
-        f"{run.n_folds} folds, in {run.folder}"
+        f"  scores: cross-validation of the same {rows}, {run.repeats} x {run.n_folds} folds, in "
+        f"{run.folder}"
     )
     if card.cohort.patient_hashes is None:
         yield (

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.learn.tile_contributions import TileScores
-from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.report.canvas import Colour, Picture
 from histo_ray.report.colour_scale import ColourScale, fit_scale
 from histo_ray.report.heatmap import draw_tile_heatmap
@@ -104,12 +104,13 @@ def _draw_sheet(
 ) -> Picture:  # fmt: skip
     highest, lowest = choose_extremes(scores.score, top)
     colours = scale.colour(scores.score)
+    decimals = 2 if scale.high - scale.low > 0.5 else 4
 
     def show(tile: int) -> SheetTile:
         red, green, blue = colours[tile].tolist()
         colour: Colour = (red, green, blue)
         x, y = coords[tile].tolist()
-        number = f"{scores.score[tile]:+.3g}"
+        number = f"{scores.score[tile]:+.{decimals}f}"
         return SheetTile(pixels.tiles.get(tile), number, f"tile {tile} at {x}, {y}", colour)
 
     parts = [

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from histo_ray.errors import StoreError
-from histo_ray.predict.external import COMPARISONS, CURVES, SCORES
-from histo_ray.predict.made_once import read_record
-from histo_ray.predict.prediction_record import (
+from histo_ray.predict.external.prediction_record import (
     PREDICTIONS,
     ComparisonRecord,
     PredictionRecord,
     ValidationRecord,
 )
+from histo_ray.predict.external.validation import COMPARISONS, CURVES, SCORES
+from histo_ray.predict.made_once import read_record
 from histo_ray.store.layout import check_slug
 from histo_ray.store.location import Location
 from histo_ray.store.tables import TableFolder

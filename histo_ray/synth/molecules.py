@@ -58,19 +58,26 @@ MUTATIONS = (
 )
 
 
-def simulate_expression(states: HiddenStates, seed: int) -> Numbers:
+_REFERENCE = 200_000
+"""Simulated patients of the first cohort's kind, by whose latents thresholds are set."""
+
+
+def simulate_expression(states: HiddenStates, seed: int, genes_seed: int | None = None) -> Numbers:
     """Expression of `GENES`: a level of its own, the driver's part, and normal noise.
 
     Args:
         states: The patients.
         seed: Seed of levels and noise.
+        genes_seed: Seed of levels alone, of a cohort that has them in common with this one.
 
     Returns:
         (P, len(GENES)) like log2(TPM + 1), none below 0.
     """
-    rng = np.random.default_rng([seed, 21])
+    rng = np.random.default_rng([seed if genes_seed is None else genes_seed, 21])
     level = rng.uniform(4.5, 9.0, len(GENES))
     spread = rng.uniform(0.5, 1.1, len(GENES))
+    if genes_seed is not None:
+        rng = np.random.default_rng([seed, 26])
     noise = rng.normal(size=(len(states), len(GENES)))
     share = np.array([gene.correlation for gene in GENES])
     driven = np.stack(
@@ -102,4 +109,30 @@ def simulate_mutations(states: HiddenStates, seed: int) -> npt.NDArray[np.int64]
             latent += mutation.log_odds * states.score(mutation.driver)
         carriers = round(mutation.prevalence * len(states))
         carried[np.argsort(-latent)[:carriers], column] = 1
+    return carried
+
+
+def draw_mutations(states: HiddenStates, seed: int) -> npt.NDArray[np.int64]:
+    """Draw carriers by the model of `simulate_mutations`, with the thresholds of its cohorts.
+
+    A threshold is where `prevalence` lies among patients of uniform states; how many of these
+    patients carry a mutation depends on theirs.
+
+    Args:
+        states: The patients.
+        seed: Seed of the noise.
+
+    Returns:
+        (P, len(MUTATIONS)) of 0 and 1.
+    """
+    rng, usual = np.random.default_rng([seed, 27]), np.random.default_rng(28)
+    uniform = (usual.random(_REFERENCE) - 0.5) * np.sqrt(12)
+    noise = usual.logistic(size=_REFERENCE)
+    carried = np.zeros((len(states), len(MUTATIONS)), np.int64)
+    for column, mutation in enumerate(MUTATIONS):
+        threshold = np.quantile(noise + mutation.log_odds * uniform, 1 - mutation.prevalence)
+        latent = rng.logistic(size=len(states))
+        if mutation.driver:
+            latent += mutation.log_odds * states.score(mutation.driver)
+        carried[:, column] = latent > threshold
     return carried

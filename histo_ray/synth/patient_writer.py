@@ -89,12 +89,12 @@ def write_demo_patients(
         for written in [pool.submit(_write_planned, folder, slide) for slide in slides]:
             written.result()
     files = PatientFiles(*(folder / name for name in _NAMES))
-    _write_table(files.manifest, COLUMNS, [_row(slide) for slide in slides])
+    write_table(files.manifest, COLUMNS, [list_slide(slide) for slide in slides])
     expression = [[f"{x:.4f}" for x in row] for row in simulate_expression(states, seed)]
-    _write_labels(files.expression, states, [gene.name for gene in GENES], expression)
+    write_label_table(files.expression, states, [gene.name for gene in GENES], expression)
     carried = simulate_mutations(states, seed).tolist()
-    _write_labels(files.mutations, states, [gene.name for gene in MUTATIONS], carried)
-    truth = json.dumps(_tell_truth(states, seed), indent=1) + "\n"
+    write_label_table(files.mutations, states, [gene.name for gene in MUTATIONS], carried)
+    truth = json.dumps(describe_truth(states, seed), indent=1) + "\n"
     files.truth.write_text(truth, encoding="utf-8")
     return files
 
@@ -133,12 +133,14 @@ def _write_planned(folder: Path, slide: PlannedSlide) -> None:
         path.write_bytes(content[: int(len(content) * BROKEN_SHARE)])
 
 
-def _row(slide: PlannedSlide) -> tuple[str, ...]:
+def list_slide(slide: PlannedSlide) -> tuple[str, ...]:
+    """Row of a slide in the manifest, as `COLUMNS`."""
     path = f"{slide.slide_id}.svs"
     return (slide.slide_id, path, slide.patient, "", slide.site, "true", slide.remark)
 
 
-def _tell_truth(states: HiddenStates, seed: int) -> dict[str, Any]:
+def describe_truth(states: HiddenStates, seed: int) -> dict[str, Any]:
+    """State of each patient, and what follows it; for JSON."""
     columns = zip(
         states.patients, states.inflammation, states.differentiation, states.sites, strict=True
     )
@@ -156,13 +158,15 @@ def _tell_truth(states: HiddenStates, seed: int) -> dict[str, Any]:
     }
 
 
-def _write_labels(
+def write_label_table(
     path: Path, states: HiddenStates, names: list[str], values: list[list[Any]]
 ) -> None:
+    """Write a row a patient, with a column for each name."""
     rows = [(patient, *row) for patient, row in zip(states.patients, values, strict=True)]
-    _write_table(path, ("patient_id", *names), rows)
+    write_table(path, ("patient_id", *names), rows)
 
 
-def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a CSV."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])

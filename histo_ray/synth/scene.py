@@ -67,7 +67,7 @@ class Scene:
         mpp = self.plan.mpp
         window = Window(x * mpp, y * mpp, mpp, width, height)
         rows, first = (y + np.arange(height)) % _GRAIN_PX, x % _GRAIN_PX
-        share = self._tissue_share(window)
+        share = self.tissue_share(window)
         if not (share.any() or self.plan.pen or self._dusty(window)):
             return self.glass[rows, first : first + width]
         light = np.full((height, width, 3), GLASS, np.float32)
@@ -89,7 +89,7 @@ class Scene:
         inside_y = (y > -reach) & (y < window.height * window.step + reach)
         return bool((inside_x & inside_y).any())
 
-    def _tissue_share(self, window: Window) -> Field:
+    def tissue_share(self, window: Window) -> Field:
         """0..1: how much of each px is tissue, with a frayed edge."""
         rows, columns = self.outline.shape
         source = Window(0.0, 0.0, OUTLINE_STEP_UM, columns, rows)

@@ -14,7 +14,7 @@ import histo_ray.api.fit as api
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.predict.trainers import find_trainer
+from histo_ray.predict.fitting.trainers import find_trainer
 from tests.cluster.patients import write_labels, write_store
 
 

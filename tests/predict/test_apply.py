@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.predict import patient_predictions
-from histo_ray.predict.apply import predict
 from histo_ray.predict.card import ClassEncoderCard
-from histo_ray.predict.patient_predictions import PatientPiece
-from histo_ray.predict.prediction_run import Groups, PredictionRun
+from histo_ray.predict.external import patient_predictions
+from histo_ray.predict.external.apply import predict
+from histo_ray.predict.external.patient_predictions import PatientPiece
+from histo_ray.predict.external.prediction_run import Groups, PredictionRun
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.schema import column_names
 from histo_ray.store.store import open_store

@@ -8,7 +8,7 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.learn.fold_data import measure_scale
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import TrainsOn
-from histo_ray.predict.apply import predict
+from histo_ray.predict.external.apply import predict
 from histo_ray.predict.predictor import FittedPredictor, LinearPart, PredictorParts
 from histo_ray.schema import column_names
 from tests.predict.external_store import COUNT, PEOPLE, write_external, write_labels

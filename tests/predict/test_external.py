@@ -10,8 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.statistics import delong_test, place_classes
-from histo_ray.predict.apply import apply_all, make_config, predict
-from histo_ray.predict.prediction_result import PredictionResult
+from histo_ray.predict.external.apply import apply_all, make_config, predict
+from histo_ray.predict.external.prediction_result import PredictionResult
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.schema import column_names
 from tests.predict.external_store import (

@@ -22,12 +22,14 @@ from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fi
 from histo_ray.learn.fold_data import FoldData, standardise_by
 from histo_ray.learn.heads.registry import HEADS, HeadEntry, TrainsOn, load_patient_head
 from histo_ray.predict.files import ARRAYS, load_predictor
-from histo_ray.predict.fit import FitResult
-from histo_ray.predict.fit_command import fit_settings, split_settings
+from histo_ray.predict.fitting.fit import FitResult
+from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
 from histo_ray.predict.patient_hashes import find_overlap, hash_patient
 from histo_ray.store.store import open_store
+from histo_ray.types import TileRows
+from histo_ray.types.receipt import UNKNOWN_WEIGHTS
 from tests.cluster.patients import COUNT, DIM, PATIENTS, write_labels, write_store
-from tests.made_up import card_of
+from tests.made_up import card_of, facts_of
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,7 @@ def test_labels_of_new_patients_come_to_the_scale_of_predictions(
     scale = expression.predictor.parts.label_scale
     np.testing.assert_allclose(scale.to_scale(raw.values[:, columns]), used.values, atol=1e-12)
     card = expression.predictor.card
+    assert (card.cohort.n_patients, card.cohort.n_slides) == (57, COUNT + 6 - 4)
     assert card.labels.transform == "rank"
     assert "normal score" in card.labels.scale
     assert {target.calibration.method.value for target in card.targets} == {"linear"}
@@ -256,6 +259,25 @@ def test_a_head_that_is_not_linear_is_refused(place: Path, monkeypatch: pytest.M
         run_fit(place, "expression", name="no")
 
 
+def test_features_of_unknown_weights_are_refused_before_anything_is_evaluated(
+    tmp_path: Path,
+) -> None:
+    store = open_store(str(tmp_path / "store"), create=True)
+    rng = np.random.default_rng(2)
+    for at in range(12):
+        facts = facts_of(f"S{at}", "foreign", patient_id=f"P{at}", weights=UNKNOWN_WEIGHTS)
+        ones = np.ones(4, np.float32)
+        rows = TileRows(
+            np.zeros((4, 2), np.int32), ones, ones, rng.normal(size=(4, 5)).astype(np.float16)
+        )
+        store.commit(facts.key, facts, [rows])
+    lines = [f"P{at},{at % 2}" for at in range(12)]
+    (tmp_path / "mutations.csv").write_text("\n".join(["patient_id,TP53", *lines]) + "\n")
+    with pytest.raises(ConfigError, match=r"without the SHA-256 .* with --weights-sha256"):
+        run_fit(tmp_path, "mutation", store=tmp_path / "store", encoder=("foreign",), folds=2)
+    assert not (tmp_path / "store/evaluations").exists()
+
+
 def test_attention_heads_of_the_folds_are_kept_as_an_ensemble(place: Path) -> None:
     result = run_fit(
         place, "mutation", name="attention", head=("mil",), mil=("epochs=2", "hidden=8"),
@@ -328,7 +350,7 @@ def test_heads_of_a_fit_that_was_killed_are_used_or_collected(
     changes = {"name": "killed", "head": ("mil",), "mil": ("epochs=1", "hidden=4"), "folds": 2,
                "repeats": 1}  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr("histo_ray.predict.mil_ensemble._read", die)
+        patch.setattr("histo_ray.predict.fitting.mil_ensemble._read", die)
         with pytest.raises(KeyboardInterrupt):
             run_fit(place, "mutation", **changes)
     left = sorted((place / "store/cache/fits").rglob("*.parquet"))
@@ -339,7 +361,7 @@ def test_heads_of_a_fit_that_was_killed_are_used_or_collected(
     assert len(found) == len(left)
     trained: list[object] = []
     with monkeypatch.context() as patch:
-        patch.setattr("histo_ray.predict.mil_ensemble.train_fold", trained.append)
+        patch.setattr("histo_ray.predict.fitting.mil_ensemble.train_fold", trained.append)
         run_fit(place, "mutation", **changes)
     assert trained == []
     assert not any((place / "store/cache/fits").rglob("*.parquet"))

@@ -14,8 +14,8 @@ from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.heads.base import EmbeddedTiles
 from histo_ray.learn.tile_heads import TileHeadSettings, predict_other_tiles
 from histo_ray.predict.files import load_predictor
-from histo_ray.predict.fit import FitResult
-from histo_ray.predict.fit_command import fit_settings
+from histo_ray.predict.fitting.fit import FitResult
+from histo_ray.predict.fitting.fit_command import fit_settings
 from histo_ray.store.store import open_store
 from tests.made_up import draw_tiles
 

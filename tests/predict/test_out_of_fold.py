@@ -14,18 +14,18 @@ from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.predict.out_of_fold import OutOfFold
-from histo_ray.predict.patient_tiles import EncoderSlides
-from histo_ray.predict.tile_scores import ScoredTiles, score_patient
+from histo_ray.predict.heat.out_of_fold import OutOfFold
+from histo_ray.predict.heat.patient_tiles import EncoderSlides
+from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.store.location import location_of
 from tests.cluster.patients import write_labels, write_store
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ridge": ("expression", {"permutations": 20}),
-    "pls": ("expression", {"head": ("pls", "ridge"), "permutations": 20}),
+    "ridge": ("expression", {"permutations": 0}),
+    "pls": ("expression", {"head": ("pls", "ridge"), "permutations": 8}),
     "nets": ("expression", {"head": ("elastic-net",), "permutations": 0, "genes": "G0,G1"}),
     "logistic": ("mutation", {"pooling": ("tissue", "mean+std"), "genes": "TP53"}),
-    "mil": ("mutation", {"head": ("mil",), "mil": ("epochs=4",), "genes": "TP53"}),
+    "mil": ("mutation", {"head": ("mil",), "mil": ("epochs=2",), "genes": "TP53"}),
 }
 HOST = Host(run_here)
 
@@ -85,7 +85,7 @@ def test_heads_are_those_of_the_run_and_tiles_add_up_to_its_prediction(
     frame: pd.DataFrame = run.predictions
     own = frame[frame["target"] == target].sort_values("repeat")
     assert own["patient_id"].nunique() > 50
-    for patient in own["patient_id"].unique()[::9]:
+    for patient in own["patient_id"].unique()[::14]:
         predicted = own.loc[own["patient_id"] == patient, "predicted"].to_numpy()
         found = heads.heads_of(patient)
         assert found.out_of_fold

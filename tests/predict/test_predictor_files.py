@@ -3,12 +3,16 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from safetensors.numpy import load_file
 
 import histo_ray.store.atomic_write as atomic_write
 from histo_ray.errors import ConfigError, StoreError
@@ -171,6 +175,24 @@ def test_what_a_killed_deletion_left_is_no_predictor(made: FittedPredictor, stor
     assert list_predictors(store) == []
     publish_predictor(store, made.card, made.parts)
     assert load_predictor("made", store).card.name == "made"
+
+
+def test_the_page_on_files_reads_a_predictor_without_this_package(store: str) -> None:
+    made = make_predictor()
+    publish_predictor(store, made.card, made.parts)
+    page = Path(__file__).parents[2] / "docs/predictors.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Callable[..., npt.NDArray[np.float64]]] = {}
+    exec(code, names)
+    pooled = pool_mean(make_bags(9, seed=4))
+    for number, part in enumerate(made.parts.linear):
+        found = names["predict"](f"{store}/predictors/made", number, pooled)
+        np.testing.assert_allclose(found, part.predict(pooled), atol=1e-12)
+    stored = load_file(Path(store, "predictors/made", ARRAYS))
+    for name in stored:
+        shown = re.sub(r"\d+", lambda at: "i" if at.start() == len("part.") else "j", name)
+        *_, last = shown.split(".")
+        assert f"`{shown}`" in page.read_text() or f"`.{last}`" in page.read_text()
 
 
 @pytest.mark.usefixtures("s3")

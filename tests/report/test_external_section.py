@@ -9,7 +9,7 @@ import pytest
 
 from histo_ray.cli import main
 from histo_ray.errors import StoreError
-from histo_ray.predict.apply import apply_all, make_config
+from histo_ray.predict.external.apply import apply_all, make_config
 from histo_ray.report.calibration_chart import draw_calibration
 from histo_ray.report.chart_style import look_of
 from histo_ray.report.page import summarise, write_report

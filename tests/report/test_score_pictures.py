@@ -12,7 +12,7 @@ from PIL import Image
 from histo_ray.config import TilingConfig
 from histo_ray.extract.slide import plan_slide
 from histo_ray.learn.tile_contributions import TileScores
-from histo_ray.predict.score_record import ScoreRecord
+from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.report.colour_scale import fit_scale
 from histo_ray.report.heat_section import ShownHeatmap, ShownHeatmaps, write_heatmaps
 from histo_ray.report.page_blocks import Photos, Text

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from histo_ray.store.partition import join_rows
+from histo_ray.store.query import _needs_vectors
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
 
@@ -186,6 +187,36 @@ def test_a_filter_finds_the_same_tiles_in_either_form(root: Path) -> None:
     found = [store.sql(query).fetchall() for query in queries]
     store.convert(to="zarr").check()
     assert [store.sql(query).fetchall() for query in queries] == found
+
+
+NEEDS = {
+    "select count(*) from embeddings": False,
+    "select slide_id, avg(x) from embeddings where tissue > 0.5 group by 1": False,
+    "select * exclude (embedding) from embeddings order by all": False,
+    "select 'embedding' as text, e.x from embeddings e": False,
+    "with a as materialized (select * from embeddings) select count(*) from a": False,
+    "select columns('t.*') from embeddings": False,
+    "copy (select x from embeddings) to '/nowhere/x.csv'": False,
+    "-- embedding\nselect 1 from embeddings": False,
+    "from embeddings": True,
+    "select e from embeddings e": True,
+    "select hash(e) from embeddings e": True,
+    "select count(embedding) from embeddings": True,
+    "select x from embeddings where embedding is null": True,
+    "select x from embeddings order by embedding[1]": True,
+    "select count(*) from (select distinct * from embeddings)": True,
+    "from embeddings semi join embeddings f using (embedding)": True,
+    "summarize embeddings": True,
+    "explain from embeddings": True,
+    "select x from embeddings; select embedding from embeddings": True,
+    "selec x from embeddings": True,
+}
+
+
+@pytest.mark.parametrize("query", NEEDS)
+def test_a_plan_tells_whether_a_query_reads_vectors(store: Store, query: str) -> None:
+    with duckdb.connect() as connection:
+        assert _needs_vectors(connection, store.root, query) == NEEDS[query]
 
 
 def test_a_scan_opens_only_partitions_that_can_have_rows_and_vectors_only_if_asked(

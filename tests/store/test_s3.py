@@ -17,7 +17,7 @@ import pytest
 from histo_ray.errors import StoreError
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.storage import clouds, locate
-from histo_ray.store import receipt_cache, upload
+from histo_ray.store import receipt_cache, tile_segments, upload
 from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.layout import FORMS, Form, partition_path
 from histo_ray.store.location import location_of
@@ -71,13 +71,35 @@ def test_everything_works_on_an_object_store(
     assert list_runs(uri_of(request), 9) == ([record], [], 0)
     assert read_run(uri_of(request), "r1")[0] == record
     query = "select encoder, slide_id, count(*) from embeddings group by all order by all"
-    assert remote.sql(query).fetchall() == [("e", "S1", 90), ("e", "S2", 7)]
+    assert remote.sql(query).fetchall() == [
+        (encoder, slide_id, counts[slide_id]) for encoder in "ez" for slide_id in ("S1", "S2")
+    ]
     assert remote.sql("select run_id, n_tiles from runs").fetchall() == [("r1", 90)]
     assert remote.convert(to="parquet").check() == 3
     assert remote.verify() == (6, [])
     assert remote.convert(to="zarr").check() == 6
     assert remote.verify() == (6, [])
     assert remote.gc() == []
+
+
+def test_the_table_of_tiles_is_kept_on_an_object_store(
+    remote: Store, make_facts: MakeFacts, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_segments, "LEAST", 2)
+    monkeypatch.setattr(tile_segments, "SETTLED_NS", -(10**11))
+    for slide_id, form in (("S1", "parquet"), ("S2", "parquet"), ("S3", "zarr")):
+        facts = make_facts(slide_id)
+        remote.commit(facts.key, facts, make_rows(5), format=form)  # type: ignore[arg-type]
+    query = "select slide_id, count(*) from embeddings group by 1 order by 1"
+    assert remote.sql(query).fetchall() == [("S1", 5), ("S2", 5), ("S3", 5)]
+    names = remote.root.child("cache/tiles/encoder=e/tiling=abc123").names()
+    assert [name.rpartition(".")[2] for name in names] == ["index", "parquet"]
+    facts = make_facts("S1")
+    remote.commit(facts.key, facts, make_rows(800), replace=True)
+    assert remote.sql(query).fetchall() == [("S1", 800), ("S2", 5), ("S3", 5)]
+    script = remote.view_script()
+    assert f"s3://{remote.root.path}/embeddings/*/*/*.parquet" in script
+    assert "extension httpfs" in script
 
 
 def test_the_catalogue_is_kept_on_an_object_store(

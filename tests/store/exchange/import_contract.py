@@ -98,7 +98,7 @@ class ImportContract:
         expected = dict.fromkeys(NAMES, "skipped") | {"S2": "done", "S4": "done"}
         assert outcomes(again) == expected
         moved = tmp_path / "moved"
-        shutil.copytree(folder, moved)  # other times of change, the same bytes
+        shutil.copytree(folder, moved, copy_function=shutil.copyfile)  # the same bytes, later
         copied = import_features(moved, store.root.path, encoder="e", slide_mpp=MPP)
         assert set(outcomes(copied).values()) == {"skipped"}
 

@@ -1,6 +1,6 @@
 """Files as they should not be: each is an outcome with a reason, and costs no other slide."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from histo_ray.api.import_features import ImportResult, import_features
-from histo_ray.errors import ConfigError
+from histo_ray.errors import ConfigError, SlideError
 from histo_ray.pooling.feature_store import FeatureStore, open_store
+from histo_ray.store.exchange.import_slide import unchanged
+from histo_ray.store.exchange.source import SourceSlide
+from histo_ray.store.exchange.source_digest import look_at_source
+from histo_ray.types import TileRows
 from testing.foreign_files import (
     MPP,
     SIDE,
@@ -310,6 +314,18 @@ def test_a_stored_partition_that_is_damaged_is_imported_again(
     result = bring(tmp_path / "job", store)
     assert (told(result)[0], told(result, "B")[0]) == ("done", "skipped")
     assert store.bag("A", "e").embeddings.tobytes() == slide.vectors.tobytes()
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = write_trident(tmp_path / "job", draw_slide("A", 60))
+    source = SourceSlide("A", (path,))
+
+    def rows() -> Iterator[TileRows]:
+        yield from ()
+        path.write_bytes(path.read_bytes() + b"more")
+
+    with pytest.raises(SlideError, match="changed while they were read; run the command again"):
+        list(unchanged(source, look_at_source(source.files), rows()))
 
 
 def test_an_interrupted_import_keeps_what_is_done_and_goes_on(

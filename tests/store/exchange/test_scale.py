@@ -115,6 +115,7 @@ def test_tiles_at_one_place_are_counted() -> None:
     corners = np.array([[0, 1], [1, 0], [0, 1], [0, 1], [70_000, 5]], np.int32)
     assert count_repeated(corners) == 2
     assert count_repeated(corners[:0]) == 0
+    assert count_repeated(np.array([[1, 0], [0, 65_536], [0, 1], [65_536, 0]], np.int32)) == 0
 
 
 def test_attributes_of_each_tool_mean_what_the_tool_means() -> None:

@@ -1,0 +1,1 @@
+"""Applying predictors to other patients, and validating them there."""

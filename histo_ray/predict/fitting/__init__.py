@@ -1,0 +1,1 @@
+"""Training a predictor: heads fitted on all patients, calibrated, published."""

@@ -1,0 +1,233 @@
+"""Heads of patients, trained on all of them: for each target the best configuration is kept."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from histo_ray.errors import ConfigError
+from histo_ray.evaluate.events import TrainingOnAll
+from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.patient_features import BAGS, load_bags
+from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.run_once import Evaluation
+from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.fit_heads import choose_configurations, fit_patients
+from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.heads.linear_fit import LinearFit, Link
+from histo_ray.learn.heads.registry import TrainsOn, load_patient_head, trains_on_bags
+from histo_ray.learn.label_scale import LabelScale, fit_label_scale
+from histo_ray.learn.patient_heads import PatientData
+from histo_ray.learn.tile_range import TileRange, measure_range
+from histo_ray.predict.card import PartCard
+from histo_ray.predict.external.describe_patients import (
+    ChosenPart,
+    describe_class_encoder,
+    describe_encoder,
+    describe_evaluation,
+    describe_labels,
+    describe_targets,
+    describe_tiling,
+)
+from histo_ray.predict.fitting.fit_settings import PatientFitOptions
+from histo_ray.predict.fitting.mil_ensemble import Ensemble, train_ensembles
+from histo_ray.predict.fitting.trainers import Trained
+from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
+from histo_ray.types.receipt import UNKNOWN_WEIGHTS
+
+RANGE_TILES = 60_000
+"""Tiles of all patients together from which the range of tiles is measured."""
+MOST_RANGE_TILES, FEWEST_RANGE_TILES = 200, 20
+"""Tiles of one patient among them."""
+
+Fits = dict[int, tuple[LinearFit, ...]]
+"""Fits of each configuration on pooled vectors, by its number."""
+Ensembles = dict[tuple[int, int], Ensemble]
+
+
+def check_heads(config: PatientConfig) -> None:
+    """Refuse heads that cannot be kept.
+
+    Raises:
+        ConfigError: One of them is not linear.
+    """
+    for name in config.head_names:
+        if not trains_on_bags(name) and load_patient_head(name).fit is None:
+            raise ConfigError(
+                f"--head {name}: it is not linear, so it can be evaluated but not kept as a "
+                "predictor; use another --head"
+            )
+
+
+def check_weights(prepared: PreparedPatients) -> None:
+    """Refuse features that were imported without a digest of the weights that made them.
+
+    Raises:
+        ConfigError: They were.
+    """
+    encoder = describe_encoder(prepared)
+    if encoder.weights_sha256 == UNKNOWN_WEIGHTS:
+        raise ConfigError(
+            f"encoder {encoder.name}: its features were imported without the SHA-256 of its "
+            "weights, so a predictor could not tell whether those of another store are of the same "
+            "encoder; import them as another --encoder with --weights-sha256"
+        )
+
+
+def train_patients(
+    prepared: PreparedPatients, evaluation: Evaluation, options: PatientFitOptions, host: Host
+) -> Trained:
+    """Train every configuration on all patients, keep the best of each target, calibrate it.
+
+    Args:
+        prepared: Patients, labels, folds and features of one encoder.
+        evaluation: Its cross-validation, whose out-of-fold predictions calibrate.
+        options: How it is calibrated, and the size of MIL ensembles.
+        host: Where MIL heads are trained, and who is told.
+    """
+    plan = prepared.plan
+    cohort = plan.patients.cohort
+    host.tell(TrainingOnAll(len(cohort.patients), "patient", len(plan.configurations)))
+    fits = _fit_pooled(prepared)
+    bags = {at: c for at, c in enumerate(plan.configurations) if c.pooling == BAGS}
+    ensembles = train_ensembles(prepared, bags, options.ensemble_repeats, host)
+    chosen = choose_configurations(
+        plan.configurations, _score(plan.configurations, plan.targets, fits, ensembles)
+    )
+    linear, attention = _take_parts(plan.configurations, plan.targets, chosen, fits, ensembles)
+    n_folds = prepared.matrix.n_folds
+    parts = PredictorParts(
+        tuple(LinearPart(c.pooling, c.head, fit) for c, fit in linear),
+        tuple(
+            BagPart(c.head, c.variant, plan.targets[t], ensemble.members, n_folds)
+            for c, t, ensemble in attention
+        ),
+        _fit_scale(prepared),
+        _measure_range(prepared),
+    )
+    poolings = dict.fromkeys(part.pooling for part in parts.linear)
+    chosen_parts = [ChosenPart(fit.targets, fit.choice, fit.inner_score) for _, fit in linear] + [
+        ChosenPart((plan.targets[t],), np.array([one.choice]), np.array([one.inner_score]))
+        for _, t, one in attention
+    ]
+    return Trained(
+        parts=parts,
+        part_cards=_describe_parts(parts),
+        kind=plan.task.kind.value,
+        targets=describe_targets(prepared, evaluation, options, chosen_parts),
+        encoder=describe_encoder(prepared),
+        tiling=describe_tiling(prepared),
+        class_encoder=describe_class_encoder(prepared, list(poolings)),
+        labels=describe_labels(prepared),
+        evaluation=describe_evaluation(prepared, evaluation),
+        patients=cohort.persons,
+        n_slides=_count_slides(prepared),
+        sites=tuple(sorted({site for sites in cohort.sites for site in sites})),
+    )
+
+
+def _count_slides(prepared: PreparedPatients) -> int:
+    """Count the slides of the patients that are used; others may lie in the store."""
+    plan = prepared.plan
+    used, receipts = set(plan.patients.cohort.patients), plan.found[0].receipts
+    return sum(receipts[name].slide.patient_id in used for name in plan.patients.slides)
+
+
+def _fit_pooled(prepared: PreparedPatients) -> Fits:
+    """Train the configurations on pooled vectors; one thread, so that sums keep their order."""
+    plan = prepared.plan
+    values = plan.patients.labels.values
+    fits: Fits = {}
+    for number, one in enumerate(plan.configurations):
+        if one.pooling != BAGS:
+            features = prepared.features[one.encoder, one.pooling]
+            data = PatientData(features, values, plan.targets, plan.groups)
+            settings = PatientHeadSettings(one.head, (), plan.config.inner_folds)
+            with threadpool_limits(1):
+                fits[number] = fit_patients(data, settings, plan.config.seed)
+    return fits
+
+
+def _score(
+    configurations: Sequence[Configuration],
+    targets: Sequence[str],
+    fits: Fits,
+    ensembles: Ensembles,
+) -> npt.NDArray[np.float64]:
+    """Inner scores of all configurations, (C, T)."""
+    place = {name: at for at, name in enumerate(targets)}
+    scores = np.full((len(configurations), len(targets)), np.nan)
+    for number, some in fits.items():
+        for fit in some:
+            scores[number, [place[name] for name in fit.targets]] = fit.inner_score
+    for (number, target), ensemble in ensembles.items():
+        scores[number, target] = ensemble.inner_score
+    return scores
+
+
+def _take_parts(
+    configurations: Sequence[Configuration],
+    targets: Sequence[str],
+    chosen: npt.NDArray[np.intp],
+    fits: Fits,
+    ensembles: Ensembles,
+) -> tuple[list[tuple[Configuration, LinearFit]], list[tuple[Configuration, int, Ensemble]]]:
+    """Take of each configuration the targets for which it was chosen."""
+    by_name: Mapping[str, int] = dict(zip(targets, chosen.tolist(), strict=True))
+    linear = []
+    for number, some in fits.items():
+        for fit in some:
+            columns = [at for at, name in enumerate(fit.targets) if by_name[name] == number]
+            if columns:
+                linear.append((configurations[number], fit.take(columns)))
+    attention = [
+        (configurations[number], target, ensemble)
+        for (number, target), ensemble in ensembles.items()
+        if chosen[target] == number
+    ]
+    return linear, attention
+
+
+def _describe_parts(parts: PredictorParts) -> tuple[PartCard, ...]:
+    linear = [
+        PartCard(
+            trains_on=TrainsOn.PATIENTS,
+            pooling=part.pooling,
+            head=part.head,
+            targets=part.targets,
+            link=part.fit.link,
+        )
+        for part in parts.linear
+    ]
+    attention = [
+        PartCard(
+            trains_on=TrainsOn.BAGS,
+            pooling=BAGS,
+            head=part.head,
+            variant=part.variant,
+            targets=part.targets,
+            link=Link.LOGISTIC if part.members[0].binary else Link.IDENTITY,
+            members=len(part.members),
+        )
+        for part in parts.bags
+    ]
+    return (*linear, *attention)
+
+
+def _fit_scale(prepared: PreparedPatients) -> LabelScale:
+    plan = prepared.plan
+    raw, used = plan.patients.cohort.labels, plan.patients.labels
+    columns = [raw.targets.index(name) for name in used.targets]
+    return fit_label_scale(plan.task.transform(plan.config), raw.values[:, columns], used.values)
+
+
+def _measure_range(prepared: PreparedPatients) -> TileRange:
+    """Measure the range of tiles, from equally many of each patient."""
+    plan = prepared.plan
+    each = RANGE_TILES // len(plan.patients.cohort.patients)
+    most = min(max(each, FEWEST_RANGE_TILES), MOST_RANGE_TILES)
+    bags = load_bags(prepared.store, plan.found, plan.patients, most, plan.config.seed)
+    with threadpool_limits(1):
+        return measure_range(bags[plan.found[0].encoder].vectors)
