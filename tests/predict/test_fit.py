@@ -19,8 +19,9 @@ from histo_ray.evaluate.events import Event, FoundState, PredictorFound, RunFoun
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
-from histo_ray.learn.fold_data import FoldData, standardise_by
+from histo_ray.learn.fold_data import FoldData, PatientHeadSettings, standardise_by
 from histo_ray.learn.heads.registry import HEADS, HeadEntry, TrainsOn, load_patient_head
+from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
 from histo_ray.predict.files import ARRAYS, load_predictor
 from histo_ray.predict.fitting.fit import FitResult
 from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
@@ -150,20 +151,24 @@ def test_the_score_of_the_card_is_that_of_the_evaluation(place: Path, mutation: 
     assert card.evaluation.score == sorted(table["score"])[len(table) // 2]
 
 
-def test_calibration_and_thresholds_are_from_out_of_fold_predictions(
+def test_calibration_and_thresholds_are_of_out_of_fold_predictions_by_the_penalty_that_is_kept(
     place: Path, mutation: FitResult
 ) -> None:
-    card = mutation.predictor.card
-    run = place / "store" / card.evaluation.folder
-    rows = pd.read_parquet(run / "predictions.parquet")
-    for target in card.targets:
-        own = rows[rows["target"] == target.name].groupby("patient_id", observed=True)
-        predicted = own["predicted"].apply(lambda some: some.astype(float).mean()).to_numpy()
-        labels = own["truth"].first().to_numpy().astype(float)
-        plain = fit_calibration(CalibrationMethod.PLATT, predicted, labels)
+    prepared = prepare(place, "mutation")
+    matrix, (features,) = prepared.matrix, prepared.features.values()
+    for column, target in enumerate(mutation.predictor.card.targets):
+        assert target.choice is not None
+        settings = PatientHeadSettings("logistic", (target.choice,), 2)
+        labels = matrix.targets[:, [column]]
+        data = PatientData(features, labels, (target.name,), matrix.groups)
+        predicted = np.mean(
+            [predict_patient_repeat(data, ids, settings)[0] for ids in matrix.fold_ids_of(column)],
+            axis=0,
+        )[:, 0]
+        plain = fit_calibration(CalibrationMethod.PLATT, predicted, labels[:, 0])
         assert target.calibration.slope == pytest.approx(plain.slope, rel=1e-6)
         assert target.calibration.n_patients == COUNT
-        chosen = choose_thresholds(predicted, labels, 0.9, plain)
+        chosen = choose_thresholds(predicted, labels[:, 0], 0.9, plain)
         assert [one.rule for one in target.thresholds] == ["youden", "sensitivity 0.9"]
         for one, two in zip(target.thresholds, chosen, strict=True):
             assert one.value == pytest.approx(two.value)
