@@ -1,14 +1,14 @@
 """The command that extracts the tiles of a predictor into a store that lacks them."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from histo_ray.config import EngineConfig, TilingConfig
 from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.base import check_contract
 from histo_ray.encoders.registry import resolve
-from histo_ray.encoders.request import parse_request
+from histo_ray.encoders.request import parse_request, slugify
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.card import ClassEncoderCard, PredictorCard
 from histo_ray.store.layout import is_given
@@ -19,7 +19,7 @@ from histo_ray.types import Receipt
 
 
 def name_extraction(
-    store: Store, card: PredictorCard, same: Iterable[Receipt] = (), home: str = ""
+    store: Store, card: PredictorCard, held: Collection[Receipt] = (), home: str = ""
 ) -> str:
     """Name the command that extracts what a predictor needs, with what has to be copied before it.
 
@@ -30,20 +30,24 @@ def name_extraction(
     Args:
         store: Where slides are missing.
         card: Of the predictor.
-        same: Receipts of slides of the predictor's weights that the store has.
+        held: A receipt of each encoder and tiling of slides that the store has.
         home: Path or URI of the store that the predictor lies in; empty: unknown.
 
     Returns:
         Half a sentence that ends with the command.
     """
     wanted = card.encoder
-    own = sorted(same, key=lambda receipt: receipt.encoder.name != wanted.name)
-    requests = [r.encoder.request for r in own if not r.encoder.imported_from]
+    facts = [receipt.encoder for receipt in held]
+    own = [one for one in facts if one.weights_sha256 == wanted.weights_sha256]
+    own.sort(key=lambda one: one.name != wanted.name)
+    requests = [one.request for one in own if not one.imported_from]
+    taken = {one.name for one in facts} - {one.name for one in own}
     published = _list_same(store, wanted.weights_sha256)
     for request in (*requests, *published, wanted.request):
         spec = _resolve(store, request, wanted.weights_sha256)
         if spec is not None:
-            return f"extract these tiles: {_name_command(store, card, request, spec)}"
+            free = _keep_apart(request, wanted.weights_sha256, taken)
+            return f"extract these tiles: {_name_command(store, card, free, spec)}"
     name = parse_request(wanted.request).source
     found = _read(store.root.uri, name)
     if found is not None:
@@ -55,7 +59,8 @@ def name_extraction(
         )
     origin = _read(home, name)
     whole = origin is not None and origin.weights_sha256 == wanted.weights_sha256
-    return _copy_first(store, card, wanted.request, home if whole else "", origin)
+    free = _keep_apart(wanted.request, wanted.weights_sha256, taken)
+    return _copy_first(store, card, free, home if whole else "", origin)
 
 
 def name_class_extraction(
@@ -85,6 +90,14 @@ def _copy_first(
         "is no encoder that is known here (one of a table of your own needs --encoder-table), then "
         f"extract these tiles with it: {command}"
     )
+
+
+def _keep_apart(request: str, weights_sha256: str, taken: Collection[str]) -> str:
+    """Add another name to a request whose own is that of other weights in a store."""
+    name = slugify(request)
+    if name not in taken:
+        return request
+    return f"{request}{'&' if '?' in request else '?'}name={name}-{weights_sha256[:6]}"
 
 
 def _list_same(store: Store, weights_sha256: str) -> Iterator[str]:

@@ -74,14 +74,9 @@ def find_target_slides(
         raise StoreError(
             f"store {store.root.path}: it holds no slides; {name_extraction(store, card, (), home)}"
         )
-    own = {
-        key: receipt
-        for key, receipt in firsts.items()
-        if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
-    }
-    if not own:
+    if not _take_own(card, firsts):
         raise _other_weights(store, card, firsts, home)
-    key = _choose(store, card, own, tiling, home)
+    key = _choose(store, card, firsts, tiling, home)
     partitions = {
         one: form
         for one, form in list_partitions(store.root, key.encoder, key.tiling).items()
@@ -109,10 +104,20 @@ def _read_firsts(store: Store) -> Receipts:
     return store.receipts(first.values())
 
 
+def _take_own(card: PredictorCard, firsts: Receipts) -> Receipts:
+    """Those of the predictor's weights."""
+    return {
+        key: receipt
+        for key, receipt in firsts.items()
+        if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
+    }
+
+
 def _choose(
-    store: Store, card: PredictorCard, own: Receipts, asked: str | None, home: str
+    store: Store, card: PredictorCard, firsts: Receipts, asked: str | None, home: str
 ) -> PartitionKey:
     """Choose the tiling, among those of the encoder."""
+    own = _take_own(card, firsts)
     if is_given(card.tiling.fingerprint):  # labelled tiles have size and mpp alone
         fitting = {key: r for key, r in own.items() if _is_alike(card, r)}
     else:
@@ -122,7 +127,7 @@ def _choose(
         raise StoreError(
             f"store {store.root.path}: slides of {encoder} are there in {describe_tilings(own)}, "
             f"but predictor {card.name} was fitted on {_describe_tiling(card)}; "
-            f"{name_extraction(store, card, own.values(), home)}"
+            f"{name_extraction(store, card, firsts.values(), home)}"
         )
     if asked is not None:
         tiling = find_tiling(asked, fitting)
@@ -152,7 +157,7 @@ def _other_weights(store: Store, card: PredictorCard, firsts: Receipts, home: st
     return StoreError(
         f"store {store.root.path}: it has no slides of the weights {encoder.weights_sha256[:12]} "
         f"of encoder {encoder.name}, which predictor {card.name} was fitted on; there are "
-        f"{name_some(sorted(there), 8)}; {name_extraction(store, card, (), home)}"
+        f"{name_some(sorted(there), 8)}; {name_extraction(store, card, firsts.values(), home)}"
     )
 
 

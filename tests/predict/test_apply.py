@@ -157,8 +157,8 @@ def test_the_encoder_is_known_by_its_weights_not_by_its_name(
         (
             {"weights": "99" * 32},
             r"no slides of the weights abababababab of encoder sharp.*sharp \(999999999999\).*copy "
-            r"models/sharp.*histo-ray extract --manifest SLIDES.csv --store \S*B --encoder sharp "
-            "--mpp 0.5 --tile-px 64",
+            r"models/sharp.*histo-ray extract --manifest SLIDES.csv --store \S*B --encoder "
+            r"'sharp\?name=sharp-ababab' --mpp 0.5 --tile-px 64",
         ),
         (
             {"tiling": "tother000000", "mpp": "1.0"},

@@ -89,7 +89,7 @@ def test_a_fine_tuned_encoder_is_copied_by_the_command(
 ) -> None:
     weights = predictor.card.encoder.weights_sha256
     store = write_external(
-        tmp_path / "B", ["X"], make_bags(1), encoder="demo-ftx", tiling="tother000000",
+        tmp_path / "B", ["X"], make_bags(1), encoder="imported", tiling="tother000000",
         weights=weights,
     )  # fmt: skip
     text = refuse(predictor, store)
@@ -102,15 +102,22 @@ def test_a_fine_tuned_encoder_is_copied_by_the_command(
 
 
 def test_the_name_of_the_same_weights_in_that_store_is_the_one_to_ask_for(
-    predictor: FittedPredictor, cohort: Cohort, tmp_path: Path
+    predictor: FittedPredictor, tmp_path: Path
 ) -> None:
     store = write_external(tmp_path / "B", ["X"], make_bags(1))
     publish_encoder(tmp_path / "B", "ours")
     text = refuse(predictor, store)
     assert "--encoder ours " in text
     assert "copy" not in text
-    run_command(text, cohort)
-    assert find_target_slides(open_store(store), predictor.card).encoder == "ours"
+
+
+def test_a_name_that_slides_of_other_weights_have_is_not_asked_for(
+    predictor: FittedPredictor, cohort: Cohort, tmp_path: Path
+) -> None:
+    store = write_external(tmp_path / "B", ["X"], make_bags(1), encoder="demo-ftx")
+    run_command(refuse(predictor, store), cohort)
+    name = f"demo-ftx-{predictor.card.encoder.weights_sha256[:6]}"
+    assert find_target_slides(open_store(store), predictor.card).encoder == name
 
 
 def test_other_weights_of_the_same_name_are_told(
