@@ -10,9 +10,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.statistics import delong_test, place_classes
+from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.external.apply import apply_all, make_config, predict
 from histo_ray.predict.external.prediction_result import PredictionResult
 from histo_ray.predict.predictor import FittedPredictor
+from histo_ray.report.prediction_words import describe_result
 from histo_ray.schema import column_names
 from tests.predict.external_store import (
     COUNT,
@@ -205,6 +207,25 @@ def test_labels_with_one_class_are_refused_where_nothing_is_left(
     assert (refused.validations, len(refused.problems), refused.is_whole) == ((), 1, False)
     with pytest.raises(ConfigError, match=r"ALPHA, BETA are the same in all 36 patients"):
         _ = refused.validation
+
+
+def test_a_missing_calibration_slope_is_explained(
+    store: str, tmp_path: Path, predictor: FittedPredictor
+) -> None:
+    path = write_labels(tmp_path / "b.csv")
+    wide = predict(predictor, store).patients.pivot(
+        index="patient_id", columns="target", values="calibrated"
+    )
+    frame = pd.read_csv(path)
+    frame["ALPHA"] = (wide.ALPHA.median() < wide.ALPHA).to_numpy().astype(int)  # as predicted
+    frame.to_csv(path, index=False)
+    found = predict(predictor, store, labels=path)
+    assert np.isnan(score_of(found.validation, "ALPHA", "calibration_slope").score)
+    assert found.validations[0].record.without_slope == {"ALPHA": SlopeGap.SEPARATED}
+    (line,) = [one for one in describe_result(found) if one.startswith("  ALPHA:")]
+    assert "no calibration slope, as predictions separate the classes" in line
+    assert "slope –" not in line
+    assert predict(predictor, store, labels=path).validations[0].record.without_slope
 
 
 def test_labels_of_other_targets_or_patients_are_refused(
