@@ -25,7 +25,7 @@ from histo_ray.learn.external_metrics import Draws, ExternalClasses, TargetSampl
 from histo_ray.learn.fit_heads import fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit
-from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
+from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.statistics import (
     Interval,
     area_interval,
@@ -37,7 +37,9 @@ from histo_ray.learn.statistics import (
     score_auprc,
     weigh_precision,
 )
+from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.learn.tile_range import TileRange, measure_range
+from histo_ray.predict.fitting.kept_choice import REPEATS, predict_kept
 
 Floats = npt.NDArray[np.float64]
 FOLDS = 5
@@ -110,11 +112,9 @@ def fit_head(population: Population, count: int, rng: np.random.Generator) -> Fi
     settings = PatientHeadSettings("logistic", (), 3)
     (head,) = fit_patients(data, settings)
     classes = [str(int(one)) for one in truth]
-    (fold_ids,) = draw_folds(classes, FOLDS, 1, 0).fold_ids
-    predicted = np.empty(count)
-    for fold in range(FOLDS):
-        found = predict_patient_fold(data, fold_ids, fold, settings).predicted
-        predicted[fold_ids == fold] = found[:, 0]
+    fold_ids = draw_folds(classes, FOLDS, REPEATS, 0).fold_ids
+    matrix = TargetMatrix(truth[:, None], ("target",), fold_ids, None)
+    predicted = predict_kept(vectors.astype(np.float32), matrix, "logistic", head, 0)["target"]
     calibration = fit_calibration(CalibrationMethod.PLATT, predicted, truth)
     threshold = choose_thresholds(predicted, truth, 0.9, calibration)[0]
     return FittedHead(head, calibration, threshold, measure_range(population.draw_tiles(30, rng)))

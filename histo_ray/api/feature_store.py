@@ -79,8 +79,7 @@ class FeatureStore(PooledStore):
                 of tiles, shared among the workers of a loader by slide.
             by: Of `bags`: `slide` or `patient`.
             tiling: Where the encoder has several.
-            slide_ids: Only these, in this order; None: all, sorted. Those without tiles are left
-                out.
+            slide_ids: Only these, in this order; None: all, sorted. None is without tiles.
             batch_size: Of `tiles`: rows of a batch that the stream gives whole, for
                 `DataLoader(stream, batch_size=None)`; None: it gives single tiles.
             seed: Of `tiles`: shuffle slides, and tiles within each; None: as they are stored.
@@ -102,8 +101,7 @@ class FeatureStore(PooledStore):
             raise ConfigError(f"to_torch: by={by!r} must be 'slide' or, for bags, 'patient'")
         if of == "bags" and not (batch_size is None and seed is None):
             raise ConfigError(
-                "to_torch: batch_size and seed are of tiles; give of='tiles', or leave them to the "
-                "DataLoader of the bags"
+                "to_torch: batch_size and seed are of tiles; for bags the DataLoader has its own"
             )
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"to_torch: batch_size={batch_size} must be 1 or more")

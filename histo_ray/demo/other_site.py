@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,15 @@ CROWDED = 0.4
 Say = Callable[[str], None]
 
 
+class ShownTruth(NamedTuple):
+    """What the demo's heat map is worth, as its truth is known."""
+
+    picture: Path
+    """Heat map of one slide beside what was drawn on it."""
+    tile_auroc: float
+    """Of all tiles' scores for the planted crowds."""
+
+
 def fit_predictor(files: PatientFiles, store: str, remark: str, say: Say, *, small: bool) -> str:
     """Fit a predictor of mutations on all patients of the first cohort; return its folder."""
     folds, repeats = (3, 2) if small else (5, 10)
@@ -68,7 +77,7 @@ def fit_predictor(files: PatientFiles, store: str, remark: str, say: Say, *, sma
 
 def validate_elsewhere(
     files: OtherSiteFiles, predictor: str, store: str, other: str, pictures: Path, say: Say
-) -> Path:
+) -> ShownTruth:
     """Extract the other site's slides, predict their patients, and show one slide's tiles.
 
     Args:
@@ -80,7 +89,7 @@ def validate_elsewhere(
         say: Told what is done.
 
     Returns:
-        Path of the picture that shows the heat map beside what was drawn.
+        The heat map beside what was drawn, and how well tiles find it.
     """
     _extract(files, store, other, say)
     say("demo: predicting the other site's SYNTHETIC patients: external validation")
@@ -99,7 +108,7 @@ def validate_elsewhere(
         f"  tiles: AUROC {area:.3f} of {TARGET}'s scores for the crowds of lymphocytes that were "
         f"drawn (tiles of which {CROWDED:.0%} or more is one; no label says where they are)"
     )
-    return _show_slide(files, predictor, other, pictures, say)
+    return ShownTruth(_show_slide(files, predictor, other, pictures, say), area)
 
 
 def _extract(files: OtherSiteFiles, store: str, other: str, say: Say) -> None:

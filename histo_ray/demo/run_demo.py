@@ -98,7 +98,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         predictor = fit_predictor(files, store_folder, REMARK, _say, small=small)
         evaluate_patient_tasks(files, store_folder, ENCODERS, _say, small=small)
     other_store = str(out / "store-other-site")
-    beside_truth = validate_elsewhere(
+    truth = validate_elsewhere(
         elsewhere, predictor, store_folder, other_store, out / "pictures", _say
     )
     store = open_store(config.store)
@@ -107,7 +107,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     _ask(store, config.store)
     pictures = draw_pictures(out / "pictures", slides, config, summary, store, _say)
     print("\nPictures:")
-    for path in (beside_truth, *pictures):
+    for path in (truth.picture, *pictures):
         print(f"  {path}")
     report = write_report(
         config.store, out / "report.html", find_heatmaps=heatmaps_of(config.store)
@@ -120,6 +120,10 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         print(f"  {page}")
         for finding in summarise(folder):
             print(f"    {finding.task}: {finding.sentence}")
+    print(
+        f"    heat maps: AUROC {truth.tile_auroc:.3f} of the tiles' scores for what was drawn "
+        f"(1 is perfect); look at {truth.picture}"
+    )
     return 0
 
 

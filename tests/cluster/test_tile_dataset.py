@@ -130,7 +130,7 @@ def test_to_ray_connects_where_other_calls_do(
         raise StoppedError
 
     monkeypatch.setattr(session, "_start_or_join", start)
-    monkeypatch.setattr(session.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     for settings in ({}, {"address": "auto"}, {"address": "ray://head:10001"}):
         with pytest.raises(StoppedError):

@@ -15,21 +15,17 @@ from histo_ray.api.evaluate import open_host
 from histo_ray.api.fit import fit
 from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.events import Event, FoundState, PredictorFound, RunFound
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
-from histo_ray.learn.fold_data import FoldData, standardise_by
+from histo_ray.learn.fold_data import FoldData, PatientHeadSettings, standardise_by
 from histo_ray.learn.heads.registry import HEADS, HeadEntry, TrainsOn, load_patient_head
-from histo_ray.predict.card import TargetCard
+from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
 from histo_ray.predict.files import ARRAYS, load_predictor
-from histo_ray.predict.fitting.chance_caveats import find_useless_targets
 from histo_ray.predict.fitting.fit import FitResult
 from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
-from histo_ray.predict.patient_hashes import find_overlap, hash_patient, is_known_slide
-from histo_ray.report.caveat_words import write_caveat
-from histo_ray.report.predictor_words import describe_predictor
+from histo_ray.predict.patient_hashes import find_overlap, hash_patient
 from histo_ray.store.store import open_store
 from histo_ray.types import TileRows
 from histo_ray.types.receipt import UNKNOWN_WEIGHTS
@@ -155,20 +151,24 @@ def test_the_score_of_the_card_is_that_of_the_evaluation(place: Path, mutation: 
     assert card.evaluation.score == sorted(table["score"])[len(table) // 2]
 
 
-def test_calibration_and_thresholds_are_from_out_of_fold_predictions(
+def test_calibration_and_thresholds_are_of_out_of_fold_predictions_by_the_penalty_that_is_kept(
     place: Path, mutation: FitResult
 ) -> None:
-    card = mutation.predictor.card
-    run = place / "store" / card.evaluation.folder
-    rows = pd.read_parquet(run / "predictions.parquet")
-    for target in card.targets:
-        own = rows[rows["target"] == target.name].groupby("patient_id", observed=True)
-        predicted = own["predicted"].apply(lambda some: some.astype(float).mean()).to_numpy()
-        labels = own["truth"].first().to_numpy().astype(float)
-        plain = fit_calibration(CalibrationMethod.PLATT, predicted, labels)
+    prepared = prepare(place, "mutation")
+    matrix, (features,) = prepared.matrix, prepared.features.values()
+    for column, target in enumerate(mutation.predictor.card.targets):
+        assert target.choice is not None
+        settings = PatientHeadSettings("logistic", (target.choice,), 2)
+        labels = matrix.targets[:, [column]]
+        data = PatientData(features, labels, (target.name,), matrix.groups)
+        predicted = np.mean(
+            [predict_patient_repeat(data, ids, settings)[0] for ids in matrix.fold_ids_of(column)],
+            axis=0,
+        )[:, 0]
+        plain = fit_calibration(CalibrationMethod.PLATT, predicted, labels[:, 0])
         assert target.calibration.slope == pytest.approx(plain.slope, rel=1e-6)
         assert target.calibration.n_patients == COUNT
-        chosen = choose_thresholds(predicted, labels, 0.9, plain)
+        chosen = choose_thresholds(predicted, labels[:, 0], 0.9, plain)
         assert [one.rule for one in target.thresholds] == ["youden", "sensitivity 0.9"]
         for one, two in zip(target.thresholds, chosen, strict=True):
             assert one.value == pytest.approx(two.value)
@@ -234,75 +234,6 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_evaluated(
     with pytest.raises(ConfigError, match=r"name 'made' is in use .* choose another --name"):
         run_fit(place, "mutation", repeats=3)
     assert sorted((place / "store/evaluations/mutation").iterdir()) == before
-
-
-def test_label_files_are_kept_with_the_whole_path(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(place)
-    found = run_fit(place, "mutation", name="elsewhere", labels="mutations.csv", seed=4, repeats=1)
-    card = found.predictor.card
-    assert card.settings["labels"] == str(place / "mutations.csv")
-    record = json.loads((place / "store" / card.evaluation.folder / "run.json").read_text())
-    assert record["settings"]["labels"] == str(place / "mutations.csv")
-
-
-def test_targets_that_are_not_predicted_are_told_in_the_card(
-    place: Path, mutation: FitResult
-) -> None:
-    card = mutation.predictor.card
-    run = place / "store" / card.evaluation.folder
-    record = json.loads((run / "run.json").read_text())
-    *evaluated, useless = card.caveats
-    assert [one.code.value for one in evaluated] == [one["code"] for one in record["caveats"]]
-    assert {CaveatCode.FEW_PATIENTS, CaveatCode.SITES_SPLIT} <= {one.code for one in evaluated}
-    assert useless.code is CaveatCode.NO_BETTER_THAN_CHANCE
-    table = pd.read_parquet(run / "targets.parquet").set_index("target")
-    poor = table[(table["low"] <= 0.5) | (table["q_chance"] >= 0.05)]
-    assert set(useless.names("targets")) == set(poor.index) == {"KRAS", "EGFR"}
-    again = run_fit(place, "mutation", name="after", sensitivity=0.8)  # its evaluation is found
-    lines = "\n".join(describe_predictor(again.predictor.card, "there"))
-    assert "KRAS, EGFR: not better than chance; their calls mean nothing." in lines
-    assert "Beware: 60 patients only" in lines
-    assert load_predictor("after", str(place / "store")).card.caveats == card.caveats
-
-
-@pytest.mark.parametrize(
-    ("changes", "useless"),
-    [
-        ({"score": 0.7, "low": 0.6, "q_chance": 0.01}, False),
-        ({"score": 0.7, "low": 0.5, "q_chance": 0.01}, True),
-        ({"score": 0.7, "low": 0.6, "q_chance": 0.05}, True),
-        ({"score": 0.7}, False),
-        ({"score": 0.5}, True),
-        ({"score": None}, True),
-        ({"score": 0.1, "metric": "recall"}, False),
-        ({"score": 0.1, "low": 0.05, "q_chance": 0.04, "metric": "pearson"}, False),
-        ({"score": 0.1, "low": -0.05, "q_chance": 0.04, "metric": "pearson"}, True),
-    ],
-)
-def test_a_target_is_useless_where_chance_is_not_excluded(
-    changes: dict[str, Any], useless: bool
-) -> None:
-    target = TargetCard(**({"name": "G", "n_patients": 9, "part": 0, "metric": "auroc"} | changes))
-    found = list(find_useless_targets([target]))
-    assert [one.names("targets") for one in found] == ([["G"]] if useless else [])
-    if found:
-        assert write_caveat(found[0]) == ("G: not better than chance; its predictions mean nothing")
-
-
-def test_slides_are_kept_as_hashes_unless_these_are_left_out(
-    place: Path, mutation: FitResult
-) -> None:
-    cohort = mutation.predictor.card.cohort
-    assert len(cohort.slide_hashes or ()) == COUNT + 6  # vectors alone: made-up files are all alike
-    store = open_store(str(place / "store"))
-    receipts = [store.read_receipt(key) for key in store.list_keys("sharp")]
-    assert all(is_known_slide(cohort, receipt) for receipt in receipts)
-    other = next(store.read_receipt(key) for key in store.list_keys("dull"))
-    assert not is_known_slide(cohort, other)
-    hidden = run_fit(place, "mutation", name="hidden", patient_hashes=False)
-    assert hidden.predictor.card.cohort.slide_hashes is None
 
 
 def test_patients_are_found_by_their_hashes_unless_these_are_left_out(

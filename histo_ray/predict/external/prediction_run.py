@@ -88,15 +88,13 @@ class PredictionRun:
         """
         card, slides = self.predictor.card, self.slides
         there = set(predicted)
-        used = [one.key.slide_id for group in self.groups.values() for one in group]
-        stated = self.store.stated()
-        synthetic = card.synthetic or any(s in stated and stated[s].synthetic for s in used)
+        used = self._list_slides()
         lost = tuple(name for name in self.groups if name not in there)
         return PredictionRecord(
             run_id=self.name,
             created_at=now_text(),
             seconds=round(time.monotonic() - began, 1),
-            synthetic=synthetic,
+            synthetic=self._is_synthetic(used),
             notes=tuple(self._notes(lost, outside)),
             versions=list_versions(),
             predictor=card.name,
@@ -132,6 +130,16 @@ class PredictionRun:
             f"{count_of(slides, 'slide')} of {self.slides.encoder} in tiling {self.slides.tiling}"
         )
         yield from self._notes_of_patients()
+
+    def _list_slides(self) -> list[str]:
+        """Slides of the patients that are predicted."""
+        return [one.key.slide_id for group in self.groups.values() for one in group]
+
+    def _is_synthetic(self, slides: Sequence[str]) -> bool:
+        """Whether the predictor was fitted on synthetic data, or a manifest marks a slide so."""
+        stated = self.store.stated()
+        marked = (slide in stated and stated[slide].synthetic for slide in slides)
+        return self.predictor.card.synthetic or any(marked)
 
     def _notes_of_patients(self) -> Iterator[str]:
         if self.overlap:

@@ -22,7 +22,7 @@ from histo_ray.learn.label_scale import LabelScale, fit_label_scale
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.tile_range import TileRange, measure_range
 from histo_ray.predict.card import PartCard
-from histo_ray.predict.external.describe_patients import (
+from histo_ray.predict.fitting.describe_patients import (
     ChosenPart,
     describe_class_encoder,
     describe_encoder,
@@ -32,6 +32,7 @@ from histo_ray.predict.external.describe_patients import (
     describe_tiling,
 )
 from histo_ray.predict.fitting.fit_settings import PatientFitOptions
+from histo_ray.predict.fitting.kept_choice import predict_kept
 from histo_ray.predict.fitting.mil_ensemble import Ensemble, train_ensembles
 from histo_ray.predict.fitting.trainers import Trained
 from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
@@ -118,7 +119,9 @@ def train_patients(
         parts=parts,
         part_cards=_describe_parts(parts),
         kind=plan.task.kind.value,
-        targets=describe_targets(prepared, evaluation, options, chosen_parts),
+        targets=describe_targets(
+            prepared, evaluation, options, chosen_parts, _predict_kept(prepared, linear)
+        ),
         encoder=describe_encoder(prepared),
         tiling=describe_tiling(prepared),
         class_encoder=describe_class_encoder(prepared, list(poolings)),
@@ -192,6 +195,17 @@ def _take_parts(
         if chosen[target] == number
     ]
     return linear, attention
+
+
+def _predict_kept(
+    prepared: PreparedPatients, linear: Sequence[tuple[Configuration, LinearFit]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Predict the targets of linear heads out of fold, each by the settings that were chosen."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for one, fit in linear:
+        features = prepared.features[one.encoder, one.pooling]
+        found |= predict_kept(features, prepared.matrix, one.head, fit, prepared.plan.config.seed)
+    return found
 
 
 def _describe_parts(parts: PredictorParts) -> tuple[PartCard, ...]:

@@ -1,7 +1,7 @@
 """The card of a predictor of patients: what it was trained on, and how good it is."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ def describe_targets(
     evaluation: Evaluation,
     options: PatientFitOptions,
     parts: Sequence[ChosenPart],
+    kept: Mapping[str, npt.NDArray[np.float64]],
 ) -> tuple[TargetCard, ...]:
     """Calibrate each target by its out-of-fold predictions, and state its score.
 
@@ -61,6 +62,8 @@ def describe_targets(
         evaluation: The cross-validation.
         options: How predictions are calibrated.
         parts: In their order.
+        kept: By target, (P,) out-of-fold predictions by the settings that are kept; the other
+            targets are calibrated by those of the evaluation.
     """
     plan = prepared.plan
     labels, encoder = plan.patients.labels, plan.found[0].encoder
@@ -77,7 +80,7 @@ def describe_targets(
     binary = plan.task.kind is TargetKind.BINARY
     cards = []
     for column, name in enumerate(labels.targets):
-        values, out_of_fold = labels.values[:, column], predicted[:, column]
+        values, out_of_fold = labels.values[:, column], kept.get(name, predicted[:, column])
         calibration = fit_calibration(method, out_of_fold, values)
         wanted = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
