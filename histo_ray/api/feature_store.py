@@ -33,17 +33,20 @@ class FeatureStore(PooledStore):
         tiling: str | None = None,
         slide_ids: Iterable[str] | None = None,
         vectors: bool = True,
+        address: str = "local",
     ) -> "ray.data.Dataset":
         """All tiles of an encoder as a Ray Dataset, a block a slide; nothing is read yet.
 
-        Ray starts, as `ray.data` starts it, unless it runs or this process has joined a cluster;
-        every node must see the store under the same path or URI.
+        If this process is connected to Ray, that is used; else a Ray of this process's own is
+        started on this machine, which ends with it. Another's Ray is joined only where `address` or
+        the variable RAY_ADDRESS names it; every node must see the store under the same path or URI.
 
         Args:
             encoder: Whose embeddings.
             tiling: Where the encoder has several.
             slide_ids: Only these; None: all slides. Labelled tile sets are no slides.
             vectors: Whether rows have their embeddings.
+            address: `local`, `auto` (a running one), or `ray://host:port`, as elsewhere.
 
         Returns:
             Rows with slide_id, patient_id, tile_id, x, y (level-0 px), tissue, focus, and
@@ -52,9 +55,10 @@ class FeatureStore(PooledStore):
         Raises:
             StoreError: Nothing of this encoder, a slide that is not there, or several tilings and
                 none is named. Of a damaged partition, when it is read.
+            ConfigError: No Ray at `address`, or this machine cannot start one.
         """
         found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated())
-        dataset: ray.data.Dataset = _open_on_ray(self.root, found, vectors)
+        dataset: ray.data.Dataset = _open_on_ray(self.root, found, vectors, address)
         return dataset
 
     def to_torch(

@@ -19,6 +19,7 @@ _predict_all = deferred("histo_ray.predict.external.apply:predict_all")
 class PredictSettings(TypedDict, total=False):
     """Settings of `hr.predict`; see `PredictConfig`."""
 
+    from_store: str | Path
     tiling: str | None
     tiles: bool
     target: str | Sequence[str]
@@ -45,9 +46,9 @@ def predict(
     Patients that a predictor was fitted on are left out. What is done already is found.
 
     Args:
-        predictor: Folder or URI of a predictor, as `STORE_A/predictors/NAME`, or several, which are
-            compared on the same patients where there are labels; or a config object that holds all
-            settings.
+        predictor: Folder or URI of a predictor, as `STORE_A/predictors/NAME`, or its name with
+            `from_store="STORE_A"`; or several, which are compared on the same patients where there
+            are labels; or a config object that holds all settings.
         store: Folder or URI of the store to predict in.
         say: Called with lines that are worth knowing.
         **settings: As the flags of `histo-ray predict`, with underscores: `labels`, `subgroup`,
@@ -56,7 +57,8 @@ def predict(
     Returns:
         `.patients` (DataFrame, a row a patient and target), `.tiles` with `tiles=True`, `.shares`
         of a predictor of classes of tiles; with labels `.validation`, `.subgroups`, `.curves`, and
-        `.comparisons` of several predictors; `.record`.
+        `.comparisons` of several predictors; `.record`. `.problems` says of which predictors the
+        labels are of one class alone, so that they are predicted but not validated.
 
     Raises:
         ConfigError: A predictor, the labels or the settings cannot be used.

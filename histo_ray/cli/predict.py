@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.flags import add_settings, read_settings
 from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
@@ -28,17 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict, validate where there are labels, and say what came of it."""
+    """Predict, validate where there are labels, and say what came of it.
+
+    Returns:
+        1 if labels of some target are of one class alone, so that it could not be validated.
+    """
     config = read_settings(args, PredictConfig)
     tell("starting")  # the imports take seconds
     result: PredictionResult = _predict_all(config, tell)
+    for problem in result.problems:
+        tell(problem)
+    code = DONE if result.is_whole else SOME_FAILED
     if args.json:
         print(json.dumps(_dump(result), indent=1))
-        return 0
+        return code
     lines: list[str] = _describe_result(result)
     for line in lines:
         print(line)
-    return 0
+    return code
 
 
 def tell(text: str) -> None:

@@ -1,11 +1,13 @@
 """Starting, joining and leaving a Ray cluster."""
 
+import atexit
 import logging
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -92,6 +94,34 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             remove_folder(folder)
         if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
             del os.environ[_TOKENS[0]]
+
+
+def stay_connected(address: str = "local") -> None:
+    """Connect to Ray until this process ends, unless it is connected already.
+
+    Unlike `ray.init()` and what Ray's libraries do for themselves, it joins no Ray that is found on
+    the machine by chance.
+
+    Args:
+        address: As for `ray_session`.
+
+    Raises:
+        ConfigError: No cluster there, or this machine cannot start one.
+    """
+    if ray.is_initialized():
+        return
+    if address == "local" and os.environ.get("RAY_ADDRESS"):
+        address = "auto"
+    _start_or_join(address, None)
+    folder = mark_session() if address == "local" else None
+    if folder is not None:
+        atexit.register(_end_own, folder)
+
+
+def _end_own(folder: Path) -> None:
+    """End a Ray that `stay_connected` started, and remove its folder."""
+    ray.shutdown()
+    remove_folder(folder)
 
 
 def check_cluster(address: str) -> None:

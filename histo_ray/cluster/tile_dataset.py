@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-import histo_ray.cluster.session  # noqa: F401 - sets Ray's environment before Ray is imported
+from histo_ray.cluster.session import stay_connected  # sets Ray's environment before its import
 
 # isort: split
 import ray.data
@@ -19,7 +19,7 @@ MOST_BLOCKS = 1000
 
 
 def open_tile_dataset(
-    root: Location, slides: Sequence[StoredSlide], vectors: bool
+    root: Location, slides: Sequence[StoredSlide], vectors: bool, address: str = "local"
 ) -> "ray.data.Dataset":
     """Name the tiles of some slides as a Ray Dataset; nothing is read yet.
 
@@ -27,10 +27,15 @@ def open_tile_dataset(
         root: The store.
         slides: Whose tiles.
         vectors: Whether rows have their embeddings.
+        address: Ray to connect to, as `stay_connected` takes it.
 
     Returns:
         One row a tile; `FeatureStore.to_ray` names the columns.
+
+    Raises:
+        ConfigError: No Ray there, or this machine cannot start one.
     """
+    stay_connected(address)
     numbers = ray.data.range(len(slides), override_num_blocks=max(1, min(len(slides), MOST_BLOCKS)))
     read = partial(_read_slides, root=root, slides=list(slides), vectors=vectors)
     return numbers.map_batches(read, batch_size=1)

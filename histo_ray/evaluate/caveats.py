@@ -67,6 +67,8 @@ class CaveatCode(StrEnum):
     """transform: permuted genes of unequal distribution are pooled."""
     FAR_OFF_PREDICTIONS = "far off predictions"
     """encoder, targets, median (R2)."""
+    NO_BETTER_THAN_CHANCE = "no better than chance"
+    """targets, calls: whether they are called; of a predictor's card."""
     OLD_TESTS = "old tests"
     """whole: what few units of are; of runs whose tests took every fold for independent."""
 

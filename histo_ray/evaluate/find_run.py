@@ -1,9 +1,10 @@
 """Find an evaluation of patients in a store, and prepare the very same one again."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from histo_ray.config import parse_settings
-from histo_ray.errors import StoreError
+from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_run import PreparedPatients
@@ -49,12 +50,14 @@ def prepare_again(
 
     Raises:
         StoreError: Something that decided its predictions is different now.
+        ConfigError: The label file is not where it was.
         HistoRayError: Labels or slides cannot be read.
     """
     task = TASKS[record.task]
     given = {**record.settings, "store": store, "check": False, **(changes or {})}
     known = {name: value for name, value in given.items() if name in task.config.model_fields}
     config = parse_settings(task.config, known, f"settings of run {record.run_id}")
+    _check_labels(getattr(config, "labels", ""), record.run_id)
     prepared = task.prepare(config, host)
     run_id = prepared.folder.folder.rpartition("/")[2]
     if not isinstance(prepared, PreparedPatients) or run_id != record.run_id:
@@ -64,6 +67,20 @@ def prepare_again(
             f"histo-ray evaluate {record.task} anew and give that run"
         )
     return prepared
+
+
+def _check_labels(labels: str, run_id: str) -> None:
+    """See that the label file is there, before slides are read.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if labels and "://" not in labels and not Path(labels).expanduser().is_file():
+        raise ConfigError(
+            f"run {run_id}: its label file {labels} is not there"
+            f"{'' if Path(labels).is_absolute() else ', seen from this folder'}; name the same "
+            "file where it is now with --labels"
+        )
 
 
 def _find_differences(record: PatientRecord, prepared: object) -> str:

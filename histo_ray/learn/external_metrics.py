@@ -37,6 +37,11 @@ from histo_ray.learn.statistics import (
     score_spearman,
     weigh_precision,
 )
+from histo_ray.learn.statistics.calibration_scores import (
+    SlopeGap,
+    explain_linear_gap,
+    explain_logistic_gap,
+)
 from histo_ray.learn.statistics.fixed_bootstrap import Weights
 from histo_ray.types import TargetKind
 
@@ -102,6 +107,10 @@ class ExternalMetric(ABC):
         """Count the positives; 0 where the truth is a number."""
 
     @abstractmethod
+    def explain_gap(self, sample: TargetSample) -> SlopeGap:
+        """Say why a target has no calibration slope, where its score of it is nan."""
+
+    @abstractmethod
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws
     ) -> Mapping[str, Difference]:
@@ -153,6 +162,10 @@ class ExternalClasses(ExternalMetric):
     def count_positives(self, sample: TargetSample) -> int:
         """As the base class says."""
         return int((sample.truth > 0).sum())
+
+    def explain_gap(self, sample: TargetSample) -> SlopeGap:
+        """As the base class says."""
+        return explain_logistic_gap(sample.truth, sample.calibrated)
 
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws
@@ -207,6 +220,11 @@ class ExternalNumbers(ExternalMetric):
     def count_positives(self, sample: TargetSample) -> int:
         """None; the truth is a number."""
         return 0
+
+    def explain_gap(self, sample: TargetSample) -> SlopeGap:
+        """As the base class says."""
+        value = sample.raw if np.isnan(sample.calibrated).any() else sample.calibrated
+        return explain_linear_gap(sample.truth, value)
 
     def compare(
         self, one: TargetSample, other: TargetSample, draws: Draws

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from histo_ray.config import Settings
 from histo_ray.encoder_spec import NAME_PATTERN
+from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import MaybeFloat
 from histo_ray.learn.calibration import Calibration, Threshold
 from histo_ray.learn.heads.linear_fit import Link
@@ -119,6 +120,9 @@ class CohortCard(Settings):
     salt: str = ""
     patient_hashes: tuple[str, ...] | None = None
     """Salted SHA-256 of each person, sorted; None: left out, so overlap cannot be found."""
+    slide_hashes: tuple[str, ...] | None = None
+    """Salted SHA-256 of the digests of each slide's vectors and file, sorted: by them patients are
+    found under other names. None: left out, or of a predictor of classes of tiles."""
 
 
 class EvaluationCard(Settings):
@@ -163,6 +167,9 @@ class PredictorCard(Settings):
     synthetic: bool = False
     """Whether it was fitted on synthetic data."""
     remark: str = ""
+    caveats: tuple[Caveat, ...] = ()
+    """What a reader of its scores and calls has to know, as codes: those of the evaluation, and the
+    targets that it does not predict."""
     versions: dict[str, str]
 
     @property

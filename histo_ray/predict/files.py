@@ -59,7 +59,8 @@ def load_predictor(predictor: str, store: str = "") -> FittedPredictor:
             f"{location.path} is not the file that {CARD} names by its SHA-256; {_REMEDY}"
         )
     try:
-        return FittedPredictor(card, decode_parts(card, data, location.path))
+        parts = decode_parts(card, data, location.path)
+        return FittedPredictor(card, parts, _find_home(folder))
     except (SafetensorError, KeyError, ValueError) as error:
         raise StoreError(
             f"{location.path} does not fit its card ({first_line(error)}); {_REMEDY}"
@@ -76,6 +77,11 @@ def list_predictors(store: str) -> list[str]:
     root = location_of(store)
     names = root.child(PREDICTORS).names()
     return [name for name in names if root.child(f"{PREDICTORS}/{name}/{CARD}").kind()]
+
+
+def is_predictor(folder: str) -> bool:
+    """Whether a path or URI is the folder of a predictor; its files are not read."""
+    return bool(location_of(folder).child(CARD).kind())
 
 
 def find_predictor(store: str, name: str, fingerprint: str) -> PredictorCard | None:
@@ -213,6 +219,13 @@ def _locate(predictor: str, store: str) -> Location:
             f"{name_first(names) or 'none'}{did_you_mean(predictor, names)}"
         )
     return folder
+
+
+def _find_home(folder: Location) -> str:
+    """Path or URI of the store that a predictor's folder lies in; empty: in none."""
+    above, _, name = folder.uri.rstrip("/").rpartition("/")
+    store, _, room = above.rpartition("/")
+    return store if name and room == PREDICTORS else ""
 
 
 def _read_card(folder: Location) -> PredictorCard:

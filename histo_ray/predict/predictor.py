@@ -1,7 +1,7 @@
 """A predictor in memory: its card and the trained heads. Pure: arrays in, arrays out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,6 +98,8 @@ class FittedPredictor:
 
     card: PredictorCard
     parts: PredictorParts
+    home: str = field(default="", compare=False)
+    """Path or URI of the store that it lies in; empty: unknown, as of a copied folder."""
 
     def predict(
         self, pooled: Mapping[str, Vectors], bags: Sequence[Vectors] | None = None

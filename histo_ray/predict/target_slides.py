@@ -1,14 +1,12 @@
 """Slides of a store that a predictor can be applied to: its encoder's weights, in its tiling."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from histo_ray.config import TilingConfig
-from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.registry import parse_pooling
 from histo_ray.predict.card import PredictorCard
+from histo_ray.predict.extract_command import name_class_extraction, name_extraction
 from histo_ray.store.catalog import Partitions, list_partitions
 from histo_ray.store.layout import is_given
 from histo_ray.store.models import read_card
@@ -54,7 +52,7 @@ class TargetSlides:
 
 
 def find_target_slides(
-    store: Store, card: PredictorCard, tiling: str | None = None
+    store: Store, card: PredictorCard, tiling: str | None = None, home: str = ""
 ) -> TargetSlides:
     """Find the slides that a predictor can be applied to.
 
@@ -64,6 +62,8 @@ def find_target_slides(
         store: Where the predictor is to be applied.
         card: Of the predictor.
         tiling: Which, where several fit; see `find_tiling`.
+        home: Path or URI of the store that the predictor lies in; empty: unknown. Its fine-tuned
+            encoder is there.
 
     Raises:
         StoreError: Slides of other weights or another tiling alone; says what to extract.
@@ -72,17 +72,11 @@ def find_target_slides(
     firsts = _read_firsts(store)
     if not firsts:
         raise StoreError(
-            f"store {store.root.path}: it holds no slides; extract them: "
-            f"{_name_command(store, card)}"
+            f"store {store.root.path}: it holds no slides; {name_extraction(store, card, (), home)}"
         )
-    own = {
-        key: receipt
-        for key, receipt in firsts.items()
-        if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
-    }
-    if not own:
-        raise _other_weights(store, card, firsts)
-    key = _choose(store, card, own, tiling)
+    if not _take_own(card, firsts):
+        raise _other_weights(store, card, firsts, home)
+    key = _choose(store, card, firsts, tiling, home)
     partitions = {
         one: form
         for one, form in list_partitions(store.root, key.encoder, key.tiling).items()
@@ -96,7 +90,7 @@ def find_target_slides(
             f"store {store.root.path}: none of {count_of(len(empty), 'slide')} of {key.encoder} in "
             f"tiling {key.tiling} has a tile; see `histo-ray runs {store.root.path}` for the reason"
         )
-    _check_class_head(store, card)
+    _check_class_head(store, card, home)
     chosen = {one: partitions[one] for one in full}
     return TargetSlides(key.encoder, key.tiling, chosen, full, tuple(empty))
 
@@ -110,8 +104,20 @@ def _read_firsts(store: Store) -> Receipts:
     return store.receipts(first.values())
 
 
-def _choose(store: Store, card: PredictorCard, own: Receipts, asked: str | None) -> PartitionKey:
+def _take_own(card: PredictorCard, firsts: Receipts) -> Receipts:
+    """Those of the predictor's weights."""
+    return {
+        key: receipt
+        for key, receipt in firsts.items()
+        if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
+    }
+
+
+def _choose(
+    store: Store, card: PredictorCard, firsts: Receipts, asked: str | None, home: str
+) -> PartitionKey:
     """Choose the tiling, among those of the encoder."""
+    own = _take_own(card, firsts)
     if is_given(card.tiling.fingerprint):  # labelled tiles have size and mpp alone
         fitting = {key: r for key, r in own.items() if _is_alike(card, r)}
     else:
@@ -120,8 +126,8 @@ def _choose(store: Store, card: PredictorCard, own: Receipts, asked: str | None)
         encoder = min(own).encoder
         raise StoreError(
             f"store {store.root.path}: slides of {encoder} are there in {describe_tilings(own)}, "
-            f"but predictor {card.name} was fitted on {_describe_tiling(card)}; extract these "
-            f"tiles: {_name_command(store, card)}"
+            f"but predictor {card.name} was fitted on {_describe_tiling(card)}; "
+            f"{name_extraction(store, card, firsts.values(), home)}"
         )
     if asked is not None:
         tiling = find_tiling(asked, fitting)
@@ -145,25 +151,17 @@ def _is_alike(card: PredictorCard, receipt: Receipt) -> bool:
     return all(mine.get(name) in (None, theirs.get(name)) for name in ("tile_px", "mpp"))
 
 
-def _other_weights(store: Store, card: PredictorCard, firsts: Receipts) -> StoreError:
+def _other_weights(store: Store, card: PredictorCard, firsts: Receipts, home: str) -> StoreError:
     encoder = card.encoder
     there = {f"{key.encoder} ({r.encoder.weights_sha256[:12]})" for key, r in firsts.items()}
-    hint = ""
-    try:
-        resolve(encoder.request, (), store.root.path)
-    except ConfigError:
-        hint = (
-            f" (it is no encoder that this store knows: copy models/{encoder.request} of the store "
-            "that it was fine-tuned in into this store first)"
-        )
     return StoreError(
         f"store {store.root.path}: it has no slides of the weights {encoder.weights_sha256[:12]} "
         f"of encoder {encoder.name}, which predictor {card.name} was fitted on; there are "
-        f"{name_some(sorted(there), 8)}; extract its own{hint}: {_name_command(store, card)}"
+        f"{name_some(sorted(there), 8)}; {name_extraction(store, card, firsts.values(), home)}"
     )
 
 
-def _check_class_head(store: Store, card: PredictorCard) -> None:
+def _check_class_head(store: Store, card: PredictorCard, home: str) -> None:
     """See that the head that weighs tiles is the one that the predictor was fitted with.
 
     Raises:
@@ -176,12 +174,9 @@ def _check_class_head(store: Store, card: PredictorCard) -> None:
     if found is not None and found.file_sha256 == needed.file_sha256:
         return
     what = "it is not in" if found is None else "another one of that name is in"
-    request = shlex.quote(needed.name)
     raise ConfigError(
         f"predictor {card.name}: tiles are weighed by the class head of encoder {needed.name}, but "
-        f"{what} store {store.root.path}; copy models/{needed.name} of the store that it was "
-        f"fine-tuned in into this store, and extract the same slides with it: "
-        f"{_name_command(store, card, request)}"
+        f"{what} store {store.root.path}; {name_class_extraction(store, card, needed, home)}"
     )
 
 
@@ -192,21 +187,3 @@ def _describe_tiling(card: PredictorCard) -> str:
     if is_given(card.tiling.fingerprint):
         return f"labelled tiles of {size}"
     return f"{card.tiling.fingerprint} ({size})"
-
-
-def _name_command(store: Store, card: PredictorCard, request: str = "") -> str:
-    """The command that extracts the tiles of a predictor."""
-    defaults = TilingConfig()
-    flags = []
-    for name in TilingConfig.model_fields:
-        value = card.tiling.settings.get(name)
-        always = name in ("mpp", "tile_px")
-        if value is None or (value == getattr(defaults, name) and not always):
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        values = value if isinstance(value, list | tuple) else [value]
-        flags += [f"{flag} {shlex.quote(str(one))}" for one in values]
-    encoder = request or shlex.quote(card.encoder.request)
-    place = shlex.quote(store.root.path)
-    text = f"histo-ray extract --manifest SLIDES.csv --store {place} --encoder {encoder}"
-    return " ".join([text, *flags])

@@ -226,6 +226,15 @@ def _write_far_off(one: Caveat) -> str:
     )
 
 
+def _write_useless(one: Caveat) -> str:
+    names = one.names("targets")
+    what = "calls" if one.values["calls"] else "predictions"
+    return (
+        f"{name_some(names)}: not better than chance; {'its' if len(names) == 1 else 'their'} "
+        f"{what} mean nothing"
+    )
+
+
 def _write_old_tests(one: Caveat) -> str:
     return (
         "P values of this run are too sure: it was made by a version that counted every fold of "
@@ -303,5 +312,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         "--transform rank, or by --permutations 0"
     ),
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
+    CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
     CaveatCode.OLD_TESTS: _write_old_tests,
 }

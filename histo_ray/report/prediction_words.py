@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.external.prediction_record import PredictionRecord, ValidationRecord
+from histo_ray.predict.external.prediction_run import STRANGE
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
 from histo_ray.text import count_of
 
@@ -28,6 +30,13 @@ METRIC_WORDS = {
 }
 """By the column `metric` of `schemas/external_scores.json`."""
 AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv")
+_GAPS = {
+    SlopeGap.TOO_FEW: "as patients are too few",
+    SlopeGap.ONE_CLASS: "as labels are of one class alone",
+    SlopeGap.CONSTANT: "as predictions are all alike",
+    SlopeGap.SEPARATED: "as predictions separate the classes (nearly) without error",
+}
+"""Why there is no calibration slope."""
 SHOWN = 20
 """Targets of which the terminal tells the scores."""
 LEVEL = 0.05
@@ -60,7 +69,7 @@ def describe_predictions(record: PredictionRecord) -> Iterator[str]:
     )
     for note in record.notes:
         yield f"  {note}"
-    if record.outside is not None:
+    if record.outside is not None and record.outside <= STRANGE:  # else a note says so
         yield f"  {record.outside:.1%} of the tiles lie outside its range (1 % is usual)"
 
 
@@ -94,7 +103,7 @@ def describe_validation(record: ValidationRecord, scores: "pd.DataFrame") -> Ite
     overall = scores[scores["column"] == ""]
     for target in record.targets[:SHOWN]:
         own = overall[overall["target"] == target].set_index("metric")
-        yield f"  {target}: {'; '.join(_name_scores(record, own))}"
+        yield f"  {target}: {'; '.join(_name_scores(record, target, own))}"
     if len(record.targets) > SHOWN:
         yield f"  and {len(record.targets) - SHOWN} more, in the tables"
 
@@ -122,12 +131,15 @@ def describe_comparison(table: "pd.DataFrame") -> Iterator[str]:
             )
 
 
-def _name_scores(record: ValidationRecord, own: "pd.DataFrame") -> Iterator[str]:
+def _name_scores(record: ValidationRecord, target: str, own: "pd.DataFrame") -> Iterator[str]:
     """Yield the scores of one target; of its metrics the ones that a reader asks for first."""
     for name in (record.metric, "calibration_slope", "calibration_intercept", *AT_THRESHOLD[:2]):
         if name not in own.index:
             continue
         found = own.loc[[name]].iloc[0]
+        if found["score"] != found["score"]:
+            yield f"no {METRIC_WORDS[name]}{_explain(record, target, name)}"
+            continue
         score, low, high, trained = (
             float(found[column]) for column in ("score", "low", "high", "trained")
         )
@@ -135,6 +147,14 @@ def _name_scores(record: ValidationRecord, own: "pd.DataFrame") -> Iterator[str]
         if trained == trained:
             text += f", cross-validated {format_score(trained)}"
         yield text
+
+
+def _explain(record: ValidationRecord, target: str, metric: str) -> str:
+    """Why a target lacks a score, behind a comma; empty: an older record does not say."""
+    if target in record.one_class:
+        return f", {_GAPS[SlopeGap.ONE_CLASS]}"
+    gap = record.without_slope.get(target) if metric == "calibration_slope" else None
+    return "" if gap is None else f", {_GAPS[gap]}"
 
 
 def _or_nan(value: float | None) -> float:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from histo_ray.predict.card import PredictorCard, TargetCard
+from histo_ray.report.caveat_words import write_caveat
 from histo_ray.text import count_of, name_first
 
 SHOWN = 6
@@ -35,6 +36,8 @@ def describe_predictor(card: PredictorCard, folder: str) -> Iterator[str]:
         f"  scores: cross-validation of the same {rows}, {run.repeats} x {run.n_folds} folds, in "
         f"{run.folder}"
     )
+    for one in card.caveats:
+        yield f"  Beware: {write_caveat(one)}."
     if card.cohort.patient_hashes is None:
         yield (
             "  no patient hashes: predict cannot find patients of another store that it was "

@@ -52,8 +52,15 @@ class Location(NamedTuple):
         """Another process opens it anew: pyarrow's own pickles lose how patient they were."""
         if self.local:
             return Location, tuple(self)
+        return location_of, (self.uri,)
+
+    @property
+    def uri(self) -> str:
+        """Path of a local one, `s3://...` or `gs://...` of others: what a command line takes."""
+        if self.local:
+            return self.path
         scheme = {"gcs": "gs"}.get(self.system.type_name, self.system.type_name)
-        return location_of, (f"{scheme}://{self.path}",)
+        return f"{scheme}://{self.path}"
 
     @property
     def local(self) -> bool:

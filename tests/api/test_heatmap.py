@@ -166,6 +166,23 @@ def test_what_cannot_be_shown_is_refused_with_what_can(
     hr.heatmap(fitted.store, out=tmp_path, overwrite=True, **(given | {"slide": SECOND}))
 
 
+def test_labels_are_found_from_any_folder_or_asked_for(
+    fitted: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(fitted.store, store)
+    monkeypatch.chdir(fitted.folder)
+    given: dict[str, Any] = {"labels": "mutations.csv", "encoder": "sharp", "folds": 3, "seed": 5}
+    run = hr.evaluate.mutation(store, repeats=1, resamples=100, **given).record.run_id
+    fit = hr.fit.mutation(store, name="there", repeats=1, resamples=100, **given)
+    assert fit.card.evaluation.run_id == run  # which names its labels as seen from that folder
+    monkeypatch.chdir(tmp_path)
+    found = hr.heatmap(store, predictor="there", target="TP53", slide=SLIDE)
+    assert found.records[0].out_of_fold
+    with pytest.raises(ConfigError, match=r"label file mutations.csv is not there, .*--labels"):
+        hr.heatmap(store, run=run, target="TP53", slide=SLIDE)
+
+
 def test_labels_that_changed_since_are_found(fitted: SimpleNamespace, tmp_path: Path) -> None:
     text = (fitted.folder / "mutations.csv").read_text().splitlines()
     name, *values = text[7].split(",")

@@ -1,8 +1,10 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import histo_ray as hr
@@ -72,6 +74,38 @@ def test_the_python_api_does_the_same(here: Path) -> None:
         hr.predict(here / "A/predictors/made")
     with pytest.raises(hr.ConfigError, match="colour"):
         hr.predict(here / "A/predictors/made", here / "B", colour="red")  # type: ignore[call-arg]
+
+
+def test_a_name_stands_for_a_predictor_of_a_store(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["predict", "--predictor", "made", "--store", str(here / "B")]
+    assert main(named) == 2
+    assert "in store" in (err := capsys.readouterr().err)
+    assert "STORE/predictors/made" in err
+    assert "--from-store" in err
+    assert main([*named, "--from-store", str(here / "A")]) == 0
+    shutil.copytree(here / "B", tmp_path / "B")
+    shutil.copytree(here / "A/predictors", tmp_path / "B/predictors")
+    assert main(["predict", "--predictor", "made", "--store", str(tmp_path / "B")]) == 0
+
+
+def test_labels_of_one_class_end_with_1_and_predictions_stay(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.read_csv(here / "b.csv")
+    frame["ALPHA"] = 1
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    assert main(arguments(here, "--labels", str(tmp_path / "one.csv"))) == 1
+    told = capsys.readouterr().out
+    assert "ALPHA: no AUROC, as labels are of one class alone; no calibration slope, as" in told
+    assert "BETA: AUROC 0." in told or "BETA: AUROC 1." in told
+    frame["BETA"] = 0
+    frame.to_csv(tmp_path / "both.csv", index=False)
+    assert main(arguments(here, "--labels", str(tmp_path / "both.csv"))) == 1
+    out, err = capsys.readouterr()
+    assert "36 patients, 44 slides of sharp" in out
+    assert "predictor made cannot be validated; give labels with both classes" in err
 
 
 @pytest.mark.parametrize(

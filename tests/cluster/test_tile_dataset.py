@@ -1,5 +1,9 @@
 """Ray Data reads a store: by its own reader of Parquet, and by `store.to_ray`."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import numpy as np
 import pytest
 
 import histo_ray as hr
+from histo_ray.cluster import session
 from histo_ray.store.layout import Form
 from tests.made_up import facts_of, rows_of
 
@@ -78,6 +83,62 @@ def test_to_ray_leaves_vectors_out_and_takes_some_slides(
     assert dataset.count() == COUNTS["S2"]
     columns = ["slide_id", "patient_id", "tile_id", "x", "y", "tissue", "focus"]
     assert dataset.schema().names == columns
+
+
+_ON_ITS_OWN = """
+import sys
+import histo_ray as hr
+dataset = hr.open_store(sys.argv[1]).to_ray("narrow")
+import ray
+print(dataset.count(), ray.get_runtime_context().gcs_address)
+"""
+
+
+@pytest.mark.ray
+def test_to_ray_starts_a_ray_of_its_own_beside_one_that_was_left_behind(
+    stores: dict[str, Any],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="r-", dir="/tmp") as scratch:  # sockets: short paths
+        left = Path(scratch) / "ray/ray_current_cluster"
+        left.parent.mkdir()
+        left.write_text("127.0.0.1:6399")
+        environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+        done = subprocess.run(
+            [sys.executable, "-c", _ON_ITS_OWN, stores["parquet"].root.path],
+            env=environment | {"RAY_TMPDIR": scratch},
+            capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        count, address = done.stdout.split()[-2:]
+        assert int(count) == sum(COUNTS.values())
+        assert address.startswith("127.0.0.1:")
+        assert address != "127.0.0.1:6399"
+        assert "Connecting to existing" not in done.stderr
+        assert not list(Path(scratch).glob("ray/session_2*"))  # it went with its process
+
+
+def test_to_ray_connects_where_other_calls_do(
+    stores: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def start(address: str, cpus: int | None) -> None:
+        asked.append(address)
+        raise StoppedError
+
+    monkeypatch.setattr(session, "_start_or_join", start)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for settings in ({}, {"address": "auto"}, {"address": "ray://head:10001"}):
+        with pytest.raises(StoppedError):
+            stores["parquet"].to_ray("narrow", **settings)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with pytest.raises(StoppedError):
+        stores["parquet"].to_ray("narrow")
+    assert asked == ["local", "auto", "ray://head:10001", "auto"]
 
 
 def test_to_ray_refuses_an_encoder_that_is_not_there(stores: dict[str, Any]) -> None:

@@ -112,6 +112,24 @@ def test_thresholds_are_those_of_the_roc_curve() -> None:
         assert chosen.calibrated == pytest.approx(float(back))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_threshold_of_the_same_predictions_has_a_higher_index(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fold = np.arange(60) % 5
+    scale = rng.uniform(0.05, 1, 5)[fold]  # folds whose heads shrink their predictions unlike
+    labels = (rng.random(60) < 0.4).astype(np.float64)
+    predicted = np.round(0.5 + scale * (rng.normal(size=60) + 0.6 * labels) / 9, 2)  # with ties
+    (youden, _) = choose_thresholds(predicted, labels, 0.9, Calibration())
+    every = [
+        (predicted[labels > 0] >= cut).mean() + (predicted[labels == 0] < cut).mean() - 1
+        for cut in np.arange(-0.005, 1.5, 0.01)
+    ]
+    assert youden.sensitivity + youden.specificity - 1 == pytest.approx(max(every))
+    called = predicted >= youden.value
+    assert called[labels > 0].mean() == pytest.approx(youden.sensitivity)
+    assert (~called)[labels == 0].mean() == pytest.approx(youden.specificity)
+
+
 def test_labels_of_one_class_have_no_threshold() -> None:
     assert choose_thresholds(np.linspace(0, 1, 5), np.ones(5), 0.9, Calibration()) == ()
 

@@ -31,6 +31,11 @@ from histo_ray.learn.statistics import (
     score_calls,
     wilson_interval,
 )
+from histo_ray.learn.statistics.calibration_scores import (
+    SlopeGap,
+    explain_linear_gap,
+    explain_logistic_gap,
+)
 from histo_ray.types import TargetKind
 
 N = 137
@@ -150,6 +155,12 @@ def test_where_no_slope_is_the_best_there_is_none() -> None:
         assert np.isfinite(found.intercept.estimate)
     assert np.isnan(recalibrate_logistic(truth, np.full(11, 0.3)).slope.estimate)
     assert np.isnan(recalibrate_logistic(np.ones(11), PROBABILITY[:11]).intercept.estimate)
+    assert explain_logistic_gap(truth, np.where(truth > 0, 0.9, 0.2)) is SlopeGap.SEPARATED
+    assert explain_logistic_gap(truth, np.full(11, 0.3)) is SlopeGap.CONSTANT
+    assert explain_logistic_gap(np.ones(11), PROBABILITY[:11]) is SlopeGap.ONE_CLASS
+    assert explain_logistic_gap(np.empty(0), np.empty(0)) is SlopeGap.TOO_FEW
+    assert explain_linear_gap(truth[:2], truth[:2]) is SlopeGap.TOO_FEW
+    assert explain_linear_gap(truth, np.full(11, 0.3)) is SlopeGap.CONSTANT
     certain = recalibrate_logistic(TRUTH, (SCORE > 0).astype(float))  # as isotonic ones may be
     assert np.isfinite(certain.slope.estimate)
 

@@ -9,11 +9,13 @@ from histo_ray.predict.external import patient_predictions
 from histo_ray.predict.external.apply import predict
 from histo_ray.predict.external.patient_predictions import PatientPiece
 from histo_ray.predict.external.prediction_run import Groups, PredictionRun
+from histo_ray.predict.patient_hashes import hash_slides
 from histo_ray.predict.predictor import FittedPredictor
+from histo_ray.report.prediction_words import describe_predictions
 from histo_ray.schema import column_names
 from histo_ray.store.store import open_store
 from tests.predict.external_store import PEOPLE, make_numbers, write_external
-from tests.predict.made_predictor import make_bags, make_predictor, pool_mean
+from tests.predict.made_predictor import SALT, make_bags, make_predictor, pool_mean
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,32 @@ def test_patients_that_it_was_fitted_on_are_left_out_and_told(
     assert any("nobody can tell" in note for note in told.notes)
 
 
+def test_patients_under_other_names_are_found_by_their_slides(
+    tmp_path: Path, predictor: FittedPredictor
+) -> None:
+    home = open_store(write_external(tmp_path / "A", ["P1", "P2"], make_bags(2)))
+    receipts = [home.read_receipt(key) for key in sorted(home.list_keys())]
+    hashes = tuple(sorted(hash_slides(SALT, receipts)))
+    assert len(hashes) == len(receipts) == 3  # their made-up files are all alike, and tell nothing
+    cohort = predictor.card.cohort.model_copy(update={"slide_hashes": hashes})
+    card = predictor.card.model_copy(update={"cohort": cohort})
+    knowing = FittedPredictor(card, predictor.parts)
+    others = make_bags(6, seed=9)
+    store = write_external(tmp_path / "B", PEOPLE[:6], [*make_bags(2), *others[2:]])
+    record = predict(knowing, store).record
+    assert record.renamed == PEOPLE[:2]
+    assert (record.patients, record.overlap) == (4, ())
+    assert any(
+        note.startswith("3 slides have the very vectors")
+        and "2 patients left out (B00, B01)" in note
+        for note in record.notes
+    )
+    copied = write_external(tmp_path / "C", PEOPLE[:2], make_bags(2))
+    with pytest.raises(ConfigError, match=r"fitted on all 2 patients .*under other names"):
+        predict(knowing, copied)
+    assert predict(predictor, copied).record.renamed == ()  # a card without hashes of slides
+
+
 def test_the_encoder_is_known_by_its_weights_not_by_its_name(
     tmp_path: Path, predictor: FittedPredictor
 ) -> None:
@@ -129,13 +157,13 @@ def test_the_encoder_is_known_by_its_weights_not_by_its_name(
         (
             {"weights": "99" * 32},
             r"no slides of the weights abababababab of encoder sharp.*sharp \(999999999999\).*copy "
-            r"models/sharp.*histo-ray extract --manifest SLIDES.csv --store \S*B --encoder sharp "
-            "--mpp 0.5 --tile-px 64",
+            r"models/sharp.*histo-ray extract --manifest SLIDES.csv --store \S*B --encoder "
+            r"'sharp\?name=sharp-ababab' --mpp 0.5 --tile-px 64",
         ),
         (
             {"tiling": "tother000000", "mpp": "1.0"},
             r"sharp are there in tother000000 \(64 px at 1 mpp\), but predictor made was fitted on "
-            r"t0123456789ab \(64 px at 0.5 mpp\); extract these tiles: histo-ray extract",
+            r"t0123456789ab \(64 px at 0.5 mpp\); copy models/sharp .*: histo-ray extract",
         ),
     ],
 )
@@ -152,7 +180,9 @@ def test_an_empty_store_and_unknown_settings_are_refused(
     tmp_path: Path, store: str, predictor: FittedPredictor
 ) -> None:
     open_store(str(tmp_path / "empty"), create=True)
-    with pytest.raises(StoreError, match=r"it holds no slides; extract them: histo-ray extract"):
+    with pytest.raises(
+        StoreError, match=r"it holds no slides; copy models/sharp .*: histo-ray extract"
+    ):
         predict(predictor, tmp_path / "empty")
     with pytest.raises(ConfigError, match=r"--threshold best: .* it has youden or sensitivity 0.9"):
         predict(predictor, store, threshold="best")
@@ -194,6 +224,8 @@ def test_slides_of_another_stain_show_in_the_distance(
     assert plain.outside < 0.1
     assert strange.outside > 0.9
     assert any("lie outside what the predictor was fitted on" in n for n in strange.notes)
+    for record in (plain, strange):
+        assert sum("of the tiles lie outside" in line for line in describe_predictions(record)) == 1
 
 
 def test_numbers_are_given_in_the_unit_of_the_labels_too(store: str) -> None:

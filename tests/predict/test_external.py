@@ -10,9 +10,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.statistics import delong_test, place_classes
+from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.external.apply import apply_all, make_config, predict
 from histo_ray.predict.external.prediction_result import PredictionResult
 from histo_ray.predict.predictor import FittedPredictor
+from histo_ray.report.prediction_words import describe_result
 from histo_ray.schema import column_names
 from tests.predict.external_store import (
     COUNT,
@@ -118,6 +120,7 @@ def test_a_validation_is_found_done_and_predictions_are_not_made_again(
     assert again.records == found.records
     assert again.validations[0].record == found.validations[0].record
     assert sum("done already" in line for line in said) == 2
+    assert again.is_whole
     other = predict(predictor, store, labels=labels)
     assert other.folder == found.folder
     assert other.validations[0].folder != found.validations[0].folder
@@ -157,6 +160,10 @@ def test_two_predictors_are_compared_on_the_same_patients(
     np.testing.assert_allclose(areas.q, stats.false_discovery_control(areas.p))
     assert set(result.validation.predictor) == {"made", "noise"}
     assert result.comparison is not None
+    said: list[str] = []
+    apply_all([predictor, worse], config, said.append)
+    for note in result.validations[0].record.label_notes:
+        assert said.count(note) == 1  # not once a predictor
     assert result.comparison.record.patients == COUNT
     with pytest.raises(ConfigError, match=r"made \(mutation\) and numbers \(expression\)"):
         apply_all([predictor, make_numbers()], config)
@@ -194,8 +201,31 @@ def test_labels_with_one_class_are_refused_where_nothing_is_left(
     assert any("there is no score: ALPHA" in n for n in found.validations[0].record.notes)
     frame["BETA"] = 1
     frame.to_csv(path, index=False)
+    assert not found.is_whole
+    refused = predict(predictor, store, labels=path)
+    assert len(refused.patients) == 2 * COUNT  # predictions stay, whatever becomes of the labels
+    assert (refused.validations, len(refused.problems), refused.is_whole) == ((), 1, False)
     with pytest.raises(ConfigError, match=r"ALPHA, BETA are the same in all 36 patients"):
-        predict(predictor, store, labels=path)
+        _ = refused.validation
+
+
+def test_a_missing_calibration_slope_is_explained(
+    store: str, tmp_path: Path, predictor: FittedPredictor
+) -> None:
+    path = write_labels(tmp_path / "b.csv")
+    wide = predict(predictor, store).patients.pivot(
+        index="patient_id", columns="target", values="calibrated"
+    )
+    frame = pd.read_csv(path)
+    frame["ALPHA"] = (wide.ALPHA.median() < wide.ALPHA).to_numpy().astype(int)  # as predicted
+    frame.to_csv(path, index=False)
+    found = predict(predictor, store, labels=path)
+    assert np.isnan(score_of(found.validation, "ALPHA", "calibration_slope").score)
+    assert found.validations[0].record.without_slope == {"ALPHA": SlopeGap.SEPARATED}
+    (line,) = [one for one in describe_result(found) if one.startswith("  ALPHA:")]
+    assert "no calibration slope, as predictions separate the classes" in line
+    assert "slope –" not in line
+    assert predict(predictor, store, labels=path).validations[0].record.without_slope
 
 
 def test_labels_of_other_targets_or_patients_are_refused(

@@ -78,6 +78,10 @@ CASES = [
         caveat(C.FAR_OFF_PREDICTIONS, encoder="a", targets=3, median=-5.0),
         "predictions of 3 genes lie far outside the labels' range with a (R2 below -1, median -5)",
     ),
+    (
+        caveat(C.NO_BETTER_THAN_CHANCE, targets=("A", "B"), calls=True),
+        "A, B: not better than chance; their calls mean nothing",
+    ),
     (caveat(C.OLD_TESTS, whole="sites"), "though few sites can be put into folds in few ways"),
 ]  # fmt: skip
 

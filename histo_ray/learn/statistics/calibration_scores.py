@@ -5,6 +5,7 @@ the same of a linear recalibration. All are of patients whom neither the head no
 has seen.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,18 @@ CLIP = 1e-3
 """Probabilities nearer to 0 or 1 count as this before their logit is taken, which has no end."""
 _STEPS = 100
 _NOTHING = Interval(np.nan, np.nan, np.nan)
+
+
+class SlopeGap(StrEnum):
+    """Why predictions have no calibration slope."""
+
+    TOO_FEW = "too few"
+    """Fewer patients than a line needs."""
+    ONE_CLASS = "one class"
+    CONSTANT = "constant"
+    """Predictions are all alike."""
+    SEPARATED = "separated"
+    """Predictions separate the classes, wholly or nearly so: the slope has no upper end."""
 
 
 class Recalibration(NamedTuple):
@@ -63,11 +76,10 @@ def recalibrate_logistic(truth: Floats, probability: Floats, level: float = 0.95
     positive = truth > 0
     if not positive.any() or positive.all():
         return Recalibration(_NOTHING, _NOTHING)
-    z = special.logit(np.clip(probability, CLIP, 1 - CLIP))
+    z = _take_logit(probability)
     ones, y = np.ones((len(z), 1)), positive.astype(np.float64)
     intercept = _fit_logistic(ones, y, z, level)
-    apart = z[positive].min() >= z[~positive].max() or z[positive].max() <= z[~positive].min()
-    if apart or np.ptp(z) == 0:
+    if _is_apart(z, positive) or np.ptp(z) == 0:
         return Recalibration(_NOTHING, intercept)
     slope = _fit_logistic(np.column_stack([ones, z]), y, np.zeros(len(z)), level)
     return Recalibration(slope, intercept)
@@ -99,6 +111,20 @@ def recalibrate_linear(truth: Floats, predicted: Floats, level: float = 0.95) ->
     reach = float(stats.t.ppf((1 + level) / 2, len(truth) - 2)) * float(found.stderr)
     slope = float(found.slope)
     return Recalibration(Interval(slope, slope - reach, slope + reach), intercept)
+
+
+def explain_logistic_gap(truth: Floats, probability: Floats) -> SlopeGap:
+    """Say why `recalibrate_logistic` gives no slope, where it gives none; arguments as there."""
+    positive = truth > 0
+    if not positive.any() or positive.all():
+        return SlopeGap.ONE_CLASS if len(truth) else SlopeGap.TOO_FEW
+    constant = np.ptp(_take_logit(probability)) == 0
+    return SlopeGap.CONSTANT if constant else SlopeGap.SEPARATED
+
+
+def explain_linear_gap(truth: Floats, predicted: Floats) -> SlopeGap:
+    """Say why `recalibrate_linear` gives no slope, where it gives none; arguments as there."""
+    return SlopeGap.TOO_FEW if len(truth) < 3 else SlopeGap.CONSTANT
 
 
 def score_brier(truth: Floats, probability: Floats) -> float:
@@ -144,6 +170,16 @@ def calibration_curve(
         )
         found.append(CurveBin(int(rows.sum()), float(predicted[rows].mean()), observed))
     return found
+
+
+def _take_logit(probability: Floats) -> Floats:
+    return np.asarray(special.logit(np.clip(probability, CLIP, 1 - CLIP)))
+
+
+def _is_apart(z: Floats, positive: npt.NDArray[np.bool_]) -> bool:
+    """Whether one class lies wholly above the other."""
+    above = z[positive].min() >= z[~positive].max()
+    return bool(above or z[positive].max() <= z[~positive].min())
 
 
 def _fit_logistic(design: Floats, truth: Floats, offset: Floats, level: float) -> Interval:

@@ -1,19 +1,21 @@
 """Apply one predictor to a store: find what fits it, predict, and record it."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.heads.registry import TrainsOn
+from histo_ray.predict.card import CohortCard
 from histo_ray.predict.external.class_predictions import classify_slides
 from histo_ray.predict.external.patient_predictions import predict_cohort
 from histo_ray.predict.external.predict_settings import PredictConfig
 from histo_ray.predict.external.prediction_record import PredictionRecord
 from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.made_once import Say, make_once, open_predictions
-from histo_ray.predict.patient_hashes import find_overlap
+from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.target_slides import find_target_slides
+from histo_ray.predict.target_slides import TargetSlides, find_target_slides
 from histo_ray.store.store import Store
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of, did_you_mean, join_or, name_some
@@ -75,26 +77,47 @@ def _plan(store: Store, predictor: FittedPredictor, config: PredictConfig) -> Pr
         raise ConfigError(
             f"--threshold {config.threshold}: no threshold of predictor {card.name}; {there}"
         )
-    slides = find_target_slides(store, card, config.tiling)
+    slides = find_target_slides(store, card, config.tiling, predictor.home)
     groups = slides.by_patient()
     overlap = find_overlap(card.cohort, groups)
-    if len(overlap) == len(groups):
+    renamed = _find_renamed(card.cohort, slides, overlap)
+    known = overlap | renamed.keys()
+    if len(known) == len(groups):
+        others = " (under other names: it has their very vectors or files)" if renamed else ""
         raise ConfigError(
             f"predictor {card.name} was fitted on all {count_of(len(groups), 'patient')} of store "
-            f"{store.root.path}, so nobody is left to predict honestly; its cross-validated scores "
-            f"are in {card.evaluation.folder}; predict in a store of other patients"
+            f"{store.root.path}{others}, so nobody is left to predict honestly; its "
+            f"cross-validated scores are in {card.evaluation.folder}; "
+            "predict in a store of other patients"
         )
-    kept = {name: group for name, group in groups.items() if name not in overlap}
+    kept = {name: group for name, group in groups.items() if name not in known}
     return PredictionRun(
         store,
         predictor,
         slides,
         kept,
         tuple(sorted(overlap)),
+        renamed,
         config.threshold,
         config.tiles,
         _choose_tile_targets(predictor, config),
     )
+
+
+def _find_renamed(
+    cohort: CohortCard, slides: TargetSlides, overlap: Collection[str]
+) -> dict[str, int]:
+    """Find patients that a predictor was fitted on under other names, by their slides.
+
+    Returns:
+        How many slides of each have the vectors or file of a slide that it was fitted on, sorted.
+    """
+    found = Counter(
+        receipt.slide.patient_id
+        for receipt in slides.receipts.values()
+        if receipt.slide.patient_id not in overlap and is_known_slide(cohort, receipt)
+    )
+    return dict(sorted(found.items()))
 
 
 def _choose_tile_targets(predictor: FittedPredictor, config: PredictConfig) -> tuple[str, ...]:

@@ -1,15 +1,23 @@
 """The life of `predict`: apply predictors, hold them against labels, compare them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_origin
 
 from histo_ray.config import parse_settings
-from histo_ray.predict.external.applied import apply_predictor
+from histo_ray.encoder_spec import NAME_PATTERN
+from histo_ray.errors import ConfigError
+from histo_ray.predict.external.applied import AppliedPredictor, apply_predictor
 from histo_ray.predict.external.predict_settings import PredictConfig
 from histo_ray.predict.external.prediction_result import PredictionResult
-from histo_ray.predict.external.validation import compare_predictors, validate_predictor
-from histo_ray.predict.files import load_predictor
+from histo_ray.predict.external.validation import (
+    OneClassError,
+    Validation,
+    compare_predictors,
+    validate_predictor,
+)
+from histo_ray.predict.files import PREDICTORS, is_predictor, list_predictors, load_predictor
 from histo_ray.predict.made_once import Say
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.storage.shipped import check_shipped
@@ -29,7 +37,7 @@ def predict_all(config: PredictConfig, say: Say = lambda text: None) -> Predicti
         ConfigError: A predictor, the labels or settings cannot be used.
         StoreError: The store lacks what a predictor needs, or something is damaged.
     """
-    return apply_all([load_predictor(name) for name in config.predictor], config, say)
+    return apply_all([_load(name, config) for name in config.predictor], config, say)
 
 
 def predict(predictor: FittedPredictor, store: str | Path, **settings: object) -> PredictionResult:
@@ -66,11 +74,52 @@ def apply_all(
     applied = tuple(apply_predictor(store, one, config, say) for one in predictors)
     if not config.labels:
         return PredictionResult(config.store, applied)
-    validations = tuple(validate_predictor(one, config, say) for one in applied)
+    validations, problems = _validate_all(applied, config, say)
     comparison = None
     if len(validations) > 1:
         comparison = compare_predictors(validations, config, say)
-    return PredictionResult(config.store, applied, validations, comparison)
+    return PredictionResult(config.store, applied, validations, comparison, problems)
+
+
+def _validate_all(
+    applied: Sequence[AppliedPredictor], config: PredictConfig, say: Say
+) -> tuple[tuple[Validation, ...], tuple[str, ...]]:
+    """Validate each predictor; of those whose labels are of one class, why that is impossible."""
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        """Say what is true of labels once, not for every predictor."""
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    validations, problems = [], []
+    for one in applied:
+        try:
+            validations.append(validate_predictor(one, config, say_once))
+        except OneClassError as error:
+            problems.append(str(error))
+    return tuple(validations), tuple(problems)
+
+
+def _load(name: str, config: PredictConfig) -> FittedPredictor:
+    """Load a predictor by its folder, or by its name in a store.
+
+    Raises:
+        ConfigError: There is none; says what to give.
+        StoreError: It is damaged.
+    """
+    if config.from_store:
+        return load_predictor(name, config.from_store)
+    if not re.fullmatch(NAME_PATTERN, name) or is_predictor(name):
+        return load_predictor(name)
+    if name in list_predictors(config.store):
+        return load_predictor(name, config.store)
+    raise ConfigError(
+        f"predictor {name!r}: neither a folder of a predictor nor a name in store {config.store}; "
+        f"give its folder, as in STORE/{PREDICTORS}/{name}, or the store that it was fitted in "
+        "with --from-store"
+    )
 
 
 def _to_plain(name: str, value: object) -> object:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from histo_ray.errors import ConfigError
 from histo_ray.learn.external_metrics import EXTERNAL_METRICS, Draws, ExternalMetric
 from histo_ray.learn.statistics import Interval, adjust_p
+from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.card import PredictorCard, TargetCard
 from histo_ray.predict.external.external_cohort import ExternalCohort
 from histo_ray.schema import arrow_schema
@@ -69,6 +70,27 @@ def tabulate_comparisons(
             )
         rows += _correct(list(_comparison_rows((a, b), (one, other), draws)))
     return pa.Table.from_pylist(rows, arrow_schema("external_comparisons"))
+
+
+def explain_slopes(
+    card: PredictorCard, cohort: ExternalCohort, scores: pa.Table
+) -> dict[str, SlopeGap]:
+    """Say why targets have no calibration slope, by target.
+
+    Args:
+        card: Of the predictor.
+        cohort: Its predictions and the truth.
+        scores: From `tabulate_scores` of the same.
+    """
+    frame = scores.to_pandas()
+    frame = frame[(frame["column"] == "") & (frame["metric"] == "calibration_slope")]
+    gaps = set(frame.loc[frame["score"].isna(), "target"])
+    metric = metric_of(card)
+    return {
+        name: metric.explain_gap(cohort.sample(at))
+        for at, name in enumerate(cohort.targets)
+        if name in gaps
+    }
 
 
 def list_one_class(cohort: ExternalCohort) -> list[str]:

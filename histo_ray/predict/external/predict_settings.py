@@ -13,8 +13,13 @@ class PredictConfig(Settings):
 
     predictor: tuple[str, ...] = Field(
         min_length=1,
-        description="folder or s3:// or gs:// URI of a predictor, as STORE/predictors/NAME; repeat "
-        "it to compare predictors on the same patients",
+        description="folder or s3:// or gs:// URI of a predictor, as STORE/predictors/NAME, or its "
+        "name in --from-store; repeat it to compare predictors on the same patients",
+    )
+    from_store: str = Field(
+        default="",
+        description="store that --predictor is a name in, the one that it was fitted in (default: "
+        "--store)",
     )
     store: str = Field(description="folder or s3:// or gs:// URI of the store to predict in")
     tiling: str | None = Field(

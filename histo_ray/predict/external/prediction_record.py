@@ -11,6 +11,7 @@ from pydantic import Field
 
 from histo_ray._version import __version__
 from histo_ray.evaluate.evaluation_record import MaybeFloat, RecordPart
+from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.card import RESEARCH_USE
 
 PREDICTIONS = "predictions"
@@ -58,6 +59,8 @@ class PredictionRecord(MadeRecord):
     """Predicted."""
     overlap: tuple[str, ...] = ()
     """Patients left out, as the predictor was fitted on them."""
+    renamed: tuple[str, ...] = ()
+    """Patients left out, as it was fitted on their very slides under other names."""
     overlap_known: bool = True
     """False: the card has no hashes of patients, so nobody can tell."""
     without_vector: tuple[str, ...] = ()
@@ -95,6 +98,10 @@ class ValidationRecord(MadeRecord):
     median_score: MaybeFloat = None
     median_trained: MaybeFloat = None
     """Median of the cross-validated scores of the same targets."""
+    one_class: tuple[str, ...] = ()
+    """Targets whose labels are the same in all patients, so that they have no score."""
+    without_slope: dict[str, SlopeGap] = Field(default_factory=dict)
+    """Why a target has no calibration slope, by target."""
     resamples: int
     seed: int
     settings_sha256: str = ""

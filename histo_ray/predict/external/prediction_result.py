@@ -34,6 +34,8 @@ class PredictionResult:
     validations: tuple[Validation, ...] = ()
     """Of each predictor, where there are labels."""
     comparison: Comparison | None = None
+    problems: tuple[str, ...] = ()
+    """Why predictors could not be validated, though there are labels; a sentence each."""
 
     def __repr__(self) -> str:
         """Describe the predictions in a few words; `records` and the tables have all of it."""
@@ -60,6 +62,11 @@ class PredictionResult:
     def folder(self) -> str:
         """Where the tables of the first predictor are, below the store."""
         return self.applied[0].folder.folder
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every target that has labels could be validated."""
+        return not self.problems and not any(v.record.one_class for v in self.validations)
 
     @property
     def patients(self) -> "pd.DataFrame":
@@ -93,7 +100,7 @@ class PredictionResult:
         """A row a target and metric, all patients: `schemas/external_scores.json`.
 
         Raises:
-            ConfigError: There were no labels.
+            ConfigError: There were no labels, or they tell nothing apart.
         """
         scores = self._read_validations(SCORES)
         return scores[scores["column"] == ""].reset_index(drop=True)
@@ -134,6 +141,8 @@ class PredictionResult:
         return _read(folders, name)
 
     def _read_validations(self, name: str) -> "pd.DataFrame":
+        if not self.validations and self.problems:
+            raise ConfigError("; ".join(self.problems))
         if not self.validations:
             raise ConfigError("nothing was validated, as there were no labels; give labels=...")
         return _read([one.folder for one in self.validations], name)

@@ -33,6 +33,8 @@ class PredictionRun:
     """Partitions of each patient that is predicted."""
     overlap: tuple[str, ...]
     """Patients that are left out, as the predictor was fitted on them."""
+    renamed: Mapping[str, int]
+    """Slides of each patient that is left out as the predictor was fitted on it by another name."""
     threshold: str
     """Rule of the threshold that makes calls; empty: the first."""
     tiles: bool
@@ -110,6 +112,7 @@ class PredictionRun:
             snapshot_sha256=self.snapshot_sha256,
             patients=len(predicted),
             overlap=self.overlap,
+            renamed=tuple(self.renamed),
             overlap_known=card.cohort.patient_hashes is not None,
             without_vector=lost,
             n_tiles=n_tiles,
@@ -143,6 +146,13 @@ class PredictionRun:
             yield (
                 f"{count_of(len(self.overlap), 'patient')} left out, as the predictor was fitted "
                 f"on them: {name_some(self.overlap)}"
+            )
+        if self.renamed:
+            same = sum(self.renamed.values())
+            yield (
+                f"{count_of(same, 'slide')} {'has' if same == 1 else 'have'} the very vectors, or "
+                "come from the very file, that the predictor was fitted on, under other names: "
+                f"{count_of(len(self.renamed), 'patient')} left out ({name_some([*self.renamed])})"
             )
         if self.predictor.card.cohort.patient_hashes is None:
             yield (

@@ -14,6 +14,7 @@ from histo_ray.learn.external_metrics import Draws
 from histo_ray.predict.external.applied import AppliedPredictor
 from histo_ray.predict.external.external_cohort import ExternalCohort, JoinedLabels, join_labels
 from histo_ray.predict.external.external_tables import (
+    explain_slopes,
     list_one_class,
     metric_of,
     tabulate_comparisons,
@@ -36,6 +37,10 @@ EXTERNAL_VERSION = 1
 FEW = 10
 """Positives or negatives below which a note says that intervals are wide."""
 SCORES, CURVES, COMPARISONS = "scores", "curves", "comparisons"
+
+
+class OneClassError(ConfigError):
+    """Labels are the same for all patients, in every target; what was predicted stays."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ def validate_predictor(applied: AppliedPredictor, config: PredictConfig, say: Sa
         say: Called with lines that are worth knowing.
 
     Raises:
-        ConfigError: Labels that cannot be read or do not fit, or one class alone of every target.
+        OneClassError: Labels tell no target apart.
+        ConfigError: Labels that cannot be read or do not fit.
     """
     joined = join_labels(applied, config)
     _refuse_one_class(applied, joined)
@@ -166,6 +172,8 @@ def _validate(
         chance=metric.chance,
         median_score=_median(main["score"]),
         median_trained=_median(main["trained"]),
+        one_class=tuple(list_one_class(cohort)),
+        without_slope=explain_slopes(card, cohort, tables[SCORES]),
         resamples=config.resamples,
         seed=config.seed,
         settings_sha256=digest(config.model_dump(mode="json", exclude={"store"})),
@@ -176,16 +184,16 @@ def _refuse_one_class(applied: AppliedPredictor, joined: JoinedLabels) -> None:
     """Refuse labels that tell nothing apart.
 
     Raises:
-        ConfigError: They are the same for all patients, in every target.
+        OneClassError: They are the same for all patients, in every target.
     """
     alike = list_one_class(joined.cohort)
     if len(alike) < len(joined.cohort.targets):
         return
-    raise ConfigError(
+    raise OneClassError(
         f"labels {joined.labels.origin}: {name_some(alike)} {'is' if len(alike) == 1 else 'are'} "
         f"the same in all {count_of(len(joined.cohort.patients), 'patient')} that are predicted, "
-        "so nothing can be validated; give labels with both classes, or predict without --labels "
-        f"(predictions are in {applied.folder.folder})"
+        f"so predictor {applied.record.predictor} cannot be validated; give labels with both "
+        f"classes (predictions are in {applied.folder.folder})"
     )
 
 

@@ -15,9 +15,10 @@ from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.predict.card import CohortCard, PredictorCard
 from histo_ray.predict.files import find_predictor, load_predictor, publish_predictor
+from histo_ray.predict.fitting.chance_caveats import find_useless_targets
 from histo_ray.predict.fitting.fit_settings import FitOptions
 from histo_ray.predict.fitting.trainers import Trained, find_trainer
-from histo_ray.predict.patient_hashes import hash_patient
+from histo_ray.predict.patient_hashes import hash_patient, hash_slides
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.location import location_of
@@ -123,15 +124,23 @@ def _describe(
         seed=getattr(config, "seed", 0),
         synthetic=evaluation.record.synthetic,
         remark=getattr(config, "remark", ""),
+        caveats=(*evaluation.record.caveats, *find_useless_targets(trained.targets)),
         versions={"histo_ray": __version__, "python": platform.python_version()}
         | {package: version(package) for package in _PACKAGES},
     )
 
 
 def _describe_cohort(trained: Trained, hashes: bool, fingerprint: str) -> CohortCard:
-    """Count the patients; their ids as hashes, whose salt is the fit's own and the same twice."""
+    """Count the patients; ids and slides as hashes, whose salt is the fit's own and the same twice.
+
+    Args:
+        trained: Who was trained on.
+        hashes: Whether hashes are kept.
+        fingerprint: Of the fit.
+    """
     salt = digest({"salt of": fingerprint})[:32]
     people = set(trained.patients)
+    keeps = hashes and bool(trained.receipts)
     kept = tuple(sorted(hash_patient(salt, person) for person in people)) if hashes else None
     return CohortCard(
         n_patients=len(trained.patients),
@@ -139,4 +148,5 @@ def _describe_cohort(trained: Trained, hashes: bool, fingerprint: str) -> Cohort
         sites=trained.sites,
         salt=salt if hashes else "",
         patient_hashes=kept if people else None,
+        slide_hashes=tuple(sorted(hash_slides(salt, trained.receipts))) if keeps else None,
     )

@@ -1,6 +1,7 @@
 """Settings of `fit` for each task: those of its evaluation and the options of its trainer."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
@@ -8,8 +9,12 @@ from pydantic import create_model
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.base import Task
+from histo_ray.labels.genes import BUILT_IN
 from histo_ray.predict.fitting.fit_settings import FitOptions
 from histo_ray.predict.fitting.trainers import find_trainer
+
+_FILES = ("labels", "genes", "sequenced", "fold_file")
+"""Settings that may name a file that an evaluation reads."""
 
 
 @cache
@@ -43,10 +48,19 @@ def split_settings(task: Task, settings: Settings) -> tuple[Settings, FitOptions
             f"--encoder: {len(encoders)} are given ({', '.join(encoders)}), but a predictor is of "
             "one encoder; name one, and compare several with histo-ray evaluate"
         )
-    config = task.config.model_validate(_take(settings, task.config))
+    config = task.config.model_validate(_find_files(_take(settings, task.config)))
     options = trainer.options.model_validate(_take(settings, trainer.options))
     trainer.check(config)
     return config, options
+
+
+def _find_files(given: dict[str, Any]) -> dict[str, Any]:
+    """Make relative paths of local files absolute: heat maps need them later, from any folder."""
+    found = {name: given[name] for name in _FILES if isinstance(given.get(name), str)}
+    if found.get("genes") in BUILT_IN:
+        del found["genes"]
+    there = {name: Path(text).expanduser() for name, text in found.items() if "://" not in text}
+    return given | {name: str(path.absolute()) for name, path in there.items() if path.is_file()}
 
 
 def _take(settings: Settings, kind: type[Settings]) -> dict[str, Any]:

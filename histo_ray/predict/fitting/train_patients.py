@@ -36,6 +36,7 @@ from histo_ray.predict.fitting.kept_choice import predict_kept
 from histo_ray.predict.fitting.mil_ensemble import Ensemble, train_ensembles
 from histo_ray.predict.fitting.trainers import Trained
 from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
+from histo_ray.types import Receipt
 from histo_ray.types.receipt import UNKNOWN_WEIGHTS
 
 RANGE_TILES = 60_000
@@ -113,6 +114,7 @@ def train_patients(
         ChosenPart((plan.targets[t],), np.array([one.choice]), np.array([one.inner_score]))
         for _, t, one in attention
     ]
+    receipts = _list_receipts(prepared)
     return Trained(
         parts=parts,
         part_cards=_describe_parts(parts),
@@ -126,16 +128,18 @@ def train_patients(
         labels=describe_labels(prepared),
         evaluation=describe_evaluation(prepared, evaluation),
         patients=cohort.persons,
-        n_slides=_count_slides(prepared),
+        n_slides=len(receipts),
         sites=tuple(sorted({site for sites in cohort.sites for site in sites})),
+        receipts=receipts,
     )
 
 
-def _count_slides(prepared: PreparedPatients) -> int:
-    """Count the slides of the patients that are used; others may lie in the store."""
+def _list_receipts(prepared: PreparedPatients) -> tuple[Receipt, ...]:
+    """Receipts of the slides of the patients that are used; others may lie in the store."""
     plan = prepared.plan
     used, receipts = set(plan.patients.cohort.patients), plan.found[0].receipts
-    return sum(receipts[name].slide.patient_id in used for name in plan.patients.slides)
+    own = (receipts[name] for name in plan.patients.slides)
+    return tuple(receipt for receipt in own if receipt.slide.patient_id in used)
 
 
 def _fit_pooled(prepared: PreparedPatients) -> Fits:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TilingCard,
     )
     from histo_ray.predict.predictor import PredictorParts
+    from histo_ray.types import Receipt
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Trained:
     """Ids of those that were trained on; empty where they are unknown."""
     n_slides: int
     sites: tuple[str, ...]
+    receipts: tuple["Receipt", ...] = ()
+    """Of the slides whose patients were trained on; empty for labelled tiles."""
 
 
 class Trainer(NamedTuple):

@@ -212,7 +212,10 @@ def open_source(config: HeatmapConfig, host: Host) -> Opened:
     card = predictor.card
 
     def open_run() -> RunSource:
-        return _open_run(config, card.evaluation.run_id, card.encoder.name, host)[0]
+        kept = card.settings.get("labels")  # the run may have been made from another folder
+        labels = config.labels or (kept if isinstance(kept, str) else None)
+        asked = config.model_copy(update={"labels": labels})
+        return _open_run(asked, card.evaluation.run_id, card.encoder.name, host)[0]
 
     source = PredictorSource(root, predictor, open_run, config.tiling)
     targets = _choose_targets(config, card.target_names, card.name)

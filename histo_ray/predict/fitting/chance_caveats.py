@@ -1,0 +1,36 @@
+"""Targets that a predictor does not predict: caveats of its card. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.learn.target_metrics import METRICS
+from histo_ray.predict.card import TargetCard
+
+LEVEL = 0.05
+"""q against chance from which a target counts as not predicted."""
+_CHANCE = {metric.name: metric.chance for metric in METRICS.values()}
+
+
+def find_useless_targets(targets: Sequence[TargetCard]) -> Iterator[Caveat]:
+    """Find the targets whose cross-validated score is not better than chance.
+
+    A target counts where its interval includes chance, where q against chance is 0.05 or more, or,
+    without either, where the score itself is no better. Scores without a level of chance (recalls
+    of classes) do not count.
+
+    Args:
+        targets: Of a card.
+    """
+    names = tuple(target.name for target in targets if _is_useless(target))
+    if names:
+        binary = any(target.thresholds for target in targets)
+        yield caveat(CaveatCode.NO_BETTER_THAN_CHANCE, targets=names, calls=binary)
+
+
+def _is_useless(target: TargetCard) -> bool:
+    chance = _CHANCE.get(target.metric)
+    if chance is None:
+        return False
+    includes = target.low is not None and target.low <= chance
+    untold = target.q_chance is not None and target.q_chance >= LEVEL
+    return includes or untold or target.score is None or target.score <= chance
