@@ -41,6 +41,9 @@ class Source:
         self.slides = EncoderSlides(root, "e", "t0")
         self._root = root
 
+    def check(self, target: str, patient: str) -> None:
+        """Check nothing: all tiles can be scored."""
+
     def score(self, target: str, patient: str) -> ScoredTiles:
         """Score all tiles."""
         return score_patient(self._root, self.slides.tiles_of(patient), make_heads(target))

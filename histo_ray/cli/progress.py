@@ -138,7 +138,7 @@ def describe(counts: Counts, now: float) -> str:
 
 def format_seconds(seconds: float) -> str:
     """A duration a person reads: 42 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
+    if seconds < 180:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

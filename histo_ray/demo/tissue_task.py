@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 def fine_tune(table: Path, store: str, epochs: int, say: Say) -> None:
     """Fine-tune the base in two steps and publish it into the store."""
-    changes = (f"network.epochs={epochs}", "network.rate=1e-3", "network.batch_norm='train'")
+    changes = (f"network.epochs={epochs}", "network.rate=3e-4", "network.batch_norm='recalibrate'")
     say("demo: fine-tuning a network of RANDOM weights in two steps on SYNTHETIC tiles")
     say(
         f"  histo-ray finetune --tiles {table} --encoder '{BASE}' --name {TUNED} --store {store} \\"
