@@ -114,6 +114,22 @@ def test_a_predictor_shows_its_own_patients_by_out_of_fold_heads_alone(
         hr.heatmap(moved, predictor="made", target="TP53", slide=SLIDE)
 
 
+def test_a_patient_that_a_predictor_was_fitted_on_is_known_under_another_name(
+    fitted: SimpleNamespace, tmp_path: Path
+) -> None:
+    bag = open_store(fitted.store).bag(SLIDE, "sharp")
+    other = open_store(str(tmp_path / "other"), create=True)
+    for slide, vectors in (("S1", bag.embeddings), ("S2", bag.embeddings[::-1])):
+        facts = facts_of(slide, "sharp", "t0", DIM, patient_id=f"P-{slide}")
+        ones = np.ones(len(vectors), np.float32)
+        other.commit(facts.key, facts, [TileRows(bag.coords, ones, ones, vectors)])
+    folder = str(Path(fitted.store) / "predictors/made")
+    with pytest.raises(ConfigError, match=r"P-S1: predictor made was fitted on this patient's"):
+        hr.heatmap(other.root.path, predictor=folder, target="TP53", slide="S1")
+    (shown,) = hr.heatmap(other.root.path, predictor=folder, target="TP53", slide="S2").records
+    assert not shown.out_of_fold
+
+
 def test_a_predictor_shows_other_patients_by_its_own_heads(
     fitted: SimpleNamespace, tmp_path: Path
 ) -> None:

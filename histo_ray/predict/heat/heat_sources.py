@@ -17,7 +17,7 @@ from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.patient_tiles import EncoderSlides
 from histo_ray.predict.heat.target_heads import TargetHeads, gather_heads
 from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
-from histo_ray.predict.patient_hashes import find_overlap
+from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import find_target_slides
 from histo_ray.store.location import Location, location_of
@@ -123,6 +123,9 @@ class PredictorSource:
         self._run: RunSource | None = None
         people = {receipt.slide.patient_id for _, receipt in self.slides.receipts.values()}
         self._trained_on = find_overlap(card.cohort, people)
+        receipts = [receipt for _, receipt in self.slides.receipts.values()]
+        same = {r.slide.patient_id for r in receipts if is_known_slide(card.cohort, r)}
+        self._renamed = same - self._trained_on
         self.notes: tuple[str, ...] = ()
         if card.cohort.patient_hashes is None:
             self.notes = (
@@ -132,6 +135,12 @@ class PredictorSource:
 
     def check(self, target: str, patient: str) -> None:
         """Check that it predicts the target, and has heads for the patient."""
+        if patient in self._renamed:
+            raise ConfigError(
+                f"patient {patient}: predictor {self.name} was fitted on this patient's slides "
+                "under another name, so its own heads may not be shown; choose slides of other "
+                "patients, or show these in the store that it was fitted in, under their name there"
+            )
         if patient in self._trained_on:
             self._find_run(patient).check(target, patient)
         else:
