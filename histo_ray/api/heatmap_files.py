@@ -53,7 +53,7 @@ class Drawn:
 
     record: ScoreRecord
     name: str
-    """Of the files, without their suffixes."""
+    """Name of the files, without their suffixes."""
     table: pa.Table
     files: Sequence[tuple[str, Build]] = ()
     """Suffix of each file and what writes it; the table comes last."""

@@ -15,7 +15,7 @@ from histo_ray.store.location import Location
 from histo_ray.store.slide_tiles import StoredSlide, read_slide_tiles
 
 MOST_BLOCKS = 1000
-"""Of the list of slides; a task reads the slides of one."""
+"""Blocks of the list of slides; a task reads the slides of one."""
 
 
 def open_tile_dataset(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "demo-mutations"
-"""Of the predictor."""
+"""Name of the predictor."""
 TARGET = "SYNM1"
 """What crowds of lymphocytes drive, so that its heat map can be held against where they are."""
 SHOWN_SLIDE = f"{SHOWN}-A"
@@ -52,7 +52,7 @@ class ShownTruth(NamedTuple):
     picture: Path
     """Heat map of one slide beside what was drawn on it."""
     tile_auroc: float
-    """Of all tiles' scores for the planted crowds."""
+    """AUROC of all tiles' scores for the planted crowds."""
 
 
 def fit_predictor(files: PatientFiles, store: str, remark: str, say: Say, *, small: bool) -> str:

@@ -10,7 +10,7 @@ BATCH_BYTES = 10 * 2**30
 """Free memory that holds such a batch of any encoder of the table: assumed, with room to spare.
 Where that is wrong, loading finds it out and halves the batch."""
 MOST_TILES = 1024
-"""Of a batch, however small they are."""
+"""Tiles of a batch, however small they are."""
 
 
 def choose_batch_size(px: int, memory_bytes: float) -> int:

@@ -35,7 +35,7 @@ class TilingCard(Settings):
     """The tiles that it was fitted on."""
 
     fingerprint: str
-    """Of everything that changes pixels; starts with `x` for labelled tiles as they were given."""
+    """Digest of everything that changes pixels; starts with `x` for tiles given as they are."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """All of `TilingConfig`, so that the same tiles can be cut of other slides; of labelled tiles
     `tile_px` and `mpp` (None: unknown)."""
@@ -49,7 +49,7 @@ class ClassEncoderCard(Settings):
     """Fingerprint of the tiles that it saw."""
     weights_sha256: str
     file_sha256: str
-    """Of its model.safetensors, head included."""
+    """SHA-256 of its model.safetensors, head included."""
 
 
 class PartCard(Settings):
@@ -64,7 +64,7 @@ class PartCard(Settings):
     targets: tuple[str, ...]
     """Names, in the order of the columns of its weights; classes for tiles."""
     link: Link = Link.IDENTITY
-    """Of a linear head."""
+    """Link of a linear head."""
     members: int = 0
     """Heads of a MIL ensemble; 0: a linear head."""
 
@@ -73,9 +73,9 @@ class LabelsCard(Settings):
     """The labels that it was fitted on."""
 
     sha256: str
-    """Of the label file's bytes, or of the labelled tile set."""
+    """SHA-256 of the label file's bytes, or of the labelled tile set."""
     values_sha256: str = ""
-    """Of the values of the patients that were used."""
+    """SHA-256 of the values of the patients that were used."""
     transform: str = ""
     """`none`, `log2`, `rank`, `clip`, or empty: none. The fitted knots are in the file."""
     clip_at: str = ""
@@ -100,9 +100,9 @@ class TargetCard(Settings):
     thresholds: tuple[Threshold, ...] = ()
     """The first one makes calls unless another is asked for; empty: none."""
     metric: str
-    """Of `score`: pearson, auroc, or recall."""
+    """Metric of `score`: pearson, auroc, or recall."""
     score: MaybeFloat = None
-    """Of the cross-validation that is named under `evaluation`."""
+    """Score of the cross-validation that is named under `evaluation`."""
     low: MaybeFloat = None
     """Lower end of its 95 % interval."""
     high: MaybeFloat = None

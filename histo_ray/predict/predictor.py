@@ -50,7 +50,7 @@ class BagPart:
     variant: str
     target: str
     members: tuple["MilHead", ...]
-    """Of repeat r and fold f at r * n_folds + f: each saw all patients but those of its fold."""
+    """Repeat r, fold f at r * n_folds + f: each saw all patients but those of its fold."""
     n_folds: int
 
     @property

@@ -29,7 +29,7 @@ class TargetSlides:
     tiling: str
     partitions: Partitions
     receipts: Receipts
-    """Of the same, with patient and site as the newest manifest says."""
+    """Receipts of the same, with patient and site as the newest manifest says."""
     empty: tuple[str, ...]
     """Slides without tiles, which are left out."""
 

@@ -38,7 +38,7 @@ DRAWN = 40
 _SHORT = 16
 """Digits of a digest that are shown."""
 _ENDS = {TargetKind.BINARY.value: UNIT}
-"""Of the axes of calibration plots, by kind of target; of others, the numbers that are there."""
+"""Ends of the axes of calibration plots, by kind of target; of others: of the numbers."""
 CURVES = 12
 """Targets whose calibration is drawn at most."""
 

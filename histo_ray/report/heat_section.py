@@ -14,7 +14,7 @@ from histo_ray.report.page_blocks import Block, Photo, Photos, Text, Title
 from histo_ray.text import count_of
 
 QUALITY = 72
-"""Of WebP."""
+"""Quality of WebP."""
 _ADDS_UP = "the mean of all tiles, weighted as they are pooled, is what the heads say of a patient"
 _INFLUENCE = "this pooling has no exact shares, so the influence of leaving a tile out is shown"
 

@@ -37,7 +37,7 @@ class SheetTile:
     place: str
     """And then: which tile it is."""
     colour: Colour
-    """Of its score, as on the heat map."""
+    """Colour of its score, as on the heat map."""
 
 
 @dataclass(frozen=True)

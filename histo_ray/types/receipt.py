@@ -154,9 +154,9 @@ class ImportFacts(BaseModel):
     files: tuple[str, ...]
     """Files and folders that were read, as paths below the imported folder."""
     sha256: str
-    """Of the file; of several, or a folder, over the paths and digests of its files."""
+    """Digest of the file; of several, or a folder, over the paths and digests of its files."""
     size_bytes: int
-    """Of all of them."""
+    """Bytes of all of them."""
     mtime_ns: int
     """Newest change among them: a source that looks the same is not read again."""
     stated: JsonObject

@@ -40,7 +40,7 @@ class PredictionRecord(MadeRecord):
     predictor: str
     predictor_fingerprint: str
     predictor_sha256: str
-    """Of its arrays."""
+    """SHA-256 of its arrays."""
     task: str
     kind: str
     targets: tuple[str, ...]

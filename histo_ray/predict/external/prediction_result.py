@@ -32,7 +32,7 @@ class PredictionResult:
     """Folder or URI of the store."""
     applied: tuple[AppliedPredictor, ...]
     validations: tuple[Validation, ...] = ()
-    """Of each predictor, where there are labels."""
+    """Validation of each predictor, where there are labels."""
     comparison: Comparison | None = None
     problems: tuple[str, ...] = ()
     """Why predictors could not be validated, though there are labels; a sentence each."""

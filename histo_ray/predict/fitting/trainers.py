@@ -48,7 +48,7 @@ class Trained:
     n_slides: int
     sites: tuple[str, ...]
     receipts: tuple["Receipt", ...] = ()
-    """Of the slides whose patients were trained on; empty for labelled tiles."""
+    """Receipts of the slides whose patients were trained on; empty for labelled tiles."""
 
 
 class Trainer(NamedTuple):

@@ -38,7 +38,7 @@ class ClassSource:
     """A tissue head, and the slides that it can be shown on."""
 
     name: str
-    """Of the encoder whose head it is, or of the predictor."""
+    """Name of the encoder whose head it is, or of the predictor."""
     classes: tuple[str, ...]
     score: ScoreClasses
     slides: EncoderSlides

@@ -30,7 +30,7 @@ class HeatSource(Protocol):
     """Scores the tiles of patients."""
 
     name: str
-    """Of the run or predictor."""
+    """Name of the run or predictor."""
     slides: EncoderSlides
     notes: tuple[str, ...]
 

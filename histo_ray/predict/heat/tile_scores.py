@@ -32,7 +32,7 @@ class PatientTiles:
 
     patient: str
     receipts: Mapping[PartitionKey, Receipt]
-    """Of the slides that are pooled, each with tiles, in order of their ids."""
+    """Receipts of the slides that are pooled, each with tiles, in order of their ids."""
 
     @property
     def count(self) -> int:

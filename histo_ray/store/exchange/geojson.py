@@ -30,7 +30,7 @@ class TileMark:
     """QuPath's class; a colon in it would make a derived class. Empty: none."""
     class_colour: Rgb | None = None
     colour: Rgb | None = None
-    """Of this tile alone; QuPath shows it in place of the class's."""
+    """Colour of this tile alone; QuPath shows it in place of the class's."""
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
     """Further properties, which QuPath leaves alone and other programs read."""
 

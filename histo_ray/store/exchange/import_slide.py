@@ -55,7 +55,7 @@ class KnownSlide:
     slide: Slide
     scale: KnownScale = field(default_factory=KnownScale)
     fingerprint: str = ""
-    """Of its file, where it was opened."""
+    """Fingerprint of its file, where it was opened."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import faiss
 
 SUFFIX = ".faiss"
-"""Of a shard: some of the vectors, around the centres of all."""
+"""File of a shard: some of the vectors, around the centres of all."""
 SHARD_BYTES = 2 << 30
 """Vectors, as halves, of a shard; one is held in memory while an index is built."""
 SAMPLE_BYTES = 512 << 20
@@ -26,7 +26,7 @@ SAMPLE_BYTES = 512 << 20
 A_CENTRE = 40
 """Vectors of the sample for each centre."""
 ROUNDS = 10
-"""Of k-means."""
+"""Rounds of k-means."""
 RECALL = 0.98
 """Share of the true ten nearest that the number of cells to look into is chosen for."""
 QUERIES, ASKED = 32, 10
