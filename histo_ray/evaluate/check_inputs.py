@@ -2,7 +2,7 @@
 
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.patient_settings import PatientConfig
-from histo_ray.labels.genes import BUILT_IN
+from histo_ray.labels.label_settings import GENE_LISTS
 from histo_ray.pooling.registry import find_pooling, suggest_pooling
 from histo_ray.storage import locate
 from histo_ray.store.store import open_store
@@ -20,7 +20,7 @@ def check_patient_inputs(config: PatientConfig) -> None:
     open_store(config.store)
     files = {
         "labels": config.labels,
-        "--genes": "" if config.genes in BUILT_IN else config.genes,
+        "--genes": "" if config.genes in GENE_LISTS else config.genes,
         "--sequenced": config.sequenced,
         "--fold-file": config.fold_file,
     }

@@ -3,13 +3,11 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from histo_ray.errors import ConfigError
 from histo_ray.labels.label_columns import GENE_NAMES
+from histo_ray.labels.label_settings import GENE_LISTS
 from histo_ray.labels.name_list import read_names
-
-BUILT_IN = {"immune": Path(__file__).parent / "immune_genes.toml"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class PublishedGenes:
 @cache
 def load_published(name: str) -> PublishedGenes:
     """Load a built-in list of genes with its sources."""
-    table = tomllib.loads(BUILT_IN[name].read_text(encoding="utf-8"))
+    table = tomllib.loads(GENE_LISTS[name].read_text(encoding="utf-8"))
     genes: dict[str, tuple[str, ...]] = {}
     for key, entry in table.items():
         for gene in entry["genes"]:
@@ -59,10 +57,10 @@ def read_genes(text: str) -> GeneList | None:
     if "\n" in text:
         names = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
         return GeneList(tuple(names), "the list that was given")
-    if text in BUILT_IN:
+    if text in GENE_LISTS:
         return GeneList(tuple(load_published(text).genes), f"the built-in list {text}")
     try:
         columns = ("gene", *(name for name in GENE_NAMES if name != "gene"))
         return GeneList(read_names(text, "--genes", columns), text)
     except ConfigError as error:
-        raise ConfigError(f"{error} (built-in lists: {', '.join(BUILT_IN)})") from None
+        raise ConfigError(f"{error} (built-in lists: {', '.join(GENE_LISTS)})") from None

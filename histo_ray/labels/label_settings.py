@@ -1,12 +1,15 @@
 """Settings of label tables: where the labels are, and how they are read."""
 
 import re
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from histo_ray.config import Settings
 
+GENE_LISTS = {"immune": Path(__file__).parent / "immune_genes.toml"}
+"""Built-in lists of genes, which `genes` may name in place of a file."""
 LayoutName = Literal["auto", "patients-in-rows", "genes-in-rows", "long", "maf"]
 Transform = Literal["none", "log2", "rank", "clip"]
 

@@ -9,7 +9,7 @@ from pydantic import create_model
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.base import Task
-from histo_ray.labels.genes import BUILT_IN
+from histo_ray.labels.label_settings import GENE_LISTS
 from histo_ray.predict.fitting.fit_settings import FitOptions
 from histo_ray.predict.fitting.trainers import find_trainer
 
@@ -57,7 +57,7 @@ def split_settings(task: Task, settings: Settings) -> tuple[Settings, FitOptions
 def _find_files(given: dict[str, Any]) -> dict[str, Any]:
     """Make relative paths of local files absolute: heat maps need them later, from any folder."""
     found = {name: given[name] for name in _FILES if isinstance(given.get(name), str)}
-    if found.get("genes") in BUILT_IN:
+    if found.get("genes") in GENE_LISTS:
         del found["genes"]
     there = {name: Path(text).expanduser() for name, text in found.items() if "://" not in text}
     return given | {name: str(path.absolute()) for name, path in there.items() if path.is_file()}
