@@ -87,7 +87,7 @@ def draw_score_files(
         synthetic: Whether anything of it is.
         top: Highest and lowest tiles on the sheet.
         moved: Where the slide lies now, if not where it was extracted.
-        draws: Whether files are wanted.
+        draws: Whether files are written.
     """
     record = describe_scores(source, scored, slide_id, synthetic)
     table = tabulate_scores(scored, record)

@@ -113,7 +113,8 @@ def _choose_step(
         classifier.load_state_dict(weights)
         return evaluate()
 
-    weights, epoch = final.outcome, final.position.best_epoch or final.position.epoch
+    epoch = final.position.best_epoch or final.position.epoch
+    weights = final.outcome if epoch else final.first or final.outcome
     scores = evaluate_weights(weights)
     first, second = final.curves[0].held_out_accuracy, scores.accuracy if epoch else np.nan
     if epoch and final.first and is_worse(scores.accuracy, first):
@@ -173,11 +174,12 @@ def _first_step(
             row.images_per_s, 0.0,
         )
     )  # fmt: skip
-    if job.recipe.network.batch_norm == "recalibrate":
-        compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
     group.copy_first(list(classifier.state_dict().values()))
+    first = {name: value.cpu().clone() for name, value in classifier.state_dict().items()}
+    if job.recipe.network.batch_norm == "recalibrate":  # for step 2: step 1 has the base's weights
+        compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
+        group.copy_first(list(classifier.state_dict().values()))
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
-    first = {name: value.cpu().clone() for name, value in weights.items()}
     return Checkpoint(job.fingerprint(group.size), Position(), weights, first=first, curves=[row])
 
 

@@ -48,11 +48,11 @@ class LabelScale:
             return np.exp2(values) - 1
         return self._interpolate(values, self.scaled, self.raw)
 
-    def _interpolate(self, values: Floats, known: Floats, wanted: Floats) -> Floats:
-        if not known.shape[1]:
+    def _interpolate(self, values: Floats, start: Floats, end: Floats) -> Floats:
+        if not start.shape[1]:
             return values.copy()
         found = np.empty(values.shape)
-        for column, (xs, ys) in enumerate(zip(known, wanted, strict=True)):
+        for column, (xs, ys) in enumerate(zip(start, end, strict=True)):
             count = int(np.isfinite(xs).sum())
             found[:, column] = np.interp(values[:, column], xs[:count], ys[:count])
         return found

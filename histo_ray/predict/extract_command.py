@@ -36,19 +36,19 @@ def name_extraction(
     Returns:
         Half a sentence that ends with the command.
     """
-    wanted = card.encoder
+    expected = card.encoder
     facts = [receipt.encoder for receipt in held]
-    own = [one for one in facts if one.weights_sha256 == wanted.weights_sha256]
-    own.sort(key=lambda one: one.name != wanted.name)
+    own = [one for one in facts if one.weights_sha256 == expected.weights_sha256]
+    own.sort(key=lambda one: one.name != expected.name)
     requests = [one.request for one in own if not one.imported_from]
     taken = {one.name for one in facts} - {one.name for one in own}
-    published = _list_same(store, wanted.weights_sha256)
-    for request in (*requests, *published, wanted.request):
-        spec = _resolve(store, request, wanted.weights_sha256)
+    published = _list_same(store, expected.weights_sha256)
+    for request in (*requests, *published, expected.request):
+        spec = _resolve(store, request, expected.weights_sha256)
         if spec is not None:
-            free = _keep_apart(request, wanted.weights_sha256, taken)
+            free = _keep_apart(request, expected.weights_sha256, taken)
             return f"extract these tiles: {_name_command(store, card, free, spec)}"
-    name = parse_request(wanted.request).source
+    name = parse_request(expected.request).source
     found = _read(store.root.uri, name)
     if found is not None:
         return (
@@ -58,8 +58,8 @@ def name_extraction(
             "copied to"
         )
     origin = _read(home, name)
-    whole = origin is not None and origin.weights_sha256 == wanted.weights_sha256
-    free = _keep_apart(wanted.request, wanted.weights_sha256, taken)
+    whole = origin is not None and origin.weights_sha256 == expected.weights_sha256
+    free = _keep_apart(expected.request, expected.weights_sha256, taken)
     return _copy_first(store, card, free, home if whole else "", origin)
 
 

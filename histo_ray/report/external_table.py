@@ -73,8 +73,8 @@ def tabulate_groups(shown: ShownValidation, name: str) -> Table | None:
     if not len(groups):
         return None
     there = set(groups["metric"])
-    wanted = (shown.record.metric, *_CALIBRATION[:2], *AT_THRESHOLD[:2])
-    metrics = [one for one in wanted if one in there]
+    shown_metrics = (shown.record.metric, *_CALIBRATION[:2], *AT_THRESHOLD[:2])
+    metrics = [one for one in shown_metrics if one in there]
     columns = [
         *(Column(head, number=False) for head in ("target", "column", "group")),
         Column("patients"),

@@ -120,21 +120,21 @@ def _split(listed: pa.Table, known: pa.Table, join: bool) -> tuple[tuple[Segment
     codes = paths.indices.to_numpy(zero_copy_only=False)
     alive = np.bincount(codes, lives, len(paths.dictionary)).astype(int)
     counts = np.bincount(codes, minlength=len(paths.dictionary))
-    wanted = alive > 0
+    kept = alive > 0
     if join:
-        wanted &= 2 * alive >= counts
-        small = wanted & (alive < MOST // 4)
+        kept &= 2 * alive >= counts
+        small = kept & (alive < MOST // 4)
         if small.sum() > FEW_SEGMENTS:
-            wanted &= ~small
+            kept &= ~small
     files = pc.binary_join_element_wise(known[NAME], known["format"], ".").combine_chunks()
     segments = tuple(
         Segment(
             paths.dictionary[number].as_py(),
             tuple(files.filter(pa.array(~lives & (codes == number))).to_pylist()),
         )
-        for number in np.flatnonzero(wanted).tolist()
+        for number in np.flatnonzero(kept).tolist()
     )
-    dropped = lives & ~wanted[codes] if len(codes) else lives
+    dropped = lives & ~kept[codes] if len(codes) else lives
     again = known.filter(pa.array(dropped)).select(LISTING.names)
     return segments, pa.concat_tables([rest, again]).sort_by(NAME)
 

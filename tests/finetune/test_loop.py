@@ -160,10 +160,14 @@ def test_patience_stops_early_and_takes_the_best_epoch(make_job: MakeJob) -> Non
     assert outcome.scores.accuracy == max(first, *accuracies)
 
 
+@pytest.mark.parametrize("norms", ["frozen", "recalibrate"])
 def test_where_step_two_is_worse_on_held_out_tiles_the_weights_of_step_one_are_kept(
-    make_job: MakeJob, tmp_path: Path
+    make_job: MakeJob, tmp_path: Path, norms: str
 ) -> None:
-    ruin = ("network.epochs=2", "network.rate=3.0", "network.warm_up=0.0", "network.clip=1e9")
+    ruin = (
+        "network.epochs=2", "network.rate=3.0", "network.warm_up=0.0", "network.clip=1e9",
+        f"network.batch_norm='{norms}'",
+    )  # fmt: skip
     job, classifier = make_job(*ruin)
     keeper = FileKeeper(location_of(str(tmp_path)), "run.safetensors")
     outcome = train(job, classifier, Compute("cpu", 2), keeper)
@@ -191,8 +195,9 @@ def test_without_step_two_there_is_one_accuracy(make_job: MakeJob) -> None:
     assert without.scores.accuracy == without.first_accuracy
 
 
-def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob) -> None:
-    job, classifier = make_job("network.epochs=0")
+@pytest.mark.parametrize("norms", ["frozen", "recalibrate"])
+def test_without_step_two_the_encoder_stays_as_it_was(make_job: MakeJob, norms: str) -> None:
+    job, classifier = make_job("network.epochs=0", f"network.batch_norm='{norms}'")
     outcome = train(job, classifier, Compute("cpu", 1), NoKeeper())
     assert digest_weights(classifier.network.state_dict()) == job.base_sha256
     assert outcome.epoch == 0

@@ -82,7 +82,7 @@ def describe_targets(
     for column, name in enumerate(labels.targets):
         values, out_of_fold = labels.values[:, column], kept.get(name, predicted[:, column])
         calibration = fit_calibration(method, out_of_fold, values)
-        wanted = out_of_fold, values, options.sensitivity, calibration
+        chosen_by = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
         cards.append(
             TargetCard(
@@ -93,7 +93,7 @@ def describe_targets(
                 choice=choice,
                 inner_score=inner_score,
                 calibration=calibration,
-                thresholds=choose_thresholds(*wanted) if binary else (),
+                thresholds=choose_thresholds(*chosen_by) if binary else (),
                 **{
                     key: scored[name][key] for key in ("metric", "score", "low", "high", "q_chance")
                 },

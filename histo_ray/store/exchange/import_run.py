@@ -74,7 +74,7 @@ def run_import(
 
     Args:
         config: What to import.
-        manifest: The slides that are wanted; None: all that are there.
+        manifest: Slides to import; None: all that are there.
         measure: Looks at slides.
         report: Called with (slides that have an outcome, slides).
         notify: Called with lines on what was found.
