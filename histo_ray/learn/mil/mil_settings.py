@@ -1,7 +1,7 @@
 """Settings of attention heads. No torch, so that a search can name them without it."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -22,7 +22,12 @@ class MilSettings(Settings):
         lt=1,
         description="share of projected values dropped in training, the same of all tiles of a bag",
     )
-    rate: float = Field(default=3e-3, gt=0, le=1, description="learning rate of AdamW")
+    rate: float = Field(
+        default=3e-3,
+        gt=0,
+        le=1,
+        description="learning rate of AdamW; the default of transformer is 0.001",
+    )
     weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW, decoupled")
     epochs: int = Field(default=100, ge=1, le=10_000, description="passes over the bags at most")
     patience: int = Field(
@@ -67,6 +72,15 @@ class MilSettings(Settings):
         default=4, ge=1, le=64, description="transformer: heads of its attention; divide hidden"
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="where it runs")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_rate_of_the_network(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "rate" in given:
+            return given
+        rates = {entry.name: entry.rate for entry in NETWORKS}
+        name = given.get("network")
+        return {**given, "rate": rates[name]} if name in rates else given
 
     @field_validator("network")
     @classmethod

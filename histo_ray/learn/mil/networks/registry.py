@@ -27,6 +27,8 @@ class NetworkEntry(NamedTuple):
     attends: bool
     """Whether its output is the attention-weighted mean of what it says of each tile alone, so that
     a heat map can show it."""
+    rate: float = 3e-3
+    """Learning rate where settings name none."""
     own_settings: tuple[str, ...] = ()
     """Fields of `MilSettings` that no other network reads."""
 
@@ -41,7 +43,7 @@ NETWORKS: tuple[NetworkEntry, ...] = (
         own_settings=("instance_weight", "instance_tiles"),
     ),
     NetworkEntry(
-        "transformer", f"{_HERE}.transformer", _NUMBERS_AND_CLASSES, attends=False,
+        "transformer", f"{_HERE}.transformer", _NUMBERS_AND_CLASSES, attends=False, rate=1e-3,
         own_settings=("inducing", "transformer_heads"),
     ),
     NetworkEntry("mean-mlp", f"{_HERE}.mean_mlp", _NUMBERS_AND_CLASSES, attends=False),
