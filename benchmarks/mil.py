@@ -4,8 +4,8 @@
 anew, with 200 patients more to test on. Every head is trained on the same patients and tested on
 the same others: logistic regression on mean vectors, and each network with one member and with
 five. The score of one member is the mean over the members of the ensemble, each as if it were
-alone, so both are of the same networks. Errors are standard errors over cohorts (Monte Carlo); intervals those of the paired
-t-test over them. Seeds from 1000 on were used to choose settings.
+alone, so both are of the same networks. Errors are standard errors over cohorts (Monte Carlo);
+intervals those of the paired t-test over them. Seeds from 1000 on were used to choose settings.
 """
 
 import argparse

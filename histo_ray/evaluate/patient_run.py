@@ -85,10 +85,11 @@ class PreparedPatients(PreparedRun):
             matrix,
             unfinished,
             plan.variants,
+            plan.task.kind,
             config.seed,
             config.cpus_per_repeat,
         )
-        join_folds(pieces, matrix, list(unfinished))
+        join_folds(pieces, matrix, plan.task.kind, list(unfinished))
 
     def _pooled_job(self, pieces: TableFolder) -> UnitJob:
         plan, config = self.plan, self.plan.config
@@ -188,7 +189,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     if has_few_units(plan.truth, bool(plan.permutations)):
         differing["statistics_version"] = STATISTICS_VERSION
     mil = {
-        name: {"task": plan.task.name} | settings.model_dump()
+        name: {"task": plan.task.name} | settings.to_record()
         for name, settings in plan.variants.items()
         if most
     }

@@ -13,12 +13,12 @@ import torch
 from pydantic import JsonValue, ValidationError
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.networks.base import MilNetwork
-from histo_ray.learn.mil.networks.registry import NETWORKS, find_network, load_network
+from histo_ray.learn.mil.networks.registry import check_attends, load_network
 from histo_ray.learn.tile_contributions import TileScores, average_scores
-from histo_ray.text import join_or
 from histo_ray.types import TargetKind
 
 Vectors = npt.NDArray[np.floating]
@@ -49,9 +49,9 @@ class MilHead:
     """(members, T) scores whose mean is `inner_score`; empty: a head from before they were kept."""
 
     @property
-    def attends(self) -> bool:
-        """Whether its output is the attention-weighted mean of what it says of each tile alone."""
-        return find_network(self.settings.network).attends
+    def link(self) -> Link:
+        """From the members' mean output to the prediction."""
+        return find_kind(self.kind).link
 
     def predict(self, bags: Sequence[Vectors]) -> Floats:
         """Predict from all tiles of each bag: the link of the members' mean output.
@@ -117,7 +117,7 @@ class MilHead:
             ConfigError: An empty bag, one of another width, or a network without attention of which
                 the output is the mean.
         """
-        check_attention(self)
+        check_attends(self.settings.network)
         self._check(bag)
         looks = [network.attend(bag).double() for network in self.networks]
         attention = torch.stack(looks).mean(0).cpu().numpy()
@@ -138,7 +138,7 @@ class MilHead:
         Raises:
             ConfigError: As for `attend`.
         """
-        check_attention(self)
+        check_attends(self.settings.network)
         self._check(bag)
         parts = []
         for network in self.networks:
@@ -175,20 +175,6 @@ class MilHead:
                 f"bag: shape {bag.shape}, must be (tiles, {dim}) with 1 tile or more; "
                 "leave out patients without tiles, and use the encoder of the training"
             )
-
-
-def check_attention(head: MilHead) -> None:
-    """Refuse a head that cannot say what a tile adds.
-
-    Raises:
-        ConfigError: Its output is no attention-weighted mean over tiles.
-    """
-    if not head.attends:
-        known = join_or([entry.name for entry in NETWORKS if entry.attends])
-        raise ConfigError(
-            f"network {head.settings.network}: its prediction is no weighted mean over tiles, so "
-            f"there is no attention or heat map of it; evaluate with --mil network={known} for one"
-        )
 
 
 def read_head(data: bytes, origin: str) -> MilHead:

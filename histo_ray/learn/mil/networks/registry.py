@@ -90,6 +90,20 @@ def check_network(name: str, kind: TargetKind) -> None:
         )
 
 
+def check_attends(name: str) -> None:
+    """Refuse a network that cannot say what a tile adds.
+
+    Raises:
+        ConfigError: There is no such network, or its output is no weighted mean over tiles.
+    """
+    if not find_network(name).attends:
+        known = join_or([entry.name for entry in NETWORKS if entry.attends])
+        raise ConfigError(
+            f"network {name}: its prediction is no weighted mean over tiles, so there is no "
+            f"attention and no heat map of it; evaluate with --mil network={known} for one"
+        )
+
+
 def load_network(name: str) -> "MakeNetwork":
     """Import a network.
 
