@@ -23,10 +23,13 @@ from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.fold import BagPrediction, MilFold
 from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
+from histo_ray.learn.mil.stop_bags import mean_scores
 from histo_ray.learn.mil.training import keep_going
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.store.tables import TableFolder
 from histo_ray.types import TargetKind
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,10 @@ def predict_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
 
 def predict_watched_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> pa.Table:
     """Train and predict one fold, and report after each epoch."""
+    data = _take_fold(unit, inputs, watch)
     with torch_threads(unit.threads):
-        prediction = load_bag_head(unit.configuration.head).predict(_take_fold(unit, inputs, watch))
-    return _tabulate(prediction)
+        prediction = load_bag_head(unit.configuration.head).predict(data)
+    return _tabulate(prediction, data.labels[data.fold_ids == data.fold], unit.kind)
 
 
 def train_fold(unit: BagUnit, inputs: Inputs) -> pa.Table:
@@ -202,9 +206,17 @@ def _take_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> MilFold:
     )
 
 
-def _tabulate(prediction: BagPrediction) -> pa.Table:
-    """Tabulate a fold, a row a target."""
-    targets = len(prediction.choice)
+def _tabulate(prediction: BagPrediction, labels: Floats, kind: TargetKind) -> pa.Table:
+    """Tabulate a fold, a row a target.
+
+    Args:
+        prediction: Of the fold.
+        labels: (m, T) of its test part, by which members are scored.
+        kind: Of the targets.
+    """
+    targets, members = len(prediction.choice), prediction.member_predicted
+    scores = np.array([find_kind(kind).score_test(labels, one) for one in members])
+    spread = members.std(0, ddof=1) if len(members) > 1 else np.full(labels.shape, np.nan)
     return pa.table(
         {
             "predicted": list(prediction.predicted.T),
@@ -213,18 +225,10 @@ def _tabulate(prediction: BagPrediction) -> pa.Table:
             "seeds": pa.array([prediction.seeds] * targets, pa.list_(pa.int64())),
             "member_epochs": pa.array([prediction.member_epochs] * targets, pa.list_(pa.int64())),
             "member_inner_scores": list(prediction.member_inner_scores.T),
-            "member_scores": list(prediction.member_scores.T),
-            "prediction_sd": _mean_of_rows(prediction.member_sd),
+            "member_scores": list(scores.T),
+            "prediction_sd": mean_scores(spread),
         }
     )
-
-
-def _mean_of_rows(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean of (m, T) over the rows that are no nan, (T,); nan where there are none."""
-    there = np.isfinite(values)
-    total = np.where(there, values, 0.0).sum(0)
-    empty = np.full(values.shape[1], np.nan)
-    return np.asarray(np.divide(total, there.sum(0), out=empty, where=there.any(0)))
 
 
 def join_folds(
@@ -254,7 +258,7 @@ def _join_repeat(
         if f"{name}.parquet" not in there:
             continue
         rows = pieces.read(name)
-        columns = columns_of(matrix, target)
+        columns = np.array(columns_of(matrix, target))
         tested = np.flatnonzero(fold_rows(matrix, target, repeat) == fold)
         predicted[np.ix_(tested, columns)] = np.transpose(rows["predicted"].to_pylist())
         choice[fold, columns] = rows["choice"].to_numpy()

@@ -189,7 +189,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     if has_few_units(plan.truth, bool(plan.permutations)):
         differing["statistics_version"] = STATISTICS_VERSION
     mil = {
-        name: {"task": plan.task.name} | settings.to_record()
+        name: {"task": plan.task.name, **settings.to_record()}
         for name, settings in plan.variants.items()
         if most
     }

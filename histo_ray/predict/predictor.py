@@ -71,8 +71,9 @@ class BagPart:
         at = repeat * self.n_folds + fold
         if fold >= self.n_folds or at >= len(self.members):
             raise ConfigError(
-                f"target {self.targets[0]}: the ensemble has no head of repeat {repeat}, fold {fold}; "
-                f"it has {len(self.members) // self.n_folds} repeats of {self.n_folds} folds"
+                f"target {self.targets[0]}: the ensemble has no head of repeat {repeat}, fold "
+                f"{fold}; it has {len(self.members) // self.n_folds} repeats of {self.n_folds} "
+                "folds"
             )
         return self.members[at]
 

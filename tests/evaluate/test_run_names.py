@@ -50,14 +50,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "mutation",
             "mutations.csv",
             {"repeats": 1, "genes": "one.txt", "head": ("logistic", "mil"),
-             "mil": ("epochs=8", "hidden=16", "balanced=true")},
+             "mil": ("epochs=8", "hidden=16", "balanced=true", "members=1")},
             "mutation-d5e2374f8b13",  # 0.1.0, 0.2.0
         ),
         (
             "mutation",
             "mutations.csv",
             {"repeats": 1, "genes": "one.txt", "head": ("mil",),
-             "mil": ("rate=0.001,0.01", "epochs=3")},
+             "mil": ("rate=0.001,0.01", "epochs=3", "members=1")},
             "mutation-cd4c48818998",  # 0.2.0
         ),
     ],

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from histo_ray.learn.mil.bags import Bags
 from histo_ray.learn.mil.head import MilHead
-from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import Report, keep_going, train_mil
 from histo_ray.types import TargetKind
@@ -51,11 +50,8 @@ class BagPrediction(NamedTuple):
     """(members,) that the weights are from."""
     member_inner_scores: Floats
     """(members, T) whose mean is `inner_score`."""
-    member_scores: Floats
-    """(members, T) score of each member alone on the test part, by the metric that decides; nan
-    where undefined."""
-    member_sd: Floats
-    """(m, T) standard deviation between the members' predictions, with n - 1; nan of one member."""
+    member_predicted: Floats
+    """(members, m, T) what each member predicts alone."""
 
 
 class BagHead(NamedTuple):
@@ -101,11 +97,8 @@ def predict_mil_fold(data: MilFold) -> BagPrediction:
     """
     head = train_mil_fold(data)
     tested = np.flatnonzero(data.fold_ids == data.fold)
-    labels = data.labels[tested]
     outputs = head.look([data.bags.vectors[row] for row in tested])
-    outputs[:, ~np.isfinite(labels)] = np.nan
-    members = head.predict_members(outputs)
-    few = len(members) < 2
+    outputs[:, ~np.isfinite(data.labels[tested])] = np.nan
     return BagPrediction(
         predicted=head.join_members(outputs),
         choice=np.full(data.labels.shape[1], np.mean(head.epochs)),
@@ -113,8 +106,7 @@ def predict_mil_fold(data: MilFold) -> BagPrediction:
         seeds=np.array(head.seeds, np.int64),
         member_epochs=np.array(head.epochs, np.int64),
         member_inner_scores=head.member_scores,
-        member_scores=np.array([find_kind(data.kind).score_test(labels, one) for one in members]),
-        member_sd=np.full(labels.shape, np.nan) if few else members.std(0, ddof=1),
+        member_predicted=head.predict_members(outputs),
     )
 
 

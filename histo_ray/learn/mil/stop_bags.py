@@ -51,8 +51,8 @@ def split_rows(
     return [splits[member % len(splits)] for member in range(settings.members)]
 
 
-def mean_scores(scores: Sequence[Floats]) -> Floats:
-    """Mean over members.
+def mean_scores(scores: Sequence[Floats] | Floats) -> Floats:
+    """Mean over members, or other rows.
 
     Args:
         scores: (T,) of each.
