@@ -284,6 +284,21 @@ class ShownTarget(RecordPart):
     """q of each pair of encoders."""
 
 
+class MemberSummary(RecordPart):
+    """How far the members of a MIL head lie apart; the table `members` has each."""
+
+    encoder: str
+    head: str
+    """With its settings, where several compete."""
+    members: int
+    mean_score: MaybeFloat = None
+    """Score of one member alone, mean over members, targets, repeats and folds."""
+    score_sd: MaybeFloat = None
+    """Standard deviation of that between members, mean over targets and repeats; None: one."""
+    prediction_sd: MaybeFloat = None
+    """Standard deviation between their predictions of a patient, mean over all."""
+
+
 class PatientRecord(EvaluationRecord):
     """An evaluation on patients."""
 
@@ -300,6 +315,8 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of the classes of calls, where they are not the default ones."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    mil_members: tuple[MemberSummary, ...] = ()
+    """Empty: no MIL heads, or a run from before their members were kept."""
     bag_tiles: tuple[int, ...] = ()
     permutations: int = 0
     settings: dict[str, JsonValue] = Field(default_factory=dict)

@@ -13,6 +13,12 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.mil_members import (
+    MEMBERS,
+    has_members,
+    iterate_members,
+    summarise_members,
+)
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
 from histo_ray.evaluate.patient_features import BAGS, Features, load_bags, load_features
@@ -34,6 +40,7 @@ from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.learn.target_tests import has_few_units
+from histo_ray.schema import arrow_schema
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
@@ -123,7 +130,13 @@ class PreparedPatients(PreparedRun):
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
-        return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        record = make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        if not has_members(self.plan):
+            return record
+        members = iterate_members(pieces, self.plan, self.matrix)
+        self.folder.write(MEMBERS, members, arrow_schema("mil_members"))
+        found = summarise_members(self.folder.read(MEMBERS).to_pandas())
+        return record.model_copy(update={"mil_members": found})
 
 
 def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> PreparedPatients:

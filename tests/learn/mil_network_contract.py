@@ -110,9 +110,9 @@ class MilNetworkContract:
         assert scores.contribution.mean() == pytest.approx(decision, abs=1e-4)
 
     def test_numbers_are_predicted_together_or_refused(self, entry: NetworkEntry) -> None:
-        bags, _ = make_bags(60, seed=4)
+        bags, _ = make_bags(40, seed=4)
         measured, values = measure_bags(bags), _values(bags)
-        settings = _settings(entry, epochs=60, rate=0.01, dropout=0.0)
+        settings = _settings(entry, epochs=30, rate=0.01, dropout=0.0)
         if TargetKind.CONTINUOUS not in entry.kinds:
             with pytest.raises(ConfigError, match=rf"network {entry.name}: it predicts binary"):
                 train_mil(measured, values, settings, 0, kind=TargetKind.CONTINUOUS)

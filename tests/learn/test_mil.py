@@ -161,7 +161,7 @@ def test_several_values_are_predicted_at_once_and_missing_ones_ignored() -> None
     values = (means - means.mean(0)) / means.std(0) * [5, 0.2] + [100, -3]
     values[::7, 1] = np.nan
     settings = MilSettings(hidden=24, attention=8, dropout=0, rate=0.01, epochs=40, members=2)
-    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 0, kind=TargetKind.CONTINUOUS)
+    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 1, kind=TargetKind.CONTINUOUS)
     predicted = head.predict(bags[60:])
     for target in range(2):
         there = np.isfinite(values[60:, target])
