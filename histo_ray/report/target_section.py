@@ -25,7 +25,7 @@ from histo_ray.text import count_of
 
 CURVES = 12
 """Targets whose ROC curves are drawn at most."""
-_READ = ("target", "encoder", "repeat", "truth", "predicted")
+_READ = ("target", "encoder", "repeat", "fold", "truth", "predicted")
 
 
 def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Section:
@@ -181,14 +181,14 @@ def _draw_curves(
         curves = {}
         for encoder in scores.encoders:
             some = rows[rows["encoder"] == encoder]
-            curve = mean_roc(some["truth"], some["predicted"], some["repeat"])
-            if not np.isnan(curve).any():
+            curve = mean_roc(some["truth"], some["predicted"], some["repeat"], some["fold"])
+            if curve is not None:
                 curves[encoder] = curve
         positives = [frame["positives"][target] for frame in scores.by_encoder.values()]
         caption = count_of(int(np.nanmax(positives)), "positive")
         chart = draw_roc(target, curves, looks, f"{name}-roc-{number}")
         figures.append(Figure(chart, caption, target))
-    title = "ROC curves, mean over repeats" + (
+    title = "ROC curves, mean over folds" + (
         f": the {len(shown)} best {run.words.target}s" if len(shown) < len(scores.scored) else ""
     )
     return [Title(title), Figures(figures, legend(looks, scores.encoders), small=True)]
