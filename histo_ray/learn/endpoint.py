@@ -15,16 +15,10 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from histo_ray.learn.statistics import adjust_p, hold_step_down, smooth_permutation_p
-from histo_ray.learn.statistics.correlation import mean_defined
+from histo_ray.learn.statistics import adjust_holm, adjust_p
 from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_scores import EncoderScores
-from histo_ray.learn.target_tests import (
-    FoldTest,
-    test_above_chance,
-    test_difference,
-    too_few_orders,
-)
+from histo_ray.learn.target_scores import EncoderScores, PermutedScores, test_permuted
+from histo_ray.learn.target_tests import test_above_chance, test_difference
 from histo_ray.learn.target_truth import Floats, TargetTruth
 from histo_ray.schema import arrow_schema
 
@@ -67,7 +61,8 @@ def compare_means(
     differences = other.by_fold - one.by_fold
     test = test_difference(truth, differences)
     score_a, score_b = one.resampled.score, other.resampled.score
-    error = _standard_error(test, score_b - score_a)
+    with np.errstate(invalid="ignore"):
+        error = (test.high - test.low) / (2 * stats.t.ppf(0.975, test.df))
     draws = (other.together - one.together).astype(np.float64)
     spread = np.full(len(error), np.nan)
     known = ~np.isnan(draws).all(0)
@@ -89,7 +84,7 @@ def tabulate_endpoints(truth: TargetTruth, scores: Mapping[str, EncoderScores]) 
     """Compare the means of every pair of encoders, as rows of `schemas/outcome_endpoints.json`."""
     pairs = list(itertools.combinations(scores.items(), 2))
     found = [compare_means(truth, one, other) for (_, one), (_, other) in pairs]
-    holm = hold_step_down([mean.p for mean in found])
+    holm = adjust_holm([mean.p for mean in found])
     rows = [
         {
             "task": truth.task,
@@ -139,14 +134,8 @@ def _test_both(truth: TargetTruth, one: EncoderScores, other: EncoderScores) -> 
     if one.permuted is None or other.permuted is None:
         chance = METRICS[truth.kind].chance
         return test_above_chance(truth, (one.by_fold + other.by_fold) / 2 - chance).p
-    observed = (one.permuted.observed + other.permuted.observed) / 2
-    null = (one.permuted.null + other.permuted.null) / 2
-    p = smooth_permutation_p(mean_defined(observed), mean_defined(null))
-    return np.asarray(np.where(too_few_orders(truth), np.nan, p))
-
-
-def _standard_error(test: FoldTest, difference: Floats) -> Floats:
-    """(T,) of the mean difference; nan where there is no test."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = stats.t.isf(test.p / 2, test.df)
-        return np.asarray(np.abs(difference) / statistic)
+    both = PermutedScores(
+        (one.permuted.observed + other.permuted.observed) / 2,
+        (one.permuted.null + other.permuted.null) / 2,
+    )
+    return test_permuted(truth, both)
