@@ -71,12 +71,19 @@ def test_targets_that_are_copies_add_nothing_and_independent_ones_do() -> None:
     rng = np.random.default_rng(0)
     base = [rng.normal(size=(4, 90, 1)) + s * alone.values for s in (0.5, 0.8)]
     single, same = (
-        compare_means(truth, *(score_encoder(truth, np.repeat(b, k, 2), 200, 0) for b in base))
+        compare_means(
+            truth,
+            score_encoder(truth, np.repeat(base[0], k, 2), 200, 0),
+            score_encoder(truth, np.repeat(base[1], k, 2), 200, 0),
+        )
         for truth, k in ((alone, 1), (copies, 8))
     )
     assert same.p == pytest.approx(single.p, rel=1e-6)
-    noisy = [s * copies.values + rng.normal(size=(4, 90, 8)) for s in (0.5, 0.8)]
-    many = compare_means(copies, *(score_encoder(copies, p, 200, 0) for p in noisy))
+    one, other = (
+        score_encoder(copies, s * copies.values + rng.normal(size=(4, 90, 8)), 200, 0)
+        for s in (0.5, 0.8)
+    )
+    many = compare_means(copies, one, other)
     assert many.high - many.low < 0.6 * (same.high - same.low)
 
 

@@ -27,7 +27,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("numbers")
     store = write_store(folder)
     write_labels(folder)
-    settings: dict[str, Any] = {"encoder": ENCODERS, "repeats": 3, "resamples": 200, "address": "none"}
+    settings: dict[str, Any] = {"encoder": ENCODERS, "repeats": 3, "resamples": 200}
+    settings["address"] = "none"
     runs = {
         "mutation": hr.evaluate.mutation(store, labels=folder / "mutations.csv", **settings),
         "expression": hr.evaluate.expression(
