@@ -64,6 +64,9 @@ from histo_ray.learn.statistics.ranking_bootstrap import (
 )
 from histo_ray.learn.statistics.score_interval import (
     IntervalEnds,
+    ScoreError,
+    estimate_error,
+    fold_overlap,
     prediction_noise,
     score_interval,
     variance_inflation,
@@ -87,6 +90,7 @@ __all__ = [
     "Placements",
     "Recalibration",
     "Resampled",
+    "ScoreError",
     "ScoreScale",
     "TTest",
     "ThresholdScores",
@@ -106,7 +110,9 @@ __all__ = [
     "count_orders",
     "delong_test",
     "draw_weights",
+    "estimate_error",
     "flag_folds",
+    "fold_overlap",
     "fold_t_test",
     "label_covariance",
     "percentile_interval",
