@@ -1,7 +1,7 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
 from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
-from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference, resample_rows
 from histo_ray.learn.statistics.calibration_scores import (
     CurveBin,
     Recalibration,
@@ -127,6 +127,7 @@ __all__ = [
     "resample_mean",
     "resample_pearson",
     "resample_r2",
+    "resample_rows",
     "resample_spearman",
     "score_auprc",
     "score_auroc",
