@@ -13,7 +13,6 @@ from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
     estimate_error,
-    prediction_noise,
     score_interval,
     smooth_permutation_p,
 )
@@ -88,13 +87,11 @@ def _estimate_error(
     truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
 ) -> ScoreError:
     """Estimate standard errors; of few independent units by their folds alone, as their tests."""
-    train, test = truth.counts.sizes
-    share = test / (train + test)
     found = estimate_error(
         resampled.error,
         by_fold.reshape(-1, len(truth.targets)).T,
-        prediction_noise(predicted, share),
-        share,
+        METRICS[truth.kind].noise(truth, predicted),
+        truth.counts.share,
         truth.support.units,
     )
     few = truth.support.few
