@@ -264,6 +264,20 @@ class EncoderSummary(RecordPart):
     """Targets that a publication would count: P < 0.05 of the mean prediction."""
 
 
+class EndpointRecord(RecordPart):
+    """The mean difference of two encoders over all targets: a row of `outcome_endpoints`."""
+
+    targets: int
+    score_a: MaybeFloat
+    score_b: MaybeFloat
+    difference: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    p: MaybeFloat
+    p_holm: MaybeFloat
+    df: MaybeFloat
+
+
 class PairSummary(RecordPart):
     """What the comparison of two encoders comes to over all targets."""
 
@@ -274,8 +288,14 @@ class PairSummary(RecordPart):
     untested: int = 0
     b_higher: int
     b_better: tuple[str, ...]
+    """Targets whose difference has q below 0.05: among those that both encoders together predict
+    better than chance; in runs without an endpoint among all."""
     a_better: tuple[str, ...]
     mean_difference: float
+    endpoint: EndpointRecord | None = None
+    """None: a run from before there was one."""
+    both_found: int = 0
+    """Targets that both encoders together predict better than chance."""
     paper_counted: int
     paper_b_higher: int
 
@@ -296,7 +316,11 @@ class ShownTarget(RecordPart):
     metric: str
     by_encoder: dict[str, ShownScore]
     q_corrected: tuple[MaybeFloat, ...] = ()
-    """q of each pair of encoders."""
+    """q of each pair of encoders, over all targets."""
+    q_found: tuple[MaybeFloat, ...] = ()
+    """The same, among targets that both encoders together predict; None of all others."""
+    differences: tuple[MaybeFloat, ...] = ()
+    """Difference of each pair."""
 
 
 class PatientRecord(EvaluationRecord):

@@ -19,6 +19,7 @@ from histo_ray.learn.statistics import (
     ScoreScale,
     bootstrap_auroc,
     bootstrap_correlation,
+    draw_areas_together,
     prediction_noise,
     score_auprc,
     score_auroc,
@@ -35,6 +36,9 @@ from histo_ray.learn.target_truth import (
     score_r2_folds,
 )
 from histo_ray.types import TargetKind
+
+TOGETHER = 400
+"""Resamples, at most, by which errors of targets that have draws of their own are related."""
 
 
 class TargetMetric(ABC):
@@ -70,6 +74,16 @@ class TargetMetric(ABC):
         if predicted.shape[-1] != count:
             return np.full(count, np.nan)
         return prediction_noise(predicted, truth.counts.share)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """Scores of all targets in the same resamples of patients, (B, T).
+
+        They tell how the errors of targets go together. As `resample` has drawn them, unless it
+        draws patients for each target anew.
+        """
+        return np.asarray(resampled.draws)
 
     @abstractmethod
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
@@ -146,6 +160,13 @@ class AreaUnderRoc(TargetMetric):
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """As the base class says; `resample` draws within the classes of each target."""
+        count = min(len(resampled.draws), TOGETHER)
+        return draw_areas_together(truth.values, predicted, count, seed, truth.fold_ids)
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """As the base class says."""

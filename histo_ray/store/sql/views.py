@@ -99,6 +99,11 @@ TABLES = {
         _of_evaluations("comparisons"),
         ("outcome_comparisons", "tissue_comparisons"),
     ),
+    "endpoints": TableView(
+        "the primary endpoint of every pair of encoders",
+        _of_evaluations("endpoints"),
+        ("outcome_endpoints",),
+    ),
     "recalls": TableView(
         "recall of every class and fold", _of_evaluations("recalls"), ("tissue_recalls",)
     ),
