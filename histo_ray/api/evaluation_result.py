@@ -91,6 +91,11 @@ class EvaluationResult:
         return self.table("cohort")
 
     @property
+    def summary(self) -> pd.DataFrame:
+        """Scores of every encoder, with intervals; of tiles."""
+        return self.table("summary")
+
+    @property
     def recalls(self) -> pd.DataFrame:
         """Recall of every class, repeat and fold; of tiles."""
         return self.table("recalls")

@@ -128,7 +128,12 @@ class TileScoresRecord(RecordPart):
     """Scores of one encoder on one split."""
 
     accuracy: float
+    accuracy_low: MaybeFloat = None
+    """Lower end of its 95 % interval; None: too few independent units, or a run before 0.5.0."""
+    accuracy_high: MaybeFloat = None
     balanced_accuracy: float
+    balanced_low: MaybeFloat = None
+    balanced_high: MaybeFloat = None
     recalls: tuple[MaybeFloat, ...]
     confusion: tuple[tuple[int, ...], ...]
     """(K, K) over all repeats; true class by predicted class."""
@@ -151,6 +156,15 @@ class TileComparisonRecord(RecordPart):
     t_low: MaybeFloat = None
     t_high: MaybeFloat = None
     p_plain: MaybeFloat = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the difference: in cross-validation that of the test, of old runs too.
+
+        `low` and `high` of runs before 0.5.0 are those of a bootstrap, which could contradict P.
+        """
+        ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
+        return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
 class BootstrapRecord(RecordPart):

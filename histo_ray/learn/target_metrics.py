@@ -20,6 +20,7 @@ from histo_ray.learn.statistics import (
     bootstrap_auroc,
     bootstrap_correlation,
     draw_areas_together,
+    prediction_noise,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -62,6 +63,17 @@ class TargetMetric(ABC):
         self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
     ) -> Resampled:
         """Bootstrap the mean score over patients."""
+
+    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """Share of the predictions' variance that other training parts would change, (T,).
+
+        nan where it is not known, and so where targets have several predictions each: intervals
+        are then as wide as without signal.
+        """
+        count = len(truth.targets)
+        if predicted.shape[-1] != count:
+            return np.full(count, np.nan)
+        return prediction_noise(predicted, truth.counts.share)
 
     def draw_together(
         self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from histo_ray.learn.statistics import (
     IntervalEnds,
     Resampled,
+    ScoreError,
     adjust_p,
     chance_statistic,
-    prediction_noise,
+    estimate_error,
     score_interval,
     smooth_permutation_p,
-    variance_inflation,
 )
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_tests import test_above_chance, too_few_orders
+from histo_ray.learn.target_tests import test_above_chance, test_difference, too_few_orders
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 
 
@@ -84,7 +85,10 @@ def score_encoder(
     return EncoderScores(
         resampled=resampled,
         interval=score_interval(
-            resampled, metric.scale, _inflate(truth, predicted), truth.support.units
+            resampled.score,
+            _estimate_error(truth, resampled, by_fold, predicted),
+            metric.scale,
+            truth.support.units,
         ),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
@@ -97,10 +101,26 @@ def score_encoder(
     )
 
 
-def _inflate(truth: TargetTruth, predicted: Predictions) -> Floats:
-    """(T,) variance of the scores over that of their bootstrap."""
-    train, test = truth.counts.sizes
-    return variance_inflation(prediction_noise(predicted, (train + test) / test))
+def _estimate_error(
+    truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
+) -> ScoreError:
+    """Estimate standard errors; of few independent units by their folds alone, as their tests."""
+    found = estimate_error(
+        resampled.error,
+        by_fold.reshape(-1, len(truth.targets)).T,
+        METRICS[truth.kind].noise(truth, predicted),
+        truth.counts.share,
+        truth.support.units,
+    )
+    few = truth.support.few
+    if not few.any():
+        return found
+    tested = test_difference(truth, by_fold)
+    with np.errstate(invalid="ignore"):
+        error = (tested.high - tested.low) / 2 / stats.t.ppf(0.975, tested.df)
+    equal = np.isnan(error) & ~np.isnan(resampled.error)  # folds that do not vary
+    error = np.where(equal, 0.0, error)
+    return ScoreError(np.where(few, error, found.error), np.where(few, tested.df, found.df))
 
 
 def test_permuted(truth: TargetTruth, permuted: PermutedScores) -> Floats:

@@ -1,7 +1,7 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
 from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
-from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference, resample_rows
 from histo_ray.learn.statistics.calibration_scores import (
     CurveBin,
     Recalibration,
@@ -64,6 +64,9 @@ from histo_ray.learn.statistics.ranking_bootstrap import (
 )
 from histo_ray.learn.statistics.score_interval import (
     IntervalEnds,
+    ScoreError,
+    estimate_error,
+    fold_overlap,
     prediction_noise,
     score_interval,
     variance_inflation,
@@ -86,6 +89,7 @@ __all__ = [
     "Placements",
     "Recalibration",
     "Resampled",
+    "ScoreError",
     "ScoreScale",
     "TTest",
     "ThresholdScores",
@@ -106,7 +110,9 @@ __all__ = [
     "delong_test",
     "draw_areas_together",
     "draw_weights",
+    "estimate_error",
     "flag_folds",
+    "fold_overlap",
     "fold_t_test",
     "label_covariance",
     "percentile_interval",
@@ -121,6 +127,7 @@ __all__ = [
     "resample_mean",
     "resample_pearson",
     "resample_r2",
+    "resample_rows",
     "resample_spearman",
     "score_auprc",
     "score_auroc",

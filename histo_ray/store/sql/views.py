@@ -107,6 +107,9 @@ TABLES = {
     "recalls": TableView(
         "recall of every class and fold", _of_evaluations("recalls"), ("tissue_recalls",)
     ),
+    "summary": TableView(
+        "every score on tiles, with interval", _of_evaluations("summary"), ("tissue_summary",)
+    ),
     "folds": TableView("who is in which fold", _of_evaluations("folds"), ("folds",)),
     "cohorts": TableView(
         "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
