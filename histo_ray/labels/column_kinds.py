@@ -12,14 +12,14 @@ The rule, for the cells that are not missing:
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.labels.column_wishes import ColumnWishes
 from histo_ray.labels.label_table import LabelColumn
 from histo_ray.slides.column_names import plain_name
 from histo_ray.text import count_of, did_you_mean, join_or, name_some
@@ -41,19 +41,6 @@ NO_WORDS = frozenset(
     | {"alive", "living", "control", "nonresponder", "noresponse", "none", "normal", "mss", "msl"}
 )
 """Words for the negative class, likewise."""
-_KINDS = tuple(kind.value for kind in TargetKind)
-
-
-@dataclass(frozen=True)
-class ColumnWishes:
-    """What the caller says of one column; empty: nothing."""
-
-    kind: str = ""
-    order: tuple[str, ...] = ()
-    """Classes, lowest first."""
-    positive: str = ""
-    classes: tuple[str, ...] = field(default=())
-    """All classes, as a predictor knows them: other cells are refused."""
 
 
 class ReadColumn(NamedTuple):
@@ -156,7 +143,7 @@ def _read_numbers(given: _Given) -> ReadColumn:
             f"{given.where} holds no number ({name_some(words, 3)}), but --kind says continuous; "
             "leave --kind out, or check the column"
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if words:
         lost = sum(given.counts[word] for word in words)
         notes = (
@@ -169,7 +156,7 @@ def _read_numbers(given: _Given) -> ReadColumn:
 def _read_binary(given: _Given) -> ReadColumn:
     wishes, counts = given.wishes, given.counts
     if wishes.classes:
-        return _place(given, TargetKind.BINARY, wishes.classes, "as the predictor knows it")
+        return _place_binary(given)
     positive, why = _choose_positive(given)
     rest = sorted(set(counts) - {positive}, key=_by_number)
     values = np.array([np.nan if not c else float(c == positive) for c in given.cells])
@@ -180,6 +167,19 @@ def _read_binary(given: _Given) -> ReadColumn:
         f"{given.rule}; positive is {positive} ({why})",
     )
     return ReadColumn(column, values)
+
+
+def _place_binary(given: _Given) -> ReadColumn:
+    """Read the two classes of a predictor; the negative one may be several values of the table."""
+    negative, positive = given.wishes.classes
+    states = dict.fromkeys((negative, *negative.split(" or ")), 0.0) | {positive: 1.0}
+    found = {cell: _find_class(cell, states) for cell in given.counts}
+    values = [states[found[c] or ""] if c and found[c] is not None else np.nan for c in given.cells]
+    column = LabelColumn(
+        given.name, TargetKind.BINARY, (negative, positive), "as the predictor knows it"
+    )
+    notes = _note_others(given, [c for c, own in found.items() if own is None], [*states])
+    return ReadColumn(column, np.array(values), notes)
 
 
 def _choose_positive(given: _Given) -> tuple[str, str]:
@@ -270,20 +270,24 @@ def _place(given: _Given, kind: TargetKind, classes: tuple[str, ...], rule: str)
     values = np.array(
         [np.nan if not c or found[c] is None else float(place[str(found[c])]) for c in given.cells]
     )
-    notes = ()
-    if others:
-        lost = sum(given.counts[cell] for cell in others)
-        told = ", ".join(f"{cell} {given.counts[cell]}" for cell in others[:6])
-        notes = (
-            f"column {given.name}: {count_of(lost, 'cell')} of other values than "
-            f"{join_or(list(classes))} taken as missing ({told})",
-        )
+    notes = _note_others(given, others, classes)
     if np.isnan(values).all():
         raise ConfigError(
             f"{given.where} holds none of {join_or(list(classes))}, but "
             f"{name_some(others, 6)}; check the column"
         )
     return ReadColumn(LabelColumn(given.name, kind, classes, rule), values, notes)
+
+
+def _note_others(given: _Given, others: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    lost = sum(given.counts[cell] for cell in others)
+    told = ", ".join(f"{cell} {given.counts[cell]}" for cell in others[:6])
+    return (
+        f"column {given.name}: {count_of(lost, 'cell')} of other values than "
+        f"{join_or(list(classes))} taken as missing ({told})",
+    )
 
 
 def _find_class(asked: str, known: Mapping[str, object]) -> str | None:
@@ -315,76 +319,9 @@ def _by_number(cell: str) -> tuple[float, str]:
     return (np.inf if _is_word(cell) else float(cell), cell)
 
 
-_READERS = {
+_READERS: dict[TargetKind, Callable[[_Given], ReadColumn]] = {
     TargetKind.CONTINUOUS: _read_numbers,
     TargetKind.BINARY: _read_binary,
     TargetKind.MULTICLASS: _read_classes,
     TargetKind.ORDINAL: _read_ordered,
 }
-
-
-def parse_wishes(
-    columns: Sequence[str],
-    kinds: Sequence[str],
-    orders: Sequence[str],
-    positives: Sequence[str],
-) -> dict[str, ColumnWishes]:
-    """Parse what the caller says of columns, `NAME=...`; with one column NAME= may be left out.
-
-    Args:
-        columns: Names of the columns that are read.
-        kinds: `NAME=ordinal`, or a kind alone, which is that of all columns.
-        orders: `NAME=low,medium,high`.
-        positives: `NAME=VALUE`.
-
-    Raises:
-        ValueError: Another column, a kind that is none, or something said twice.
-    """
-    found: dict[str, dict[str, str]] = {name: {} for name in columns}
-    for flag, texts in (("kind", kinds), ("order", orders), ("positive", positives)):
-        for text in texts:
-            names, value = _split_name(flag, text, columns)
-            for name in names:
-                if flag in found[name] and len(names) == 1:
-                    raise ValueError(f"{flag}: said twice of column {name}; say it once")
-                found[name][flag] = value
-    wishes = {}
-    for name, said in found.items():
-        kind, order = said.get("kind", ""), _split_order(name, said.get("order", ""))
-        if kind and kind not in _KINDS:
-            raise ValueError(
-                f"kind: {kind!r} of column {name} must be {join_or(list(_KINDS))}"
-                f"{did_you_mean(kind, _KINDS)}"
-            )
-        if order and kind not in ("", TargetKind.ORDINAL):
-            raise ValueError(f"order: column {name} is {kind}, and only ordinal columns have one")
-        if said.get("positive") and kind not in ("", TargetKind.BINARY):
-            raise ValueError(f"positive: column {name} is {kind}, and only binary ones have one")
-        wishes[name] = ColumnWishes(kind, order, said.get("positive", ""))
-    return wishes
-
-
-def _split_name(flag: str, text: str, columns: Sequence[str]) -> tuple[Sequence[str], str]:
-    """Split NAME=VALUE; NAME may be left out with one column, and of kinds with any."""
-    for name in sorted(columns, key=len, reverse=True):
-        if text.startswith(f"{name}="):
-            return [name], text[len(name) + 1 :].strip()
-    if "=" not in text and (len(columns) == 1 or flag == "kind"):
-        return columns, text.strip()
-    example = f"{columns[0]}={'ordinal' if flag == 'kind' else 'VALUE'}"
-    raise ValueError(
-        f"{flag}: {text!r} names none of the columns {', '.join(columns)}; write NAME=..., as in "
-        f"{example}"
-    )
-
-
-def _split_order(name: str, text: str) -> tuple[str, ...]:
-    if not text:
-        return ()
-    parts = tuple(part.strip() for part in text.split(","))
-    if len(parts) < 2 or not all(parts) or len(set(parts)) < len(parts):
-        raise ValueError(
-            f"order: {text!r} of column {name} must be two or more different classes, lowest "
-            "first, with commas between"
-        )
-    return parts

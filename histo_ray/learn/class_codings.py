@@ -147,6 +147,12 @@ class OutputLayout:
         )
 
     @property
+    def owners(self) -> npt.NDArray[np.intp]:
+        """(O,) place of the target that each output is of."""
+        counts = [part.stop - part.start for part in self.output_slices]
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @property
     def output_slices(self) -> list[slice]:
         """(T,) places of each target's outputs."""
         coding = self.coding
@@ -188,8 +194,7 @@ class OutputLayout:
 
     def repeat_targets(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
         """Give each output what its target has, along the first axis: (T, ...) to (O, ...)."""
-        counts = [part.stop - part.start for part in self.output_slices]
-        return np.repeat(values, counts, axis=0).astype(np.int32)
+        return np.asarray(values[self.owners], np.int32)
 
     def average(self, values: Values) -> Floats:
         """Average (..., O) over the outputs of each target, to (..., T); nan where one is nan."""
