@@ -81,7 +81,7 @@ def _list_classes(
                 kind=TargetKind.BINARY,
             )
             found = score_encoder(alone, own[..., [number]], resamples, seed)
-            low, high = found.resampled.interval()
+            low, high = found.interval
             yield {
                 "task": truth.task,
                 "target": truth.targets[target],
