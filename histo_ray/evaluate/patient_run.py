@@ -62,6 +62,11 @@ class PreparedTargets(PreparedRun):
     identity: Identity
     parts: "tuple[PreparedPatients, ...]"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all that has heads of its own: targets, or classes of them."""
+        return tuple(name for part in self.parts for name in part.plan.outputs)
+
     def find_part(self, output: str) -> "PreparedPatients | None":
         """Find the part that has heads of an output; None: there is none."""
         return next((part for part in self.parts if output in part.plan.outputs), None)

@@ -35,6 +35,14 @@ class ClassCoding(ABC):
         """Make probabilities (..., K) of the classes, which add up to 1, of (..., O) outputs."""
 
     @abstractmethod
+    def settle(self, probabilities: Values) -> Floats:
+        """Make the (..., O) outputs of a column fit each other."""
+
+    @abstractmethod
+    def call(self, settled: Values) -> Floats:
+        """Say 1.0 of the outputs that hold for the class that is chosen, else 0.0; (..., O)."""
+
+    @abstractmethod
     def name_output(self, target: str, label: str) -> str:
         """Name the output that stands for a class."""
 
@@ -64,6 +72,17 @@ class OneVersusRest(ClassCoding):
         shape = np.broadcast_to(equal, given.shape).copy()
         return np.asarray(np.divide(given, total, out=shape, where=total > 0))
 
+    def settle(self, probabilities: Values) -> Floats:
+        """Make them add up to 1."""
+        return self.decode(probabilities)
+
+    def call(self, settled: Values) -> Floats:
+        """The most probable class."""
+        missing = np.isnan(settled).any(-1, keepdims=True)
+        best = np.where(missing, 0.0, settled).argmax(-1)
+        chosen = best[..., None] == np.arange(settled.shape[-1])
+        return np.where(missing, np.nan, chosen.astype(np.float64))
+
     def name_output(self, target: str, label: str) -> str:
         """As the base class says."""
         return f"{target}: {label}"
@@ -90,10 +109,19 @@ class CumulativeClasses(ClassCoding):
     def decode(self, probabilities: Values) -> Floats:
         """As the base class says."""
         given = np.asarray(probabilities, np.float64)
-        falling = -np.sort(-given, axis=-1)
+        falling = self.settle(given)
         missing = np.isnan(given).any(-1, keepdims=True)
         ends = np.where(missing, np.nan, np.broadcast_to([1.0, 0.0], (*given.shape[:-1], 2)))
         return np.asarray(-np.diff(np.concatenate([ends[..., :1], falling, ends[..., 1:]], -1)))
+
+    def settle(self, probabilities: Values) -> Floats:
+        """Put them in order: a higher threshold is not passed more often."""
+        return np.asarray(-np.sort(-np.asarray(probabilities, np.float64), axis=-1))
+
+    def call(self, settled: Values) -> Floats:
+        """All thresholds up to the median class."""
+        found = (np.asarray(settled) >= 0.5).astype(np.float64)
+        return np.where(np.isnan(settled), np.nan, found)
 
     def name_output(self, target: str, label: str) -> str:
         """As the base class says."""

@@ -37,6 +37,7 @@ _FIRST_HEAD = {
 }
 _prepare_label_run = deferred("histo_ray.evaluate.label_run:prepare_label_run")
 _read_labels = deferred("histo_ray.evaluate.label_inputs:read_labels")
+_read_outputs = deferred("histo_ray.evaluate.label_inputs:read_outputs")
 _draw_column_folds = deferred("histo_ray.cohort.column_folds:draw_column_folds")
 
 
@@ -142,6 +143,17 @@ class KindTask(PatientTask):
     def read_labels(self, config: LabelConfig, known: set[str]) -> "LabelTable":
         """Read the columns, of every kind."""
         labels: LabelTable = _read_labels(config, known)
+        return labels
+
+    def read_truth(
+        self,
+        config: LabelConfig,
+        known: set[str],
+        kind: str,
+        columns: Mapping[str, tuple[str, ...]],
+    ) -> "LabelTable":
+        """Read the columns as the predictor knows them; of several classes each is a target."""
+        labels: LabelTable = _read_outputs(config, known, kind, columns)
         return labels
 
     def prepare_labels(

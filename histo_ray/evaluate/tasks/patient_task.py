@@ -1,7 +1,7 @@
 """What all tasks on patients share: labels from a table, features from a store of slides."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -50,6 +50,19 @@ class PatientTask(Task):
             config: Of the task.
             known: Patients of the store.
         """
+
+    def read_truth(
+        self, config: Any, known: set[str], kind: str, columns: Mapping[str, tuple[str, ...]]
+    ) -> "LabelTable":
+        """Read the labels that a predictor's predictions are held against.
+
+        Args:
+            config: Of the task.
+            known: Patients that were predicted.
+            kind: What is predicted, as the predictor's card says it.
+            columns: Classes of the columns of labels that are predicted; empty of other targets.
+        """
+        return self.read_labels(config, known)
 
     def prepare_labels(
         self, labels: "LabelTable", config: Any, groups: Sequence[str]
