@@ -179,9 +179,7 @@ def _score_column(
     if kind is None or len(found) < 2:
         return
     scores = kind.score(truth, predicted, groups)
-    clusters = (
-        None if truth.groups is None else np.unique(truth.groups, return_inverse=True)[1]
-    )
+    clusters = None if truth.groups is None else np.unique(truth.groups, return_inverse=True)[1]
     labelled = ~np.isnan(truth.values)
     for number, group in enumerate(found):
         rows = groups == number
@@ -240,7 +238,7 @@ def _average(
         return shared | _interval(Interval(np.nan, np.nan, np.nan))
     error = _measure(scores.influence[some][:, known].mean(1), clusters, some)
     share = some.sum() / (~np.isnan(truth.values).all(1)).sum()
-    fewest = min(known, key=lambda t: _rarest(truth, t, rows))
+    fewest = min(known, key=lambda t: _rarest(truth, int(t), rows))
     labels = truth.values[rows & ~np.isnan(truth.values[:, fewest]), fewest]
     mean = float(scores.score[number, known].mean())
     return shared | _interval(kind.find_ends(mean, error, labels, share))

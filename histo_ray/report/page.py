@@ -33,12 +33,17 @@ from histo_ray.report.external_section import write_external
 from histo_ray.report.heat_section import FindHeatmaps, write_heatmaps
 from histo_ray.report.page_blocks import Section
 from histo_ray.report.prediction_words import sum_up_validation
+from histo_ray.report.probability_section import write_probabilities
 from histo_ray.report.provenance import write_provenance
+from histo_ray.report.site_section import write_sites
+from histo_ray.report.subgroup_section import write_subgroups
 from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.target_section import main_sentence, write_targets
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
 from histo_ray.store.lost_slides import read_extraction
 
+_OF_PATIENTS = (write_subgroups, write_sites, write_probabilities)
+"""Sections that follow those of the evaluations of patients; each may have nothing to say."""
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 LEFT_S = 3600.0
 """Age from which a half-written page counts as left by a killed process."""
@@ -122,6 +127,8 @@ def render_page(
             sections.append(write_targets(run, looks, finding.name))
             if find_heatmaps is not None:
                 sections[-1].blocks += write_heatmaps(find_heatmaps(run), run.words.target)
+    reviews = (write(of_patients, looks) for write in _OF_PATIENTS)
+    sections += [section for section in reviews if section is not None]
     if chosen.external.validations:
         sections.append(write_external(chosen.external))
     findings += _sum_up_external(chosen)

@@ -27,6 +27,7 @@ Ids = npt.NDArray[np.integer]
 
 _CELLS = 1 << 21
 """Pairs of patients and repeats held at once; bounds memory, not the result."""
+_REACH = float(stats.norm.ppf(0.975))
 FEWEST_CLUSTERS = 5
 """Groups of patients that are kept together below which there is no interval, as `FEWEST_UNITS`."""
 
@@ -154,12 +155,11 @@ def area_ends(area: float, error: float, counts: tuple[int, int], share: float) 
     """
     if np.isnan(area) or np.isnan(error):
         return Interval(area, np.nan, np.nan)
-    reach = float(stats.t.ppf(0.975, max(1, min(counts) - 1)))
     if error <= 0 or not 0 < area < 1:
-        level = 2 * float(stats.norm.cdf(widen_error(stats.norm.ppf(0.975), share))) - 1
+        level = 2 * float(stats.norm.cdf(widen_error(_REACH, share))) - 1
         ends = area_interval(Placements(*(np.full(n, area) for n in counts)), level)
         return Interval(area, ends.low, ends.high)
-    away = reach * widen_error(error, share) / (area * (1 - area))
+    away = _REACH * widen_error(error, share) / (area * (1 - area))
     low, high = special.expit(special.logit(area) + np.array([-away, away]))
     return Interval(area, float(low), float(high))
 
@@ -168,8 +168,8 @@ def correlation_ends(r: float, error: float, count: int, share: float) -> Interv
     """95 % interval of a pooled correlation, on the scale of Fisher's z; arguments as above."""
     if np.isnan(r) or np.isnan(error) or abs(r) >= 1:
         return Interval(r, np.nan, np.nan)
-    reach = float(stats.t.ppf(0.975, max(1, count - 2)))
-    away = reach * widen_error(error, share) / (1 - r**2)
+    away = float(stats.t.ppf(0.975, max(1, count - 2)))
+    away *= widen_error(error, share) / (1 - r**2)
     low, high = np.tanh(np.arctanh(r) + np.array([-away, away]))
     return Interval(r, float(low), float(high))
 
