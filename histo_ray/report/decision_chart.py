@@ -7,7 +7,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from histo_ray.report.chart_style import FAINT, RULE, Look
+from histo_ray.report.chart_style import INK, RULE, Look
 from histo_ray.report.charts import SMALL_PX
 from histo_ray.report.svg import draw_svg
 
@@ -36,15 +36,15 @@ def draw_decisions(
         chart: Name of the chart in the page.
     """
     heights = np.stack([*benefits.values(), everyone])
-    seen = np.flatnonzero((np.abs(heights[:-1]) > _LEAST).any(0) | (everyone > 0))
-    end = min(1.0, thresholds[seen[-1]] + 0.05) if len(seen) else 1.0
+    seen = np.flatnonzero((heights > _LEAST).any(0))
+    end = min(1.0, 1.25 * thresholds[seen[-1]] + 0.05) if len(seen) else 1.0
     top = float(np.nanmax(heights[:, thresholds <= end]))
     room = max(top, 0.02)
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.axhline(0, color=RULE, linewidth=1.2, zorder=0)
-        axes.plot(thresholds, everyone, color=FAINT, linewidth=1, linestyle=":", zorder=0)
+        axes.plot(thresholds, everyone, color=INK, linewidth=1.2, linestyle=":", zorder=3)
         for name, one in benefits.items():
             look = looks[name]
             axes.plot(thresholds, one, color=look.colour, linestyle=look.line, linewidth=1.6)

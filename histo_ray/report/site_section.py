@@ -43,12 +43,15 @@ def write_sites(runs: list[TargetEvaluation], looks: dict[str, Look]) -> Section
         section.blocks += [Text(f"{problem}.", "empty") for problem in problems]
         if not len(told.table) and not len(means.table):
             continue
+        same = [one for one in runs[:number] if one.record.review.sites == run.record.review.sites]
         if len(runs) > 1:
             section.blocks.append(Title(title_of(run, runs).removesuffix(": ")))
-        lines = describe_sites(run.record, run.words)
+        lines = [*describe_sites(run.record, run.words)]
+        if same:  # as of the same patients and embeddings
+            lines = lines[len(run.record.review.sites) :]
         section.blocks += [Text(f"{line}.", "sentence") for line in lines]
         section.blocks.append(Text(_warn(run)))
-        if len(told.table):
+        if len(told.table) and not same:
             section.blocks += _write_told(told.table, looks, f"{NAME}-{number}")
         if len(means.table):
             section.blocks.append(_tabulate_means(run, means.table, f"{NAME}-{number}-means"))

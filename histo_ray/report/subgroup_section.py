@@ -98,6 +98,7 @@ def _draw_all(
         head = f"mean over {run.words.target}s" if target == "" else target
         left = own["group"].nunique() - len(groups)
         caption = f"The {len(groups)} largest groups. " if left else ""
+        caption += "The mean of all patients has no interval here. " if target == "" else ""
         figures.append(Figure(chart, f"{caption}Dotted: a guess.", f"{run.words.metric}, {head}"))
     return figures
 
