@@ -54,7 +54,7 @@ def find_site_told(record: ReviewRecord, kept_together: str) -> Iterator[Caveat]
     if kept_together == "site":
         return
     told = tuple(
-        f"{encoder} at AUROC {found.auroc:.2f}"
+        f"{encoder} at AUROC {found.auroc:.3f}"
         for encoder, found in record.sites.items()
         if found.auroc is not None
         and found.auroc >= WELL_TOLD
