@@ -173,8 +173,8 @@ def _missing(run: TargetEvaluation) -> Iterator[str]:
         "Complete cases: a patient without a label of a target, or without features of one "
         "encoder, is left out for it; nothing is imputed. "
         f"{count_of(cohort.features_only, 'patient')} with slides had no label, "
-        f"{count_of(cohort.labels_only, 'patient')} with a label no slides; of the target with most "
-        f"missing labels, {count_of(fewest, 'patient')} have one."
+        f"{count_of(cohort.labels_only, 'patient')} with a label no slides; "
+        f"{count_of(fewest, 'patient')} have a label of the target with most missing ones."
     )
     most = run.record.settings.get("max_missing")
     if most is not None:
