@@ -18,7 +18,7 @@ MOST_SITES = 20
 """Sites that are told apart, those with most patients."""
 MOST_PATIENTS = 800
 """Patients that are taken, drawn by the run's seed; work grows with their cube."""
-MOST_HEADS = 15
+MOST_HEADS = 10
 """Heads of a site: repeats times folds, but one repeat at least."""
 FEWEST_PATIENTS = 10
 """Patients of a site below which it is not told, nor fewer than there are folds."""

@@ -111,7 +111,7 @@ def test_an_encoder_that_tells_the_site_is_named(
 ) -> None:
     table = result.site_prediction
     overall = table[(table["site"] == "") & (table["metric"] == "auroc")]
-    assert overall["score"].item() > 0.9
+    assert overall["score"].item() > 0.85
     (told,) = [one for one in record.caveats if one.code is CaveatCode.SITE_TOLD]
     assert told.names("encoders")[0].startswith("sharp at AUROC ")
     means = result.site_means.set_index("target")["score"]

@@ -81,12 +81,15 @@ def pool_pearson(
         each patient on its group's score, see `PooledScore`.
     """
     products, squares, others = (np.zeros(truth.shape) for _ in range(3))
-    count = int(groups.max()) + 1
+    count, unknown = int(groups.max()) + 1, np.isnan(truth)
     for one, ids in zip(predicted, fold_ids, strict=True):
         value = _standardise(one, ids)
-        missing = np.isnan(value) | np.isnan(truth) | ((ids < 0) | (groups < 0))[:, None]
+        missing = np.isnan(value) | unknown | ((ids < 0) | (groups < 0))[:, None]
         cells = np.where(groups < 0, -1, ids * count + groups)
-        a, b = (_centre(np.where(missing, np.nan, v), cells) for v in (truth, value))
+        a, b = (
+            _centre(np.where(missing, np.nan, v) if missing.any() else v, cells)
+            for v in (truth, value)
+        )
         products += a * b
         squares += a * a
         others += b * b
@@ -200,21 +203,29 @@ def _standardise(predicted: Values, ids: Ids) -> Floats:
         rows = np.flatnonzero(ids == fold)
         some = predicted[rows].astype(np.float64)
         known = ~np.isnan(some)
+        filled = some if known.all() else np.where(known, some, 0.0)
         count = np.maximum(known.sum(0), 1)
-        away = np.where(known, some - np.where(known, some, 0.0).sum(0) / count, 0.0)
-        size = np.sqrt((away**2).sum(0) / count)
-        apart = size > 1e-12 * np.abs(np.where(known, some, 0.0)).max(0)
+        away = np.where(known, some - filled.sum(0) / count, 0.0)
+        size = np.sqrt(np.einsum("pt,pt->t", away, away) / count)
+        apart = size > 1e-12 * np.abs(filled).max(0)
         scaled[rows] = np.divide(some, size, out=np.full(some.shape, np.nan), where=apart)
     return scaled
 
 
 def _centre(values: Floats, ids: Ids) -> Floats:
     """(P, T) less the mean of its cell, 0 where missing; a cell that is constant is 0."""
-    folds, which = np.unique(ids, return_inverse=True)
-    marks = (which == np.arange(len(folds))[:, None]).astype(np.float64)  # (F, P)
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
-    means = (marks @ filled) / np.maximum(marks @ known, 1)
-    centred = np.where(known, filled - means[which], 0.0)
-    centred[np.abs(centred) <= 1e-12 * np.abs(filled)] = 0.0  # rounding of equal values
+    order = np.argsort(ids, kind="stable")
+    _, starts, which = np.unique(ids[order], return_index=True, return_inverse=True)
+    ordered = values[order]
+    known = ~np.isnan(ordered)
+    if known.all():
+        counts = np.diff(starts, append=len(ids))[:, None]
+    else:
+        ordered = np.where(known, ordered, 0.0)
+        counts = np.maximum(np.add.reduceat(known, starts, axis=0, dtype=np.float64), 1)
+    means = np.add.reduceat(ordered, starts, axis=0) / counts
+    away = ordered - means[which]
+    away[~known | (np.abs(away) <= 1e-12 * np.abs(ordered))] = 0.0  # or rounding of equal values
+    centred = np.empty_like(away)
+    centred[order] = away
     return centred
