@@ -81,14 +81,14 @@ def pool_pearson(
         each patient on its group's score, see `PooledScore`.
     """
     products, squares, others = (np.zeros(truth.shape) for _ in range(3))
-    count, unknown = int(groups.max()) + 1, np.isnan(truth)
+    count, unknown, labels = int(groups.max()) + 1, np.isnan(truth), truth.astype(np.float64)
     for one, ids in zip(predicted, fold_ids, strict=True):
         value = _standardise(one, ids)
         missing = np.isnan(value) | unknown | ((ids < 0) | (groups < 0))[:, None]
         cells = np.where(groups < 0, -1, ids * count + groups)
         a, b = (
             _centre(np.where(missing, np.nan, v) if missing.any() else v, cells)
-            for v in (truth, value)
+            for v in (labels, value)
         )
         products += a * b
         squares += a * a
