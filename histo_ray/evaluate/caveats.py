@@ -71,6 +71,8 @@ class CaveatCode(StrEnum):
     """encoder, targets, median (R2)."""
     NO_BETTER_THAN_CHANCE = "no better than chance"
     """targets, calls: whether they are called; of a predictor's card."""
+    SITE_TOLD = "site told"
+    """encoders: tuple of `name at AUROC 0.97`, which tell the site of a patient well."""
     OLD_TESTS = "old tests"
     """whole: what few units of are; of runs whose tests took every fold for independent."""
 

@@ -12,6 +12,7 @@ from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_units import read_repeat
+from histo_ray.evaluate.review_tables import tabulate_reviews
 from histo_ray.learn.class_codings import OutputLayout
 from histo_ray.learn.configurations import (
     Configuration,
@@ -68,6 +69,7 @@ def write_patient_tables(
         "comparisons": compare_encoders(truth, scores),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
+        **tabulate_reviews(plan, {n: one.assembled[:, :, :count] for n, one in found.items()}),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))

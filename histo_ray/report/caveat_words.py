@@ -316,5 +316,9 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     ),
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
+    CaveatCode.SITE_TOLD: lambda one: (
+        f"embeddings tell the site of a patient ({name_first(one.names('encoders'))}): scores may "
+        "ride on the site; keep sites together with --keep-together site, and see the section Site"
+    ),
     CaveatCode.OLD_TESTS: _write_old_tests,
 }

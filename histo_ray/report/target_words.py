@@ -17,6 +17,7 @@ from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.format_numbers import format_interval, format_maybe_p
+from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
 
 SHOWN = 12
@@ -174,7 +175,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
     for number, (own, part) in enumerate(parts):
         lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
         lines += _tabulate(part, own)
-    lines += ["", *write_sentences(record), ""]
+    lines += ["", *write_sentences(record), "", *describe_review(record, words)]
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 
