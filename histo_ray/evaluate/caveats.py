@@ -28,6 +28,16 @@ class CaveatCode(StrEnum):
     """encoder, tiles: it was fine-tuned on the tile set that it is evaluated on."""
     NO_GROUPS = "no groups"
     """None: tiles of one patient may be in several folds."""
+    GROUPS_INFERRED = "groups inferred"
+    """groups, near_duplicates; encoder, random, grouped: accuracy of the best encoder by folds
+    that split inferred groups, and by folds that do not."""
+    INFERRED_TOO_FEW = "inferred too few"
+    """groups, folds: inferred groups of some class, which cannot fill the folds."""
+    COLOUR_TELLS_TEST = "colour tells test"
+    """low, high: AUROC by class of external test tiles against training tiles; folds: the mean of
+    cross-validation's folds, None where there is none."""
+    COLOUR_ALONE = "colour alone"
+    """colour, encoder, score: accuracy of the baseline, nearly that of the best encoder."""
     TOO_FEW_GROUPS = "too few groups"
     """groups, needed: no test over folds is possible."""
     CLASS_TOO_FEW_GROUPS = "class too few groups"
