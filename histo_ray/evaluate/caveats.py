@@ -26,6 +26,14 @@ class CaveatCode(StrEnum):
     """tiles: name of the tile set whose table marks its tiles."""
     TRAINED_ON_TILES = "trained on tiles"
     """encoder, tiles: it was fine-tuned on the tile set that it is evaluated on."""
+    LEAKED_TILES = "leaked tiles"
+    """encoder, tiles: name of the set; total: its tiles; trained, held_out: of them in its
+    fine-tuning; near: near-duplicates of those; names: some of all these."""
+    LEAKED_PATIENTS = "leaked patients"
+    """encoder, patients, total, names: patients that are evaluated and that it was tuned on."""
+    TRAINED_ON_UNKNOWN = "trained on unknown"
+    """encoder, tiles: name of the set it was fine-tuned on; what: tiles or patients, of which no
+    overlap can be told; listed: whether its tiles are known, but not their patients."""
     NO_GROUPS = "no groups"
     """None: tiles of one patient may be in several folds."""
     GROUPS_INFERRED = "groups inferred"

@@ -13,6 +13,7 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
 from histo_ray.evaluate.patient_features import BAGS, Features, load_bags, load_features
@@ -55,9 +56,15 @@ class PreparedPatients(PreparedRun):
     """An evaluation of patients that are joined with their labels and put into folds."""
 
     def __init__(
-        self, store: Store, plan: PatientPlan, features: Features, identity: Identity
+        self,
+        store: Store,
+        plan: PatientPlan,
+        features: Features,
+        identity: Identity,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_patients` has read."""
+        self.leaks = leaks
         self.plan = plan
         self.identity = identity
         self.folder = open_evaluation(
@@ -115,7 +122,7 @@ class PreparedPatients(PreparedRun):
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""
-        return list(find_patient_caveats(self.plan))
+        return [*self.leaks, *find_patient_caveats(self.plan)]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
@@ -144,6 +151,13 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         host.tell(CheckingVectors(len(keys)))
         store.check(keys)
     patients = gather_patients(found, task, config)
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
     plan = PatientPlan(
@@ -158,7 +172,7 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features))
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks)
 
 
 def make_target_matrix(plan: PatientPlan) -> TargetMatrix:

@@ -1,17 +1,22 @@
 """Caveats of an evaluation on labelled tiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from histo_ray.encoders.published import read_card
+import numpy as np
+import numpy.typing as npt
+
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.evaluation_record import TissueRecord
+from histo_ray.evaluate.leaks import find_tile_leaks, open_tuned
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_groups import TileGroups
 from histo_ray.evaluate.tile_units import CV, RANDOM, TEST
 from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.tissue_tests import TileSupport
+from histo_ray.store.location import location_of
+from histo_ray.tilesets.tile_traits import shrink_tiles
 from histo_ray.tilesets.tileset import TileSet
 
 TELLING = 0.75
@@ -32,7 +37,6 @@ def find_tile_caveats(
         groups: Of the tiles that are cross-validated.
     """
     yield from find_synthetic_sets(sets)
-    yield from find_trained_on(config, sets)
     if groups.too_few:
         yield caveat(CaveatCode.INFERRED_TOO_FEW, groups=groups.too_few, folds=config.folds)
     if groups.names is None:
@@ -99,12 +103,24 @@ def find_synthetic_sets(sets: Sequence[TileSet]) -> Iterator[Caveat]:
             yield caveat(CaveatCode.SYNTHETIC_TILES, tiles=tiles.name)
 
 
-def find_trained_on(config: TissueConfig, sets: Sequence[TileSet]) -> Iterator[Caveat]:
-    """Find the encoders that were fine-tuned on the very tiles that they are evaluated on."""
-    for spec in resolve_encoders(config):
-        if spec.published is None or spec.published_name is None:
-            continue
-        card = read_card(spec.published, spec.published_name)
-        for tiles in sets:
-            if card is not None and card.data.digest == tiles.digest:
-                yield caveat(CaveatCode.TRAINED_ON_TILES, encoder=spec.name, tiles=tiles.name)
+def find_trained_on(
+    config: TissueConfig,
+    sets: Sequence[TileSet],
+    thumbs: Mapping[str, npt.NDArray[np.uint8]] | None = None,
+) -> Iterator[Caveat]:
+    """Find the encoders that were fine-tuned on tiles or patients that they are evaluated on.
+
+    Args:
+        config: Names the encoders.
+        sets: Tiles that are evaluated.
+        thumbs: (N, 64, 64) grey pictures of each set, by its name; None: read from its files.
+    """
+    tuned = [
+        open_tuned(location_of(spec.published), spec.name, spec.published_name)
+        for spec in resolve_encoders(config)
+        if spec.published is not None and spec.published_name is not None
+    ]
+    found = [encoder for encoder in tuned if encoder is not None]
+    if found and thumbs is None:
+        thumbs = {tiles.name: shrink_tiles(tiles, range(len(tiles))) for tiles in sets}
+    yield from find_tile_leaks(found, sets, thumbs or {})

@@ -20,8 +20,13 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.events import CostEstimated
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import refuse_leaks
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_caveats import find_score_caveats, find_tile_caveats
+from histo_ray.evaluate.tile_caveats import (
+    find_score_caveats,
+    find_tile_caveats,
+    find_trained_on,
+)
 from histo_ray.evaluate.tile_groups import (
     DrawnFolds,
     TileGroups,
@@ -90,8 +95,10 @@ class PreparedTiles(PreparedRun):
         groups: TileGroups,
         identity: Identity,
         encoders: Mapping[str, EncoderDigests],
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_tiles` has read."""
+        self.leaks = leaks
         self.plan = plan
         self.groups = groups
         self.encoders = encoders
@@ -112,6 +119,7 @@ class PreparedTiles(PreparedRun):
         """Find the caveats of tile sets, encoders and groups."""
         plan = self.plan
         return [
+            *self.leaks,
             *find_tile_caveats(plan.config, list(plan.sets.values()), plan.support, self.groups),
             *same_weights_caveats(self.encoders),
         ]
@@ -148,6 +156,9 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
     _check_names(names)
     traits = {split: read_traits(tiles) for split, tiles in sets.items()}
+    thumbs = {sets[split].name: some.thumbs for split, some in traits.items()}
+    leaks = list(find_trained_on(config, list(sets.values()), thumbs))
+    refuse_leaks(leaks, config.allow_leak)
     groups = {
         split: choose_groups(config, tiles, traits[split], config.tiles if split == CV else None)
         for split, tiles in sets.items()
@@ -171,7 +182,7 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
     others = {split: own for split, own in groups.items() if split != CV}
     identity = identify(plan, snapshots) | as_identity(drawn, others)
-    return PreparedTiles(plan, drawn.groups, identity, encoders)
+    return PreparedTiles(plan, drawn.groups, identity, encoders, leaks)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
 
@@ -243,32 +244,6 @@ def _write_old_tests(one: Caveat) -> str:
     )
 
 
-def _write_groups_inferred(one: Caveat) -> str:
-    pairs = one.number("near_duplicates")
-    chains = f" and {count_of(pairs, 'pair')} of near-duplicates" if pairs else ""
-    return (
-        f"no patients were given; {count_of(one.number('groups'), 'group')} were inferred from "
-        f"colour{chains}: random folds promise {_score(one, 'random')} where grouped give "
-        f"{_score(one, 'grouped')} ({one.values['encoder']}); the groups are a guess, so give "
-        "patients (column group) where they are known"
-    )
-
-
-def _write_colour_tells(one: Caveat) -> str:
-    folds = one.values["folds"]
-    inside = "" if folds is None else f", of random folds at {_score(one, 'folds')}"
-    return (
-        "within a class colour alone tells the external test tiles from the training tiles at "
-        f"AUROC {_score(one, 'low')} to {_score(one, 'high')}{inside}: they are of other slides, "
-        "and scores by random folds promise more than they give"
-    )
-
-
-def _score(one: Caveat, name: str) -> str:
-    """Write a score between 0 and 1 with two digits, without the zero before the point."""
-    return f"{one.values[name]:.2f}".removeprefix("0")
-
-
 _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.TEXT: lambda one: str(one.values["text"]),
     CaveatCode.SYNTHETIC: _write_synthetic,
@@ -283,16 +258,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.NO_GROUPS: lambda one: (
         "no groups (patients) are known, so tiles of one patient may be in several folds: "
         "leakage cannot be excluded, and every score may be too high"
-    ),
-    CaveatCode.GROUPS_INFERRED: _write_groups_inferred,
-    CaveatCode.INFERRED_TOO_FEW: lambda one: (
-        f"no patients were given, and {count_of(one.number('groups'), 'group')} of some class "
-        f"inferred from colour cannot fill {one.number('folds')} folds: folds are random"
-    ),
-    CaveatCode.COLOUR_TELLS_TEST: _write_colour_tells,
-    CaveatCode.COLOUR_ALONE: lambda one: (
-        f"colour alone gives {_score(one, 'colour')}, where the best encoder "
-        f"({one.values['encoder']}) gives {_score(one, 'score')}: stain may explain most of it"
     ),
     CaveatCode.TOO_FEW_GROUPS: lambda one: (
         f"too few groups (patients): {one.number('groups')}, for a test over folds: no P value and "
@@ -350,4 +315,5 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
     CaveatCode.OLD_TESTS: _write_old_tests,
+    **TILE_WRITERS,
 }
