@@ -122,6 +122,39 @@ def check_patients(
     return found
 
 
+def describe_patient_leaks(
+    root: Location,
+    receipts: Mapping[str, Receipt],
+    class_encoder: str | None,
+    patients: Sequence[str],
+) -> Iterator[str]:
+    """Describe the patients that encoders of a predictor were fine-tuned on, as notes of it.
+
+    Args:
+        root: The store that it is applied to.
+        receipts: See `check_patients`.
+        class_encoder: See `check_patients`.
+        patients: That are predicted.
+
+    Raises:
+        ConfigError: A card is damaged.
+    """
+    for encoder in list_tuned(root, receipts, class_encoder):
+        known = encoder.trained_on
+        if known is None or not known.knows_patients:
+            yield (
+                f"{encoder.name} was fine-tuned on the tiles of {encoder.card.data.name}, whose "
+                "patients nobody can tell: scores hold only if none of these is among them"
+            )
+            continue
+        found = known.find_patients(patients)
+        if found:
+            yield (
+                f"{encoder.name} was fine-tuned on tiles of {len(found)} of "
+                f"{count_of(len(patients), 'patient')} ({name_some(found)}): its scores flatter"
+            )
+
+
 def list_tuned(
     root: Location, receipts: Mapping[str, Receipt], class_encoder: str | None
 ) -> list[TunedEncoder]:

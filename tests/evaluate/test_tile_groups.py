@@ -80,9 +80,9 @@ def test_folds_of_inferred_groups_lead_and_random_ones_stand_beside_them(
     folds = inferred.folds
     assert folds.groupby(["repeat", "group"])["fold"].nunique().max() == 1
     first = folds[folds["repeat"] == 0].assign(tile=lambda frame: frame["item"].astype(int))
-    for label in range(2):  # of each slide five tiles of one class, then of the other
-        own = first[first["tile"] // 5 % 2 == label]
-        assert adjusted_rand_score(own["tile"] // 10, own["group"]) > 0.8
+    for label in range(2):  # rows are sorted by class; of each slide a class has five tiles
+        own = first[first["tile"] // 30 == label]
+        assert adjusted_rand_score(own["tile"] % 30 // 5, own["group"]) > 0.8
     assert set(inferred.scores["split"]) == {"cv", "random"}
     told = "\n".join(describe_record(record))
     assert told.index("inferred groups kept together") < told.index("for comparison only")
