@@ -1,12 +1,12 @@
 """What the record of an evaluation says of groups of tiles."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from histo_ray.evaluate.record_part import RecordPart
 
 
-class GroupsRecord(BaseModel):
+class GroupsRecord(RecordPart):
     """What keeps tiles together."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     source: str = ""
     """given, column, inferred or none; empty: a run from before it was recorded."""

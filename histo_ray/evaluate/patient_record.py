@@ -71,7 +71,7 @@ def make_patient_record(
             "tests": describe_tests(plan),
             "chance_test": name_chance_test(plan.permutations),
             "summary": summarise_encoders(targets),
-            "pairs": summarise_pairs(comparisons, targets),
+            "pairs": summarise_pairs(comparisons, targets, tables["endpoints"].to_pylist()),
             "shown": list_best(targets, comparisons, SHOWN),
         }
     )

@@ -17,6 +17,7 @@ from histo_ray.learn.configurations import (
     assemble_predictions,
     select_configurations,
 )
+from histo_ray.learn.endpoint import tabulate_endpoints
 from histo_ray.learn.statistics import chance_statistic
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.learn.target_scores import score_encoder
@@ -78,6 +79,7 @@ def write_patient_tables(
             for configuration, predictions in zip(one.configurations, one.predictions, strict=True)
         ),
         "targets": tabulate_targets(truth, scores),
+        "endpoints": tabulate_endpoints(truth, scores),
         "comparisons": compare_encoders(truth, scores),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),

@@ -71,9 +71,9 @@ from histo_ray.tilesets.tileset import TileSet
 
 EVALUATION_VERSION = 1
 """Raised whenever the code changes a prediction for the same settings and data."""
-STATISTICS_VERSION = 2
-"""Raised whenever the code changes a P value or interval; stands in the digest of runs with groups
-or few tiles alone, as all others have the values of version 1."""
+STATISTICS_VERSION = 3
+"""Raised whenever the code changes a P value or interval, so that no run is taken for one with
+other values. 1 had no entry; 2 only with groups or few tiles; from 3 on it is always there."""
 BASELINE_VERSION = 1
 """Raised whenever the code measures other colours; stands in the digest of every run, as each has
 the baseline since 0.5.0. Predictions of encoders are as they were where patients are known."""
@@ -261,7 +261,8 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
     folds, config = plan.folds, plan.config
     keys = {CV: "tiles", TEST: "test_tiles"}
     beside = {} if plan.random is None else {"random_folds": _record_folds(plan.random)}
-    identity: Identity = beside | {
+    return beside | {
+        "statistics_version": STATISTICS_VERSION,
         "evaluation_version": EVALUATION_VERSION,
         "baseline_version": BASELINE_VERSION,
         "task": "tissue",
@@ -280,7 +281,6 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
             for name, of_sets in snapshots.items()
         },
     }
-    return {"statistics_version": STATISTICS_VERSION, **identity} if plan.support.few else identity
 
 
 def _record_folds(folds: Folds) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The score of a target that decides, and all that goes with it, by what its values are. Pure.
 
-A metric is one object: the score of a fold and of a guess, its bootstrap, and the other scores that
-stand beside it in the tables.
+A metric is one object: the score of a fold and of a guess, its bootstrap and the scale of its
+interval, and the other scores that stand beside it in the tables.
 """
 
 from abc import ABC, abstractmethod
@@ -12,11 +12,15 @@ import numpy as np
 from scipy import stats
 
 from histo_ray.learn.statistics import (
-    Placements,
+    FISHER_Z,
+    IDENTITY,
+    LOGIT,
     Resampled,
+    ScoreScale,
     bootstrap_auroc,
     bootstrap_correlation,
-    place_classes,
+    draw_areas_together,
+    prediction_noise,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -33,6 +37,9 @@ from histo_ray.learn.target_truth import (
 )
 from histo_ray.types import TargetKind
 
+TOGETHER = 400
+"""Resamples, at most, by which errors of targets that have draws of their own are related."""
+
 
 class TargetMetric(ABC):
     """One score that decides."""
@@ -41,6 +48,8 @@ class TargetMetric(ABC):
     """In the column `metric` of tables."""
     chance: ClassVar[float]
     """Score of a guess."""
+    scale: ClassVar[ScoreScale] = IDENTITY
+    """On which the score is near to normal; its interval is drawn there."""
     null_variance: ClassVar[float]
     """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
     times n of both classes over their product."""
@@ -55,6 +64,27 @@ class TargetMetric(ABC):
     ) -> Resampled:
         """Bootstrap the mean score over patients."""
 
+    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """Share of the predictions' variance that other training parts would change, (T,).
+
+        nan where it is not known, and so where targets have several predictions each: intervals
+        are then as wide as without signal.
+        """
+        count = len(truth.targets)
+        if predicted.shape[-1] != count:
+            return np.full(count, np.nan)
+        return prediction_noise(predicted, truth.counts.share)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """Scores of all targets in the same resamples of patients, (B, T).
+
+        They tell how the errors of targets go together. As `resample` has drawn them, unless it
+        draws patients for each target anew.
+        """
+        return np.asarray(resampled.draws)
+
     @abstractmethod
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
@@ -67,16 +97,13 @@ class TargetMetric(ABC):
     def plain_p(self, values: Floats, mean: Floats) -> Floats:
         """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
 
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Make what DeLong's test needs of each target; empty where there is no such test."""
-        return ()
-
 
 class Correlation(TargetMetric):
     """Pearson's correlation, of targets that are numbers."""
 
     name = "pearson"
     chance = 0.0
+    scale = FISHER_Z
     null_variance = 1.0
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -121,6 +148,7 @@ class AreaUnderRoc(TargetMetric):
 
     name = "auroc"
     chance = 0.5
+    scale = LOGIT
     null_variance = 1 / 12
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -132,6 +160,13 @@ class AreaUnderRoc(TargetMetric):
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """As the base class says; `resample` draws within the classes of each target."""
+        count = min(len(resampled.draws), TOGETHER)
+        return draw_areas_together(truth.values, predicted, count, seed, truth.fold_ids)
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """As the base class says."""
@@ -156,17 +191,6 @@ class AreaUnderRoc(TargetMetric):
             if len(one) and len(other):
                 found[target] = stats.mannwhitneyu(one, other, alternative="greater").pvalue
         return found
-
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Place each positive among the negatives, in the repeats that the target has."""
-        found: list[Placements | None] = []
-        for target in range(values.shape[1]):
-            labels, scores = values[:, target], predicted[:, :, target]
-            scores = scores[~np.isnan(scores).all(1)]
-            kept = labels[~np.isnan(labels) & ~np.isnan(scores).any(0)] > 0
-            both = kept.any() and not kept.all()
-            found.append(place_classes(labels, scores) if both and len(scores) else None)
-        return tuple(found)
 
 
 METRICS: dict[TargetKind, TargetMetric] = {

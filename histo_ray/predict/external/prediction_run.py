@@ -11,6 +11,7 @@ from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import TargetSlides
+from histo_ray.store.layout import is_given
 from histo_ray.store.partition_vectors import CountedPartition
 from histo_ray.store.store import Store
 from histo_ray.text import count_of, name_some
@@ -170,6 +171,13 @@ class PredictionRun:
         if self.slides.empty:
             some = name_some(self.slides.empty)
             yield f"{count_of(len(self.slides.empty), 'slide')} without tiles left out: {some}"
+        fitted_on = self.predictor.card.tiling.fingerprint
+        if fitted_on != self.slides.tiling and not is_given(fitted_on):
+            yield (
+                f"these tiles were cut by another tool or rule ({self.slides.tiling}) than those "
+                f"that the predictor was fitted on ({fitted_on}): size and mpp are the same, but "
+                "tissue may have been found otherwise"
+            )
         dtypes = {receipt.encoder.dtype for receipt in self.slides.receipts.values()}
         fitted = self.predictor.card.encoder.dtype
         if fitted and dtypes != {fitted}:
