@@ -12,9 +12,15 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
+<<<<<<< HEAD
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
 from histo_ray.evaluate.review_record import ReviewRecord
+=======
+from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
+from histo_ray.evaluate.record_part import RecordPart as RecordPart
+>>>>>>> groups
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""
@@ -174,7 +180,16 @@ class TissueRecord(EvaluationRecord):
     encoders: dict[str, dict[str, TileEncoderRecord]]
     classes: tuple[str, ...]
     summary: dict[str, dict[str, TileScoresRecord]]
-    """By split, then encoder."""
+    """By split, then encoder; the baseline is among the encoders here."""
+    groups: GroupsRecord = GroupsRecord()
+    test_groups: GroupsRecord = GroupsRecord()
+    random_folds: FoldsRecord | None = None
+    """Folds that split inferred groups: of the split `random`, beside the grouped ones of `cv`."""
+    baseline: str = ""
+    """Name of the row that sees colour alone; empty: a run from before there was one."""
+    baseline_version: int = 0
+    colour_auroc: dict[str, dict[str, MaybeFloat]] = Field(default_factory=dict)
+    """How well colour tells test from training part within a class, by split and class."""
     comparisons: tuple[TileComparisonRecord, ...] = ()
 
 

@@ -14,6 +14,7 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     StoredSlides,
@@ -88,6 +89,10 @@ class PreparedPatients(PreparedTargets):
         folder: TableFolder | None = None,
     ) -> None:
         """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
+        leaks: Sequence[Caveat] = (),
+    ) -> None:
+        """Take what `prepare_patients` has read."""
+        self.leaks = leaks
         self.plan = plan
         self.identity = identity
         self.parts = (self,)
@@ -146,7 +151,7 @@ class PreparedPatients(PreparedTargets):
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""
-        return list(find_patient_caveats(self.plan))
+        return [*self.leaks, *find_patient_caveats(self.plan)]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
@@ -179,6 +184,13 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     subgroups = read_subgroups(patients.cohort, config, known)
     notes = (*patients.cohort.notes, *subgroups.notes)
     patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
     plan = PatientPlan(
@@ -194,7 +206,7 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features))
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks)
 
 
 def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:
