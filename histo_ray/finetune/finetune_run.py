@@ -75,6 +75,7 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
             f"another set, {other.name}",
         )  # fmt: skip
     if recipe.held_out == 0:
+        _check_needs_no_held_out(recipe)
         return FinetunePlan(config, recipe, spec, tileset, every, None, none, "")
     train_rows, held_rows = hold_out(tileset, recipe.held_out, config.seed)
     source = "the same tiles, by group"
@@ -83,10 +84,27 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
     return FinetunePlan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
 
 
+def _check_needs_no_held_out(recipe: Recipe) -> None:
+    """Refuse to choose by held-out accuracy where nothing is held out."""
+    if len(recipe.network.wise_ft) > 1:
+        shares = ", ".join(f"{share:g}" for share in recipe.network.wise_ft)
+        raise ConfigError(
+            f"recipe: network.wise_ft = {shares}: one of them is chosen by the accuracy on "
+            "held-out tiles, and nothing is held out; set held_out, give --validation, or name one "
+            "share"
+        )
+
+
 def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
     """Check what needs no look at tiles, and make the store if it is not there."""
     recipe = config.read_recipe()
     spec = resolve(config.encoder, config.encoder_table, config.store)
+    if spec.rotations is not None:
+        raise ConfigError(
+            f"encoder {config.encoder!r}: rotations= averages the vectors of a finished encoder, "
+            "and training turns tiles by itself; leave it out, and ask for "
+            f"{config.name}?rotations={spec.rotations} afterwards"
+        )
     known = {entry.name for entry in list_encoders(config.encoder_table)}
     if config.name in known or has_timm_name(config.name):
         raise ConfigError(

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from histo_ray.config import Settings, digest, parse_settings
 from histo_ray.errors import ConfigError
@@ -19,9 +19,26 @@ from histo_ray.types import JsonObject
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
 BatchNorm = Literal["frozen", "train", "recalibrate"]
+_UNUSED: JsonObject = {"stain_swap": 0.0, "wise_ft": []}
+"""Settings since 0.5.0, with the values that change nothing: a recipe that leaves them so keeps the
+digest that it had."""
 
 
-class AugmentConfig(Settings):
+class _RecipePart(Settings):
+    """Some settings of a recipe."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = serialise(self)
+        return {
+            key: value
+            for key, value in values.items()
+            if key not in _UNUSED
+            or (list(value) if isinstance(value, tuple) else value) != _UNUSED[key]
+        }
+
+
+class AugmentConfig(_RecipePart):
     """Augmentation of training tiles; drawn anew in every epoch."""
 
     flips: bool = True
@@ -33,6 +50,9 @@ class AugmentConfig(Settings):
     """Half-width of the uniform factor on each stain's optical density; 0: no jitter."""
     stain_shift: float = Field(0.05, ge=0, le=1)
     """Half-width of the uniform offset added to each stain's optical density."""
+    stain_swap: float = Field(0.0, ge=0, le=1)
+    """Share of the tiles that take over the stain statistics of another training tile, before the
+    jitter; 0: none."""
 
 
 class HeadConfig(Settings):
@@ -44,7 +64,7 @@ class HeadConfig(Settings):
     """C of the logistic regression on standardised features."""
 
 
-class NetworkConfig(Settings):
+class NetworkConfig(_RecipePart):
     """Step 2: the head and the upper part, or all, of the network."""
 
     epochs: int = Field(10, ge=0, le=10_000)
@@ -70,6 +90,18 @@ class NetworkConfig(Settings):
     patience: int | None = Field(None, ge=1)
     """Epochs without a better held-out accuracy after which training stops, and the best epoch is
     taken; None: all epochs are run and the last one is taken."""
+    wise_ft: tuple[float, ...] = ()
+    """Shares of the tuned weights, above 0 and at most 1, that are tried against those before step
+    2 (WiSE-FT): the one with the best held-out accuracy is published. One needs no held-out tiles;
+    none: the tuned weights alone."""
+
+    @field_validator("wise_ft")
+    @classmethod
+    def _shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        wrong = [share for share in shares if not 0 < share <= 1]
+        if wrong:
+            raise ValueError(f"{wrong[0]:g} is no share of the tuned weights: above 0, at most 1")
+        return shares
 
 
 class Recipe(Settings):

@@ -49,6 +49,10 @@ class Metrics(Settings):
     second_accuracy: float | None = None
     """After step 2: the network trained, too. The better of the two is published; `epoch` of the
     card says which."""
+    wise_ft: float | None = None
+    """Share of the tuned weights in those after step 2 (WiSE-FT); None without it."""
+    wise_ft_accuracy: dict[str, float | None] = Field(default_factory=dict)
+    """Held-out accuracy of each share that was tried; None without held-out tiles."""
 
 
 class Data(Settings):
