@@ -19,7 +19,7 @@ from histo_ray.types import JsonObject
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
 BatchNorm = Literal["frozen", "train", "recalibrate"]
-_UNUSED: JsonObject = {"stain_swap": 0.0, "wise_ft": []}
+_UNUSED: dict[str, object] = {"stain_swap": 0.0, "wise_ft": ()}
 """Settings since 0.5.0, with the values that change nothing: a recipe that leaves them so keeps the
 digest that it had."""
 
@@ -33,8 +33,7 @@ class _RecipePart(Settings):
         return {
             key: value
             for key, value in values.items()
-            if key not in _UNUSED
-            or (list(value) if isinstance(value, tuple) else value) != _UNUSED[key]
+            if key not in _UNUSED or getattr(self, key) != _UNUSED[key]
         }
 
 

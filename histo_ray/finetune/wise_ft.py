@@ -1,8 +1,8 @@
 """WiSE-FT: weights on the line between those before step 2 and those after it.
 
-Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (CVPR; arXiv 2109.01903): such weights
-often do better on other data than either end does. Batch norms that step 2 left frozen are the same
-at both ends; where it trained them, their running statistics mean nothing in between, and
+Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (CVPR; arXiv 2109.01903): such
+weights often do better on other data than either end does. Batch norms that step 2 left frozen are
+the same at both ends; where it trained them, their running statistics mean nothing in between, and
 `loop` measures them anew on training tiles.
 """
 
