@@ -1,6 +1,7 @@
 """Vectors that are means over the orientations of a tile: an option of a request."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ from histo_ray.encoders.request import slugify
 from histo_ray.encoders.torch_encoder import TorchEncoder
 from histo_ray.errors import ConfigError
 from histo_ray.store.verify import describe_weights
-from tests.conftest import make_facts
 
 Load = Callable[[str], TorchEncoder]
 MakeTiles = Callable[..., npt.NDArray[np.uint8]]
@@ -67,7 +67,9 @@ def test_the_option_is_part_of_the_name_and_of_the_identity_and_only_where_it_is
     assert digest(plain.model_dump()) == DIGEST_OF_0_4_0
 
 
-def test_a_receipt_says_it_and_one_name_is_not_shared_with_plain_vectors() -> None:
+def test_a_receipt_says_it_and_one_name_is_not_shared_with_plain_vectors(
+    make_facts: Callable[..., Any],
+) -> None:
     plain = make_facts().encoder
     averaged = plain.model_copy(update={"rotations": 4})
     assert "rotations" not in plain.model_dump()

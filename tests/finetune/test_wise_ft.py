@@ -23,8 +23,8 @@ TUNED: Weights = {"a": torch.tensor([1.0, 0.0]), "count": torch.tensor(9)}
 
 
 def run(make_job: MakeJob, *changes: str) -> TrainingResult:
-    job, classifier = make_job(*changes)
-    return train(job, classifier, Compute("cpu", 2), NoKeeper())
+    job, classifier = make_job("network.epochs=1", *changes, tiles=36)
+    return train(job, classifier, Compute("cpu", 1), NoKeeper())
 
 
 def test_a_share_of_the_tuned_weights_joins_those_before() -> None:
@@ -66,13 +66,13 @@ def test_training_publishes_weights_between_those_before_and_after_step_2(
 
 
 def test_a_single_share_needs_no_held_out_tiles(make_job: MakeJob) -> None:
-    job, classifier = make_job("network.wise_ft=[0.5]")
+    job, classifier = make_job("network.epochs=1", "network.wise_ft=[0.5]", tiles=36)
     alone = type(job)(job.spec, job.base_sha256, job.train, None, job.recipe, job.seed)
     before = {k: v.clone() for k, v in classifier.state_dict().items()}
-    outcome = train(alone, classifier, Compute("cpu", 2), NoKeeper())
-    job, classifier = make_job()
+    outcome = train(alone, classifier, Compute("cpu", 1), NoKeeper())
+    job, classifier = make_job("network.epochs=1", tiles=36)
     plain = type(job)(job.spec, job.base_sha256, job.train, None, job.recipe, job.seed)
-    tuned = train(plain, classifier, Compute("cpu", 2), NoKeeper())
+    tuned = train(plain, classifier, Compute("cpu", 1), NoKeeper())
     name = next(k for k in before if k.startswith("network.") and before[k].ndim == 4)
     torch.testing.assert_close(outcome.weights[name], before[name].lerp(tuned.weights[name], 0.5))
     assert outcome.wise_ft == 0.5
