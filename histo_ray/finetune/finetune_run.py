@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from histo_ray.store.layout import CACHE
 from histo_ray.store.location import location_of
 from histo_ray.store.models import ModelCard
 from histo_ray.store.store import open_store
+from histo_ray.tilesets.infer_groups import infer_groups
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint, hold_out
 from histo_ray.tilesets.tileset import TileSet, load_tiles
@@ -77,10 +78,14 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
     if recipe.held_out == 0:
         _check_needs_no_held_out(recipe)
         return FinetunePlan(config, recipe, spec, tileset, every, None, none, "")
-    train_rows, held_rows = hold_out(tileset, recipe.held_out, config.seed)
-    source = "the same tiles, by group"
-    if tileset.groups is None:
+    source, grouped = "the same tiles, by group", tileset
+    if tileset.groups is None and recipe.infer_groups:
+        source = "the same tiles, by groups inferred from stain, colour and near-duplicates"
+        inferred = infer_groups(tileset, tileset.labels)
+        grouped = replace(tileset, groups=tuple(map(str, inferred.tolist())))
+    elif tileset.groups is None:
         source = "the same tiles, groups unknown: leakage cannot be excluded"
+    train_rows, held_rows = hold_out(grouped, recipe.held_out, config.seed)
     return FinetunePlan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
 
 

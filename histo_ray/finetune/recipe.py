@@ -19,7 +19,7 @@ from histo_ray.types import JsonObject
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
 BatchNorm = Literal["frozen", "train", "recalibrate"]
-_UNUSED: dict[str, object] = {"stain_swap": 0.0, "wise_ft": ()}
+_UNUSED: dict[str, object] = {"stain_swap": 0.0, "wise_ft": (), "infer_groups": False}
 """Settings since 0.5.0, with the values that change nothing: a recipe that leaves them so keeps the
 digest that it had."""
 
@@ -103,7 +103,7 @@ class NetworkConfig(_RecipePart):
         return shares
 
 
-class Recipe(Settings):
+class Recipe(_RecipePart):
     """All hyperparameters of a fine-tuning."""
 
     train_px: int | None = Field(None, ge=16, le=4096)
@@ -112,6 +112,9 @@ class Recipe(Settings):
     """Tiles a step, over all workers."""
     held_out: float = Field(0.1, ge=0, lt=1)
     """Share of the tiles that is held out, where no validation tiles are given; 0: none."""
+    infer_groups: bool = False
+    """Where tiles come without groups, hold out whole groups that are inferred from stain, colour
+    and near-duplicates; single tiles that are held out share slides with those trained on."""
     macenko: bool = False
     """Normalise each tile's stain first. Slides to be extracted need the same."""
     augment: AugmentConfig = Field(default_factory=lambda: AugmentConfig.model_validate({}))
