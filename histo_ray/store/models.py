@@ -66,8 +66,8 @@ class Data(Settings):
     held_out: dict[str, int]
     """Tiles of each class that it was evaluated on."""
     held_out_from: str
-    """`the same tiles, by group` (or by groups that were inferred), `the same tiles, groups unknown:
-    leakage cannot be excluded`, the name of another set, or empty."""
+    """`the same tiles, by group` (or by inferred groups), `the same tiles, groups unknown: leakage
+    cannot be excluded`, the name of another set, or empty."""
 
 
 class ModelCard(Settings):

@@ -15,11 +15,11 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.settings import Settings
 from histo_ray.text import did_you_mean, join_or
-from histo_ray.tilesets.listing import SUFFIXES
+from histo_ray.tilesets.image import SUFFIXES
 
 KNOWN = Path(__file__).parent / "known_sets.toml"
 OPENED = 2000
-"""Tiles that are decoded, evenly spread over the set; of the others the size on disk is looked at."""
+"""Tiles that are decoded, evenly spread over the set; of all the size on disk is looked at."""
 _SHOWN = 3
 _BLOCK = 1 << 24
 
@@ -121,7 +121,9 @@ def _check_folder(known: KnownSet, place: Path) -> Iterator[str]:
         files = _list_tiles(place / name)
         every += files
         if not files:
-            yield f"class {name}: no tile below {place / name}, {known.title} has {count:,}; {_AGAIN}"
+            yield (
+                f"class {name}: no tile below {place / name}, {known.title} has {count:,}; {_AGAIN}"
+            )
         elif len(files) != count:
             yield f"class {name}: {len(files):,} tiles, {known.title} has {count:,}; {_AGAIN}"
         strays = [file.name for file in files if not file.name.startswith(f"{name}-")]
@@ -172,7 +174,8 @@ def _check_tiles(known: KnownSet, files: Sequence[Path]) -> Iterator[str]:
     if wrong:
         yield (
             f"{len(wrong):,} of the {len(chosen):,} tiles that were opened are not "
-            f"{known.tile_px} x {known.tile_px} px ({_some(wrong)}); take the set as it was published"
+            f"{known.tile_px} x {known.tile_px} px ({_some(wrong)}); take the set as it was "
+            "published"
         )
 
 
