@@ -1,6 +1,7 @@
 """Vectors that are means over the orientations of a tile: an option of a request."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.request import slugify
 from histo_ray.encoders.torch_encoder import TorchEncoder
 from histo_ray.errors import ConfigError
+from histo_ray.predict.card import EncoderCard
+from histo_ray.predict.target_slides import _take_own
 from histo_ray.store.verify import describe_weights
 
 Load = Callable[[str], TorchEncoder]
@@ -81,3 +84,21 @@ def test_a_receipt_says_it_and_one_name_is_not_shared_with_plain_vectors(
 def test_other_numbers_of_orientations_are_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="rotations"):
         resolve(f"{CONV}&rotations={value}")
+
+
+def test_a_predictor_takes_only_vectors_of_as_many_orientations(
+    make_facts: Callable[..., Any],
+) -> None:
+    plain = make_facts().encoder
+    averaged = plain.model_copy(update={"rotations": 4})
+    slides: dict[Any, Any] = {
+        "plain": SimpleNamespace(encoder=plain),
+        "averaged": SimpleNamespace(encoder=averaged),
+    }
+    for facts, name in ((plain, "plain"), (averaged, "averaged")):
+        asked = EncoderCard(
+            name=facts.name, request=facts.request, weights_sha256=facts.weights_sha256,
+            dim=facts.dim, rotations=facts.rotations,
+        )  # fmt: skip
+        card: Any = SimpleNamespace(encoder=asked)
+        assert [str(key) for key in _take_own(card, slides)] == [name]
