@@ -33,6 +33,7 @@ from histo_ray.finetune.held_out import ClassifierScores, evaluate_classifier
 from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
 from histo_ray.finetune.norms import measure_statistics, recalibrate
 from histo_ray.finetune.schedule import batch_rows
+from histo_ray.finetune.stain_swap import measure_donors
 from histo_ray.finetune.wise_ft import WiseChoice, choose_alpha
 from histo_ray.finetune.worker_group import Solo, WorkerGroup
 
@@ -231,10 +232,12 @@ def _encode_views(
     """(N, dim) features of the training tiles for each view: plain first, then augmented."""
     began = time.monotonic()
     count, views = job.recipe.head.views, list[Features]()
+    config = job.recipe.augment
+    bank = measure_donors(job.train, job.seed) if config.stain_swap and count > 1 else None
     for view in range(count):
         look = _plain(job)
         if view:
-            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
+            look = augmented_look(config, job.train_px, job.seed, view, bank)
         views.append(
             encode_subset(classifier, normalise, job.train, compute, group, look, job.loaders)
         )
