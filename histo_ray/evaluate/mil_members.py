@@ -1,7 +1,8 @@
 """The members of MIL heads: what each scores alone, and how far they lie apart."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,37 +23,58 @@ MEMBERS = "members"
 """Name of the table."""
 
 
-def has_members(plan: PatientPlan) -> bool:
-    """Whether a run trains MIL heads."""
-    return any(one.pooling == BAGS for one in plan.configurations)
+class MemberPart(NamedTuple):
+    """Targets of one kind, and the pieces of their units."""
+
+    plan: PatientPlan
+    matrix: TargetMatrix
+    pieces: TableFolder
 
 
-def iterate_members(
-    pieces: TableFolder, plan: PatientPlan, matrix: TargetMatrix
-) -> Iterator[pa.Table]:
+def write_members(folder: TableFolder, parts: Sequence[MemberPart]) -> tuple[MemberSummary, ...]:
+    """Write the members of every MIL head as table `members`; none for a run without such heads.
+
+    Args:
+        folder: Of the run.
+        parts: One for each kind of targets.
+
+    Returns:
+        How far they lie apart, by kind, encoder and head.
+    """
+    if not any(one.pooling == BAGS for part in parts for one in part.plan.configurations):
+        return ()
+    tables = (table for part in parts for table in iterate_members(part))
+    folder.write(MEMBERS, tables, arrow_schema("mil_members"))
+    every = folder.read(MEMBERS).to_pandas()
+    return tuple(
+        found
+        for part in parts
+        for found in summarise_members(
+            every[every["target"].isin(part.plan.outputs)], part.plan.task.kind.value
+        )
+    )
+
+
+def iterate_members(part: MemberPart) -> Iterator[pa.Table]:
     """Yield the members of every MIL head, as rows of `schemas/mil_members.json`.
 
     Heads that lost a competition have none, nor have pieces from before members were kept.
-
-    Args:
-        pieces: Of the run's units.
-        plan: Its configurations.
-        matrix: Its targets and folds.
     """
+    plan, matrix, pieces = part
     there = set(pieces.names())
     bags = [(at, c) for at, c in enumerate(plan.configurations) if c.pooling == BAGS]
-    targets = list_unit_targets(matrix, plan.task.kind)
+    targets = list_unit_targets(matrix, plan.output_kind)
     units = itertools.product(bags, targets, range(matrix.repeats), range(matrix.n_folds))
     for (number, configuration), target, repeat, fold in units:
         name = fold_piece_name(number, target, repeat, fold)
         if f"{name}.parquet" in there:
             piece = pieces.read(name)
             if "seeds" in piece.column_names:
-                names = [plan.targets[at] for at in columns_of(matrix, target)]
+                names = [plan.outputs[at] for at in columns_of(matrix, target)]
                 yield _tabulate(piece, plan.task.name, configuration, names, repeat, fold)
 
 
-def summarise_members(table: pd.DataFrame) -> tuple[MemberSummary, ...]:
+def summarise_members(table: pd.DataFrame, kind: str = "") -> tuple[MemberSummary, ...]:
     """Summarise the spread between members, by encoder and head.
 
     A member's score of a repeat is its mean over folds, as a head of that member alone would have
@@ -60,7 +82,8 @@ def summarise_members(table: pd.DataFrame) -> tuple[MemberSummary, ...]:
     repeats.
 
     Args:
-        table: Rows of `mil_members`.
+        table: Rows of `mil_members`, of targets of one kind.
+        kind: Its name.
     """
     keys = ["encoder", "head", "target", "repeat", "member"]
     by_repeat = table.groupby(keys, sort=False, observed=True)["score"].mean()
@@ -72,6 +95,7 @@ def summarise_members(table: pd.DataFrame) -> tuple[MemberSummary, ...]:
             MemberSummary(
                 encoder=str(encoder),
                 head=str(head),
+                kind=kind,
                 members=int(own["member"].max()) + 1,
                 mean_score=float(scores.mean()),
                 score_sd=float(spread.mean()),

@@ -1,15 +1,18 @@
 """All that is known of an evaluation of patients before the first head is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from histo_ray.cohort.patient_folds import OutcomeFolds
 from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.subgroup_columns import Subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
+from histo_ray.types.target_kind import OUTPUT_KINDS
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class PatientPlan:
     variants: dict[str, MilSettings]
     """Settings of attention heads, by name."""
     permutations: int
+    subgroups: Subgroups = field(default_factory=lambda: Subgroups({}))
+    """What scores are given by, beside those of all patients."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -55,4 +60,15 @@ class PatientPlan:
             self.sites,
             self.groups,
             kind=self.task.kind,
+            classes=labels.classes,
         )
+
+    @property
+    def output_kind(self) -> TargetKind:
+        """Kind of what heads are trained on: classes are coded as outputs of 0 and 1."""
+        return OUTPUT_KINDS.get(self.task.kind, self.task.kind)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """(O,) names of what heads are trained on: the targets, or classes of them."""
+        return tuple(output.name for output in self.truth.layout.outputs)

@@ -119,14 +119,14 @@ def test_a_run_from_before_ensembles_is_had_again_with_the_members_that_it_had(
     assert "network" not in record.mil[""]
     old = record.model_copy(update={"settings": {**record.settings, "mil": list(SMALL)}})
     prepared = prepare_again(str(place / "store"), old, Host(run_here))
-    assert prepared.plan.variants[""].members == 1
+    assert prepared.parts[0].plan.variants[""].members == 1
     assert OutOfFold(prepared, "TP53", "sharp").heads_of(PATIENTS[0]).count == 1
     three, _ = evaluate_by(place, "mutation", mil=(*SMALL, "members=3", "member_seeds=shared"),
                            repeats=1)  # fmt: skip
     assert "member_seeds" not in three.mil[""]  # as versions before 0.5 wrote it
     old = three.model_copy(update={"settings": {**three.settings, "mil": [*SMALL, "members=3"]}})
     prepared = prepare_again(str(place / "store"), old, Host(run_here))
-    assert prepared.plan.variants[""].member_seeds == "shared"
+    assert prepared.parts[0].plan.variants[""].member_seeds == "shared"
 
 
 def test_networks_compete_and_one_without_attention_has_no_heat_map(place: Path) -> None:
@@ -150,3 +150,25 @@ def test_a_network_that_does_not_predict_numbers_is_refused_before_anything_is_r
         evaluate_by(place, "expression", mil=("network=clam",))
     with pytest.raises(ConfigError, match=r"--mil: network = clams: .*did you mean clam"):
         evaluate_by(place, "mutation", mil=("network=clams",))
+
+
+def test_columns_of_several_kinds_are_predicted_from_bags(place: Path) -> None:
+    state = np.load(place / "state.npy")
+    kinds = np.array(["low", "medium", "high"])[np.digitize(state, (-0.5, 0.5))]
+    frame = pd.DataFrame({"patient_id": PATIENTS, "type": kinds, "size": state})
+    frame.to_csv(place / "columns.csv", index=False)
+    given = settings_of(
+        place, "label", labels=str(place / "columns.csv"), column=("type", "size"), repeats=1,
+        mil=(*SMALL, "members=2"),
+    )  # fmt: skip
+    del given["genes"]
+    result = evaluate(TASKS["label"], TASKS["label"].config.model_validate(given))
+    record = result.evaluation.record
+    assert isinstance(record, PatientRecord)
+    assert {one.kind for one in record.mil_members} == {"multiclass", "continuous"}
+    run = place / f"store/evaluations/label/{record.run_id}"
+    members = pd.read_parquet(run / "members.parquet")
+    assert members["target"].nunique() == 4  # three classes, each against the others, and size
+    assert len(members) == 4 * 3 * 2
+    for _, part in TASKS["label"].split_record(record):
+        assert len({one.kind for one in part.mil_members}) == 1

@@ -76,7 +76,7 @@ def train_ensembles(
     config = plan.config
     kept = {
         target: _count_repeats(matrix, target or 0, repeats)
-        for target in list_unit_targets(matrix, plan.task.kind)
+        for target in list_unit_targets(matrix, plan.output_kind)
     }
     name = digest([prepared.folder.folder, repeats])[:16]
     folder = TableFolder(prepared.store.root, FITS)
@@ -87,7 +87,7 @@ def train_ensembles(
         matrix,
         configurations,
         plan.variants,
-        plan.task.kind,
+        plan.output_kind,
         config.seed,
         config.cpus_per_repeat,
     )
