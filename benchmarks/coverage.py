@@ -39,7 +39,7 @@ def list_cells(quick: bool) -> Iterator[Cell]:
         for signal in SIGNALS:
             yield Cell("expression", "ridge", signal, patients, 60, 10, truths=60)
     for patients in PATIENTS:
-        for signal in SIGNALS:
+        for signal in SIGNALS:  # tissue has three scores a cohort
             cohorts = {60: 40, 200: 24, 500: 16}[patients]
             yield Cell("tissue", "least-squares", signal, patients, cohorts, 3, truths=60)
             yield Cell("mutation", "ridge", signal, patients, 24, 4, truths=60)

@@ -80,8 +80,10 @@ def score_encoder(
 def decision_noise(right: Floats, repeats: int, share: float) -> Floats:
     """Share of the noise in decisions that other training parts would change.
 
-    As `prediction_noise`, with the mean correlation between repeats of being right or wrong, which
-    follows from the variance of the share of repeats in which a tile is right.
+    As `prediction_noise`. The mean correlation between repeats of being right or wrong follows from
+    the variance of the share of repeats in which a tile is right, and that of what is decided upon
+    is sin(pi / 2 * correlation), exact for two normal variables cut at their medians (Sheppard
+    1899, Philos Trans R Soc A 192:101).
 
     Args:
         right: (N,) share of the repeats in which each tile is right.
@@ -96,7 +98,8 @@ def decision_noise(right: Floats, repeats: int, share: float) -> Floats:
     if repeats < 2 or spread <= 0:
         return np.full(1, np.nan)
     alike = (repeats * float(right.var()) / spread - 1) / (repeats - 1)
-    return np.asarray(np.clip(np.array([(1 - alike) / share]), 0.0, 1.0))
+    noise = (1 - np.sin(np.pi / 2 * np.clip(alike, 0.0, 1.0))) / share
+    return np.array([min(float(noise), 1.0)])
 
 
 def _estimate_error(

@@ -252,8 +252,11 @@ def test_noise_of_decisions_is_what_repeats_do_not_share() -> None:
     assert decision_noise(sure, 10, 0.2)[0] == pytest.approx(0.0, abs=1e-12)
     guessed = rng.binomial(10, 0.7, 5000) / 10
     assert decision_noise(guessed, 10, 0.2)[0] == 1.0
-    mixed = np.where(rng.random(5000) < 0.9, sure, guessed)
-    assert decision_noise(mixed, 10, 0.2)[0] == pytest.approx(0.5, abs=0.06)
+    for noise in (0.3, 0.7):  # scores of two repeats correlate by 1 - 0.2 * noise
+        kept = rng.normal(size=(5000, 1)) * np.sqrt(1 - 0.2 * noise)
+        drawn = kept + rng.normal(size=(5000, 10)) * np.sqrt(0.2 * noise)
+        found = decision_noise((drawn > 0).mean(1), 10, 0.2)[0]
+        assert found == pytest.approx(noise, abs=0.06)
     assert np.isnan(decision_noise(sure, 1, 0.2)).all()
     assert np.isnan(decision_noise(np.ones(9), 5, 0.2)).all()
 
