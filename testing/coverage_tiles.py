@@ -1,8 +1,9 @@
 """Labelled tiles of which the truth is known: the tissue part of `testing.coverage_cohorts`.
 
-A patient has `TILES` tiles of random classes, of which there are equally many in all. A tile's vector is that of its class, which is
-stronger or weaker, with what its patient's tiles have in common and noise of its own. An encoder
-adds its own noise, as there. Whole patients are kept in one fold.
+A patient has `TILES` tiles of random classes, of which there are equally many in all. A tile's
+vector is that of its class, which is stronger or weaker, with what its patient's tiles have in
+common and noise of its own. An encoder adds its own noise, as there. Whole patients are kept in one
+fold.
 """
 
 from collections.abc import Iterator
