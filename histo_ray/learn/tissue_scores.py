@@ -9,6 +9,7 @@ from scipy import stats
 
 from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.learn.statistics import (
+    DECIDED,
     FEWEST_UNITS,
     LOGIT,
     ScoreError,
@@ -133,4 +134,4 @@ def _correct(
         return ScoreError(np.array([error]), np.array([test.df]))
     share = sizes[1] / sum(sizes)
     noise = decision_noise(tally.right[tiles], len(folds.fold_ids), share)
-    return estimate_error(found.error, by_fold[None], noise, share, units)
+    return estimate_error(found.error, by_fold[None], noise, share, units, DECIDED)

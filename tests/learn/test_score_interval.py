@@ -190,6 +190,10 @@ def test_without_signal_and_with_much_the_corrections_are_those_of_the_tests() -
         np.testing.assert_allclose(
             fold_overlap([0.0, 1.0], share), [share / (1 - share), chance / (1 - chance)]
         )
+        less = 0.6 * chance
+        np.testing.assert_allclose(
+            fold_overlap([0.0, 1.0], share, 0.6), [share / (1 - share), less / (1 - less)]
+        )
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4, 1.0])
