@@ -179,9 +179,10 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
             config.seed,
             patients.groups,
         )
+    numbers = task.kind is TargetKind.CONTINUOUS
+    middle = (np.nanmedian if numbers else np.nanmin)(labels.values, axis=0)
     with np.errstate(invalid="ignore"):
-        upper = labels.values > np.nanmin(labels.values, axis=0)
-    sides = np.where(np.isnan(labels.values), np.nan, upper)
+        sides = np.where(np.isnan(labels.values), np.nan, labels.values > middle)
     given = read_given_folds(
         read_fold_file(config.fold_file),
         patients.cohort.patients,
@@ -190,7 +191,7 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
         patients.groups,
         config.fold_file,
         classes=True,
-        words=("column", "the lowest", "others"),
+        words=("column", "low", "others"),
     )
     missing = np.isnan(labels.values).T[:, None, :]
     shared = given.fold_ids if given.fold_ids.ndim == 3 else given.fold_ids[None]
