@@ -107,7 +107,7 @@ def test_folds_of_a_run_can_be_given_to_another(made: SimpleNamespace, tmp_path:
         labels=made.labels,
         column=("grade", "age"),
         kind=("grade=ordinal",),
-        encoder=("sharp",),
+        encoder=("dull", "sharp"),
         fold_file=str(path),
         **QUICK,
     )
