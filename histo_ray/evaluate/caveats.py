@@ -26,8 +26,26 @@ class CaveatCode(StrEnum):
     """tiles: name of the tile set whose table marks its tiles."""
     TRAINED_ON_TILES = "trained on tiles"
     """encoder, tiles: it was fine-tuned on the tile set that it is evaluated on."""
+    LEAKED_TILES = "leaked tiles"
+    """encoder, tiles: name of the set; total: its tiles; trained, held_out: of them in its
+    fine-tuning; near: near-duplicates of those; names: some of all these."""
+    LEAKED_PATIENTS = "leaked patients"
+    """encoder, patients, total, names: patients that are evaluated and that it was tuned on."""
+    TRAINED_ON_UNKNOWN = "trained on unknown"
+    """encoder, tiles: name of the set it was fine-tuned on; what: tiles or patients, of which no
+    overlap can be told; listed: whether its tiles are known, but not their patients."""
     NO_GROUPS = "no groups"
     """None: tiles of one patient may be in several folds."""
+    GROUPS_INFERRED = "groups inferred"
+    """groups, near_duplicates; encoder, random, grouped: accuracy of the best encoder by folds
+    that split inferred groups, and by folds that do not."""
+    INFERRED_TOO_FEW = "inferred too few"
+    """groups, folds: inferred groups of some class, which cannot fill the folds."""
+    COLOUR_TELLS_TEST = "colour tells test"
+    """low, high: AUROC by class of external test tiles against training tiles; folds: the mean of
+    cross-validation's folds, None where there is none."""
+    COLOUR_ALONE = "colour alone"
+    """colour, encoder, score: accuracy of the baseline, nearly that of the best encoder."""
     TOO_FEW_GROUPS = "too few groups"
     """groups, needed: no test over folds is possible."""
     CLASS_TOO_FEW_GROUPS = "class too few groups"
@@ -71,6 +89,8 @@ class CaveatCode(StrEnum):
     """encoder, targets, median (R2)."""
     NO_BETTER_THAN_CHANCE = "no better than chance"
     """targets, calls: whether they are called; of a predictor's card."""
+    SITE_TOLD = "site told"
+    """encoders: tuple of `name at AUROC 0.97`, which tell the site of a patient well."""
     OLD_TESTS = "old tests"
     """whole: what few units of are; of runs whose tests took every fold for independent."""
 

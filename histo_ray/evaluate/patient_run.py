@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     StoredSlides,
@@ -31,6 +33,9 @@ from histo_ray.evaluate.patient_units import (
     needs_of,
     predict_unit,
 )
+from histo_ray.evaluate.review_tables import SITE_PREDICTION
+from histo_ray.evaluate.site_check import check_sites
+from histo_ray.evaluate.subgroup_columns import read_subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
@@ -82,8 +87,10 @@ class PreparedPatients(PreparedTargets):
         features: Features,
         identity: Identity,
         folder: TableFolder | None = None,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
+        self.leaks = leaks
         self.plan = plan
         self.identity = identity
         self.parts = (self,)
@@ -142,13 +149,19 @@ class PreparedPatients(PreparedTargets):
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""
-        return list(find_patient_caveats(self.plan))
+        return [*self.leaks, *find_patient_caveats(self.plan)]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
+        sites = None
+        if self.plan.config.site_check:
+            sites = check_sites(self.store, self.plan, self.features)
+        if sites is not None:
+            self.folder.write(SITE_PREDICTION, [sites], sites.schema)
+            tables[SITE_PREDICTION] = sites
         return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
 
 
@@ -165,6 +178,17 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     """
     store, found = open_slides(config, host)
     patients = gather_patients(found, task, config)
+    known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
+    subgroups = read_subgroups(patients.cohort, config, known)
+    notes = (*patients.cohort.notes, *subgroups.notes)
+    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
     plan = PatientPlan(
@@ -176,10 +200,11 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         list(list_configurations(config, [s.encoder for s in found], list(variants))),
         variants,
         task.count_permutations(config),
+        subgroups,
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features))
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks=leaks)
 
 
 def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:
@@ -223,6 +248,10 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
     if labels.columns:
         differing["columns"] = [[c.name, c.kind.value, *c.classes] for c in labels.columns]
+    if plan.subgroups.digest:
+        differing["subgroups_sha256"] = plan.subgroups.digest
+    if not config.site_check:
+        differing["site_check"] = False
     mil = {
         name: {"task": plan.task.name} | settings.model_dump()
         for name, settings in plan.variants.items()

@@ -30,6 +30,8 @@ class EncoderCard(Settings):
     dim: int
     dtype: str = ""
     """Element type of the vectors that it was fitted on."""
+    rotations: int | None = None
+    """Orientations of each tile whose vectors were averaged; None: the tile as it was."""
 
 
 class TilingCard(Settings):

@@ -128,7 +128,10 @@ def main_sentence(run: TargetEvaluation) -> str:
     """Choose the sentence that stands first: the primary endpoint, if encoders are compared."""
     run = split_run(run)[0]
     sentences = target_sentences(run)
-    return sentences[0] if sentences else "Nothing could be evaluated."
+    if not sentences:
+        return "Nothing could be evaluated."
+    old = any(pair.endpoint is None for pair in run.record.pairs)
+    return sentences[-len(run.record.pairs) if old else 0]
 
 
 def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) -> Table:

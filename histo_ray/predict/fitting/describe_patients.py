@@ -162,6 +162,7 @@ def describe_encoder(prepared: PreparedPatients) -> EncoderCard:
         weights_sha256=facts.weights_sha256,
         dim=facts.dim,
         dtype=facts.dtype,
+        rotations=facts.rotations,
     )
 
 
