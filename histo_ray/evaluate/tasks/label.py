@@ -105,6 +105,11 @@ class LabelConfig(PatientConfig):
         if len(set(self.column)) < len(self.column):
             raise ValueError(f"column: the same one twice in {list(self.column)}; name each once")
         parse_wishes(self.column, self.kind, self.order, self.positive)
+        if not (self.labels or self.subgroup_file) and set(self.subgroup) - {"site"}:
+            raise ValueError(
+                "subgroup: of which table is not said; name it with subgroup_file, as labels are "
+                "columns of the manifest"
+            )
         return self
 
     @property
