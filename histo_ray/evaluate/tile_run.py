@@ -66,7 +66,7 @@ from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint
-from histo_ray.tilesets.tile_traits import read_traits
+from histo_ray.tilesets.tile_traits import TileTraits, read_traits
 from histo_ray.tilesets.tileset import TileSet
 
 EVALUATION_VERSION = 1
@@ -156,9 +156,7 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
     _check_names(names)
     traits = {split: read_traits(tiles) for split, tiles in sets.items()}
-    thumbs = {sets[split].name: some.thumbs for split, some in traits.items()}
-    leaks = list(find_trained_on(config, list(sets.values()), thumbs))
-    refuse_leaks(leaks, config.allow_leak)
+    leaks = _find_leaks(config, sets, traits)
     groups = {
         split: choose_groups(config, tiles, traits[split], config.tiles if split == CV else None)
         for split, tiles in sets.items()
@@ -183,6 +181,23 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     others = {split: own for split, own in groups.items() if split != CV}
     identity = identify(plan, snapshots) | as_identity(drawn, others)
     return PreparedTiles(plan, drawn.groups, identity, encoders, leaks)
+
+
+def _find_leaks(
+    config: TissueConfig, sets: Mapping[str, TileSet], traits: Mapping[str, TileTraits]
+) -> list[Caveat]:
+    """Find what encoders were fine-tuned on; refuse it in the set whose scores are to be believed.
+
+    That is the external one where it is given: the tiles that heads are trained on may then be
+    those of fine-tuning, and a caveat says that cross-validation flatters.
+    """
+    found = {
+        split: list(find_trained_on(config, [tiles], {tiles.name: traits[split].thumbs}))
+        for split, tiles in sets.items()
+    }
+    refuse_leaks(found[TEST] if TEST in found else found[CV], config.allow_leak)
+    leaks = [one for some in found.values() for one in some]
+    return [one for at, one in enumerate(leaks) if one not in leaks[:at]]
 
 
 def _check_names(names: Sequence[str]) -> None:
