@@ -77,6 +77,8 @@ class CaveatCode(StrEnum):
     """patients."""
     FEW_POSITIVES = "few positives"
     """targets: tuple of `gene n`."""
+    FEW_OF_A_CLASS = "few of a class"
+    """targets: tuple of `column n`, patients of its rarest class."""
     FEW_POSITIVES_UNSTATED = "few positives unstated"
     """targets: tuple of `gene (n)`; of runs that did not state it."""
     CHANCE_BY_T_TEST = "chance by t-test"
@@ -87,6 +89,8 @@ class CaveatCode(StrEnum):
     """encoder, targets, median (R2)."""
     NO_BETTER_THAN_CHANCE = "no better than chance"
     """targets, calls: whether they are called; of a predictor's card."""
+    SITE_TOLD = "site told"
+    """encoders: tuple of `name at AUROC 0.97`, which tell the site of a patient well."""
     OLD_TESTS = "old tests"
     """whole: what few units of are; of runs whose tests took every fold for independent."""
 

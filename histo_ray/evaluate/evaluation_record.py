@@ -13,8 +13,10 @@ from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
+from histo_ray.evaluate.review_record import ReviewRecord
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""
@@ -154,13 +156,6 @@ class TileComparisonRecord(RecordPart):
         """
         ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
-
-
-class BootstrapRecord(RecordPart):
-    """Draws of a bootstrap."""
-
-    resamples: int = 0
-    seed: int = 0
 
 
 class TissueRecord(EvaluationRecord):
@@ -345,3 +340,9 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    subgroups_sha256: str = ""
+    """SHA-256 of the groups that were asked for; empty: none were."""
+    site_check: bool = True
+    """Whether it was seen how well encoders tell the site."""
+    review: ReviewRecord = ReviewRecord()
+    """Scores by site and subgroup, what sites tell, and calibration, in short."""

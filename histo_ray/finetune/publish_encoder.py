@@ -178,8 +178,10 @@ def _count(part: TileSubset) -> dict[str, int]:
 
 def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics:
     scores = outcome.scores
+    tried = {f"{k:g}": _or_none(v) for k, v in outcome.wise_ft_accuracies.items()}
+    share = outcome.wise_ft if tried and outcome.epoch else None
     if math.isnan(scores.accuracy):
-        return Metrics()
+        return Metrics(wise_ft=share, wise_ft_accuracy=tried)
     recall = {
         name: None if math.isnan(value) else value
         for name, value in zip(classes, scores.recall, strict=True)
@@ -191,6 +193,8 @@ def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics
         recall=recall,
         first_accuracy=_or_none(outcome.first_accuracy),
         second_accuracy=_or_none(outcome.second_accuracy),
+        wise_ft=share,
+        wise_ft_accuracy=tried,
     )
 
 

@@ -126,6 +126,7 @@ def _correct(
         test = test_metric(by_fold, folds, (sizes[0], sizes[1]), truth, metric, label)
         with np.errstate(invalid="ignore"):
             error = (test.t_high - test.t_low) / 2 / stats.t.ppf(0.975, test.df)
+        error = 0.0 if np.isnan(error) and not np.isnan(test.df) else error  # equal folds
         return ScoreError(np.array([error]), np.array([test.df]))
     share = sizes[1] / sum(sizes)
     noise = decision_noise(tally.right[tiles], len(folds.fold_ids), share)

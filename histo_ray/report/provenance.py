@@ -134,6 +134,14 @@ def _encoder_rows(store: str, run: ShownEvaluation) -> list[list[str]]:
     return rows
 
 
+def describe_tilings(store: str, run: TargetEvaluation) -> dict[str, str]:
+    """Describe how tiles were cut, by encoder; empty where a receipt does not say it."""
+    return {
+        name: _describe_tiling(store, name, found.tiling).removesuffix("; ")
+        for name, found in run.record.encoders.items()
+    }
+
+
 def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
     """Describe a tiling by one receipt: `224 px at 0.5 mpp, tissue otsu; `, or nothing."""
     if not tiling:

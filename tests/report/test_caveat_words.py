@@ -115,6 +115,11 @@ CASES = [
         caveat(C.NO_BETTER_THAN_CHANCE, targets=("A", "B"), calls=True),
         "A, B: not better than chance; their calls mean nothing",
     ),
+    (
+        caveat(C.SITE_TOLD, encoders=("sharp at AUROC 0.97",)),
+        "embeddings tell the site of a patient (sharp at AUROC 0.97): scores may ride on the site; "
+        "keep sites together with --keep-together site",
+    ),
     (caveat(C.OLD_TESTS, whole="sites"), "though few sites can be put into folds in few ways"),
 ]  # fmt: skip
 

@@ -164,15 +164,19 @@ def prediction_noise(predicted: npt.NDArray[np.floating], share: npt.ArrayLike) 
     Returns:
         (T,) from 0 to 1; nan with fewer than two repeats, or where predictions are constant.
     """
-    there = ~np.isnan(predicted)
-    count = np.maximum(there.sum(1, keepdims=True), 1)
-    filled = np.where(there, predicted, np.float32(0))
-    centred = np.where(there, filled - filled.sum(1, keepdims=True) / count, np.float32(0))
-    length = np.sqrt((centred**2).sum(1))  # (R, T)
-    inverse = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    repeats = (length > 0).sum(0)
-    total = np.einsum("rpt,rt->pt", centred, inverse)
-    squares = np.asarray((total**2).sum(0), np.float64)
+    total: Floats = np.zeros(predicted.shape[1:])
+    repeats: Floats = np.zeros(predicted.shape[2])
+    for one in predicted:  # a repeat at a time: it stays in a cache
+        there = ~np.isnan(one)
+        count = np.maximum(there.sum(0), 1)
+        filled = np.where(there, one, 0.0)
+        centred = np.where(there, filled - filled.sum(0) / count, 0.0)
+        length = np.sqrt(np.einsum("pt,pt->t", centred, centred))
+        varies = length > 1e-6 * np.sqrt(count) * np.abs(filled).max(0, initial=0.0)
+        centred *= np.divide(1, length, out=np.zeros_like(length), where=varies)
+        total += centred
+        repeats += varies
+    squares = np.einsum("pt,pt->t", total, total)
     pairs = np.where(repeats > 1, repeats * (repeats - 1), np.nan)
     alike = (squares - repeats) / pairs
     return np.asarray(np.clip((1 - alike) / np.asarray(share, np.float64), 0.0, 1.0))
