@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
 from histo_ray.evaluate.review_record import ReviewRecord
@@ -155,13 +156,6 @@ class TileComparisonRecord(RecordPart):
         """
         ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
-
-
-class BootstrapRecord(RecordPart):
-    """Draws of a bootstrap."""
-
-    resamples: int = 0
-    seed: int = 0
 
 
 class TissueRecord(EvaluationRecord):
