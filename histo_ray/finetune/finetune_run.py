@@ -20,6 +20,7 @@ from histo_ray.finetune.job import FinetuneJob, ReportProgress
 from histo_ray.finetune.loop import TrainingResult, train
 from histo_ray.finetune.publish_encoder import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
+from histo_ray.finetune.trained_tiles import describe_trained_on
 from histo_ray.finetune.training_tiles import LoadedTiles, Pixels, Rows, TileSubset
 from histo_ray.finetune.worker_group import WorkerGroup
 from histo_ray.store.claim import hold_claim
@@ -251,7 +252,12 @@ def conclude(
 ) -> ModelCard:
     """Publish, and drop the checkpoint."""
     config = plan.config
-    card = publish_model(config.store, config.name, job, outcome, workers, device, plan.source)
+    trained_on = describe_trained_on(
+        plan.tileset, plan.train_rows, plan.held_out, plan.held_out_rows, plan.spec
+    )
+    card = publish_model(
+        config.store, config.name, job, outcome, workers, device, plan.source, trained_on
+    )
     open_keeper(config).delete()
     return card
 

@@ -11,7 +11,7 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.request import parse_request, slugify
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.card import ClassEncoderCard, PredictorCard
-from histo_ray.store.layout import is_given
+from histo_ray.store.layout import is_given, is_imported
 from histo_ray.store.location import location_of
 from histo_ray.store.models import MODELS, ModelCard, list_names, read_card
 from histo_ray.store.store import Store
@@ -37,6 +37,8 @@ def name_extraction(
         Half a sentence that ends with the command.
     """
     expected = card.encoder
+    if is_imported(card.tiling.fingerprint):
+        return _name_import(store, card)
     facts = [receipt.encoder for receipt in held]
     own = [
         one
@@ -66,6 +68,19 @@ def name_extraction(
     whole = origin is not None and origin.weights_sha256 == expected.weights_sha256
     free = _keep_apart(expected.request, expected.weights_sha256, taken)
     return _copy_first(store, card, free, home if whole else "", origin)
+
+
+def _name_import(store: Store, card: PredictorCard) -> str:
+    """Half a sentence: import features of the same weights, which only another tool can make."""
+    settings = card.tiling.settings
+    command = (
+        f"histo-ray store import DIR --store {shlex.quote(store.root.uri)} "
+        f"--encoder {shlex.quote(card.encoder.name)} --weights-sha256 {card.encoder.weights_sha256}"
+    )
+    return (
+        f"its features were imported (from {settings.get('imported_from', 'another tool')}), so "
+        f"import such features of these slides: {command}"
+    )
 
 
 def name_class_extraction(

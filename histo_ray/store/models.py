@@ -21,7 +21,8 @@ MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Begins the names of the head's weights, which lie in the same file as the network's."""
-CARD_VERSION = 2
+CARD_VERSION = 3
+"""3: the card names `trained_on.parquet` by its SHA-256."""
 SEALED_VERSION = 2
 """From this version on a card ends with the digest of its own bytes."""
 _REMEDY = "restore it from a copy, or fine-tune again under another name"
@@ -68,6 +69,8 @@ class Data(Settings):
     held_out_from: str
     """`the same tiles, by group` (or by inferred groups), `the same tiles, groups unknown: leakage
     cannot be excluded`, the name of another set, or empty."""
+    trained_on_sha256: str | None = None
+    """SHA-256 of the bytes of `trained_on.parquet`; None for cards from before 0.5.0."""
 
 
 class ModelCard(Settings):

@@ -48,12 +48,13 @@ def cluster_colours(
     labels: npt.NDArray[np.integer],
     pairs: npt.NDArray[np.int64],
     seed: int = 0,
+    fewest: int = FEWEST_CLUSTERS,
 ) -> Groups:
     """Group tiles that may be of one slide.
 
     The number of clusters of a class of n points is, of `TRIED` numbers between sqrt(n / 2) / 2 and
     twice sqrt(n / 2) (n / 2: Mardia, Kent and Bibby 1979, Multivariate Analysis, p. 365), the one
-    with the largest mean silhouette (Rousseeuw 1987), and five at least.
+    with the largest mean silhouette (Rousseeuw 1987), and `fewest` at least.
 
     Args:
         colours: (N, D) by which tiles of a class are clustered; each column is standardised within
@@ -63,6 +64,7 @@ def cluster_colours(
         labels: (N,) class of each tile.
         pairs: (E, 2) rows that must not be apart.
         seed: Of k-means (classes of more than `MOST_POINTS` points) and of the silhouette's sample.
+        fewest: Clusters of a class at least, where it has so many points.
 
     Returns:
         (N,) group of each tile, numbered from 0 on in the order of their first tile.
@@ -75,7 +77,7 @@ def cluster_colours(
         rows = np.flatnonzero(labels == label)
         points, index = np.unique(bound[rows], return_inverse=True)
         centres = _mean_by(_standardise(colours[rows]), index, len(points))
-        own = _cluster_points(centres, seed)[index]
+        own = _cluster_points(centres, seed, fewest)[index]
         clusters += [
             _describe(int(label), rows[own == number], signatures) for number in np.unique(own)
         ]
@@ -86,10 +88,10 @@ def cluster_colours(
     return _bind(found, bound)
 
 
-def _cluster_points(points: npt.NDArray[np.float64], seed: int) -> Groups:
+def _cluster_points(points: npt.NDArray[np.float64], seed: int, fewest: int) -> Groups:
     """(n,) cluster of each point of one class."""
     count = len(points)
-    if count <= FEWEST_CLUSTERS:
+    if count <= fewest:
         return np.arange(count)
     cells = np.arange(count)
     if count > MOST_POINTS:
@@ -99,7 +101,7 @@ def _cluster_points(points: npt.NDArray[np.float64], seed: int) -> Groups:
     rng = np.random.default_rng([seed, count])
     some = np.sort(rng.permutation(len(points))[:SILHOUETTE_POINTS])
     best, highest = np.zeros(len(points), np.int64), -np.inf
-    for number in _numbers(count, len(points)):
+    for number in _numbers(count, len(points), fewest):
         own = fcluster(tree, number, "maxclust").astype(np.int64)
         kinds = len(np.unique(own[some]))
         score = silhouette_score(points[some], own[some]) if 1 < kinds < len(some) else -1.0
@@ -108,10 +110,10 @@ def _cluster_points(points: npt.NDArray[np.float64], seed: int) -> Groups:
     return best[cells]
 
 
-def _numbers(tiles: int, points: int) -> Sequence[int]:
+def _numbers(tiles: int, points: int, fewest: int) -> Sequence[int]:
     """Numbers of clusters to try, ascending."""
     usual = np.sqrt(tiles / 2)
-    low = max(FEWEST_CLUSTERS, round(usual / 2))
+    low = max(fewest, round(usual / 2))
     high = max(low, round(2 * usual))
     tried = np.unique(np.geomspace(low, high, TRIED).round().astype(int))
     return [int(number) for number in tried if number < points] or [points - 1]

@@ -53,6 +53,8 @@ class InferredGroups:
     pairs: Pairs
     """(E, 2) near-duplicates; never in two groups."""
     seed: int
+    fewest: int = FEWEST_CLUSTERS
+    """Clusters of a class at least."""
 
     @property
     def count(self) -> int:
@@ -68,7 +70,9 @@ class InferredGroups:
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the groups and of the settings that they were inferred with."""
-        return digest({"groups": self.groups.tolist(), "settings": describe_settings(self.seed)})
+        return digest(
+            {"groups": self.groups.tolist(), "settings": describe_settings(self.seed, self.fewest)}
+        )
 
 
 def infer_groups(
@@ -114,7 +118,10 @@ def measure_batches(batches: Iterable[Pixels]) -> TileTraits:
 
 
 def group_tiles(
-    traits: TileTraits, labels: npt.NDArray[np.integer], seed: int = 0
+    traits: TileTraits,
+    labels: npt.NDArray[np.integer],
+    seed: int = 0,
+    fewest: int = FEWEST_CLUSTERS,
 ) -> InferredGroups:
     """Infer groups from traits. Pure.
 
@@ -122,6 +129,7 @@ def group_tiles(
         traits: Of N tiles.
         labels: (N,) class of each.
         seed: See `infer_groups`.
+        fewest: Clusters of a class at least, so that so many folds can be filled.
 
     Raises:
         ValueError: Other numbers of tiles and labels.
@@ -130,8 +138,8 @@ def group_tiles(
         raise ValueError(f"{len(traits)} tiles and {len(labels)} labels; each tile needs one")
     pairs = find_near_duplicates(traits.thumbs, scale(traits.colours))
     colours = np.concatenate([traits.colours[:, 6:], traits.stains[:, :6]], axis=1)
-    groups = cluster_colours(colours, traits.stains[:, 6:], labels, pairs, seed)
-    return InferredGroups(groups, pairs, seed)
+    groups = cluster_colours(colours, traits.stains[:, 6:], labels, pairs, seed, fewest)
+    return InferredGroups(groups, pairs, seed, fewest)
 
 
 def scale(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -143,7 +151,7 @@ def scale(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return scaled
 
 
-def describe_settings(seed: int) -> dict[str, float | int]:
+def describe_settings(seed: int, fewest: int = FEWEST_CLUSTERS) -> dict[str, float | int]:
     """All that decides inferred groups beside the tiles."""
     return {
         "version": GROUPS_VERSION,
@@ -154,7 +162,7 @@ def describe_settings(seed: int) -> dict[str, float | int]:
         "least_overlap": LEAST_OVERLAP,
         "overlap_correlation": OVERLAP_CORRELATION,
         "neighbours": NEIGHBOURS,
-        "fewest_clusters": FEWEST_CLUSTERS,
+        "fewest_clusters": fewest,
         "most_points": MOST_POINTS,
         "silhouette_points": SILHOUETTE_POINTS,
         "tried": TRIED,

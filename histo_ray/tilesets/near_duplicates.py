@@ -18,6 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 
 HASH_BITS = 6
 """Most bits of 63 in which hashes of copies differ; unrelated ones differ in 31 on average."""
+KNOWN_BITS = 3
+"""The same where hashes alone are known, so that nothing confirms them."""
 LEAST_CORRELATION = 0.9
 """Of the thumbnails of copies."""
 NEIGHBOURS = 20
@@ -99,6 +101,37 @@ def hash_thumbs(thumbs: Thumbs) -> npt.NDArray[np.uint64]:
         bits = (oriented.reshape(len(thumbs), -1)[:, 1:] > 0).astype(np.uint64)
         hashes.append((bits << np.arange(_LOW**2 - 1, dtype=np.uint64)).sum(axis=1))
     return np.array(hashes, np.uint64)
+
+
+def hash_contrasted(thumbs: Thumbs) -> npt.NDArray[np.uint64]:
+    """Hash thumbnails as they are, (N,); 0 for one without contrast, which resembles any such."""
+    shown = thumbs.std(axis=(1, 2)) >= LEAST_CONTRAST
+    return np.where(shown, hash_thumbs(thumbs)[0], np.uint64(0))
+
+
+def find_known_pictures(
+    thumbs: Thumbs, known: npt.NDArray[np.uint64], bits: int = KNOWN_BITS
+) -> npt.NDArray[np.bool_]:
+    """Find the tiles whose picture, turned or not, is nearly one of those with known hashes.
+
+    Args:
+        thumbs: (N, px, px) uint8 grey.
+        known: (M,) from `hash_contrasted`; 0 is none.
+        bits: Most in which hashes differ; fewer than for copies, which pixels confirm.
+
+    Returns:
+        (N,) flags; tiles without contrast are none.
+    """
+    others, found = known[known != 0], np.zeros(len(thumbs), bool)
+    shown = np.flatnonzero(thumbs.std(axis=(1, 2)) >= LEAST_CONTRAST)
+    if not len(others):
+        return found
+    rows = max(1, _CELLS // len(others))
+    for start in range(0, len(shown), rows):
+        some = shown[start : start + rows]
+        for own in hash_thumbs(thumbs[some]):
+            found[some] |= (np.bitwise_count(own[:, None] ^ others[None]) <= bits).any(axis=1)
+    return found
 
 
 def orient(thumb: npt.NDArray[np.generic], orientation: int) -> npt.NDArray[np.generic]:

@@ -4,7 +4,7 @@ The measuring is pure; `read_traits` reads the pixels of a set block by block an
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -78,6 +78,30 @@ def read_traits(tiles: TileSet, threads: int | None = None) -> TileTraits:
 
     with ThreadPoolExecutor(threads or min(LOADERS, os.cpu_count() or 1)) as pool:
         return join_traits(pool.map(measure, spans))
+
+
+def shrink_tiles(
+    tiles: TileSet, rows: Sequence[int], threads: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """Read some tiles of a set as `TileTraits.thumbs` has them.
+
+    Args:
+        tiles: The set.
+        rows: Which.
+        threads: As for `read_traits`.
+
+    Raises:
+        ConfigError: A file has gone or changed since the set was read.
+    """
+
+    def shrink(start: int) -> list[npt.NDArray[np.uint8]]:
+        some = load_tiles(tiles, rows[start : start + BLOCK], threads=1, check=True)
+        return [_shrink(tile) for tile in some]
+
+    with ThreadPoolExecutor(threads or min(LOADERS, os.cpu_count() or 1)) as pool:
+        parts = list(pool.map(shrink, range(0, len(rows), BLOCK)))
+    shrunk = [thumb for part in parts for thumb in part]
+    return np.array(shrunk, np.uint8).reshape(-1, THUMB_PX, THUMB_PX)
 
 
 def join_traits(parts: Iterable[TileTraits]) -> TileTraits:

@@ -1,7 +1,7 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
 from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
-from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference, resample_rows
 from histo_ray.learn.statistics.calibration_scores import (
     CurveBin,
     Recalibration,
@@ -19,11 +19,10 @@ from histo_ray.learn.statistics.correlation import (
 )
 from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation
 from histo_ray.learn.statistics.discovery import (
-    CorrectedCount,
     PaperCount,
+    adjust_holm,
     adjust_p,
     count_as_paper,
-    count_corrected,
 )
 from histo_ray.learn.statistics.draws import Resampled, draw_weights
 from histo_ray.learn.statistics.fixed_bootstrap import (
@@ -60,24 +59,41 @@ from histo_ray.learn.statistics.ranking import (
 from histo_ray.learn.statistics.ranking_bootstrap import (
     bootstrap_auprc,
     bootstrap_auroc,
+    draw_areas_together,
     weigh_precision,
 )
+from histo_ray.learn.statistics.score_interval import (
+    IntervalEnds,
+    ScoreError,
+    estimate_error,
+    fold_overlap,
+    prediction_noise,
+    score_interval,
+    variance_inflation,
+)
+from histo_ray.learn.statistics.score_scale import FISHER_Z, IDENTITY, LOGIT, ScoreScale
 from histo_ray.learn.statistics.threshold_scores import ThresholdScores, score_calls
 
 __all__ = [
     "DECIDED",
     "FEWEST_UNITS",
+    "FISHER_Z",
+    "IDENTITY",
+    "LOGIT",
     "MOST_FOLDS",
     "AreaTest",
-    "CorrectedCount",
     "CurveBin",
     "Interval",
+    "IntervalEnds",
     "PaperCount",
     "Placements",
     "Recalibration",
     "Resampled",
+    "ScoreError",
+    "ScoreScale",
     "TTest",
     "ThresholdScores",
+    "adjust_holm",
     "adjust_p",
     "area_interval",
     "bootstrap_auprc",
@@ -89,12 +105,14 @@ __all__ = [
     "corrected_t_test",
     "correlate_within",
     "count_as_paper",
-    "count_corrected",
     "count_covariance",
     "count_orders",
     "delong_test",
+    "draw_areas_together",
     "draw_weights",
+    "estimate_error",
     "flag_folds",
+    "fold_overlap",
     "fold_t_test",
     "label_covariance",
     "percentile_interval",
@@ -103,20 +121,24 @@ __all__ = [
     "place_classes",
     "plain_t_test",
     "precision_interval",
+    "prediction_noise",
     "recalibrate_linear",
     "recalibrate_logistic",
     "resample_mean",
     "resample_pearson",
     "resample_r2",
+    "resample_rows",
     "resample_spearman",
     "score_auprc",
     "score_auroc",
     "score_brier",
     "score_calls",
+    "score_interval",
     "score_pearson",
     "score_r2",
     "score_spearman",
     "smooth_permutation_p",
+    "variance_inflation",
     "weigh_precision",
     "wilson_interval",
 ]
