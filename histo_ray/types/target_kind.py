@@ -14,3 +14,10 @@ class TargetKind(StrEnum):
     """Three or more classes without an order, numbered from 0."""
     ORDINAL = "ordinal"
     """Classes with an order, numbered from 0 for the lowest, as the grade of a tumour."""
+
+
+OUTPUT_KINDS = {
+    TargetKind.MULTICLASS: TargetKind.BINARY,
+    TargetKind.ORDINAL: TargetKind.BINARY,
+}
+"""Kind of the outputs that a target is coded as for heads; where there is none, it is its own."""
