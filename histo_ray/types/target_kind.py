@@ -10,3 +10,5 @@ class TargetKind(StrEnum):
     """Numbers on a scale, as the expression of a gene."""
     BINARY = "binary"
     """Two classes, 0 and 1, as whether a gene is mutated."""
+    SURVIVAL = "survival"
+    """Times until an event or the end of follow-up, as signed times (`types.signed_times`)."""

@@ -45,6 +45,7 @@ class HeadEntry(NamedTuple):
 
 _TILES, _PATIENTS, _BAGS = TrainsOn.TILES, TrainsOn.PATIENTS, TrainsOn.BAGS
 _NUMBERS, _CLASSES = (TargetKind.CONTINUOUS,), (TargetKind.BINARY,)
+_TIMES = (TargetKind.SURVIVAL,)
 _HERE = "histo_ray.learn.heads"
 
 HEADS: tuple[HeadEntry, ...] = (
@@ -56,6 +57,7 @@ HEADS: tuple[HeadEntry, ...] = (
     HeadEntry("pls", _PATIENTS, _NUMBERS, f"{_HERE}.pls"),
     HeadEntry("elastic-net", _PATIENTS, _NUMBERS, f"{_HERE}.elastic_net"),
     HeadEntry("logistic", _PATIENTS, _CLASSES, f"{_HERE}.patient_logistic"),
+    HeadEntry("cox", _PATIENTS, _TIMES, f"{_HERE}.cox"),
     HeadEntry("mil", _BAGS, _CLASSES, "histo_ray.learn.mil.fold"),
 )
 
