@@ -33,7 +33,6 @@ from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.target_tests import has_few_units
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
@@ -41,9 +40,10 @@ from histo_ray.types import PartitionKey
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
-STATISTICS_VERSION = 2
-"""Raised whenever the code changes a P value or interval; stands in the digest of runs with few
-independent units alone, as all others have the values of version 1."""
+STATISTICS_VERSION = 3
+"""Raised whenever the code changes a P value or interval, so that no run is taken for one with
+other values. 1 had no entry; 2 only where independent units are few; from 3 on it is always there.
+"""
 DECIDING = ("transform", "clip_at", "keep_together", "inner_folds", "resamples", "seed")
 """Settings that bear on the tables beside data, folds and configurations, which are digested."""
 
@@ -185,14 +185,13 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     differing: Identity = {"manifest_sha256": digest(corrected)} if corrected else {}
     if not is_default(labels.variant_classes):
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
-    if has_few_units(plan.truth, bool(plan.permutations)):
-        differing["statistics_version"] = STATISTICS_VERSION
     mil = {
         name: {"task": plan.task.name} | settings.model_dump()
         for name, settings in plan.variants.items()
         if most
     }
     return differing | {
+        "statistics_version": STATISTICS_VERSION,
         "outcome_version": OUTCOME_VERSION,
         "task": plan.task.name,
         "labels": {

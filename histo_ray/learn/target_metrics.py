@@ -1,7 +1,7 @@
 """The score of a target that decides, and all that goes with it, by what its values are. Pure.
 
-A metric is one object: the score of a fold and of a guess, its bootstrap, and the other scores that
-stand beside it in the tables.
+A metric is one object: the score of a fold and of a guess, its bootstrap and the scale of its
+interval, and the other scores that stand beside it in the tables.
 """
 
 from abc import ABC, abstractmethod
@@ -12,11 +12,13 @@ import numpy as np
 from scipy import stats
 
 from histo_ray.learn.statistics import (
-    Placements,
+    FISHER_Z,
+    IDENTITY,
+    LOGIT,
     Resampled,
+    ScoreScale,
     bootstrap_auroc,
     bootstrap_correlation,
-    place_classes,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -41,6 +43,8 @@ class TargetMetric(ABC):
     """In the column `metric` of tables."""
     chance: ClassVar[float]
     """Score of a guess."""
+    scale: ClassVar[ScoreScale] = IDENTITY
+    """On which the score is near to normal; its interval is drawn there."""
     null_variance: ClassVar[float]
     """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
     times n of both classes over their product."""
@@ -67,16 +71,13 @@ class TargetMetric(ABC):
     def plain_p(self, values: Floats, mean: Floats) -> Floats:
         """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
 
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Make what DeLong's test needs of each target; empty where there is no such test."""
-        return ()
-
 
 class Correlation(TargetMetric):
     """Pearson's correlation, of targets that are numbers."""
 
     name = "pearson"
     chance = 0.0
+    scale = FISHER_Z
     null_variance = 1.0
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -121,6 +122,7 @@ class AreaUnderRoc(TargetMetric):
 
     name = "auroc"
     chance = 0.5
+    scale = LOGIT
     null_variance = 1 / 12
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -156,17 +158,6 @@ class AreaUnderRoc(TargetMetric):
             if len(one) and len(other):
                 found[target] = stats.mannwhitneyu(one, other, alternative="greater").pvalue
         return found
-
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Place each positive among the negatives, in the repeats that the target has."""
-        found: list[Placements | None] = []
-        for target in range(values.shape[1]):
-            labels, scores = values[:, target], predicted[:, :, target]
-            scores = scores[~np.isnan(scores).all(1)]
-            kept = labels[~np.isnan(labels) & ~np.isnan(scores).any(0)] > 0
-            both = kept.any() and not kept.all()
-            found.append(place_classes(labels, scores) if both and len(scores) else None)
-        return tuple(found)
 
 
 METRICS: dict[TargetKind, TargetMetric] = {

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from histo_ray.learn.statistics import (
-    Placements,
+    IntervalEnds,
     Resampled,
     adjust_p,
     chance_statistic,
+    prediction_noise,
+    score_interval,
     smooth_permutation_p,
+    variance_inflation,
 )
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.target_metrics import METRICS
@@ -23,15 +26,16 @@ class EncoderScores:
     """Scores of one encoder's selected predictions; (T,) where nothing else is said."""
 
     resampled: Resampled
-    """The mean over repeats and folds of the metric that decides, and its bootstrap."""
+    """The mean over repeats and folds of the metric that decides, and its bootstrap with the heads
+    held fixed."""
+    interval: IntervalEnds
+    """95 % interval of the expected score of heads trained on so many patients, on new ones."""
     others: Mapping[str, Floats]
     """By column of `schemas/outcome_targets.json`."""
     p_chance: Floats
     p_paper: Floats
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
-    placements: tuple[Placements | None, ...]
-    """Ranks of each binary target with both classes, for DeLong's test; empty for numbers."""
 
     @property
     def q_chance(self) -> Floats:
@@ -60,16 +64,25 @@ def score_encoder(
     """
     metric = METRICS[truth.kind]
     by_fold = metric.score(truth, predicted)
+    resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed))
     return EncoderScores(
-        resampled=_hide_few(truth, metric.resample(truth, predicted, resamples, seed)),
+        resampled=resampled,
+        interval=score_interval(
+            resampled, metric.scale, _inflate(truth, predicted), truth.support.units
+        ),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
         if null is None
         else _permute(truth, predicted, null),
         p_paper=metric.plain_p(truth.values, _mean_repeats(predicted)),
         by_fold=by_fold,
-        placements=metric.place(truth.values, predicted),
     )
+
+
+def _inflate(truth: TargetTruth, predicted: Predictions) -> Floats:
+    """(T,) variance of the scores over that of their bootstrap."""
+    train, test = truth.counts.sizes
+    return variance_inflation(prediction_noise(predicted, (train + test) / test))
 
 
 def _permute(truth: TargetTruth, predicted: Predictions, null: Floats) -> Floats:

@@ -23,10 +23,14 @@ FEWEST_ORDERS = 1000
 
 
 class FoldTest(NamedTuple):
-    """P values and degrees of freedom; both (T,), nan where no test is possible."""
+    """Test of a mean over folds; all (T,), nan where no test is possible."""
 
     p: Floats
     df: Floats
+    low: Floats
+    """Lower end of the 95 % interval of the mean that is this test turned round: two-sided P is
+    below 0.05 where it leaves out 0, and only there."""
+    high: Floats
 
 
 def test_above_chance(truth: TargetTruth, above: Floats) -> FoldTest:
@@ -69,12 +73,13 @@ def _test(truth: TargetTruth, scores: Floats, alternative: Alternative) -> FoldT
     found = corrected_t_test(
         folds, *truth.counts.sizes, alternative=alternative, correlation="chance"
     )
-    p, df = found.p.copy(), found.df.copy()
+    result = FoldTest(*(field.copy() for field in (found.p, found.df, found.low, found.high)))
     few = np.flatnonzero(truth.support.few)
     known = METRICS[truth.kind].null_variance if alternative == "greater" else None
     shared: dict[bytes, Floats] = {}
     for target in few:
-        p[target] = df[target] = np.nan
+        for field in result:
+            field[target] = np.nan
         there = ~np.isnan(folds[target])
         if truth.support.untested[target] or there.sum() < 2:
             continue
@@ -91,8 +96,9 @@ def _test(truth: TargetTruth, scores: Floats, alternative: Alternative) -> FoldT
             alternative=alternative,
             null_variance=known,
         )
-        p[target], df[target] = float(one.p), float(one.df)
-    return FoldTest(p, df)
+        for field, value in zip(result, (one.p, one.df, one.low, one.high), strict=True):
+            field[target] = float(value)
+    return result
 
 
 def _covariance(truth: TargetTruth, target: int, shared: dict[bytes, Floats]) -> Floats:

@@ -62,20 +62,32 @@ from histo_ray.learn.statistics.ranking_bootstrap import (
     bootstrap_auroc,
     weigh_precision,
 )
+from histo_ray.learn.statistics.score_interval import (
+    IntervalEnds,
+    prediction_noise,
+    score_interval,
+    variance_inflation,
+)
+from histo_ray.learn.statistics.score_scale import FISHER_Z, IDENTITY, LOGIT, ScoreScale
 from histo_ray.learn.statistics.threshold_scores import ThresholdScores, score_calls
 
 __all__ = [
     "DECIDED",
     "FEWEST_UNITS",
+    "FISHER_Z",
+    "IDENTITY",
+    "LOGIT",
     "MOST_FOLDS",
     "AreaTest",
     "CorrectedCount",
     "CurveBin",
     "Interval",
+    "IntervalEnds",
     "PaperCount",
     "Placements",
     "Recalibration",
     "Resampled",
+    "ScoreScale",
     "TTest",
     "ThresholdScores",
     "adjust_p",
@@ -103,6 +115,7 @@ __all__ = [
     "place_classes",
     "plain_t_test",
     "precision_interval",
+    "prediction_noise",
     "recalibrate_linear",
     "recalibrate_logistic",
     "resample_mean",
@@ -113,10 +126,12 @@ __all__ = [
     "score_auroc",
     "score_brier",
     "score_calls",
+    "score_interval",
     "score_pearson",
     "score_r2",
     "score_spearman",
     "smooth_permutation_p",
+    "variance_inflation",
     "weigh_precision",
     "wilson_interval",
 ]
