@@ -82,17 +82,16 @@ def keep_usable(
     kept = labels.exclude(
         [check(name, column) for name, column in zip(labels.targets, labels.values.T, strict=True)]
     )
+    noun = _NOUNS.get(labels.kind, "gene")
     if not kept.targets:
         told = [f"{drop.target}: {drop.text}" for drop in kept.dropped]
         raise ConfigError(
             f"labels {labels.origin}: none of {count_of(len(told), 'target')} can be scored by "
             f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
-            f"{', ...' if told[5:] else ''}); use fewer folds, or other genes"
+            f"{', ...' if told[5:] else ''}); use fewer folds, or other {noun}s"
         )
     left = [drop.target for drop in kept.dropped[len(labels.dropped) :]]
-    return (
-        kept.note(f"{count_of(len(left), 'gene')} left out ({name_some(left)})") if left else kept
-    )
+    return kept.note(f"{count_of(len(left), noun)} left out ({name_some(left)})") if left else kept
 
 
 def _find_missing(values: Column, max_missing: float) -> Fault | None:
@@ -135,10 +134,25 @@ def _find_too_few_distinct(values: Column, n_folds: int, units: Units | None) ->
     return TargetExclusion.TOO_FEW_DISTINCT, f"{told}, {n_folds} needed, one a fold"
 
 
+def _find_too_few_events(values: Column, n_folds: int, units: Units | None) -> Fault | None:
+    """Whether fewer patients than folds have an event."""
+    found = _count(values > 0, units)
+    if not found:
+        return TargetExclusion.NO_EVENTS, ""
+    if found >= n_folds:
+        return None
+    patients = count_of(int((~np.isnan(values)).sum()), "patient")
+    told = f"{count_of(found, 'event')}{_name_units(units)} among {patients}"
+    return TargetExclusion.TOO_FEW_EVENTS, f"{told}, {n_folds} needed, one a fold"
+
+
 _FIND_TOO_FEW: dict[TargetKind, Callable[[Column, int, Units | None], Fault | None]] = {
     TargetKind.CONTINUOUS: _find_too_few_distinct,
     TargetKind.BINARY: _find_too_few_of_a_class,
+    TargetKind.SURVIVAL: _find_too_few_events,
 }
+_NOUNS = {TargetKind.SURVIVAL: "endpoint"}
+"""Of targets that are no genes."""
 
 
 def _name_units(units: Units | None) -> str:

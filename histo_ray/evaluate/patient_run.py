@@ -122,6 +122,7 @@ class PreparedPatients(PreparedRun):
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
+        self.plan.task.write_more(self, pieces)
         return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
 
 
@@ -218,7 +219,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         "mil": mil,
         "bag_tiles": [most] if most else [],
         "permutations": plan.permutations,
-        "settings": {key: getattr(config, key) for key in DECIDING},
+        "settings": {key: getattr(config, key) for key in (*DECIDING, *plan.task.deciding)},
     }
 
 

@@ -12,3 +12,8 @@ class TargetKind(StrEnum):
     """Two classes, 0 and 1, as whether a gene is mutated."""
     SURVIVAL = "survival"
     """Times until an event or the end of follow-up, as signed times (`types.signed_times`)."""
+
+    @property
+    def has_positives(self) -> bool:
+        """Whether a value above 0 is a positive: of a class, or with an event."""
+        return self in (TargetKind.BINARY, TargetKind.SURVIVAL)

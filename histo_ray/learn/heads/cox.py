@@ -107,7 +107,7 @@ def _score_penalties(
 def _usable_folds(fold: FoldData, signed: Floats) -> list[tuple[Rows, Rows]]:
     """Inner folds, stratified by event, whose training side has one."""
     events = (signed > 0).astype(np.intp)
-    by = events if 1 < len(np.unique(events)) else None
+    by = events if len(np.unique(events)) > 1 else None
     drawn = draw_inner_folds(len(signed), fold.inner_folds, fold.seed, fold.groups, by)
     return [pair for pair in drawn if events[pair[0]].any()]
 
