@@ -106,7 +106,7 @@ def _score(prepared: PreparedPatients, one: _Endpoint) -> tuple[Row, list[Row]]:
         "brier": integrate_over(grid, brier.model[count:]),
         "brier_km": integrate_over(grid, brier.kaplan_meier[count:]),
     }
-    rows = [
+    rows: list[Row] = [
         named
         | {
             "time": float(time),

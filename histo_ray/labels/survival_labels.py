@@ -182,7 +182,7 @@ def _set_aside(rows: Rows, people: Sequence[str], name: str) -> tuple[Values, li
     }
     notes = []
     for why, flags in reasons.items():
-        who = sorted({people[at] for at in np.flatnonzero(flags & there)})
+        who = sorted({people[at] for at in np.flatnonzero(flags & there).tolist()})
         if who:
             notes.append(
                 f"endpoint {name}: {count_of(len(who), 'patient')} set aside with {why} "

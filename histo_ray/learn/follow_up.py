@@ -24,7 +24,9 @@ class FollowUp(NamedTuple):
 
 
 def measure_follow_up(signed: Floats) -> float:
-    """Median follow-up by reverse Kaplan-Meier: Schemper and Smith 1996, Control Clin Trials 17:343.
+    """Median follow-up by reverse Kaplan-Meier.
+
+    Schemper and Smith 1996, Control Clin Trials 17:343.
 
     Args:
         signed: (N,) signed times; nan: no label.

@@ -245,8 +245,8 @@ def _write_useless(one: Caveat) -> str:
 def _write_follow_up(one: Caveat) -> str:
     unit = f" {one.values['unit']}" if one.values["unit"] else " (no unit stated)"
     text = (
-        f"median follow-up by reverse Kaplan-Meier: {name_some(one.names('medians'))}{unit}; scores "
-        "say nothing of later times"
+        f"median follow-up by reverse Kaplan-Meier: {name_some(one.names('medians'))}{unit}; "
+        "scores say nothing of later times"
     )
     beyond = one.names("beyond")
     if not beyond:

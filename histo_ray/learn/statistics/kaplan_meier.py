@@ -99,10 +99,10 @@ def log_rank(times: Floats, events: Flags, group: Flags) -> LogRank:
 def _count(times: Floats, events: Flags) -> tuple[Floats, Floats, Floats, Floats]:
     """Distinct times, and at each the events, the censored, and who was at risk before it."""
     distinct, at = np.unique(times, return_inverse=True)
-    happened = np.bincount(at, events.astype(np.float64), len(distinct))
-    total = np.bincount(at, minlength=len(distinct))
-    at_risk = len(times) - np.concatenate([[0], np.cumsum(total)[:-1]])
-    return distinct, happened, total - happened, at_risk.astype(np.float64)
+    happened = np.bincount(at, events.astype(np.float64), len(distinct)).astype(np.float64)
+    total = np.bincount(at, minlength=len(distinct)).astype(np.float64)
+    at_risk = len(times) - np.concatenate([[0.0], np.cumsum(total)[:-1]])
+    return distinct, happened, total - happened, at_risk
 
 
 def _count_at(some: Floats, distinct: Floats) -> Floats:
