@@ -63,7 +63,9 @@ def draw_times(log_hazard: Floats, censored: float, rng: np.random.Generator) ->
 def make_truth(design: Design, signed: Floats) -> TargetTruth:
     """Make labels and folds of one endpoint."""
     names = [str(number) for number in range(design.patients)]
-    sites = [f"site {number % design.sites}" for number in range(len(names))] if design.sites else []
+    sites = (
+        [f"site {number % design.sites}" for number in range(len(names))] if design.sites else []
+    )
     folds = draw_event_folds(
         signed[:, None], ["OS"], design.folds, design.repeats, 0, sites or names
     )

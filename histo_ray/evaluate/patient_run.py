@@ -111,7 +111,7 @@ class PreparedPatients(PreparedRun):
 
     def tell_inputs(self, tell: Tell) -> None:
         """Tell which patients are evaluated."""
-        tell(describe_cohort(self.plan.patients))
+        tell(describe_cohort(self.plan.patients, self.plan.task.words.target))
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""

@@ -137,6 +137,20 @@ def hazard_at(times: Floats, hazard: Floats, at: npt.ArrayLike) -> Floats:
     return np.concatenate([[0.0], hazard])[place]
 
 
+def predict_survival(log_hazard: Floats, baseline: Floats) -> Floats:
+    """Probability of no event, exp(-H0(t) exp(risk)), under proportional hazards.
+
+    Args:
+        log_hazard: (N,).
+        baseline: (S,) cumulative hazard of log-hazard 0.
+
+    Returns:
+        (N, S).
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(-np.exp(log_hazard)[:, None] * baseline))
+
+
 def _sum_risks(sets: RiskSets, risk: Floats) -> Floats:
     """(E,) hazards at risk at each event, less the part of tied events that is taken out."""
     found = np.cumsum(risk)[sets.last - 1]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.cox_fit import hazard_at, measure_baseline
+from histo_ray.learn.cox_fit import hazard_at, measure_baseline, predict_survival
 from histo_ray.learn.fit_heads import fit_patient_fold
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.patient_heads import PatientData
@@ -131,17 +131,3 @@ def _predict_survival(
     risks = fit.predict(chosen.features[trained])[:, 0]
     hazard = hazard_at(*measure_baseline(signed[trained], risks), times)
     return predict_survival(fit.predict(chosen.features[tested])[:, 0], hazard)
-
-
-def predict_survival(log_hazard: Floats, baseline: Floats) -> Floats:
-    """Probability of no event, exp(-H0(t) exp(risk)), under proportional hazards.
-
-    Args:
-        log_hazard: (N,).
-        baseline: (S,) cumulative hazard of log-hazard 0.
-
-    Returns:
-        (N, S).
-    """
-    with np.errstate(over="ignore"):
-        return np.asarray(np.exp(-np.exp(log_hazard)[:, None] * baseline))

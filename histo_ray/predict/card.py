@@ -15,8 +15,8 @@ from histo_ray.learn.heads.registry import TrainsOn
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
-PredictedKind = Literal["continuous", "binary", "classes"]
-"""Numbers of patients; probabilities of patients; classes of tiles."""
+PredictedKind = Literal["continuous", "binary", "survival", "classes"]
+"""Numbers of patients; probabilities of patients; their log-hazards; classes of tiles."""
 
 
 class EncoderCard(Settings):

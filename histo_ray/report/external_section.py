@@ -37,7 +37,7 @@ DRAWN = 40
 """Targets whose intervals are drawn at most."""
 _SHORT = 16
 """Digits of a digest that are shown."""
-_ENDS = {TargetKind.BINARY.value: UNIT}
+_ENDS = {TargetKind.BINARY.value: UNIT, TargetKind.SURVIVAL.value: UNIT}
 """Ends of the axes of calibration plots, by kind of target; of others: of the numbers."""
 CURVES = 12
 """Targets whose calibration is drawn at most."""

@@ -13,6 +13,7 @@ from histo_ray.report.format_numbers import format_score
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.roc import mean_roc
+from histo_ray.report.survival_section import write_survival
 from histo_ray.report.target_counts import LEVEL, count_found, count_pair
 from histo_ray.report.target_counts_table import explain_counts, tabulate_counts
 from histo_ray.report.target_table import (
@@ -59,6 +60,8 @@ def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> S
     section.blocks += _draw_all(scores, words, looks, name)
     if Chart.ROC in words.charts:
         section.blocks += _draw_curves(run, scores, looks, name)
+    if Chart.SURVIVAL in words.charts:
+        section.blocks += write_survival(run, scores, looks, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
         section.blocks += [

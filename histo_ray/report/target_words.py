@@ -90,7 +90,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"{folds.repeats} x {folds.n_folds}-fold cross-validation, "
         f"{folds.kept_together}s kept together",
     ]
-    lines += [*_describe_slides(cohort), *describe_dropped(record.labels.dropped), ""]
+    lines += [*_describe_slides(cohort), *describe_dropped(record.labels.dropped, words.target), ""]
     lines += _tabulate(record, words)
     lines += ["", *write_sentences(record), ""]
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
@@ -107,8 +107,13 @@ def _describe_slides(cohort: CohortRecord) -> list[str]:
     return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
 
 
-def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
-    """Describe the targets that are not evaluated: no genes, genes, those that no table has."""
+def describe_dropped(dropped: Sequence[DroppedTarget], target: str = "gene") -> list[str]:
+    """Describe the targets that are not evaluated: no genes, genes, those that no table has.
+
+    Args:
+        dropped: All of them.
+        target: Noun of one.
+    """
     absent = [drop.target for drop in dropped if drop.reason == TargetExclusion.ABSENT]
     names: list[str] = []
     others: list[str] = []
@@ -121,7 +126,7 @@ def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
         told = count_of(len(names), "name that is no gene", "names that are no genes")
         lines.append(f"{told} left out: {_name_few(names, '; ')}")
     if others:
-        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), target)} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")
@@ -156,7 +161,7 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
     lines += [f"... and {left:,} more in targets.parquet"] if left > 0 else []
     lines += [
         f"{words.metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over "
-        "genes",
+        f"{words.target}s",
         f"q chance: better than chance ({record.chance_test})",
     ]
     return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])

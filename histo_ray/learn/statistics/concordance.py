@@ -118,6 +118,18 @@ def bootstrap_concordance(
     return Resampled(score, draws)
 
 
+def resample_concordance(weights: Weights, signed: Floats, risks: Floats) -> Floats:
+    """Harrell's C of one predictor in resamples of patients, (B,); nan where no pair counts.
+
+    Args:
+        weights: (B, N) how often each patient is drawn.
+        signed: (N,) signed times.
+        risks: (N,).
+    """
+    one_fold = np.zeros((1, len(signed)), int)
+    return _mean_concordance(weights, signed, risks[None], one_fold)
+
+
 def _mean_concordance(
     weights: Weights, signed: Floats, scores: Values, fold_ids: npt.NDArray[np.integer]
 ) -> Floats:

@@ -65,10 +65,17 @@ def score_brier_at(
     Returns:
         (S,); nan without patients.
     """
+    if not len(signed):
+        return np.full(len(np.asarray(times)), np.nan)
+    return np.asarray(weigh_squares(signed, survival, censoring, times).mean(0))
+
+
+def weigh_squares(
+    signed: Floats, survival: Floats, censoring: StepCurve, times: npt.ArrayLike
+) -> Floats:
+    """Weighted squared error of each patient and time, (N, S); their means are Brier scores."""
     at, events = split_times(signed)
     asked = np.asarray(times, np.float64)
-    if not len(at):
-        return np.full(len(asked), np.nan)
     own = censoring.at(at)[:, None]
     then = np.broadcast_to(censoring.at(asked), (len(at), len(asked)))
     had = (at[:, None] <= asked) & events[:, None]
@@ -76,7 +83,7 @@ def score_brier_at(
     nothing = np.zeros((len(at), len(asked)))
     of_had = np.divide(survival**2, own, out=nothing.copy(), where=had & (own > 0))
     of_free = np.divide((1 - survival) ** 2, then, out=nothing, where=free & (then > 0))
-    return np.asarray((of_had + of_free).mean(0))
+    return np.asarray(of_had + of_free)
 
 
 def integrate_over(times: npt.ArrayLike, scores: Floats) -> float:

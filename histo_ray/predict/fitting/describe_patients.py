@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import ConfigError
 from histo_ray.evaluate.mean_predictions import mean_predictions
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.run_once import Evaluation
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.pooling.pooled_cache import PoolFacts
@@ -28,6 +30,7 @@ from histo_ray.types import Receipt, TargetKind
 _AUTO = {
     TargetKind.BINARY: CalibrationMethod.PLATT,
     TargetKind.CONTINUOUS: CalibrationMethod.LINEAR,
+    TargetKind.SURVIVAL: CalibrationMethod.COX,
 }
 _SCORE_COLUMNS = ("metric", "score", "low", "high", "q_chance")
 _SCALES = {
@@ -36,6 +39,10 @@ _SCALES = {
     "clip": "the label table's values, outliers clipped",
 }
 """What a prediction of a number means, by the transform of the labels."""
+_LOG_HAZARD = (
+    "raw: log of the hazard over that of the mean training patient; calibrated: probability of an "
+    "event by the time `at` of the target's calibration"
+)
 
 
 class ChosenPart(NamedTuple):
@@ -78,17 +85,18 @@ def describe_targets(
     }
     method = choose_method(options.calibration, plan.task.kind)
     binary = plan.task.kind is TargetKind.BINARY
+    stated: tuple[float, ...] = getattr(plan.config, "times", ())
     cards = []
     for column, name in enumerate(labels.targets):
         values, out_of_fold = labels.values[:, column], kept.get(name, predicted[:, column])
-        calibration = fit_calibration(method, out_of_fold, values)
+        calibration = fit_calibration(method, out_of_fold, values).read_at(stated)
         chosen_by = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
         cards.append(
             TargetCard(
                 name=name,
                 n_patients=int(np.isfinite(values).sum()),
-                positives=int(np.nansum(values)) if binary else 0,
+                positives=int((values > 0).sum()) if plan.task.kind.has_positives else 0,
                 part=number,
                 choice=choice,
                 inner_score=inner_score,
@@ -103,8 +111,19 @@ def describe_targets(
 
 
 def choose_method(asked: str, kind: TargetKind) -> CalibrationMethod:
-    """Choose the calibration of a kind of targets; `auto` is that which suits it."""
-    return _AUTO[kind] if asked == "auto" else CalibrationMethod(asked)
+    """Choose the calibration of a kind of targets; `auto` is that which suits it.
+
+    Raises:
+        ConfigError: One of survival for other targets, or the other way round.
+    """
+    method = _AUTO[kind] if asked == "auto" else CalibrationMethod(asked)
+    of_times = CalibrationMethod.COX in (method, _AUTO[kind])
+    if of_times and method not in (CalibrationMethod.NONE, _AUTO[kind]):
+        raise ConfigError(
+            f"--calibration {asked}: is not for {kind.value} targets; use {_AUTO[kind].value} or "
+            "none"
+        )
+    return method
 
 
 def describe_encoder(prepared: PreparedPatients) -> EncoderCard:
@@ -160,15 +179,20 @@ def describe_labels(prepared: PreparedPatients) -> LabelsCard:
     """Describe the label file, and what predictions mean."""
     plan = prepared.plan
     labels, transform = plan.patients.labels, plan.task.transform(plan.config)
-    binary = plan.task.kind is TargetKind.BINARY
     numbers = _SCALES.get(transform, "the label table's values")
     return LabelsCard(
         sha256=labels.digest,
         values_sha256=hashlib.sha256(np.ascontiguousarray(labels.values).tobytes()).hexdigest(),
         transform=transform,
         clip_at=plan.config.clip_at if transform == "clip" else "",
-        scale=f"probability of a {plan.task.words.target_in_sentence}" if binary else numbers,
+        scale=_describe_scale(plan.task, numbers),
     )
+
+
+def _describe_scale(task: PatientTask, numbers: str) -> str:
+    if task.kind is TargetKind.BINARY:
+        return f"probability of a {task.words.target_in_sentence}"
+    return _LOG_HAZARD if task.kind is TargetKind.SURVIVAL else numbers
 
 
 def describe_evaluation(prepared: PreparedPatients, evaluation: Evaluation) -> EvaluationCard:
