@@ -18,7 +18,7 @@ from histo_ray.learn.survival_by_fold import (
     average_auc,
     average_brier,
 )
-from histo_ray.learn.survival_halves import draw_halves, split_halves, test_statistics
+from histo_ray.learn.survival_halves import compare_halves, draw_halves, split_halves
 from histo_ray.learn.target_tests import test_above_chance
 from histo_ray.learn.target_truth import Floats
 from histo_ray.schema import arrow_schema
@@ -78,7 +78,7 @@ def _test_halves(prepared: PreparedPatients, one: _Endpoint) -> Floats:
     matrix = prepared.matrix
     fold_ids = matrix.fold_ids_of(one.number)
     found = np.full((matrix.repeats, matrix.n_folds), np.nan)
-    own = test_statistics(matrix.targets[:, one.number], fold_ids, one.halves)
+    own = compare_halves(matrix.targets[:, one.number], fold_ids, one.halves)
     found[:, : own.shape[1]] = own
     return found
 
