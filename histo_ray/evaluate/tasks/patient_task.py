@@ -18,7 +18,6 @@ from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
     from histo_ray.cohort.patient_folds import OutcomeFolds
-    from histo_ray.evaluate.patient_run import PreparedPatients
     from histo_ray.labels.label_table import LabelTable
     from histo_ray.store.tables import TableFolder
 
@@ -108,10 +107,10 @@ class PatientTask(Task):
         """Find the caveats of this kind of targets."""
         return iter(())
 
-    def write_more(self, prepared: "PreparedPatients", pieces: "TableFolder") -> None:
+    def write_more(self, prepared: PreparedRun, pieces: "TableFolder") -> None:
         """Write tables that only this kind of targets has, into the run's folder.
 
         Args:
-            prepared: Patients, labels, folds and features.
+            prepared: As `prepare` made it: patients, labels, folds and features.
             pieces: Predictions of the units of work.
         """

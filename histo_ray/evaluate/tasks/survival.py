@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.jobs import PreparedRun
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
@@ -17,7 +18,6 @@ from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
     from histo_ray.cohort.patient_folds import OutcomeFolds
-    from histo_ray.evaluate.patient_run import PreparedPatients
     from histo_ray.labels.label_table import LabelTable
     from histo_ray.store.tables import TableFolder
 
@@ -169,7 +169,7 @@ class SurvivalTask(PatientTask):
         medians, beyond = _describe_follow_up(targets, values, config.times)
         yield caveat(CaveatCode.FOLLOW_UP, medians=medians, beyond=beyond, unit=config.time_unit)
 
-    def write_more(self, prepared: "PreparedPatients", pieces: "TableFolder") -> None:
+    def write_more(self, prepared: PreparedRun, pieces: "TableFolder") -> None:
         """Write scores at times, and survival of halves by out-of-fold risk."""
         _write_survival(prepared, pieces)
 
