@@ -8,7 +8,6 @@ import numpy.typing as npt
 from histo_ray.learn.cox_fit import hazard_at, measure_baseline
 from histo_ray.learn.fold_support import FoldSupport, count_support
 from histo_ray.learn.statistics import count_covariance, label_covariance
-from histo_ray.learn.statistics.fold_covariance import CONCORDANT
 from histo_ray.types import TargetKind
 from histo_ray.types.signed_times import split_times
 
@@ -51,7 +50,7 @@ def _rank_times(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
     Under chance the gradient of the partial likelihood is a sum over patients of features times
     log-rank scores, so these take the place of labels.
     """
-    return label_covariance(tested, log_rank_scores(labels), CONCORDANT)
+    return label_covariance(tested, log_rank_scores(labels))
 
 
 def log_rank_scores(signed: Floats) -> Floats:
@@ -88,6 +87,6 @@ those with an event."""
 OWN_COVARIANCE = frozenset({TargetKind.SURVIVAL})
 """Kinds whose tests take the covariance of their very folds however many patients there are.
 
-One correlation for all pairs of folds, that of sums, is too large for C-indices: of cohorts of noise
-2.3 % had P < 0.05 by it (`python -m benchmarks.survival_level`, 100 patients, half of them censored).
+One correlation for all pairs of folds, that of sums, is too large for C-indices: 2.3 % of cohorts of
+noise had P < 0.05 by it (`python -m benchmarks.survival_level`, 100 patients, half censored).
 """

@@ -23,11 +23,6 @@ RANKED, DECIDED = 3 / np.pi, 2 / np.pi
 """Squared correlation of a normal variable with its rank, as in an AUROC, and with its sign, as in
 an accuracy: what scores of other rows keep of the correlation of sums (Pitman efficiency of the
 rank-sum and the sign test, Lehmann 1975, Nonparametrics, appendix)."""
-CONCORDANT = RANKED * 3 / 4
-"""Likewise of log-rank scores with what they are in a C-index, which weighs an event by who is still
-at risk: the Pitman efficiency of Gehan's test to the log-rank test under proportional hazards, 3/4
-without censoring and with censoring at any constant rate (Gill 1980, Censoring and Stochastic
-Integrals, section 5)."""
 MOST_FOLDS = 1000
 """Folds whose covariance is computed; the first ones stand for all where there are more."""
 
@@ -46,7 +41,7 @@ def flag_folds(fold_ids: npt.NDArray[np.integer], n_folds: int) -> npt.NDArray[n
     return np.asarray((fold_ids[:, None, :] == numbers[:, None]).reshape(-1, fold_ids.shape[1]))
 
 
-def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats, kept: float = RANKED) -> Floats:
+def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats) -> Floats:
     """Covariance of correlations or AUROCs within folds, given the labels.
 
     With few positives it is the pairs of positives that decide, which counting rows would miss.
@@ -54,8 +49,6 @@ def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats, kept: float 
     Args:
         tested: (J, N) rows that each fold tests; it trains on all others.
         labels: (N,) finite.
-        kept: What scores of other rows keep of the correlation of sums; `CONCORDANT` for C-indices,
-            of which labels are log-rank scores.
 
     Returns:
         (J, J) up to a factor; nan in the row and column of a fold with constant labels on either
@@ -65,7 +58,7 @@ def label_covariance(tested: npt.NDArray[np.bool_], labels: Floats, kept: float 
     found = _pair_covariance(
         in_test @ in_test.T, in_training @ in_training.T, in_test @ in_training.T
     )
-    return found * _share_lengths(tested, np.ones(tested.shape[1]), kept)
+    return found * _share_lengths(tested, np.ones(tested.shape[1]), RANKED)
 
 
 def count_covariance(
