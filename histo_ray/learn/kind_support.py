@@ -87,6 +87,6 @@ those with an event."""
 OWN_COVARIANCE = frozenset({TargetKind.SURVIVAL})
 """Kinds whose tests take the covariance of their very folds however many patients there are.
 
-One correlation for all pairs of folds, that of sums, is too large for C-indices: 2.3 % of cohorts of
-noise had P < 0.05 by it (`python -m benchmarks.survival_level`, 100 patients, half censored).
+One correlation for all pairs of folds, that of sums, is too large for C-indices: 2.3 % of scores of
+noise had P < 0.05 by it (`python -m benchmarks.survival_level`; 100 patients, half censored).
 """
