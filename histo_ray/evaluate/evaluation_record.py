@@ -7,11 +7,20 @@ that records of older versions stay readable. Version 1 (histo_ray 0.1 and 0.2) 
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
+<<<<<<< HEAD
+from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
+from histo_ray.evaluate.record_part import RecordPart as RecordPart
+from histo_ray.evaluate.review_record import ReviewRecord
+=======
+from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
+from histo_ray.evaluate.record_part import RecordPart as RecordPart
+>>>>>>> groups
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""
@@ -19,20 +28,6 @@ OLDEST = datetime.min.replace(tzinfo=UTC)
 """When a run was made that does not say when."""
 _SYNTHETIC = "SYNTHETIC"
 """Word by which version 1 marked evaluations of synthetic data, in its warnings and remark."""
-
-
-def _none_if_nan(value: object) -> object:
-    return None if value != value else value
-
-
-MaybeFloat: TypeAlias = Annotated[float | None, BeforeValidator(_none_if_nan)]
-"""A figure; None, as nan is no JSON, where there is none."""
-
-
-class RecordPart(BaseModel):
-    """Base of all parts of a record."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class FoldsRecord(RecordPart):
@@ -128,7 +123,12 @@ class TileScoresRecord(RecordPart):
     """Scores of one encoder on one split."""
 
     accuracy: float
+    accuracy_low: MaybeFloat = None
+    """Lower end of its 95 % interval; None: too few independent units, or a run before 0.5.0."""
+    accuracy_high: MaybeFloat = None
     balanced_accuracy: float
+    balanced_low: MaybeFloat = None
+    balanced_high: MaybeFloat = None
     recalls: tuple[MaybeFloat, ...]
     confusion: tuple[tuple[int, ...], ...]
     """(K, K) over all repeats; true class by predicted class."""
@@ -152,6 +152,15 @@ class TileComparisonRecord(RecordPart):
     t_high: MaybeFloat = None
     p_plain: MaybeFloat = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the difference: in cross-validation that of the test, of old runs too.
+
+        `low` and `high` of runs before 0.5.0 are those of a bootstrap, which could contradict P.
+        """
+        ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
+        return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+
 
 class BootstrapRecord(RecordPart):
     """Draws of a bootstrap."""
@@ -171,7 +180,16 @@ class TissueRecord(EvaluationRecord):
     encoders: dict[str, dict[str, TileEncoderRecord]]
     classes: tuple[str, ...]
     summary: dict[str, dict[str, TileScoresRecord]]
-    """By split, then encoder."""
+    """By split, then encoder; the baseline is among the encoders here."""
+    groups: GroupsRecord = GroupsRecord()
+    test_groups: GroupsRecord = GroupsRecord()
+    random_folds: FoldsRecord | None = None
+    """Folds that split inferred groups: of the split `random`, beside the grouped ones of `cv`."""
+    baseline: str = ""
+    """Name of the row that sees colour alone; empty: a run from before there was one."""
+    baseline_version: int = 0
+    colour_auroc: dict[str, dict[str, MaybeFloat]] = Field(default_factory=dict)
+    """How well colour tells test from training part within a class, by split and class."""
     comparisons: tuple[TileComparisonRecord, ...] = ()
 
 
@@ -250,6 +268,20 @@ class EncoderSummary(RecordPart):
     """Targets that a publication would count: P < 0.05 of the mean prediction."""
 
 
+class EndpointRecord(RecordPart):
+    """The mean difference of two encoders over all targets: a row of `outcome_endpoints`."""
+
+    targets: int
+    score_a: MaybeFloat
+    score_b: MaybeFloat
+    difference: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    p: MaybeFloat
+    p_holm: MaybeFloat
+    df: MaybeFloat
+
+
 class PairSummary(RecordPart):
     """What the comparison of two encoders comes to over all targets."""
 
@@ -260,8 +292,14 @@ class PairSummary(RecordPart):
     untested: int = 0
     b_higher: int
     b_better: tuple[str, ...]
+    """Targets whose difference has q below 0.05: among those that both encoders together predict
+    better than chance; in runs without an endpoint among all."""
     a_better: tuple[str, ...]
     mean_difference: float
+    endpoint: EndpointRecord | None = None
+    """None: a run from before there was one."""
+    both_found: int = 0
+    """Targets that both encoders together predict better than chance."""
     paper_counted: int
     paper_b_higher: int
 
@@ -282,7 +320,11 @@ class ShownTarget(RecordPart):
     metric: str
     by_encoder: dict[str, ShownScore]
     q_corrected: tuple[MaybeFloat, ...] = ()
-    """q of each pair of encoders."""
+    """q of each pair of encoders, over all targets."""
+    q_found: tuple[MaybeFloat, ...] = ()
+    """The same, among targets that both encoders together predict; None of all others."""
+    differences: tuple[MaybeFloat, ...] = ()
+    """Difference of each pair."""
 
 
 class PatientRecord(EvaluationRecord):
@@ -309,3 +351,9 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    subgroups_sha256: str = ""
+    """SHA-256 of the groups that were asked for; empty: none were."""
+    site_check: bool = True
+    """Whether it was seen how well encoders tell the site."""
+    review: ReviewRecord = ReviewRecord()
+    """Scores by site and subgroup, what sites tell, and calibration, in short."""

@@ -14,7 +14,6 @@ from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
-from histo_ray.types import TargetKind
 
 
 def describe_tests(plan: PatientPlan) -> TestsRecord:
@@ -95,8 +94,8 @@ def _suggest_site_folds(plan: PatientPlan, sites: int) -> Caveat:
         labels = _try_site_folds(plan, groups, n_folds)
         if labels is None:
             continue
-        count = COUNT_UNITS[plan.task.kind]
-        units = count(labels.values, np.zeros((1, len(groups)), int), groups, False).units
+        count_units = COUNT_UNITS[plan.task.kind]
+        units = count_units(labels.values, np.zeros((1, len(groups)), int), groups, False).units
         tested = bool((units >= FEWEST_UNITS).any())
         return caveat(
             CaveatCode.SITES_SPLIT,

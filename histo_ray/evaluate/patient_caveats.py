@@ -19,8 +19,8 @@ from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.types import UNKNOWN_WEIGHTS
 
 
-def describe_cohort(patients: Patients, target: str) -> CohortJoined:
-    """Say which patients are evaluated and which are not; `target` is the noun of one."""
+def describe_cohort(patients: Patients) -> CohortJoined:
+    """Say which patients are evaluated and which are not."""
     cohort, labels = patients.cohort, patients.labels
     return CohortJoined(
         patients=len(cohort.patients),
@@ -32,7 +32,7 @@ def describe_cohort(patients: Patients, target: str) -> CohortJoined:
         dropped=len(labels.dropped),
         lost={encoder: count for encoder, count in cohort.lost.items() if count},
         notes=(*labels.notes, *cohort.notes),
-        target=target,
+        noun=labels.noun,
     )
 
 

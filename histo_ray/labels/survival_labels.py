@@ -96,6 +96,7 @@ def read_survival(
         (f"patients from column {file.columns[layout.ids] or layout.ids + 1}", *notes),
         layout.caveats,
         kind=TargetKind.SURVIVAL,
+        noun="endpoint",
     )
 
 

@@ -297,6 +297,8 @@ EXTERNAL_METRICS: dict[TargetKind, ExternalMetric] = {
     TargetKind.CONTINUOUS: ExternalNumbers(),
     TargetKind.BINARY: ExternalClasses(),
     TargetKind.SURVIVAL: ExternalTimes(),
+    TargetKind.MULTICLASS: ExternalClasses(),
+    TargetKind.ORDINAL: ExternalClasses(),
 }
 """By what the values of a target are."""
 

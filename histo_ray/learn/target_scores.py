@@ -2,23 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from histo_ray.learn.statistics import (
     IntervalEnds,
     Resampled,
+    ScoreError,
     adjust_p,
     chance_statistic,
-    prediction_noise,
+    estimate_error,
     score_interval,
     smooth_permutation_p,
-    variance_inflation,
 )
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_tests import test_above_chance, too_few_orders
+from histo_ray.learn.target_tests import test_above_chance, test_difference, too_few_orders
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
+
+
+class PermutedScores(NamedTuple):
+    """Statistic of each repeat that permuted labels were predicted in."""
+
+    observed: Floats
+    """(R', T) of the labels."""
+    null: Floats
+    """(R', B) of permuted ones."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,10 @@ class EncoderScores:
     p_paper: Floats
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
+    together: Floats
+    """(B, T) the score in resamples of patients that all targets share; nan: undefined."""
+    permuted: PermutedScores | None = None
+    """What `p_chance` compares; None: it is that of a t-test."""
 
     @property
     def q_chance(self) -> Floats:
@@ -54,7 +69,8 @@ def score_encoder(
 
     Args:
         truth: Labels and folds.
-        predicted: (R, P, T); nan: not predicted.
+        predicted: (R, P, T); of targets of several classes (R, P, C) probabilities of all of their
+            classes; nan: not predicted.
         resamples: Draws of the bootstrap over patients.
         seed: Seed of the draws; the same for encoders that are to be compared.
         null: (R', B) `chance_statistic` of B permuted targets in the first R' repeats, predicted by
@@ -65,33 +81,66 @@ def score_encoder(
     metric = METRICS[truth.kind]
     by_fold = metric.score(truth, predicted)
     resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed))
+    together = metric.draw_together(truth, predicted, resampled, seed)
+    permuted = None if null is None else PermutedScores(_observe(truth, predicted, len(null)), null)
     return EncoderScores(
         resampled=resampled,
         interval=score_interval(
-            resampled, metric.scale, _inflate(truth, predicted), truth.support.units
+            resampled.score,
+            _estimate_error(truth, resampled, by_fold, predicted),
+            metric.scale,
+            truth.support.units,
         ),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
-        if null is None
-        else _permute(truth, predicted, null),
-        p_paper=metric.plain_p(truth.values, _mean_repeats(predicted)),
+        if permuted is None
+        else test_permuted(truth, permuted),
+        p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
         by_fold=by_fold,
+        together=np.where(truth.support.untested, np.nan, together),
+        permuted=permuted,
     )
 
 
-def _inflate(truth: TargetTruth, predicted: Predictions) -> Floats:
-    """(T,) variance of the scores over that of their bootstrap."""
-    train, test = truth.counts.sizes
-    return variance_inflation(prediction_noise(predicted, (train + test) / test))
+def _estimate_error(
+    truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
+) -> ScoreError:
+    """Estimate standard errors; of few independent units by their folds alone, as their tests."""
+    found = estimate_error(
+        resampled.error,
+        by_fold.reshape(-1, len(truth.targets)).T,
+        METRICS[truth.kind].noise(truth, predicted),
+        truth.counts.share,
+        truth.support.units,
+    )
+    few = truth.support.few
+    if not few.any():
+        return found
+    tested = test_difference(truth, by_fold)
+    with np.errstate(invalid="ignore"):
+        error = (tested.high - tested.low) / 2 / stats.t.ppf(0.975, tested.df)
+    equal = np.isnan(error) & ~np.isnan(resampled.error)  # folds that do not vary
+    error = np.where(equal, 0.0, error)
+    return ScoreError(np.where(few, error, found.error), np.where(few, tested.df, found.df))
 
 
-def _permute(truth: TargetTruth, predicted: Predictions, null: Floats) -> Floats:
-    observed = [
-        chance_statistic(truth.values, predicted[r], truth.fold_ids[r], truth.sites)
-        for r in range(len(null))
-    ]
-    p = smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
+def test_permuted(truth: TargetTruth, permuted: PermutedScores) -> Floats:
+    """(T,) P of being better than chance; nan where labels have too few orders."""
+    p = smooth_permutation_p(mean_defined(permuted.observed), mean_defined(permuted.null))
     return np.asarray(np.where(too_few_orders(truth), np.nan, p))
+
+
+test_permuted.__test__ = False  # type: ignore[attr-defined]
+
+
+def _observe(truth: TargetTruth, predicted: Predictions, repeats: int) -> Floats:
+    """(R', T) the statistic of the labels themselves."""
+    return np.stack(
+        [
+            chance_statistic(truth.values, predicted[r], truth.fold_ids[r], truth.sites)
+            for r in range(repeats)
+        ]
+    )
 
 
 def _mean_repeats(predicted: Predictions) -> Floats:

@@ -55,12 +55,6 @@ def too_few_orders(truth: TargetTruth) -> npt.NDArray[np.bool_]:
     return np.asarray(count_orders(truth.values, truth.sites) < np.log(FEWEST_ORDERS))
 
 
-def has_few_units(truth: TargetTruth, permuted: bool) -> bool:
-    """Whether any P value or interval of a run depends on how few its units or orders are."""
-    few = truth.support.few | truth.support.untested
-    return bool(few.any() or (permuted and too_few_orders(truth).any()))
-
-
 def degrees_of_freedom(truth: TargetTruth) -> Floats:
     """(T,) of the tests over folds, as far as each fold has a score; nan where there is none."""
     nothing = np.where(truth.counts.n_test > 0, 0.0, np.nan)
@@ -108,7 +102,7 @@ def _covariance(truth: TargetTruth, target: int, shared: dict[bytes, Floats]) ->
     fold_ids = np.where(there, fold_ids, -1)
     if truth.counts_rarest:
         return _expand(fold_ids, truth, there, labels)
-    key = there.tobytes()
+    key = there.tobytes() + (b"" if truth.fold_ids.ndim == 2 else fold_ids.tobytes())
     if key not in shared:
         shared[key] = _expand(fold_ids, truth, there, labels)
     return shared[key]

@@ -5,16 +5,19 @@ from collections.abc import Iterator, Sequence
 from histo_ray.evaluate.evaluation_record import (
     CohortRecord,
     DroppedTarget,
+    EndpointRecord,
     PairSummary,
     PatientRecord,
     ShownScore,
 )
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
-from histo_ray.report.format_numbers import format_maybe_p
+from histo_ray.report.format_numbers import format_interval, format_maybe_p
+from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
 
 SHOWN = 12
@@ -24,12 +27,28 @@ NAMED = 5
 
 
 def write_sentences(record: PatientRecord) -> list[str]:
-    """Write the sentences that a paper would print: one an encoder's chance, one a pair."""
-    words = TASKS[record.task].words
-    return [
-        *_write_encoders(record, words),
-        *(_write_pair(pair, words.target_in_sentence, words.score) for pair in record.pairs),
-    ]
+    """Write the sentences that a paper would print.
+
+    The primary endpoint of each pair of encoders, then their single targets, then one sentence an
+    encoder on chance; for each part of a record that is told in its own words. A run of before
+    0.5 says what it said then: chance first, then pairs.
+    """
+    sentences: list[str] = []
+    for words, part in split_record(record):
+        chance = list(_write_encoders(part, words))
+        if any(pair.endpoint is None for pair in part.pairs):
+            sentences += [*chance, *(_write_old_pair(pair, words) for pair in part.pairs)]
+            continue
+        for pair in part.pairs:
+            sentences += _write_pair(part, pair, words)
+        sentences += chance
+    return sentences
+
+
+def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
+    """Split a record into the parts that are told in their own words; see `PatientTask`."""
+    task = TASKS[record.task]
+    return task.split_record(record) if isinstance(task, PatientTask) else [(task.words, record)]
 
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
@@ -52,19 +71,68 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         )
 
 
-def _write_pair(pair: PairSummary, word: str, score: str) -> str:
-    better, worse = len(pair.b_better), len(pair.a_better)
+def _write_pair(record: PatientRecord, pair: PairSummary, words: TaskWords) -> Iterator[str]:
+    if pair.endpoint is None:
+        return
+    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1)
+    if pair.targets > 1 and pair.endpoint.targets:
+        yield _write_single_targets(pair, words)
+
+
+def write_endpoint(pair: PairSummary, mean: EndpointRecord, words: TaskWords, several: bool) -> str:
+    """Write the primary endpoint: the mean difference with its interval and P."""
+    targets = count_of(mean.targets or pair.targets, words.target_in_sentence)
+    of = f"Mean {words.score} over {targets}" if pair.targets > 1 else _capital(words.score)
+    if mean.difference is None or mean.p is None:
+        return (
+            f"{of}: {pair.encoder_b} less {pair.encoder_a} {pair.mean_difference:+.3f}, which "
+            "could not be tested, as independent patients or sites are too few."
+        )
+    ends = format_interval(_number(mean.low), _number(mean.high), signed=True)
+    holm = f", {format_maybe_p(mean.p_holm)} after Holm over all pairs" if several else ""
+    return (
+        f"{of} was {_number(mean.score_b):.3f} with {pair.encoder_b} and "
+        f"{_number(mean.score_a):.3f} with {pair.encoder_a}: difference "
+        f"{mean.difference:+.3f} (95 % interval {ends}; corrected resampled t-test, "
+        f"P = {format_maybe_p(mean.p)}{holm}).".replace("P = <", "P <")
+    )
+
+
+def _write_single_targets(pair: PairSummary, words: TaskWords) -> str:
+    noun = words.target_in_sentence
+    if not pair.both_found:
+        return (
+            f"No {noun} was predicted better than chance by {pair.encoder_a} and "
+            f"{pair.encoder_b} together, so none is compared by itself."
+        )
+    return (
+        f"Of {count_of(pair.both_found, noun)} that both together predict better than chance "
+        f"(q < {Q:g}), {_name_targets(pair.b_better)} better with {pair.encoder_b} and "
+        f"{_name_targets(pair.a_better)} with {pair.encoder_a} (q < {Q:g} among these)."
+    )
+
+
+def _name_targets(targets: Sequence[str]) -> str:
+    if not targets:
+        return "none was"
+    named = f" ({_name_few(targets, ', ')})" if len(targets) <= NAMED else ""
+    return f"{len(targets):,}{named} {'was' if len(targets) == 1 else 'were'}"
+
+
+def _write_old_pair(pair: PairSummary, words: TaskWords) -> str:
+    """Write what a run of before 0.5 said of a pair."""
+    word = words.target_in_sentence
     text = (
-        f"{score[0].upper()}{score[1:]} was higher with {pair.encoder_b} than with "
-        f"{pair.encoder_a} for {pair.b_higher:,} of {count_of(pair.targets, word)} (mean "
-        f"difference {pair.mean_difference:+.3f})"
+        f"{_capital(words.score)} was higher with {pair.encoder_b} than with {pair.encoder_a} for "
+        f"{pair.b_higher:,} of {count_of(pair.targets, word)} (mean difference "
+        f"{pair.mean_difference:+.3f})"
     )
     if pair.untested < pair.targets:
         left = pair.targets - pair.untested
         of = f" of {left:,} that could be tested" if pair.untested else ""
         text += (
-            f", significantly so for {better} and significantly lower for {worse}{of} "
-            f"(corrected resampled t-test, q < {Q:g})"
+            f", significantly so for {len(pair.b_better)} and significantly lower for "
+            f"{len(pair.a_better)}{of} (corrected resampled t-test, q < {Q:g})"
         )
     else:
         text += "; no difference could be tested, as independent patients or sites are too few"
@@ -79,6 +147,14 @@ def _write_pair(pair: PairSummary, word: str, score: str) -> str:
     )
 
 
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
 def describe_patients(record: PatientRecord) -> list[str]:
     """Describe an evaluation of patients as lines for a terminal."""
     cohort, folds, words = record.cohort, record.folds, TASKS[record.task].words
@@ -90,9 +166,16 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"{folds.repeats} x {folds.n_folds}-fold cross-validation, "
         f"{folds.kept_together}s kept together",
     ]
-    lines += [*_describe_slides(cohort), *describe_dropped(record.labels.dropped, words.target), ""]
-    lines += _tabulate(record, words)
-    lines += ["", *write_sentences(record), ""]
+    lines += [
+        *_describe_slides(cohort),
+        *describe_dropped(record.labels.dropped, words.target),
+        "",
+    ]
+    parts = split_record(record)
+    for number, (own, part) in enumerate(parts):
+        lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
+        lines += _tabulate(part, own)
+    lines += ["", *write_sentences(record), "", *describe_review(record, words)]
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 
@@ -107,13 +190,8 @@ def _describe_slides(cohort: CohortRecord) -> list[str]:
     return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
 
 
-def describe_dropped(dropped: Sequence[DroppedTarget], target: str = "gene") -> list[str]:
-    """Describe the targets that are not evaluated: no genes, genes, those that no table has.
-
-    Args:
-        dropped: All of them.
-        target: Noun of one.
-    """
+def describe_dropped(dropped: Sequence[DroppedTarget], noun: str = "gene") -> list[str]:
+    """Describe the targets that are not evaluated: no genes, genes, those that no table has."""
     absent = [drop.target for drop in dropped if drop.reason == TargetExclusion.ABSENT]
     names: list[str] = []
     others: list[str] = []
@@ -126,7 +204,7 @@ def describe_dropped(dropped: Sequence[DroppedTarget], target: str = "gene") -> 
         told = count_of(len(names), "name that is no gene", "names that are no genes")
         lines.append(f"{told} left out: {_name_few(names, '; ')}")
     if others:
-        lines.append(f"{count_of(len(others), target)} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), noun)} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")
@@ -154,7 +232,8 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
     pairs = record.pairs
     for at, pair in enumerate(pairs):
         versus = "" if len(pairs) == 1 else f" {pair.encoder_b} - {pair.encoder_a}"
-        cells = [row.q_corrected[at : at + 1] or (None,) for row in shown]
+        old = pair.endpoint is None
+        cells = [(r.q_corrected if old else r.q_found)[at : at + 1] or (None,) for r in shown]
         columns.append((f"q difference{versus}", [format_maybe_p(q) for (q,) in cells]))
     lines = _lay_out(columns)
     left = record.labels.targets - len(shown)
@@ -164,7 +243,10 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
         f"{words.target}s",
         f"q chance: better than chance ({record.chance_test})",
     ]
-    return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])
+    if not pairs:
+        return lines
+    among = "" if pairs[0].endpoint is None else f", among {words.target}s that both predict"
+    return [*lines, f"q difference: corrected resampled t-test over folds{among}"]
 
 
 def _score_cell(found: ShownScore) -> str:

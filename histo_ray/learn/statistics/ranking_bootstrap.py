@@ -51,12 +51,34 @@ def bootstrap_auroc(
         if fold_ids is not None:
             own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
         rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
-        areas = _mean_areas(rows, positive, scores, own)
+        areas = mean_areas(rows, positive, scores, own)
         score[target], draws[:, target] = areas[0], areas[1:]
     return Resampled(score, draws)
 
 
-def _mean_areas(
+def draw_areas_together(
+    truth: Values,
+    predicted: Values,
+    resamples: int,
+    seed: int,
+    fold_ids: npt.NDArray[np.integer],
+) -> Floats:
+    """AUROCs of all targets in the same resamples of patients, whatever their classes.
+
+    Arguments as of `bootstrap_auroc`, which draws each target's patients for itself.
+
+    Returns:
+        (B, T); nan where a resample has no fold with both classes.
+    """
+    weights = draw_weights(len(truth), resamples, seed)
+    draws = np.full((resamples, truth.shape[1]), np.nan)
+    for target, repeats, kept, positive, scores in _targets(truth, predicted):
+        own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
+        draws[:, target] = mean_areas(weights[:, kept], positive, scores, own)
+    return draws
+
+
+def mean_areas(
     weights: Weights,
     positive: npt.NDArray[np.bool_],
     scores: Values,
