@@ -12,15 +12,10 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
-<<<<<<< HEAD
-from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
-from histo_ray.evaluate.record_part import RecordPart as RecordPart
-from histo_ray.evaluate.review_record import ReviewRecord
-=======
 from histo_ray.evaluate.groups_record import GroupsRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
->>>>>>> groups
+from histo_ray.evaluate.review_record import ReviewRecord
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""

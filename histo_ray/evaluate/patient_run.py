@@ -87,11 +87,9 @@ class PreparedPatients(PreparedTargets):
         features: Features,
         identity: Identity,
         folder: TableFolder | None = None,
-    ) -> None:
-        """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
         leaks: Sequence[Caveat] = (),
     ) -> None:
-        """Take what `prepare_patients` has read."""
+        """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
         self.leaks = leaks
         self.plan = plan
         self.identity = identity
@@ -207,7 +205,7 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features), leaks)
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks=leaks)
 
 
 def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:

@@ -69,13 +69,21 @@ def write_patient_tables(
         "comparisons": compare_encoders(truth, scores),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
-        **tabulate_reviews(plan, {n: one.assembled[:, :, :count] for n, one in found.items()}),
+        **tabulate_reviews(plan, decode_predictions(plan, found)),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
     for name, table in tables.items():
         folder.write(name, [table], table.schema)
     return tables
+
+
+def decode_predictions(
+    plan: PatientPlan, found: Mapping[str, EncoderPredictions]
+) -> dict[str, npt.NDArray[np.floating]]:
+    """Take each encoder's selected predictions of its targets, without permuted ones."""
+    count, layout = len(plan.outputs), plan.truth.layout
+    return {name: layout.decode(one.assembled[:, :, :count]) for name, one in found.items()}
 
 
 def score_encoders(

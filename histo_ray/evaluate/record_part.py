@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """What all parts of a record are made of."""
-=======
-"""What every part of an evaluation's record is made of."""
->>>>>>> groups
 
 from typing import Annotated, TypeAlias
 

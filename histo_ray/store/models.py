@@ -67,15 +67,10 @@ class Data(Settings):
     held_out: dict[str, int]
     """Tiles of each class that it was evaluated on."""
     held_out_from: str
-<<<<<<< HEAD
-    """`the same tiles, by group`, `the same tiles, groups unknown: leakage cannot be excluded`,
-    the name of another set, or empty."""
-    trained_on_sha256: str | None = None
-    """SHA-256 of the bytes of `trained_on.parquet`; None for cards from before 0.5.0."""
-=======
     """`the same tiles, by group` (or by inferred groups), `the same tiles, groups unknown: leakage
     cannot be excluded`, the name of another set, or empty."""
->>>>>>> ftx
+    trained_on_sha256: str | None = None
+    """SHA-256 of the bytes of `trained_on.parquet`; None for cards from before 0.5.0."""
 
 
 class ModelCard(Settings):
