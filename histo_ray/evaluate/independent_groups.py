@@ -14,6 +14,7 @@ from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
+from histo_ray.types import TargetKind
 
 
 def describe_tests(plan: PatientPlan) -> TestsRecord:

@@ -12,7 +12,6 @@ from histo_ray.evaluate.mean_predictions import mean_predictions
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.run_once import Evaluation
-from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.pooling.matrix import pool_matrix
