@@ -1,20 +1,16 @@
 """Read times until an event as labels: one endpoint a target, as signed times."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.labels.cells import parse_numbers
+from histo_ray.labels.column_labels import ColumnRows
 from histo_ray.labels.endpoints import Endpoint
-from histo_ray.labels.label_file import SEPARATORS, LabelFile, open_labels
-from histo_ray.labels.label_layout import find_layout
-from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
-from histo_ray.slides.barcodes import cut_barcode
 from histo_ray.slides.column_names import plain_name
 from histo_ray.text import count_of, did_you_mean, name_some
 from histo_ray.types import TargetKind
@@ -40,7 +36,7 @@ _BRACKETED = re.compile(r"\[.*\]")
 Values = npt.NDArray[np.float64]
 
 
-class Rows(NamedTuple):
+class Follows(NamedTuple):
     """One endpoint, a row of the table each."""
 
     times: Values
@@ -50,110 +46,96 @@ class Rows(NamedTuple):
 
 
 def read_survival(
-    settings: LabelSettings,
-    endpoints: Sequence[Endpoint],
-    event_words: Sequence[str] = (),
-    known: Collection[str] = (),
+    rows: ColumnRows, endpoints: Sequence[Endpoint], event_words: Sequence[str] = ()
 ) -> LabelTable:
-    """Read endpoints from a table with a row a patient, or a sample.
+    """Read endpoints from a table with a row a patient, a sample or a slide.
 
     Rows that cannot be used are set aside and named in the notes: a time without an event status,
     an event status without a time, a time of 0 or below. Rows of one patient must agree.
 
     Args:
-        settings: The table.
+        rows: Of the table.
         endpoints: Which columns are read.
         event_words: Cells that mean an event, where the column has words of its own; all others are
             censored then.
-        known: Patients that the store knows.
 
     Raises:
-        ConfigError: It cannot be read as such a table, a column is missing or holds something else,
-            or rows of a patient differ.
+        ConfigError: A column is missing or holds something else, or rows of a patient differ.
     """
-    file = open_labels(settings.labels)
-    layout = find_layout(file.columns, file.texts, settings, known, accepts_maf=True)
-    if layout.ids is None:
-        raise ConfigError(
-            f"labels {file.origin}: patients are in columns, but times and events need a row for "
-            "each patient; turn the table round"
-        )
-    people = [cut_barcode(text) for text in file.texts(layout.ids)]
+    people = rows.patients
     names = tuple(sorted({name for name in people if name}))
     values, notes = np.full((len(names), len(endpoints)), np.nan), list[str]()
     for column, endpoint in enumerate(endpoints):
-        rows = Rows(_read_times(file, endpoint), _read_events(file, endpoint, tuple(event_words)))
-        usable, told = _set_aside(rows, people, endpoint.name)
+        found = Follows(
+            _read_times(rows, endpoint), _read_events(rows, endpoint, tuple(event_words))
+        )
+        usable, told = _set_aside(found, people, endpoint.name)
         notes += told
-        values[:, column] = _merge(usable, people, names, endpoint.name, file.origin)
+        values[:, column] = _merge(usable, people, names, endpoint.name, rows.origin)
     return LabelTable(
         names,
         tuple(endpoint.name for endpoint in endpoints),
         values,
         (),
-        file.digest,
-        file.origin,
-        (f"patients from column {file.columns[layout.ids] or layout.ids + 1}", *notes),
-        layout.caveats,
+        rows.digest,
+        rows.origin,
+        (*rows.notes, *notes),
+        rows.caveats,
         kind=TargetKind.SURVIVAL,
         noun="endpoint",
     )
 
 
-def _find_column(file: LabelFile, name: str) -> int:
-    if name in file.columns:
-        return file.columns.index(name)
-    plain = [plain_name(column) for column in file.columns]
+def _find_column(rows: ColumnRows, name: str) -> str:
+    if name in rows.columns:
+        return name
+    plain = [plain_name(column) for column in rows.columns]
     if plain.count(plain_name(name)) == 1:
-        return plain.index(plain_name(name))
+        return rows.columns[plain.index(plain_name(name))]
     raise ConfigError(
-        f"labels {file.origin}: no column {name}; its columns are {name_some(file.columns, 12)}"
-        f"{did_you_mean(name, file.columns)}"
+        f"labels {rows.origin}: no column {name}; its columns are {name_some(rows.columns, 12)}"
+        f"{did_you_mean(name, rows.columns)}"
     )
 
 
-def _read_times(file: LabelFile, endpoint: Endpoint) -> Values:
-    (column,) = file.load([_find_column(file, endpoint.time)])
-    values, bad = parse_numbers(column, SEPARATORS.get(file.separator) == "semicolon")
-    text = [str(cell) for cell, wrong in zip(column.to_pylist(), bad, strict=True) if wrong]
-    if wrong := [cell for cell in text if not _is_missing(cell)]:
+def _read_times(rows: ColumnRows, endpoint: Endpoint) -> Values:
+    cells, numbers = rows.read(_find_column(rows, endpoint.time))
+    finite = np.isfinite(numbers)
+    wrong = [
+        cell
+        for cell, fine in zip(cells, finite.tolist(), strict=True)
+        if not fine and not _is_missing(cell)
+    ]
+    if wrong:
         raise ConfigError(
-            f"labels {file.origin}: column {endpoint.time} of endpoint {endpoint.name} has "
+            f"labels {rows.origin}: column {endpoint.time} of endpoint {endpoint.name} has "
             f"{wrong[0]!r} where a time is needed, a number in one unit; name another column, or "
             "correct the cell"
         )
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(finite, numbers, np.nan)
 
 
-def _read_events(file: LabelFile, endpoint: Endpoint, words: tuple[str, ...]) -> Values:
-    cells = file.words(_find_column(file, endpoint.event))
+def _read_events(rows: ColumnRows, endpoint: Endpoint, words: tuple[str, ...]) -> Values:
+    cells, _ = rows.read(_find_column(rows, endpoint.event))
     missing = [_is_missing(cell) for cell in cells]
+    there = sorted({cell for cell, gone in zip(cells, missing, strict=True) if not gone})
     if words:
         own = {word.lower() for word in words}
-        if not own & {cell.lower() for cell in cells}:
+        if not own & {cell.lower() for cell in there}:
             raise ConfigError(
-                f"labels {file.origin}: no cell of column {endpoint.event} is "
-                f"{name_some(sorted(own))} (--event-value); its values are "
-                f"{name_some(sorted(set(cells)), 8)}"
+                f"labels {rows.origin}: no cell of column {endpoint.event} is "
+                f"{name_some(sorted(own))} (--event-value); its values are {name_some(there, 8)}"
             )
-        found = [float(cell.lower() in own) for cell in cells]
-    else:
-        found = [_parse_event(cell) for cell in cells]
-        wrong = sorted(
-            {
-                cell
-                for cell, value, gone in zip(cells, found, missing, strict=True)
-                if value != value and not gone
-            }
+        return np.where(missing, np.nan, [float(cell.lower() in own) for cell in cells])
+    wrong = [cell for cell in there if np.isnan(_parse_event(cell))]
+    if wrong:
+        raise ConfigError(
+            f"labels {rows.origin}: column {endpoint.event} of endpoint {endpoint.name} has "
+            f"{name_some([repr(cell) for cell in wrong], 3)}, but an event is 1, true, dead or "
+            "deceased (also 1:DECEASED) and none so far 0, false, alive, living or censored; "
+            "say which values are events with --event-value"
         )
-        if wrong:
-            raise ConfigError(
-                f"labels {file.origin}: column {endpoint.event} of endpoint {endpoint.name} has "
-                f"{name_some([repr(cell) for cell in wrong], 3)}, but an event is 1, true, dead or "
-                "deceased (also 1:DECEASED) and none so far 0, false, alive, living or censored; "
-                "say which values are events with --event-value"
-            )
-    return np.where(missing, np.nan, found)
+    return np.where(missing, np.nan, [_parse_event(cell) for cell in cells])
 
 
 def _parse_event(cell: str) -> float:
@@ -170,7 +152,7 @@ def _is_missing(cell: str) -> bool:
     return text in _MISSING or _BRACKETED.fullmatch(text) is not None
 
 
-def _set_aside(rows: Rows, people: Sequence[str], name: str) -> tuple[Values, list[str]]:
+def _set_aside(rows: Follows, people: Sequence[str], name: str) -> tuple[Values, list[str]]:
     """Signed times (N,) of the rows that can be used, and notes that name the others."""
     times, events = rows
     there = np.array([bool(person) for person in people])

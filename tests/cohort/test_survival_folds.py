@@ -51,7 +51,15 @@ def test_endpoints_without_enough_events_are_left_out_with_the_reason() -> None:
     values = np.column_stack([draw_values(), -np.ones(40), np.where(np.arange(40) < 3, 1.0, -1.0)])
     names = ("OS", "all", "none", "few")
     table = LabelTable(
-        tuple(PATIENTS), names, values, (), "", "labels.csv", (), kind=TargetKind.SURVIVAL
+        tuple(PATIENTS),
+        names,
+        values,
+        (),
+        "",
+        "labels.csv",
+        (),
+        kind=TargetKind.SURVIVAL,
+        noun="endpoint",
     )
     kept = keep_usable(table, 5, 0.95)
     assert kept.targets == ("OS", "all")

@@ -7,6 +7,7 @@ import pytest
 
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.survival import SurvivalConfig
+from histo_ray.labels.column_labels import ColumnRows, open_column_file
 from histo_ray.labels.endpoints import Endpoint, parse_endpoints
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
@@ -18,7 +19,11 @@ OS = Endpoint("OS", "months", "status")
 def read(folder: Path, rows: str, words: tuple[str, ...] = ()) -> LabelTable:
     path = folder / "labels.csv"
     path.write_text("patient_id,months,status\n" + rows)
-    return read_survival(LabelSettings(labels=str(path)), [OS], words, {"P1", "P2"})
+    return read_survival(open_file(path), [OS], words)
+
+
+def open_file(path: Path) -> ColumnRows:
+    return open_column_file(LabelSettings(labels=str(path)), {"P1", "P2"}, {})
 
 
 @pytest.mark.parametrize(
@@ -71,10 +76,10 @@ def test_a_column_of_words_or_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("patient_id,os_months,status\nP1,1,1\n")
     with pytest.raises(ConfigError, match=r"no column months; its columns are .* os_months"):
-        read_survival(LabelSettings(labels=str(path)), [OS])
+        read_survival(open_file(path), [OS])
     path.write_text("gene,P1,P2\nTP53,0,1\n")
     with pytest.raises(ConfigError, match="patients are in columns"):
-        read_survival(LabelSettings(labels=str(path)), [OS], (), {"P1", "P2"})
+        open_file(path)
 
 
 def test_endpoints_are_spelled_as_a_pair_or_by_name() -> None:

@@ -26,7 +26,7 @@ FEW_EVENTS = 50
 TRIED_ENDPOINTS = 20
 """Endpoints, fewest events first, whose folds are drawn to see whether a setting works."""
 _KIND = TargetKind.SURVIVAL
-_read_survival = deferred("histo_ray.labels.survival_labels:read_survival")
+_read_survival = deferred("histo_ray.evaluate.label_inputs:read_endpoints")
 _draw_event_folds = deferred("histo_ray.cohort.survival_folds:draw_event_folds")
 _write_survival = deferred("histo_ray.evaluate.survival_tables:write_survival_tables")
 _describe_follow_up = deferred("histo_ray.learn.follow_up:describe_follow_up")
@@ -35,6 +35,11 @@ _describe_follow_up = deferred("histo_ray.learn.follow_up:describe_follow_up")
 class SurvivalConfig(PatientConfig):
     """Times until an event, endpoint by endpoint."""
 
+    labels: str = Field(
+        default="",
+        description="CSV, TSV or Parquet with a row a patient or slide; may be .gz (default: "
+        "further columns of the manifest, as the newest extraction kept them in the store)",
+    )
     head: tuple[str, ...] = Field(
         default=("cox",),
         description="trained on patients; repeat it: the best by inner folds is taken: "
@@ -130,7 +135,7 @@ class SurvivalTask(PatientTask):
 
     def read_labels(self, config: SurvivalConfig, known: set[str]) -> "LabelTable":
         """Read columns of times and events."""
-        labels: LabelTable = _read_survival(config, config.endpoints, config.event_value, known)
+        labels: LabelTable = _read_survival(config, known)
         return labels
 
     def draw_folds(

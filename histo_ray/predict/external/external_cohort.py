@@ -137,6 +137,8 @@ def _make_settings(task: PatientTask, card: PredictorCard, config: PredictConfig
         "sequenced": config.sequenced,
         "genes": "".join(f"{name}\n" for name in card.target_names),
     }
+    if config.endpoint:
+        given |= {"endpoint": config.endpoint, "time": None, "event": None}
     usable = {
         name: value
         for name, value in given.items()
