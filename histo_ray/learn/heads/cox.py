@@ -87,8 +87,8 @@ def _score_penalties(
         signed: (n,) signed times.
         penalties: A of them.
     """
-    folds = _usable_folds(fold, signed)
-    if not folds or len(penalties) == 1:
+    folds = _usable_folds(fold, signed) if len(penalties) > 1 else []
+    if not folds:
         return np.full(len(penalties), np.nan)
     everyone = list_risk_sets(signed)
     held_out, null = np.zeros(len(penalties)), 0.0
