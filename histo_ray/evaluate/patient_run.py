@@ -158,6 +158,7 @@ class PreparedPatients(PreparedTargets):
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
+        self.plan.task.write_more(self, pieces)
         sites = None
         if self.plan.config.site_check:
             sites = check_sites(self.store, self.plan, self.features)
@@ -289,7 +290,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         "mil": mil,
         "bag_tiles": [most] if most else [],
         "permutations": plan.permutations,
-        "settings": {key: getattr(config, key) for key in DECIDING},
+        "settings": {key: getattr(config, key) for key in (*DECIDING, *plan.task.deciding)},
     }
 
 
