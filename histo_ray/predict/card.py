@@ -70,6 +70,10 @@ class PartCard(Settings):
     """Link of a linear head."""
     members: int = 0
     """Heads of a MIL ensemble; 0: a linear head."""
+    networks: int = 0
+    """Networks of each of these heads, whose outputs are averaged; 0: not recorded, or linear."""
+    network: str = ""
+    """Kind of these networks; empty: gated attention, or linear."""
 
 
 class LabelsCard(Settings):

@@ -14,6 +14,7 @@ from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.roc import mean_roc
@@ -234,6 +235,7 @@ def _write_rest(run: TargetEvaluation, name: str) -> list[Block]:
     blocks: list[Block] = []
     if len(run.record.configurations) > len(run.record.encoders):
         blocks.append(_tabulate_selected(run, name))
+    blocks += tabulate_members(run.record, run.words, name)
     dropped = run.record.labels.dropped
     if dropped:
         rows = [[row.target, row.reason] for row in dropped]

@@ -21,3 +21,10 @@ class TargetKind(StrEnum):
     def has_positives(self) -> bool:
         """Whether a value above 0 is a positive: of a class, or with an event."""
         return self in (TargetKind.BINARY, TargetKind.SURVIVAL)
+
+
+OUTPUT_KINDS = {
+    TargetKind.MULTICLASS: TargetKind.BINARY,
+    TargetKind.ORDINAL: TargetKind.BINARY,
+}
+"""Kind of the outputs that a target is coded as for heads; where there is none, it is its own."""

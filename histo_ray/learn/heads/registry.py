@@ -60,7 +60,7 @@ HEADS: tuple[HeadEntry, ...] = (
     HeadEntry("elastic-net", _PATIENTS, _NUMBERS, f"{_HERE}.elastic_net"),
     HeadEntry("logistic", _PATIENTS, _CLASSES, f"{_HERE}.patient_logistic"),
     HeadEntry("cox", _PATIENTS, _TIMES, f"{_HERE}.cox"),
-    HeadEntry("mil", _BAGS, _CLASSES, "histo_ray.learn.mil.fold"),
+    HeadEntry("mil", _BAGS, (*_NUMBERS, *_CLASSES), "histo_ray.learn.mil.fold"),
 )
 
 

@@ -95,6 +95,9 @@ TABLES = {
         ("tissue_predictions",),
         of_tiles=True,
     ),
+    "members": TableView(
+        "every member of a MIL head, on every fold", _of_evaluations("members"), ("mil_members",)
+    ),
     "targets": TableView(
         "every target, with interval and test", _of_evaluations("targets"), ("outcome_targets",)
     ),
