@@ -15,6 +15,7 @@ from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.label_summary import make_label_record
 from histo_ray.evaluate.label_tables import LabelPart, write_label_tables
 from histo_ray.evaluate.leaks import check_patients
+from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import Patients, StoredSlides, gather_patients
 from histo_ray.evaluate.patient_features import BAGS, Features, load_features
@@ -101,9 +102,13 @@ class PreparedLabels(PreparedTargets):
             self.folder.write(SITE_PREDICTION, [sites], sites.schema)
             tables[SITE_PREDICTION] = sites
         plans = [part.plan for part in self.parts]
-        return make_label_record(
+        members = write_members(
+            self.folder, [MemberPart(p.plan, p.matrix, _pieces_of(p, pieces)) for p in self.parts]
+        )
+        record = make_label_record(
             self.folder, self.config, plans, self.labels, self.identity, tables, caveats, began
         )
+        return record.model_copy(update={"mil_members": members})
 
 
 def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> PreparedLabels:
