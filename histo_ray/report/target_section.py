@@ -12,6 +12,7 @@ from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.tasks.base import Chart
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.class_section import write_classes
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
 from histo_ray.report.mil_section import tabulate_members
@@ -106,6 +107,7 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     if Chart.SURVIVAL in words.charts:
         section.blocks += write_survival(run, scores, looks, name)
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+    section.blocks += write_classes(run, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
         section.blocks.append(tabulate_counts(counts, f"{name}-counts", words.target))

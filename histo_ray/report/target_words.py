@@ -9,6 +9,7 @@ from histo_ray.evaluate.evaluation_record import (
     PairSummary,
     PatientRecord,
     ShownScore,
+    ShownTarget,
 )
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
@@ -53,7 +54,11 @@ def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
     word = words.target_in_sentence
+    alone = record.shown[0] if words.names_single and len(record.shown) == 1 else None
     for name, found in record.summary.items():
+        if alone is not None and not found.n_untested and found.targets == 1:
+            yield _write_alone(name, alone, words, record.chance_test)
+            continue
         mean = found.mean_score
         told = "" if mean is None else f"; mean {words.score} {mean:.3f}"
         if found.n_untested == found.targets:
@@ -71,18 +76,39 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         )
 
 
+def _write_alone(encoder: str, target: ShownTarget, words: TaskWords, test: str) -> str:
+    """Write whether the one target of a run is predicted better than chance."""
+    found = target.by_encoder[encoder]
+    sure = found.q_chance is not None and found.q_chance < Q
+    ends = format_interval(_number(found.low), _number(found.high))
+    return (
+        f"With {encoder}, {target.target} was {'' if sure else 'not '}predicted better than "
+        f"chance ({test}, q = {format_maybe_p(found.q_chance)}); {words.score} "
+        f"{_number(found.score):.3f} (95 % interval {ends}).".replace("q = <", "q <")
+    )
+
+
 def _write_pair(record: PatientRecord, pair: PairSummary, words: TaskWords) -> Iterator[str]:
     if pair.endpoint is None:
         return
-    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1)
+    named = words.names_single and pair.targets == 1 and bool(record.shown)
+    of = f" of {record.shown[0].target}" if named else ""
+    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1, named=of)
     if pair.targets > 1 and pair.endpoint.targets:
         yield _write_single_targets(pair, words)
 
 
-def write_endpoint(pair: PairSummary, mean: EndpointRecord, words: TaskWords, several: bool) -> str:
+def write_endpoint(
+    pair: PairSummary,
+    mean: EndpointRecord,
+    words: TaskWords,
+    several: bool,
+    named: str = "",
+) -> str:
     """Write the primary endpoint: the mean difference with its interval and P."""
     targets = count_of(mean.targets or pair.targets, words.target_in_sentence)
     of = f"Mean {words.score} over {targets}" if pair.targets > 1 else _capital(words.score)
+    of += named
     if mean.difference is None or mean.p is None:
         return (
             f"{of}: {pair.encoder_b} less {pair.encoder_a} {pair.mean_difference:+.3f}, which "
