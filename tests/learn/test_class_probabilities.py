@@ -50,7 +50,9 @@ def test_brier_and_its_skill_are_those_of_the_repeats() -> None:
     assert brier.estimate == pytest.approx(known)
     base = labels.mean() * (1 - labels.mean())
     assert skill.estimate == pytest.approx(1 - known / base)
-    own, guess = (((one - labels) ** 2).mean(0) for one in (values, prevalence))
+    sharp = np.clip(0.2 + 0.6 * labels + np.random.default_rng(1).normal(0, 0.2, (4, 150)), 0, 1)
+    _, skill = score_brier_skill(labels, sharp, prevalence)
+    own, guess = (((one - labels) ** 2).mean(0) for one in (sharp, prevalence))
     left_out = [
         1 - np.delete(own, at).mean() / np.delete(guess, at).mean() for at in range(len(labels))
     ]
