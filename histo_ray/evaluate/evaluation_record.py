@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
+from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
 from histo_ray.evaluate.review_record import ReviewRecord
@@ -156,13 +158,6 @@ class TileComparisonRecord(RecordPart):
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
-class BootstrapRecord(RecordPart):
-    """Draws of a bootstrap."""
-
-    resamples: int = 0
-    seed: int = 0
-
-
 class TissueRecord(EvaluationRecord):
     """An evaluation on labelled tiles."""
 
@@ -174,7 +169,16 @@ class TissueRecord(EvaluationRecord):
     encoders: dict[str, dict[str, TileEncoderRecord]]
     classes: tuple[str, ...]
     summary: dict[str, dict[str, TileScoresRecord]]
-    """By split, then encoder."""
+    """By split, then encoder; the baseline is among the encoders here."""
+    groups: GroupsRecord = GroupsRecord()
+    test_groups: GroupsRecord = GroupsRecord()
+    random_folds: FoldsRecord | None = None
+    """Folds that split inferred groups: of the split `random`, beside the grouped ones of `cv`."""
+    baseline: str = ""
+    """Name of the row that sees colour alone; empty: a run from before there was one."""
+    baseline_version: int = 0
+    colour_auroc: dict[str, dict[str, MaybeFloat]] = Field(default_factory=dict)
+    """How well colour tells test from training part within a class, by split and class."""
     comparisons: tuple[TileComparisonRecord, ...] = ()
 
 
@@ -312,6 +316,23 @@ class ShownTarget(RecordPart):
     """Difference of each pair."""
 
 
+class MemberSummary(RecordPart):
+    """How far the members of a MIL head lie apart; the table `members` has each."""
+
+    encoder: str
+    head: str
+    """With its settings, where several compete."""
+    kind: str = ""
+    """Of the targets."""
+    members: int
+    mean_score: MaybeFloat = None
+    """Score of one member alone, mean over members, targets, repeats and folds."""
+    score_sd: MaybeFloat = None
+    """Standard deviation of that between members, mean over targets and repeats; None: one."""
+    prediction_sd: MaybeFloat = None
+    """Standard deviation between their predictions of a patient, mean over all."""
+
+
 class PatientRecord(EvaluationRecord):
     """An evaluation on patients."""
 
@@ -328,6 +349,8 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of the classes of calls, where they are not the default ones."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    mil_members: tuple[MemberSummary, ...] = ()
+    """Empty: no MIL heads, or a run from before their members were kept."""
     bag_tiles: tuple[int, ...] = ()
     permutations: int = 0
     settings: dict[str, JsonValue] = Field(default_factory=dict)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
-from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
@@ -21,7 +20,7 @@ from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean, name_some
-from histo_ray.types import PartitionKey, Receipt, TargetKind
+from histo_ray.types import PartitionKey, Receipt
 
 NAMED = 6
 """Slides that a caveat names at most; one more than a sentence shows, so that it can say so."""
@@ -120,7 +119,7 @@ def gather_patients(
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    usable = prepare_labels(cohort.labels, config.folds, config, groups)
+    usable = task.prepare_labels(cohort.labels, config, groups)
     return Patients(
         cohort,
         usable,
@@ -151,7 +150,7 @@ def draw_patient_folds(
             labels.targets,
             patients.groups,
             config.fold_file,
-            classes=task.kind is TargetKind.BINARY,
+            classes=task.kind.has_positives,
         )
     return task.draw_folds(
         labels.values, labels.targets, config.folds, config.repeats, config.seed, patients.groups

@@ -80,6 +80,11 @@ class PatientConfig(LabelSettings):
         default=False,
         description="hold every stored vector against its digest before anything is trained on it",
     )
+    allow_leak: bool = Field(
+        default=False,
+        description="evaluate a fine-tuned encoder on patients whose tiles it was tuned on, too; a "
+        "caveat says so",
+    )
     remark: str = Field(default="", description="a line that the report prints at the top")
     address: str = Field(
         default="local",

@@ -32,9 +32,11 @@ def tabulate_reviews(
         predictions: (R, P, T) by encoder.
 
     Returns:
-        Tables with rows, by name.
+        Tables with rows, by name; none of targets of several classes.
     """
     truth = plan.truth
+    if truth.layout.coding is not None:
+        return {}
     tables = {
         SUBGROUPS: tabulate_subgroups(truth, predictions, plan.subgroups.columns),
         SITE_MEANS: tabulate_site_means(truth, list_sites(plan.patients.cohort)),

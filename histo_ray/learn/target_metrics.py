@@ -4,25 +4,29 @@ A metric is one object: the score of a fold and of a guess, its bootstrap and th
 interval, and the other scores that stand beside it in the tables.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
+from histo_ray.learn.class_folds import join_targets
+from histo_ray.learn.class_metrics import MacroAreaUnderRoc, RankOfClasses
+from histo_ray.learn.metric_base import TargetMetric
 from histo_ray.learn.statistics import (
     FISHER_Z,
-    IDENTITY,
     LOGIT,
     Resampled,
-    ScoreScale,
     bootstrap_auroc,
+    bootstrap_concordance,
     bootstrap_correlation,
+    censoring_curve,
     draw_areas_together,
-    prediction_noise,
+    find_horizon,
+    log_rank,
     score_auprc,
     score_auroc,
+    score_concordance,
+    score_concordance_ipcw,
     score_pearson,
     score_r2,
     score_spearman,
@@ -36,66 +40,10 @@ from histo_ray.learn.target_truth import (
     score_r2_folds,
 )
 from histo_ray.types import TargetKind
+from histo_ray.types.signed_times import split_times
 
 TOGETHER = 400
 """Resamples, at most, by which errors of targets that have draws of their own are related."""
-
-
-class TargetMetric(ABC):
-    """One score that decides."""
-
-    name: ClassVar[str]
-    """In the column `metric` of tables."""
-    chance: ClassVar[float]
-    """Score of a guess."""
-    scale: ClassVar[ScoreScale] = IDENTITY
-    """On which the score is near to normal; its interval is drawn there."""
-    null_variance: ClassVar[float]
-    """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
-    times n of both classes over their product."""
-
-    @abstractmethod
-    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
-        """Score (R, P, T) predictions fold by fold, to (R, F, T); nan where undefined."""
-
-    @abstractmethod
-    def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
-    ) -> Resampled:
-        """Bootstrap the mean score over patients."""
-
-    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
-        """Share of the predictions' variance that other training parts would change, (T,).
-
-        nan where it is not known, and so where targets have several predictions each: intervals
-        are then as wide as without signal.
-        """
-        count = len(truth.targets)
-        if predicted.shape[-1] != count:
-            return np.full(count, np.nan)
-        return prediction_noise(predicted, truth.counts.share)
-
-    def draw_together(
-        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
-    ) -> Floats:
-        """Scores of all targets in the same resamples of patients, (B, T).
-
-        They tell how the errors of targets go together. As `resample` has drawn them, unless it
-        draws patients for each target anew.
-        """
-        return np.asarray(resampled.draws)
-
-    @abstractmethod
-    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
-
-    @abstractmethod
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`."""
-
-    @abstractmethod
-    def plain_p(self, values: Floats, mean: Floats) -> Floats:
-        """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
 
 
 class Correlation(TargetMetric):
@@ -114,6 +62,13 @@ class Correlation(TargetMetric):
         self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
     ) -> Resampled:
         """As the base class says."""
+        if truth.fold_ids.ndim == 3:
+            return join_targets(
+                bootstrap_correlation(
+                    one.values, predicted[:, :, [t]], resamples, seed, fold_ids=one.fold_ids[0]
+                )
+                for t, one in enumerate(map(truth.take_target, range(len(truth.targets))))
+            )
         return bootstrap_correlation(
             truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids
         )
@@ -193,9 +148,56 @@ class AreaUnderRoc(TargetMetric):
         return found
 
 
+class Concordance(TargetMetric):
+    """Harrell's C-index, of times until an event; Uno's stands beside it."""
+
+    name = "c_index"
+    chance = 0.5
+    scale = LOGIT
+    null_variance = 1 / 9
+    """Of Kendall's tau over 2 without censoring, times the events; it is lower with."""
+
+    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """As the base class says."""
+        return score_folds(truth, predicted, score_concordance)
+
+    def resample(
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+    ) -> Resampled:
+        """As the base class says."""
+        return bootstrap_concordance(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        return {
+            "c_index": score_folds(truth, predicted, score_concordance),
+            "c_uno": _score_uno_folds(truth, predicted),
+        }
+
+    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        by_fold = _score_uno_folds(truth, predicted)
+        return {"c_uno": mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))}
+
+    def plain_p(self, values: Floats, mean: Floats) -> Floats:
+        """One-sided P of the log-rank test between halves of higher and lower risk."""
+        found = np.full(values.shape[1], np.nan)
+        for target in range(values.shape[1]):
+            kept = ~(np.isnan(values[:, target]) | np.isnan(mean[:, target]))
+            times, events = split_times(values[kept, target])
+            risks = mean[kept, target]
+            if events.any():
+                z = log_rank(times, events, risks > np.median(risks)).z
+                found[target] = stats.norm.sf(z)
+        return found
+
+
 METRICS: dict[TargetKind, TargetMetric] = {
     TargetKind.CONTINUOUS: Correlation(),
     TargetKind.BINARY: AreaUnderRoc(),
+    TargetKind.SURVIVAL: Concordance(),
+    TargetKind.MULTICLASS: MacroAreaUnderRoc(),
+    TargetKind.ORDINAL: RankOfClasses(),
 }
 """The score that decides, by what the values of a target are."""
 
@@ -204,6 +206,28 @@ def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
     """Mean over repeats of R2 over all predictions, about their training parts' means; (T,)."""
     found = []
     for repeat, one in enumerate(predicted):
-        reference = truth.counts.mean[repeat][np.maximum(truth.fold_ids[repeat], 0)]  # (P, T)
+        folds = np.maximum(truth.fold_ids[..., repeat, :], 0)  # (P,) or (T, P)
+        means = truth.counts.mean[repeat]  # (F, T)
+        reference = means[folds] if folds.ndim == 1 else np.take_along_axis(means, folds.T, axis=0)
         found.append(score_r2(truth.values, one, reference))
     return mean_defined(np.stack(found))
+
+
+def _score_uno_folds(truth: TargetTruth, predicted: Predictions) -> Floats:
+    """Uno's C of every fold up to the endpoint's horizon, (R, F, T)."""
+    found = np.full((truth.repeats, truth.n_folds, len(truth.targets)), np.nan)
+    for target, signed in enumerate(truth.values.T):
+        horizon = find_horizon(signed)
+        ids = truth.fold_ids[target] if truth.fold_ids.ndim == 3 else truth.fold_ids
+        for repeat, fold in np.ndindex(found.shape[:2]):
+            risks = predicted[repeat, :, target]
+            there = ~np.isnan(signed) & (ids[repeat] >= 0)
+            trained = signed[there & (ids[repeat] != fold)]
+            tested = there & (ids[repeat] == fold) & ~np.isnan(risks)
+            if len(trained) and tested.any():
+                censoring = censoring_curve(*split_times(trained))
+                own = np.asarray(risks[tested], np.float64)
+                found[repeat, fold, target] = score_concordance_ipcw(
+                    signed[tested], own, censoring, horizon
+                )
+    return found

@@ -20,7 +20,7 @@ from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_scores import EncoderScores
 from histo_ray.learn.target_tests import test_difference
 from histo_ray.learn.target_truth import Predictions, TargetTruth
-from histo_ray.schema import arrow_schema
+from histo_ray.schema import arrow_schema, optional_names
 
 FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
 """Columns of `outcome_scores` that one kind of targets or another has."""
@@ -77,7 +77,7 @@ def tabulate_scores(
 def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
     """Tabulate every encoder and target as rows of `schemas/outcome_targets.json`."""
     labelled = ~np.isnan(truth.values)
-    positive = labelled & (truth.values > 0) & truth.is_binary
+    positive = labelled & (truth.values > 0) & truth.kind.has_positives
     tables = []
     for encoder, found in scores.items():
         columns = {
@@ -138,7 +138,8 @@ def _tabulate(
     name: str, columns: Mapping[str, Any], targets: tuple[str, ...], shape: tuple[int, ...]
 ) -> pa.Table:
     """Columns that are one text, or broadcast to `shape`; targets are numbers into their names."""
-    schema = arrow_schema(name)
+    own = tuple(column for column in optional_names(name) if column in columns)
+    schema = arrow_schema(name, optional=own)
     names = pa.array(targets, pa.string())
     size = int(np.prod(shape))
     arrays = []

@@ -40,11 +40,16 @@ def name_extraction(
     if is_imported(card.tiling.fingerprint):
         return _name_import(store, card)
     facts = [receipt.encoder for receipt in held]
-    own = [one for one in facts if one.weights_sha256 == expected.weights_sha256]
+    own = [
+        one
+        for one in facts
+        if one.weights_sha256 == expected.weights_sha256 and one.rotations == expected.rotations
+    ]
     own.sort(key=lambda one: one.name != expected.name)
     requests = [one.request for one in own if not one.imported_from]
     taken = {one.name for one in facts} - {one.name for one in own}
-    published = _list_same(store, expected.weights_sha256)
+    # the name of a published encoder asks for each tile as it is
+    published = [] if expected.rotations else _list_same(store, expected.weights_sha256)
     for request in (*requests, *published, expected.request):
         spec = _resolve(store, request, expected.weights_sha256)
         if spec is not None:

@@ -1,6 +1,6 @@
 """A predictor in memory: its card and the trained heads. Pure: arrays in, arrays out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.calibration import apply_calibration
+from histo_ray.learn.class_codings import CODINGS, ClassCoding
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.label_scale import LabelScale
 from histo_ray.learn.tile_range import TileRange
@@ -21,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating]
 BAGS = "bags"
 """Pooling of parts that see all tiles."""
+CODED: Mapping[str, ClassCoding] = {kind.value: coding for kind, coding in CODINGS.items()}
+"""By the kind of a card whose targets are classes of columns."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,18 @@ class LinearPart:
 
 @dataclass(frozen=True)
 class BagPart:
-    """Attention heads on bags, of one target: those of the folds of a cross-validation."""
+    """MIL heads on bags: those of the folds of a cross-validation."""
 
     head: str
     variant: str
-    target: str
+    targets: tuple[str, ...]
+    """(t,) names; several where they were trained together."""
     members: tuple["MilHead", ...]
     """Repeat r, fold f at r * n_folds + f: each saw all patients but those of its fold."""
     n_folds: int
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Its target, alone."""
-        return (self.target,)
-
     def predict(self, bags: Sequence[Vectors]) -> Floats:
-        """Predict (n, 1) from n bags of (N_i, D): the mean over members."""
+        """Predict (n, t) from n bags of (N_i, D): the mean over members."""
         return np.asarray(np.mean([member.predict(bags) for member in self.members], axis=0))
 
     def attend(self, bag: Vectors) -> Floats:
@@ -75,8 +74,9 @@ class BagPart:
         at = repeat * self.n_folds + fold
         if fold >= self.n_folds or at >= len(self.members):
             raise ConfigError(
-                f"target {self.target}: the ensemble has no head of repeat {repeat}, fold {fold}; "
-                f"it has {len(self.members) // self.n_folds} repeats of {self.n_folds} folds"
+                f"target {self.targets[0]}: the ensemble has no head of repeat {repeat}, fold "
+                f"{fold}; it has {len(self.members) // self.n_folds} repeats of {self.n_folds} "
+                "folds"
             )
         return self.members[at]
 
@@ -124,7 +124,9 @@ class FittedPredictor:
                 found = part.predict(self._take(pooled, part.pooling))
             else:
                 if bags is None:
-                    raise ConfigError(f"target {part.target}: it is predicted from bags of tiles")
+                    raise ConfigError(
+                        f"target {part.targets[0]}: it is predicted from bags of tiles"
+                    )
                 found = part.predict(bags)
             for at, name in enumerate(part.targets):
                 columns[place[name]] = found[:, at]
@@ -136,12 +138,19 @@ class FittedPredictor:
         return part.predict(tiles)
 
     def calibrate(self, predicted: Floats) -> Floats:
-        """Calibrate (P, T) predictions, target by target; nan stays nan."""
-        calibrated = [
-            apply_calibration(target.calibration, column)
-            for target, column in zip(self.card.targets, predicted.T, strict=True)
-        ]
-        return np.column_stack(calibrated)
+        """Calibrate (P, T) predictions, target by target; nan stays nan.
+
+        Probabilities of the classes of one column are then made to fit each other.
+        """
+        calibrated = np.column_stack(
+            [
+                apply_calibration(target.calibration, column)
+                for target, column in zip(self.card.targets, predicted.T, strict=True)
+            ]
+        )
+        for coding, at in self._list_coded():
+            calibrated[:, at] = coding.settle(calibrated[:, at])
+        return calibrated
 
     def call(self, predicted: Floats, rule: str = "") -> Floats:
         """Call (P, T) uncalibrated predictions: 1.0 from the threshold on, else 0.0.
@@ -151,7 +160,9 @@ class FittedPredictor:
             rule: Name of the thresholds; empty: the first of each target.
 
         Returns:
-            (P, T); nan where there is no prediction, or the target has no such threshold.
+            (P, T); nan where there is no prediction, or the target has no such threshold. Classes
+            of a column of several are called together: 1.0 is the most probable one, or, of
+            ordered ones, the median class and those below.
         """
         calls = np.full(predicted.shape, np.nan)
         for at, target in enumerate(self.card.targets):
@@ -159,7 +170,19 @@ class FittedPredictor:
             if chosen:
                 called = np.asarray(predicted[:, at] >= chosen[0].value, np.float64)
                 calls[:, at] = np.where(np.isnan(predicted[:, at]), np.nan, called)
+        calibrated = self.calibrate(predicted) if self.card.kind in CODED else predicted
+        for coding, places in self._list_coded():
+            calls[:, places] = coding.call(calibrated[:, places])
         return calls
+
+    def _list_coded(self) -> Iterator[tuple[ClassCoding, list[int]]]:
+        """Yield the places of the classes of each column of several classes."""
+        coding = CODED.get(self.card.kind)
+        if coding is None:
+            return
+        for column in dict.fromkeys(target.column for target in self.card.targets):
+            own = [at for at, target in enumerate(self.card.targets) if target.column == column]
+            yield coding, own
 
     def _take(self, pooled: Mapping[str, Vectors], pooling: str) -> Vectors:
         if pooling not in pooled:

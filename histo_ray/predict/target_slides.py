@@ -105,11 +105,12 @@ def _read_firsts(store: Store) -> Receipts:
 
 
 def _take_own(card: PredictorCard, firsts: Receipts) -> Receipts:
-    """Those of the predictor's weights."""
+    """Those of the predictor's weights, and of as many orientations of each tile."""
     return {
         key: receipt
         for key, receipt in firsts.items()
         if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
+        and receipt.encoder.rotations == card.encoder.rotations
     }
 
 

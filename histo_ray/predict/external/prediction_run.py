@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from histo_ray.config import digest
+from histo_ray.evaluate.leaks import describe_patient_leaks
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
@@ -160,6 +161,13 @@ class PredictionRun:
                 "the predictor keeps no hashes of its patients, so nobody can tell whether it was "
                 "fitted on some of these; scores hold only if it was not"
             )
+        head = self.predictor.card.class_encoder
+        yield from describe_patient_leaks(
+            self.store.root,
+            {self.slides.encoder: next(iter(self.slides.receipts.values()))},
+            None if head is None else head.name,
+            list(self.groups),
+        )
         if self.slides.empty:
             some = name_some(self.slides.empty)
             yield f"{count_of(len(self.slides.empty), 'slide')} without tiles left out: {some}"
