@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
-from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
@@ -120,7 +119,7 @@ def gather_patients(
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    usable = prepare_labels(cohort.labels, config.folds, config, groups)
+    usable = task.prepare_labels(cohort.labels, config, groups)
     return Patients(
         cohort,
         usable,

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,14 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
-from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
+from histo_ray.evaluate.patient_cohort import (
+    StoredSlides,
+    draw_patient_folds,
+    find_slides,
+    gather_patients,
+)
 from histo_ray.evaluate.patient_features import BAGS, Features, load_bags, load_features
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_record import make_patient_record
@@ -26,6 +33,9 @@ from histo_ray.evaluate.patient_units import (
     needs_of,
     predict_unit,
 )
+from histo_ray.evaluate.review_tables import SITE_PREDICTION
+from histo_ray.evaluate.site_check import check_sites
+from histo_ray.evaluate.subgroup_columns import read_subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
@@ -51,16 +61,40 @@ Identity = dict[str, object]
 """All that decides the tables; its digest names the run."""
 
 
-class PreparedPatients(PreparedRun):
+class PreparedTargets(PreparedRun):
+    """An evaluation of patients: one part for each kind of targets."""
+
+    identity: Identity
+    parts: "tuple[PreparedPatients, ...]"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all that has heads of its own: targets, or classes of them."""
+        return tuple(name for part in self.parts for name in part.plan.outputs)
+
+    def find_part(self, output: str) -> "PreparedPatients | None":
+        """Find the part that has heads of an output; None: there is none."""
+        return next((part for part in self.parts if output in part.plan.outputs), None)
+
+
+class PreparedPatients(PreparedTargets):
     """An evaluation of patients that are joined with their labels and put into folds."""
 
     def __init__(
-        self, store: Store, plan: PatientPlan, features: Features, identity: Identity
+        self,
+        store: Store,
+        plan: PatientPlan,
+        features: Features,
+        identity: Identity,
+        folder: TableFolder | None = None,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
-        """Take what `prepare_patients` has read."""
+        """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
+        self.leaks = leaks
         self.plan = plan
         self.identity = identity
-        self.folder = open_evaluation(
+        self.parts = (self,)
+        self.folder = folder or open_evaluation(
             plan.config.store, plan.task.name, f"{plan.task.name}-{digest(identity)[:12]}"
         )
         self.store = store
@@ -115,13 +149,19 @@ class PreparedPatients(PreparedRun):
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""
-        return list(find_patient_caveats(self.plan))
+        return [*self.leaks, *find_patient_caveats(self.plan)]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
+        sites = None
+        if self.plan.config.site_check:
+            sites = check_sites(self.store, self.plan, self.features)
+        if sites is not None:
+            self.folder.write(SITE_PREDICTION, [sites], sites.schema)
+            tables[SITE_PREDICTION] = sites
         return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
 
 
@@ -136,14 +176,19 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     Raises:
         HistoRayError: The run cannot start.
     """
-    check_shipped(config)
-    store = open_store(config.store)
-    found = find_slides(store, config)
-    if config.check:
-        keys = [PartitionKey(s.encoder, s.tiling, slide) for s in found for slide in s.receipts]
-        host.tell(CheckingVectors(len(keys)))
-        store.check(keys)
+    store, found = open_slides(config, host)
     patients = gather_patients(found, task, config)
+    known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
+    subgroups = read_subgroups(patients.cohort, config, known)
+    notes = (*patients.cohort.notes, *subgroups.notes)
+    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
     plan = PatientPlan(
@@ -152,24 +197,40 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         found,
         patients,
         folds,
-        list(_list_configurations(config, [s.encoder for s in found], list(variants))),
+        list(list_configurations(config, [s.encoder for s in found], list(variants))),
         variants,
         task.count_permutations(config),
+        subgroups,
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features))
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks=leaks)
+
+
+def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:
+    """Open the store, find the slides of each encoder, and check their vectors where asked for."""
+    check_shipped(config)
+    store = open_store(config.store)
+    found = find_slides(store, config)
+    if config.check:
+        keys = [PartitionKey(s.encoder, s.tiling, slide) for s in found for slide in s.receipts]
+        host.tell(CheckingVectors(len(keys)))
+        store.check(keys)
+    return store, found
 
 
 def make_target_matrix(plan: PatientPlan) -> TargetMatrix:
     """Put permuted labels behind the labels: they go through everything that labels do."""
-    labels = plan.patients.labels
-    values, names = labels.values, labels.targets
+    layout = plan.truth.layout
+    values, names = layout.encode(plan.truth.values), plan.outputs
+    fold_ids = plan.folds.fold_ids
+    if fold_ids.ndim == 3:
+        fold_ids = layout.repeat_targets(fold_ids)
     if plan.permutations:
         permuted = permute_targets(values, plan.permutations, plan.config.seed, plan.sites)
         values = np.concatenate([values, permuted], axis=1)
         names += tuple(f"permuted {number}" for number in range(permuted.shape[1]))
-    return TargetMatrix(values, names, plan.folds.fold_ids, plan.groups)
+    return TargetMatrix(values, names, fold_ids, plan.groups)
 
 
 def identify(plan: PatientPlan, features: Features) -> Identity:
@@ -185,6 +246,12 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     differing: Identity = {"manifest_sha256": digest(corrected)} if corrected else {}
     if not is_default(labels.variant_classes):
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
+    if labels.columns:
+        differing["columns"] = [[c.name, c.kind.value, *c.classes] for c in labels.columns]
+    if plan.subgroups.digest:
+        differing["subgroups_sha256"] = plan.subgroups.digest
+    if not config.site_check:
+        differing["site_check"] = False
     mil = {
         name: {"task": plan.task.name} | settings.model_dump()
         for name, settings in plan.variants.items()
@@ -222,7 +289,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     }
 
 
-def _list_configurations(
+def list_configurations(
     config: PatientConfig, encoders: Sequence[str], variants: Sequence[str]
 ) -> Iterator[Configuration]:
     """In the order of the settings; of equals the earlier is selected."""

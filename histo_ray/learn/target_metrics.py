@@ -4,23 +4,21 @@ A metric is one object: the score of a fold and of a guess, its bootstrap and th
 interval, and the other scores that stand beside it in the tables.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
+from histo_ray.learn.class_folds import join_targets
+from histo_ray.learn.class_metrics import MacroAreaUnderRoc, RankOfClasses
+from histo_ray.learn.metric_base import TargetMetric
 from histo_ray.learn.statistics import (
     FISHER_Z,
-    IDENTITY,
     LOGIT,
     Resampled,
-    ScoreScale,
     bootstrap_auroc,
     bootstrap_correlation,
     draw_areas_together,
-    prediction_noise,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -41,63 +39,6 @@ TOGETHER = 400
 """Resamples, at most, by which errors of targets that have draws of their own are related."""
 
 
-class TargetMetric(ABC):
-    """One score that decides."""
-
-    name: ClassVar[str]
-    """In the column `metric` of tables."""
-    chance: ClassVar[float]
-    """Score of a guess."""
-    scale: ClassVar[ScoreScale] = IDENTITY
-    """On which the score is near to normal; its interval is drawn there."""
-    null_variance: ClassVar[float]
-    """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
-    times n of both classes over their product."""
-
-    @abstractmethod
-    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
-        """Score (R, P, T) predictions fold by fold, to (R, F, T); nan where undefined."""
-
-    @abstractmethod
-    def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
-    ) -> Resampled:
-        """Bootstrap the mean score over patients."""
-
-    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
-        """Share of the predictions' variance that other training parts would change, (T,).
-
-        nan where it is not known, and so where targets have several predictions each: intervals
-        are then as wide as without signal.
-        """
-        count = len(truth.targets)
-        if predicted.shape[-1] != count:
-            return np.full(count, np.nan)
-        return prediction_noise(predicted, truth.counts.share)
-
-    def draw_together(
-        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
-    ) -> Floats:
-        """Scores of all targets in the same resamples of patients, (B, T).
-
-        They tell how the errors of targets go together. As `resample` has drawn them, unless it
-        draws patients for each target anew.
-        """
-        return np.asarray(resampled.draws)
-
-    @abstractmethod
-    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
-
-    @abstractmethod
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`."""
-
-    @abstractmethod
-    def plain_p(self, values: Floats, mean: Floats) -> Floats:
-        """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
-
-
 class Correlation(TargetMetric):
     """Pearson's correlation, of targets that are numbers."""
 
@@ -114,6 +55,13 @@ class Correlation(TargetMetric):
         self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
     ) -> Resampled:
         """As the base class says."""
+        if truth.fold_ids.ndim == 3:
+            return join_targets(
+                bootstrap_correlation(
+                    one.values, predicted[:, :, [t]], resamples, seed, fold_ids=one.fold_ids[0]
+                )
+                for t, one in enumerate(map(truth.take_target, range(len(truth.targets))))
+            )
         return bootstrap_correlation(
             truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids
         )
@@ -196,6 +144,8 @@ class AreaUnderRoc(TargetMetric):
 METRICS: dict[TargetKind, TargetMetric] = {
     TargetKind.CONTINUOUS: Correlation(),
     TargetKind.BINARY: AreaUnderRoc(),
+    TargetKind.MULTICLASS: MacroAreaUnderRoc(),
+    TargetKind.ORDINAL: RankOfClasses(),
 }
 """The score that decides, by what the values of a target are."""
 
@@ -204,6 +154,8 @@ def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
     """Mean over repeats of R2 over all predictions, about their training parts' means; (T,)."""
     found = []
     for repeat, one in enumerate(predicted):
-        reference = truth.counts.mean[repeat][np.maximum(truth.fold_ids[repeat], 0)]  # (P, T)
+        folds = np.maximum(truth.fold_ids[..., repeat, :], 0)  # (P,) or (T, P)
+        means = truth.counts.mean[repeat]  # (F, T)
+        reference = means[folds] if folds.ndim == 1 else np.take_along_axis(means, folds.T, axis=0)
         found.append(score_r2(truth.values, one, reference))
     return mean_defined(np.stack(found))

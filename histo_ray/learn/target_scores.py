@@ -69,7 +69,8 @@ def score_encoder(
 
     Args:
         truth: Labels and folds.
-        predicted: (R, P, T); nan: not predicted.
+        predicted: (R, P, T); of targets of several classes (R, P, C) probabilities of all of their
+            classes; nan: not predicted.
         resamples: Draws of the bootstrap over patients.
         seed: Seed of the draws; the same for encoders that are to be compared.
         null: (R', B) `chance_statistic` of B permuted targets in the first R' repeats, predicted by
@@ -94,7 +95,7 @@ def score_encoder(
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
         if permuted is None
         else test_permuted(truth, permuted),
-        p_paper=metric.plain_p(truth.values, _mean_repeats(predicted)),
+        p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
         by_fold=by_fold,
         together=np.where(truth.support.untested, np.nan, together),
         permuted=permuted,

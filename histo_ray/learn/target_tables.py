@@ -20,7 +20,7 @@ from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_scores import EncoderScores
 from histo_ray.learn.target_tests import test_difference
 from histo_ray.learn.target_truth import Predictions, TargetTruth
-from histo_ray.schema import arrow_schema
+from histo_ray.schema import arrow_schema, optional_names
 
 FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
 """Columns of `outcome_scores` that one kind of targets or another has."""
@@ -138,7 +138,8 @@ def _tabulate(
     name: str, columns: Mapping[str, Any], targets: tuple[str, ...], shape: tuple[int, ...]
 ) -> pa.Table:
     """Columns that are one text, or broadcast to `shape`; targets are numbers into their names."""
-    schema = arrow_schema(name)
+    own = tuple(column for column in optional_names(name) if column in columns)
+    schema = arrow_schema(name, optional=own)
     names = pa.array(targets, pa.string())
     size = int(np.prod(shape))
     arrays = []

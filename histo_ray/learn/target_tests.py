@@ -5,14 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.learn.kind_support import COVARIANCES
 from histo_ray.learn.statistics import (
     MOST_FOLDS,
     corrected_t_test,
-    count_covariance,
     count_orders,
     flag_folds,
     fold_t_test,
-    label_covariance,
 )
 from histo_ray.learn.statistics.fold_tests import Alternative
 from histo_ray.learn.target_metrics import METRICS
@@ -101,22 +100,21 @@ def _covariance(truth: TargetTruth, target: int, shared: dict[bytes, Floats]) ->
     there = ~np.isnan(labels)
     fold_ids = truth.fold_ids[target] if truth.fold_ids.ndim == 3 else truth.fold_ids
     fold_ids = np.where(there, fold_ids, -1)
-    if truth.is_binary:
-        return _expand(fold_ids, truth.n_folds, there, labels)
-    key = there.tobytes()
+    if truth.counts_rarest:
+        return _expand(fold_ids, truth, there, labels)
+    key = there.tobytes() + (b"" if truth.fold_ids.ndim == 2 else fold_ids.tobytes())
     if key not in shared:
-        shared[key] = _expand(fold_ids, truth.n_folds, there, None)
+        shared[key] = _expand(fold_ids, truth, there, labels)
     return shared[key]
 
 
 def _expand(
     fold_ids: npt.NDArray[np.integer],
-    n_folds: int,
+    truth: TargetTruth,
     there: npt.NDArray[np.bool_],
-    labels: Floats | None,
+    labels: Floats,
 ) -> Floats:
     """Covariance of all folds, in the order of scores; nan for those without patients."""
+    n_folds = truth.n_folds
     tested = flag_folds(fold_ids[: max(1, MOST_FOLDS // n_folds)], n_folds)[:, there]
-    if labels is None:
-        return count_covariance(tested)
-    return label_covariance(tested, labels[there])
+    return COVARIANCES[truth.kind](tested, labels[there])

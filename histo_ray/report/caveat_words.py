@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
 
@@ -298,6 +299,9 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FEW_POSITIVES: lambda one: (
         f"few positives ({name_first(one.names('targets'))}): AUROC is uncertain there"
     ),
+    CaveatCode.FEW_OF_A_CLASS: lambda one: (
+        f"few patients of a class ({name_first(one.names('targets'))}): scores are uncertain there"
+    ),
     CaveatCode.FEW_POSITIVES_UNSTATED: lambda one: (
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(one.names('targets'))}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"
@@ -313,5 +317,10 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     ),
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
+    CaveatCode.SITE_TOLD: lambda one: (
+        f"embeddings tell the site of a patient ({name_first(one.names('encoders'))}): scores may "
+        "ride on the site; keep sites together with --keep-together site, and see the section Site"
+    ),
     CaveatCode.OLD_TESTS: _write_old_tests,
+    **TILE_WRITERS,
 }

@@ -24,7 +24,7 @@ from histo_ray.report.validations import (
     choose_validations,
     list_validations,
 )
-from histo_ray.schema import column_names, first_names
+from histo_ray.schema import column_names, first_names, optional_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
@@ -241,6 +241,7 @@ def _read_table(folder: TableFolder, name: str) -> pd.DataFrame:
     columns = column_names(f"outcome_{name}")
     with _open_table(folder, name, first_names(f"outcome_{name}")) as file:
         there = set(pq.read_schema(file).names)
+        columns += [column for column in optional_names(f"outcome_{name}") if column in there]
         known = [column for column in columns if column in there]
         frame: pd.DataFrame = pq.read_table(native(file), columns=known).to_pandas()
     return frame.reindex(columns=columns)

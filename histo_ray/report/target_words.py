@@ -12,10 +12,12 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.format_numbers import format_interval, format_maybe_p
+from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
 
 SHOWN = 12
@@ -28,13 +30,25 @@ def write_sentences(record: PatientRecord) -> list[str]:
     """Write the sentences that a paper would print.
 
     The primary endpoint of each pair of encoders, then their single targets, then one sentence an
-    encoder on chance. A run of before 0.5 says what it said then: chance first, then pairs.
+    encoder on chance; for each part of a record that is told in its own words. A run of before
+    0.5 says what it said then: chance first, then pairs.
     """
-    words = TASKS[record.task].words
-    chance = list(_write_encoders(record, words))
-    if any(pair.endpoint is None for pair in record.pairs):
-        return [*chance, *(_write_old_pair(pair, words) for pair in record.pairs)]
-    return [*(text for pair in record.pairs for text in _write_pair(record, pair, words)), *chance]
+    sentences: list[str] = []
+    for words, part in split_record(record):
+        chance = list(_write_encoders(part, words))
+        if any(pair.endpoint is None for pair in part.pairs):
+            sentences += [*chance, *(_write_old_pair(pair, words) for pair in part.pairs)]
+            continue
+        for pair in part.pairs:
+            sentences += _write_pair(part, pair, words)
+        sentences += chance
+    return sentences
+
+
+def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
+    """Split a record into the parts that are told in their own words; see `PatientTask`."""
+    task = TASKS[record.task]
+    return task.split_record(record) if isinstance(task, PatientTask) else [(task.words, record)]
 
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
@@ -152,9 +166,16 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"{folds.repeats} x {folds.n_folds}-fold cross-validation, "
         f"{folds.kept_together}s kept together",
     ]
-    lines += [*_describe_slides(cohort), *describe_dropped(record.labels.dropped), ""]
-    lines += _tabulate(record, words)
-    lines += ["", *write_sentences(record), ""]
+    lines += [
+        *_describe_slides(cohort),
+        *describe_dropped(record.labels.dropped, words.target),
+        "",
+    ]
+    parts = split_record(record)
+    for number, (own, part) in enumerate(parts):
+        lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
+        lines += _tabulate(part, own)
+    lines += ["", *write_sentences(record), "", *describe_review(record, words)]
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 
@@ -169,7 +190,7 @@ def _describe_slides(cohort: CohortRecord) -> list[str]:
     return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
 
 
-def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
+def describe_dropped(dropped: Sequence[DroppedTarget], noun: str = "gene") -> list[str]:
     """Describe the targets that are not evaluated: no genes, genes, those that no table has."""
     absent = [drop.target for drop in dropped if drop.reason == TargetExclusion.ABSENT]
     names: list[str] = []
@@ -183,7 +204,7 @@ def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
         told = count_of(len(names), "name that is no gene", "names that are no genes")
         lines.append(f"{told} left out: {_name_few(names, '; ')}")
     if others:
-        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), noun)} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")

@@ -51,7 +51,7 @@ def bootstrap_auroc(
         if fold_ids is not None:
             own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
         rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
-        areas = _mean_areas(rows, positive, scores, own)
+        areas = mean_areas(rows, positive, scores, own)
         score[target], draws[:, target] = areas[0], areas[1:]
     return Resampled(score, draws)
 
@@ -74,11 +74,11 @@ def draw_areas_together(
     draws = np.full((resamples, truth.shape[1]), np.nan)
     for target, repeats, kept, positive, scores in _targets(truth, predicted):
         own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
-        draws[:, target] = _mean_areas(weights[:, kept], positive, scores, own)
+        draws[:, target] = mean_areas(weights[:, kept], positive, scores, own)
     return draws
 
 
-def _mean_areas(
+def mean_areas(
     weights: Weights,
     positive: npt.NDArray[np.bool_],
     scores: Values,

@@ -70,6 +70,10 @@ def _of_evaluations(file: str) -> str:
     return f"{EVALUATIONS}/*/*/{file}.parquet"
 
 
+def _of_patients(about: str, file: str) -> TableView:
+    return TableView(about, _of_evaluations(file), (f"outcome_{file}",))
+
+
 def _of_validations(about: str, file: str) -> TableView:
     files = f"{PREDICTIONS}/*/*/*/{file}.parquet"
     return TableView(about, files, (f"external_{file}",), ("predictor", "run", "validation"))
@@ -114,6 +118,12 @@ TABLES = {
     "cohorts": TableView(
         "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
     ),
+    "subgroups": _of_patients("scores by site and subgroup", "subgroups"),
+    "calibration": _of_patients("calibration of out-of-fold probabilities", "calibration"),
+    "calibration_curves": _of_patients("bins of these", "calibration_curves"),
+    "decision_curves": _of_patients("net benefit at every threshold", "decision_curves"),
+    "site_prediction": _of_patients("how well encoders tell the site", "site_prediction"),
+    "site_means": _of_patients("how well a site alone tells the target", "site_means"),
     "external_scores": _of_validations("scores of external validations", "scores"),
     "external_curves": _of_validations("curves of external validations", "curves"),
     "external_comparisons": _of_validations("pairs of predictors", "comparisons"),
