@@ -91,7 +91,7 @@ def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
     interval = "no interval"
     if row.interval:
         low, high = row.interval
-        how = "interval" if row.split == "cv" else f"bootstrap interval over {row.drawn}s"
+        how = f"bootstrap interval over {row.drawn}s" if row.split == "test" else "interval"
         interval = f"95 % {how} {100 * low:+.1f} to {100 * high:+.1f}"
     text = (
         f"Accuracy was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
