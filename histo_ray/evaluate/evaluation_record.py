@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
 from histo_ray.evaluate.review_record import ReviewRecord
@@ -155,13 +156,6 @@ class TileComparisonRecord(RecordPart):
         """
         ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
-
-
-class BootstrapRecord(RecordPart):
-    """Draws of a bootstrap."""
-
-    resamples: int = 0
-    seed: int = 0
 
 
 class TissueRecord(EvaluationRecord):
@@ -322,6 +316,23 @@ class ShownTarget(RecordPart):
     """Difference of each pair."""
 
 
+class MemberSummary(RecordPart):
+    """How far the members of a MIL head lie apart; the table `members` has each."""
+
+    encoder: str
+    head: str
+    """With its settings, where several compete."""
+    kind: str = ""
+    """Of the targets."""
+    members: int
+    mean_score: MaybeFloat = None
+    """Score of one member alone, mean over members, targets, repeats and folds."""
+    score_sd: MaybeFloat = None
+    """Standard deviation of that between members, mean over targets and repeats; None: one."""
+    prediction_sd: MaybeFloat = None
+    """Standard deviation between their predictions of a patient, mean over all."""
+
+
 class PatientRecord(EvaluationRecord):
     """An evaluation on patients."""
 
@@ -338,6 +349,8 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of the classes of calls, where they are not the default ones."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    mil_members: tuple[MemberSummary, ...] = ()
+    """Empty: no MIL heads, or a run from before their members were kept."""
     bag_tiles: tuple[int, ...] = ()
     permutations: int = 0
     settings: dict[str, JsonValue] = Field(default_factory=dict)

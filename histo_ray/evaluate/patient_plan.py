@@ -11,6 +11,8 @@ from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
+from histo_ray.types.target_kind import OUTPUT_KINDS
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class PatientPlan:
             kind=self.task.kind,
             classes=labels.classes,
         )
+
+    @property
+    def output_kind(self) -> TargetKind:
+        """Kind of what heads are trained on: classes are coded as outputs of 0 and 1."""
+        return OUTPUT_KINDS.get(self.task.kind, self.task.kind)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecor
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.leaks import check_patients
+from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     StoredSlides,
@@ -119,10 +120,11 @@ class PreparedPatients(PreparedTargets):
             matrix,
             unfinished,
             plan.variants,
+            plan.output_kind,
             config.seed,
             config.cpus_per_repeat,
         )
-        join_folds(pieces, matrix, list(unfinished))
+        join_folds(pieces, matrix, plan.output_kind, list(unfinished))
 
     def _pooled_job(self, pieces: TableFolder) -> UnitJob:
         plan, config = self.plan, self.plan.config
@@ -156,13 +158,16 @@ class PreparedPatients(PreparedTargets):
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
+        self.plan.task.write_more(self, pieces)
         sites = None
         if self.plan.config.site_check:
             sites = check_sites(self.store, self.plan, self.features)
         if sites is not None:
             self.folder.write(SITE_PREDICTION, [sites], sites.schema)
             tables[SITE_PREDICTION] = sites
-        return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        members = write_members(self.folder, [MemberPart(self.plan, self.matrix, pieces)])
+        record = make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        return record.model_copy(update={"mil_members": members})
 
 
 def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> PreparedPatients:
@@ -253,7 +258,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     if not config.site_check:
         differing["site_check"] = False
     mil = {
-        name: {"task": plan.task.name} | settings.model_dump()
+        name: {"task": plan.task.name, **settings.to_record()}
         for name, settings in plan.variants.items()
         if most
     }
@@ -285,7 +290,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         "mil": mil,
         "bag_tiles": [most] if most else [],
         "permutations": plan.permutations,
-        "settings": {key: getattr(config, key) for key in DECIDING},
+        "settings": {key: getattr(config, key) for key in (*DECIDING, *plan.task.deciding)},
     }
 
 

@@ -37,9 +37,9 @@ def _number(value: float | None) -> float:
 
 def _how(row: TileComparisonRecord) -> str:
     """How the interval of a difference is made."""
-    if row.split == "test":
-        return f"Percentile bootstrap over {_DRAWN[row.drawn]}: the heads have seen none of them"
-    return OF_THE_TEST
+    if row.split != "test":
+        return OF_THE_TEST
+    return f"Percentile bootstrap over {_DRAWN[row.drawn]}: the heads have seen none of them"
 
 
 def tissue_sentences(run: TileEvaluation) -> list[str]:

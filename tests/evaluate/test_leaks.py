@@ -112,6 +112,21 @@ def test_a_tissue_evaluation_refuses_and_says_what_it_was_allowed(
     assert {CaveatCode.LEAKED_TILES, CaveatCode.LEAKED_PATIENTS} <= codes
 
 
+def test_tiles_that_heads_are_trained_on_may_be_those_of_fine_tuning(
+    tuned: tuple[str, Path], tmp_path: Path
+) -> None:
+    store = shutil.copytree(tuned[0], tmp_path / "store")
+    other = write_demo_tiles(tmp_path / "other", 8, seed=9)
+    outside = tmp_path / "other" / "outside.csv"
+    outside.write_text(other.read_text().replace("SYN-P", "OTHER-P"))
+    result = hr.evaluate.tissue(
+        store, tiles=tuned[1], test_tiles=outside, encoder="tuned", folds=2, repeats=1,
+        resamples=100, device="cpu",
+    )  # fmt: skip
+    found = [one for one in result.record.caveats if one.code is CaveatCode.LEAKED_TILES]
+    assert [one.values["tiles"] for one in found] == ["tiles"]
+
+
 def test_patients_are_known_under_the_barcode_of_a_sample_too(tuned: tuple[str, Path]) -> None:
     card = read_card(tuned[0], "tuned")
     assert card is not None

@@ -95,6 +95,9 @@ TABLES = {
         ("tissue_predictions",),
         of_tiles=True,
     ),
+    "members": TableView(
+        "every member of a MIL head, on every fold", _of_evaluations("members"), ("mil_members",)
+    ),
     "targets": TableView(
         "every target, with interval and test", _of_evaluations("targets"), ("outcome_targets",)
     ),
@@ -102,6 +105,19 @@ TABLES = {
         "every pair of encoders",
         _of_evaluations("comparisons"),
         ("outcome_comparisons", "tissue_comparisons"),
+    ),
+    "survival": TableView(
+        "every endpoint of survival", _of_evaluations("survival"), ("outcome_survival",)
+    ),
+    "survival_times": TableView(
+        "every time that survival is scored at",
+        _of_evaluations("survival_times"),
+        ("outcome_survival_times",),
+    ),
+    "survival_curves": TableView(
+        "Kaplan-Meier curves by out-of-fold risk",
+        _of_evaluations("survival_curves"),
+        ("outcome_survival_curves",),
     ),
     "endpoints": TableView(
         "the primary endpoint of every pair of encoders",
