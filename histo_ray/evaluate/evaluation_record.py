@@ -298,6 +298,9 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
+    inner_choice: int = 1
+    """2: ridge chose on the inner folds that all heads share; 1: by leaving out one patient at a
+    time, as where it is alone and each patient is on their own."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     bag_tiles: tuple[int, ...] = ()

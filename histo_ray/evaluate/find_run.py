@@ -55,6 +55,8 @@ def prepare_again(
     """
     task = TASKS[record.task]
     given = {**record.settings, "store": store, "check": False, **(changes or {})}
+    if record.inner_choice == 1:  # older versions knew no other
+        given["inner_choice"] = "leave-one-out"
     known = {name: value for name, value in given.items() if name in task.config.model_fields}
     config = parse_settings(task.config, known, f"settings of run {record.run_id}")
     _check_labels(getattr(config, "labels", ""), record.run_id)

@@ -12,6 +12,11 @@ from histo_ray.evaluate.bag_units import join_folds, list_unfinished, make_bag_j
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
+from histo_ray.evaluate.inner_choice import (
+    INNER_CHOICE_VERSION,
+    changes_ridge,
+    make_head_settings,
+)
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
@@ -29,7 +34,6 @@ from histo_ray.evaluate.patient_units import (
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.learn.target_matrix import TargetMatrix
@@ -99,10 +103,7 @@ class PreparedPatients(PreparedRun):
             inputs={**self._shared, TARGETS: self.matrix},
             units=list_patient_units(
                 {at: f"{c.encoder} / {c.pooling}" for at, c in pooled.items()},
-                {
-                    at: PatientHeadSettings(c.head, (), config.inner_folds)
-                    for at, c in pooled.items()
-                },
+                {at: make_head_settings(plan, c.head) for at, c in pooled.items()},
                 self.matrix.repeats,
                 config.seed,
             ),
@@ -187,6 +188,8 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
     if has_few_units(plan.truth, bool(plan.permutations)):
         differing["statistics_version"] = STATISTICS_VERSION
+    if changes_ridge(plan):
+        differing["inner_choice"] = INNER_CHOICE_VERSION
     mil = {
         name: {"task": plan.task.name} | settings.model_dump()
         for name, settings in plan.variants.items()

@@ -50,6 +50,12 @@ class PatientConfig(LabelSettings):
     inner_folds: int = Field(
         default=5, ge=2, le=20, description="of a training part, where a head chooses by them"
     )
+    inner_choice: Literal["shared", "leave-one-out"] = Field(
+        default="shared",
+        description="where heads compete or groups stay together, ridge chooses on the inner folds "
+        "that all heads share; leave-one-out: one patient at a time, as before 0.5, to repeat "
+        "older runs",
+    )
     resamples: int = Field(
         default=1000, ge=100, le=100_000, description="of the bootstrap over patients"
     )

@@ -46,7 +46,10 @@ class PatientHeadSettings:
     choices: tuple[float, ...] = ()
     """Penalties, or components of pls; of equals the first is chosen; empty: the head's own."""
     inner_folds: int = 5
-    """Inner folds, to choose on; ridge leaves out one patient at a time instead."""
+    """Inner folds, to choose on."""
+    leave_one_out: bool = True
+    """Whether ridge may choose by leaving out one patient at a time. False where heads compete, or
+    groups stay together: all heads then choose, and are scored, on the same inner folds."""
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
@@ -73,6 +76,8 @@ class FoldData:
     """Seed of the inner folds."""
     choices: tuple[float, ...]
     inner_folds: int
+    leave_one_out: bool = True
+    """As in `PatientHeadSettings`."""
 
 
 class FeatureScale(NamedTuple):

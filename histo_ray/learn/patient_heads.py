@@ -113,6 +113,7 @@ def predict_patient_fold(
                 inner_seed,
                 settings.choices or head.choices,
                 settings.inner_folds,
+                settings.leave_one_out,
             )
         )
         prediction.predicted[:, columns] = found.predicted

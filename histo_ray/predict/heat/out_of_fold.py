@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedPatients, make_target_matrix
 from histo_ray.evaluate.patient_tables import name_head
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import fit_patient_fold
-from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.patient_heads import PatientData
@@ -202,7 +202,7 @@ class OutOfFold:
             tuple(matrix.target_names[column] for column in columns.tolist()),
             matrix.groups,
         )
-        settings = PatientHeadSettings(configuration.head, (), config.inner_folds)
+        settings = make_head_settings(self.prepared.plan, configuration.head)
         ids = matrix.fold_ids_of(self._column)[repeat]
         yield from fit_patient_fold(data, ids, fold, settings, (config.seed, repeat))
 

@@ -1,0 +1,39 @@
+"""On which inner folds the heads of an evaluation of patients choose. Pure.
+
+All heads of a choice are scored on the same inner folds with the same groups, or the choice would
+favour the head whose inner scores are the more hopeful: leaving out one patient at a time trains on
+nearly everybody and, where whole sites are kept together, on the other patients of the same site.
+Ridge alone, of patients who are each on their own, may leave out one at a time: all of its poolings
+and penalties are then scored alike.
+"""
+
+from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.learn.fold_data import PatientHeadSettings
+
+INNER_CHOICE_VERSION = 2
+"""Stands in the digest of runs whose ridge chooses on shared inner folds; before, it left out one
+patient at a time whatever else competed."""
+
+
+def shares_inner_folds(plan: PatientPlan) -> bool:
+    """Whether heads compete or groups stay together, so that all choose on the same inner folds."""
+    if plan.config.inner_choice != "shared":
+        return False
+    return len(set(plan.config.head_names)) > 1 or plan.groups is not None
+
+
+def changes_ridge(plan: PatientPlan) -> bool:
+    """Whether ridge is among heads that share their inner folds."""
+    return "ridge" in plan.config.head_names and shares_inner_folds(plan)
+
+
+def make_head_settings(plan: PatientPlan, head: str) -> PatientHeadSettings:
+    """Make the settings by which every fold of a run trains a head of pooled vectors.
+
+    Args:
+        plan: Of the run.
+        head: Name of the head.
+    """
+    return PatientHeadSettings(
+        head, (), plan.config.inner_folds, leave_one_out=not shares_inner_folds(plan)
+    )
