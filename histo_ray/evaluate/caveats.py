@@ -45,6 +45,8 @@ class CaveatCode(StrEnum):
     """None."""
     ONE_SITE = "one site"
     """None."""
+    SITES_LEFT_OUT = "sites left out"
+    """sites, small, fewest: sites with fewer patients than that, whose own scores are noise."""
     SITES_SPLIT = "sites split"
     """sites; remedy (`SiteRemedy`); folds (None: as asked), apart, needed, permuted."""
     SITES_SPLIT_UNSTATED = "sites split unstated"

@@ -284,6 +284,18 @@ class ShownTarget(RecordPart):
     """q of each pair of encoders."""
 
 
+class LeftOutSite(RecordPart):
+    """A site whose patients were predicted by heads of all other sites."""
+
+    site: str
+    patients: int = 0
+    """Most that have a label of one target."""
+    scored: int = 0
+    """Targets that have a score at this site; of the encoder with most of them."""
+    mean_scores: dict[str, MaybeFloat] = Field(default_factory=dict)
+    """Mean over those targets, by encoder; None without any."""
+
+
 class PatientRecord(EvaluationRecord):
     """An evaluation on patients."""
 
@@ -298,6 +310,8 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
+    leave_out: str = "fold"
+    """`site`: every site is tested once, by heads of all other sites."""
     inner_choice: int = 1
     """2: ridge chose on the inner folds that all heads share; 1: by leaving out one patient at a
     time, as where it is alone and each patient is on their own."""
@@ -311,3 +325,5 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    left_out_sites: tuple[LeftOutSite, ...] = ()
+    """Empty unless `leave_out` is `site`."""

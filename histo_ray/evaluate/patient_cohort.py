@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
+from histo_ray.cohort.site_folds import FEWEST_SITES, draw_site_folds, exclude_siteless
 from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
@@ -114,13 +115,17 @@ def gather_patients(
     cohort = add_lost_patients(join_cohort(features, counts, sites, labels), manifested.lost)
     notes = (*_note_corrected(found, common), *_note_unnamed(cohort, patients))
     cohort = replace(cohort, notes=(*cohort.notes, *notes))
+    leaves_sites = config.leave_out == "site"
+    if leaves_sites:
+        cohort = exclude_siteless(cohort)
     groups = cohort.groups(config.keep_together)
-    if len(set(groups)) < config.folds:
+    if len(set(groups)) < config.folds and not leaves_sites:
         word = "site" if config.keep_together == "site" else "patient"
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    usable = prepare_labels(cohort.labels, config.folds, config, groups)
+    n_folds = FEWEST_SITES if leaves_sites else config.folds
+    usable = prepare_labels(cohort.labels, n_folds, config, groups)
     return Patients(
         cohort,
         usable,
@@ -153,6 +158,8 @@ def draw_patient_folds(
             config.fold_file,
             classes=task.kind is TargetKind.BINARY,
         )
+    if config.leave_out == "site":
+        return draw_site_folds(patients.groups, config.seed)
     return task.draw_folds(
         labels.values, labels.targets, config.folds, config.repeats, config.seed, patients.groups
     )

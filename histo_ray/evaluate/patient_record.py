@@ -18,6 +18,8 @@ from histo_ray.evaluate.evaluation_record import (
     PatientRecord,
 )
 from histo_ray.evaluate.independent_groups import describe_tests
+from histo_ray.evaluate.left_out_sites import TABLE as SITES
+from histo_ray.evaluate.left_out_sites import summarise_sites
 from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
@@ -73,6 +75,7 @@ def make_patient_record(
             "summary": summarise_encoders(targets),
             "pairs": summarise_pairs(comparisons, targets),
             "shown": list_best(targets, comparisons, SHOWN),
+            "left_out_sites": summarise_sites(tables.get(SITES)),
         }
     )
 

@@ -188,6 +188,8 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
     if has_few_units(plan.truth, bool(plan.permutations)):
         differing["statistics_version"] = STATISTICS_VERSION
+    if config.leave_out != "fold":
+        differing["leave_out"] = config.leave_out
     if changes_ridge(plan):
         differing["inner_choice"] = INNER_CHOICE_VERSION
     mil = {

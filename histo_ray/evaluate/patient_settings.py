@@ -43,6 +43,11 @@ class PatientConfig(LabelSettings):
         default="patient",
         description="what no two folds share: patient, or site (and so patients too)",
     )
+    leave_out: Literal["fold", "site"] = Field(
+        default="fold",
+        description="what is tested at once: a fold that is drawn, or one site after another, each "
+        "by heads of all other sites (once, so folds and repeats have no say)",
+    )
     fold_file: str | None = Field(
         default=None,
         description="Parquet with item (patient_id), repeat, fold; in place of drawn folds",
@@ -82,6 +87,19 @@ class PatientConfig(LabelSettings):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_sites_that_are_left_out(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("leave_out", "fold") != "site":
+            return given
+        if given.get("fold_file") is not None:
+            raise ValueError(
+                "leave_out site makes the folds, so fold_file has no say; give one of them"
+            )
+        if given.get("keep_together", "site") != "site":
+            raise ValueError("leave_out site keeps sites together; leave keep_together out")
+        return {**given, "keep_together": "site"}
 
     @property
     def head_names(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from histo_ray.errors import StoreError
 from histo_ray.evaluate.tasks.base import Chart, TaskWords
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.confounder_section import write_confounder_blocks
+from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
@@ -46,7 +48,7 @@ def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> S
     )
     section.blocks.append(
         Text(
-            f"{targets}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{targets}, {patients}, {describe_folds(record)}{kept}"
             f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
             f"the training part of each fold.{test}"
         )
@@ -66,6 +68,7 @@ def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> S
             tabulate_counts(counts, f"{name}-counts", words.target),
         ]
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+    section.blocks += write_confounder_blocks(run, name)
     section.blocks += _write_rest(run, name)
     return section
 
