@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.covariates import CovariateUse
+from histo_ray.learn.harmonise import Harmonise
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +52,12 @@ class PatientHeadSettings:
     leave_one_out: bool = True
     """Whether ridge may choose by leaving out one patient at a time. False where heads compete, or
     groups stay together: all heads then choose, and are scored, on the same inner folds."""
+    harmonise: Harmonise = Harmonise.NONE
+    """What is done to features of sites, inside training parts."""
+    covariates: CovariateUse = CovariateUse.NONE
+    """Whether the head is trained on images, on covariates, or on images beyond covariates."""
+    covariate_head: str = ""
+    """Head on covariates, where images are trained beyond them."""
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
