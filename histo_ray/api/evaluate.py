@@ -21,6 +21,7 @@ from histo_ray.evaluate.engine import run_evaluation, run_here, spread_if_worth
 from histo_ray.evaluate.jobs import Host, Progress, Report, Spread, Tell, UnitJob
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.expression import ExpressionConfig
+from histo_ray.evaluate.tasks.label import LabelConfig
 from histo_ray.evaluate.tasks.mutation import MutationConfig
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.evaluate.tasks.tissue import TissueConfig
@@ -234,6 +235,39 @@ def mutation(
     """
     read = _read_config("mutation", MutationConfig, store, config, settings)
     return evaluate(TASKS["mutation"], read, tell=tell, report=report)
+
+
+def label(
+    store: str | Path | None = None,
+    *,
+    config: LabelConfig | None = None,
+    tell: Tell = lambda event: None,
+    report: Progress = lambda done, total: None,
+    **settings: object,
+) -> EvaluationResult:
+    """Compare encoders by how well columns of labels are predicted from their embeddings.
+
+    Args:
+        store: Folder or URI of the feature store.
+        config: All settings, in place of the store and keywords.
+        tell: Called with events worth knowing (`evaluate.events`).
+        report: Called with (units done, units in all).
+        **settings: As the flags of `histo-ray evaluate label`, with underscores: `column`, `kind`,
+            `order`, `positive`, `labels`, `encoder`, `pooling`, `head`, ... Without `labels`,
+            columns are those that the manifest has beside slides, patients and sites. `address` is
+            "none" unless it is given: all work is done in this process.
+
+    Returns:
+        `.targets`, `.comparisons`, `.predictions`, `.scores`, `.folds` and `.cohort` as DataFrames;
+        `.record`. Of columns of several classes also the tables `classes` and `confusion`, by
+        `.table(name)`.
+
+    Raises:
+        ConfigError: The settings or labels cannot be used, or nobody can tell what a column holds.
+        StoreError: The store cannot be used.
+    """
+    read = _read_config("label", LabelConfig, store, config, settings)
+    return evaluate(TASKS["label"], read, tell=tell, report=report)
 
 
 def _read_config(

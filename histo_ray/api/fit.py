@@ -21,7 +21,7 @@ from histo_ray.predict.files import PREDICTORS
 from histo_ray.predict.fitting.fit import FitResult, fit_predictor
 from histo_ray.predict.fitting.fit_command import fit_settings, split_settings
 
-__all__ = ["expression", "fit", "mutation", "tissue"]
+__all__ = ["expression", "fit", "label", "mutation", "tissue"]
 
 
 def fit(
@@ -135,6 +135,32 @@ def mutation(
         ['TP53', 'auroc', 'mean', 'logistic']
     """
     return _fit("mutation", store, name, tell, report, settings)
+
+
+def label(
+    store: str | Path,
+    *,
+    name: str,
+    tell: Tell = lambda event: None,
+    report: Progress = lambda done, total: None,
+    **settings: object,
+) -> Predictor:
+    """Fit a predictor of columns of labels, all of one kind, on all patients.
+
+    Args:
+        store: Folder or URI of the feature store; the predictor is published there.
+        name: Of the predictor.
+        tell: Called with events worth knowing (`evaluate.events`).
+        report: Called with (units done, units in all).
+        **settings: As the flags of `histo-ray fit label`, with underscores: `column`, `kind`,
+            `order`, `positive`, `labels`, `encoder`, `pooling`, `head`, ... `address` is "none"
+            unless it is given: all work is done in this process.
+
+    Raises:
+        ConfigError: The settings, labels or name cannot be used, or columns are of several kinds.
+        StoreError: The store cannot be used.
+    """
+    return _fit("label", store, name, tell, report, settings)
 
 
 def _fit(

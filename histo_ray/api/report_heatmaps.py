@@ -9,6 +9,7 @@ from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import BAGS
+from histo_ray.evaluate.patient_run import PreparedTargets
 from histo_ray.predict.heat.heat_sources import RunSource
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.score_files import describe_scores, take_rows
@@ -58,6 +59,7 @@ def _find(store: str, run: TargetEvaluation) -> ShownHeatmaps:
             problem=f"attention heads would have to be trained again, which takes long: {command}"
         )
     prepared = prepare_again(store, run.record, Host(run_here))
+    target = _choose_output(prepared, target)
     source = RunSource(location_of(store), prepared, encoder, REPEATS)
     heads = OutOfFold(prepared, target, encoder)
     means = {p: np.mean([one.predicted for one in of]) for p, of in heads.predictions.items()}
@@ -70,6 +72,12 @@ def _find(store: str, run: TargetEvaluation) -> ShownHeatmaps:
     if not shown:
         return ShownHeatmaps(problem="the slides are not where they were extracted from")
     return ShownHeatmaps(shown)
+
+
+def _choose_output(prepared: PreparedTargets, target: str) -> str:
+    """Choose what is shown of a target: itself, or the last, and so highest, of its classes."""
+    outputs = [output for part in prepared.parts for output in part.plan.truth.layout.outputs]
+    return [output.name for output in outputs if output.target == target][-1]
 
 
 def _show_first(

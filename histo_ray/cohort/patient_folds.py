@@ -123,6 +123,7 @@ def read_given_folds(
     groups: Sequence[str],
     origin: str,
     classes: bool,
+    words: tuple[str, str, str] = ("gene", "wild type", "mutated"),
 ) -> OutcomeFolds:
     """Read folds that are given: shared by all targets, or each gene's own.
 
@@ -136,16 +137,18 @@ def read_given_folds(
         groups: (P,) what must stay in one fold.
         origin: Where the table came from, for messages.
         classes: Whether values are classes, each of which training needs.
+        words: For a target, its class 0, and its class 1.
 
     Raises:
         ConfigError: Everything that is wrong with it, in one line.
     """
     if classes and set(by_target := split_targets(table, origin)) != {""}:
-        return _read_target_folds(by_target, patients, values, targets, groups, origin)
+        return _read_target_folds(by_target, patients, values, targets, groups, origin, words)
     folds = parse_folds(table, patients, [""] * len(patients), groups, origin)
     for t, target in enumerate(targets if classes else ()):
         there = ~np.isnan(values[:, t])
-        _check_gene(folds.fold_ids[:, there], folds, values[there, t], f"{origin}: gene {target}")
+        where = f"{origin}: {words[0]} {target}"
+        _check_classes(folds.fold_ids[:, there], folds, values[there, t], where, words)
     return OutcomeFolds(folds.fold_ids, folds.n_folds, folds.seeds)
 
 
@@ -156,25 +159,28 @@ def _read_target_folds(
     targets: Sequence[str],
     groups: Sequence[str],
     origin: str,
+    words: tuple[str, str, str],
 ) -> OutcomeFolds:
     lacking = [target for target in targets if target not in by_target]
     if lacking:
         raise ConfigError(
             f"{origin}: no folds of {name_some(lacking)}, only of {name_some(sorted(by_target))}; "
-            "give a file that has every gene, one without the column target, or fewer --genes"
+            f"give a file that has every {words[0]}, one without the column target, or fewer "
+            f"{words[0]}s"
         )
     given = {}
     for t, target in enumerate(targets):
         rows = np.flatnonzero(~np.isnan(values[:, t]))
         own, kept = ([names[int(row)] for row in rows] for names in (patients, groups))
-        folds = parse_repeats(by_target[target], own, kept, f"{origin}: gene {target}")
-        _check_gene(folds.fold_ids, folds, values[rows, t], f"{origin}: gene {target}")
+        where = f"{origin}: {words[0]} {target}"
+        folds = parse_repeats(by_target[target], own, kept, where)
+        _check_classes(folds.fold_ids, folds, values[rows, t], where, words)
         given[t] = (rows, folds)
     counts = {folds.n_folds for _, folds in given.values()}
     if len(counts) > 1:
         raise ConfigError(
-            f"{origin}: genes have {' and '.join(map(str, sorted(counts)))} folds; all need the "
-            "same number"
+            f"{origin}: {words[0]}s have {' and '.join(map(str, sorted(counts)))} folds; all need "
+            "the same number"
         )
     numbers = sorted({number for _, folds in given.values() for number in folds.numbers})
     slot = {number: at for at, number in enumerate(numbers)}
@@ -218,10 +224,14 @@ def _drop_empty(
     return OutcomeFolds(fold_ids[:, kept], n_folds, tuple(int(seeds[int(at)]) for at in kept))
 
 
-def _check_gene(
-    fold_ids: npt.NDArray[np.int32], folds: Folds | GivenFolds, values: Values, origin: str
+def _check_classes(
+    fold_ids: npt.NDArray[np.int32],
+    folds: Folds | GivenFolds,
+    values: Values,
+    origin: str,
+    words: tuple[str, str, str],
 ) -> None:
-    labels = np.where(values > 0, "mutated", "wild type").tolist()
+    labels = np.where(values > 0, words[2], words[1]).tolist()
     try:
         check_training(Folds(fold_ids, folds.n_folds, folds.seeds, None), labels)
     except ConfigError as error:

@@ -9,7 +9,9 @@ from histo_ray.errors import ConfigError
 from histo_ray.labels.expression_labels import transform_expression
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
+from histo_ray.labels.rare_classes import drop_rare_classes
 from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
+from histo_ray.learn.class_codings import CODINGS
 from histo_ray.text import count_of, name_some
 from histo_ray.types import TargetKind
 
@@ -41,9 +43,25 @@ def prepare_labels(
     Raises:
         ConfigError: A transform that the values do not allow, or no target left.
     """
+    return refuse_none(find_usable(labels, n_folds, settings, groups), n_folds)
+
+
+def find_usable(
+    labels: LabelTable,
+    n_folds: int,
+    settings: LabelSettings,
+    groups: Sequence[str] | None = None,
+) -> LabelTable:
+    """As `prepare_labels`, but it may leave no target.
+
+    Raises:
+        ConfigError: A transform that the values do not allow.
+    """
     if labels.kind is TargetKind.CONTINUOUS:
         labels = transform_expression(labels, settings.transform, settings.clip_at)
-    return keep_usable(labels, n_folds, settings.max_missing, groups)
+    if labels.kind in CODINGS:
+        labels = drop_rare_classes(labels, n_folds, groups)
+    return _leave_out(labels, n_folds, settings.max_missing, groups)
 
 
 def keep_usable(
@@ -70,6 +88,12 @@ def keep_usable(
     Raises:
         ConfigError: None is left.
     """
+    return refuse_none(_leave_out(labels, n_folds, max_missing, groups), n_folds)
+
+
+def _leave_out(
+    labels: LabelTable, n_folds: int, max_missing: float, groups: Sequence[str] | None
+) -> LabelTable:
     units = None
     if groups is not None and len(set(groups)) < len(groups):
         units = np.unique(np.asarray(groups, str), return_inverse=True)[1]
@@ -82,16 +106,24 @@ def keep_usable(
     kept = labels.exclude(
         [check(name, column) for name, column in zip(labels.targets, labels.values.T, strict=True)]
     )
-    if not kept.targets:
-        told = [f"{drop.target}: {drop.text}" for drop in kept.dropped]
-        raise ConfigError(
-            f"labels {labels.origin}: none of {count_of(len(told), 'target')} can be scored by "
-            f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
-            f"{', ...' if told[5:] else ''}); use fewer folds, or other genes"
-        )
     left = [drop.target for drop in kept.dropped[len(labels.dropped) :]]
-    return (
-        kept.note(f"{count_of(len(left), 'gene')} left out ({name_some(left)})") if left else kept
+    noun = labels.noun
+    return kept.note(f"{count_of(len(left), noun)} left out ({name_some(left)})") if left else kept
+
+
+def refuse_none(labels: LabelTable, n_folds: int) -> LabelTable:
+    """Return labels of which a target is left.
+
+    Raises:
+        ConfigError: None is.
+    """
+    if labels.targets:
+        return labels
+    told = [f"{drop.target}: {drop.text}" for drop in labels.dropped]
+    raise ConfigError(
+        f"labels {labels.origin}: none of {count_of(len(told), 'target')} can be scored by "
+        f"{n_folds} folds of {len(labels.patients)} patients ({'; '.join(told[:5])}"
+        f"{', ...' if told[5:] else ''}); use fewer folds, or other {labels.noun}s"
     )
 
 
@@ -135,9 +167,19 @@ def _find_too_few_distinct(values: Column, n_folds: int, units: Units | None) ->
     return TargetExclusion.TOO_FEW_DISTINCT, f"{told}, {n_folds} needed, one a fold"
 
 
+def _find_too_few_classes(values: Column, n_folds: int, units: Units | None) -> Fault | None:
+    """Whether fewer than two classes are left, once those with fewer patients than folds are."""
+    left = len(np.unique(values[~np.isnan(values)]))
+    if left >= 2:
+        return None
+    return TargetExclusion.TOO_FEW_CLASSES, f"fewer than two classes with {n_folds}, one a fold"
+
+
 _FIND_TOO_FEW: dict[TargetKind, Callable[[Column, int, Units | None], Fault | None]] = {
     TargetKind.CONTINUOUS: _find_too_few_distinct,
     TargetKind.BINARY: _find_too_few_of_a_class,
+    TargetKind.MULTICLASS: _find_too_few_classes,
+    TargetKind.ORDINAL: _find_too_few_classes,
 }
 
 

@@ -61,6 +61,8 @@ class CaveatCode(StrEnum):
     """patients."""
     FEW_POSITIVES = "few positives"
     """targets: tuple of `gene n`."""
+    FEW_OF_A_CLASS = "few of a class"
+    """targets: tuple of `column n`, patients of its rarest class."""
     FEW_POSITIVES_UNSTATED = "few positives unstated"
     """targets: tuple of `gene (n)`; of runs that did not state it."""
     CHANCE_BY_T_TEST = "chance by t-test"

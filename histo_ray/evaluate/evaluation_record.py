@@ -76,7 +76,8 @@ class EvaluationRecord(RecordPart):
     """Whether synthetic data were evaluated, as far as tables and manifests mark them."""
     folds: FoldsRecord
     statistics_version: int = 1
-    """2 and above: tests over folds know how few the independent units are."""
+    """2 and above: tests over folds know how few the independent units are. 3 and above: intervals
+    of differences are those of the tests, and those of scores know that patients also train."""
     tests: TestsRecord | None = None
     """None: a run from before they were recorded."""
     caveats: tuple[Caveat, ...] = ()

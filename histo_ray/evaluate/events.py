@@ -27,6 +27,8 @@ class CohortJoined:
     """Labelled patients without slides of an encoder, by encoder."""
     notes: tuple[str, ...] = ()
     """What reading and joining the labels noted, in words."""
+    noun: str = "gene"
+    """What one target is called."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patient_run import PreparedTargets
 from histo_ray.evaluate.run_once import find_done
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
@@ -39,7 +39,7 @@ def find_run(store: str, run_id: str) -> tuple[TableFolder, EvaluationRecord]:
 
 def prepare_again(
     store: str, record: PatientRecord, host: Host, changes: Mapping[str, object] | None = None
-) -> PreparedPatients:
+) -> PreparedTargets:
     """Join the slides, labels and folds of an evaluation that is done, as they were.
 
     Args:
@@ -62,7 +62,7 @@ def prepare_again(
     _check_labels(getattr(config, "labels", ""), record.run_id)
     prepared = task.prepare(config, host)
     run_id = prepared.folder.folder.rpartition("/")[2]
-    if not isinstance(prepared, PreparedPatients) or run_id != record.run_id:
+    if not isinstance(prepared, PreparedTargets) or run_id != record.run_id:
         raise StoreError(
             f"run {record.run_id}: labels, slides or embeddings are not those that it was made "
             f"from ({_find_differences(record, prepared)}), so its heads cannot be had again; run "
@@ -87,7 +87,7 @@ def _check_labels(labels: str, run_id: str) -> None:
 
 def _find_differences(record: PatientRecord, prepared: object) -> str:
     """What is not as it was, in words."""
-    if not isinstance(prepared, PreparedPatients):
+    if not isinstance(prepared, PreparedTargets):
         return "no evaluation of patients"
     now = PatientRecord.model_validate({**prepared.identity, "settings": record.settings})
     parts = {

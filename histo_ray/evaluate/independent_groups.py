@@ -11,10 +11,10 @@ from histo_ray.evaluate.caveats import Caveat, CaveatCode, SiteRemedy, caveat
 from histo_ray.evaluate.evaluation_record import TestsRecord
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.labels.label_table import LabelTable
-from histo_ray.learn.fold_support import FEW_GROUPS, count_support
+from histo_ray.learn.fold_support import FEW_GROUPS
+from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
-from histo_ray.types import TargetKind
 
 SMALL_SITE = 10
 """Patients of a site that is left out, below which its own score is called noise."""
@@ -38,7 +38,7 @@ def describe_tests(plan: PatientPlan) -> TestsRecord:
 def find_unit_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     """Find the caveats of tests that rest on few independent patients or sites."""
     truth, support = plan.truth, plan.truth.support
-    rarer, names = truth.is_binary, np.array(truth.targets)
+    rarer, names = truth.counts_rarest, np.array(truth.targets)
     unit, untested = plan.config.keep_together, support.untested
     if untested.any():
         yield caveat(
@@ -105,12 +105,8 @@ def _suggest_site_folds(plan: PatientPlan, sites: int) -> Caveat:
         labels = _try_site_folds(plan, groups, n_folds)
         if labels is None:
             continue
-        units = count_support(
-            labels.values,
-            np.zeros((1, len(groups)), int),
-            groups,
-            plan.task.kind is TargetKind.BINARY,
-        ).units
+        count_units = COUNT_UNITS[plan.task.kind]
+        units = count_units(labels.values, np.zeros((1, len(groups)), int), groups, False).units
         tested = bool((units >= FEWEST_UNITS).any())
         return caveat(
             CaveatCode.SITES_SPLIT,

@@ -32,6 +32,7 @@ def describe_cohort(patients: Patients) -> CohortJoined:
         dropped=len(labels.dropped),
         lost={encoder: count for encoder, count in cohort.lost.items() if count},
         notes=(*labels.notes, *cohort.notes),
+        noun=labels.noun,
     )
 
 

@@ -7,7 +7,6 @@ from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
 from histo_ray.cohort.site_folds import FEWEST_SITES, draw_site_folds, exclude_siteless
-from histo_ray.cohort.usable_targets import prepare_labels
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
@@ -124,8 +123,8 @@ def gather_patients(
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    n_folds = FEWEST_SITES if leaves_sites else config.folds
-    usable = prepare_labels(cohort.labels, n_folds, config, groups)
+    tried = config.model_copy(update={"folds": FEWEST_SITES}) if leaves_sites else config
+    usable = task.prepare_labels(cohort.labels, tried, groups)
     return Patients(
         cohort,
         usable,

@@ -55,4 +55,10 @@ class PatientPlan:
             self.sites,
             self.groups,
             kind=self.task.kind,
+            classes=labels.classes,
         )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """(O,) names of what heads are trained on: the targets, or classes of them."""
+        return tuple(output.name for output in self.truth.layout.outputs)

@@ -19,7 +19,12 @@ from histo_ray.evaluate.inner_choice import (
 )
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
-from histo_ray.evaluate.patient_cohort import draw_patient_folds, find_slides, gather_patients
+from histo_ray.evaluate.patient_cohort import (
+    StoredSlides,
+    draw_patient_folds,
+    find_slides,
+    gather_patients,
+)
 from histo_ray.evaluate.patient_features import BAGS, Features, load_bags, load_features
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_record import make_patient_record
@@ -37,7 +42,6 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.target_tests import has_few_units
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
@@ -45,9 +49,10 @@ from histo_ray.types import PartitionKey
 
 OUTCOME_VERSION = 2
 """Raised whenever the code changes a prediction for the same settings and data."""
-STATISTICS_VERSION = 2
-"""Raised whenever the code changes a P value or interval; stands in the digest of runs with few
-independent units alone, as all others have the values of version 1."""
+STATISTICS_VERSION = 3
+"""Raised whenever the code changes a P value or interval, so that no run is taken for one with
+other values. 1 had no entry; 2 only where independent units are few; from 3 on it is always there.
+"""
 DECIDING = ("transform", "clip_at", "keep_together", "inner_folds", "resamples", "seed")
 """Settings that bear on the tables beside data, folds and configurations, which are digested."""
 
@@ -55,16 +60,38 @@ Identity = dict[str, object]
 """All that decides the tables; its digest names the run."""
 
 
-class PreparedPatients(PreparedRun):
+class PreparedTargets(PreparedRun):
+    """An evaluation of patients: one part for each kind of targets."""
+
+    identity: Identity
+    parts: "tuple[PreparedPatients, ...]"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all that has heads of its own: targets, or classes of them."""
+        return tuple(name for part in self.parts for name in part.plan.outputs)
+
+    def find_part(self, output: str) -> "PreparedPatients | None":
+        """Find the part that has heads of an output; None: there is none."""
+        return next((part for part in self.parts if output in part.plan.outputs), None)
+
+
+class PreparedPatients(PreparedTargets):
     """An evaluation of patients that are joined with their labels and put into folds."""
 
     def __init__(
-        self, store: Store, plan: PatientPlan, features: Features, identity: Identity
+        self,
+        store: Store,
+        plan: PatientPlan,
+        features: Features,
+        identity: Identity,
+        folder: TableFolder | None = None,
     ) -> None:
-        """Take what `prepare_patients` has read."""
+        """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
         self.plan = plan
         self.identity = identity
-        self.folder = open_evaluation(
+        self.parts = (self,)
+        self.folder = folder or open_evaluation(
             plan.config.store, plan.task.name, f"{plan.task.name}-{digest(identity)[:12]}"
         )
         self.store = store
@@ -137,13 +164,7 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     Raises:
         HistoRayError: The run cannot start.
     """
-    check_shipped(config)
-    store = open_store(config.store)
-    found = find_slides(store, config)
-    if config.check:
-        keys = [PartitionKey(s.encoder, s.tiling, slide) for s in found for slide in s.receipts]
-        host.tell(CheckingVectors(len(keys)))
-        store.check(keys)
+    store, found = open_slides(config, host)
     patients = gather_patients(found, task, config)
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
@@ -153,7 +174,7 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         found,
         patients,
         folds,
-        list(_list_configurations(config, [s.encoder for s in found], list(variants))),
+        list(list_configurations(config, [s.encoder for s in found], list(variants))),
         variants,
         task.count_permutations(config),
     )
@@ -162,15 +183,30 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     return PreparedPatients(store, plan, features, identify(plan, features))
 
 
+def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:
+    """Open the store, find the slides of each encoder, and check their vectors where asked for."""
+    check_shipped(config)
+    store = open_store(config.store)
+    found = find_slides(store, config)
+    if config.check:
+        keys = [PartitionKey(s.encoder, s.tiling, slide) for s in found for slide in s.receipts]
+        host.tell(CheckingVectors(len(keys)))
+        store.check(keys)
+    return store, found
+
+
 def make_target_matrix(plan: PatientPlan) -> TargetMatrix:
     """Put permuted labels behind the labels: they go through everything that labels do."""
-    labels = plan.patients.labels
-    values, names = labels.values, labels.targets
+    layout = plan.truth.layout
+    values, names = layout.encode(plan.truth.values), plan.outputs
+    fold_ids = plan.folds.fold_ids
+    if fold_ids.ndim == 3:
+        fold_ids = layout.repeat_targets(fold_ids)
     if plan.permutations:
         permuted = permute_targets(values, plan.permutations, plan.config.seed, plan.sites)
         values = np.concatenate([values, permuted], axis=1)
         names += tuple(f"permuted {number}" for number in range(permuted.shape[1]))
-    return TargetMatrix(values, names, plan.folds.fold_ids, plan.groups)
+    return TargetMatrix(values, names, fold_ids, plan.groups)
 
 
 def identify(plan: PatientPlan, features: Features) -> Identity:
@@ -186,8 +222,8 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     differing: Identity = {"manifest_sha256": digest(corrected)} if corrected else {}
     if not is_default(labels.variant_classes):
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
-    if has_few_units(plan.truth, bool(plan.permutations)):
-        differing["statistics_version"] = STATISTICS_VERSION
+    if labels.columns:
+        differing["columns"] = [[c.name, c.kind.value, *c.classes] for c in labels.columns]
     if config.leave_out != "fold":
         differing["leave_out"] = config.leave_out
     if changes_ridge(plan):
@@ -198,6 +234,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         if most
     }
     return differing | {
+        "statistics_version": STATISTICS_VERSION,
         "outcome_version": OUTCOME_VERSION,
         "task": plan.task.name,
         "labels": {
@@ -228,7 +265,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
     }
 
 
-def _list_configurations(
+def list_configurations(
     config: PatientConfig, encoders: Sequence[str], variants: Sequence[str]
 ) -> Iterator[Configuration]:
     """In the order of the settings; of equals the earlier is selected."""

@@ -13,6 +13,7 @@ from histo_ray.cohort.patient_folds import tabulate_outcome_folds
 from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_units import read_repeat
+from histo_ray.learn.class_codings import OutputLayout
 from histo_ray.learn.configurations import (
     Configuration,
     assemble_predictions,
@@ -20,7 +21,7 @@ from histo_ray.learn.configurations import (
 )
 from histo_ray.learn.statistics import chance_statistic
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.target_scores import score_encoder
+from histo_ray.learn.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.target_tables import (
     ConfigurationPredictions,
     compare_encoders,
@@ -56,33 +57,17 @@ def write_patient_tables(
         plan: Configurations, patients, folds, resamples and seed.
         matrix: Labels, and permuted ones behind them.
     """
-    truth, patients, config = plan.truth, plan.patients, plan.config
-    count = len(truth.targets)
+    truth, patients = plan.truth, plan.patients
     found = read_predictions(pieces, plan.configurations, matrix)
-    scores = {
-        encoder: score_encoder(
-            truth,
-            one.assembled[:, :, :count],
-            config.resamples,
-            config.seed,
-            _measure_null(truth, matrix, one.assembled)
-            if len(matrix.target_names) > count
-            else None,
-        )
-        for encoder, one in found.items()
-    }
+    scores = score_encoders(plan, matrix, found)
     people = patients.cohort.patients
     tables = {
-        "scores": pa.concat_tables(
-            tabulate_scores(truth, _with_variant(configuration), _first(predictions, count))
-            for one in found.values()
-            for configuration, predictions in zip(one.configurations, one.predictions, strict=True)
-        ),
+        "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
         "comparisons": compare_encoders(truth, scores),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
-        **tabulate_sites(plan, {name: one.assembled[..., :count] for name, one in found.items()}),
+        **tabulate_sites(plan, take_outputs(plan, found)),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
@@ -91,10 +76,49 @@ def write_patient_tables(
     return tables
 
 
+def take_outputs(
+    plan: PatientPlan, found: Mapping[str, EncoderPredictions]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Take the predictions of targets that are labels, as they are scored, by encoder."""
+    count = len(plan.outputs)
+    return {
+        name: plan.truth.layout.decode(one.assembled[:, :, :count]) for name, one in found.items()
+    }
+
+
+def score_encoders(
+    plan: PatientPlan, matrix: TargetMatrix, found: Mapping[str, EncoderPredictions]
+) -> dict[str, EncoderScores]:
+    """Score the selected predictions of each encoder."""
+    truth, config = plan.truth, plan.config
+    count = len(plan.outputs)
+    return {
+        encoder: score_encoder(
+            truth,
+            truth.layout.decode(one.assembled[:, :, :count]),
+            config.resamples,
+            config.seed,
+            _measure_null(truth, matrix, one.assembled) if plan.permutations else None,
+        )
+        for encoder, one in found.items()
+    }
+
+
 def read_predictions(
-    pieces: TableFolder, configurations: Sequence[Configuration], matrix: TargetMatrix
+    pieces: TableFolder,
+    configurations: Sequence[Configuration],
+    matrix: TargetMatrix,
+    layout: OutputLayout | None = None,
 ) -> dict[str, EncoderPredictions]:
-    """Read the predictions of each encoder; configurations are selected by their inner scores."""
+    """Read the predictions of each encoder; configurations are selected by their inner scores.
+
+    Args:
+        pieces: Of a run's units.
+        configurations: In the order of their numbers.
+        matrix: What was predicted.
+        layout: Of targets that have several outputs each, which share one configuration in a fold:
+            the one with the best mean inner score.
+    """
     found: dict[str, EncoderPredictions] = {}
     for encoder in dict.fromkeys(configuration.encoder for configuration in configurations):
         numbers = [at for at, c in enumerate(configurations) if c.encoder == encoder]
@@ -107,7 +131,11 @@ def read_predictions(
             np.stack([np.stack([getattr(one, name) for one in some]) for some in read])
             for name in ("predicted", "choice", "inner_score")
         )
-        selected = select_configurations(own, inner_score)
+        if layout is not None and layout.coding is not None:
+            of_targets = select_configurations(own, layout.average(inner_score))
+            selected = of_targets[..., layout.owners]
+        else:
+            selected = select_configurations(own, inner_score)
         assembled = assemble_predictions(predicted, selected, matrix.fold_ids)
         own_predictions = tuple(
             map(ConfigurationPredictions, predicted, choice, inner_score, selected)
@@ -175,13 +203,32 @@ def _measure_null(
     )
 
 
-def _first(predictions: ConfigurationPredictions, count: int) -> ConfigurationPredictions:
-    """Take the targets that are labels, without the permuted ones."""
+def tabulate_configurations(
+    truth: TargetTruth, found: Mapping[str, EncoderPredictions]
+) -> pa.Table:
+    """Tabulate the scores of every configuration as rows of `schemas/outcome_scores.json`."""
+    return pa.concat_tables(
+        tabulate_scores(truth, _with_variant(configuration), _of_targets(predictions, truth))
+        for one in found.values()
+        for configuration, predictions in zip(one.configurations, one.predictions, strict=True)
+    )
+
+
+def _of_targets(
+    predictions: ConfigurationPredictions, truth: TargetTruth
+) -> ConfigurationPredictions:
+    """Take the targets that are labels, without the permuted ones; of several outputs their mean.
+
+    All outputs of a target share one configuration.
+    """
+    layout = truth.layout
+    count = len(layout.owners)
+    first = [part.start for part in layout.output_slices]
     return ConfigurationPredictions(
-        predictions.predicted[..., :count],
-        predictions.choice[..., :count],
-        predictions.inner_score[..., :count],
-        predictions.selected[..., :count],
+        layout.decode(predictions.predicted[..., :count]),
+        layout.average(predictions.choice[..., :count]),
+        layout.average(predictions.inner_score[..., :count]),
+        predictions.selected[..., first],
     )
 
 

@@ -56,9 +56,9 @@ from histo_ray.tilesets.tileset import TileSet
 
 EVALUATION_VERSION = 1
 """Raised whenever the code changes a prediction for the same settings and data."""
-STATISTICS_VERSION = 2
-"""Raised whenever the code changes a P value or interval; stands in the digest of runs with groups
-or few tiles alone, as all others have the values of version 1."""
+STATISTICS_VERSION = 3
+"""Raised whenever the code changes a P value or interval, so that no run is taken for one with
+other values. 1 had no entry; 2 only with groups or few tiles; from 3 on it is always there."""
 TRIED_ROWS = 2000
 """Rows of the fit that is timed beforehand."""
 
@@ -209,7 +209,8 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
         seeds=folds.seeds,
         sha256=hashlib.sha256(folds.fold_ids.tobytes()).hexdigest(),
     )
-    identity: Identity = {
+    return {
+        "statistics_version": STATISTICS_VERSION,
         "evaluation_version": EVALUATION_VERSION,
         "task": "tissue",
         "head": plan.settings.head,
@@ -227,7 +228,6 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
             for name, of_sets in snapshots.items()
         },
     }
-    return {"statistics_version": STATISTICS_VERSION, **identity} if plan.support.few else identity
 
 
 def _load(store: Store, tiles: TileSet, names: Sequence[str], check: bool) -> EmbeddedSet:

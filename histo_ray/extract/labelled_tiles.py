@@ -1,9 +1,10 @@
 """One labelled tile set from files to partition; tiles are encoded as they are given."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class TileSetSubject:
     def slide_id(self) -> str:
         """Name of its partitions."""
         return self.tiles.name
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Nothing: labels of tiles are kept in the partition."""
+        return {}
 
     @property
     def synthetic(self) -> bool:

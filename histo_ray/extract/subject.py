@@ -1,6 +1,7 @@
 """What one row of a run is about: a slide, or a labelled tile set."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 
 class Subject(Protocol):
@@ -17,6 +18,10 @@ class Subject(Protocol):
     @property
     def site(self) -> str:
         """Tissue source site; empty where unknown."""
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Further columns of its manifest; empty for a tile set."""
 
     @property
     def synthetic(self) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.extract.subject import Subject
+from histo_ray.store.manifest_columns import pack_columns
 from histo_ray.types import Outcome, RunRow
 
 
@@ -256,6 +257,7 @@ def row_of(
         subject.patient_id,
         subject.synthetic,
         subject.site,
+        pack_columns(subject.extra),
     )
 
 

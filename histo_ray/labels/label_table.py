@@ -11,6 +11,19 @@ from histo_ray.types import TargetKind
 
 
 @dataclass(frozen=True)
+class LabelColumn:
+    """What one column of labels holds."""
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+    """As the table writes them: negative and positive, or lowest first where they have an order;
+    empty of numbers. Values are their places here."""
+    rule: str = ""
+    """How kind and classes were found, in words."""
+
+
+@dataclass(frozen=True)
 class LabelTable:
     """Labels of patients: a target matrix, where it came from, and what was left out."""
 
@@ -33,7 +46,16 @@ class LabelTable:
     variant_classes: tuple[str, ...] = ()
     """Classes of calls that counted as mutations, where the labels are from a MAF."""
     kind: TargetKind = field(kw_only=True)
-    """What the values are."""
+    """What the values are; of a table with `columns` each of these says it."""
+    columns: tuple[LabelColumn, ...] = field(default=(), kw_only=True)
+    """(T,) what each target holds, where columns of any kind are targets; else empty."""
+    noun: str = field(default="gene", kw_only=True)
+    """What one target is called in messages."""
+
+    @property
+    def classes(self) -> tuple[tuple[str, ...], ...]:
+        """(T,) names of the classes of each target; empty without `columns`."""
+        return tuple(column.classes for column in self.columns)
 
     def take(self, rows: Sequence[int], patients: Sequence[str]) -> "LabelTable":
         """Take some rows, in a new order and under new names."""
@@ -55,6 +77,21 @@ class LabelTable:
             targets=tuple(self.targets[at] for at in kept),
             values=self.values[:, kept],
             dropped=(*self.dropped, *left_out),
+            columns=tuple(self.columns[at] for at in kept) if self.columns else (),
+        )
+
+    def pick(self, kind: TargetKind) -> "LabelTable":
+        """Take the targets of one kind, of a table with `columns`; nothing is listed as dropped."""
+        kept = [at for at, column in enumerate(self.columns) if column.kind is kind]
+        return replace(
+            self,
+            targets=tuple(self.targets[at] for at in kept),
+            values=self.values[:, kept],
+            columns=tuple(self.columns[at] for at in kept),
+            dropped=(),
+            notes=(),
+            caveats=(),
+            kind=kind,
         )
 
     def note(self, *texts: str) -> "LabelTable":

@@ -249,6 +249,8 @@ class ExternalNumbers(ExternalMetric):
 EXTERNAL_METRICS: dict[TargetKind, ExternalMetric] = {
     TargetKind.CONTINUOUS: ExternalNumbers(),
     TargetKind.BINARY: ExternalClasses(),
+    TargetKind.MULTICLASS: ExternalClasses(),
+    TargetKind.ORDINAL: ExternalClasses(),
 }
 """By what the values of a target are."""
 

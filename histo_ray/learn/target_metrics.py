@@ -1,22 +1,23 @@
 """The score of a target that decides, and all that goes with it, by what its values are. Pure.
 
-A metric is one object: the score of a fold and of a guess, its bootstrap, and the other scores that
-stand beside it in the tables.
+A metric is one object: the score of a fold and of a guess, its bootstrap and the scale of its
+interval, and the other scores that stand beside it in the tables.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
+from histo_ray.learn.class_folds import join_targets
+from histo_ray.learn.class_metrics import MacroAreaUnderRoc, RankOfClasses
+from histo_ray.learn.metric_base import TargetMetric
 from histo_ray.learn.statistics import (
-    Placements,
+    FISHER_Z,
+    LOGIT,
     Resampled,
     bootstrap_auroc,
     bootstrap_correlation,
-    place_classes,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -34,49 +35,12 @@ from histo_ray.learn.target_truth import (
 from histo_ray.types import TargetKind
 
 
-class TargetMetric(ABC):
-    """One score that decides."""
-
-    name: ClassVar[str]
-    """In the column `metric` of tables."""
-    chance: ClassVar[float]
-    """Score of a guess."""
-    null_variance: ClassVar[float]
-    """Variance under chance for many patients of a fold: of a correlation times n - 1, of an AUROC
-    times n of both classes over their product."""
-
-    @abstractmethod
-    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
-        """Score (R, P, T) predictions fold by fold, to (R, F, T); nan where undefined."""
-
-    @abstractmethod
-    def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
-    ) -> Resampled:
-        """Bootstrap the mean score over patients."""
-
-    @abstractmethod
-    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
-
-    @abstractmethod
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`."""
-
-    @abstractmethod
-    def plain_p(self, values: Floats, mean: Floats) -> Floats:
-        """Test (P, T) mean predictions as publications do, as if they had seen no label; (T,)."""
-
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Make what DeLong's test needs of each target; empty where there is no such test."""
-        return ()
-
-
 class Correlation(TargetMetric):
     """Pearson's correlation, of targets that are numbers."""
 
     name = "pearson"
     chance = 0.0
+    scale = FISHER_Z
     null_variance = 1.0
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -87,6 +51,13 @@ class Correlation(TargetMetric):
         self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
     ) -> Resampled:
         """As the base class says."""
+        if truth.fold_ids.ndim == 3:
+            return join_targets(
+                bootstrap_correlation(
+                    one.values, predicted[:, :, [t]], resamples, seed, fold_ids=one.fold_ids[0]
+                )
+                for t, one in enumerate(map(truth.take_target, range(len(truth.targets))))
+            )
         return bootstrap_correlation(
             truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids
         )
@@ -121,6 +92,7 @@ class AreaUnderRoc(TargetMetric):
 
     name = "auroc"
     chance = 0.5
+    scale = LOGIT
     null_variance = 1 / 12
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -157,21 +129,12 @@ class AreaUnderRoc(TargetMetric):
                 found[target] = stats.mannwhitneyu(one, other, alternative="greater").pvalue
         return found
 
-    def place(self, values: Floats, predicted: Predictions) -> tuple[Placements | None, ...]:
-        """Place each positive among the negatives, in the repeats that the target has."""
-        found: list[Placements | None] = []
-        for target in range(values.shape[1]):
-            labels, scores = values[:, target], predicted[:, :, target]
-            scores = scores[~np.isnan(scores).all(1)]
-            kept = labels[~np.isnan(labels) & ~np.isnan(scores).any(0)] > 0
-            both = kept.any() and not kept.all()
-            found.append(place_classes(labels, scores) if both and len(scores) else None)
-        return tuple(found)
-
 
 METRICS: dict[TargetKind, TargetMetric] = {
     TargetKind.CONTINUOUS: Correlation(),
     TargetKind.BINARY: AreaUnderRoc(),
+    TargetKind.MULTICLASS: MacroAreaUnderRoc(),
+    TargetKind.ORDINAL: RankOfClasses(),
 }
 """The score that decides, by what the values of a target are."""
 
@@ -180,6 +143,8 @@ def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
     """Mean over repeats of R2 over all predictions, about their training parts' means; (T,)."""
     found = []
     for repeat, one in enumerate(predicted):
-        reference = truth.counts.mean[repeat][np.maximum(truth.fold_ids[repeat], 0)]  # (P, T)
+        folds = np.maximum(truth.fold_ids[..., repeat, :], 0)  # (P,) or (T, P)
+        means = truth.counts.mean[repeat]  # (F, T)
+        reference = means[folds] if folds.ndim == 1 else np.take_along_axis(means, folds.T, axis=0)
         found.append(score_r2(truth.values, one, reference))
     return mean_defined(np.stack(found))

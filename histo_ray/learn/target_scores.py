@@ -4,17 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from histo_ray.learn.statistics import (
-    Placements,
+    IntervalEnds,
     Resampled,
+    ScoreError,
     adjust_p,
     chance_statistic,
+    estimate_error,
+    score_interval,
     smooth_permutation_p,
 )
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_tests import test_above_chance, too_few_orders
+from histo_ray.learn.target_tests import test_above_chance, test_difference, too_few_orders
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 
 
@@ -23,15 +27,16 @@ class EncoderScores:
     """Scores of one encoder's selected predictions; (T,) where nothing else is said."""
 
     resampled: Resampled
-    """The mean over repeats and folds of the metric that decides, and its bootstrap."""
+    """The mean over repeats and folds of the metric that decides, and its bootstrap with the heads
+    held fixed."""
+    interval: IntervalEnds
+    """95 % interval of the expected score of heads trained on so many patients, on new ones."""
     others: Mapping[str, Floats]
     """By column of `schemas/outcome_targets.json`."""
     p_chance: Floats
     p_paper: Floats
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
-    placements: tuple[Placements | None, ...]
-    """Ranks of each binary target with both classes, for DeLong's test; empty for numbers."""
 
     @property
     def q_chance(self) -> Floats:
@@ -50,7 +55,8 @@ def score_encoder(
 
     Args:
         truth: Labels and folds.
-        predicted: (R, P, T); nan: not predicted.
+        predicted: (R, P, T); of targets of several classes (R, P, C) probabilities of all of their
+            classes; nan: not predicted.
         resamples: Draws of the bootstrap over patients.
         seed: Seed of the draws; the same for encoders that are to be compared.
         null: (R', B) `chance_statistic` of B permuted targets in the first R' repeats, predicted by
@@ -60,16 +66,46 @@ def score_encoder(
     """
     metric = METRICS[truth.kind]
     by_fold = metric.score(truth, predicted)
+    resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed))
     return EncoderScores(
-        resampled=_hide_few(truth, metric.resample(truth, predicted, resamples, seed)),
+        resampled=resampled,
+        interval=score_interval(
+            resampled.score,
+            _estimate_error(truth, resampled, by_fold, predicted),
+            metric.scale,
+            truth.support.units,
+        ),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
         if null is None
         else _permute(truth, predicted, null),
-        p_paper=metric.plain_p(truth.values, _mean_repeats(predicted)),
+        p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
         by_fold=by_fold,
-        placements=metric.place(truth.values, predicted),
     )
+
+
+def _estimate_error(
+    truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
+) -> ScoreError:
+    """Estimate standard errors; of few independent units by their folds alone, as their tests."""
+    train, test = truth.counts.sizes
+    share = test / (train + test)
+    found = estimate_error(
+        resampled.error,
+        by_fold.reshape(-1, len(truth.targets)).T,
+        METRICS[truth.kind].measure_noise(truth, predicted, share),
+        share,
+        truth.support.units,
+    )
+    few = truth.support.few
+    if not few.any():
+        return found
+    tested = test_difference(truth, by_fold)
+    with np.errstate(invalid="ignore"):
+        error = (tested.high - tested.low) / 2 / stats.t.ppf(0.975, tested.df)
+    equal = np.isnan(error) & ~np.isnan(resampled.error)  # folds that do not vary
+    error = np.where(equal, 0.0, error)
+    return ScoreError(np.where(few, error, found.error), np.where(few, tested.df, found.df))
 
 
 def _permute(truth: TargetTruth, predicted: Predictions, null: Floats) -> Floats:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.statistics import adjust_p, delong_test, plain_t_test
+from histo_ray.learn.statistics import adjust_p, plain_t_test
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_scores import EncoderScores
 from histo_ray.learn.target_tests import test_difference
-from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
-from histo_ray.schema import arrow_schema
+from histo_ray.learn.target_truth import Predictions, TargetTruth
+from histo_ray.schema import arrow_schema, optional_names
 
 FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
 """Columns of `outcome_scores` that one kind of targets or another has."""
@@ -79,7 +79,6 @@ def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
     positive = labelled & (truth.values > 0) & truth.is_binary
     tables = []
     for encoder, found in scores.items():
-        low, high = found.resampled.interval()
         columns = {
             "task": truth.task,
             "target": np.arange(len(truth.targets), dtype=np.int32),
@@ -88,8 +87,8 @@ def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
             "n_patients": labelled.sum(0),
             "positives": positive.sum(0),
             "score": found.resampled.score,
-            "low": low,
-            "high": high,
+            "low": found.interval.low,
+            "high": found.interval.high,
             **dict.fromkeys(TARGET_SCORES, np.full(len(truth.targets), np.nan)),
             **found.others,
             "p_chance": found.p_chance,
@@ -103,16 +102,14 @@ def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
 def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
     """Compare every pair of encoders, in order, as rows of `schemas/outcome_comparisons.json`.
 
-    q is over the targets of a pair. Intervals pair the encoders' resamples, so all must come from
-    the same `resamples` and `seed`.
+    q is over the targets of a pair. Intervals are those of the test that gives P, so they leave out
+    0 where P < 0.05, and only there.
     """
     tables = [arrow_schema("outcome_comparisons").empty_table()]
     count = len(truth.targets)
     for (a, one), (b, other) in itertools.combinations(scores.items(), 2):
-        difference = other.resampled.minus(one.resampled)
-        low, high = difference.interval()
         folds = (other.by_fold - one.by_fold).reshape(-1, count).T
-        p = test_difference(truth, other.by_fold - one.by_fold).p
+        test = test_difference(truth, other.by_fold - one.by_fold)
         untested = truth.support.untested
         columns = {
             "task": truth.task,
@@ -122,32 +119,24 @@ def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
             "metric": METRICS[truth.kind].name,
             "score_a": one.resampled.score,
             "score_b": other.resampled.score,
-            "difference": difference.score,
-            "low": low,
-            "high": high,
-            "p_corrected": p,
-            "q_corrected": adjust_p(p),
+            "difference": other.resampled.score - one.resampled.score,
+            "low": test.low,
+            "high": test.high,
+            "p_corrected": test.p,
+            "q_corrected": adjust_p(test.p),
             "p_plain": np.where(untested, np.nan, plain_t_test(folds).p),
-            "p_delong": np.where(untested, np.nan, _test_areas(one, other, count)),
+            "p_delong": np.full(count, np.nan),
         }
         tables.append(_tabulate("outcome_comparisons", columns, truth.targets, (count,)))
     return pa.concat_tables(tables)
-
-
-def _test_areas(one: EncoderScores, other: EncoderScores, count: int) -> Floats:
-    """(T,) P of DeLong's test; nan where there is none, or other patients were predictions."""
-    p = np.full(count, np.nan)
-    for target, (a, b) in enumerate(zip(one.placements, other.placements, strict=True)):
-        if a is not None and b is not None and a.positives.shape == b.positives.shape:
-            p[target] = delong_test(b, a).p
-    return p
 
 
 def _tabulate(
     name: str, columns: Mapping[str, Any], targets: tuple[str, ...], shape: tuple[int, ...]
 ) -> pa.Table:
     """Columns that are one text, or broadcast to `shape`; targets are numbers into their names."""
-    schema = arrow_schema(name)
+    own = tuple(column for column in optional_names(name) if column in columns)
+    schema = arrow_schema(name, optional=own)
     names = pa.array(targets, pa.string())
     size = int(np.prod(shape))
     arrays = []

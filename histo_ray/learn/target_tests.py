@@ -5,14 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.learn.kind_support import COVARIANCES
 from histo_ray.learn.statistics import (
     MOST_FOLDS,
     corrected_t_test,
-    count_covariance,
     count_orders,
     flag_folds,
     fold_t_test,
-    label_covariance,
 )
 from histo_ray.learn.statistics.fold_tests import Alternative
 from histo_ray.learn.target_metrics import METRICS
@@ -23,10 +22,14 @@ FEWEST_ORDERS = 1000
 
 
 class FoldTest(NamedTuple):
-    """P values and degrees of freedom; both (T,), nan where no test is possible."""
+    """Test of a mean over folds; all (T,), nan where no test is possible."""
 
     p: Floats
     df: Floats
+    low: Floats
+    """Lower end of the 95 % interval of the mean that is this test turned round: two-sided P is
+    below 0.05 where it leaves out 0, and only there."""
+    high: Floats
 
 
 def test_above_chance(truth: TargetTruth, above: Floats) -> FoldTest:
@@ -69,12 +72,13 @@ def _test(truth: TargetTruth, scores: Floats, alternative: Alternative) -> FoldT
     found = corrected_t_test(
         folds, *truth.counts.sizes, alternative=alternative, correlation="chance"
     )
-    p, df = found.p.copy(), found.df.copy()
+    result = FoldTest(*(field.copy() for field in (found.p, found.df, found.low, found.high)))
     few = np.flatnonzero(truth.support.few)
     known = METRICS[truth.kind].null_variance if alternative == "greater" else None
     shared: dict[bytes, Floats] = {}
     for target in few:
-        p[target] = df[target] = np.nan
+        for field in result:
+            field[target] = np.nan
         there = ~np.isnan(folds[target])
         if truth.support.untested[target] or there.sum() < 2:
             continue
@@ -91,8 +95,9 @@ def _test(truth: TargetTruth, scores: Floats, alternative: Alternative) -> FoldT
             alternative=alternative,
             null_variance=known,
         )
-        p[target], df[target] = float(one.p), float(one.df)
-    return FoldTest(p, df)
+        for field, value in zip(result, (one.p, one.df, one.low, one.high), strict=True):
+            field[target] = float(value)
+    return result
 
 
 def _covariance(truth: TargetTruth, target: int, shared: dict[bytes, Floats]) -> Floats:
@@ -101,22 +106,21 @@ def _covariance(truth: TargetTruth, target: int, shared: dict[bytes, Floats]) ->
     there = ~np.isnan(labels)
     fold_ids = truth.fold_ids[target] if truth.fold_ids.ndim == 3 else truth.fold_ids
     fold_ids = np.where(there, fold_ids, -1)
-    if truth.is_binary:
-        return _expand(fold_ids, truth.n_folds, there, labels)
-    key = there.tobytes()
+    if truth.counts_rarest:
+        return _expand(fold_ids, truth, there, labels)
+    key = there.tobytes() + (b"" if truth.fold_ids.ndim == 2 else fold_ids.tobytes())
     if key not in shared:
-        shared[key] = _expand(fold_ids, truth.n_folds, there, None)
+        shared[key] = _expand(fold_ids, truth, there, labels)
     return shared[key]
 
 
 def _expand(
     fold_ids: npt.NDArray[np.integer],
-    n_folds: int,
+    truth: TargetTruth,
     there: npt.NDArray[np.bool_],
-    labels: Floats | None,
+    labels: Floats,
 ) -> Floats:
     """Covariance of all folds, in the order of scores; nan for those without patients."""
+    n_folds = truth.n_folds
     tested = flag_folds(fold_ids[: max(1, MOST_FOLDS // n_folds)], n_folds)[:, there]
-    if labels is None:
-        return count_covariance(tested)
-    return label_covariance(tested, labels[there])
+    return COVARIANCES[truth.kind](tested, labels[there])

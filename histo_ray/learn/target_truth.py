@@ -1,13 +1,15 @@
 """Labels and folds of patients, and scores of every fold. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.fold_support import FoldSupport, count_support
+from histo_ray.learn.class_codings import OutputLayout
+from histo_ray.learn.fold_support import FoldSupport
+from histo_ray.learn.kind_support import COUNT_UNITS, OF_LABELS
 from histo_ray.learn.statistics import score_r2
 from histo_ray.types import TargetKind
 
@@ -42,7 +44,7 @@ class TargetTruth:
     """Name of the task, for tables."""
     targets: tuple[str, ...]
     values: Floats
-    """(P, T); nan: no label; binary: 0 or 1."""
+    """(P, T); nan: no label; binary: 0 or 1; of several classes their numbers from 0."""
     fold_ids: npt.NDArray[np.integer]
     """(R, P) fold of each patient, or (T, R, P) where targets have their own folds.
     Below 0: in none; a whole repeat is where it would equal an earlier one of the target."""
@@ -52,6 +54,8 @@ class TargetTruth:
     """(P,) what is kept in one fold together; None: each patient is alone."""
     kind: TargetKind = field(kw_only=True)
     """What the values are."""
+    classes: tuple[tuple[str, ...], ...] = field(default=(), kw_only=True)
+    """(T,) names of the classes of each target, where there may be more than two."""
 
     @property
     def n_folds(self) -> int:
@@ -71,14 +75,34 @@ class TargetTruth:
     @cached_property
     def support(self) -> FoldSupport:
         """Distinct splits and independent units of each target."""
-        return count_support(
-            self.values, self.fold_ids, self.groups, self.is_binary, self.sites is not None
-        )
+        count = COUNT_UNITS[self.kind]
+        return count(self.values, self.fold_ids, self.groups, self.sites is not None)
 
     @property
     def is_binary(self) -> bool:
         """Whether values are classes, 0 and 1."""
         return self.kind is TargetKind.BINARY
+
+    @property
+    def counts_rarest(self) -> bool:
+        """Whether independent units are those of the rarest class."""
+        return self.kind in OF_LABELS
+
+    @cached_property
+    def layout(self) -> OutputLayout:
+        """Which predictions are of which target."""
+        return OutputLayout(self.kind, self.targets, self.classes)
+
+    def take_target(self, target: int) -> "TargetTruth":
+        """Take one target alone."""
+        own = self.fold_ids[[target]] if self.fold_ids.ndim == 3 else self.fold_ids
+        return replace(
+            self,
+            targets=(self.targets[target],),
+            values=self.values[:, [target]],
+            fold_ids=own,
+            classes=self.classes[target : target + 1],
+        )
 
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """Sum (P, T) over the patients tested in each fold, to (F, T)."""

@@ -15,8 +15,9 @@ from histo_ray.learn.heads.registry import TrainsOn
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
-PredictedKind = Literal["continuous", "binary", "classes"]
-"""Numbers of patients; probabilities of patients; classes of tiles."""
+PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal"]
+"""Numbers of patients; probabilities of patients; classes of tiles; probabilities of several
+classes of patients, without and with an order."""
 
 
 class EncoderCard(Settings):
@@ -87,6 +88,13 @@ class TargetCard(Settings):
     """One target: how it was fitted, calibrated and scored."""
 
     name: str
+    column: str = ""
+    """Column of labels that it is, or is a class of; empty of genes and of classes of tiles."""
+    label: str = ""
+    """Class that is predicted, of a column of several classes; of an ordered one this or higher."""
+    classes: tuple[str, ...] = ()
+    """All classes of that column: negative and positive, or lowest first where they have an order.
+    """
     n_patients: int
     """With a label; tiles of a class for tissue."""
     positives: int = 0

@@ -1,6 +1,6 @@
 """A predictor in memory: its card and the trained heads. Pure: arrays in, arrays out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.calibration import apply_calibration
+from histo_ray.learn.class_codings import CODINGS, ClassCoding
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.label_scale import LabelScale
 from histo_ray.learn.tile_range import TileRange
@@ -21,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating]
 BAGS = "bags"
 """Pooling of parts that see all tiles."""
+CODED: Mapping[str, ClassCoding] = {kind.value: coding for kind, coding in CODINGS.items()}
+"""By the kind of a card whose targets are classes of columns."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,19 @@ class FittedPredictor:
         return part.predict(tiles)
 
     def calibrate(self, predicted: Floats) -> Floats:
-        """Calibrate (P, T) predictions, target by target; nan stays nan."""
-        calibrated = [
-            apply_calibration(target.calibration, column)
-            for target, column in zip(self.card.targets, predicted.T, strict=True)
-        ]
-        return np.column_stack(calibrated)
+        """Calibrate (P, T) predictions, target by target; nan stays nan.
+
+        Probabilities of the classes of one column are then made to fit each other.
+        """
+        calibrated = np.column_stack(
+            [
+                apply_calibration(target.calibration, column)
+                for target, column in zip(self.card.targets, predicted.T, strict=True)
+            ]
+        )
+        for coding, at in self._list_coded():
+            calibrated[:, at] = coding.settle(calibrated[:, at])
+        return calibrated
 
     def call(self, predicted: Floats, rule: str = "") -> Floats:
         """Call (P, T) uncalibrated predictions: 1.0 from the threshold on, else 0.0.
@@ -151,7 +161,9 @@ class FittedPredictor:
             rule: Name of the thresholds; empty: the first of each target.
 
         Returns:
-            (P, T); nan where there is no prediction, or the target has no such threshold.
+            (P, T); nan where there is no prediction, or the target has no such threshold. Classes
+            of a column of several are called together: 1.0 is the most probable one, or, of
+            ordered ones, the median class and those below.
         """
         calls = np.full(predicted.shape, np.nan)
         for at, target in enumerate(self.card.targets):
@@ -159,7 +171,19 @@ class FittedPredictor:
             if chosen:
                 called = np.asarray(predicted[:, at] >= chosen[0].value, np.float64)
                 calls[:, at] = np.where(np.isnan(predicted[:, at]), np.nan, called)
+        calibrated = self.calibrate(predicted) if self.card.kind in CODED else predicted
+        for coding, places in self._list_coded():
+            calls[:, places] = coding.call(calibrated[:, places])
         return calls
+
+    def _list_coded(self) -> Iterator[tuple[ClassCoding, list[int]]]:
+        """Yield the places of the classes of each column of several classes."""
+        coding = CODED.get(self.card.kind)
+        if coding is None:
+            return
+        for column in dict.fromkeys(target.column for target in self.card.targets):
+            own = [at for at, target in enumerate(self.card.targets) if target.column == column]
+            yield coding, own
 
     def _take(self, pooled: Mapping[str, Vectors], pooling: str) -> Vectors:
         if pooling not in pooled:

@@ -299,6 +299,9 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FEW_POSITIVES: lambda one: (
         f"few positives ({name_first(one.names('targets'))}): AUROC is uncertain there"
     ),
+    CaveatCode.FEW_OF_A_CLASS: lambda one: (
+        f"few patients of a class ({name_first(one.names('targets'))}): scores are uncertain there"
+    ),
     CaveatCode.FEW_POSITIVES_UNSTATED: lambda one: (
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(one.names('targets'))}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"

@@ -24,7 +24,7 @@ from histo_ray.report.validations import (
     choose_validations,
     list_validations,
 )
-from histo_ray.schema import column_names
+from histo_ray.schema import column_names, optional_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
@@ -231,8 +231,10 @@ def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
     assert isinstance(record, PatientRecord)  # noqa: S101 - there is no third
     tables = {}
     for name in _TARGET_TABLES:
-        columns = column_names(f"outcome_{name}")
+        columns, schema = column_names(f"outcome_{name}"), f"outcome_{name}"
         with _open_table(found.folder, name, columns) as file:
+            there = set(pq.read_schema(file).names)
+            columns += [column for column in optional_names(schema) if column in there]
             tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
     return TargetEvaluation(found.run_id, record, words, folder=found.folder, **tables)
 

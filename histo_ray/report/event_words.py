@@ -62,7 +62,7 @@ def _describe_cohort(cohort: CohortJoined) -> Iterator[str]:
     )
     for encoder, count in cohort.lost.items():
         yield f"{count_of(count, 'labelled patient')} without slides of {encoder}"
-    yield f"{count_of(cohort.targets, 'gene')}, {cohort.dropped} left out"
+    yield f"{count_of(cohort.targets, cohort.noun)}, {cohort.dropped} left out"
     yield from cohort.notes
 
 

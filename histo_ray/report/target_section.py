@@ -1,10 +1,14 @@
 """A task with targets (expression, mutation) on the page."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from histo_ray.errors import StoreError
+from histo_ray.evaluate.evaluation_record import PatientRecord
+from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.tasks.base import Chart, TaskWords
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
@@ -22,7 +26,7 @@ from histo_ray.report.target_table import (
     rank_targets,
     tabulate_targets,
 )
-from histo_ray.report.target_words import write_sentences
+from histo_ray.report.target_words import split_record, write_sentences
 from histo_ray.text import count_of
 
 CURVES = 12
@@ -31,7 +35,42 @@ _READ = ("target", "encoder", "repeat", "truth", "predicted")
 
 
 def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Section:
-    """Write sentences, charts, counts and the table of all targets."""
+    """Write sentences, charts, counts and the table of all targets, kind by kind."""
+    parts = split_run(run)
+    if len(parts) == 1:
+        return _write_part(parts[0], looks, name)
+    section = Section(name, run.words.title)
+    for number, part in enumerate(parts):
+        section.blocks.append(Title(part.words.title))
+        section.blocks += _write_part(part, looks, f"{name}-{number}").blocks
+    return section
+
+
+def split_run(run: TargetEvaluation) -> list[TargetEvaluation]:
+    """Split a run into the parts that are told in their own words, as its record is."""
+    parts = split_record(run.record)
+    if len(parts) == 1:
+        ((words, record),) = parts
+        return [replace(run, words=words, record=record)]
+    return [
+        replace(
+            run,
+            words=words,
+            record=record,
+            targets=_take_columns(run.targets, record),
+            comparisons=_take_columns(run.comparisons, record),
+        )
+        for words, record in parts
+    ]
+
+
+def _take_columns(table: pd.DataFrame, record: PatientRecord) -> pd.DataFrame:
+    if not isinstance(record, LabelRecord):
+        return table
+    return table[table["target"].isin([column.name for column in record.columns])]
+
+
+def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Section:
     record, words = run.record, run.words
     scores = rank_targets(run.targets, run.comparisons, list(record.encoders))
     section = Section(name, words.title)
@@ -90,6 +129,7 @@ def target_sentences(run: TargetEvaluation) -> list[str]:
 
 def main_sentence(run: TargetEvaluation) -> str:
     """Choose the first sentence that compares two encoders, else the first of all."""
+    run = split_run(run)[0]
     sentences = target_sentences(run)
     if not sentences:
         return "Nothing could be evaluated."

@@ -11,6 +11,7 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
@@ -26,11 +27,20 @@ NAMED = 5
 
 def write_sentences(record: PatientRecord) -> list[str]:
     """Write the sentences that a paper would print: one an encoder's chance, one a pair."""
-    words = TASKS[record.task].words
     return [
-        *_write_encoders(record, words),
-        *(_write_pair(pair, words.target_in_sentence, words.score) for pair in record.pairs),
+        sentence
+        for words, part in split_record(record)
+        for sentence in (
+            *_write_encoders(part, words),
+            *(_write_pair(pair, words.target_in_sentence, words.score) for pair in part.pairs),
+        )
     ]
+
+
+def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
+    """Split a record into the parts that are told in their own words; see `PatientTask`."""
+    task = TASKS[record.task]
+    return task.split_record(record) if isinstance(task, PatientTask) else [(task.words, record)]
 
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
@@ -90,8 +100,15 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"but no slides), {count_of(record.labels.targets, words.target)}, "
         f"{describe_folds(record)}, {folds.kept_together}s kept together",
     ]
-    lines += [*_describe_slides(cohort), *describe_dropped(record.labels.dropped), ""]
-    lines += _tabulate(record, words)
+    lines += [
+        *_describe_slides(cohort),
+        *describe_dropped(record.labels.dropped, words.target),
+        "",
+    ]
+    parts = split_record(record)
+    for number, (own, part) in enumerate(parts):
+        lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
+        lines += _tabulate(part, own)
     lines += ["", *write_sentences(record), *write_confounders(record), ""]
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
@@ -107,7 +124,7 @@ def _describe_slides(cohort: CohortRecord) -> list[str]:
     return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
 
 
-def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
+def describe_dropped(dropped: Sequence[DroppedTarget], noun: str = "gene") -> list[str]:
     """Describe the targets that are not evaluated: no genes, genes, those that no table has."""
     absent = [drop.target for drop in dropped if drop.reason == TargetExclusion.ABSENT]
     names: list[str] = []
@@ -121,7 +138,7 @@ def describe_dropped(dropped: Sequence[DroppedTarget]) -> list[str]:
         told = count_of(len(names), "name that is no gene", "names that are no genes")
         lines.append(f"{told} left out: {_name_few(names, '; ')}")
     if others:
-        lines.append(f"{count_of(len(others), 'gene')} left out: {_name_few(others, '; ')}")
+        lines.append(f"{count_of(len(others), noun)} left out: {_name_few(others, '; ')}")
     if absent:
         told = f"{count_of(len(absent), 'gene')} of --genes not in the label table"
         lines.append(f"{told}: {_name_few(absent, ', ')}")
@@ -153,10 +170,11 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
         columns.append((f"q difference{versus}", [format_maybe_p(q) for (q,) in cells]))
     lines = _lay_out(columns)
     left = record.labels.targets - len(shown)
+    noun = TASKS[record.task].words.target
     lines += [f"... and {left:,} more in targets.parquet"] if left > 0 else []
     lines += [
         f"{words.metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over "
-        "genes",
+        f"{noun}s",
         f"q chance: better than chance ({record.chance_test})",
     ]
     return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])

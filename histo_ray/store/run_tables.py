@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema, column_names
+from histo_ray.schema import arrow_schema, column_names, optional_names
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
 from histo_ray.store.atomic_write import write_bytes
@@ -55,8 +55,9 @@ def write_run_table(
     root: Location, run_id: str, rows: Sequence[RunRow], record: RunRecord | None
 ) -> None:
     """Write, or write anew, the table of a run: a row a slide and encoder, and its record."""
-    columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs")}
-    schema = arrow_schema("runs")
+    own = optional_names("runs") if any(row.manifest for row in rows) else ()
+    columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs", own)}
+    schema = arrow_schema("runs", optional=own)
     if record is not None:
         schema = schema.with_metadata(pack_record(record))
     sink = io.BytesIO()

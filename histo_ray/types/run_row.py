@@ -34,3 +34,5 @@ class RunRow:
     """Whether its manifest or tile table marks it as synthetic."""
     site: str = ""
     """Site of a slide by its manifest; empty where unknown."""
+    manifest: str = ""
+    """Further columns of its manifest, packed by `store.manifest_columns`; empty without any."""

@@ -57,3 +57,18 @@ def write_labels(folder: Path) -> None:
     table["WILD1"] = 0
     table.insert(0, "patient_id", PATIENTS)
     table.to_csv(folder / "mutations.csv", index=False)
+
+
+def write_clinical(folder: Path) -> None:
+    """Columns of four kinds that follow the state: response, subtype, grade and age."""
+    state = np.load(folder / "state.npy")
+    noise = np.random.default_rng(2).normal(size=(COUNT, 4)) * 0.5
+    seen = state[:, None] + noise
+    table = pd.DataFrame({"patient_id": PATIENTS})
+    table["response"] = np.where(seen[:, 0] > 0.3, "responder", "non-responder")
+    table["subtype"] = np.array(["basal", "her2", "luminal"])[np.digitize(seen[:, 1], [-0.5, 0.6])]
+    table["grade"] = np.digitize(seen[:, 2], [-0.5, 0.5]) + 1
+    table["age"] = (60 + 10 * seen[:, 3]).round(1)
+    table.loc[3, "grade"] = np.nan
+    table.loc[:8, "age"] = np.nan
+    table.to_csv(folder / "clinical.csv", index=False)

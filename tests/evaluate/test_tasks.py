@@ -8,7 +8,7 @@ import pytest
 
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.registry import TASKS
-from tests.cluster.patients import write_labels, write_store
+from tests.cluster.patients import write_clinical, write_labels, write_store
 from tests.evaluate.task_contract import TaskContract
 from tests.made_up import draw_tiles
 
@@ -31,10 +31,19 @@ def make_patients(folder: Path, labels: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def make_columns(folder: Path) -> dict[str, Any]:
+    settings = make_patients(folder, "clinical.csv")
+    write_clinical(folder)
+    return settings | {
+        "column": ("response", "subtype", "grade", "age"), "kind": ("grade=ordinal",), "repeats": 1,
+    }  # fmt: skip
+
+
 SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "tissue": make_tissue,
     "expression": lambda folder: make_patients(folder, "expression.csv") | {"permutations": 50},
     "mutation": lambda folder: make_patients(folder, "mutations.csv"),
+    "label": make_columns,
 }
 """Small settings of each task, with the files that they name."""
 

@@ -75,7 +75,6 @@ class MutationTask(PatientTask):
         other_scores=(
             TableColumn("AUPRC", "auprc", "Average precision over all predictions of a repeat"),
         ),
-        pair_tests=(TableColumn("P, DeLong", "p_delong", "DeLong 1988, on mean predictions"),),
         charts=(Chart.PAIRS, Chart.INTERVALS, Chart.ROC),
     )
 

@@ -1,7 +1,7 @@
 """What all tasks on patients share: labels from a table, features from a store of slides."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.patient_settings import PatientConfig
-from histo_ray.evaluate.tasks.base import Task
+from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.types import TargetKind
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64]
 _prepare = deferred("histo_ray.evaluate.patient_run:prepare_patients")
 _check_inputs = deferred("histo_ray.evaluate.check_inputs:check_patient_inputs")
+_prepare_labels = deferred("histo_ray.cohort.usable_targets:prepare_labels")
 
 
 class PatientTask(Task):
@@ -49,6 +50,32 @@ class PatientTask(Task):
             config: Of the task.
             known: Patients of the store.
         """
+
+    def read_truth(
+        self, config: Any, known: set[str], kind: str, columns: Mapping[str, tuple[str, ...]]
+    ) -> "LabelTable":
+        """Read the labels that a predictor's predictions are held against.
+
+        Args:
+            config: Of the task.
+            known: Patients that were predicted.
+            kind: What is predicted, as the predictor's card says it.
+            columns: Classes of the columns of labels that are predicted; empty of other targets.
+        """
+        return self.read_labels(config, known)
+
+    def prepare_labels(
+        self, labels: "LabelTable", config: Any, groups: Sequence[str]
+    ) -> "LabelTable":
+        """Bring the labels of the patients that are used to what heads are trained on.
+
+        Args:
+            labels: Of these patients.
+            config: Of the task.
+            groups: (P,) what stays in one fold.
+        """
+        usable: LabelTable = _prepare_labels(labels, config.folds, config, groups)
+        return usable
 
     @abstractmethod
     def draw_folds(
@@ -99,6 +126,10 @@ class PatientTask(Task):
     def transform(self, config: Any) -> str:
         """Name what is done to the labels before a head is trained on them; empty: nothing."""
         return ""
+
+    def split_record(self, record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
+        """Split a record into parts that are told in their own words; most have one."""
+        return [(self.words, record)]
 
     def find_caveats(self, config: Any, targets: Sequence[str], values: Values) -> Iterator[Caveat]:
         """Find the caveats of this kind of targets."""

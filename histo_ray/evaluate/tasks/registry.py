@@ -1,6 +1,6 @@
 """The registry of tasks. To add one: a file with a `Task` object, and a line here."""
 
-from histo_ray.evaluate.tasks import expression, mutation, tissue
+from histo_ray.evaluate.tasks import expression, label, mutation, tissue
 from histo_ray.evaluate.tasks.base import Task
 
 TASKS: dict[str, Task] = {
@@ -9,6 +9,7 @@ TASKS: dict[str, Task] = {
         tissue.TASK,
         expression.TASK,
         mutation.TASK,
+        label.TASK,
     )
 }
 """By name, in the order of the help and of the report."""

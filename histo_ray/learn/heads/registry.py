@@ -44,7 +44,9 @@ class HeadEntry(NamedTuple):
 
 
 _TILES, _PATIENTS, _BAGS = TrainsOn.TILES, TrainsOn.PATIENTS, TrainsOn.BAGS
-_NUMBERS, _CLASSES = (TargetKind.CONTINUOUS,), (TargetKind.BINARY,)
+_NUMBERS = (TargetKind.CONTINUOUS,)
+_CLASSES = (TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.ORDINAL)
+"""Several classes are trained on as several targets of 0 and 1 (`learn.class_codings`)."""
 _HERE = "histo_ray.learn.heads"
 
 HEADS: tuple[HeadEntry, ...] = (

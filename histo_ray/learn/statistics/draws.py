@@ -18,6 +18,20 @@ class Resampled:
     draws: npt.NDArray[np.floating]
     """(B, T) of each resample; nan where it is undefined there."""
 
+    @property
+    def error(self) -> Floats:
+        """(T,) standard error: standard deviation of the draws in which the score is defined.
+
+        nan where fewer than two are.
+        """
+        draws = self.draws.astype(np.float64)
+        there = ~np.isnan(draws)
+        count = there.sum(0)
+        known = np.maximum(count, 1)
+        mean = np.where(there, draws, 0.0).sum(0) / known
+        squares = (np.where(there, draws - mean, 0.0) ** 2).sum(0)
+        return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """Both ends of the percentile interval.
 

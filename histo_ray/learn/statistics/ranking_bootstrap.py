@@ -51,12 +51,12 @@ def bootstrap_auroc(
         if fold_ids is not None:
             own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
         rows = np.concatenate([np.ones((1, len(positive)), np.float32), weights])
-        areas = _mean_areas(rows, positive, scores, own)
+        areas = mean_areas(rows, positive, scores, own)
         score[target], draws[:, target] = areas[0], areas[1:]
     return Resampled(score, draws)
 
 
-def _mean_areas(
+def mean_areas(
     weights: Weights,
     positive: npt.NDArray[np.bool_],
     scores: Values,

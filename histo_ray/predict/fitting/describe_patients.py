@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.evaluate.mean_predictions import mean_predictions
+from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
+from histo_ray.learn.target_metrics import METRICS
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.pooling.pooled_cache import PoolFacts
 from histo_ray.pooling.registry import parse_pooling
@@ -27,6 +29,8 @@ from histo_ray.types import Receipt, TargetKind
 
 _AUTO = {
     TargetKind.BINARY: CalibrationMethod.PLATT,
+    TargetKind.MULTICLASS: CalibrationMethod.PLATT,
+    TargetKind.ORDINAL: CalibrationMethod.PLATT,
     TargetKind.CONTINUOUS: CalibrationMethod.LINEAR,
 }
 _SCORE_COLUMNS = ("metric", "score", "low", "high", "q_chance")
@@ -36,6 +40,13 @@ _SCALES = {
     "clip": "the label table's values, outliers clipped",
 }
 """What a prediction of a number means, by the transform of the labels."""
+
+
+_CLASS_SCALES = {
+    TargetKind.MULTICLASS: "probability of the class against all others; calibrated ones of a "
+    "column add up to 1",
+    TargetKind.ORDINAL: "probability of the class or a higher one",
+}
 
 
 class ChosenPart(NamedTuple):
@@ -66,11 +77,11 @@ def describe_targets(
             targets are calibrated by those of the evaluation.
     """
     plan = prepared.plan
-    labels, encoder = plan.patients.labels, plan.found[0].encoder
-    predicted = mean_predictions(
-        evaluation.folder, encoder, labels.targets, plan.patients.cohort.patients
-    )
-    scored = {row["target"]: row for row in evaluation.folder.read("targets").to_pylist()}
+    encoder, layout = plan.found[0].encoder, plan.truth.layout
+    outputs = layout.outputs
+    every = prepared.matrix.targets[:, : len(outputs)]
+    predicted = mean_predictions(evaluation.folder, encoder, outputs, plan.patients.cohort.patients)
+    scored = read_scores(evaluation, plan)
     at = {
         name: (number, float(part.choice[column]), float(part.inner_score[column]))
         for number, part in enumerate(parts)
@@ -78,28 +89,62 @@ def describe_targets(
     }
     method = choose_method(options.calibration, plan.task.kind)
     binary = plan.task.kind is TargetKind.BINARY
+    calibrated_as_class = binary or layout.coding is not None
     cards = []
-    for column, name in enumerate(labels.targets):
-        values, out_of_fold = labels.values[:, column], kept.get(name, predicted[:, column])
+    for column, output in enumerate(outputs):
+        name = output.name
+        values, out_of_fold = every[:, column], kept.get(name, predicted[:, column])
         calibration = fit_calibration(method, out_of_fold, values)
         chosen_by = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
         cards.append(
             TargetCard(
                 name=name,
+                column=output.target if plan.patients.labels.columns else "",
+                label=output.label,
+                classes=_classes_of(plan, output.target),
                 n_patients=int(np.isfinite(values).sum()),
-                positives=int(np.nansum(values)) if binary else 0,
+                positives=int(np.nansum(values)) if calibrated_as_class else 0,
                 part=number,
                 choice=choice,
                 inner_score=inner_score,
                 calibration=calibration,
                 thresholds=choose_thresholds(*chosen_by) if binary else (),
-                **{
-                    key: scored[name][key] for key in ("metric", "score", "low", "high", "q_chance")
-                },
+                **scored[name],
             )
         )
     return tuple(cards)
+
+
+def read_scores(evaluation: Evaluation, plan: PatientPlan) -> dict[str, dict[str, Any]]:
+    """Read the cross-validated score of each output, by its name.
+
+    A class against all others has an AUROC of its own; what is said of ordered classes has the
+    score of the whole column, as has the test against chance of every class.
+    """
+    rows = {row["target"]: row for row in evaluation.folder.read("targets").to_pylist()}
+    found = {
+        output.name: {key: rows[output.target][key] for key in _SCORE_COLUMNS}
+        for output in plan.truth.layout.outputs
+    }
+    if plan.task.kind is not TargetKind.MULTICLASS:
+        return found
+    classes = {(r["target"], r["class"]): r for r in evaluation.folder.read("classes").to_pylist()}
+    for output in plan.truth.layout.outputs:
+        row = classes[output.target, output.label]
+        found[output.name] |= {
+            "metric": METRICS[TargetKind.BINARY].name,
+            "score": row["auroc"],
+            "low": row["low"],
+            "high": row["high"],
+        }
+    return found
+
+
+def _classes_of(plan: PatientPlan, target: str) -> tuple[str, ...]:
+    """Classes of a column of labels; none of other targets."""
+    columns = {column.name: column.classes for column in plan.patients.labels.columns}
+    return columns.get(target, ())
 
 
 def choose_method(asked: str, kind: TargetKind) -> CalibrationMethod:
@@ -160,14 +205,17 @@ def describe_labels(prepared: PreparedPatients) -> LabelsCard:
     """Describe the label file, and what predictions mean."""
     plan = prepared.plan
     labels, transform = plan.patients.labels, plan.task.transform(plan.config)
-    binary = plan.task.kind is TargetKind.BINARY
     numbers = _SCALES.get(transform, "the label table's values")
+    word = plan.task.words.target_in_sentence
+    meant = (
+        f"probability of a {word}" if not labels.columns else "probability of the positive class"
+    )
     return LabelsCard(
         sha256=labels.digest,
         values_sha256=hashlib.sha256(np.ascontiguousarray(labels.values).tobytes()).hexdigest(),
         transform=transform,
         clip_at=plan.config.clip_at if transform == "clip" else "",
-        scale=f"probability of a {plan.task.words.target_in_sentence}" if binary else numbers,
+        scale={TargetKind.BINARY: meant, **_CLASS_SCALES}.get(plan.task.kind, numbers),
     )
 
 

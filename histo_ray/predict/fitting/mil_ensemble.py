@@ -57,7 +57,7 @@ def train_ensembles(
         return {}
     plan, matrix = prepared.plan, prepared.matrix
     config = plan.config
-    kept = {target: _count_repeats(matrix, target, repeats) for target in range(len(plan.targets))}
+    kept = {target: _count_repeats(matrix, target, repeats) for target in range(len(plan.outputs))}
     name = digest([prepared.folder.folder, repeats])[:16]
     folder = TableFolder(prepared.store.root, FITS)
     most = plan.task.bag_tiles(config)

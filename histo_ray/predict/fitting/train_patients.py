@@ -11,7 +11,7 @@ from histo_ray.evaluate.events import TrainingOnAll
 from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import BAGS, load_bags
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patient_run import PreparedPatients, PreparedTargets
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.learn.configurations import Configuration
@@ -36,6 +36,7 @@ from histo_ray.predict.fitting.kept_choice import predict_kept
 from histo_ray.predict.fitting.mil_ensemble import Ensemble, train_ensembles
 from histo_ray.predict.fitting.trainers import Trained
 from histo_ray.predict.predictor import BagPart, LinearPart, PredictorParts
+from histo_ray.text import name_some
 from histo_ray.types import Receipt
 from histo_ray.types.receipt import UNKNOWN_WEIGHTS
 
@@ -63,13 +64,13 @@ def check_heads(config: PatientConfig) -> None:
             )
 
 
-def check_weights(prepared: PreparedPatients) -> None:
+def check_weights(prepared: PreparedTargets) -> None:
     """Refuse features that were imported without a digest of the weights that made them.
 
     Raises:
         ConfigError: They were.
     """
-    encoder = describe_encoder(prepared)
+    encoder = describe_encoder(sole_part(prepared))
     if encoder.weights_sha256 == UNKNOWN_WEIGHTS:
         raise ConfigError(
             f"encoder {encoder.name}: its features were imported without the SHA-256 of its "
@@ -78,8 +79,25 @@ def check_weights(prepared: PreparedPatients) -> None:
         )
 
 
+def sole_part(prepared: PreparedTargets) -> PreparedPatients:
+    """Return the one part of an evaluation.
+
+    Raises:
+        ConfigError: It has targets of several kinds, and a predictor is of one.
+    """
+    if len(prepared.parts) == 1:
+        return prepared.parts[0]
+    told = "; ".join(
+        f"{part.plan.task.kind.value}: {name_some(part.plan.targets)}" for part in prepared.parts
+    )
+    raise ConfigError(
+        f"--column: columns are of several kinds ({told}), but a predictor is of one kind; fit "
+        "those of each kind under a name of its own"
+    )
+
+
 def train_patients(
-    prepared: PreparedPatients, evaluation: Evaluation, options: PatientFitOptions, host: Host
+    prepared: PreparedTargets, evaluation: Evaluation, options: PatientFitOptions, host: Host
 ) -> Trained:
     """Train every configuration on all patients, keep the best of each target, calibrate it.
 
@@ -89,44 +107,45 @@ def train_patients(
         options: How it is calibrated, and the size of MIL ensembles.
         host: Where MIL heads are trained, and who is told.
     """
-    plan = prepared.plan
+    part = sole_part(prepared)
+    plan = part.plan
     cohort = plan.patients.cohort
     host.tell(TrainingOnAll(len(cohort.patients), "patient", len(plan.configurations)))
-    fits = _fit_pooled(prepared)
+    fits = _fit_pooled(part)
     bags = {at: c for at, c in enumerate(plan.configurations) if c.pooling == BAGS}
-    ensembles = train_ensembles(prepared, bags, options.ensemble_repeats, host)
-    chosen = choose_configurations(
-        plan.configurations, _score(plan.configurations, plan.targets, fits, ensembles)
-    )
-    linear, attention = _take_parts(plan.configurations, plan.targets, chosen, fits, ensembles)
-    n_folds = prepared.matrix.n_folds
+    ensembles = train_ensembles(part, bags, options.ensemble_repeats, host)
+    layout, outputs = plan.truth.layout, plan.outputs
+    scores = layout.average(_score(plan.configurations, outputs, fits, ensembles))
+    chosen = choose_configurations(plan.configurations, scores)[layout.owners]
+    linear, attention = _take_parts(plan.configurations, outputs, chosen, fits, ensembles)
+    n_folds = part.matrix.n_folds
     parts = PredictorParts(
         tuple(LinearPart(c.pooling, c.head, fit) for c, fit in linear),
         tuple(
-            BagPart(c.head, c.variant, plan.targets[t], ensemble.members, n_folds)
+            BagPart(c.head, c.variant, outputs[t], ensemble.members, n_folds)
             for c, t, ensemble in attention
         ),
-        _fit_scale(prepared),
-        _measure_range(prepared),
+        _fit_scale(part),
+        _measure_range(part),
     )
     poolings = dict.fromkeys(part.pooling for part in parts.linear)
     chosen_parts = [ChosenPart(fit.targets, fit.choice, fit.inner_score) for _, fit in linear] + [
-        ChosenPart((plan.targets[t],), np.array([one.choice]), np.array([one.inner_score]))
+        ChosenPart((outputs[t],), np.array([one.choice]), np.array([one.inner_score]))
         for _, t, one in attention
     ]
-    receipts = _list_receipts(prepared)
+    receipts = _list_receipts(part)
     return Trained(
         parts=parts,
         part_cards=_describe_parts(parts),
         kind=plan.task.kind.value,
         targets=describe_targets(
-            prepared, evaluation, options, chosen_parts, _predict_kept(prepared, linear)
+            part, evaluation, options, chosen_parts, _predict_kept(part, linear)
         ),
-        encoder=describe_encoder(prepared),
-        tiling=describe_tiling(prepared),
-        class_encoder=describe_class_encoder(prepared, list(poolings)),
-        labels=describe_labels(prepared),
-        evaluation=describe_evaluation(prepared, evaluation),
+        encoder=describe_encoder(part),
+        tiling=describe_tiling(part),
+        class_encoder=describe_class_encoder(part, list(poolings)),
+        labels=describe_labels(part),
+        evaluation=describe_evaluation(part, evaluation),
         patients=cohort.persons,
         n_slides=len(receipts),
         sites=tuple(sorted({site for sites in cohort.sites for site in sites})),
@@ -145,12 +164,13 @@ def _list_receipts(prepared: PreparedPatients) -> tuple[Receipt, ...]:
 def _fit_pooled(prepared: PreparedPatients) -> Fits:
     """Train the configurations on pooled vectors; one thread, so that sums keep their order."""
     plan = prepared.plan
-    values = plan.patients.labels.values
+    outputs = plan.outputs
+    values = prepared.matrix.targets[:, : len(outputs)]
     fits: Fits = {}
     for number, one in enumerate(plan.configurations):
         if one.pooling != BAGS:
             features = prepared.features[one.encoder, one.pooling]
-            data = PatientData(features, values, plan.targets, plan.groups)
+            data = PatientData(features, values, outputs, plan.groups)
             settings = make_head_settings(plan, one.head)
             with threadpool_limits(1):
                 fits[number] = fit_patients(data, settings, plan.config.seed)
@@ -238,6 +258,9 @@ def _fit_scale(prepared: PreparedPatients) -> LabelScale:
     plan = prepared.plan
     raw, used = plan.patients.cohort.labels, plan.patients.labels
     columns = [raw.targets.index(name) for name in used.targets]
+    if plan.truth.layout.coding is not None:
+        nothing = np.empty((len(plan.outputs), 0))
+        return LabelScale("", nothing, nothing)
     return fit_label_scale(plan.task.transform(plan.config), raw.values[:, columns], used.values)
 
 

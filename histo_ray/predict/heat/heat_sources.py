@@ -9,13 +9,13 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import find_run, prepare_again
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patient_run import PreparedTargets
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.patient_tiles import EncoderSlides
-from histo_ray.predict.heat.target_heads import TargetHeads, gather_heads
+from histo_ray.predict.heat.target_heads import KIND_LINKS, TargetHeads, gather_heads
 from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
@@ -24,6 +24,7 @@ from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.store.store import Store
 from histo_ray.text import did_you_mean, name_some
+from histo_ray.types import TargetKind
 
 
 class HeatSource(Protocol):
@@ -52,7 +53,7 @@ class RunSource:
     def __init__(
         self,
         root: Location,
-        prepared: PreparedPatients,
+        prepared: PreparedTargets,
         encoder: str,
         most_repeats: int | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class RunSource:
         self.name = prepared.folder.folder.rpartition("/")[2]
         self.notes: tuple[str, ...] = ()
         self._root, self._prepared, self._encoder = root, prepared, encoder
-        plan = prepared.plan
+        plan = prepared.parts[0].plan
         (tiling,) = {s.tiling for s in plan.found if s.encoder == encoder}
         self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides)
         self._most = most_repeats
@@ -90,7 +91,7 @@ class RunSource:
             self.slides.tiles_of(patient),
             heads.heads_of(patient, self._most),
             lambda pooling: heads.pooled_vector(patient, pooling),
-            self._prepared.plan.config.class_encoder,
+            heads.prepared.plan.config.class_encoder,
         )
 
 
@@ -185,10 +186,9 @@ class PredictorSource:
         ]
         bags = [head for part in parts.bags if target in part.targets for head in part.members]
         about = card.by_name[target]
-        binary = card.kind == "binary"
+        link = KIND_LINKS[TargetKind(card.kind)]
         share = about.positives / max(about.n_patients, 1)
-        average = float(logit(share)) if binary else 0.0
-        link = Link.LOGISTIC if binary else Link.IDENTITY
+        average = float(logit(share)) if link is Link.LOGISTIC else 0.0
         return gather_heads(target, card.name, link, linear, bags, average)
 
 
@@ -254,7 +254,7 @@ def _open_run(
     changes = {} if config.labels is None else {"labels": config.labels}
     prepared = prepare_again(config.store, record, host, changes)
     source = RunSource(location_of(config.store), prepared, chosen)
-    return source, prepared.plan.patients.labels.targets
+    return source, prepared.outputs
 
 
 def _choose_targets(config: HeatmapConfig, known: Sequence[str], name: str) -> Sequence[str]:

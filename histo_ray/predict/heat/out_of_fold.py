@@ -17,7 +17,7 @@ from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.patient_features import BAGS, load_bags
-from histo_ray.evaluate.patient_run import PreparedPatients, make_target_matrix
+from histo_ray.evaluate.patient_run import PreparedTargets, make_target_matrix
 from histo_ray.evaluate.patient_tables import name_head
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import fit_patient_fold
@@ -25,10 +25,14 @@ from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.predict.heat.target_heads import TargetHeads, as_out_of_fold, gather_heads
+from histo_ray.predict.heat.target_heads import (
+    KIND_LINKS,
+    TargetHeads,
+    as_out_of_fold,
+    gather_heads,
+)
 from histo_ray.store.half_floats import Float32s
 from histo_ray.text import count_of, did_you_mean, name_some
-from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
     from histo_ray.learn.mil.bags import Bags
@@ -39,6 +43,7 @@ _torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
 
 AGREEMENT = 1e-3
 """Largest difference from the run's predictions, which are float32; beyond, it is another head."""
+_OUTPUT = "head_output"
 _COLUMNS = ("patient_id", "repeat", "fold", "predicted", "pooling", "head")
 
 
@@ -55,20 +60,20 @@ class Tested(NamedTuple):
 class OutOfFold:
     """The heads of one target and encoder of an evaluation, fold by fold."""
 
-    def __init__(self, prepared: PreparedPatients, target: str, encoder: str) -> None:
+    def __init__(self, prepared: PreparedTargets, target: str, encoder: str) -> None:
         """Read what the run says of a target; heads are fitted when they are asked for.
 
         Args:
             prepared: The evaluation, joined again; see `prepare_again`.
-            target: Which.
+            target: Which; of columns of several classes one of these.
             encoder: Its name in the store.
 
         Raises:
             ConfigError: The run has no such target or encoder.
             StoreError: Its predictions cannot be read.
         """
-        plan = prepared.plan
-        names = list(plan.patients.labels.targets)
+        part = prepared.find_part(target) or prepared.parts[0]
+        plan, names = part.plan, list(prepared.outputs)
         encoders = [slides.encoder for slides in plan.found]
         for flag, asked, known in (("target", target, names), ("encoder", encoder, encoders)):
             if asked not in known:
@@ -76,12 +81,12 @@ class OutOfFold:
                     f"--{flag} {asked}: not in run {_run_id(prepared)}; it has "
                     f"{name_some(known)}{did_you_mean(asked, known)}"
                 )
-        self.prepared = prepared
+        self.prepared = part
         self.target = target
         self.encoder = encoder
         self.patients = plan.patients.cohort.patients
-        self._column = names.index(target)
-        self._link = Link.LOGISTIC if plan.task.kind is TargetKind.BINARY else Link.IDENTITY
+        self._column = plan.outputs.index(target)
+        self._link = KIND_LINKS[plan.task.kind]
         self._fits: dict[tuple[int, int, int], LinearFit] = {}
         self._bag_heads: dict[tuple[int, int, int], MilHead] = {}
 
@@ -144,9 +149,14 @@ class OutOfFold:
     @cached_property
     def predictions(self) -> dict[str, list[Tested]]:
         """What the run predicted, by patient."""
-        table = self.prepared.folder.read_rows(
-            "predictions", _COLUMNS, {"target": self.target, "encoder": self.encoder}
-        )
+        output = self.prepared.plan.truth.layout.outputs[self._column]
+        wanted = {"target": output.target, "encoder": self.encoder}
+        columns: tuple[str, ...] = _COLUMNS
+        if output.label:  # probabilities of several classes are made to add up to 1
+            wanted["class"] = output.label
+            columns = tuple(_OUTPUT if name == "predicted" else name for name in _COLUMNS)
+        table = self.prepared.folder.read_rows("predictions", columns, wanted)
+        table = table.rename_columns([*_COLUMNS])
         numbers = {(c.pooling, name_head(c)): at for at, c in self._configurations.items()}
         found: dict[str, list[Tested]] = {}
         for row in sorted(table.to_pylist(), key=lambda row: row["repeat"]):
@@ -237,5 +247,5 @@ class OutOfFold:
         )
 
 
-def _run_id(prepared: PreparedPatients) -> str:
+def _run_id(prepared: PreparedTargets) -> str:
     return prepared.folder.folder.rpartition("/")[2]

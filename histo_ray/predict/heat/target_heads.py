@@ -1,15 +1,25 @@
 """Heads of one target that may be shown on a patient's tiles. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from histo_ray.learn.heads.linear_fit import LinearFit, Link, apply_link
+from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
     from histo_ray.learn.mil.head import MilHead
+
+
+KIND_LINKS: Mapping[TargetKind, Link] = {
+    TargetKind.CONTINUOUS: Link.IDENTITY,
+    TargetKind.BINARY: Link.LOGISTIC,
+    TargetKind.MULTICLASS: Link.LOGISTIC,
+    TargetKind.ORDINAL: Link.LOGISTIC,
+}
+"""From decision values to predictions, by what is predicted; of several classes each by itself."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from histo_ray.store.exchange.source import SourceSlide
 from histo_ray.store.exchange.source_digest import digest_source, look_at_source
 from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.layout import check_slug
+from histo_ray.store.manifest_columns import pack_columns
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import Outcome, Receipt, RunRow, Slide
 
@@ -204,6 +205,7 @@ def _row(
         patient_id=slide.patient_id,
         synthetic=slide.synthetic,
         site=slide.site,
+        manifest=pack_columns(slide.extra),
     )
 
 

@@ -1,0 +1,182 @@
+"""Interval of a cross-validated score. Pure.
+
+What is covered is the expected score, on new patients, of heads trained on as many patients as the
+training part of a fold has. Each patient is tested, and also trains the heads that test all others,
+so the score varies more than a bootstrap of out-of-fold predictions says, which holds the heads
+fixed; folds' scores vary too, but have patients in common (Bengio and Grandvalet 2004, JMLR 5:1089;
+Bates, Hastie and Tibshirani 2023, J Am Stat Assoc 119:1434, doi 10.1080/01621459.2023.2197686). By
+how much either has to be corrected depends on how far predictions are noise of the training part,
+which repeats show.
+
+The corrections are our derivation, for a head that is linear in the labels. Its score is a sum over
+pairs of a training and a test patient, and so has a part of each patient alone and a part of pairs.
+Without signal there are pairs only. With signal a patient's own part is `a` as tested and
+`noise * a` as trained on, since the length of the predictions takes up the rest. `noise`, the share
+of the predictions' variance that other training parts would change, is also the share of pairs in
+what the bootstrap sees. `python -m benchmarks.coverage` holds all of it against simulations.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from histo_ray.learn.statistics.proportions import wilson_interval
+from histo_ray.learn.statistics.score_scale import ScoreScale
+
+Floats = npt.NDArray[np.float64]
+
+
+class IntervalEnds(NamedTuple):
+    """Both ends of intervals, (T,) each; nan where there is none."""
+
+    low: Floats
+    high: Floats
+
+
+class ScoreError(NamedTuple):
+    """Standard error of scores and its degrees of freedom, (T,) each; nan where there is none."""
+
+    error: Floats
+    df: Floats
+
+
+def estimate_error(
+    bootstrap: Floats, folds: Floats, noise: Floats, share: npt.ArrayLike, units: npt.ArrayLike
+) -> ScoreError:
+    """Estimate the standard error of scores from the bootstrap and from the scores of folds.
+
+    The variance is the mean of two estimates of it: that of the bootstrap times
+    `variance_inflation`, and that of the folds times 1 / J + `fold_overlap`. The first is too small
+    in small folds, the second rests on few folds where there are few repeats. Degrees of freedom:
+    Satterthwaite 1946, Biometrics Bull 2:110, doi 10.2307/3002019, from units - 1 and J - 1.
+
+    Args:
+        bootstrap: (T,) standard error with the heads held fixed.
+        folds: (T, J) score of each fold; nan where it has none.
+        noise: (T,) from `prediction_noise`; nan: not known, taken as 1.
+        share: (T,) share of the patients that a fold tests.
+        units: (T,) independent units that the bootstrap draws.
+
+    Returns:
+        nan where the bootstrap has no error, or fewer than two folds have a score.
+    """
+    count = (~np.isnan(folds)).sum(1)
+    enough = (count > 1) & ~np.isnan(bootstrap)
+    known = np.maximum(count, 1)
+    mean = np.nansum(folds, axis=1) / known
+    spread = np.nansum((folds - mean[:, None]) ** 2, axis=1) / np.maximum(count - 1, 1)
+    one = bootstrap**2 * variance_inflation(noise)
+    other = spread * (1 / known + fold_overlap(noise, share))
+    total = one + other
+    rest = one**2 / np.maximum(np.asarray(units) - 1, 1) + other**2 / np.maximum(count - 1, 1)
+    df = np.divide(total**2, rest, out=np.ones_like(total), where=rest > 0)
+    return ScoreError(np.where(enough, np.sqrt(total / 2), np.nan), np.where(enough, df, np.nan))
+
+
+def score_interval(
+    score: Floats,
+    estimate: ScoreError,
+    scale: ScoreScale,
+    units: npt.ArrayLike,
+    level: float = 0.95,
+) -> IntervalEnds:
+    """Interval of scores from their standard error: Student's t on a scale, by the delta method.
+
+    inverse(forward(score) -+ t * slope(score) * error).
+
+    Args:
+        score: (T,).
+        estimate: From `estimate_error`, or of a test.
+        scale: On which the score is near to normal.
+        units: (T,) independent units, of the rarer class where there are classes. They alone bound
+            a score at the end of its scale, of which no resample differs: the other end of the
+            interval is then Wilson's (1927, J Am Stat Assoc 22:209) of as many out of as many.
+        level: Of the interval.
+
+    Returns:
+        nan where there is no error, or where it is 0 within the scale.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        reach = stats.t.ppf((1 + level) / 2, estimate.df) * scale.slope(score) * estimate.error
+        reach = np.where(estimate.error > 0, reach, np.nan)
+        middle = scale.forward(score)
+        low, high = scale.inverse(middle - reach), scale.inverse(middle + reach)
+    count = np.broadcast_to(units, score.shape)
+    for at in np.flatnonzero((score <= scale.lowest) | (score >= scale.highest)):
+        if np.isnan(estimate.error[at]) or count[at] < 1:
+            low[at] = high[at] = np.nan
+            continue
+        size, top = int(count[at]), score[at] >= scale.highest
+        wilson = wilson_interval(size if top else 0, size, level)
+        span = scale.highest - scale.lowest
+        low[at] = scale.lowest + span * wilson.low
+        high[at] = scale.lowest + span * wilson.high
+    return IntervalEnds(low, high)
+
+
+def variance_inflation(noise: npt.ArrayLike) -> Floats:
+    """Variance of a cross-validated score over that of its bootstrap with fixed heads.
+
+    (1 - noise) * (1 + noise)^2 + 2 * noise. Without signal every pair of patients counts in both
+    directions and fixed heads see half of the variance: 2, as in the correlation of folds in
+    `corrected_t_test`. It falls to 1 where training patients no longer matter.
+
+    Args:
+        noise: Share from 0 to 1; nan: not known, taken as 1.
+    """
+    share = _known(noise)
+    return np.asarray((1 - share) * (1 + share) ** 2 + 2 * share)
+
+
+def fold_overlap(noise: npt.ArrayLike, share: npt.ArrayLike) -> Floats:
+    """Variance of the mean over endlessly many folds over the variance of folds about it.
+
+    With t tested and s = 1 - t trained on, folds vary about their mean by
+    (1 - noise) * (s / t - 2 * noise + noise^2 * t / s) + noise * (1 / (t * s) - 2), in units in
+    which their mean varies by `variance_inflation`. Without signal that is c / (1 - c) with
+    c = 2 * t * s, and where training patients no longer matter with c = t, which are the two
+    correlations of `corrected_t_test`.
+
+    Args:
+        noise: As `variance_inflation`.
+        share: t, above 0 and below 1.
+    """
+    part, tested = _known(noise), np.asarray(share, np.float64)
+    trained = 1 - tested
+    alone = trained / tested - 2 * part + part**2 * tested / trained
+    pairs = 1 / (tested * trained) - 2
+    return variance_inflation(part) / ((1 - part) * alone + part * pairs)
+
+
+def prediction_noise(predicted: npt.NDArray[np.floating], share: npt.ArrayLike) -> Floats:
+    """Share of the predictions' variance that other training parts would change.
+
+    Training parts of two repeats differ in a share t of their patients, those that a fold tests, so
+    predictions of the same patient differ by that share of their noise: it is 1 less the mean
+    correlation between repeats, over t.
+
+    Args:
+        predicted: (R, P, T); nan: not predicted.
+        share: (T,) share of the patients that a fold tests.
+
+    Returns:
+        (T,) from 0 to 1; nan with fewer than two repeats, or where predictions are constant.
+    """
+    there = ~np.isnan(predicted)
+    count = np.maximum(there.sum(1, keepdims=True), 1)
+    filled = np.where(there, predicted, np.float32(0))
+    centred = np.where(there, filled - filled.sum(1, keepdims=True) / count, np.float32(0))
+    length = np.sqrt((centred**2).sum(1))  # (R, T)
+    inverse = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    repeats = (length > 0).sum(0)
+    total = np.einsum("rpt,rt->pt", centred, inverse)
+    squares = np.asarray((total**2).sum(0), np.float64)
+    pairs = np.where(repeats > 1, repeats * (repeats - 1), np.nan)
+    alike = (squares - repeats) / pairs
+    return np.asarray(np.clip((1 - alike) / np.asarray(share, np.float64), 0.0, 1.0))
+
+
+def _known(noise: npt.ArrayLike) -> Floats:
+    return np.clip(np.nan_to_num(np.asarray(noise, np.float64), nan=1.0), 0.0, 1.0)
