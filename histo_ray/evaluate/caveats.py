@@ -45,6 +45,8 @@ class CaveatCode(StrEnum):
     """None."""
     ONE_SITE = "one site"
     """None."""
+    HARMONISED = "harmonised"
+    """method; unseen: whether whole sites are held out."""
     SITES_LEFT_OUT = "sites left out"
     """sites, small, fewest: sites with fewer patients than that, whose own scores are noise."""
     SITES_SPLIT = "sites split"

@@ -285,6 +285,42 @@ class ShownTarget(RecordPart):
     """q of each pair of encoders."""
 
 
+class CovariatesRecord(RecordPart):
+    """What is known of patients beside their slides."""
+
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Of which each number is one, and each value of a text."""
+    sha256: str = ""
+    """Of the values of the patients that are used."""
+
+
+class HarmoniseRecord(RecordPart):
+    """How features of sites were made alike, inside training parts."""
+
+    method: str
+    sites_sha256: str = ""
+
+
+class AddedValue(RecordPart):
+    """What images of one encoder add to covariates, over all targets."""
+
+    encoder: str
+    metric: str = ""
+    targets: int = 0
+    tested: int = 0
+    significant: tuple[str, ...] = ()
+    """Targets with q < 0.05."""
+    covariates: MaybeFloat = None
+    """Mean score of covariates alone."""
+    both: MaybeFloat = None
+    """Mean score of images and covariates."""
+    difference: MaybeFloat = None
+    """Mean of `both` less `covariates`."""
+    partial: MaybeFloat = None
+    """Mean correlation of what images add with what covariates leave."""
+
+
 class LeftOutSite(RecordPart):
     """A site whose patients were predicted by heads of all other sites."""
 
@@ -311,6 +347,8 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
+    covariates: CovariatesRecord | None = None
+    harmonise: HarmoniseRecord | None = None
     leave_out: str = "fold"
     """`site`: every site is tested once, by heads of all other sites."""
     inner_choice: int = 1
@@ -326,5 +364,7 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    added_value: tuple[AddedValue, ...] = ()
+    """Empty without covariates."""
     left_out_sites: tuple[LeftOutSite, ...] = ()
     """Empty unless `leave_out` is `site`."""

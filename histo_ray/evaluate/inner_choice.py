@@ -7,8 +7,12 @@ Ridge alone, of patients who are each on their own, may leave out one at a time:
 and penalties are then scored alike.
 """
 
+from histo_ray.evaluate.covariate_plan import COVARIATE_HEADS
 from histo_ray.evaluate.patient_plan import PatientPlan
+from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.harmonise import Harmonise
 
 INNER_CHOICE_VERSION = 2
 """Stands in the digest of runs whose ridge chooses on shared inner folds; before, it left out one
@@ -27,13 +31,20 @@ def changes_ridge(plan: PatientPlan) -> bool:
     return "ridge" in plan.config.head_names and shares_inner_folds(plan)
 
 
-def make_head_settings(plan: PatientPlan, head: str) -> PatientHeadSettings:
-    """Make the settings by which every fold of a run trains a head of pooled vectors.
+def make_head_settings(plan: PatientPlan, configuration: Configuration) -> PatientHeadSettings:
+    """Make the settings by which every fold of a run trains a configuration on pooled vectors.
 
     Args:
         plan: Of the run.
-        head: Name of the head.
+        configuration: Its head, and what it is trained on.
     """
+    beside = configuration.use is not CovariateUse.NONE
     return PatientHeadSettings(
-        head, (), plan.config.inner_folds, leave_one_out=not shares_inner_folds(plan)
+        configuration.head,
+        (),
+        plan.config.inner_folds,
+        leave_one_out=not shares_inner_folds(plan),
+        harmonise=Harmonise(plan.config.harmonise),
+        covariates=configuration.use,
+        covariate_head=COVARIATE_HEADS[plan.task.kind] if beside else "",
     )

@@ -7,15 +7,22 @@ import numpy as np
 
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
+from histo_ray.cohort.site_folds import draw_site_folds
 from histo_ray.cohort.usable_targets import find_usable, refuse_none
 from histo_ray.config import digest
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.covariate_plan import check_settings
 from histo_ray.evaluate.jobs import Host, Tell, UnitJob
 from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.label_summary import make_label_record
 from histo_ray.evaluate.label_tables import LabelPart, write_label_tables
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
-from histo_ray.evaluate.patient_cohort import Patients, StoredSlides, gather_patients
+from histo_ray.evaluate.patient_cohort import (
+    Patients,
+    StoredSlides,
+    count_class_folds,
+    gather_patients,
+)
 from histo_ray.evaluate.patient_features import BAGS, Features, load_features
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import (
@@ -105,6 +112,7 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         HistoRayError: The run cannot start.
     """
     store, found = open_slides(config, host)
+    check_settings(task, config, [slides.encoder for slides in found])
     patients = gather_patients(found, task, config)
     whole = patients.labels
     by_kind = _prepare_kinds(whole, config, patients.groups)
@@ -121,7 +129,7 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         ),
         caveats=(*whole.caveats, *(text for own in by_kind.values() for text in own.caveats)),
     )
-    refuse_none(labels, config.folds)
+    refuse_none(labels, count_class_folds(config))
     plans = [
         _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own))
         for kind, own in by_kind.items()
@@ -138,7 +146,7 @@ def _prepare_kinds(
     """Prepare the columns of each kind, in the order of the report."""
     kinds = {column.kind for column in labels.columns}
     return {
-        kind: find_usable(labels.pick(kind), config.folds, config, groups)
+        kind: find_usable(labels.pick(kind), count_class_folds(config), config, groups)
         for kind in KIND_TASKS
         if kind in kinds
     }
@@ -170,6 +178,10 @@ def _plan_kind(
 def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> OutcomeFolds:
     """Read the folds that are given, or draw those of each column."""
     labels = patients.labels
+    if config.leave_out == "site":
+        sites = draw_site_folds(patients.groups, config.seed)
+        without = np.isnan(labels.values).T[:, None, :]
+        return replace(sites, fold_ids=np.where(without, -1, sites.fold_ids).astype(np.int32))
     if config.fold_file is None:
         return task.draw_folds(
             labels.values,

@@ -1,6 +1,6 @@
 """Patients of a store and a label table, the same for each encoder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from histo_ray.cohort.fold_table import read_fold_file
@@ -123,7 +123,7 @@ def gather_patients(
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    tried = config.model_copy(update={"folds": FEWEST_SITES}) if leaves_sites else config
+    tried = config.model_copy(update={"folds": count_class_folds(config)})
     usable = task.prepare_labels(cohort.labels, tried, groups)
     return Patients(
         cohort,
@@ -136,6 +136,17 @@ def gather_patients(
             *_compare_slides(found, common, patients),
         ),
     )
+
+
+def add_notes(patients: Patients, notes: Sequence[str]) -> Patients:
+    """Add notes of what was read beside labels and slides."""
+    cohort = replace(patients.cohort, notes=(*patients.cohort.notes, *notes))
+    return replace(patients, cohort=cohort)
+
+
+def count_class_folds(config: PatientConfig) -> int:
+    """Count the folds that every class needs a patient, or site, for."""
+    return FEWEST_SITES if config.leave_out == "site" else config.folds
 
 
 def draw_patient_folds(

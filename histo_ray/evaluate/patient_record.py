@@ -9,6 +9,8 @@ from importlib.metadata import version
 import pyarrow as pa
 
 from histo_ray._version import __version__
+from histo_ray.evaluate.added_value import TABLE as ADDED
+from histo_ray.evaluate.added_value import summarise_added
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import (
     RECORD_VERSION,
@@ -75,6 +77,7 @@ def make_patient_record(
             "summary": summarise_encoders(targets),
             "pairs": summarise_pairs(comparisons, targets),
             "shown": list_best(targets, comparisons, SHOWN),
+            "added_value": summarise_added(tables.get(ADDED)),
             "left_out_sites": summarise_sites(tables.get(SITES)),
         }
     )

@@ -48,6 +48,21 @@ class PatientConfig(LabelSettings):
         description="what is tested at once: a fold that is drawn, or one site after another, each "
         "by heads of all other sites (once, so folds and repeats have no say)",
     )
+    covariate: tuple[str, ...] = Field(
+        default=(),
+        description="column that says what is known of patients beside slides (age, stage, ...); "
+        "repeat it: covariates alone, and images beyond them, are then evaluated too",
+    )
+    covariate_file: str | None = Field(
+        default=None,
+        description="CSV, TSV or Parquet with the covariates, a row a patient or slide (default: "
+        "the label table, then the store's manifest)",
+    )
+    harmonise: Literal["none", "center", "combat"] = Field(
+        default="none",
+        description="make features of sites alike inside training parts, without labels: center "
+        "(each site's mean), combat (location and scale by empirical Bayes)",
+    )
     fold_file: str | None = Field(
         default=None,
         description="Parquet with item (patient_id), repeat, fold; in place of drawn folds",
@@ -82,7 +97,7 @@ class PatientConfig(LabelSettings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        for name in ("encoder", "pooling", "head"):
+        for name in ("encoder", "pooling", "head", "covariate"):
             values = getattr(self, name, ())
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.added_value import tabulate_added, take_encoders
 from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_units import read_repeat
@@ -60,14 +61,16 @@ def write_patient_tables(
     truth, patients = plan.truth, plan.patients
     found = read_predictions(pieces, plan.configurations, matrix)
     scores = score_encoders(plan, matrix, found)
+    decoded = take_outputs(plan, found)
     people = patients.cohort.patients
     tables = {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
-        "comparisons": compare_encoders(truth, scores),
+        "comparisons": compare_encoders(truth, take_encoders(plan, scores)),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
-        **tabulate_sites(plan, take_outputs(plan, found)),
+        **tabulate_sites(plan, decoded),
+        **tabulate_added(plan, scores, decoded),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))

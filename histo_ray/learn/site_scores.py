@@ -15,6 +15,7 @@ from histo_ray.learn.statistics.area_interval import area_interval
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 from histo_ray.schema import arrow_schema
+from histo_ray.types import TargetKind
 
 FEWEST_PATIENTS = 4
 """Patients of a site below which a correlation is listed without a score: its interval needs so
@@ -36,7 +37,7 @@ def tabulate_left_out_sites(
     schema = arrow_schema(TABLE)
     metric, counts = METRICS[truth.kind], truth.counts
     fold, target = (at.reshape(-1) for at in np.indices((len(sites), len(truth.targets))))
-    enough = truth.is_binary | (counts.n_test[0] >= FEWEST_PATIENTS)
+    enough = (truth.kind is not TargetKind.CONTINUOUS) | (counts.n_test[0] >= FEWEST_PATIENTS)
     tables = [schema.empty_table()]
     for encoder, predicted in predictions.items():
         scores = metric.score(truth, predicted)[0]
@@ -76,10 +77,15 @@ def fisher_interval(correlations: Floats, patients: Floats) -> tuple[Floats, Flo
 def _find_intervals(
     truth: TargetTruth, predicted: Predictions, scores: Floats
 ) -> tuple[Floats, Floats]:
-    """(F, T) ends of the intervals of sites' scores; nan where a site has none."""
-    if not truth.is_binary:
+    """(F, T) ends of the intervals of sites' scores; nan where a site has none.
+
+    Classes of three or more have scores, but no interval here.
+    """
+    if truth.kind is TargetKind.CONTINUOUS:
         return fisher_interval(scores, truth.counts.n_test[0])
     low, high = np.full(scores.shape, np.nan), np.full(scores.shape, np.nan)
+    if not truth.is_binary:
+        return low, high
     for fold in range(len(scores)):
         values = truth.take_fold(truth.values, 0, fold)
         tested = truth.take_fold(predicted[0], 0, fold)

@@ -6,13 +6,19 @@ from typing import Any
 import pandas as pd
 
 from histo_ray.errors import StoreError
+from histo_ray.evaluate.added_value import TABLE as ADDED
 from histo_ray.evaluate.left_out_sites import TABLE as SITES
-from histo_ray.report.evaluations import TargetEvaluation, read_rows
-from histo_ray.report.format_numbers import format_score
+from histo_ray.report.confounder_words import write_added_value
+from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
+from histo_ray.report.format_numbers import format_maybe_p, format_score
 from histo_ray.report.page_blocks import Block, Column, Table, Text, Title
 
 MOST_TARGETS = 10
 """Best targets whose scores are listed site by site."""
+_ADDED_COLUMNS = (
+    "target", "encoder", "score_covariates", "score_both", "difference", "low", "high", "partial",
+    "partial_low", "partial_high", "p_added", "q_added",
+)  # fmt: skip
 _SITE_COLUMNS = ("target", "encoder", "site", "n_train", "n_patients", "positives", "score", "low",
                  "high")  # fmt: skip
 
@@ -24,7 +30,66 @@ def write_confounder_blocks(run: TargetEvaluation, name: str) -> list[Block]:
         run: The evaluation.
         name: Id of its section.
     """
-    return _write_sites(run, name)
+    return [*_write_added(run, name), *_write_sites(run, name)]
+
+
+def _write_added(run: TargetEvaluation, name: str) -> list[Block]:
+    """Write whether images add to covariates, target by target."""
+    record, noun = run.record, run.words.target
+    if record.covariates is None:
+        return []
+    blocks: list[Block] = [Title("Do images add to what is known?")]
+    blocks += [Text(sentence, "sentence") for sentence in write_added_value(record)]
+    names = ", ".join(record.covariates.names)
+    blocks.append(
+        Text(
+            f"Known of each patient: {names}. Covariates alone are one head; images are trained on "
+            "what a head on covariates, cross-fitted inside the training part, leaves of the "
+            "label, and added to it. Same patients and folds. The partial correlation is that of "
+            "what images add with what covariates leave, within a test part: 0 on average where "
+            "images say nothing. A difference of scores is told beside it; where images add "
+            "little, it is below 0 as often as above, and tests of it hardly ever reject."
+        )
+    )
+    try:
+        frame = pd.concat(read_batches(run.folder, ADDED, _ADDED_COLUMNS), ignore_index=True)
+    except StoreError as error:
+        return [*blocks, Text(f"The table of added value cannot be shown: {error}.", "empty")]
+    frame = frame.sort_values(["partial", "target"], ascending=[False, True], kind="stable")
+    columns = [
+        Column(noun, number=False),
+        Column("images of", number=False),
+        Column("covariates", run.words.metric),
+        Column("with images", run.words.metric),
+        Column("difference", run.words.metric),
+        Column("95 % interval", run.words.metric, number=False),
+        Column("r", "partial correlation"),
+        Column("95 % interval", "partial correlation", number=False),
+        Column("P", "partial correlation", "Corrected resampled t-test, two-sided"),
+        Column("q", "partial correlation", f"After Benjamini-Hochberg over {noun}s"),
+    ]
+    rows = [_tabulate_added(row) for row in frame.to_dict("records")]
+    table = Table(f"{name}-added", "Images beyond covariates", columns, rows, searchable=f"{noun}s")
+    return [*blocks, table]
+
+
+def _tabulate_added(row: Mapping[Hashable, Any]) -> list[str]:
+    return [
+        str(row["target"]),
+        str(row["encoder"]),
+        _format(row["score_covariates"]),
+        _format(row["score_both"]),
+        _format(row["difference"]),
+        _format_interval(row["low"], row["high"]),
+        _format(row["partial"]),
+        _format_interval(row["partial_low"], row["partial_high"]),
+        format_maybe_p(row["p_added"]),
+        format_maybe_p(row["q_added"]),
+    ]
+
+
+def _format_interval(low: float, high: float) -> str:
+    return f"{format_score(low)} to {format_score(high)}" if low == low else ""
 
 
 def _write_sites(run: TargetEvaluation, name: str) -> list[Block]:
@@ -89,7 +154,6 @@ def _list_targets(run: TargetEvaluation, name: str) -> Block:
 
 
 def _tabulate_site(row: Mapping[Hashable, Any]) -> list[str]:
-    interval = f"{format_score(row['low'])} to {format_score(row['high'])}"
     return [
         str(row["target"]),
         str(row["site"]),
@@ -98,7 +162,7 @@ def _tabulate_site(row: Mapping[Hashable, Any]) -> list[str]:
         f"{row['n_patients']:,}",
         f"{row['positives']:,}",
         _format(row["score"]),
-        interval if row["low"] == row["low"] else "",
+        _format_interval(row["low"], row["high"]),
     ]
 
 

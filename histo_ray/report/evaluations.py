@@ -236,6 +236,8 @@ def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
             there = set(pq.read_schema(file).names)
             columns += [column for column in optional_names(schema) if column in there]
             tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
+    of_encoders = tables["targets"]["encoder"].isin(list(record.encoders))
+    tables["targets"] = tables["targets"][of_encoders]  # rows of covariates are told apart
     return TargetEvaluation(found.run_id, record, words, folder=found.folder, **tables)
 
 

@@ -32,6 +32,8 @@ class PatientTask(Task):
     record = PatientRecord
     kind: ClassVar[TargetKind]
     """What the values of its targets are: decides metric, chance level and tests."""
+    takes_covariates: ClassVar[bool] = False
+    """Whether `--covariate` adds rows of covariates and of images beyond them."""
 
     def check_inputs(self, config: PatientConfig) -> None:
         """See that store and files are there."""

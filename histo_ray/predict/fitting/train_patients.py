@@ -56,6 +56,26 @@ def check_heads(config: PatientConfig) -> None:
     Raises:
         ConfigError: One of them is not linear.
     """
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
     for name in config.head_names:
         if not trains_on_bags(name) and load_patient_head(name).fit is None:
             raise ConfigError(
@@ -171,7 +191,7 @@ def _fit_pooled(prepared: PreparedPatients) -> Fits:
         if one.pooling != BAGS:
             features = prepared.features[one.encoder, one.pooling]
             data = PatientData(features, values, outputs, plan.groups)
-            settings = make_head_settings(plan, one.head)
+            settings = make_head_settings(plan, one)
             with threadpool_limits(1):
                 fits[number] = fit_patients(data, settings, plan.config.seed)
     return fits

@@ -81,6 +81,11 @@ class OutOfFold:
                     f"--{flag} {asked}: not in run {_run_id(prepared)}; it has "
                     f"{name_some(known)}{did_you_mean(asked, known)}"
                 )
+        if plan.config.harmonise != "none":
+            raise ConfigError(
+                f"run {_run_id(prepared)}: its features are harmonised by site in each fold "
+                f"({plan.config.harmonise}), which tiles cannot be; give a run without --harmonise"
+            )
         self.prepared = part
         self.target = target
         self.encoder = encoder
@@ -212,7 +217,7 @@ class OutOfFold:
             tuple(matrix.target_names[column] for column in columns.tolist()),
             matrix.groups,
         )
-        settings = make_head_settings(self.prepared.plan, configuration.head)
+        settings = make_head_settings(self.prepared.plan, configuration)
         ids = matrix.fold_ids_of(self._column)[repeat]
         yield from fit_patient_fold(data, ids, fold, settings, (config.seed, repeat))
 
