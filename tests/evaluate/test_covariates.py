@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import histo_ray as hr
 from histo_ray.api.evaluate import evaluate
 from histo_ray.api.evaluation_result import EvaluationResult
-from histo_ray.api.fit import fit
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.page import write_report
@@ -53,11 +53,8 @@ def weak(place: Path) -> EvaluationResult:
 
 
 def test_rows_of_covariates_stand_beside_encoders(weak: EvaluationResult) -> None:
-    assert weak.targets["encoder"].unique().tolist() == [
-        "sharp",
-        "covariates",
-        "sharp + covariates",
-    ]
+    rows = weak.targets["encoder"].unique().tolist()
+    assert rows == ["sharp", "covariates", "sharp + covariates"]
     assert weak.comparisons.empty
     assert weak.record.covariates.columns == (  # type: ignore[attr-defined]
         "luck", "stage = I", "stage = II", "stage missing",
@@ -139,7 +136,7 @@ def test_what_cannot_be_is_said(place: Path, settings: dict[str, Any], told: str
 @pytest.mark.parametrize("settings", [{"covariate": ("luck",)}, {"harmonise": "center"}])
 def test_predictors_see_images_alone(place: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="predictor"):
-        fit.mutation(
+        hr.fit.mutation(
             place / "store", labels=str(place / "mutations.csv"), encoder="sharp", name="no",
             covariate_file=str(place / "clinical.csv"), **settings,
         )  # fmt: skip

@@ -41,13 +41,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "expression-ad303e83cc2a",  # 0.2.0, whose tests know how few the sites are
         ),
         (
-            "expression",
-            "expression.csv",
-            {"repeats": 2, "permutations": 0, "head": ("ridge", "pls"), "folds": 3,
-             "keep_together": "site", "transform": "none"},
-            "expression-29cf926d0abf",  # 0.5.0, whose ridge shares the inner folds of pls
-        ),
-        (
             "mutation",
             "mutations.csv",
             {"repeats": 2, "genes": "three.txt"},
