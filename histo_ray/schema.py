@@ -57,6 +57,11 @@ def column_names(name: str, optional: tuple[str, ...] = ()) -> list[str]:
     return [entry["name"] for entry in _entries(name, optional)]
 
 
+def first_names(name: str) -> list[str]:
+    """The columns that the first version of table `name` had; older tables lack the others."""
+    return [entry["name"] for entry in _entries(name, ()) if entry["since"] == 1]
+
+
 def optional_names(name: str) -> tuple[str, ...]:
     """The columns that a table `name` may have."""
     return tuple(entry["name"] for entry in load_definition(name).get("optional_fields", []))

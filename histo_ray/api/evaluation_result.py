@@ -71,6 +71,11 @@ class EvaluationResult:
         return self.table("comparisons")
 
     @property
+    def endpoints(self) -> pd.DataFrame:
+        """The primary endpoint of every pair of encoders: the mean difference; of patients."""
+        return self.table("endpoints")
+
+    @property
     def folds(self) -> pd.DataFrame:
         """Which fold a patient or tile was in; a file of it can be given as `fold_file`."""
         return self.table("folds")
@@ -84,6 +89,11 @@ class EvaluationResult:
     def cohort(self) -> pd.DataFrame:
         """Which patients were evaluated, and why others were not; of patients."""
         return self.table("cohort")
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Scores of every encoder, with intervals; of tiles."""
+        return self.table("summary")
 
     @property
     def recalls(self) -> pd.DataFrame:

@@ -128,7 +128,12 @@ class TileScoresRecord(RecordPart):
     """Scores of one encoder on one split."""
 
     accuracy: float
+    accuracy_low: MaybeFloat = None
+    """Lower end of its 95 % interval; None: too few independent units, or a run before 0.5.0."""
+    accuracy_high: MaybeFloat = None
     balanced_accuracy: float
+    balanced_low: MaybeFloat = None
+    balanced_high: MaybeFloat = None
     recalls: tuple[MaybeFloat, ...]
     confusion: tuple[tuple[int, ...], ...]
     """(K, K) over all repeats; true class by predicted class."""
@@ -151,6 +156,15 @@ class TileComparisonRecord(RecordPart):
     t_low: MaybeFloat = None
     t_high: MaybeFloat = None
     p_plain: MaybeFloat = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the difference: in cross-validation that of the test, of old runs too.
+
+        `low` and `high` of runs before 0.5.0 are those of a bootstrap, which could contradict P.
+        """
+        ends = (self.low, self.high) if self.split == "test" else (self.t_low, self.t_high)
+        return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
 class BootstrapRecord(RecordPart):
@@ -250,6 +264,20 @@ class EncoderSummary(RecordPart):
     """Targets that a publication would count: P < 0.05 of the mean prediction."""
 
 
+class EndpointRecord(RecordPart):
+    """The mean difference of two encoders over all targets: a row of `outcome_endpoints`."""
+
+    targets: int
+    score_a: MaybeFloat
+    score_b: MaybeFloat
+    difference: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    p: MaybeFloat
+    p_holm: MaybeFloat
+    df: MaybeFloat
+
+
 class PairSummary(RecordPart):
     """What the comparison of two encoders comes to over all targets."""
 
@@ -260,8 +288,14 @@ class PairSummary(RecordPart):
     untested: int = 0
     b_higher: int
     b_better: tuple[str, ...]
+    """Targets whose difference has q below 0.05: among those that both encoders together predict
+    better than chance; in runs without an endpoint among all."""
     a_better: tuple[str, ...]
     mean_difference: float
+    endpoint: EndpointRecord | None = None
+    """None: a run from before there was one."""
+    both_found: int = 0
+    """Targets that both encoders together predict better than chance."""
     paper_counted: int
     paper_b_higher: int
 
@@ -282,7 +316,11 @@ class ShownTarget(RecordPart):
     metric: str
     by_encoder: dict[str, ShownScore]
     q_corrected: tuple[MaybeFloat, ...] = ()
-    """q of each pair of encoders."""
+    """q of each pair of encoders, over all targets."""
+    q_found: tuple[MaybeFloat, ...] = ()
+    """The same, among targets that both encoders together predict; None of all others."""
+    differences: tuple[MaybeFloat, ...] = ()
+    """Difference of each pair."""
 
 
 class CovariatesRecord(RecordPart):

@@ -16,6 +16,7 @@ from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, su
 from histo_ray.evaluate.tasks.label import LabelConfig
 from histo_ray.labels.column_labels import summarise_counts
 from histo_ray.labels.label_table import LabelTable
+from histo_ray.learn.target_metrics import METRICS
 from histo_ray.store.tables import TableFolder
 
 
@@ -78,10 +79,12 @@ def _sum_up(plan: PatientPlan, tables: Mapping[str, pa.Table]) -> LabelPartRecor
         tables[name].filter(pc.is_in(tables[name]["target"], names)).to_pylist()
         for name in ("targets", "comparisons")
     )
+    metric = METRICS[plan.task.kind].name
+    endpoints = [row for row in tables["endpoints"].to_pylist() if row["metric"] == metric]
     return LabelPartRecord(
         targets=len(plan.targets),
         summary=summarise_encoders(targets),
-        pairs=tuple(summarise_pairs(comparisons, targets)),
+        pairs=tuple(summarise_pairs(comparisons, targets, endpoints)),
         shown=tuple(list_best(targets, comparisons, SHOWN)),
     )
 

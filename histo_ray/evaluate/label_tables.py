@@ -20,6 +20,7 @@ from histo_ray.evaluate.patient_tables import (
 )
 from histo_ray.learn.class_folds import take_classes
 from histo_ray.learn.class_tables import tabulate_classes, tabulate_confusion
+from histo_ray.learn.endpoint import LEVEL, tabulate_endpoints
 from histo_ray.learn.statistics import adjust_p
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.learn.target_tables import compare_encoders, tabulate_targets
@@ -51,9 +52,7 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
     each = [_tabulate_part(part, own) for part, own in zip(parts, found, strict=True)]
     tables = {name: _join(name, [one[name] for one in each]) for name in each[0]}
     tables["targets"] = _correct(tables["targets"], ("encoder",), "p_chance", "q_chance")
-    tables["comparisons"] = _correct(
-        tables["comparisons"], ("encoder_a", "encoder_b"), "p_corrected", "q_corrected"
-    )
+    tables["comparisons"] = _correct_pairs(tables["comparisons"])
     tables["cohort"] = tabulate_cohort(parts[0].plan.patients.cohort)
     schema = arrow_schema("outcome_predictions", optional=optional_names("outcome_predictions"))
     rows = (
@@ -75,6 +74,7 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
     return {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
+        "endpoints": tabulate_endpoints(truth, scores),
         "comparisons": compare_encoders(truth, scores),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, plan.patients.groups),
         "classes": tabulate_classes(truth, decoded, plan.config.resamples, plan.config.seed),
@@ -95,6 +95,18 @@ def _join(name: str, tables: Sequence[pa.Table]) -> pa.Table:
                 table = table.append_column(fields[column], nothing)
         full.append(table.select(names).replace_schema_metadata(None))
     return pa.concat_tables(full)
+
+
+def _correct_pairs(table: pa.Table) -> pa.Table:
+    """Adjust the P values of comparisons; `q_found` is over columns that both encoders predict."""
+    pair = ("encoder_a", "encoder_b")
+    table = _correct(table, pair, "p_corrected", "q_corrected")
+    table = _correct(table, pair, "p_both", "q_both")
+    both = table["q_both"].to_numpy() < LEVEL
+    among = np.where(both, table["p_corrected"].to_numpy(), np.nan)
+    return _correct(
+        table.append_column("p_among", pa.array(among)), pair, "p_among", "q_found"
+    ).drop(["p_among"])
 
 
 def _correct(table: pa.Table, keys: tuple[str, ...], p: str, q: str) -> pa.Table:

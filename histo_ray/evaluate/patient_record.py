@@ -75,7 +75,7 @@ def make_patient_record(
             "tests": describe_tests(plan),
             "chance_test": name_chance_test(plan.permutations),
             "summary": summarise_encoders(targets),
-            "pairs": summarise_pairs(comparisons, targets),
+            "pairs": summarise_pairs(comparisons, targets, tables["endpoints"].to_pylist()),
             "shown": list_best(targets, comparisons, SHOWN),
             "added_value": summarise_added(tables.get(ADDED)),
             "left_out_sites": summarise_sites(tables.get(SITES)),

@@ -1,5 +1,6 @@
 """What a record repeats of the tables of targets and comparisons. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from histo_ray.evaluate.evaluation_record import (
     EncoderSummary,
+    EndpointRecord,
     PairSummary,
     ShownScore,
     ShownTarget,
@@ -45,13 +47,17 @@ def summarise_encoder(rows: Sequence[Row]) -> EncoderSummary:
     )
 
 
-def summarise_pairs(comparisons: Sequence[Row], targets: Sequence[Row]) -> list[PairSummary]:
+def summarise_pairs(
+    comparisons: Sequence[Row], targets: Sequence[Row], endpoints: Sequence[Row] = ()
+) -> list[PairSummary]:
     """Summarise every pair of encoders.
 
     Args:
         comparisons: Rows of `outcome_comparisons`.
         targets: Rows of `outcome_targets`.
+        endpoints: Rows of `outcome_endpoints`.
     """
+    means = {(row["encoder_a"], row["encoder_b"]): row for row in endpoints}
     by_pair: dict[tuple[str, str], list[Row]] = {}
     for row in comparisons:
         by_pair.setdefault((row["encoder_a"], row["encoder_b"]), []).append(row)
@@ -61,24 +67,28 @@ def summarise_pairs(comparisons: Sequence[Row], targets: Sequence[Row]) -> list[
         return np.array([found[row[side], row["target"]][name] for row in rows])
 
     pairs = []
-    for rows in by_pair.values():
+    for names, rows in by_pair.items():
         p, score = (
             [column(rows, name, side) for side in ("encoder_a", "encoder_b")]
             for name in ("p_paper", "score")
         )
         paper = count_as_paper(p[0], p[1], score[0], score[1])
-        pairs.append(summarise_pair(rows, paper.found, paper.b_higher))
+        pairs.append(summarise_pair(rows, paper.found, paper.b_higher, means.get(names)))
     return pairs
 
 
-def summarise_pair(rows: Sequence[Row], paper_counted: int, paper_b_higher: int) -> PairSummary:
+def summarise_pair(
+    rows: Sequence[Row], paper_counted: int, paper_b_higher: int, endpoint: Row | None = None
+) -> PairSummary:
     """Summarise one pair of encoders.
 
     Args:
         rows: Its rows of `outcome_comparisons`.
         paper_counted: Targets that a publication would count, P < 0.05 with either encoder.
         paper_b_higher: Of those, the ones with the higher score of b.
+        endpoint: Its row of `outcome_endpoints`; None: there is none.
     """
+    deciding = "q_corrected" if endpoint is None else "q_found"
     known = [row["difference"] for row in rows if row["difference"] == row["difference"]]
     return PairSummary(
         encoder_a=rows[0]["encoder_a"],
@@ -87,9 +97,11 @@ def summarise_pair(rows: Sequence[Row], paper_counted: int, paper_b_higher: int)
         targets=len(rows),
         untested=sum(_is_untested(row["difference"], row["q_corrected"]) for row in rows),
         b_higher=sum(row["difference"] > 0 for row in rows),
-        b_better=tuple(r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] > 0),
-        a_better=tuple(r["target"] for r in rows if r["q_corrected"] < Q and r["difference"] < 0),
+        b_better=tuple(r["target"] for r in rows if r[deciding] < Q and r["difference"] > 0),
+        a_better=tuple(r["target"] for r in rows if r[deciding] < Q and r["difference"] < 0),
         mean_difference=sum(known) / len(known) if known else 0.0,
+        endpoint=None if endpoint is None else EndpointRecord.model_validate(endpoint),
+        both_found=sum(row.get("q_both", math.nan) < Q for row in rows),
         paper_counted=paper_counted,
         paper_b_higher=paper_b_higher,
     )
@@ -105,7 +117,7 @@ def list_best(targets: Sequence[Row], comparisons: Sequence[Row], most: int) -> 
     """
     metrics: dict[str, str] = {}
     scores: dict[str, dict[str, ShownScore]] = {}
-    q: dict[str, list[float | None]] = {}
+    pairs: dict[str, list[Row]] = {}
     for row in targets:
         target = row["target"]
         metrics.setdefault(target, row["metric"])
@@ -113,13 +125,15 @@ def list_best(targets: Sequence[Row], comparisons: Sequence[Row], most: int) -> 
             score=row["score"], low=row["low"], high=row["high"], q_chance=row["q_chance"]
         )
     for row in comparisons:
-        q.setdefault(row["target"], []).append(row["q_corrected"])
+        pairs.setdefault(row["target"], []).append(row)
     shown = [
         ShownTarget(
             target=target,
             metric=metrics[target],
             by_encoder=by_encoder,
-            q_corrected=tuple(q.get(target, ())),
+            q_corrected=tuple(row["q_corrected"] for row in pairs.get(target, ())),
+            q_found=tuple(row.get("q_found") for row in pairs.get(target, ())),
+            differences=tuple(row["difference"] for row in pairs.get(target, ())),
         )
         for target, by_encoder in scores.items()
     ]

@@ -20,6 +20,7 @@ from histo_ray.learn.configurations import (
     assemble_predictions,
     select_configurations,
 )
+from histo_ray.learn.endpoint import tabulate_endpoints
 from histo_ray.learn.statistics import chance_statistic
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.learn.target_scores import EncoderScores, score_encoder
@@ -61,12 +62,13 @@ def write_patient_tables(
     truth, patients = plan.truth, plan.patients
     found = read_predictions(pieces, plan.configurations, matrix)
     scores = score_encoders(plan, matrix, found)
-    decoded = take_outputs(plan, found)
+    decoded, encoders = take_outputs(plan, found), take_encoders(plan, scores)
     people = patients.cohort.patients
     tables = {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
-        "comparisons": compare_encoders(truth, take_encoders(plan, scores)),
+        "endpoints": tabulate_endpoints(truth, encoders),
+        "comparisons": compare_encoders(truth, encoders),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
         **tabulate_sites(plan, decoded),

@@ -23,6 +23,7 @@ from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_units import CV, EmbeddedSet, TileUnit
 from histo_ray.learn.tile_heads import TileHeadSettings
 from histo_ray.learn.tile_metrics import ClassScores
+from histo_ray.learn.tissue_scores import Draws, score_encoder
 from histo_ray.learn.tissue_tables import (
     Row,
     TileTally,
@@ -59,6 +60,8 @@ class TileResult(NamedTuple):
     tallies: dict[str, dict[str, TileTally]]
     """By split, then encoder."""
     comparisons: list[Row]
+    summary: list[Row]
+    """Of every split and encoder."""
 
 
 def list_tile_units(plan: TissuePlan) -> list[TileUnit]:
@@ -83,13 +86,18 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan
     n_trained = len(plan.embedded[CV].truth.labels)
     units = list_tile_units(plan)
     tallies: dict[str, dict[str, TileTally]] = {split: {} for split in plan.embedded}
-    comparisons: list[Row] = []
+    comparisons, summary = list[Row](), list[Row]()
+    draws = Draws(config.resamples, config.seed)
     for split, some in plan.embedded.items():
+        tested = folds.fold_ids if split == CV else None
         for name in some.vectors:
             own = [unit for unit in units if (unit.split, unit.encoder) == (split, name)]
             tables = [pieces.read(unit.piece) for unit in own]
             tallies[split][name] = tally_predictions(tables, some.truth, n_trained)
-        tested = folds.fold_ids if split == CV else None
+            summary += [
+                {"split": split, "encoder": name, **row}
+                for row in score_encoder(tallies[split][name], some.truth, draws, tested)
+            ]
         comparisons += compare_encoders(
             split, tallies[split], some.truth, config.resamples, config.seed, tested
         )
@@ -99,12 +107,13 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan
     made = {
         "scores": to_table("tissue_scores", [row for t in all_tallies for row in t.scores]),
         "recalls": to_table("tissue_recalls", [row for t in all_tallies for row in t.recalls]),
+        "summary": to_table("tissue_summary", summary),
         "comparisons": to_table("tissue_comparisons", comparisons),
         "folds": tabulate_folds(folds, [str(row) for row in range(n_trained)]),
     }
     for name, table in made.items():
         folder.write(name, [table], table.schema)
-    return TileResult(tallies, comparisons)
+    return TileResult(tallies, comparisons, summary)
 
 
 def make_tissue_record(
@@ -138,7 +147,13 @@ def make_tissue_record(
             "caveats": tuple(caveats),
             "classes": plan.embedded[CV].truth.classes,
             "summary": {
-                split: {name: summarise_tally(tally) for name, tally in by_name.items()}
+                split: {
+                    name: summarise_tally(
+                        tally,
+                        [r for r in found.summary if (r["split"], r["encoder"]) == (split, name)],
+                    )
+                    for name, tally in by_name.items()
+                }
                 for split, by_name in found.tallies.items()
             },
             "comparisons": [TileComparisonRecord.model_validate(r) for r in found.comparisons],
@@ -148,11 +163,23 @@ def make_tissue_record(
     )
 
 
-def summarise_tally(tally: TileTally) -> TileScoresRecord:
-    """Take means over folds, and the confusion over all repeats."""
+def summarise_tally(tally: TileTally, rows: Sequence[Row] = ()) -> TileScoresRecord:
+    """Take means over folds, and the confusion over all repeats.
+
+    Args:
+        tally: Of one encoder.
+        rows: Its scores with intervals, from `score_encoder`.
+    """
+    ends = {row["metric"]: (row["low"], row["high"]) for row in rows}
+    accuracy = ends.get("accuracy", (None, None))
+    balanced = ends.get("balanced_accuracy", (None, None))
     return TileScoresRecord(
         accuracy=tally.accuracy,
+        accuracy_low=accuracy[0],
+        accuracy_high=accuracy[1],
         balanced_accuracy=tally.balanced_accuracy,
+        balanced_low=balanced[0],
+        balanced_high=balanced[1],
         recalls=tuple(ClassScores(tally.confusion).recalls.tolist()),
         confusion=tuple(map(tuple, tally.confusion.tolist())),
     )

@@ -21,17 +21,22 @@ from histo_ray.learn.statistics import (
     LOGIT,
     Resampled,
     bootstrap_correlation,
+    draw_weights,
     prediction_noise,
     score_spearman,
 )
 from histo_ray.learn.statistics.class_scores import (
     bootstrap_macro_auroc,
     center_draws,
+    draw_macro_areas,
     expect_class,
     score_macro_auroc,
 )
 from histo_ray.learn.statistics.correlation import mean_defined, rank_columns
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth, score_folds
+
+TOGETHER = 400
+"""Resamples, at most, by which errors of targets are related."""
 
 
 class MacroAreaUnderRoc(TargetMetric):
@@ -57,9 +62,21 @@ class MacroAreaUnderRoc(TargetMetric):
         ]
         return Resampled(mean_defined(score.reshape(-1, score.shape[-1])), np.stack(draws, axis=1))
 
-    def measure_noise(self, truth: TargetTruth, predicted: Predictions, share: Floats) -> Floats:
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """As the base class says; `resample` draws within the classes of each target."""
+        count = min(len(resampled.draws), TOGETHER)
+        weights = draw_weights(len(truth.values), count, seed)
+        draws = [
+            draw_macro_areas(one.values[:, 0], own, one.fold_ids[0], weights)
+            for one, own in take_classes(truth, predicted)
+        ]
+        return np.stack(draws, axis=1)
+
+    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """Mean over the classes of a target."""
-        parts = zip(take_classes(truth, predicted), share, strict=True)
+        parts = zip(take_classes(truth, predicted), truth.counts.share, strict=True)
         each = [prediction_noise(own, part) for (_, own), part in parts]
         return np.array([noise.mean() for noise in each])
 
@@ -122,9 +139,9 @@ class RankOfClasses(TargetMetric):
         observed = mean_defined(score.reshape(-1, score.shape[-1]))
         return center_draws(observed, np.stack(draws, axis=1))
 
-    def measure_noise(self, truth: TargetTruth, predicted: Predictions, share: Floats) -> Floats:
+    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """Measure it of the class that is expected."""
-        return prediction_noise(expect_classes(truth, predicted), share)
+        return prediction_noise(expect_classes(truth, predicted), truth.counts.share)
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """As the base class says."""

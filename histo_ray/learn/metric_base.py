@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
 from histo_ray.learn.statistics import IDENTITY, Resampled, ScoreScale, prediction_noise
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 
@@ -31,15 +33,26 @@ class TargetMetric(ABC):
     ) -> Resampled:
         """Bootstrap the mean score over patients."""
 
-    def measure_noise(self, truth: TargetTruth, predicted: Predictions, share: Floats) -> Floats:
+    def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """Share of the predictions' variance that other training parts would change, (T,).
 
-        Args:
-            truth: Labels and folds.
-            predicted: As of `score`.
-            share: (T,) share of the patients that a fold tests.
+        nan where it is not known, and so where targets have several predictions each: intervals
+        are then as wide as without signal.
         """
-        return prediction_noise(predicted, share)
+        count = len(truth.targets)
+        if predicted.shape[-1] != count:
+            return np.full(count, np.nan)
+        return prediction_noise(predicted, truth.counts.share)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """Scores of all targets in the same resamples of patients, (B, T).
+
+        They tell how the errors of targets go together. As `resample` has drawn them, unless it
+        draws patients for each target anew.
+        """
+        return np.asarray(resampled.draws)
 
     @abstractmethod
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:

@@ -18,6 +18,7 @@ from histo_ray.learn.statistics import (
     Resampled,
     bootstrap_auroc,
     bootstrap_correlation,
+    draw_areas_together,
     score_auprc,
     score_auroc,
     score_pearson,
@@ -33,6 +34,9 @@ from histo_ray.learn.target_truth import (
     score_r2_folds,
 )
 from histo_ray.types import TargetKind
+
+TOGETHER = 400
+"""Resamples, at most, by which errors of targets that have draws of their own are related."""
 
 
 class Correlation(TargetMetric):
@@ -104,6 +108,13 @@ class AreaUnderRoc(TargetMetric):
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def draw_together(
+        self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
+    ) -> Floats:
+        """As the base class says; `resample` draws within the classes of each target."""
+        count = min(len(resampled.draws), TOGETHER)
+        return draw_areas_together(truth.values, predicted, count, seed, truth.fold_ids)
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
         """As the base class says."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -22,6 +23,15 @@ from histo_ray.learn.target_tests import test_above_chance, test_difference, too
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
 
 
+class PermutedScores(NamedTuple):
+    """Statistic of each repeat that permuted labels were predicted in."""
+
+    observed: Floats
+    """(R', T) of the labels."""
+    null: Floats
+    """(R', B) of permuted ones."""
+
+
 @dataclass(frozen=True)
 class EncoderScores:
     """Scores of one encoder's selected predictions; (T,) where nothing else is said."""
@@ -37,6 +47,10 @@ class EncoderScores:
     p_paper: Floats
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
+    together: Floats
+    """(B, T) the score in resamples of patients that all targets share; nan: undefined."""
+    permuted: PermutedScores | None = None
+    """What `p_chance` compares; None: it is that of a t-test."""
 
     @property
     def q_chance(self) -> Floats:
@@ -67,6 +81,8 @@ def score_encoder(
     metric = METRICS[truth.kind]
     by_fold = metric.score(truth, predicted)
     resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed))
+    together = metric.draw_together(truth, predicted, resampled, seed)
+    permuted = None if null is None else PermutedScores(_observe(truth, predicted, len(null)), null)
     return EncoderScores(
         resampled=resampled,
         interval=score_interval(
@@ -77,10 +93,12 @@ def score_encoder(
         ),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
-        if null is None
-        else _permute(truth, predicted, null),
+        if permuted is None
+        else test_permuted(truth, permuted),
         p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
         by_fold=by_fold,
+        together=np.where(truth.support.untested, np.nan, together),
+        permuted=permuted,
     )
 
 
@@ -88,13 +106,11 @@ def _estimate_error(
     truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
 ) -> ScoreError:
     """Estimate standard errors; of few independent units by their folds alone, as their tests."""
-    train, test = truth.counts.sizes
-    share = test / (train + test)
     found = estimate_error(
         resampled.error,
         by_fold.reshape(-1, len(truth.targets)).T,
-        METRICS[truth.kind].measure_noise(truth, predicted, share),
-        share,
+        METRICS[truth.kind].noise(truth, predicted),
+        truth.counts.share,
         truth.support.units,
     )
     few = truth.support.few
@@ -108,13 +124,23 @@ def _estimate_error(
     return ScoreError(np.where(few, error, found.error), np.where(few, tested.df, found.df))
 
 
-def _permute(truth: TargetTruth, predicted: Predictions, null: Floats) -> Floats:
-    observed = [
-        chance_statistic(truth.values, predicted[r], truth.fold_ids[r], truth.sites)
-        for r in range(len(null))
-    ]
-    p = smooth_permutation_p(mean_defined(np.stack(observed)), mean_defined(null))
+def test_permuted(truth: TargetTruth, permuted: PermutedScores) -> Floats:
+    """(T,) P of being better than chance; nan where labels have too few orders."""
+    p = smooth_permutation_p(mean_defined(permuted.observed), mean_defined(permuted.null))
     return np.asarray(np.where(too_few_orders(truth), np.nan, p))
+
+
+test_permuted.__test__ = False  # type: ignore[attr-defined]
+
+
+def _observe(truth: TargetTruth, predicted: Predictions, repeats: int) -> Floats:
+    """(R', T) the statistic of the labels themselves."""
+    return np.stack(
+        [
+            chance_statistic(truth.values, predicted[r], truth.fold_ids[r], truth.sites)
+            for r in range(repeats)
+        ]
+    )
 
 
 def _mean_repeats(predicted: Predictions) -> Floats:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.endpoint import find_predictable
 from histo_ray.learn.statistics import adjust_p, plain_t_test
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_scores import EncoderScores
@@ -102,7 +103,8 @@ def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
 def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
     """Compare every pair of encoders, in order, as rows of `schemas/outcome_comparisons.json`.
 
-    q is over the targets of a pair. Intervals are those of the test that gives P, so they leave out
+    `q_corrected` is over all targets of a pair, `q_found` over those that both encoders together
+    predict better than chance. Intervals are those of the test that gives P, so they leave out
     0 where P < 0.05, and only there.
     """
     tables = [arrow_schema("outcome_comparisons").empty_table()]
@@ -126,6 +128,7 @@ def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
             "q_corrected": adjust_p(test.p),
             "p_plain": np.where(untested, np.nan, plain_t_test(folds).p),
             "p_delong": np.full(count, np.nan),
+            **find_predictable(truth, one, other, test.p)._asdict(),
         }
         tables.append(_tabulate("outcome_comparisons", columns, truth.targets, (count,)))
     return pa.concat_tables(tables)

@@ -55,12 +55,6 @@ def too_few_orders(truth: TargetTruth) -> npt.NDArray[np.bool_]:
     return np.asarray(count_orders(truth.values, truth.sites) < np.log(FEWEST_ORDERS))
 
 
-def has_few_units(truth: TargetTruth, permuted: bool) -> bool:
-    """Whether any P value or interval of a run depends on how few its units or orders are."""
-    few = truth.support.few | truth.support.untested
-    return bool(few.any() or (permuted and too_few_orders(truth).any()))
-
-
 def degrees_of_freedom(truth: TargetTruth) -> Floats:
     """(T,) of the tests over folds, as far as each fold has a score; nan where there is none."""
     nothing = np.where(truth.counts.n_test > 0, 0.0, np.nan)

@@ -35,6 +35,12 @@ class FoldCounts:
         train, test = (n.mean((0, 1)) for n in (self.n_train, self.n_test))
         return np.maximum(train, 1), np.maximum(test, 1)
 
+    @property
+    def share(self) -> Floats:
+        """(T,) share of the patients that a fold tests, on average."""
+        train, test = self.sizes
+        return test / (train + test)
+
 
 @dataclass(frozen=True)
 class TargetTruth:

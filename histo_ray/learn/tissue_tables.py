@@ -10,9 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histo_ray.learn.statistics import FEWEST_UNITS, adjust_p, bootstrap_difference
+from histo_ray.learn.statistics import (
+    FEWEST_UNITS,
+    adjust_p,
+    bootstrap_difference,
+    resample_rows,
+)
 from histo_ray.learn.tile_metrics import score_classes
-from histo_ray.learn.tissue_tests import TileFolds, test_folds
+from histo_ray.learn.tissue_tests import DifferenceTest, TileFolds, test_folds
 from histo_ray.schema import arrow_schema, column_names
 
 Ints = npt.NDArray[np.int32]
@@ -134,20 +139,27 @@ def compare_encoders(
         split: cv or test.
         tallies: By encoder.
         truth: Of the tiles of this split.
-        resamples: Of the bootstrap.
+        resamples: Of the bootstrap of a set outside cross-validation.
         seed: Of its draws.
-        fold_ids: (R, N) folds of the tiles; None: a set outside cross-validation, without test.
+        fold_ids: (R, N) folds of the tiles; None: a set outside cross-validation, whose heads have
+            seen none of it: its interval is a bootstrap, and there is no test.
     """
     folds = None if fold_ids is None else tile_folds(fold_ids, truth)
     rows = []
     for (a, one), (b, other) in itertools.combinations(tallies.items(), 2):
-        kinds = [("accuracy", ""), ("balanced_accuracy", "")]
-        for metric, label in kinds + [
-            ("recall", truth.classes[k]) for k in np.unique(truth.labels)
-        ]:
-            row = {"split": split, "encoder_a": a, "encoder_b": b, "metric": metric, "label": label}
-            row |= _bootstrap(one, other, truth, metric, label, resamples, seed)
-            row |= _NOT_TESTED if folds is None else _test(one, other, truth, folds, metric, label)
+        for metric, label in list_metrics(truth):
+            row: Row = {
+                "split": split,
+                "encoder_a": a,
+                "encoder_b": b,
+                "metric": metric,
+                "label": label,
+            }
+            row["drawn"] = "tile" if truth.groups is None else "group"
+            if folds is None:
+                row |= _bootstrap(one, other, truth, metric, label, resamples, seed)
+            else:
+                row |= _test(one, other, truth, folds, metric, label)
             rows.append(row)
     for metric in {row["metric"] for row in rows}:
         chosen = [row for row in rows if row["metric"] == metric]
@@ -171,7 +183,9 @@ def tile_folds(fold_ids: npt.NDArray[np.integer], truth: TileTruth) -> TileFolds
     return TileFolds(fold_ids, units, grouped=True)
 
 
-_NOT_TESTED = dict.fromkeys(("p_corrected", "t_low", "t_high", "p_plain"), float("nan"))
+_NOT_TESTED = dict.fromkeys(
+    ("low", "high", "p_corrected", "t_low", "t_high", "p_plain"), float("nan")
+)
 
 
 def _bootstrap(
@@ -183,38 +197,91 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> Row:
-    rows = np.arange(len(truth.labels))
-    if label:
-        rows = np.flatnonzero(truth.labels == truth.classes.index(label))
+    rows = _tiles_of(truth, label)
     groups = None if truth.groups is None else np.asarray(truth.groups)[rows]
     classes = truth.labels if metric == "balanced_accuracy" else None
     better = other.right[rows] - one.right[rows]
     found = bootstrap_difference(better, classes, groups, resamples, seed)
-    row = {"difference": found.estimate, "low": found.low, "high": found.high}
+    row = _NOT_TESTED | {"difference": found.estimate}
     if len(rows if groups is None else set(groups)) < FEWEST_UNITS:
-        row |= {"low": float("nan"), "high": float("nan")}
-    return row | {"drawn": "tile" if groups is None else "group"}
+        return row
+    return row | {"low": found.low, "high": found.high}
 
 
 def _test(
     one: TileTally, other: TileTally, truth: TileTruth, folds: TileFolds, metric: str, label: str
 ) -> Row:
-    differences = _by_fold(other, metric, label) - _by_fold(one, metric, label)
-    tiles, units = np.arange(len(truth.labels)), folds.count_units()
-    if label:
-        tiles = np.flatnonzero(truth.labels == truth.classes.index(label))
-        units = len(np.unique(folds.units[tiles]))
-    elif metric == "balanced_accuracy":
-        units = folds.count_units(truth.labels)
+    """Test a difference; its interval is that of the test, so that they never disagree."""
+    differences = scores_by_fold(other, metric, label) - scores_by_fold(one, metric, label)
     sizes = [float(np.mean([row[name] for row in one.scores])) for name in ("n_train", "n_test")]
-    found = test_folds(differences, folds, (sizes[0], sizes[1]), tiles, units)
+    found = test_metric(differences, folds, (sizes[0], sizes[1]), truth, metric, label)
+    row = {name: value for name, value in found._asdict().items() if name != "df"}
     if np.isnan(found.difference):
-        return dict(_NOT_TESTED)
-    return {name: value for name, value in found._asdict().items() if name != "df"}
+        row["difference"] = _mean_difference(one, other, truth, metric, label)
+    return row | {"low": found.t_low, "high": found.t_high}
 
 
-def _by_fold(tally: TileTally, metric: str, label: str) -> npt.NDArray[np.float64]:
+def test_metric(
+    scores: npt.NDArray[np.float64],
+    folds: TileFolds,
+    sizes: tuple[float, float],
+    truth: TileTruth,
+    metric: str,
+    label: str,
+) -> DifferenceTest:
+    """Test scores of folds, or differences of them, by the independent units of a metric.
+
+    Args:
+        scores: (R * F,) from `scores_by_fold`.
+        folds: Which tiles they test.
+        sizes: Mean number of tiles trained on and tested.
+        truth: Of the tiles.
+        metric: accuracy, balanced_accuracy or recall.
+        label: Class of a recall; else empty.
+    """
+    tiles, units = rows_of_metric(truth, metric, label)
+    return test_folds(scores, folds, sizes, tiles, units)
+
+
+test_metric.__test__ = False  # type: ignore[attr-defined]
+
+
+def list_metrics(truth: TileTruth) -> list[tuple[str, str]]:
+    """List every score as (metric, class of a recall)."""
+    recalls = [("recall", truth.classes[number]) for number in np.unique(truth.labels)]
+    return [("accuracy", ""), ("balanced_accuracy", ""), *recalls]
+
+
+def rows_of_metric(truth: TileTruth, metric: str, label: str) -> tuple[npt.NDArray[np.intp], int]:
+    """Find the tiles that a score is about, and count the independent units among them.
+
+    Units of balanced accuracy are those of the rarest class.
+    """
+    tiles = _tiles_of(truth, label)
+    units = tile_folds(np.empty((0, 0), np.int32), truth)
+    if metric == "balanced_accuracy":
+        return tiles, units.count_units(truth.labels)
+    return tiles, len(np.unique(units.units[tiles]))
+
+
+def scores_by_fold(tally: TileTally, metric: str, label: str) -> npt.NDArray[np.float64]:
     """(R * F,) repeat by repeat; nan where a fold has no tile of the class."""
     if label:
         return np.array([row["recall"] for row in tally.recalls if row["label"] == label])
     return np.array([row[metric] for row in tally.scores])
+
+
+def _tiles_of(truth: TileTruth, label: str) -> npt.NDArray[np.intp]:
+    """(n,) all tiles, or those of a class."""
+    if not label:
+        return np.arange(len(truth.labels))
+    return np.flatnonzero(truth.labels == truth.classes.index(label))
+
+
+def _mean_difference(
+    one: TileTally, other: TileTally, truth: TileTruth, metric: str, label: str
+) -> float:
+    """Mean difference over tiles, where too few folds have a score for that over folds."""
+    tiles = _tiles_of(truth, label)
+    classes = truth.labels if metric == "balanced_accuracy" else None
+    return resample_rows(other.right[tiles] - one.right[tiles], classes, None, 1, 0)[0]

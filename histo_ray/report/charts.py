@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from histo_ray.report.chart_style import FAINT, INK, NEITHER, RULE, Look, shorten_name
-from histo_ray.report.roc import GRID
+from histo_ray.report.roc import Curve
 from histo_ray.report.svg import draw_svg, printable
 
 Floats = npt.NDArray[np.float64]
@@ -141,9 +141,9 @@ def draw_whiskers(
 
 
 def draw_roc(
-    target: str, curves: Mapping[str, Floats], looks: Mapping[str, Look], chart: str
+    target: str, curves: Mapping[str, Curve], looks: Mapping[str, Look], chart: str
 ) -> Markup:
-    """Draw the mean ROC curve of each encoder for one target; (101,) at `roc.GRID` each."""
+    """Draw the mean ROC curve of each encoder for one target."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -151,13 +151,13 @@ def draw_roc(
         axes.plot((0, 1), (0, 1), color=RULE, linewidth=1, zorder=0)
         for name, curve in curves.items():
             look = looks[name]
-            axes.plot(GRID, curve, color=look.colour, linestyle=look.line, linewidth=1.8)
+            axes.plot(*curve, color=look.colour, linestyle=look.line, linewidth=1.8)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
         axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
         axes.set(xlabel="false positive rate", ylabel="true positive rate")
 
-    halves = (f"{name} {np.interp(0.2, GRID, curve):.2f}" for name, curve in curves.items())
-    text = f"True positive rate where the false positive rate is 0.2: {', '.join(halves)}."
-    title = f"ROC curves of {target}, mean over repeats"
+    areas = (f"{name} {curve.area:.3f}" for name, curve in curves.items())
+    text = f"Area under the curve: {', '.join(areas)}."
+    title = f"ROC curves of {target}, mean over folds"
     return draw_svg(draw, (SMALL_PX, SMALL_PX - 4), chart, title, text)

@@ -24,7 +24,7 @@ from histo_ray.report.validations import (
     choose_validations,
     list_validations,
 )
-from histo_ray.schema import column_names, optional_names
+from histo_ray.schema import column_names, first_names, optional_names
 from histo_ray.storage.native import native
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
@@ -229,16 +229,24 @@ def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
         grouped = record.tests is None and _has_groups(found.folder)
         return TileEvaluation(found.run_id, record, words, grouped)
     assert isinstance(record, PatientRecord)  # noqa: S101 - there is no third
-    tables = {}
-    for name in _TARGET_TABLES:
-        columns, schema = column_names(f"outcome_{name}"), f"outcome_{name}"
-        with _open_table(found.folder, name, columns) as file:
-            there = set(pq.read_schema(file).names)
-            columns += [column for column in optional_names(schema) if column in there]
-            tables[name] = pq.read_table(native(file), columns=columns).to_pandas()
+    tables = {name: _read_table(found.folder, name) for name in _TARGET_TABLES}
+    pairs = tables["comparisons"]
+    if all(pair.endpoint is None for pair in record.pairs):  # of before 0.5
+        pairs["q_found"] = pairs["q_corrected"]
     of_encoders = tables["targets"]["encoder"].isin(list(record.encoders))
     tables["targets"] = tables["targets"][of_encoders]  # rows of covariates are told apart
     return TargetEvaluation(found.run_id, record, words, folder=found.folder, **tables)
+
+
+def _read_table(folder: TableFolder, name: str) -> pd.DataFrame:
+    """Read a table; columns that the first version of its schema lacked are nan where missing."""
+    columns = column_names(f"outcome_{name}")
+    with _open_table(folder, name, first_names(f"outcome_{name}")) as file:
+        there = set(pq.read_schema(file).names)
+        columns += [column for column in optional_names(f"outcome_{name}") if column in there]
+        known = [column for column in columns if column in there]
+        frame: pd.DataFrame = pq.read_table(native(file), columns=known).to_pandas()
+    return frame.reindex(columns=columns)
 
 
 def _has_groups(folder: TableFolder) -> bool:

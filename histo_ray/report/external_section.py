@@ -9,6 +9,7 @@ from histo_ray.report.calibration_chart import UNIT, draw_calibration
 from histo_ray.report.chart_style import Look, look_of
 from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.external_table import (
+    tabulate_columns,
     tabulate_comparison,
     tabulate_external,
     tabulate_groups,
@@ -37,7 +38,9 @@ DRAWN = 40
 """Targets whose intervals are drawn at most."""
 _SHORT = 16
 """Digits of a digest that are shown."""
-_ENDS = {TargetKind.BINARY.value: UNIT}
+_ENDS = {
+    kind.value: UNIT for kind in (TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.ORDINAL)
+}
 """Ends of the axes of calibration plots, by kind of target; of others: of the numbers."""
 CURVES = 12
 """Targets whose calibration is drawn at most."""
@@ -65,6 +68,9 @@ def _write_validation(shown: ShownValidation, name: str) -> list[Block]:
     if curves:
         blocks += [Title("Calibration: observed against predicted"), Figures(curves, small=True)]
     blocks.append(tabulate_external(shown, f"{name}-targets"))
+    columns = tabulate_columns(shown, f"{name}-columns")
+    if columns is not None:
+        blocks.append(columns)
     groups = tabulate_groups(shown, f"{name}-groups")
     if groups is not None:
         blocks.append(groups)

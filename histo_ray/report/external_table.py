@@ -2,7 +2,7 @@
 
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
 from histo_ray.report.page_blocks import Column, Table
-from histo_ray.report.prediction_words import AT_THRESHOLD, METRIC_WORDS
+from histo_ray.report.prediction_words import AT_THRESHOLD, METRIC_WORDS, OF_CLASSES
 from histo_ray.report.validations import Scored, ShownComparison, ShownValidation, by_metric
 
 _OTHERS = ("auprc", "spearman", "r2")
@@ -22,7 +22,8 @@ _ABOUT = {
 def tabulate_external(shown: ShownValidation, name: str) -> Table:
     """Tabulate all targets, best first: scores, calibration, calls at the predictor's threshold."""
     main = shown.record.metric
-    there = set(shown.overall["metric"])
+    single = {name: found for name, found in shown.by_target.items() if main in found}
+    there = {metric for found in single.values() for metric in found}
     others = [one for one in _OTHERS if one in there]
     calibration = [one for one in _CALIBRATION if one in there]
     calls = [one for one in AT_THRESHOLD if one in there]
@@ -47,7 +48,7 @@ def tabulate_external(shown: ShownValidation, name: str) -> Table:
                 Column("interval", group, sort=False),
             ]
     rows = []
-    for target, found in shown.by_target.items():
+    for target, found in single.items():
         row = found[main]
         cells = [target, f"{row.n_patients:,}", f"{row.positives:,}"]
         cells += [*_cells(row), format_score(row.trained)]
@@ -64,6 +65,33 @@ def tabulate_external(shown: ShownValidation, name: str) -> Table:
         searchable="targets",
         note="Intervals are 95 %, over patients: DeLong's and Boyd's on the logit scale (AUROC, "
         "AUPRC), Wilson's (shares), Wald's or Student's (calibration), bootstrap (others).",
+    )
+
+
+def tabulate_columns(shown: ShownValidation, name: str) -> Table | None:
+    """Tabulate columns of several classes as wholes; None where there are none."""
+    main = shown.record.metric
+    whole = {target: found for target, found in shown.by_target.items() if main not in found}
+    metrics = [one for one in OF_CLASSES if any(one in found for found in whole.values())]
+    if not metrics:
+        return None
+    columns = [Column("column", number=False), Column("patients")]
+    for one in metrics:
+        columns += [Column(METRIC_WORDS[one]), Column("interval", sort=False)]
+    rows = []
+    for target, found in whole.items():
+        first = next(iter(found.values()))
+        cells = [target, f"{first.n_patients:,}"]
+        for one in metrics:
+            cells += _cells(found.get(one))
+        rows.append(cells)
+    return Table(
+        name,
+        "Columns of several classes",
+        columns,
+        rows,
+        note="The class that is chosen is the most probable one, or of ordered classes the median. "
+        "Intervals are 95 %, over patients: Wilson's (accuracy), bootstrap (others).",
     )
 
 

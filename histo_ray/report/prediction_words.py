@@ -1,6 +1,6 @@
 """What `predict` made, as lines for a terminal, and the words of its scores. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from histo_ray.learn.statistics.calibration_scores import SlopeGap
@@ -27,9 +27,15 @@ METRIC_WORDS = {
     "specificity": "specificity",
     "ppv": "PPV",
     "npv": "NPV",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_auroc": "macro AUROC",
+    "kappa": "kappa, quadratic weights",
 }
 """By the column `metric` of `schemas/external_scores.json`."""
 AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv")
+OF_CLASSES = ("accuracy", "balanced_accuracy", "macro_auroc", "kappa", "spearman")
+"""Scores of a column of several classes as a whole."""
 _GAPS = {
     SlopeGap.TOO_FEW: "as patients are too few",
     SlopeGap.ONE_CLASS: "as labels are of one class alone",
@@ -106,6 +112,10 @@ def describe_validation(record: ValidationRecord, scores: "pd.DataFrame") -> Ite
         yield f"  {target}: {'; '.join(_name_scores(record, target, own))}"
     if len(record.targets) > SHOWN:
         yield f"  and {len(record.targets) - SHOWN} more, in the tables"
+    others = overall[~overall["target"].isin(record.targets)]
+    for column, rows in others.groupby("target", sort=False):
+        told = "; ".join(_name_scores(record, str(column), rows.set_index("metric"), OF_CLASSES))
+        yield f"  {column}, all classes: {told}"
 
 
 def describe_comparison(table: "pd.DataFrame") -> Iterator[str]:
@@ -131,9 +141,15 @@ def describe_comparison(table: "pd.DataFrame") -> Iterator[str]:
             )
 
 
-def _name_scores(record: ValidationRecord, target: str, own: "pd.DataFrame") -> Iterator[str]:
+def _name_scores(
+    record: ValidationRecord,
+    target: str,
+    own: "pd.DataFrame",
+    metrics: Sequence[str] = (),
+) -> Iterator[str]:
     """Yield the scores of one target; of its metrics the ones that a reader asks for first."""
-    for name in (record.metric, "calibration_slope", "calibration_intercept", *AT_THRESHOLD[:2]):
+    first = (record.metric, "calibration_slope", "calibration_intercept", *AT_THRESHOLD[:2])
+    for name in metrics or first:
         if name not in own.index:
             continue
         found = own.loc[[name]].iloc[0]

@@ -26,14 +26,8 @@ class PairCount:
     by_paper: CountedTargets
     """Targets with P < 0.05 with either encoder, uncorrected and chosen on the very scores that are
     compared: the count of Li et al. 2022."""
-    by_q: CountedTargets
-    """Targets better than chance with q < 0.05 with either encoder: still chosen on the scores that
-    are compared."""
     everything: CountedTargets
     """All targets, none chosen by its score."""
-    b_better: int
-    """Targets with q < 0.05 of the paired comparison, b higher."""
-    a_better: int
     p_plain: int
     """Targets with P < 0.05 of the plain t-test over folds."""
 
@@ -52,9 +46,8 @@ def count_pair(
     is_pair = (comparisons["encoder_a"] == encoder_a) & (comparisons["encoder_b"] == encoder_b)
     pair = comparisons[is_pair].dropna(subset=["difference"]).set_index("target")
     both = targets[targets["encoder"].isin([encoder_a, encoder_b])]
-    least = both.groupby("target")[["p_paper", "q_chance"]].min().reindex(pair.index)
+    least = both.groupby("target")[["p_paper"]].min().reindex(pair.index)
     higher = (pair["difference"] > 0).to_numpy()
-    sure = (pair["q_corrected"] < LEVEL).to_numpy()
 
     def won(rows: np.ndarray) -> CountedTargets:
         return CountedTargets(int(rows.sum()), int((rows & higher).sum()))
@@ -63,10 +56,7 @@ def count_pair(
         encoder_a,
         encoder_b,
         by_paper=won((least["p_paper"] < LEVEL).to_numpy()),
-        by_q=won((least["q_chance"] < LEVEL).to_numpy()),
         everything=won(np.ones(len(pair), bool)),
-        b_better=int((sure & higher).sum()),
-        a_better=int((sure & (pair["difference"] < 0).to_numpy()).sum()),
         p_plain=int((pair["p_plain"] < LEVEL).sum()),
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from histo_ray.errors import StoreError
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.label_record import LabelRecord
-from histo_ray.evaluate.tasks.base import Chart, TaskWords
+from histo_ray.evaluate.tasks.base import Chart
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
 from histo_ray.report.confounder_section import write_confounder_blocks
@@ -20,7 +20,8 @@ from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.roc import mean_roc
 from histo_ray.report.target_counts import LEVEL, count_found, count_pair
-from histo_ray.report.target_counts_table import explain_counts, tabulate_counts
+from histo_ray.report.target_counts_table import tabulate_counts
+from histo_ray.report.target_endpoint import explain_interval, tabulate_endpoints
 from histo_ray.report.target_table import (
     RankedTargets,
     rank_targets,
@@ -31,7 +32,7 @@ from histo_ray.text import count_of
 
 CURVES = 12
 """Targets whose ROC curves are drawn at most."""
-_READ = ("target", "encoder", "repeat", "truth", "predicted")
+_READ = ("target", "encoder", "repeat", "fold", "truth", "predicted")
 
 
 def write_targets(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Section:
@@ -96,17 +97,16 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
         section.blocks.append(Text(f"No {words.target} could be scored.", "empty"))
         section.blocks += _write_rest(run, name)
         return section
+    if any(pair.endpoint for pair in record.pairs):
+        section.blocks.append(tabulate_endpoints(record.pairs, words, f"{name}-endpoints"))
     section.blocks.append(_tabulate_encoders(run, scores, name))
-    section.blocks += _draw_all(scores, words, looks, name)
+    section.blocks += _draw_all(run, scores, looks, name)
     if Chart.ROC in words.charts:
         section.blocks += _draw_curves(run, scores, looks, name)
+    section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
-        section.blocks += [
-            explain_counts(counts, words.target),
-            tabulate_counts(counts, f"{name}-counts", words.target),
-        ]
-    section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+        section.blocks.append(tabulate_counts(counts, f"{name}-counts", words.target))
     section.blocks += write_confounder_blocks(run, name)
     section.blocks += _write_rest(run, name)
     return section
@@ -128,12 +128,10 @@ def target_sentences(run: TargetEvaluation) -> list[str]:
 
 
 def main_sentence(run: TargetEvaluation) -> str:
-    """Choose the first sentence that compares two encoders, else the first of all."""
+    """Choose the sentence that stands first: the primary endpoint, if encoders are compared."""
     run = split_run(run)[0]
     sentences = target_sentences(run)
-    if not sentences:
-        return "Nothing could be evaluated."
-    return sentences[-len(run.record.pairs)]  # of 0 pairs: the first of all
+    return sentences[0] if sentences else "Nothing could be evaluated."
 
 
 def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) -> Table:
@@ -148,27 +146,20 @@ def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) 
         Column("best", about="Highest score"),
         Column(f"best {noun}", number=False),
         Column("q < 0.05", "better than chance", f"{test} After Benjamini-Hochberg over {noun}s"),
-        Column(
-            "P < 0.05",
-            "as publications count",
-            "Another test, uncorrected: of the mean prediction as if it knew nothing of the "
-            "labels. Not to be compared with the column before",
-        ),
     ]
     rows = []
     for encoder, frame in scores.by_encoder.items():
-        count, by_paper, sure = count_found(run.targets, encoder)
+        count, _, sure = count_found(run.targets, encoder)
         best = str(frame["score"].idxmax()) if count else ""
         top = [frame["score"].mean(), frame["score"].median(), frame["score"].max()]
-        rows.append(
-            [encoder, f"{count:,}", *map(format_score, top), best, f"{sure:,}", f"{by_paper:,}"]
-        )
+        rows.append([encoder, f"{count:,}", *map(format_score, top), best, f"{sure:,}"])
     return Table(f"{name}-encoders", "Encoders", columns, rows)
 
 
 def _draw_all(
-    scores: RankedTargets, words: TaskWords, looks: dict[str, Look], name: str
+    run: TargetEvaluation, scores: RankedTargets, looks: dict[str, Look], name: str
 ) -> list[Block]:
+    words = run.words
     metric, shown = words.metric, scores.scored[: words.most_drawn]
     series = {
         encoder: [Whisker(*row) for row in frame.loc[shown, ["score", "low", "high"]].to_numpy()]
@@ -180,16 +171,14 @@ def _draw_all(
         if len(shown) < len(scores.scored)
         else f"All {words.target}s, best first"
     )
-    caption = (
-        f"{of}. Lines are 95 % bootstrap intervals over patients with the same trained heads: "
-        "other training patients would add to them, so rely on q. Dotted: a guess."
-    )
+    caption = f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
             f"A point is a {words.target}; above the line it is predicted better with "
-            f"{pair[1]}. Coloured: the difference has q < 0.05 (▲ higher with {pair[1]}, "
-            f"▼ with {pair[0]}); grey: it has not.",
+            f"{pair[1]}. Coloured: both together predict it better than chance, and among such "
+            f"{words.target}s the difference has q < 0.05 (▲ higher with {pair[1]}, ▼ with "
+            f"{pair[0]}).",
             f"{pair[1]} against {pair[0]}",
         )
         for number, pair in enumerate(scores.first_pairs if scores.pairs else [])
@@ -205,7 +194,7 @@ def _pair_up(scores: RankedTargets, pair: tuple[str, str]) -> Pair:
         scores.targets,
         frame["score_a"].to_numpy(np.float64),
         frame["score_b"].to_numpy(np.float64),
-        (frame["q_corrected"] < LEVEL).to_numpy(bool),
+        (frame["q_found"] < LEVEL).to_numpy(bool),
     )
 
 
@@ -224,14 +213,14 @@ def _draw_curves(
         curves = {}
         for encoder in scores.encoders:
             some = rows[rows["encoder"] == encoder]
-            curve = mean_roc(some["truth"], some["predicted"], some["repeat"])
-            if not np.isnan(curve).any():
+            curve = mean_roc(some["truth"], some["predicted"], some["repeat"], some["fold"])
+            if curve is not None:
                 curves[encoder] = curve
         positives = [frame["positives"][target] for frame in scores.by_encoder.values()]
         caption = count_of(int(np.nanmax(positives)), "positive")
         chart = draw_roc(target, curves, looks, f"{name}-roc-{number}")
         figures.append(Figure(chart, caption, target))
-    title = "ROC curves, mean over repeats" + (
+    title = "ROC curves, mean over folds" + (
         f": the {len(shown)} best {run.words.target}s" if len(shown) < len(scores.scored) else ""
     )
     return [Title(title), Figures(figures, legend(looks, scores.encoders), small=True)]

@@ -75,7 +75,7 @@ def rank_targets(
     )
 
 
-def tabulate_targets(scores: RankedTargets, words: TaskWords, name: str) -> Table:
+def tabulate_targets(scores: RankedTargets, words: TaskWords, table_name: str) -> Table:
     """Make the table of all targets."""
     columns, cells = [Column(words.target, number=False)], [scores.targets]
     corrected = f"after Benjamini-Hochberg over {words.target}s"
@@ -91,7 +91,7 @@ def tabulate_targets(scores: RankedTargets, words: TaskWords, name: str) -> Tabl
                 encoder,
                 f"{words.metric} out of fold, mean of the folds and repeats",
             ),
-            Column("95 % interval", encoder, "Bootstrap over patients", sort=False),
+            Column("95 % interval", encoder, "Of the score on new patients", sort=False),
             *(Column(other.head, encoder, other.about) for other in words.other_scores),
             Column("q", encoder, f"Better than chance, {corrected}"),
         ]
@@ -102,17 +102,21 @@ def tabulate_targets(scores: RankedTargets, words: TaskWords, name: str) -> Tabl
         group = f"{b} - {a}"
         columns += [
             Column("difference", group),
-            Column("95 % interval", group, "Bootstrap over the same patients", sort=False),
-            *(Column(test.head, group, test.about) for test in words.pair_tests),
-            Column("q", group, f"Corrected resampled t-test, {corrected}"),
+            Column("95 % interval", group, "Of the test that gives P", sort=False),
+            Column("P", group, "Corrected resampled t-test"),
+            Column(
+                "q",
+                group,
+                f"After Benjamini-Hochberg over the {words.target}s that both encoders together "
+                "predict better than chance; – of all others",
+            ),
         ]
         cells += [[format_score(d, signed=True) for d in frame["difference"]]]
         cells += [_intervals(frame, signed=True)]
-        cells += [[format_maybe_p(p) for p in frame[test.column]] for test in words.pair_tests]
-        cells.append([format_maybe_p(q) for q in frame["q_corrected"]])
+        cells += [[format_maybe_p(p) for p in frame[name]] for name in ("p_corrected", "q_found")]
     sure = np.any([frame["q_chance"] < LEVEL for frame in first], axis=0)
     return Table(
-        name,
+        table_name,
         f"{words.target.capitalize()}s, best first",
         columns,
         list(zip(*cells, strict=True)),

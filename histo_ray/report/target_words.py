@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from histo_ray.evaluate.evaluation_record import (
     CohortRecord,
     DroppedTarget,
+    EndpointRecord,
     PairSummary,
     PatientRecord,
     ShownScore,
@@ -16,7 +17,7 @@ from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.confounder_words import describe_folds, write_confounders
-from histo_ray.report.format_numbers import format_maybe_p
+from histo_ray.report.format_numbers import format_interval, format_maybe_p
 from histo_ray.text import count_of
 
 SHOWN = 12
@@ -26,15 +27,17 @@ NAMED = 5
 
 
 def write_sentences(record: PatientRecord) -> list[str]:
-    """Write the sentences that a paper would print: one an encoder's chance, one a pair."""
-    return [
-        sentence
-        for words, part in split_record(record)
-        for sentence in (
-            *_write_encoders(part, words),
-            *(_write_pair(pair, words.target_in_sentence, words.score) for pair in part.pairs),
-        )
-    ]
+    """Write the sentences that a paper would print.
+
+    The primary endpoint of each pair of encoders, then their single targets, then one sentence an
+    encoder on chance; for each part of a record that is told in its own words.
+    """
+    sentences: list[str] = []
+    for words, part in split_record(record):
+        for pair in part.pairs:
+            sentences += _write_pair(part, pair, words)
+        sentences += _write_encoders(part, words)
+    return sentences
 
 
 def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
@@ -63,31 +66,81 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         )
 
 
-def _write_pair(pair: PairSummary, word: str, score: str) -> str:
-    better, worse = len(pair.b_better), len(pair.a_better)
+def _write_pair(record: PatientRecord, pair: PairSummary, words: TaskWords) -> Iterator[str]:
+    if pair.endpoint is None:
+        yield _write_old_pair(pair, words)
+        return
+    several = len(record.pairs) > 1
+    yield write_endpoint(pair, pair.endpoint, words, several)
+    if pair.targets > 1 and pair.endpoint.targets:
+        yield _write_single_targets(pair, words)
+
+
+def write_endpoint(pair: PairSummary, mean: EndpointRecord, words: TaskWords, several: bool) -> str:
+    """Write the primary endpoint: the mean difference with its interval and P."""
+    targets = count_of(mean.targets or pair.targets, words.target_in_sentence)
+    of = f"Mean {words.score} over {targets}" if pair.targets > 1 else _capital(words.score)
+    if mean.difference is None or mean.p is None:
+        return (
+            f"{of}: {pair.encoder_b} less {pair.encoder_a} {pair.mean_difference:+.3f}, which "
+            "could not be tested, as independent patients or sites are too few."
+        )
+    ends = format_interval(_number(mean.low), _number(mean.high), signed=True)
+    holm = f", {format_maybe_p(mean.p_holm)} after Holm over all pairs" if several else ""
+    return (
+        f"{of} was {_number(mean.score_b):.3f} with {pair.encoder_b} and "
+        f"{_number(mean.score_a):.3f} with {pair.encoder_a}: difference "
+        f"{mean.difference:+.3f} (95 % interval {ends}; corrected resampled t-test, "
+        f"P = {format_maybe_p(mean.p)}{holm}).".replace("P = <", "P <")
+    )
+
+
+def _write_single_targets(pair: PairSummary, words: TaskWords) -> str:
+    noun = words.target_in_sentence
+    if not pair.both_found:
+        return (
+            f"No {noun} was predicted better than chance by {pair.encoder_a} and "
+            f"{pair.encoder_b} together, so none is compared by itself."
+        )
+    return (
+        f"Of {count_of(pair.both_found, noun)} that both together predict better than chance "
+        f"(q < {Q:g}), {_name_targets(pair.b_better)} better with {pair.encoder_b} and "
+        f"{_name_targets(pair.a_better)} with {pair.encoder_a} (q < {Q:g} among these)."
+    )
+
+
+def _name_targets(targets: Sequence[str]) -> str:
+    if not targets:
+        return "none was"
+    named = f" ({_name_few(targets, ', ')})" if len(targets) <= NAMED else ""
+    return f"{len(targets):,}{named} {'was' if len(targets) == 1 else 'were'}"
+
+
+def _write_old_pair(pair: PairSummary, words: TaskWords) -> str:
+    """Write what a run of before 0.5 says of a pair."""
     text = (
-        f"{score[0].upper()}{score[1:]} was higher with {pair.encoder_b} than with "
-        f"{pair.encoder_a} for {pair.b_higher:,} of {count_of(pair.targets, word)} (mean "
+        f"{_capital(words.score)} was higher with {pair.encoder_b} than with {pair.encoder_a} for "
+        f"{pair.b_higher:,} of {count_of(pair.targets, words.target_in_sentence)} (mean "
         f"difference {pair.mean_difference:+.3f})"
     )
-    if pair.untested < pair.targets:
-        left = pair.targets - pair.untested
-        of = f" of {left:,} that could be tested" if pair.untested else ""
-        text += (
-            f", significantly so for {better} and significantly lower for {worse}{of} "
-            f"(corrected resampled t-test, q < {Q:g})"
+    if pair.untested == pair.targets:
+        return (
+            f"{text}; no difference could be tested, as independent patients or sites are too few."
         )
-    else:
-        text += "; no difference could be tested, as independent patients or sites are too few"
-    if not pair.paper_counted:
-        return f"{text}."
-    share = pair.paper_b_higher / pair.paper_counted
-    counted = count_of(pair.paper_counted, word)
+    left = pair.targets - pair.untested
+    of = f" of {left:,} that could be tested" if pair.untested else ""
     return (
-        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for "
-        f"either, {pair.encoder_b} was higher for {pair.paper_b_higher} "
-        f"({share:.0%}), which corrects for nothing."
+        f"{text}, significantly so for {len(pair.b_better)} and significantly lower for "
+        f"{len(pair.a_better)}{of} (corrected resampled t-test, q < {Q:g} over all)."
     )
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def describe_patients(record: PatientRecord) -> list[str]:
@@ -166,18 +219,21 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
     pairs = record.pairs
     for at, pair in enumerate(pairs):
         versus = "" if len(pairs) == 1 else f" {pair.encoder_b} - {pair.encoder_a}"
-        cells = [row.q_corrected[at : at + 1] or (None,) for row in shown]
+        old = pair.endpoint is None
+        cells = [(r.q_corrected if old else r.q_found)[at : at + 1] or (None,) for r in shown]
         columns.append((f"q difference{versus}", [format_maybe_p(q) for (q,) in cells]))
     lines = _lay_out(columns)
     left = record.labels.targets - len(shown)
-    noun = TASKS[record.task].words.target
     lines += [f"... and {left:,} more in targets.parquet"] if left > 0 else []
     lines += [
         f"{words.metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over "
-        f"{noun}s",
+        f"{words.target}s",
         f"q chance: better than chance ({record.chance_test})",
     ]
-    return lines + (["q difference: corrected resampled t-test over folds"] if pairs else [])
+    if not pairs:
+        return lines
+    among = "" if pairs[0].endpoint is None else f", among {words.target}s that both predict"
+    return [*lines, f"q difference: corrected resampled t-test over folds{among}"]
 
 
 def _score_cell(found: ShownScore) -> str:

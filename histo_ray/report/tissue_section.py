@@ -10,12 +10,14 @@ from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion
 from histo_ray.report.evaluations import TileEvaluation
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
+from histo_ray.report.interval_words import EXPECTED_SCORE, OF_THE_TEST
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.tissue_words import write_sentence, write_single_sentence
 from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")
+_NO_ENDS = (_NOT_A_NUMBER, _NOT_A_NUMBER)
 _DRAWN = {"tile": "tiles", "group": "groups (patients)"}
 
 
@@ -26,6 +28,13 @@ def _p_values(row: TileComparisonRecord) -> tuple[float | None, ...]:
 def _number(value: float | None) -> float:
     """Return a figure, or nan where there is none."""
     return _NOT_A_NUMBER if value is None else value
+
+
+def _how(row: TileComparisonRecord) -> str:
+    """How the interval of a difference is made."""
+    if row.split == "cv":
+        return OF_THE_TEST
+    return f"Percentile bootstrap over {_DRAWN[row.drawn]}: the heads have seen none of them"
 
 
 def tissue_sentences(run: TileEvaluation) -> list[str]:
@@ -91,14 +100,18 @@ def _tabulate_scores(run: TileEvaluation, split: str, name: str) -> Table:
     columns = [
         Column("encoder", number=False),
         Column("accuracy", about="Share of tiles that are right, mean over folds"),
+        Column("95 % interval", about=EXPECTED_SCORE, sort=False),
         Column("balanced", about="Balanced accuracy: mean recall of the classes"),
+        Column("95 % interval ", about=EXPECTED_SCORE, sort=False),
         *(Column(label, recall) for label in run.record.classes),
     ]
     rows = [
         [
             encoder,
             format_score(found.accuracy),
+            format_interval(_number(found.accuracy_low), _number(found.accuracy_high)),
             format_score(found.balanced_accuracy),
+            format_interval(_number(found.balanced_low), _number(found.balanced_high)),
             *(format_score(_number(r)) for r in found.recalls),
         ]
         for encoder, found in run.record.summary[split].items()
@@ -118,7 +131,7 @@ def _draw_differences(
     others = list(dict.fromkeys(row.encoder_b for row in recalls))
     missing = Whisker(*[_NOT_A_NUMBER] * 3)
     there = {
-        (row.encoder_b, row.label): Whisker(*map(_number, (row.difference, row.low, row.high)))
+        (row.encoder_b, row.label): Whisker(_number(row.difference), *(row.interval or _NO_ENDS))
         for row in recalls
     }
     shown = [label for label in classes if any((other, label) in there for other in others)]
@@ -130,7 +143,7 @@ def _draw_differences(
     )
     caption = (
         "To the right of the dotted line the class is found more often than with "
-        f"{first}. Lines are 95 % bootstrap intervals over {_DRAWN[rows[0].drawn]}."
+        f"{first}. Lines: 95 % intervals. {_how(rows[0])}."
     )
     of = f", {others[0]}" if len(others) == 1 else ""
     return Figure(chart, caption, f"Difference in recall{of}")
@@ -141,7 +154,7 @@ def _tabulate_rows(rows: Sequence[TileComparisonRecord], name: str) -> Table:
         Column("score", number=False),
         Column("encoders", number=False, about="Difference: the first minus the second"),
         Column("difference"),
-        Column("95 % interval", about="Percentile bootstrap over tiles or groups", sort=False),
+        Column("95 % interval", about=_how(rows[0]), sort=False),
     ]
     tested = any(row.p_corrected is not None for row in rows)
     if tested:
@@ -155,7 +168,7 @@ def _tabulate_rows(rows: Sequence[TileComparisonRecord], name: str) -> Table:
             f"{row.metric.replace('_', ' ')} {row.label}".strip(),
             f"{row.encoder_b} - {row.encoder_a}",
             format_score(_number(row.difference), signed=True),
-            format_interval(_number(row.low), _number(row.high), signed=True),
+            format_interval(*(row.interval or _NO_ENDS), signed=True),
             *(
                 [format_maybe_p(p) for p in (row.p_corrected, row.q_corrected, row.p_plain)]
                 if tested

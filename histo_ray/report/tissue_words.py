@@ -40,8 +40,8 @@ def describe_tissue(record: TissueRecord) -> list[str]:
 def describe_comparison(row: TileComparisonRecord) -> str:
     """Describe one comparison in one line. Pure."""
     what = f"{row.metric} {row.label}".strip()
-    low, high = _signed(row.low), _signed(row.high)
-    interval = "no interval" if row.low is None or row.high is None else f"[{low}, {high}]"
+    ends = row.interval
+    interval = f"[{_signed(ends[0])}, {_signed(ends[1])}]" if ends else "no interval"
     text = f"{row.encoder_b} - {row.encoder_a}, {what}: {_signed(row.difference)} {interval}"
     if row.p_corrected is None:
         return f"{text}, no p: {_why_untested(row)}"
@@ -54,11 +54,10 @@ def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
     scores = record.summary[row.split]
     a, b = (scores[name].accuracy for name in (row.encoder_a, row.encoder_b))
     interval = "no interval"
-    if row.low is not None and row.high is not None:
-        interval = (
-            f"95 % bootstrap interval over {row.drawn}s {100 * row.low:+.1f} to "
-            f"{100 * row.high:+.1f}"
-        )
+    if row.interval:
+        low, high = row.interval
+        how = "interval" if row.split == "cv" else f"bootstrap interval over {row.drawn}s"
+        interval = f"95 % {how} {100 * low:+.1f} to {100 * high:+.1f}"
     text = (
         f"Accuracy was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
         f"{row.encoder_a} (difference {100 * _number(row.difference):+.1f} points, {interval}"
@@ -75,8 +74,13 @@ def write_single_sentence(encoder: str, split: str, record: TissueRecord) -> str
     """Write what can be said of an encoder that is compared with no other. Pure."""
     folds, found = record.folds, record.summary[split][encoder]
     how = f"{folds.repeats} x {folds.n_folds}-fold cross-validation"
+    interval = ""
+    if found.accuracy_low is not None and found.accuracy_high is not None:
+        interval = (
+            f" (95 % interval {100 * found.accuracy_low:.1f} to {100 * found.accuracy_high:.1f})"
+        )
     return (
-        f"Accuracy was {100 * found.accuracy:.1f} % with {encoder}, balanced accuracy "
+        f"Accuracy was {100 * found.accuracy:.1f} %{interval} with {encoder}, balanced accuracy "
         f"{100 * found.balanced_accuracy:.1f} % "
         f"({how if split == 'cv' else 'external test set'})."
     )

@@ -49,7 +49,7 @@ def test_encoders_are_compared_and_a_second_run_computes_nothing(
     assert re.search(r"12 fits of logistic on 60 x 512 .* CPU minutes", told.err)
     (run,) = (store / "evaluations" / "tissue").iterdir()
     names = {path.name for path in run.iterdir()}
-    tables = ("scores", "recalls", "predictions", "comparisons", "folds")
+    tables = ("scores", "recalls", "summary", "predictions", "comparisons", "folds")
     assert names == {*(f"{name}.parquet" for name in tables), "run.json"}
     assert len(pd.read_parquet(run / "predictions.parquet")) == 2 * (2 * 60 + 24)
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}

@@ -30,7 +30,7 @@ from histo_ray.store.tables import PIECES, TableFolder, open_evaluation
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 
-TABLES = ("predictions", "scores", "recalls", "comparisons", "folds")
+TABLES = ("predictions", "scores", "recalls", "summary", "comparisons", "folds")
 FAST = TileHeadSettings("least-squares")
 CLASSES = ("ADI", "LYM", "TUM")
 

@@ -36,6 +36,7 @@ def make_columns(folder: Path) -> dict[str, Any]:
     write_clinical(folder)
     return settings | {
         "column": ("response", "subtype", "grade", "age"), "kind": ("grade=ordinal",), "repeats": 1,
+        "folds": 3, "inner_folds": 2,
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 import numpy as np
+from statsmodels.stats.multitest import multipletests
 
-from histo_ray.learn.statistics import CorrectedCount, PaperCount, count_as_paper, count_corrected
+from histo_ray.learn.statistics import PaperCount, adjust_holm, count_as_paper
 
 
 def test_the_paper_counts_what_either_encoder_finds() -> None:
@@ -12,11 +13,9 @@ def test_the_paper_counts_what_either_encoder_finds() -> None:
     assert count_as_paper(p_a, p_b, score_a, score_b, level=0.02) == PaperCount(6, 3, 1)
 
 
-def test_the_corrected_count_chooses_nothing_before_it_compares() -> None:
-    q_a = np.array([0.01, 0.9, 0.9, 0.9, np.nan])
-    q_b = np.array([0.01, 0.01, 0.9, 0.9, 0.9])
-    difference = np.array([0.2, -0.1, 0.3, -0.4, np.nan])
-    q_difference = np.array([0.01, 0.01, 0.01, 0.2, np.nan])
-    assert count_corrected(q_a, q_b, difference, q_difference) == CorrectedCount(
-        targets=5, found_a=1, found_b=2, found=2, b_higher=2, b_better=2, a_better=1
-    )
+def test_holm_multiplies_by_the_number_that_is_left() -> None:
+    found = adjust_holm([0.01, np.nan, 0.04, 0.03, 0.9])
+    expected = multipletests([0.01, 0.04, 0.03, 0.9], method="holm")[1]
+    np.testing.assert_allclose(found[[0, 2, 3, 4]], expected)
+    assert np.isnan(found[1])
+    assert adjust_holm([]).shape == (0,)

@@ -17,7 +17,6 @@ from histo_ray.learn.statistics import (
 )
 from histo_ray.learn.target_tests import (
     degrees_of_freedom,
-    has_few_units,
     test_above_chance,
     test_difference,
 )
@@ -190,7 +189,7 @@ def truth_of(patients: int, groups: tuple[str, ...] | None, positives: int) -> T
 def test_many_patients_that_are_each_alone_are_tested_as_before() -> None:
     truth = truth_of(60, None, 20)
     scores = np.random.default_rng(0).normal(0.1, 0.2, (3, 5, 1))
-    assert not has_few_units(truth, permuted=False)
+    assert not truth.support.few.any()
     found = test_above_chance(truth, scores)
     plain = corrected_t_test(
         scores[..., 0].ravel(), 48, 12, alternative="greater", correlation="chance"
@@ -198,7 +197,7 @@ def test_many_patients_that_are_each_alone_are_tested_as_before() -> None:
     assert found.p[0] == plain.p
     assert found.df[0] == 14
     for other in (truth_of(60, None, 9), truth_of(60, tuple("abcdef" * 10), 20)):
-        assert has_few_units(other, permuted=False)
+        assert other.support.few.all()
         assert test_difference(other, scores).p[0] != test_difference(truth, scores).p[0]
 
 

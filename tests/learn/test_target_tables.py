@@ -9,9 +9,7 @@ from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
     corrected_t_test,
-    delong_test,
     permutation_p,
-    place_classes,
     plain_t_test,
 )
 from histo_ray.learn.target_scores import EncoderScores, score_encoder
@@ -208,11 +206,7 @@ def test_pairs_are_compared_on_the_same_folds_and_patients(task: str) -> None:
             float(corrected_t_test(differences, *sizes, correlation="chance").p)
         )
         assert row.p_plain == pytest.approx(float(plain_t_test(differences).p))
-        if task == "mutation":
-            a, b = (place_classes(truth.values[:, target], p[:, :, target]) for p in predicted)
-            assert row.p_delong == pytest.approx(delong_test(b, a).p)
-        else:
-            assert np.isnan(row.p_delong)
+        assert np.isnan(row.p_delong)  # kept for readers of older runs
     np.testing.assert_allclose(frame["q_corrected"], adjust_p(frame["p_corrected"]))
 
 

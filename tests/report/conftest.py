@@ -168,7 +168,7 @@ def add_outcome(
         }  # fmt: skip
         targets.append(pa.table(columns, arrow_schema("outcome_targets")))
     folder.write("targets", targets, arrow_schema("outcome_targets"))
-    pairs = []
+    pairs, means = [], []
     for a, b in itertools.combinations(encoders, 2):
         gap = by_encoder[b] - by_encoder[a]
         p = 2 * stats.norm.sf(np.abs(gap) / (wide / 5))
@@ -177,8 +177,20 @@ def add_outcome(
             "encoder_b": [b] * count, "metric": [metric] * count, "score_a": by_encoder[a],
             "score_b": by_encoder[b], "difference": gap, "low": gap - wide / 2,
             "high": gap + wide / 2, "p_corrected": p, "q_corrected": np.minimum(1, p * 3),
-            "p_plain": p / 50, "p_delong": p if mutation else np.full(count, np.nan),
+            "p_plain": p / 50, "p_delong": np.full(count, np.nan),
+            "p_both": p, "q_both": np.minimum(1, p * 3), "q_found": np.where(p < 0.2, p, np.nan),
         }  # fmt: skip
+        known = ~np.isnan(gap)
+        mean = float(gap[known].mean()) if known.any() else np.nan
+        means.append(
+            {
+                "task": task, "encoder_a": a, "encoder_b": b, "metric": metric,
+                "targets": int(known.sum()), "difference": mean, "low": mean - 0.01,
+                "score_a": float(np.nanmean(by_encoder[a])) if known.any() else np.nan,
+                "score_b": float(np.nanmean(by_encoder[b])) if known.any() else np.nan,
+                "high": mean + 0.01, "p": 0.02, "p_holm": 0.04, "df": 14.0,
+            }
+        )  # fmt: skip
         pairs.append(pa.table(columns, arrow_schema("outcome_comparisons")))
     folder.write("comparisons", pairs, arrow_schema("outcome_comparisons"))
     rows = [row for table in targets for row in table.to_pylist()]
@@ -222,7 +234,7 @@ def add_outcome(
         "configurations": [{"encoder": e, "pooling": "mean", "head": "ridge"} for e in encoders],
         "settings": {"seed": 0}, "versions": {"histo_ray": "0.1", "python": "3.11"},
         "summary": {e: one.model_dump() for e, one in summarise_encoders(rows).items()},
-        "pairs": [pair.model_dump() for pair in summarise_pairs(comparisons, rows)],
+        "pairs": [pair.model_dump() for pair in summarise_pairs(comparisons, rows, means)],
         "chance_test": "corrected resampled t-test", "warnings": [],
     }  # fmt: skip
     folder.write_note("run", note | changes)

@@ -76,7 +76,7 @@ def test_a_store_without_evaluations_is_refused_with_the_commands(
     tmp_path: Path, evaluations: SimpleNamespace
 ) -> None:
     empty = evaluations.new_store(tmp_path / "empty")
-    with pytest.raises(StoreError, match="evaluate tissue, histo-ray evaluate expression or"):
+    with pytest.raises(StoreError, match="evaluate tissue, histo-ray evaluate expression"):
         choose_runs(str(empty))
     with pytest.raises(StoreError, match=r"no store\.json"):
         choose_runs(str(tmp_path))

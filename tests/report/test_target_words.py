@@ -77,7 +77,7 @@ def test_what_could_not_be_tested_is_said_and_not_counted_as_no_better() -> None
         summary={"a": summarise_encoder(rows), "b": summarise_encoder([*rows, TARGETS[3]])},
         pairs=[summarise_pair(pairs, 0, 0), summarise_pair([*pairs, PAIRS[0]], 0, 0)],
     )
-    alone, some, no_pair, some_pair = write_sentences(record)
+    no_pair, some_pair, alone, some = write_sentences(record)
     assert alone.startswith("With a, no mutated gene could be tested against chance, as")
     assert "1 of 3 mutated genes were predicted better" in some
     assert some.endswith("; 2 could not be tested.")
@@ -92,6 +92,50 @@ def test_a_pair_is_counted_by_corrected_p_and_undefined_genes_do_not_weigh() -> 
     assert found.a_better == ()
     assert found.b_higher == 1
     assert abs(found.mean_difference - 0.025) < 1e-9
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    return {
+        "targets": 2, "score_a": 0.55, "score_b": 0.575, "difference": 0.025, "low": 0.004,
+        "high": 0.046, "p": 0.02, "p_holm": 0.04, "df": 14.0,
+    } | changes  # fmt: skip
+
+
+def found(name: str, difference: float, q_both: float, q_found: float) -> dict[str, Any]:
+    return pair(name, difference, 0.9) | {"q_both": q_both, "q_found": q_found}
+
+
+def test_the_mean_difference_stands_first_and_then_the_targets_that_both_predict() -> None:
+    rows = [
+        found("TP53", 0.1, 0.01, 0.03),
+        found("KRAS", -0.05, 0.2, NAN),
+        found("E", NAN, NAN, NAN),
+    ]
+    record = make_record(pairs=[summarise_pair(rows, 1, 1, endpoint())])
+    mean, single, *chance = write_sentences(record)
+    assert mean == (
+        "Mean AUROC over 2 mutated genes was 0.575 with b and 0.550 with a: difference +0.025 "
+        "(95 % interval +0.004 to +0.046; corrected resampled t-test, P = 0.02)."
+    )
+    assert single == (
+        "Of 1 mutated gene that both together predict better than chance (q < 0.05), 1 (TP53) was "
+        "better with b and none was with a (q < 0.05 among these)."
+    )
+    assert len(chance) == 2
+    several = make_record(pairs=[summarise_pair(rows, 1, 1, endpoint(p=1e-20))] * 2)
+    assert "P < 1e-15, 0.04 after Holm over all pairs)" in write_sentences(several)[0]
+
+
+def test_a_mean_that_cannot_be_tested_and_targets_that_none_predicts_are_said() -> None:
+    rows = [found("TP53", 0.1, 0.3, NAN), found("KRAS", 0.05, 0.2, NAN)]
+    nothing = endpoint(targets=0, difference=NAN, p=NAN, p_holm=NAN, low=NAN, high=NAN)
+    (first, *_) = write_sentences(make_record(pairs=[summarise_pair(rows, 0, 0, nothing)]))
+    assert first == (
+        "Mean AUROC over 2 mutated genes: b less a +0.075, which could not be tested, as "
+        "independent patients or sites are too few."
+    )
+    second = write_sentences(make_record(pairs=[summarise_pair(rows, 0, 0, endpoint())]))[1]
+    assert second.startswith("No mutated gene was predicted better than chance by a and b together")
 
 
 def test_the_best_targets_of_the_last_encoder_come_first_and_undefined_ones_last() -> None:

@@ -61,8 +61,6 @@ class TaskWords:
     """Stand before the scores."""
     other_scores: tuple[TableColumn, ...] = ()
     """Stand beside the score that decides."""
-    pair_tests: tuple[TableColumn, ...] = ()
-    """Stand beside the difference of two encoders."""
     charts: tuple[Chart, ...] = ()
 
 

@@ -1,7 +1,7 @@
 """What may be said of scores and of the difference between two encoders. Pure: numpy in and out."""
 
 from histo_ray.learn.statistics.area_interval import area_interval, precision_interval
-from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference
+from histo_ray.learn.statistics.bootstrap import Interval, bootstrap_difference, resample_rows
 from histo_ray.learn.statistics.calibration_scores import (
     CurveBin,
     Recalibration,
@@ -19,11 +19,10 @@ from histo_ray.learn.statistics.correlation import (
 )
 from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation
 from histo_ray.learn.statistics.discovery import (
-    CorrectedCount,
     PaperCount,
+    adjust_holm,
     adjust_p,
     count_as_paper,
-    count_corrected,
 )
 from histo_ray.learn.statistics.draws import Resampled, draw_weights
 from histo_ray.learn.statistics.fixed_bootstrap import (
@@ -60,6 +59,7 @@ from histo_ray.learn.statistics.ranking import (
 from histo_ray.learn.statistics.ranking_bootstrap import (
     bootstrap_auprc,
     bootstrap_auroc,
+    draw_areas_together,
     weigh_precision,
 )
 from histo_ray.learn.statistics.score_interval import (
@@ -82,7 +82,6 @@ __all__ = [
     "LOGIT",
     "MOST_FOLDS",
     "AreaTest",
-    "CorrectedCount",
     "CurveBin",
     "Interval",
     "IntervalEnds",
@@ -94,6 +93,7 @@ __all__ = [
     "ScoreScale",
     "TTest",
     "ThresholdScores",
+    "adjust_holm",
     "adjust_p",
     "area_interval",
     "bootstrap_auprc",
@@ -105,10 +105,10 @@ __all__ = [
     "corrected_t_test",
     "correlate_within",
     "count_as_paper",
-    "count_corrected",
     "count_covariance",
     "count_orders",
     "delong_test",
+    "draw_areas_together",
     "draw_weights",
     "estimate_error",
     "flag_folds",
@@ -127,6 +127,7 @@ __all__ = [
     "resample_mean",
     "resample_pearson",
     "resample_r2",
+    "resample_rows",
     "resample_spearman",
     "score_auprc",
     "score_auroc",

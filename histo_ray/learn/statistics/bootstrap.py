@@ -30,11 +30,11 @@ def bootstrap_difference(
 ) -> Interval:
     """Percentile bootstrap of a mean paired difference, over rows or over whole groups.
 
-    With `classes` it is the mean over classes of each class's own mean: the difference in balanced
-    accuracy where `differences` are those of being right. Percentile interval: Efron and
-    Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; groups (clusters) are drawn
+    It speaks of other rows or groups under the same heads, and so of heads that have seen none of
+    these rows. With `classes` it is the mean over classes of each class's own mean: the difference
+    in balanced accuracy where `differences` are those of being right. Percentile interval: Efron
+    and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; groups (clusters) are drawn
     whole: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
-    It speaks of other rows or groups under the same trained heads, not of other training data.
 
     Args:
         differences: (N,) one minus the other, of the same row.
@@ -50,6 +50,25 @@ def bootstrap_difference(
 
     Raises:
         ValueError: Nothing to draw from.
+    """
+    estimate, means = resample_rows(differences, classes, groups, resamples, seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def resample_rows(
+    differences: npt.ArrayLike,
+    classes: npt.ArrayLike | None = None,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, Floats]:
+    """Mean over rows, or over classes of each class's mean, and the same in resamples.
+
+    Arguments and errors as of `bootstrap_difference`.
+
+    Returns:
+        The mean as observed, and (B,) those of the resamples.
     """
     values = np.asarray(differences, np.float64)
     if values.ndim != 1 or not len(values):
@@ -71,9 +90,8 @@ def bootstrap_difference(
         times = np.bincount(drawn.ravel(), minlength=here * count).reshape(here, count)
         weights = times.astype(np.float64)
         means[start : start + here] = _mean_of_classes(weights @ sums, weights @ rows)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     (estimate,) = _mean_of_classes(sums.sum(0)[None], rows.sum(0)[None])
-    return Interval(float(estimate), float(low), float(high))
+    return float(estimate), means
 
 
 def _mean_of_classes(sums: Floats, rows: Floats) -> Floats:

@@ -70,20 +70,29 @@ def bootstrap_macro_auroc(
     Returns:
         (B,); nan where there is no class to be told from others.
     """
+    weights = np.zeros((resamples, len(truth)), np.float32)
+    classes = np.unique(truth[~np.isnan(truth)]).astype(np.intp)
+    seeds = np.random.SeedSequence(seed).generate_state(probabilities.shape[-1])
+    for number in classes:
+        rows = np.flatnonzero(truth == number)
+        weights[:, rows] = draw_weights(len(rows), resamples, int(seeds[number]))
+    return draw_macro_areas(truth, probabilities, fold_ids, weights)
+
+
+def draw_macro_areas(
+    truth: Values, probabilities: Values, fold_ids: Numbers, weights: npt.NDArray[np.float32]
+) -> Floats:
+    """As `bootstrap_macro_auroc`, with (B, P) how often each patient is drawn."""
     there = (fold_ids >= 0).any(1)
     probabilities, fold_ids = probabilities[there], fold_ids[there]
     kept = ~np.isnan(truth) & ~np.isnan(probabilities).any((0, 2))
     which = truth[kept].astype(np.intp)
-    weights = np.zeros((resamples, len(which)), np.float32)
     classes = np.unique(which)
-    if len(classes) < 2:
-        return np.full(resamples, np.nan)
-    seeds = np.random.SeedSequence(seed).generate_state(int(classes.max()) + 1)
-    for number in classes:
-        rows = np.flatnonzero(which == number)
-        weights[:, rows] = draw_weights(len(rows), resamples, int(seeds[number]))
+    if len(classes) < 2 or not there.any():
+        return np.full(len(weights), np.nan)
+    drawn, folds = np.ascontiguousarray(weights[:, kept]), fold_ids[:, kept]
     each = [
-        mean_areas(weights, which == number, probabilities[:, kept, number], fold_ids[:, kept])
+        mean_areas(drawn, which == number, probabilities[:, kept, number], folds)
         for number in classes
     ]
     return np.asarray(np.mean(each, axis=0))

@@ -56,6 +56,28 @@ def bootstrap_auroc(
     return Resampled(score, draws)
 
 
+def draw_areas_together(
+    truth: Values,
+    predicted: Values,
+    resamples: int,
+    seed: int,
+    fold_ids: npt.NDArray[np.integer],
+) -> Floats:
+    """AUROCs of all targets in the same resamples of patients, whatever their classes.
+
+    Arguments as of `bootstrap_auroc`, which draws each target's patients for itself.
+
+    Returns:
+        (B, T); nan where a resample has no fold with both classes.
+    """
+    weights = draw_weights(len(truth), resamples, seed)
+    draws = np.full((resamples, truth.shape[1]), np.nan)
+    for target, repeats, kept, positive, scores in _targets(truth, predicted):
+        own = (fold_ids[target] if fold_ids.ndim == 3 else fold_ids)[repeats][:, kept]
+        draws[:, target] = mean_areas(weights[:, kept], positive, scores, own)
+    return draws
+
+
 def mean_areas(
     weights: Weights,
     positive: npt.NDArray[np.bool_],

@@ -95,8 +95,8 @@ def join_labels(applied: AppliedPredictor, config: PredictConfig) -> JoinedLabel
         )
     groups = applied.run.groups
     settings = _make_settings(task, card, config)
-    columns = {target.column: target.classes for target in card.targets if target.column}
-    labels = task.read_truth(settings, set(groups), card.kind, columns)
+    classes = {target.column: target.classes for target in card.targets if target.column}
+    labels = task.read_truth(settings, set(groups), card.kind, classes)
     table = applied.folder.read("patients")
     predicted = list(dict.fromkeys(table["patient_id"].to_pylist()))
     counts = {patient: len(groups[patient]) for patient in predicted}

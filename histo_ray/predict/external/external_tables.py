@@ -12,6 +12,7 @@ from histo_ray.learn.external_metrics import EXTERNAL_METRICS, Draws, ExternalMe
 from histo_ray.learn.statistics import Interval, adjust_p
 from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.card import PredictorCard, TargetCard
+from histo_ray.predict.external.class_rows import list_class_rows
 from histo_ray.predict.external.external_cohort import ExternalCohort
 from histo_ray.schema import arrow_schema
 from histo_ray.types import TargetKind
@@ -36,7 +37,7 @@ def tabulate_scores(card: PredictorCard, cohort: ExternalCohort, draws: Draws) -
         cohort: Its predictions and the truth.
         draws: Of the bootstrap.
     """
-    rows = list(_score_rows(card, cohort, draws))
+    rows = [*_score_rows(card, cohort, draws), *list_class_rows(card, cohort, draws)]
     return pa.Table.from_pylist(rows, arrow_schema("external_scores"))
 
 

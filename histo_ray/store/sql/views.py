@@ -99,8 +99,16 @@ TABLES = {
         _of_evaluations("comparisons"),
         ("outcome_comparisons", "tissue_comparisons"),
     ),
+    "endpoints": TableView(
+        "the primary endpoint of every pair of encoders",
+        _of_evaluations("endpoints"),
+        ("outcome_endpoints",),
+    ),
     "recalls": TableView(
         "recall of every class and fold", _of_evaluations("recalls"), ("tissue_recalls",)
+    ),
+    "summary": TableView(
+        "every score on tiles, with interval", _of_evaluations("summary"), ("tissue_summary",)
     ),
     "folds": TableView("who is in which fold", _of_evaluations("folds"), ("folds",)),
     "cohorts": TableView(
