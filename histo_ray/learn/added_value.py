@@ -1,11 +1,12 @@
 """Images beyond covariates: a head on images with the covariates' prediction as an offset. Pure.
 
 Inside a training part a head on covariates is cross-fitted on inner folds, so that each patient has
-a prediction by covariates of a head that did not see the patient. Images are then trained on what
-is left: for numbers on the residual, for classes with those log-odds as a fixed offset. What
-covariates and images share is thus given to the covariates, and only what images add is left to
-them, with a penalty of their own. Boulesteix and Hothorn 2010, BMC Bioinformatics 11:78; De Bin,
-Sauerbrei and Boulesteix 2014, Stat Med 33:5310 (offset, "residuals" strategy).
+a prediction by covariates of a head that did not see the patient. Images, less what covariates
+predict of their features, are then trained on what is left of the label: for numbers on the
+residual, for classes with those log-odds as a fixed offset. What covariates and images share is
+thus given to the covariates, and only what images add is left to them, with a penalty of their own.
+Boulesteix and Hothorn 2010, BMC Bioinformatics 11:78; De Bin, Sauerbrei and Boulesteix 2014, Stat
+Med 33:5310 (offset, "residuals" strategy).
 """
 
 from dataclasses import replace
@@ -24,6 +25,26 @@ SUREST = 1e-6
 
 _FEWEST = 2
 """Fewest inner folds that a head takes; nothing is chosen by them, as there is one choice."""
+
+
+def take_out_covariates(
+    train: Floats, test: Floats, known: Floats, test_known: Floats
+) -> tuple[Floats, Floats]:
+    """Take out of features what covariates predict of them, by least squares on the training part.
+
+    What is left of labels is then trained on what is left of features, as in a joint least-squares
+    fit with unpenalised covariates (Frisch and Waugh 1933, Econometrica 1:387; Lovell 1963, J Am
+    Stat Assoc 58:993).
+
+    Args:
+        train: (n, D) features.
+        test: (m, D).
+        known: (n, C) standardised covariates of the training part.
+        test_known: (m, C).
+    """
+    design = np.concatenate([np.ones((len(known), 1)), known], axis=1)
+    slopes = np.linalg.lstsq(design, train, rcond=None)[0][1:]
+    return train - known @ slopes, test - test_known @ slopes
 
 
 def predict_added(

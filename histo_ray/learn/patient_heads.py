@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.added_value import predict_added
+from histo_ray.learn.added_value import predict_added, take_out_covariates
 from histo_ray.learn.covariates import CovariateUse, impute_covariates
 from histo_ray.learn.fold_data import (
     FoldData,
@@ -186,12 +186,11 @@ def predict_part(
         known = make_fold(*take_covariates(data, part.rows, tested), covariate_head.choices)
         if settings.covariates is CovariateUse.ALONE:
             return covariate_head.predict(known)
-    images = make_fold(
-        *take_features(data, part.rows, tested, settings.harmonise),
-        settings.choices or head.choices,
-    )
+    train, test = take_features(data, part.rows, tested, settings.harmonise)
+    choices = settings.choices or head.choices
     if known is None:
-        return head.predict(images)
+        return head.predict(make_fold(train, test, choices))
+    images = make_fold(*take_out_covariates(train, test, known.train, known.test), choices)
     return predict_added(images, known, head, covariate_head)
 
 
