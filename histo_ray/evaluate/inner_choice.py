@@ -13,10 +13,11 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.harmonise import Harmonise
+from histo_ray.learn.heads.registry import trains_on_bags
 
 INNER_CHOICE_VERSION = 2
-"""Stands in the digest of runs whose ridge chooses on shared inner folds; before, it left out one
-patient at a time whatever else competed."""
+"""Stands in the digest of runs whose ridge, or attention head beside others, chooses on shared
+inner folds; before, ridge left out one patient at a time, and attention heads drew their own."""
 
 
 def shares_inner_folds(plan: PatientPlan) -> bool:
@@ -26,9 +27,16 @@ def shares_inner_folds(plan: PatientPlan) -> bool:
     return len(set(plan.config.head_names)) > 1 or plan.groups is not None
 
 
-def changes_ridge(plan: PatientPlan) -> bool:
-    """Whether ridge is among heads that share their inner folds."""
-    return "ridge" in plan.config.head_names and shares_inner_folds(plan)
+def count_shared_folds(plan: PatientPlan) -> int:
+    """Count the inner folds that attention heads share with heads on pooled vectors; 0: none."""
+    bags = {trains_on_bags(name) for name in plan.config.head_names}
+    return plan.config.inner_folds if len(bags) > 1 and shares_inner_folds(plan) else 0
+
+
+def changes_choice(plan: PatientPlan) -> bool:
+    """Whether ridge, or an attention head, chooses on other inner folds than before 0.5."""
+    ridge = "ridge" in plan.config.head_names and shares_inner_folds(plan)
+    return ridge or bool(count_shared_folds(plan))
 
 
 def make_head_settings(plan: PatientPlan, configuration: Configuration) -> PatientHeadSettings:

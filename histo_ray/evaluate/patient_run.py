@@ -16,7 +16,8 @@ from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecor
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.inner_choice import (
     INNER_CHOICE_VERSION,
-    changes_ridge,
+    changes_choice,
+    count_shared_folds,
     make_head_settings,
 )
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
@@ -122,6 +123,7 @@ class PreparedPatients(PreparedTargets):
             plan.variants,
             config.seed,
             config.cpus_per_repeat,
+            count_shared_folds(plan),
         )
         join_folds(pieces, matrix, list(unfinished))
 
@@ -257,7 +259,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         }
     if config.leave_out != "fold":
         differing["leave_out"] = config.leave_out
-    if changes_ridge(plan):
+    if changes_choice(plan):
         differing["inner_choice"] = INNER_CHOICE_VERSION
     mil = {
         name: {"task": plan.task.name} | settings.model_dump()

@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "mutation",
             "mutations.csv",
             {"repeats": 1, "genes": "one.txt", "head": ("logistic", "mil"),
-             "mil": ("epochs=8", "hidden=16", "balanced=true")},
+             "mil": ("epochs=8", "hidden=16", "balanced=true"), "inner_choice": "leave-one-out"},
             "mutation-d5e2374f8b13",  # 0.1.0, 0.2.0
         ),
         (

@@ -7,10 +7,14 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
+from histo_ray.evaluate.bag_units import share_folds
 from histo_ray.learn import inner_folds
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings
 from histo_ray.learn.heads import elastic_net, patient_logistic, pls, ridge
 from histo_ray.learn.heads.ridge import fit_ridge, predict_ridge
+from histo_ray.learn.mil import targets
+from histo_ray.learn.mil.mil_settings import MilSettings
+from histo_ray.learn.mil.targets import split_rows
 from histo_ray.learn.patient_heads import predict_patient_fold
 from tests.learn.patient_data import make_data, make_features, make_fold, make_labels, make_values
 
@@ -30,7 +34,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[Split]]:
         seen.append([(tuple(rows.tolist()), tuple(held.tolist())) for rows, held in folds])
         return folds
 
-    for module in (inner_folds, ridge, patient_logistic):
+    for module in (inner_folds, ridge, patient_logistic, targets):
         monkeypatch.setattr(module, "draw_inner_folds", draw)
     for module in (elastic_net, pls):  # theirs is called through the module that is patched
         assert module.draw_regression_folds is inner_folds.draw_regression_folds
@@ -51,6 +55,28 @@ def test_heads_that_compete_see_the_same_inner_folds_and_no_group_is_split(
     assert len(drawn[0]) == 5
     for rows, held in drawn[0]:
         assert not {trained[row] for row in rows} & {trained[row] for row in held}
+
+
+@pytest.mark.parametrize("groups", [GROUPS, [str(number) for number in range(72)]])
+def test_attention_heads_stop_on_the_inner_folds_of_logistic_regression(
+    drawn: list[list[Split]], groups: list[str]
+) -> None:
+    features = make_features(72, 20)
+    alone = len(set(groups)) == len(groups)
+    data = make_data(features, make_labels(features, 1), None if alone else groups)
+    predict_patient_fold(data, FOLD_IDS, 1, PatientHeadSettings("logistic"), (3, 2))
+    trained = FOLD_IDS != 1
+    splits = split_rows(
+        data.targets[trained],
+        True,
+        MilSettings(members=3, stop_share=0.5 / 2),
+        99,
+        np.unique(np.array(groups)[trained], return_inverse=True)[1],
+        share_folds(3, 2, 1, 5),
+    )
+    told = [(tuple(one.train.tolist()), tuple(one.stop.tolist())) for one in splits]
+    assert told == drawn[0][:3]
+    assert share_folds(3, 2, 1, 0) is None
 
 
 def test_logistic_folds_keep_groups_too(drawn: list[list[Split]]) -> None:

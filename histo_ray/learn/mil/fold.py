@@ -16,6 +16,15 @@ from histo_ray.learn.mil.training import Report, keep_going, train_mil
 Floats = npt.NDArray[np.float64]
 
 
+class SharedFolds(NamedTuple):
+    """Inner folds that an attention head shares with the other heads of a choice."""
+
+    seed: int
+    """Of the outer fold, from `draw_inner_seed`."""
+    folds: int
+    """How many."""
+
+
 @dataclass(frozen=True)
 class MilFold:
     """One fold as a head of bags gets it."""
@@ -35,6 +44,9 @@ class MilFold:
     """As for `train_mil`."""
     binary: bool = True
     """Whether labels are classes."""
+    shared: SharedFolds | None = None
+    """Inner folds by which members are stopped and scored, where other heads compete; None: the
+    head's own, by `seed` and `settings`."""
 
 
 class BagHead(NamedTuple):
@@ -65,6 +77,7 @@ def train_mil_fold(data: MilFold) -> MilHead:
         own_seed,
         data.report,
         binary=data.binary,
+        shared=data.shared,
     )
 
 

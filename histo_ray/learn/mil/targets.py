@@ -92,8 +92,9 @@ def scale_labels(labels: Floats, binary: bool, balanced: bool) -> tuple[Floats, 
 
 
 def split_rows(
-    labels: Floats, binary: bool, settings: MilSettings, seed: int, groups: Rows | None = None
-) -> list[Split]:
+    labels: Floats, binary: bool, settings: MilSettings, seed: int, groups: Rows | None = None,
+    shared: tuple[int, int] | None = None,
+) -> list[Split]:  # fmt: skip
     """Hold out bags to stop on: others for each member, and of each class its share.
 
     Args:
@@ -102,6 +103,8 @@ def split_rows(
         settings: Share and members.
         seed: Seed of the draw.
         groups: (n,) what stays together.
+        shared: Seed and number of the inner folds that other heads are scored on; None: as
+            `settings` and `seed` say.
 
     Returns:
         One for each member. Where a class, or all, has too few bags or groups for a part each,
@@ -112,6 +115,10 @@ def split_rows(
     """
     classes = labels[:, 0].astype(np.intp) if binary else None
     count = settings.stop_folds
+    if shared is not None:
+        seed, count = shared
+        if groups is not None and len(np.unique(groups)) == len(groups):
+            groups = None  # as other heads are told where each patient is alone
     folds = draw_inner_folds(len(labels), count, seed, groups, classes)
     folds = folds or draw_inner_folds(len(labels), count, seed, groups)
     splits = [Split(*fold) for fold in folds if _has_both(labels[fold[0]], binary)]

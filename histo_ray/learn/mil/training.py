@@ -45,6 +45,7 @@ def train_mil(
     report: Report = keep_going,
     *,
     binary: bool = True,
+    shared: tuple[int, int] | None = None,
 ) -> MilHead:
     """Train each member until the loss of its held-out bags has not fallen for `patience` epochs.
 
@@ -56,6 +57,7 @@ def train_mil(
         report: Called after each epoch with the score that the head would have if it ended here:
             mean AUROC, or R2, of held-out bags; minus their loss where their labels do not differ.
         binary: Whether labels are classes: cross-entropy; else numbers: squared error.
+        shared: Seed and number of inner folds that other heads are scored on, too; None: its own.
 
     Returns:
         The head whose members are each of the epoch with the lowest held-out loss.
@@ -69,18 +71,19 @@ def train_mil(
     devices = [torch.cuda.current_device()] if settings.device == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _train(bags, labels, settings, seed, report, binary)
+        return _train(bags, labels, settings, seed, report, binary, shared)
 
 
 def _train(
-    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report, binary: bool
-) -> MilHead:
+    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report, binary: bool,
+    shared: tuple[int, int] | None,
+) -> MilHead:  # fmt: skip
     random = np.random.default_rng(seed)
     draw = TileDraw(bags.vectors, settings, random)
     scaled, scale = scale_labels(labels, binary, settings.balanced)
     moments = bags.moments()
     members = []
-    for split in split_rows(labels, binary, settings, seed, bags.groups):
+    for split in split_rows(labels, binary, settings, seed, bags.groups, shared):
         network = AttentionNetwork(settings, *moments, labels.shape[1])
         with torch.no_grad():
             network.answer.bias.copy_(torch.from_numpy(scale.start))

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.evaluate.inner_choice import make_head_settings
+from histo_ray.evaluate.inner_choice import count_shared_folds, make_head_settings
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedTargets, make_target_matrix
 from histo_ray.evaluate.patient_tables import name_head
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from histo_ray.learn.mil.head import MilHead
 
 _mil_fold = deferred("histo_ray.learn.mil.fold:MilFold")
+_share_folds = deferred("histo_ray.evaluate.bag_units:share_folds")
 _torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
 
 AGREEMENT = 1e-3
@@ -236,6 +237,9 @@ class OutOfFold:
                 fold=one.fold,
                 settings=plan.variants[configuration.variant],
                 seed=plan.config.seed + one.repeat,
+                shared=_share_folds(
+                    plan.config.seed, one.repeat, one.fold, count_shared_folds(plan)
+                ),
             )
             with threadpool_limits(1), _torch_threads(1):
                 self._bag_heads[key] = load_bag_head(configuration.head).train(fold)
