@@ -26,7 +26,6 @@ from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.harmonise import Harmonise
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold, predict_patient_repeat
 from histo_ray.learn.statistics import score_auroc, score_pearson
-from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_scores import score_encoder
 from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.types import TargetKind
@@ -178,12 +177,14 @@ def list_added_designs() -> Iterator[AddedDesign]:
             yield AddedDesign("power", kind, patients, 0.5, 0.7)
 
 
-def simulate_added(kind: TargetKind, cohorts: int, targets: int, repeats: int) -> None:
-    """Print how often the tests of added value reject."""
+def simulate_added(
+    kind: TargetKind, cohorts: int, targets: int, repeats: int, patients: int | None = None
+) -> None:
+    """Print how often the tests of added value reject; of cohorts of one size, or of all."""
     print(f"\n{kind}: {cohorts} cohorts x {targets} targets, {repeats} repeats of {FOLDS} folds")
     print("design | patients | P added < 0.05 | of it above 0 | P difference < 0.05 | difference")
     for design in list_added_designs():
-        if design.kind is not kind:
+        if design.kind is not kind or patients not in (None, design.patients):
             continue
         tables = [_test_added(design, targets, repeats, seed) for seed in range(cohorts)]
         p, partial, plain, change = (np.concatenate(part) for part in zip(*tables, strict=True))
@@ -246,7 +247,6 @@ def _score_use(
             folds = truth.fold_ids[target, repeat]
             one = predict_patient_repeat(data, folds, settings, (0, repeat)).predicted
             predicted[repeat, :, target] = one[:, 0]
-    assert METRICS[truth.kind]
     return ScoredPredictions(predicted, score_encoder(truth, predicted, 2, 0))
 
 
@@ -258,13 +258,14 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=20)
     parser.add_argument("--targets", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--patients", type=int, choices=(100, 200), help="default: both")
     args = parser.parse_args()
     kind = TargetKind(args.kind)
     with threadpool_limits(1):
         if args.part == "sites":
             simulate_sites(kind, args.cohorts, args.targets)
         else:
-            simulate_added(kind, args.cohorts, args.targets, args.repeats)
+            simulate_added(kind, args.cohorts, args.targets, args.repeats, args.patients)
 
 
 if __name__ == "__main__":
