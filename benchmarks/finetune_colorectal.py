@@ -1,8 +1,11 @@
-"""Does fine-tuning make better features? Real tiles, real weights, three seeds, one linear probe.
+"""Does fine-tuning make better features? Real tiles, real weights, five seeds, one linear probe.
 
 `python -m benchmarks.finetune_colorectal --data DIR --work DIR`, with DIR as HISTO_RAY_TEST_DATA.
-It goes on where it stopped. Fine-tuning, the encoder off the shelf and every choice of the probe
-see the training tiles alone; the test tiles are evaluated once, at the end.
+It goes on where it stopped. First the settings of recipe and probe are chosen on groups held out of
+the training tiles (`colorectal_choice`), then one network a seed is fine-tuned on all of them; the
+test tiles are evaluated once, at the end. Rows that were not fine-tuned get a probe chosen on
+groups of the training tiles, too. The tiles have no patients: groups are inferred from their
+pixels, and intervals are over the inferred groups of the test tiles.
 """
 
 import argparse
@@ -10,35 +13,41 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from benchmarks.colorectal_choice import SWAPS, Choice, choose, hold_out_groups, load_groups
+from benchmarks.grouped_probe import (
+    Floats,
+    Groups,
+    ProbeSettings,
+    best_of,
+    fit_probe,
+    group_interval,
+    score_probes,
+    split_groups,
+)
 from histo_ray.cli.finetune import describe
+from histo_ray.encoders.base import Engine
 from histo_ray.encoders.heap import restart_keeping_memory
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import finetune
 from histo_ray.finetune.job import TrainingProgress
-from histo_ray.learn.statistics import bootstrap_difference
 from histo_ray.learn.tile_metrics import score_classes
+from histo_ray.tilesets.infer_groups import infer_groups
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint
 from histo_ray.tilesets.tileset import TileSet, load_tiles
 
-Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 SHAPE = "pad_type=same&mean=0.5&std=0.5"
 OFF_THE_SHELF, RANDOM, COLOUR = "off the shelf", "random weights", "RGB mean and sd alone"
-PENALTIES = (0.001, 0.01, 0.1)
-"""C of the probe, chosen by three-fold cross-validation on the training tiles."""
 BLOCK = 250
 RECIPE = Path(__file__).with_suffix(".toml")
 
@@ -60,24 +69,6 @@ def describe_tiles(tileset: TileSet, describe_some: Callable[[Pixels], Floats]) 
     return np.concatenate([describe_some(load_tiles(tileset, rows)) for rows in blocks])
 
 
-def remember(path: Path, tileset: TileSet, encode: Callable[[Pixels], Floats]) -> Floats:
-    """Features from their file, computed and kept there if they are new."""
-    if not path.is_file():
-        fresh = path.with_suffix(".new.npy")
-        np.save(fresh, describe_tiles(tileset, encode))
-        fresh.replace(path)
-    kept: Floats = np.load(path)
-    return kept
-
-
-def probe(train: Floats, labels: Any, test: Floats) -> tuple[npt.NDArray[np.int32], float]:
-    """Multinomial logistic regression on standardised features; classes found, and C."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    search = GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=3)
-    search.fit(train, labels)
-    return search.predict(test), float(search.best_params_["logisticregression__C"])
-
-
 class Notes:
     """A line now and then."""
 
@@ -92,58 +83,140 @@ class Notes:
             note(f"{self._name}: {describe(progress)}")
 
 
-def run(data: Path, work: Path, seeds: list[int], recipe: str) -> dict[str, Any]:
-    """Fine-tune once a seed, encode, probe; what `main` prints."""
-    folder = data / "tiles" / "colorectal5"
-    parts = [read_tileset(str(folder / part), part) for part in ("train", "test")]
-    test = parts[1]
-    check_disjoint(*parts)
-    weights = data / "weights" / "mobilenetv2_100_imagenet_dequant.safetensors"
-    base = f"{weights}?arch=mobilenetv2_100&{SHAPE}"
-    store = str(work / "store")
-    requests = {OFF_THE_SHELF: base, RANDOM: f"random:mobilenetv2_100?seed=0&{SHAPE}"}
-    for seed in seeds:
+class Bench(NamedTuple):
+    """Tiles, their inferred groups, and where everything is kept."""
+
+    work: Path
+    base: str
+    recipe: str
+    threads: int | None
+    engine: Engine
+    train: TileSet
+    test: TileSet
+    train_groups: Groups
+    test_groups: Groups
+
+    @property
+    def store(self) -> Path:
+        """Store of the fine-tuned encoders."""
+        return self.work / "store"
+
+    def tune(self, name: str, tiles: str, seed: int, *changes: str) -> None:
+        """Fine-tune once; at once where it is done."""
         config = FinetuneConfig(
-            tiles=str(folder / "train"), encoder=base, name=f"ft-seed{seed}", store=store,
-            recipe=recipe, seed=seed, save_every_s=60,
+            tiles=tiles, encoder=self.base, name=name, store=str(self.store), recipe=self.recipe,
+            seed=seed, save_every_s=60, set=changes, threads=self.threads,
         )  # fmt: skip
-        finetune(config, Notes(config.name), note)
-        requests[f"fine-tuned, seed {seed}"] = config.name
-    rows, found = {}, {}
-    for row, request in {**requests, COLOUR: ""}.items():
-        encode = measure_colour
-        if request:
-            encode = load_encoder(resolve(request, store=store)).encode
-        stem = row.replace(" ", "-").replace(",", "")
-        features = [remember(work / f"{stem}-{part.name}.npy", part, encode) for part in parts]
-        found[row], penalty = probe(features[0], parts[0].labels, features[1])
-        scores = score_classes(test.labels, found[row], len(test.classes))
-        recalls = np.round(scores.recalls, 4).tolist()
-        rows[row] = {
-            "accuracy": scores.accuracy,
-            "balanced_accuracy": scores.balanced_accuracy,
-            "recall": dict(zip(test.classes, recalls, strict=True)),
-            "C": penalty,
-        }
-        note(f"{row}: {json.dumps(rows[row])}")
-    return {"rows": rows, "differences": compare(found, test)}
+        finetune(config, Notes(name), note)
+
+    def embed(self, name: str, request: str, part: TileSet) -> Floats:
+        """Embeddings from their file, computed and kept there if they are new."""
+        path = self.work / f"{name.replace(' ', '-').replace(',', '')}-{part.name}.npy"
+        if not path.is_file():
+            encode = measure_colour
+            if request:
+                spec = resolve(request, store=str(self.store))
+                encode = load_encoder(spec, threads=self.threads, engine=self.engine).encode
+            fresh = path.with_suffix(".new.npy")
+            np.save(fresh, describe_tiles(part, encode))
+            fresh.replace(path)
+        kept: Floats = np.load(path)
+        return kept
 
 
-def compare(found: dict[str, Any], test: TileSet) -> dict[str, Any]:
-    """Fine-tuned less off the shelf, each seed and their mean: 95 % bootstrap over test tiles."""
-    right = {row: (classes == test.labels).astype(float) for row, classes in found.items()}
-    tuned = {row: values for row, values in right.items() if row.startswith("fine-tuned")}
-    tuned["fine-tuned, mean of seeds"] = np.mean(list(tuned.values()), axis=0)
-    result = {}
-    for row, values in tuned.items():
-        interval = bootstrap_difference(values - right[OFF_THE_SHELF], resamples=10_000)
-        result[row] = {
-            "accuracy": float(values.mean()),
-            "difference": interval.estimate,
-            "low": interval.low,
-            "high": interval.high,
-        }
-    return result
+def open_bench(args: argparse.Namespace) -> Bench:
+    """Read the tiles and infer their groups."""
+    folder = args.data / "tiles" / "colorectal5"
+    train, test = (read_tileset(str(folder / part), part) for part in ("train", "test"))
+    check_disjoint(train, test)
+    weights = args.data / "weights" / "mobilenetv2_100_imagenet_dequant.safetensors"
+    groups = [
+        load_groups(args.work / f"groups-{part.name}.npy", partial(infer_groups, part, part.labels))
+        for part in (train, test)
+    ]
+    base = f"{weights}?arch=mobilenetv2_100&{SHAPE}"
+    return Bench(args.work, base, args.recipe, args.threads, args.engine, train, test, *groups)
+
+
+def run_choice(bench: Bench) -> Choice:
+    """Fine-tune each candidate without the held-out groups, and choose."""
+    split = hold_out_groups(bench.train, bench.train_groups)
+    table = bench.work / "choice.csv"
+    lines = ["path,label"]
+    lines += [f"{bench.train.paths[r]},{bench.train.classes[bench.train.labels[r]]}"
+              for r in split[0].tolist()]  # fmt: skip
+    table.write_text("\n".join(lines) + "\n")
+    for swap, changes in SWAPS.items():
+        bench.tune(f"choice-{swap}", str(table), 0, *changes)
+
+    def encode(name: str, request: str) -> Floats:
+        return bench.embed(name, request, bench.train)
+
+    choice = choose(bench.store, bench.base, SHAPE, bench.train, split, list(SWAPS), encode)
+    note(f"chosen on held-out groups: {choice}")
+    return choice
+
+
+def evaluate(
+    bench: Bench, name: str, request: str, settings: ProbeSettings | None
+) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+    """One row: the figures, and which test tiles are right; a probe is chosen where none is given.
+
+    Args:
+        bench: The tiles.
+        name: Of the row.
+        request: Of the encoder; empty: colour alone.
+        settings: Of the probe.
+    """
+    features = [bench.embed(name, request, part) for part in (bench.train, bench.test)]
+    labels = bench.train.labels
+    if settings is None:
+        splits = split_groups(labels, bench.train_groups)
+        settings = best_of(score_probes(features[0], labels, splits))
+    found = fit_probe(features[0], labels, settings).predict(features[1])
+    scores = score_classes(bench.test.labels, found, len(bench.test.classes))
+    right = (found == bench.test.labels).astype(float)
+    row = {
+        "accuracy": scores.accuracy,
+        "interval": group_interval(right, bench.test_groups),
+        "balanced_accuracy": scores.balanced_accuracy,
+        "recall": dict(zip(bench.test.classes, np.round(scores.recalls, 4).tolist(), strict=True)),
+        "probe": settings._asdict(),
+    }
+    note(f"{name}: {json.dumps(row)}")
+    return row, right
+
+
+def run(bench: Bench, seeds: list[int]) -> dict[str, Any]:
+    """Choose, fine-tune once a seed, and evaluate; what `main` prints."""
+    choice = run_choice(bench)
+    suffix = f"?rotations={choice.rotations}" if choice.rotations else ""
+    rows, right = {}, {}
+    for seed in seeds:
+        name, folder = f"fine-tuned, seed {seed}", str(Path(bench.train.paths[0]).parents[1])
+        bench.tune(f"ft-seed{seed}", folder, seed, *choice.changes)
+        rows[name], right[name] = evaluate(bench, name, f"ft-seed{seed}{suffix}", choice.probe)
+    accuracies = [row["accuracy"] for row in rows.values()]
+    off = f"{bench.base}{suffix.replace('?', '&')}"
+    for name, request in {
+        OFF_THE_SHELF: bench.base,
+        f"{OFF_THE_SHELF}, as chosen": off,
+        RANDOM: f"random:mobilenetv2_100?seed=0&{SHAPE}",
+        COLOUR: "",
+    }.items():
+        rows[name], right[name] = evaluate(bench, name, request, None)
+    mean = np.mean([right[f"fine-tuned, seed {seed}"] for seed in seeds], axis=0)
+    return {
+        "choice": choice._asdict() | {"probe": choice.probe._asdict()},
+        "groups": {"train": int(bench.train_groups.max()) + 1,
+                   "test": int(bench.test_groups.max()) + 1},
+        "rows": rows,
+        "mean": float(np.mean(accuracies)),
+        "seed_sd": float(np.std(accuracies, ddof=1)) if len(seeds) > 1 else None,
+        "mean_interval": group_interval(mean, bench.test_groups),
+        "difference": float((mean - right[OFF_THE_SHELF]).mean()),
+        "difference_interval": group_interval(mean - right[OFF_THE_SHELF], bench.test_groups),
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -151,11 +224,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--recipe", default=str(RECIPE))
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    print(json.dumps(run(args.data, args.work, args.seeds, args.recipe), indent=2))
+    print(json.dumps(run(open_bench(args), args.seeds), indent=2))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from histo_ray.api.plan import plan
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
+    from histo_ray.api.report import report
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
 
@@ -48,6 +49,7 @@ __all__ = [
     "plan",
     "predict",
     "read_tiles",
+    "report",
 ]
 
 _HOMES = {
@@ -62,7 +64,7 @@ _HOMES = {
 }
 _MODULES = {"fit": "histo_ray.api.fit"}
 """Modules whose functions are part of the Python API, as in `hr.fit.mutation`."""
-_VERBS = ("extract", "finetune", "predict")
+_VERBS = ("extract", "finetune", "predict", "report")
 """Rooms of the package that are also functions of the Python API."""
 
 

@@ -60,6 +60,9 @@ class EncoderSpec(Settings):
     interpolation: Literal["bilinear", "bicubic"] | None = None
     pool: EncoderPool = "timm"
     """`timm`: the network's own; `cls+mean`: class token beside the mean of patch tokens."""
+    rotations: Literal[4, 8] | None = None
+    """A vector is the mean over the four quarter turns of its tile, or over these and their mirror
+    images (8); the network runs as many times. None: the tile as it is."""
     timm_kwargs: JsonObject = Field(default_factory=dict)
     """Construction arguments of the timm network."""
     licence: str = ""
@@ -74,10 +77,14 @@ class EncoderSpec(Settings):
 
     @model_serializer(mode="wrap")
     def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
-        """Write `resize_px` only where it is set: fingerprints of 0.1.0 do not know it."""
+        """Write what is newer only where it is set: older fingerprints do not know it.
+
+        `resize_px` came after 0.1.0, `rotations` after 0.4.0.
+        """
         values: JsonObject = serialise(self)
-        if values.get("resize_px", 0) is None:
-            del values["resize_px"]
+        for name in ("resize_px", "rotations"):
+            if values.get(name, 0) is None:
+                del values[name]
         return values
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from histo_ray.cohort.patient_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
 from histo_ray.evaluate.patient_units import predict_repeat
 from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
 from histo_ray.learn.statistics import corrected_t_test, prediction_noise
 from histo_ray.learn.target_matrix import TargetMatrix
@@ -24,8 +25,10 @@ from histo_ray.learn.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.target_tables import compare_encoders
 from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.types import TargetKind
+from testing.coverage_mil import SETTINGS, draw_bags, predict_bags
 
 Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
 Row = dict[str, float | int | str]
 
 DIM, N_FOLDS, RESAMPLES, NEW_PATIENTS = 32, 5, 400, 3000
@@ -36,6 +39,7 @@ NOISE = {"a": 0.7, "b": 0.7, "better": 0.3}
 PREVALENCE = 0.3
 """Share of positives."""
 KINDS = {"expression": TargetKind.CONTINUOUS, "mutation": TargetKind.BINARY}
+MIL = "mil"
 EQUAL, BETTER = ("a", "b"), ("a", "better")
 
 
@@ -62,7 +66,7 @@ class Cell:
 
 def draw_patients(
     cell: Cell, patients: int, rng: np.random.Generator, directions: Floats
-) -> tuple[Floats, dict[str, Floats]]:
+) -> tuple[Floats, dict[str, Vectors]]:
     """Draw labels (P, T), and features (P, D) by encoder, of patients and (D, T) directions."""
     vectors = rng.normal(size=(patients, DIM))
     share = EXPLAINED[cell.signal]
@@ -82,15 +86,10 @@ def simulate_cohort(cell: Cell, seed: int) -> Iterator[Row]:
     rng = np.random.default_rng([seed, cell.patients, 0])
     values, features = draw_patients(cell, cell.patients, rng, _directions(cell, rng))
     truth = _make_truth(cell, values, seed)
-    matrix = TargetMatrix(values, truth.targets, truth.fold_ids, None)
-    settings = PatientHeadSettings(cell.head)
+    matrix = TargetMatrix(values, truth.targets, truth.fold_ids.astype(np.int32), None)
     scores, predicted = dict[str, EncoderScores](), dict[str, npt.NDArray[np.float32]]()
     for name in encoders_of(cell):
-        repeats = [
-            predict_repeat(features[name], matrix, repeat, settings, seed)
-            for repeat in range(truth.repeats)
-        ]
-        predicted[name] = np.stack([one.predicted for one in repeats]).astype(np.float32)
+        predicted[name] = _predict(cell, features[name], matrix, seed)
         scores[name] = score_encoder(truth, predicted[name], RESAMPLES, seed)
     yield from describe_scores(truth, scores, predicted)
     yield from describe_differences(truth, scores)
@@ -152,7 +151,7 @@ def describe_differences(truth: TargetTruth, scores: Mapping[str, EncoderScores]
 def measure_truth(cell: Cell, seed: int) -> dict[str, float]:
     """Mean score on new patients of heads trained on a training part's number of patients."""
     trained = round(cell.patients * (N_FOLDS - 1) / N_FOLDS)
-    metric, settings = METRICS[KINDS[cell.task]], PatientHeadSettings(cell.head)
+    metric = METRICS[KINDS[cell.task]]
     found: dict[str, list[Floats]] = {name: [] for name in encoders_of(cell)}
     for number in range(cell.truths):
         rng = np.random.default_rng([seed, cell.patients, 1, number])
@@ -163,10 +162,36 @@ def measure_truth(cell: Cell, seed: int) -> dict[str, float]:
         truth = _new_patients(cell, parts[1][0])
         for name in found:
             features = np.concatenate([part[1][name] for part in parts])
-            data = PatientData(features, values, truth.targets)
-            predicted = predict_patient_fold(data, fold_ids, 0, settings).predicted
+            predicted = _predict_new(cell, features, values, fold_ids, number)
             found[name].append(metric.score(truth, predicted[None])[0, 0])
     return {name: float(np.mean(scores)) for name, scores in found.items()}
+
+
+def _predict(
+    cell: Cell, features: Vectors, matrix: TargetMatrix, seed: int
+) -> npt.NDArray[np.float32]:
+    """(R, P, T) out of fold."""
+    if cell.head == MIL:
+        bags, folds = draw_bags(features, seed), matrix.fold_ids_of(0)
+        made = [predict_bags(bags, matrix.targets, ids, seed + at) for at, ids in enumerate(folds)]
+        return np.stack(made).astype(np.float32)
+    settings = PatientHeadSettings(cell.head)
+    repeats = [
+        predict_repeat(features, matrix, repeat, settings, seed) for repeat in range(matrix.repeats)
+    ]
+    return np.stack([one.predicted for one in repeats]).astype(np.float32)
+
+
+def _predict_new(
+    cell: Cell, features: Vectors, values: Floats, fold_ids: npt.NDArray[np.integer], seed: int
+) -> Floats:
+    """(M, T) patients of fold 0, by heads trained on fold 1."""
+    if cell.head == MIL:
+        bags = draw_bags(features, seed)
+        found = predict_mil_fold(MilFold(bags, values, fold_ids, 0, SETTINGS, seed))
+        return found.predicted
+    data = PatientData(features, values, tuple(map(str, range(values.shape[1]))))
+    return predict_patient_fold(data, fold_ids, 0, PatientHeadSettings(cell.head)).predicted
 
 
 def _directions(cell: Cell, rng: np.random.Generator) -> Floats:

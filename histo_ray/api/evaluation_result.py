@@ -91,6 +91,36 @@ class EvaluationResult:
         return self.table("cohort")
 
     @property
+    def subgroups(self) -> pd.DataFrame:
+        """Scores by site, and by the columns of `subgroup`; of patients."""
+        return self.table("subgroups")
+
+    @property
+    def site_prediction(self) -> pd.DataFrame:
+        """How well each encoder tells the site of a patient; of patients."""
+        return self.table("site_prediction")
+
+    @property
+    def site_means(self) -> pd.DataFrame:
+        """How well each target is predicted by the site alone; of patients."""
+        return self.table("site_means")
+
+    @property
+    def calibration(self) -> pd.DataFrame:
+        """Calibration slope and intercept, Brier's score and skill; of classes of patients."""
+        return self.table("calibration")
+
+    @property
+    def calibration_curves(self) -> pd.DataFrame:
+        """Observed shares by bins of out-of-fold probabilities; of classes of patients."""
+        return self.table("calibration_curves")
+
+    @property
+    def decision_curves(self) -> pd.DataFrame:
+        """Net benefit at every threshold; of classes of patients."""
+        return self.table("decision_curves")
+
+    @property
     def summary(self) -> pd.DataFrame:
         """Scores of every encoder, with intervals; of tiles."""
         return self.table("summary")

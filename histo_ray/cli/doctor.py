@@ -5,11 +5,13 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from histo_ray.cli.doctor_check import Check
+from histo_ray.cli.doctor_data import add_data_arguments, list_data_checks
 from histo_ray.deferred import deferred
 from histo_ray.errors import HistoRayError
 
@@ -26,43 +28,34 @@ LEAST_FREE_GB = 10
 LEAST_SHM_GB = 2
 
 
-@dataclass(frozen=True)
-class Check:
-    """Result of one check."""
-
-    what: str
-    state: Literal["ok", "note", "bad"]
-    found: str
-    remedy: str = ""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's flags."""
     parser.add_argument("--store", help="store that will be written; its disk is checked")
     parser.add_argument("--encoder", action="append", default=[], help="encoder to load as a test")
     parser.add_argument("--encoder-table", action="append", default=[], help="your own encoders")
     parser.add_argument("--address", default="local", help="Ray to look at: local, auto, ray://...")
+    add_data_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything; return 0 if nothing is bad, else 2."""
+    """Check everything, or the data that is asked for; return 0 if nothing is bad, else 2."""
     checks = []
-    for find in _list_checks(args):
-        check = find()
-        checks.append(check)
-        if not args.json:
-            _print(check)
+    for find in list_data_checks(args) if args.data else _list_checks(args):
+        for check in find():
+            checks.append(check)
+            if not args.json:
+                _print(check)
     if args.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     return 2 if any(check.state == "bad" for check in checks) else 0
 
 
-def _list_checks(args: argparse.Namespace) -> list[Callable[[], Check]]:
+def _list_checks(args: argparse.Namespace) -> list[Callable[[], list[Check]]]:
     """List the checks, the quick ones first."""
     loaded: list[object] = []
-    return [
+    single: list[Callable[[], Check]] = [
         _python,
         _openslide,
         _memory,
@@ -72,6 +65,11 @@ def _list_checks(args: argparse.Namespace) -> list[Callable[[], Check]]:
         _hub,
         *(partial(_encoder, request, args.encoder_table, loaded) for request in args.encoder),
     ]
+    return [partial(_alone, find) for find in single]
+
+
+def _alone(find: Callable[[], Check]) -> list[Check]:
+    return [find()]
 
 
 def _print(check: Check) -> None:

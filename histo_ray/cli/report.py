@@ -24,5 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show slides with the scores of their tiles by out-of-fold heads, which are fitted "
         "again for it; takes seconds to minutes (default: yes)",
     )
+    parser.add_argument(
+        "--checklist",
+        default="",
+        metavar="NAME",
+        help="tripod-ai: also write that checklist beside the report (HTML, Markdown, CSV), filled "
+        "in with what the store knows; what only people know is asked",
+    )
     parser.add_argument("--json", action="store_true", help="print path and sentences as JSON")
     parser.set_defaults(run=deferred("histo_ray.cli.report_work:run"))

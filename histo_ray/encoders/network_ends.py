@@ -1,5 +1,6 @@
 """Around a timm network, whatever engine runs it: pixels to what it sees, features to vectors."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -45,6 +46,41 @@ def fit_tiles(values: torch.Tensor, spec: EncoderSpec) -> torch.Tensor:
         values = values.clamp_(0, 255)  # bicubic overshoots at edges
     before = round((edge - side) / 2)  # as torchvision's CenterCrop
     return values[..., before : before + side, before : before + side]
+
+
+def turn_tiles(values: torch.Tensor, rotations: int | None) -> Iterator[torch.Tensor]:
+    """Orientations of tiles: as they are, then the other quarter turns, then all of them mirrored.
+
+    Args:
+        values: (B, 3, height, width).
+        rotations: 4 or 8; None: as they are alone.
+
+    Yields:
+        (B, 3, height, width), or (B, 3, width, height) after an odd number of quarter turns; in the
+        memory format of `values`.
+    """
+    for number in range(rotations or 1):
+        turned = torch.rot90(values, number % 4, (2, 3)) if number % 4 else values
+        yield turned.flip(3) if number >= 4 else turned
+
+
+def average_orientations(
+    encode: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor, rotations: int | None
+) -> torch.Tensor:
+    """Mean, in float32, of the vectors of all orientations of tiles.
+
+    Args:
+        encode: Normalised tiles to (B, dim).
+        values: (B, 3, height, width), normalised.
+        rotations: As for `turn_tiles`.
+
+    Returns:
+        (B, dim) float32.
+    """
+    if rotations is None:
+        return encode(values).float()
+    vectors = [encode(turned).float() for turned in turn_tiles(values, rotations)]
+    return torch.stack(vectors).mean(0)
 
 
 class PooledNetwork(nn.Module):

@@ -117,6 +117,8 @@ def _own_values(parsed: EncoderRequest) -> JsonObject:
         values["input_px"] = parse_value(keys["px"])
     if "seed" in keys:
         values["seed"] = parse_value(keys["seed"])
+    if "rotations" in keys:
+        values["rotations"] = parse_value(keys["rotations"])
     for key in ("mean", "std"):
         if key in keys:
             numbers = [parse_value(text) for text in keys[key].split(",")]

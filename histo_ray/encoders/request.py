@@ -12,7 +12,11 @@ from typing import Any, Literal, NamedTuple
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.errors import ConfigError
 
-OWN_KEYS = frozenset({"seed", "px", "arch", "file", "name", "mean", "std", "pool", "interpolation"})
+OWN_KEYS = frozenset(
+    {
+        "seed", "px", "arch", "file", "name", "mean", "std", "pool", "interpolation", "rotations",
+    }
+)  # fmt: skip
 """Keys that histo_ray interprets itself."""
 TIMM_KEYS = frozenset(
     {

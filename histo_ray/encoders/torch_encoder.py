@@ -18,7 +18,12 @@ from histo_ray.encoders.device_errors import name_device_errors
 from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue, StagedTiles
 from histo_ray.encoders.half_weights import hold_in_half
-from histo_ray.encoders.network_ends import Normaliser, PooledNetwork, fit_tiles
+from histo_ray.encoders.network_ends import (
+    Normaliser,
+    PooledNetwork,
+    average_orientations,
+    fit_tiles,
+)
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.positions import ResamplingWatch
 from histo_ray.encoders.timm_network import build_network
@@ -163,7 +168,7 @@ class TorchEncoder:
             writable = np.require(pixels, np.uint8, ["C", "W"])  # torch warns of read-only memory
             tiles = torch.from_numpy(writable)
             if self._compiled is not None:
-                return self._compiled(self._normalise(tiles).contiguous())
+                return self._run_compiled(self._compiled, self._normalise(tiles))
             return cast("npt.NDArray[np.float32]", self._compute(tiles).numpy())
 
     def _compute(self, tiles: torch.Tensor) -> torch.Tensor:
@@ -171,8 +176,18 @@ class TorchEncoder:
         values = self._normalise(tiles)
         mixed = self.precision != "float32"
         with torch.autocast(self._device.type, _DTYPES[self.precision], enabled=mixed):
-            vectors: torch.Tensor = self._network(values)
-        return vectors.float()
+            return average_orientations(self._network, values, self.spec.rotations)
+
+    def _run_compiled(
+        self, compiled: OpenVinoNetwork, values: torch.Tensor
+    ) -> npt.NDArray[np.float32]:
+        if self.spec.rotations is None:
+            return compiled(values.contiguous())
+        return average_orientations(
+            lambda turned: torch.from_numpy(compiled(turned.contiguous())),
+            values,
+            self.spec.rotations,
+        ).numpy()
 
     def _normalise(self, tiles: torch.Tensor) -> torch.Tensor:
         values = tiles.permute(0, 3, 1, 2).to(torch.float32)

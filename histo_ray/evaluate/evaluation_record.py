@@ -7,11 +7,16 @@ that records of older versions stay readable. Version 1 (histo_ray 0.1 and 0.2) 
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
+from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.record_part import BootstrapRecord
+from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
+from histo_ray.evaluate.record_part import RecordPart as RecordPart
+from histo_ray.evaluate.review_record import ReviewRecord
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""
@@ -19,20 +24,6 @@ OLDEST = datetime.min.replace(tzinfo=UTC)
 """When a run was made that does not say when."""
 _SYNTHETIC = "SYNTHETIC"
 """Word by which version 1 marked evaluations of synthetic data, in its warnings and remark."""
-
-
-def _none_if_nan(value: object) -> object:
-    return None if value != value else value
-
-
-MaybeFloat: TypeAlias = Annotated[float | None, BeforeValidator(_none_if_nan)]
-"""A figure; None, as nan is no JSON, where there is none."""
-
-
-class RecordPart(BaseModel):
-    """Base of all parts of a record."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class FoldsRecord(RecordPart):
@@ -167,13 +158,6 @@ class TileComparisonRecord(RecordPart):
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
-class BootstrapRecord(RecordPart):
-    """Draws of a bootstrap."""
-
-    resamples: int = 0
-    seed: int = 0
-
-
 class TissueRecord(EvaluationRecord):
     """An evaluation on labelled tiles."""
 
@@ -185,7 +169,16 @@ class TissueRecord(EvaluationRecord):
     encoders: dict[str, dict[str, TileEncoderRecord]]
     classes: tuple[str, ...]
     summary: dict[str, dict[str, TileScoresRecord]]
-    """By split, then encoder."""
+    """By split, then encoder; the baseline is among the encoders here."""
+    groups: GroupsRecord = GroupsRecord()
+    test_groups: GroupsRecord = GroupsRecord()
+    random_folds: FoldsRecord | None = None
+    """Folds that split inferred groups: of the split `random`, beside the grouped ones of `cv`."""
+    baseline: str = ""
+    """Name of the row that sees colour alone; empty: a run from before there was one."""
+    baseline_version: int = 0
+    colour_auroc: dict[str, dict[str, MaybeFloat]] = Field(default_factory=dict)
+    """How well colour tells test from training part within a class, by split and class."""
     comparisons: tuple[TileComparisonRecord, ...] = ()
 
 
@@ -371,6 +364,23 @@ class LeftOutSite(RecordPart):
     """Mean over those targets, by encoder; None without any."""
 
 
+class MemberSummary(RecordPart):
+    """How far the members of a MIL head lie apart; the table `members` has each."""
+
+    encoder: str
+    head: str
+    """With its settings, where several compete."""
+    kind: str = ""
+    """Of the targets."""
+    members: int
+    mean_score: MaybeFloat = None
+    """Score of one member alone, mean over members, targets, repeats and folds."""
+    score_sd: MaybeFloat = None
+    """Standard deviation of that between members, mean over targets and repeats; None: one."""
+    prediction_sd: MaybeFloat = None
+    """Standard deviation between their predictions of a patient, mean over all."""
+
+
 class PatientRecord(EvaluationRecord):
     """An evaluation on patients."""
 
@@ -394,6 +404,8 @@ class PatientRecord(EvaluationRecord):
     time, as where it is alone and each patient is on their own."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    mil_members: tuple[MemberSummary, ...] = ()
+    """Empty: no MIL heads, or a run from before their members were kept."""
     bag_tiles: tuple[int, ...] = ()
     permutations: int = 0
     settings: dict[str, JsonValue] = Field(default_factory=dict)
@@ -406,3 +418,9 @@ class PatientRecord(EvaluationRecord):
     """Empty without covariates."""
     left_out_sites: tuple[LeftOutSite, ...] = ()
     """Empty unless `leave_out` is `site`."""
+    subgroups_sha256: str = ""
+    """SHA-256 of the groups that were asked for; empty: none were."""
+    site_check: bool = True
+    """Whether it was seen how well encoders tell the site."""
+    review: ReviewRecord = ReviewRecord()
+    """Scores by site and subgroup, what sites tell, and calibration, in short."""

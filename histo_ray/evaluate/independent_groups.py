@@ -15,6 +15,7 @@ from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
+from histo_ray.types import TargetKind
 
 SMALL_SITE = 10
 """Patients of a site that is left out, below which its own score is called noise."""
@@ -39,12 +40,14 @@ def find_unit_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     """Find the caveats of tests that rest on few independent patients or sites."""
     truth, support = plan.truth, plan.truth.support
     rarer, names = truth.counts_rarest, np.array(truth.targets)
+    events = truth.kind is TargetKind.SURVIVAL
     unit, untested = plan.config.keep_together, support.untested
     if untested.any():
         yield caveat(
             CaveatCode.TOO_FEW_UNITS,
             unit=unit,
             rarer=rarer,
+            events=events,
             low=int(support.units[untested].min()),
             high=int(support.units[untested].max()),
             targets=None if untested.all() else tuple(names[untested].tolist()),
@@ -57,6 +60,7 @@ def find_unit_caveats(plan: PatientPlan) -> Iterator[Caveat]:
             CaveatCode.FEW_SITES,
             unit=unit,
             rarer=rarer,
+            events=events,
             low=int(support.units[few].min()),
             high=int(support.units[few].max()),
             enough=FEW_GROUPS,

@@ -16,6 +16,8 @@ from histo_ray.evaluate.jobs import Host, Tell, UnitJob
 from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.label_summary import make_label_record
 from histo_ray.evaluate.label_tables import LabelPart, write_label_tables
+from histo_ray.evaluate.leaks import check_patients
+from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     Patients,
@@ -33,6 +35,9 @@ from histo_ray.evaluate.patient_run import (
     list_configurations,
     open_slides,
 )
+from histo_ray.evaluate.review_tables import SITE_PREDICTION
+from histo_ray.evaluate.site_check import check_sites
+from histo_ray.evaluate.subgroup_columns import Subgroups, read_subgroups
 from histo_ray.evaluate.tasks.label import (
     KIND_TASKS,
     KindTask,
@@ -56,6 +61,7 @@ class PreparedLabels(PreparedTargets):
         plans: Sequence[PatientPlan],
         features: Features,
         labels: LabelTable,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_label_run` has read; `labels` are those of all columns."""
         identities = [identify(plan, features) for plan in plans]
@@ -65,6 +71,7 @@ class PreparedLabels(PreparedTargets):
             config.store, "label", f"label-{digest([self.identity, identities])[:12]}"
         )
         self.labels = labels
+        self.leaks = tuple(leaks)
         self.parts = tuple(
             PreparedPatients(store, plan, features, identity, self.folder)
             for plan, identity in zip(plans, identities, strict=True)
@@ -83,7 +90,7 @@ class PreparedLabels(PreparedTargets):
         """Find the caveats of all parts, each once."""
         found = [one for part in self.parts for one in find_patient_caveats(part.plan)]
         texts = [caveat(CaveatCode.TEXT, text=text) for text in self.labels.caveats]
-        unique = {one.model_dump_json(): one for one in (*texts, *found)}
+        unique = {one.model_dump_json(): one for one in (*self.leaks, *texts, *found)}
         return list(unique.values())
 
     def write_tables(
@@ -94,10 +101,21 @@ class PreparedLabels(PreparedTargets):
             self.folder,
             [LabelPart(p.plan, p.matrix, _pieces_of(p, pieces)) for p in self.parts],
         )
+        first = self.parts[0]
+        sites = None
+        if self.config.site_check:
+            sites = check_sites(first.store, first.plan, first.features)
+        if sites is not None:
+            self.folder.write(SITE_PREDICTION, [sites], sites.schema)
+            tables[SITE_PREDICTION] = sites
         plans = [part.plan for part in self.parts]
-        return make_label_record(
+        members = write_members(
+            self.folder, [MemberPart(p.plan, p.matrix, _pieces_of(p, pieces)) for p in self.parts]
+        )
+        record = make_label_record(
             self.folder, self.config, plans, self.labels, self.identity, tables, caveats, began
         )
+        return record.model_copy(update={"mil_members": members})
 
 
 def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> PreparedLabels:
@@ -114,6 +132,17 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
     store, found = open_slides(config, host)
     check_settings(task, config, [slides.encoder for slides in found])
     patients = gather_patients(found, task, config)
+    known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
+    subgroups = read_subgroups(patients.cohort, config, known)
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
+    notes = (*patients.cohort.notes, *subgroups.notes)
+    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
     whole = patients.labels
     by_kind = _prepare_kinds(whole, config, patients.groups)
     dropped = tuple(drop for labels in by_kind.values() for drop in labels.dropped)
@@ -131,13 +160,13 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
     )
     refuse_none(labels, count_class_folds(config))
     plans = [
-        _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own))
+        _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own), subgroups)
         for kind, own in by_kind.items()
         if own.targets
     ]
     pooled = any(c.pooling != BAGS for plan in plans for c in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedLabels(store, config, plans, features, labels)
+    return PreparedLabels(store, config, plans, features, labels, leaks)
 
 
 def _prepare_kinds(
@@ -159,7 +188,11 @@ def _take_kind(patients: Patients, kind: TargetKind, labels: LabelTable) -> Pati
 
 
 def _plan_kind(
-    task: KindTask, config: LabelConfig, found: list[StoredSlides], patients: Patients
+    task: KindTask,
+    config: LabelConfig,
+    found: list[StoredSlides],
+    patients: Patients,
+    subgroups: Subgroups,
 ) -> PatientPlan:
     own = settings_of_kind(task, config)
     variants = task.list_variants(own)
@@ -172,6 +205,7 @@ def _plan_kind(
         list(list_configurations(own, [s.encoder for s in found], list(variants))),
         variants,
         0,
+        subgroups,
     )
 
 
@@ -191,9 +225,10 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
             config.seed,
             patients.groups,
         )
+    numbers = task.kind is TargetKind.CONTINUOUS
+    middle = (np.nanmedian if numbers else np.nanmin)(labels.values, axis=0)
     with np.errstate(invalid="ignore"):
-        upper = labels.values > np.nanmin(labels.values, axis=0)
-    sides = np.where(np.isnan(labels.values), np.nan, upper)
+        sides = np.where(np.isnan(labels.values), np.nan, labels.values > middle)
     given = read_given_folds(
         read_fold_file(config.fold_file),
         patients.cohort.patients,
@@ -202,7 +237,7 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
         patients.groups,
         config.fold_file,
         classes=True,
-        words=("column", "the lowest", "others"),
+        words=("column", "low", "others"),
     )
     missing = np.isnan(labels.values).T[:, None, :]
     shared = given.fold_ids if given.fold_ids.ndim == 3 else given.fold_ids[None]

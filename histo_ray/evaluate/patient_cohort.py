@@ -21,7 +21,7 @@ from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean, name_some
-from histo_ray.types import PartitionKey, Receipt, TargetKind
+from histo_ray.types import PartitionKey, Receipt
 
 NAMED = 6
 """Slides that a caveat names at most; one more than a sentence shows, so that it can say so."""
@@ -166,7 +166,7 @@ def draw_patient_folds(
             labels.targets,
             patients.groups,
             config.fold_file,
-            classes=task.kind is TargetKind.BINARY,
+            classes=task.kind.has_positives,
         )
     if config.leave_out == "site":
         return draw_site_folds(patients.groups, config.seed)

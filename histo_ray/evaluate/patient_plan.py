@@ -1,16 +1,19 @@
 """All that is known of an evaluation of patients before the first head is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from histo_ray.cohort.patient_folds import OutcomeFolds
 from histo_ray.evaluate.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.subgroup_columns import Subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.covariates import Covariates
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
+from histo_ray.types.target_kind import OUTPUT_KINDS
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class PatientPlan:
     variants: dict[str, MilSettings]
     """Settings of attention heads, by name."""
     permutations: int
+    subgroups: Subgroups = field(default_factory=lambda: Subgroups({}))
+    """What scores are given by, beside those of all patients."""
     covariates: Covariates | None = None
     """What is known of the patients beside their slides."""
 
@@ -67,6 +72,11 @@ class PatientPlan:
             kind=self.task.kind,
             classes=labels.classes,
         )
+
+    @property
+    def output_kind(self) -> TargetKind:
+        """Kind of what heads are trained on: classes are coded as outputs of 0 and 1."""
+        return OUTPUT_KINDS.get(self.task.kind, self.task.kind)
 
     @property
     def outputs(self) -> tuple[str, ...]:

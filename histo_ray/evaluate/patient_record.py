@@ -25,6 +25,7 @@ from histo_ray.evaluate.left_out_sites import summarise_sites
 from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
+from histo_ray.evaluate.review_summary import find_site_told, summarise_reviews
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of
 
@@ -54,6 +55,8 @@ def make_patient_record(
     config = plan.config
     targets = tables["targets"].to_pylist()
     comparisons = tables["comparisons"].to_pylist()
+    review = summarise_reviews(tables)
+    told = find_site_told(review, config.keep_together)
     r2: dict[str, list[float]] = {}
     for row in targets:
         r2.setdefault(row["encoder"], []).append(row["r2"])
@@ -71,7 +74,8 @@ def make_patient_record(
             "settings": config.model_dump(mode="json"),
             "versions": {"histo_ray": __version__, "python": platform.python_version()}
             | {package: version(package) for package in _PACKAGES},
-            "caveats": (*caveats, *find_range_caveats(r2)),
+            "caveats": (*caveats, *find_range_caveats(r2), *told),
+            "review": review,
             "tests": describe_tests(plan),
             "chance_test": name_chance_test(plan.permutations),
             "summary": summarise_encoders(targets),

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from histo_ray.evaluate.inner_choice import (
     make_head_settings,
 )
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
+from histo_ray.evaluate.leaks import check_patients
+from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     StoredSlides,
@@ -40,6 +43,9 @@ from histo_ray.evaluate.patient_units import (
     needs_of,
     predict_unit,
 )
+from histo_ray.evaluate.review_tables import SITE_PREDICTION
+from histo_ray.evaluate.site_check import check_sites
+from histo_ray.evaluate.subgroup_columns import read_subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
@@ -91,8 +97,10 @@ class PreparedPatients(PreparedTargets):
         features: Features,
         identity: Identity,
         folder: TableFolder | None = None,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_patients` has read; `folder` is that of a run with several parts."""
+        self.leaks = leaks
         self.plan = plan
         self.identity = identity
         self.parts = (self,)
@@ -121,11 +129,12 @@ class PreparedPatients(PreparedTargets):
             matrix,
             unfinished,
             plan.variants,
+            plan.output_kind,
             config.seed,
             config.cpus_per_repeat,
             count_shared_folds(plan),
         )
-        join_folds(pieces, matrix, list(unfinished))
+        join_folds(pieces, matrix, plan.output_kind, list(unfinished))
 
     def _pooled_job(self, pieces: TableFolder) -> UnitJob:
         plan, config = self.plan, self.plan.config
@@ -154,14 +163,23 @@ class PreparedPatients(PreparedTargets):
 
     def find_caveats(self) -> list[Caveat]:
         """Find the caveats of labels, slides, sites and numbers."""
-        return list(find_patient_caveats(self.plan))
+        return [*self.leaks, *find_patient_caveats(self.plan)]
 
     def write_tables(
         self, pieces: TableFolder, caveats: Sequence[Caveat], began: float
     ) -> PatientRecord:
         """Score, test, compare and write."""
         tables = write_patient_tables(self.folder, pieces, self.plan, self.matrix)
-        return make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        self.plan.task.write_more(self, pieces)
+        sites = None
+        if self.plan.config.site_check:
+            sites = check_sites(self.store, self.plan, self.features)
+        if sites is not None:
+            self.folder.write(SITE_PREDICTION, [sites], sites.schema)
+            tables[SITE_PREDICTION] = sites
+        members = write_members(self.folder, [MemberPart(self.plan, self.matrix, pieces)])
+        record = make_patient_record(self.folder, self.plan, self.identity, tables, caveats, began)
+        return record.model_copy(update={"mil_members": members})
 
 
 def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> PreparedPatients:
@@ -182,6 +200,17 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
     covariates = read_covariates(config, store, found, patients.cohort.patients)
     if covariates is not None:
         patients = add_notes(patients, covariates.notes)
+    known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
+    subgroups = read_subgroups(patients.cohort, config, known)
+    notes = (*patients.cohort.notes, *subgroups.notes)
+    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
     plan = PatientPlan(
@@ -196,11 +225,12 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         ],
         variants,
         task.count_permutations(config),
+        subgroups,
         None if covariates is None else covariates.covariates,
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedPatients(store, plan, features, identify(plan, features))
+    return PreparedPatients(store, plan, features, identify(plan, features), leaks=leaks)
 
 
 def open_slides(config: PatientConfig, host: Host) -> tuple[Store, list[StoredSlides]]:
@@ -261,8 +291,12 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         differing["leave_out"] = config.leave_out
     if changes_choice(plan):
         differing["inner_choice"] = INNER_CHOICE_VERSION
+    if plan.subgroups.digest:
+        differing["subgroups_sha256"] = plan.subgroups.digest
+    if not config.site_check:
+        differing["site_check"] = False
     mil = {
-        name: {"task": plan.task.name} | settings.model_dump()
+        name: {"task": plan.task.name, **settings.to_record()}
         for name, settings in plan.variants.items()
         if most
     }
@@ -294,7 +328,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         "mil": mil,
         "bag_tiles": [most] if most else [],
         "permutations": plan.permutations,
-        "settings": {key: getattr(config, key) for key in DECIDING},
+        "settings": {key: getattr(config, key) for key in (*DECIDING, *plan.task.deciding)},
     }
 
 

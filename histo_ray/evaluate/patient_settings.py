@@ -85,9 +85,31 @@ class PatientConfig(LabelSettings):
     memory_gb: float | None = Field(
         default=None, gt=0, description="memory of one repeat (default: from the features' size)"
     )
+    subgroup: tuple[str, ...] = Field(
+        default=(),
+        description="column of --labels, or of --subgroup-file, by which scores are given, too: "
+        "sex, stage, ...; repeat it (by site they are given anyway)",
+    )
+    subgroup_file: str = Field(
+        default="",
+        description="CSV, TSV or Parquet with the columns of --subgroup, a row a patient or slide, "
+        "as the manifest (default: --labels)",
+    )
+    subgroup_id_column: str | None = Field(
+        default=None, description="column of --subgroup-file with patients (default: patient_id)"
+    )
+    site_check: bool = Field(
+        default=True,
+        description="see how well each encoder tells a patient's site: a few CPU seconds each",
+    )
     check: bool = Field(
         default=False,
         description="hold every stored vector against its digest before anything is trained on it",
+    )
+    allow_leak: bool = Field(
+        default=False,
+        description="evaluate a fine-tuned encoder on patients whose tiles it was tuned on, too; a "
+        "caveat says so",
     )
     remark: str = Field(default="", description="a line that the report prints at the top")
     address: str = Field(
@@ -96,8 +118,17 @@ class PatientConfig(LabelSettings):
     )
 
     @model_validator(mode="after")
+    def _file_of_subgroups(self) -> Self:
+        for name in ("subgroup_file", "subgroup_id_column"):
+            if getattr(self, name) and not self.subgroup:
+                raise ValueError(f"{name}: only with subgroup; name the column, too")
+        if self.subgroup_id_column and not self.subgroup_file:
+            raise ValueError("subgroup_id_column: only with subgroup_file; id_column is of labels")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        for name in ("encoder", "pooling", "head", "covariate"):
+        for name in ("encoder", "pooling", "head", "subgroup", "covariate"):
             values = getattr(self, name, ())
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")

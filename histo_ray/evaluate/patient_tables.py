@@ -14,6 +14,7 @@ from histo_ray.evaluate.added_value import tabulate_added, take_encoders
 from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_units import read_repeat
+from histo_ray.evaluate.review_tables import tabulate_reviews
 from histo_ray.learn.class_codings import OutputLayout
 from histo_ray.learn.configurations import (
     Configuration,
@@ -62,7 +63,7 @@ def write_patient_tables(
     truth, patients = plan.truth, plan.patients
     found = read_predictions(pieces, plan.configurations, matrix)
     scores = score_encoders(plan, matrix, found)
-    decoded, encoders = take_outputs(plan, found), take_encoders(plan, scores)
+    decoded, encoders = decode_predictions(plan, found), take_encoders(plan, scores)
     people = patients.cohort.patients
     tables = {
         "scores": tabulate_configurations(truth, found),
@@ -73,6 +74,7 @@ def write_patient_tables(
         "cohort": tabulate_cohort(patients.cohort),
         **tabulate_sites(plan, decoded),
         **tabulate_added(plan, scores, decoded),
+        **tabulate_reviews(plan, {name: decoded[name] for name in encoders}),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
@@ -81,14 +83,12 @@ def write_patient_tables(
     return tables
 
 
-def take_outputs(
+def decode_predictions(
     plan: PatientPlan, found: Mapping[str, EncoderPredictions]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Take the predictions of targets that are labels, as they are scored, by encoder."""
-    count = len(plan.outputs)
-    return {
-        name: plan.truth.layout.decode(one.assembled[:, :, :count]) for name, one in found.items()
-    }
+) -> dict[str, npt.NDArray[np.floating]]:
+    """Take each encoder's selected predictions of its targets, without permuted ones."""
+    count, layout = len(plan.outputs), plan.truth.layout
+    return {name: layout.decode(one.assembled[:, :, :count]) for name, one in found.items()}
 
 
 def score_encoders(

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from histo_ray.cohort.fold_table import parse_folds, read_fold_file
-from histo_ray.cohort.folds import Folds, draw_folds
+from histo_ray.cohort.folds import Folds
 from histo_ray.config import digest
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.stored_name import stored_name
@@ -22,7 +21,20 @@ from histo_ray.evaluate.evaluation_record import (
 from histo_ray.evaluate.events import CostEstimated
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_caveats import find_tile_caveats
+from histo_ray.evaluate.tile_caveats import (
+    check_leaks,
+    find_score_caveats,
+    find_tile_caveats,
+)
+from histo_ray.evaluate.tile_groups import (
+    DrawnFolds,
+    TileGroups,
+    as_identity,
+    choose_all_groups,
+    draw_tile_folds,
+    record_groups,
+)
+from histo_ray.evaluate.tile_separability import measure_separability
 from histo_ray.evaluate.tile_tables import (
     TissuePlan,
     list_tile_units,
@@ -30,9 +42,11 @@ from histo_ray.evaluate.tile_tables import (
     write_tile_tables,
 )
 from histo_ray.evaluate.tile_units import (
+    COLOUR,
     CV,
     TEST,
     EmbeddedSet,
+    Vectors,
     check_vectors,
     needs_of,
     predict_unit,
@@ -52,6 +66,7 @@ from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder, open_evaluation
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint
+from histo_ray.tilesets.tile_traits import read_traits
 from histo_ray.tilesets.tileset import TileSet
 
 EVALUATION_VERSION = 1
@@ -59,6 +74,9 @@ EVALUATION_VERSION = 1
 STATISTICS_VERSION = 3
 """Raised whenever the code changes a P value or interval, so that no run is taken for one with
 other values. 1 had no entry; 2 only with groups or few tiles; from 3 on it is always there."""
+BASELINE_VERSION = 1
+"""Raised whenever the code measures other colours; stands in the digest of every run, as each has
+the baseline since 0.5.0. Predictions of encoders are as they were where patients are known."""
 TRIED_ROWS = 2000
 """Rows of the fit that is timed beforehand."""
 
@@ -72,10 +90,17 @@ class PreparedTiles(PreparedRun):
     """An evaluation on tile sets that are in the store and put into folds."""
 
     def __init__(
-        self, plan: TissuePlan, identity: Identity, encoders: Mapping[str, EncoderDigests]
+        self,
+        plan: TissuePlan,
+        groups: Mapping[str, TileGroups],
+        identity: Identity,
+        encoders: Mapping[str, EncoderDigests],
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_tiles` has read."""
+        self.leaks = leaks
         self.plan = plan
+        self.groups = groups
         self.encoders = encoders
         self.identity = identity
         name = f"{plan.sets[CV].name}-{digest(identity)[:12]}"
@@ -94,7 +119,10 @@ class PreparedTiles(PreparedRun):
         """Find the caveats of tile sets, encoders and groups."""
         plan = self.plan
         return [
-            *find_tile_caveats(plan.config, list(plan.sets.values()), plan.support),
+            *self.leaks,
+            *find_tile_caveats(
+                plan.config, list(plan.sets.values()), plan.support, self.groups[CV]
+            ),
             *same_weights_caveats(self.encoders),
         ]
 
@@ -103,7 +131,13 @@ class PreparedTiles(PreparedRun):
     ) -> TissueRecord:
         """Score, test, compare and write."""
         found = write_tile_tables(self.folder, pieces, self.plan)
-        return make_tissue_record(self.folder, self.plan, self.identity, found, caveats, began)
+        stated = self.identity | {
+            **record_groups(self.groups),
+            "colour_auroc": measure_separability(self.plan),
+        }
+        record = make_tissue_record(self.folder, self.plan, stated, found, caveats, began)
+        beside = find_score_caveats(record)
+        return record.model_copy(update={"caveats": (*record.caveats, *beside)})
 
 
 def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
@@ -121,27 +155,56 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     if config.test_tiles:
         sets[TEST] = read_tileset(config.test_tiles)
         check_disjoint(sets[CV], sets[TEST])
-    folds = plan_folds(config, sets[CV])
-    host.bring_tiles(config, list(sets.values()))
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
+    _check_names(names)
+    traits = {split: read_traits(tiles) for split, tiles in sets.items()}
+    leaks = check_leaks(config, sets, traits)
+    groups = choose_all_groups(config, sets, traits)
+    drawn = draw_tile_folds(config, sets[CV], groups[CV])
+    groups[CV] = drawn.groups
+    host.bring_tiles(config, list(sets.values()))
     store = open_store(config.store)
-    embedded = {split: _load(store, tiles, names, config.check) for split, tiles in sets.items()}
+    embedded = {
+        split: _load(store, tiles, groups[split], names, config.check)
+        for split, tiles in sets.items()
+    }
     for some in embedded.values():
         check_vectors(some)
-    truth = embedded[CV].truth
+    colours = {split: some.colours for split, some in traits.items()}
+    plan = _lay_out(config, sets, embedded, drawn, colours)
+    snapshots = {
+        name: {tiles.name: _snapshot(store, name, tiles.name) for tiles in sets.values()}
+        for name in names
+    }
+    encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
+    identity = identify(plan, snapshots) | as_identity(groups)
+    return PreparedTiles(plan, groups, identity, encoders, leaks)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if COLOUR in names:
+        raise ConfigError(
+            f"encoder {COLOUR}: this name belongs to the row of every tissue evaluation that sees "
+            f"colour alone; give the encoder another, as in '...?name={COLOUR}-b'"
+        )
+
+
+def _lay_out(
+    config: TissueConfig,
+    sets: Mapping[str, TileSet],
+    embedded: Mapping[str, EmbeddedSet],
+    drawn: DrawnFolds,
+    colours: Mapping[str, Vectors],
+) -> TissuePlan:
+    """Choose the head, which the baseline does not bear on, and count independent units."""
+    folds, truth = drawn.folds, embedded[CV].truth
     dim = max(vectors.shape[1] for vectors in embedded[CV].vectors.values())
     rows = len(sets[CV]) * (folds.n_folds - 1) // folds.n_folds
     fits = folds.n_folds * folds.repeats
     head = choose_tile_head(config.head, config.solver, rows, dim, len(truth.classes), fits)
     settings = TileHeadSettings(head, min(config.inner_parts, folds.n_folds - 1))
     support = count_tile_support(tile_folds(folds.fold_ids, truth), truth.labels)
-    plan = TissuePlan(config, sets, embedded, folds, settings, support)
-    snapshots = {
-        name: {tiles.name: _snapshot(store, name, tiles.name) for tiles in sets.values()}
-        for name in names
-    }
-    encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
-    return PreparedTiles(plan, identify(plan, snapshots), encoders)
+    return TissuePlan(config, sets, embedded, folds, settings, support, drawn.random, colours)
 
 
 def make_tile_job(pieces: TableFolder, plan: TissuePlan) -> UnitJob:
@@ -149,25 +212,15 @@ def make_tile_job(pieces: TableFolder, plan: TissuePlan) -> UnitJob:
     return UnitJob(
         pieces=pieces,
         work=predict_unit,
-        inputs=share_inputs(plan.embedded, plan.folds.fold_ids),
+        inputs=share_inputs(
+            plan.embedded,
+            plan.folds.fold_ids,
+            None if plan.random is None else plan.random.fold_ids,
+            plan.colours,
+        ),
         units=list_tile_units(plan),
         needs=needs_of(plan.embedded[CV]),
     )
-
-
-def plan_folds(config: TissueConfig, tiles: TileSet) -> Folds:
-    """Read the folds that are given, or draw them.
-
-    Raises:
-        ConfigError: They do not fit the tiles, or the tiles do not suffice for them.
-    """
-    if config.fold_file is None:
-        return draw_folds(
-            tiles.label_names, config.folds, config.repeats, config.seed, tiles.groups
-        )
-    table = read_fold_file(config.fold_file)
-    items = [str(row) for row in range(len(tiles))]
-    return parse_folds(table, items, tiles.label_names, tiles.groups, config.fold_file)
 
 
 def estimate_cost(
@@ -203,19 +256,15 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
     """List all that decides the tables, and by whose digest the run is called."""
     folds, config = plan.folds, plan.config
     keys = {CV: "tiles", TEST: "test_tiles"}
-    of_folds = FoldsRecord(
-        n_folds=folds.n_folds,
-        repeats=folds.repeats,
-        seeds=folds.seeds,
-        sha256=hashlib.sha256(folds.fold_ids.tobytes()).hexdigest(),
-    )
-    return {
+    beside = {} if plan.random is None else {"random_folds": _record_folds(plan.random)}
+    return beside | {
         "statistics_version": STATISTICS_VERSION,
         "evaluation_version": EVALUATION_VERSION,
+        "baseline_version": BASELINE_VERSION,
         "task": "tissue",
         "head": plan.settings.head,
         "inner_parts": plan.settings.inner_parts,
-        "folds": of_folds.model_dump(exclude={"kept_together"}),
+        "folds": _record_folds(folds),
         "bootstrap": {"resamples": config.resamples, "seed": config.seed},
         "sets": {
             keys[split]: TileSetRecord(
@@ -230,7 +279,19 @@ def identify(plan: TissuePlan, snapshots: Snapshots) -> Identity:
     }
 
 
-def _load(store: Store, tiles: TileSet, names: Sequence[str], check: bool) -> EmbeddedSet:
+def _record_folds(folds: Folds) -> dict[str, object]:
+    record = FoldsRecord(
+        n_folds=folds.n_folds,
+        repeats=folds.repeats,
+        seeds=folds.seeds,
+        sha256=hashlib.sha256(folds.fold_ids.tobytes()).hexdigest(),
+    )
+    return record.model_dump(exclude={"kept_together"})
+
+
+def _load(
+    store: Store, tiles: TileSet, groups: TileGroups, names: Sequence[str], check: bool
+) -> EmbeddedSet:
     bags = {name: store.labelled(tiles.name, name, check) for name in names}
     for name, bag in bags.items():
         if bag.labels != tiles.label_names:
@@ -238,7 +299,7 @@ def _load(store: Store, tiles: TileSet, names: Sequence[str], check: bool) -> Em
                 f"tile set {tiles.name}, encoder {name}: the store has other labels than the "
                 "files; --replace-changed extracts the set again"
             )
-    truth = TileTruth(tiles.classes, tiles.labels, tiles.groups)
+    truth = TileTruth(tiles.classes, tiles.labels, groups.names)
     return EmbeddedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
 
 

@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import NamedTuple
@@ -20,13 +20,22 @@ from histo_ray.evaluate.evaluation_record import (
     TissueRecord,
 )
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_units import CV, EmbeddedSet, TileUnit
+from histo_ray.evaluate.tile_units import (
+    COLOUR,
+    CV,
+    RANDOM,
+    TEST,
+    EmbeddedSet,
+    TileUnit,
+    Vectors,
+)
 from histo_ray.learn.tile_heads import TileHeadSettings
 from histo_ray.learn.tile_metrics import ClassScores
 from histo_ray.learn.tissue_scores import Draws, score_encoder
 from histo_ray.learn.tissue_tables import (
     Row,
     TileTally,
+    TileTruth,
     compare_encoders,
     tally_predictions,
     to_table,
@@ -52,6 +61,31 @@ class TissuePlan:
     """Folds of the tiles that are cross-validated."""
     settings: TileHeadSettings
     support: TileSupport
+    random: Folds | None = None
+    """Folds that split inferred groups, which are scored beside `folds`."""
+    colours: Mapping[str, Vectors] = field(default_factory=dict)
+    """(N, D) colours of the tiles of each set, the baseline; empty: without it."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits in the order of tables: the one that leads, random folds, the external set."""
+        beside = () if self.random is None else (RANDOM,)
+        return (CV, *beside, *((TEST,) if TEST in self.embedded else ()))
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Encoders, then the baseline."""
+        return (*self.embedded[CV].vectors, *((COLOUR,) if self.colours else ()))
+
+    def truth_of(self, split: str) -> TileTruth:
+        """Classes and groups of the tiles that a split tests; random folds know no groups."""
+        if split == RANDOM:
+            return replace(self.embedded[CV].truth, groups=None)
+        return self.embedded[split].truth
+
+    def folds_of(self, split: str) -> Folds | None:
+        """Folds of a split; None for the external set."""
+        return {CV: self.folds, RANDOM: self.random}.get(split)
 
 
 class TileResult(NamedTuple):
@@ -66,11 +100,16 @@ class TileResult(NamedTuple):
 
 def list_tile_units(plan: TissuePlan) -> list[TileUnit]:
     """List the units in the order of the tables: by split, encoder and repeat."""
+    repeats = {
+        split: 1 if folds is None else folds.repeats
+        for split in plan.splits
+        for folds in [plan.folds_of(split)]
+    }
     return [
         TileUnit(split, name, repeat, plan.settings)
-        for split in plan.embedded
-        for name in plan.embedded[CV].vectors
-        for repeat in range(plan.folds.repeats if split == CV else 1)
+        for split in plan.splits
+        for name in plan.rows
+        for repeat in range(repeats[split])
     ]
 
 
@@ -82,25 +121,24 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan
         pieces: Of its units.
         plan: Tiles, folds, resamples and seed.
     """
-    config, folds = plan.config, plan.folds
     n_trained = len(plan.embedded[CV].truth.labels)
     units = list_tile_units(plan)
-    tallies: dict[str, dict[str, TileTally]] = {split: {} for split in plan.embedded}
+    config = plan.config
+    tallies: dict[str, dict[str, TileTally]] = {split: {} for split in plan.splits}
     comparisons, summary = list[Row](), list[Row]()
     draws = Draws(config.resamples, config.seed)
-    for split, some in plan.embedded.items():
-        tested = folds.fold_ids if split == CV else None
-        for name in some.vectors:
+    for split in plan.splits:
+        truth, folds = plan.truth_of(split), plan.folds_of(split)
+        tested = None if folds is None else folds.fold_ids
+        for name in plan.rows:
             own = [unit for unit in units if (unit.split, unit.encoder) == (split, name)]
             tables = [pieces.read(unit.piece) for unit in own]
-            tallies[split][name] = tally_predictions(tables, some.truth, n_trained)
+            tallies[split][name] = tally_predictions(tables, truth, n_trained)
             summary += [
                 {"split": split, "encoder": name, **row}
-                for row in score_encoder(tallies[split][name], some.truth, draws, tested)
+                for row in score_encoder(tallies[split][name], truth, draws, tested)
             ]
-        comparisons += compare_encoders(
-            split, tallies[split], some.truth, config.resamples, config.seed, tested
-        )
+        comparisons += _compare(split, tallies[split], plan)
     everything = (pieces.read(unit.piece) for unit in units)
     folder.write("predictions", everything, arrow_schema("tissue_predictions"))
     all_tallies = [tally for by_name in tallies.values() for tally in by_name.values()]
@@ -109,11 +147,26 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan
         "recalls": to_table("tissue_recalls", [row for t in all_tallies for row in t.recalls]),
         "summary": to_table("tissue_summary", summary),
         "comparisons": to_table("tissue_comparisons", comparisons),
-        "folds": tabulate_folds(folds, [str(row) for row in range(n_trained)]),
+        "folds": tabulate_folds(plan.folds, [str(row) for row in range(n_trained)]),
     }
     for name, table in made.items():
         folder.write(name, [table], table.schema)
     return TileResult(tallies, comparisons, summary)
+
+
+def _compare(split: str, tallies: Mapping[str, TileTally], plan: TissuePlan) -> list[Row]:
+    """Compare encoders, then each with the baseline, which bears on no q-value of the others."""
+    config, truth, folds = plan.config, plan.truth_of(split), plan.folds_of(split)
+    tested = None if folds is None else folds.fold_ids
+    encoders = {name: tally for name, tally in tallies.items() if name != COLOUR}
+    families = [encoders]
+    if COLOUR in tallies:
+        families += [{COLOUR: tallies[COLOUR], name: tally} for name, tally in encoders.items()]
+    return [
+        row
+        for some in families
+        for row in compare_encoders(split, some, truth, config.resamples, config.seed, tested)
+    ]
 
 
 def make_tissue_record(
@@ -142,6 +195,7 @@ def make_tissue_record(
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - began, 1),
             "remark": plan.config.remark,
+            "baseline": COLOUR if plan.colours else "",
             "synthetic": any(tiles.synthetic for tiles in plan.sets.values()),
             "tests": record_tests(plan.support),
             "caveats": tuple(caveats),

@@ -19,10 +19,15 @@ from histo_ray.learn.tile_heads import (
 )
 from histo_ray.learn.tissue_tables import TileTruth, tabulate_predictions
 
-CV, TEST = "cv", "test"
-"""Splits: cross-validation of the tiles, and the external test set."""
+CV, RANDOM, TEST = "cv", "random", "test"
+"""Splits: cross-validation of the tiles, the same by folds that split inferred groups, and the
+external test set."""
+COLOUR = "colour"
+"""Name of the row that sees mean and standard deviation of colours alone; no encoder has it."""
 FOLD_IDS = "fold ids"
 """Name of the (R, N) folds among the shared inputs."""
+RANDOM_FOLD_IDS = "random fold ids"
+"""The same of the folds that split inferred groups."""
 COPIES = 3
 """Float32 copies of the embeddings that a unit holds at most."""
 LARGE_BYTES = 1 << 28
@@ -55,10 +60,15 @@ class TileUnit:
         return f"{self.encoder}.{self.split}.{self.repeat}"
 
     @property
+    def fold_ids(self) -> str:
+        """Name of its folds among the shared inputs; of the test set: those that choose a head."""
+        return RANDOM_FOLD_IDS if self.split == RANDOM else FOLD_IDS
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Folds, labels and embeddings."""
-        own = (FOLD_IDS, truth_name(CV), vectors_name(CV, self.encoder))
-        if self.split == CV:
+        own = (self.fold_ids, truth_name(CV), vectors_name(CV, self.encoder))
+        if self.split != TEST:
             return own
         return (*own, truth_name(TEST), vectors_name(TEST, self.encoder))
 
@@ -73,14 +83,25 @@ def vectors_name(split: str, encoder: str) -> str:
     return f"{split} by {encoder}"
 
 
-def share_inputs(sets: Mapping[str, EmbeddedSet], fold_ids: FoldIds) -> dict[str, object]:
+def share_inputs(
+    sets: Mapping[str, EmbeddedSet],
+    fold_ids: FoldIds,
+    random_fold_ids: FoldIds | None = None,
+    colours: Mapping[str, Vectors] | None = None,
+) -> dict[str, object]:
     """Name all that units read.
 
     Args:
-        sets: By split.
+        sets: By split: `CV` and `TEST`.
         fold_ids: (R, N) folds of the tiles that are cross-validated.
+        random_fold_ids: The same of the folds that split inferred groups.
+        colours: (N, D) of each set's tiles.
     """
     shared: dict[str, object] = {FOLD_IDS: fold_ids}
+    if random_fold_ids is not None:
+        shared[RANDOM_FOLD_IDS] = random_fold_ids
+    for split, own in (colours or {}).items():
+        shared[vectors_name(split, COLOUR)] = own
     for split, some in sets.items():
         shared[truth_name(split)] = some.truth
         shared |= {vectors_name(split, name): vectors for name, vectors in some.vectors.items()}
@@ -111,7 +132,7 @@ def needs_of(tiles: EmbeddedSet) -> Needs:
 def predict_unit(unit: TileUnit, inputs: Inputs) -> pa.Table:
     """Predict all tiles of a repeat, or of the test set; the work of a job."""
     truth: TileTruth = inputs[truth_name(CV)]
-    fold_ids = inputs[FOLD_IDS][unit.repeat]
+    fold_ids = inputs[unit.fold_ids][unit.repeat]
     vectors = inputs[vectors_name(CV, unit.encoder)]
     tiles = EmbeddedTiles(vectors, truth.labels, len(truth.classes))
     where = {"split": unit.split, "encoder": unit.encoder, "repeat": unit.repeat}

@@ -58,6 +58,7 @@ def encoder_facts(
             spec, tiling.mpp, tiling.tile_px, allow_contract_break, tiling.stain
         ),
         resize_px=spec.resize_px,
+        rotations=spec.rotations,
         pos_embed_resampled=spec.pos_embed_resampled,
         config_differs=spec.config_differs,
     )

@@ -1,7 +1,7 @@
 """Augmentation of whole batches: first numbers are drawn, then tiles are changed. Pure.
 
-Stain jitter: Tellez et al. 2018 (IEEE TMI 37:2126), in the stain space of Ruifrok and Johnston
-2001 (Anal Quant Cytol Histol 23:291): haematoxylin, eosin, DAB as the third axis.
+Stain jitter: Tellez et al. 2018 (IEEE TMI 37:2126), in the space of `stain_space`; stain swap:
+`stain_swap`.
 """
 
 from typing import NamedTuple
@@ -12,13 +12,10 @@ import torch
 from torch.nn import functional
 
 from histo_ray.finetune.recipe import AugmentConfig
+from histo_ray.finetune.stain_space import STAINS, WHITE, optical_density
+from histo_ray.finetune.stain_swap import StainStatistics, match_stains, measure_stains
 
 Doubles = npt.NDArray[np.float64]
-_RUIFROK = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-STAINS = _RUIFROK / np.linalg.norm(_RUIFROK, axis=1, keepdims=True)
-"""(3, 3): optical density in red, green and blue (columns) of each stain (rows)."""
-WHITE = 256.0
-"""Optical density is -ln((value + 1) / WHITE): finite for black, 0 for 255."""
 
 
 class Draws(NamedTuple):
@@ -34,20 +31,36 @@ class Draws(NamedTuple):
     """(B, 3): factor on each stain's density."""
     shifts: Doubles
     """(B, 3): offset to each stain's density."""
+    donors: StainStatistics | None = None
+    """Stain statistics that B tiles take over, nan where a tile keeps its own; None: all do."""
 
     def part(self, rows: slice) -> "Draws":
         """Those of some tiles."""
+        donors = self.donors and StainStatistics(self.donors.mean[rows], self.donors.sd[rows])
         return Draws(
             self.turns[rows],
             self.flips[rows],
             self.crops[rows],
             self.stains[rows],
             self.shifts[rows],
+            donors,
         )
 
 
-def draw(random: np.random.Generator, count: int, config: AugmentConfig) -> Draws:
-    """Draw the numbers of `count` tiles; what is switched off draws as many, so nothing shifts."""
+def draw(
+    random: np.random.Generator,
+    count: int,
+    config: AugmentConfig,
+    bank: StainStatistics | None = None,
+) -> Draws:
+    """Draw the numbers of `count` tiles; what is switched off draws as many, so nothing shifts.
+
+    Args:
+        random: The generator; donors are drawn last.
+        count: Tiles.
+        config: The augmentation.
+        bank: Statistics of the tiles whose stain may be taken over; None: no swap.
+    """
     turns = random.integers(4, size=count)
     flips = random.random(count) < 0.5
     area = random.uniform(config.crop, 1, count)
@@ -55,7 +68,14 @@ def draw(random: np.random.Generator, count: int, config: AugmentConfig) -> Draw
     stains = 1 + config.stain * random.uniform(-1, 1, (count, 3))
     shifts = config.stain_shift * random.uniform(-1, 1, (count, 3))
     crops = np.column_stack([np.sqrt(area), place])
-    return Draws(turns * config.rotations, flips & config.flips, crops, stains, shifts)
+    donors = None
+    if bank is not None and len(bank.mean) and config.stain_swap:
+        kept = random.random(count) >= config.stain_swap
+        chosen = random.integers(len(bank.mean), size=count)
+        donors = StainStatistics(
+            np.where(kept[:, None], np.nan, bank.mean[chosen]), bank.sd[chosen]
+        )
+    return Draws(turns * config.rotations, flips & config.flips, crops, stains, shifts, donors)
 
 
 def augment(tiles: torch.Tensor, draws: Draws, px: int) -> torch.Tensor:
@@ -70,8 +90,12 @@ def augment(tiles: torch.Tensor, draws: Draws, px: int) -> torch.Tensor:
         (B, 3, px, px) float32 in 0..255, in channels-last memory, on the device of `tiles`.
     """
     values = orient(tiles, draws.turns, draws.flips).permute(0, 3, 1, 2).float()
+    stains, shifts = draws.stains, draws.shifts
+    if draws.donors is not None:  # first the donor's stain, then jitter around it
+        gain, offset = match_stains(measure_stains(values), draws.donors)
+        stains, shifts = gain * stains, offset * stains + shifts
     values = crop(values, draws.crops, px)
-    return jitter(values, draws.stains, draws.shifts).contiguous(memory_format=torch.channels_last)
+    return jitter(values, stains, shifts).contiguous(memory_format=torch.channels_last)
 
 
 def orient(
@@ -141,7 +165,7 @@ def jitter(values: torch.Tensor, stains: Doubles, shifts: Doubles) -> torch.Tens
     if (stains == 1).all() and (shifts == 0).all():
         return values
     mixing = np.linalg.inv(STAINS)[None] * stains[:, None, :] @ STAINS  # (B, 3, 3): all in one
-    density = -torch.log((values.permute(0, 2, 3, 1).flatten(1, 2) + 1) / WHITE)
+    density = optical_density(values.permute(0, 2, 3, 1).flatten(1, 2))
     offset = torch.from_numpy((shifts @ STAINS)[:, None, :]).to(values)
     density = torch.baddbmm(offset, density, torch.from_numpy(mixing).to(values))
     batch, _, height, width = values.shape

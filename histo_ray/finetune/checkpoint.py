@@ -46,6 +46,9 @@ class Checkpoint:
     """Moving average of the weights; empty without one."""
     first: Weights = field(default_factory=dict)
     """Weights after step 1, should step 2 end worse; empty in checkpoints of version 0.1.0."""
+    start: Weights = field(default_factory=dict)
+    """Weights at the beginning of step 2, where WiSE-FT needs them and `first` is written
+    otherwise, batch norms having been recalibrated; empty where `first` serves."""
     best: Weights = field(default_factory=dict)
     """Weights of the best epoch; empty where the last is taken."""
     optimizer: dict[str, Any] = field(default_factory=dict)

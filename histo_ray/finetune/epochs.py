@@ -27,6 +27,7 @@ from histo_ray.finetune.schedule import (
     rate_factor,
     share,
 )
+from histo_ray.finetune.stain_swap import StainStatistics, measure_donors
 from histo_ray.finetune.training_tiles import Pixels
 from histo_ray.finetune.worker_group import WorkerGroup
 
@@ -34,11 +35,19 @@ from histo_ray.finetune.worker_group import WorkerGroup
 class TrainingBatch:
     """This worker's share of a batch."""
 
-    def __init__(self, job: FinetuneJob, group: WorkerGroup, epoch: int, batch: int) -> None:
+    def __init__(
+        self,
+        job: FinetuneJob,
+        group: WorkerGroup,
+        epoch: int,
+        batch: int,
+        bank: StainStatistics | None,
+    ) -> None:
         """Choose and read it; decided by the job and the position alone."""
         size = job.recipe.batch_size
         rows = batch_rows(len(job.train), size, job.seed, epoch, batch)
-        draws = draw(batch_random(job.seed, epoch, batch), len(rows), job.recipe.augment)
+        random = batch_random(job.seed, epoch, batch)
+        draws = draw(random, len(rows), job.recipe.augment, bank)
         mine = share(len(rows), group.rank, group.size)
         self.tiles = len(rows)
         """Tiles of the batch over all workers."""
@@ -82,6 +91,7 @@ class Epochs:
         for weights in (checkpoint.average, checkpoint.best):
             weights.update({k: v.to(compute.device) for k, v in weights.items()})
         self._batches = count_batches(len(job.train), job.recipe.batch_size)
+        self._bank = measure_donors(job.train, job.seed) if job.recipe.augment.stain_swap else None
         self._saved = time.monotonic()
 
     def run(self, report: ReportProgress) -> None:
@@ -112,7 +122,8 @@ class Epochs:
             report(self._progress(min(done, len(self._job.train))))
 
     def _read(self, batch: int) -> TrainingBatch:
-        return TrainingBatch(self._job, self._group, self.checkpoint.position.epoch, batch)
+        epoch = self.checkpoint.position.epoch
+        return TrainingBatch(self._job, self._group, epoch, batch, self._bank)
 
     def _step(self, batch: TrainingBatch) -> tuple[float, int]:
         """Train on one batch; its summed loss and number of correctly predicted tiles."""

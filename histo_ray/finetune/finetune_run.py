@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from histo_ray.finetune.job import FinetuneJob, ReportProgress
 from histo_ray.finetune.loop import TrainingResult, train
 from histo_ray.finetune.publish_encoder import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
+from histo_ray.finetune.trained_tiles import describe_trained_on
 from histo_ray.finetune.training_tiles import LoadedTiles, Pixels, Rows, TileSubset
 from histo_ray.finetune.worker_group import WorkerGroup
 from histo_ray.store.claim import hold_claim
@@ -27,6 +28,7 @@ from histo_ray.store.layout import CACHE
 from histo_ray.store.location import location_of
 from histo_ray.store.models import ModelCard
 from histo_ray.store.store import open_store
+from histo_ray.tilesets.infer_groups import infer_groups
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint, hold_out
 from histo_ray.tilesets.tileset import TileSet, load_tiles
@@ -75,18 +77,40 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
             f"another set, {other.name}",
         )  # fmt: skip
     if recipe.held_out == 0:
+        _check_needs_no_held_out(recipe)
         return FinetunePlan(config, recipe, spec, tileset, every, None, none, "")
-    train_rows, held_rows = hold_out(tileset, recipe.held_out, config.seed)
-    source = "the same tiles, by group"
-    if tileset.groups is None:
+    source, grouped = "the same tiles, by group", tileset
+    if tileset.groups is None and recipe.infer_groups:
+        source = "the same tiles, by groups inferred from stain, colour and near-duplicates"
+        inferred = infer_groups(tileset, tileset.labels)
+        grouped = replace(tileset, groups=tuple(map(str, inferred.tolist())))
+    elif tileset.groups is None:
         source = "the same tiles, groups unknown: leakage cannot be excluded"
+    train_rows, held_rows = hold_out(grouped, recipe.held_out, config.seed)
     return FinetunePlan(config, recipe, spec, tileset, train_rows, tileset, held_rows, source)
+
+
+def _check_needs_no_held_out(recipe: Recipe) -> None:
+    """Refuse to choose by held-out accuracy where nothing is held out."""
+    if len(recipe.network.wise_ft) > 1:
+        shares = ", ".join(f"{share:g}" for share in recipe.network.wise_ft)
+        raise ConfigError(
+            f"recipe: network.wise_ft = {shares}: one of them is chosen by the accuracy on "
+            "held-out tiles, and nothing is held out; set held_out, give --validation, or name one "
+            "share"
+        )
 
 
 def _check_settings(config: FinetuneConfig) -> tuple[Recipe, EncoderSpec]:
     """Check what needs no look at tiles, and make the store if it is not there."""
     recipe = config.read_recipe()
     spec = resolve(config.encoder, config.encoder_table, config.store)
+    if spec.rotations is not None:
+        raise ConfigError(
+            f"encoder {config.encoder!r}: rotations= averages the vectors of a finished encoder, "
+            "and training turns tiles by itself; leave it out, and ask for "
+            f"{config.name}?rotations={spec.rotations} afterwards"
+        )
     known = {entry.name for entry in list_encoders(config.encoder_table)}
     if config.name in known or has_timm_name(config.name):
         raise ConfigError(
@@ -228,7 +252,12 @@ def conclude(
 ) -> ModelCard:
     """Publish, and drop the checkpoint."""
     config = plan.config
-    card = publish_model(config.store, config.name, job, outcome, workers, device, plan.source)
+    trained_on = describe_trained_on(
+        plan.tileset, plan.train_rows, plan.held_out, plan.held_out_rows, plan.spec
+    )
+    card = publish_model(
+        config.store, config.name, job, outcome, workers, device, plan.source, trained_on
+    )
     open_keeper(config).delete()
     return card
 

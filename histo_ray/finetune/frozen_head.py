@@ -15,6 +15,7 @@ from histo_ray.finetune.classifier import Classifier
 from histo_ray.finetune.compute import Compute, read_ahead
 from histo_ray.finetune.recipe import AugmentConfig
 from histo_ray.finetune.schedule import HEAD, batch_random
+from histo_ray.finetune.stain_swap import StainStatistics
 from histo_ray.finetune.training_tiles import TileSubset
 from histo_ray.finetune.worker_group import WorkerGroup
 
@@ -111,12 +112,12 @@ def plain_look(px: int, mode: str) -> Callable[[torch.Tensor, int], torch.Tensor
 
 
 def augmented_look(
-    config: AugmentConfig, px: int, seed: int, view: int
+    config: AugmentConfig, px: int, seed: int, view: int, bank: StainStatistics | None = None
 ) -> Callable[[torch.Tensor, int], torch.Tensor]:
-    """Tiles as training sees them; `view` 1, 2, ... draws other numbers."""
+    """Tiles as training sees them; `view` 1, 2, ... draws other numbers, `bank` are donors."""
 
     def look(tiles: torch.Tensor, block: int) -> torch.Tensor:
         random = batch_random(seed, view, block, HEAD)
-        return augment(tiles, draw(random, len(tiles), config), px)
+        return augment(tiles, draw(random, len(tiles), config, bank), px)
 
     return look

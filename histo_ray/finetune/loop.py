@@ -6,7 +6,9 @@ and on a GPU where `determinism` could force it and the rest of the run is in th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +32,11 @@ from histo_ray.finetune.frozen_head import (
 )
 from histo_ray.finetune.held_out import ClassifierScores, evaluate_classifier
 from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
-from histo_ray.finetune.norms import recalibrate
+from histo_ray.finetune.norms import measure_statistics, recalibrate
+from histo_ray.finetune.recipe import NetworkConfig
 from histo_ray.finetune.schedule import batch_rows
+from histo_ray.finetune.stain_swap import measure_donors
+from histo_ray.finetune.wise_ft import WiseChoice, choose_alpha
 from histo_ray.finetune.worker_group import Solo, WorkerGroup
 
 RECALIBRATION_TILES = 256
@@ -51,6 +56,10 @@ class TrainingResult(NamedTuple):
     """Held-out accuracy after step 1; nan without held-out tiles."""
     second_accuracy: float = np.nan
     """Held-out accuracy after step 2; nan without held-out tiles, or without a step 2."""
+    wise_ft: float = 1.0
+    """Share of the tuned weights in those after step 2."""
+    wise_ft_accuracies: Mapping[float, float] = MappingProxyType({})
+    """Held-out accuracy of each share that was tried; empty without WiSE-FT."""
 
 
 def train(
@@ -91,20 +100,53 @@ def train(
                 keeper.save(checkpoint)
         epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
         epochs.run(report)
-        return _choose_step(
-            epochs.checkpoint,
-            classifier,
-            lambda: evaluate_classifier(job, classifier, normalise, compute, group),
-        )
+        final = epochs.checkpoint
+        evaluate = partial(evaluate_classifier, job, classifier, normalise, compute, group)
+        refresh = partial(_refresh_statistics, job, classifier, normalise, compute, group)
+        wise = _choose_share(final, job.recipe.network, classifier, evaluate, refresh)
+        return _choose_step(final, wise, classifier, evaluate)
+
+
+def _choose_share(
+    final: Checkpoint,
+    config: NetworkConfig,
+    classifier: Classifier,
+    evaluate: Callable[[], ClassifierScores],
+    refresh: Callable[[], None],
+) -> WiseChoice | None:
+    """The weights that WiSE-FT takes in place of those after step 2; None where it is not asked.
+
+    Args:
+        final: The checkpoint after step 2.
+        config: Shares of the tuned weights that are tried.
+        classifier: Changed.
+        evaluate: Scores of the classifier as it is on the held-out tiles.
+        refresh: Measures its running statistics anew.
+    """
+    if not config.wise_ft or not final.position.epoch:
+        return None
+
+    def make_ready(weights: Weights, alpha: float) -> tuple[Weights, ClassifierScores]:
+        classifier.load_state_dict(weights)
+        if alpha < 1 and config.batch_norm != "frozen":
+            refresh()
+        ready = {name: value.clone() for name, value in classifier.state_dict().items()}
+        return ready, evaluate()
+
+    return choose_alpha(final.start or final.first, final.outcome, config.wise_ft, make_ready)
 
 
 def _choose_step(
-    final: Checkpoint, classifier: Classifier, evaluate: Callable[[], ClassifierScores]
+    final: Checkpoint,
+    wise: WiseChoice | None,
+    classifier: Classifier,
+    evaluate: Callable[[], ClassifierScores],
 ) -> TrainingResult:
     """The weights after step 2, or those after step 1 if they have the better held-out accuracy.
 
     Args:
         final: The checkpoint after step 2.
+        wise: What WiSE-FT chose in place of its weights; None without it.
         classifier: Left with the weights that are chosen.
         evaluate: Scores of the classifier as it is on the held-out tiles.
     """
@@ -115,6 +157,8 @@ def _choose_step(
 
     epoch = final.position.best_epoch or final.position.epoch
     weights = final.outcome if epoch else final.first or final.outcome
+    if wise is not None:
+        weights = wise.weights
     scores = evaluate_weights(weights)
     first, second = final.curves[0].held_out_accuracy, scores.accuracy if epoch else np.nan
     if epoch and final.first and is_worse(scores.accuracy, first):
@@ -130,6 +174,8 @@ def _choose_step(
         epoch=epoch,
         first_accuracy=first,
         second_accuracy=second,
+        wise_ft=wise.alpha if wise is not None and epoch else 1.0,
+        wise_ft_accuracies=MappingProxyType(wise.accuracies if wise is not None else {}),
     )
 
 
@@ -180,7 +226,11 @@ def _first_step(
         compute.split(lambda _: _recalibrate(job, classifier, normalise, compute), 1, whole=True)
         group.copy_first(list(classifier.state_dict().values()))
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
-    return Checkpoint(job.fingerprint(group.size), Position(), weights, first=first, curves=[row])
+    start: Weights = {}
+    if job.recipe.network.wise_ft and job.recipe.network.batch_norm == "recalibrate":
+        start = {name: value.cpu().clone() for name, value in weights.items()}
+    fingerprint = job.fingerprint(group.size)
+    return Checkpoint(fingerprint, Position(), weights, first=first, start=start, curves=[row])
 
 
 def _encode_views(
@@ -194,10 +244,12 @@ def _encode_views(
     """(N, dim) features of the training tiles for each view: plain first, then augmented."""
     began = time.monotonic()
     count, views = job.recipe.head.views, list[Features]()
+    config = job.recipe.augment
+    bank = measure_donors(job.train, job.seed) if config.stain_swap and count > 1 else None
     for view in range(count):
         look = _plain(job)
         if view:
-            look = augmented_look(job.recipe.augment, job.train_px, job.seed, view)
+            look = augmented_look(config, job.train_px, job.seed, view, bank)
         views.append(
             encode_subset(classifier, normalise, job.train, compute, group, look, job.loaders)
         )
@@ -210,14 +262,30 @@ def _encode_views(
 def _recalibrate(
     job: FinetuneJob, classifier: Classifier, normalise: Normaliser, compute: Compute
 ) -> None:
-    """Measure on some training tiles, as training will see them but for augmentation."""
+    recalibrate(classifier.network, _some_tiles(job, normalise, compute))
+
+
+def _refresh_statistics(
+    job: FinetuneJob,
+    classifier: Classifier,
+    normalise: Normaliser,
+    compute: Compute,
+    group: WorkerGroup,
+) -> None:
+    """Measure the running statistics of mixed weights on some training tiles."""
+    tiles = _some_tiles(job, normalise, compute)
+    compute.split(lambda _: measure_statistics(classifier.network, tiles), 1, whole=True)
+    group.copy_first(list(classifier.state_dict().values()))
+
+
+def _some_tiles(
+    job: FinetuneJob, normalise: Normaliser, compute: Compute
+) -> Iterator[torch.Tensor]:
+    """Batches of some training tiles, as training sees them but for augmentation."""
     rows = batch_rows(len(job.train), RECALIBRATION_TILES, job.seed, 0, 0)
     look = plain_look(job.train_px, job.interpolation)
-    batches = (
-        normalise(look(torch.from_numpy(job.train.read(some)).to(compute.device), 0))
-        for some in np.array_split(rows, max(1, len(rows) // 32))
-    )
-    recalibrate(classifier.network, batches)
+    for some in np.array_split(rows, max(1, len(rows) // 32)):
+        yield normalise(look(torch.from_numpy(job.train.read(some)).to(compute.device), 0))
 
 
 def _plain(job: FinetuneJob) -> Callable[[torch.Tensor, int], torch.Tensor]:

@@ -53,6 +53,33 @@ def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> int:
     return sum(moments.count > 0 for moments in sums.values())
 
 
+def measure_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+    """Measure the running statistics of all batch norms anew; weights and biases stay.
+
+    For weights between two trained ones, whose statistics are not those of what they compute: as
+    for averaged weights (Izmailov et al. 2018, arXiv 1803.05407, section 3.2).
+
+    Args:
+        network: Changed in place; left in eval mode.
+        batches: (B, 3, H, W) each, normalised, on the device of the network.
+    """
+    network.eval()
+    set_norms = [m for m in network.modules() if isinstance(m, NORMS)]
+    momenta = [norm.momentum for norm in set_norms]
+    for norm in set_norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None  # a mean over all batches
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                network(batch)
+    finally:
+        for norm, momentum in zip(set_norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+
 class _Moments:
     """Mean and variance of each channel, over many batches, in double precision."""
 

@@ -35,6 +35,7 @@ from histo_ray.store.models import (
     ModelCard,
     encode_card,
 )
+from histo_ray.store.trained_on import TRAINED_ON_FILE, TrainedOn
 
 CURVES_FILE = "curves.parquet"
 NETWORK_PREFIX = "network."
@@ -68,8 +69,9 @@ def publish_model(
     workers: int,
     device: str,
     source: str,
+    trained_on: TrainedOn,
 ) -> ModelCard:
-    """Write `models/<name>/`: weights and curves, then the card.
+    """Write `models/<name>/`: weights, curves and the list of tiles, then the card.
 
     Args:
         store: Path or URI of the store; it must be there.
@@ -79,6 +81,7 @@ def publish_model(
         workers: Workers that shared each batch.
         device: Where it was trained, in words.
         source: How the held-out tiles were chosen, in words.
+        trained_on: Tiles and patients that no later evaluation should test on.
 
     Returns:
         The card that is in the store now.
@@ -90,6 +93,7 @@ def publish_model(
     head = _below(outcome.weights, HEAD)
     content = network | {HEAD_PREFIX + key: value for key, value in head.items()}
     data = safetensors.torch.save({k: v.contiguous() for k, v in content.items()})
+    tiles = trained_on.encode()
     card = ModelCard(
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -102,7 +106,7 @@ def publish_model(
             licence=job.spec.licence,
         ),
         classes=job.train.tiles.classes,
-        data=_describe_data(job, source),
+        data=_describe_data(job, source, hashlib.sha256(tiles).hexdigest()),
         recipe=job.recipe.model_dump(),
         seed=job.seed,
         workers=workers,
@@ -112,7 +116,8 @@ def publish_model(
         versions=library_versions(),
     )  # fmt: skip
     text = encode_card(card)
-    files = {WEIGHTS_FILE: data, CURVES_FILE: write_curves(outcome.curves), CARD: text}
+    curves = write_curves(outcome.curves)
+    files = {WEIGHTS_FILE: data, CURVES_FILE: curves, TRAINED_ON_FILE: tiles, CARD: text}
     if not publish_files(location_of(store), f"{MODELS}/{name}", files):
         there = check_name(store, name, card.fingerprint)
         return there or card
@@ -153,7 +158,7 @@ def _describe_encoder(job: FinetuneJob, name: str) -> EncoderSpec:
     )
 
 
-def _describe_data(job: FinetuneJob, source: str) -> Data:
+def _describe_data(job: FinetuneJob, source: str, trained_on_sha256: str) -> Data:
     held = job.held_out
     return Data(
         name=job.train.name,
@@ -161,6 +166,7 @@ def _describe_data(job: FinetuneJob, source: str) -> Data:
         train=_count(job.train),
         held_out={} if held is None else _count(held),
         held_out_from=source,
+        trained_on_sha256=trained_on_sha256,
     )
 
 
@@ -172,8 +178,10 @@ def _count(part: TileSubset) -> dict[str, int]:
 
 def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics:
     scores = outcome.scores
+    tried = {f"{k:g}": _or_none(v) for k, v in outcome.wise_ft_accuracies.items()}
+    share = outcome.wise_ft if tried and outcome.epoch else None
     if math.isnan(scores.accuracy):
-        return Metrics()
+        return Metrics(wise_ft=share, wise_ft_accuracy=tried)
     recall = {
         name: None if math.isnan(value) else value
         for name, value in zip(classes, scores.recall, strict=True)
@@ -185,6 +193,8 @@ def _describe_scores(outcome: TrainingResult, classes: Sequence[str]) -> Metrics
         recall=recall,
         first_accuracy=_or_none(outcome.first_accuracy),
         second_accuracy=_or_none(outcome.second_accuracy),
+        wise_ft=share,
+        wise_ft_accuracy=tried,
     )
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from histo_ray.config import Settings, digest, parse_settings
 from histo_ray.errors import ConfigError
@@ -19,9 +19,25 @@ from histo_ray.types import JsonObject
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
 BatchNorm = Literal["frozen", "train", "recalibrate"]
+_UNUSED: dict[str, object] = {"stain_swap": 0.0, "wise_ft": (), "infer_groups": False}
+"""Settings since 0.5.0, with the values that change nothing: a recipe that leaves them so keeps the
+digest that it had."""
 
 
-class AugmentConfig(Settings):
+class _RecipePart(Settings):
+    """Some settings of a recipe."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = serialise(self)
+        return {
+            key: value
+            for key, value in values.items()
+            if key not in _UNUSED or getattr(self, key) != _UNUSED[key]
+        }
+
+
+class AugmentConfig(_RecipePart):
     """Augmentation of training tiles; drawn anew in every epoch."""
 
     flips: bool = True
@@ -33,6 +49,9 @@ class AugmentConfig(Settings):
     """Half-width of the uniform factor on each stain's optical density; 0: no jitter."""
     stain_shift: float = Field(0.05, ge=0, le=1)
     """Half-width of the uniform offset added to each stain's optical density."""
+    stain_swap: float = Field(0.0, ge=0, le=1)
+    """Share of the tiles that take over the stain statistics of another training tile, before the
+    jitter; 0: none."""
 
 
 class HeadConfig(Settings):
@@ -44,7 +63,7 @@ class HeadConfig(Settings):
     """C of the logistic regression on standardised features."""
 
 
-class NetworkConfig(Settings):
+class NetworkConfig(_RecipePart):
     """Step 2: the head and the upper part, or all, of the network."""
 
     epochs: int = Field(10, ge=0, le=10_000)
@@ -70,9 +89,21 @@ class NetworkConfig(Settings):
     patience: int | None = Field(None, ge=1)
     """Epochs without a better held-out accuracy after which training stops, and the best epoch is
     taken; None: all epochs are run and the last one is taken."""
+    wise_ft: tuple[float, ...] = ()
+    """Shares of the tuned weights, above 0 and at most 1, that are tried against those before step
+    2 (WiSE-FT): the one with the best held-out accuracy is published. One needs no held-out tiles;
+    none: the tuned weights alone."""
+
+    @field_validator("wise_ft")
+    @classmethod
+    def _shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        wrong = [share for share in shares if not 0 < share <= 1]
+        if wrong:
+            raise ValueError(f"{wrong[0]:g} is no share of the tuned weights: above 0, at most 1")
+        return shares
 
 
-class Recipe(Settings):
+class Recipe(_RecipePart):
     """All hyperparameters of a fine-tuning."""
 
     train_px: int | None = Field(None, ge=16, le=4096)
@@ -81,6 +112,9 @@ class Recipe(Settings):
     """Tiles a step, over all workers."""
     held_out: float = Field(0.1, ge=0, lt=1)
     """Share of the tiles that is held out, where no validation tiles are given; 0: none."""
+    infer_groups: bool = False
+    """Where tiles come without groups, hold out whole groups that are inferred from stain, colour
+    and near-duplicates; single tiles that are held out share slides with those trained on."""
     macenko: bool = False
     """Normalise each tile's stain first. Slides to be extracted need the same."""
     augment: AugmentConfig = Field(default_factory=lambda: AugmentConfig.model_validate({}))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-ORDER, NETWORK, HEAD = 1, 2, 3
+ORDER, NETWORK, HEAD, DONORS = 1, 2, 3, 4
 """What random numbers are for; each has a stream of its own."""
 
 

@@ -32,12 +32,12 @@ MOST_LEVELS = 10
 MOST_CLASSES = 20
 """Different words of a column of classes at most."""
 YES_WORDS = frozenset(
-    {"yes", "y", "true", "t", "positive", "pos", "present", "mutated", "mutant", "mut", "altered"}
+    {"yes", "y", "true", "positive", "pos", "present", "mutated", "mutant", "mut", "altered"}
     | {"high", "dead", "deceased", "case", "responder", "response", "amplified", "msi", "msih"}
 )
 """Words for the positive class, in small letters and digits alone."""
 NO_WORDS = frozenset(
-    {"no", "n", "false", "f", "negative", "neg", "absent", "wildtype", "wt", "unaltered", "low"}
+    {"no", "n", "false", "negative", "neg", "absent", "wildtype", "wt", "unaltered", "low"}
     | {"alive", "living", "control", "nonresponder", "noresponse", "none", "normal", "mss", "msl"}
 )
 """Words for the negative class, likewise."""

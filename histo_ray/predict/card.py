@@ -15,9 +15,9 @@ from histo_ray.learn.heads.registry import TrainsOn
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
-PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal"]
+PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal", "survival"]
 """Numbers of patients; probabilities of patients; classes of tiles; probabilities of several
-classes of patients, without and with an order."""
+classes of patients, without and with an order; log-hazards of patients."""
 
 
 class EncoderCard(Settings):
@@ -30,6 +30,8 @@ class EncoderCard(Settings):
     dim: int
     dtype: str = ""
     """Element type of the vectors that it was fitted on."""
+    rotations: int | None = None
+    """Orientations of each tile whose vectors were averaged; None: the tile as it was."""
 
 
 class TilingCard(Settings):
@@ -68,6 +70,10 @@ class PartCard(Settings):
     """Link of a linear head."""
     members: int = 0
     """Heads of a MIL ensemble; 0: a linear head."""
+    networks: int = 0
+    """Networks of each of these heads, whose outputs are averaged; 0: not recorded, or linear."""
+    network: str = ""
+    """Kind of these networks; empty: gated attention, or linear."""
 
 
 class LabelsCard(Settings):

@@ -11,7 +11,7 @@ from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.request import parse_request, slugify
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.card import ClassEncoderCard, PredictorCard
-from histo_ray.store.layout import is_given
+from histo_ray.store.layout import is_given, is_imported
 from histo_ray.store.location import location_of
 from histo_ray.store.models import MODELS, ModelCard, list_names, read_card
 from histo_ray.store.store import Store
@@ -37,12 +37,19 @@ def name_extraction(
         Half a sentence that ends with the command.
     """
     expected = card.encoder
+    if is_imported(card.tiling.fingerprint):
+        return _name_import(store, card)
     facts = [receipt.encoder for receipt in held]
-    own = [one for one in facts if one.weights_sha256 == expected.weights_sha256]
+    own = [
+        one
+        for one in facts
+        if one.weights_sha256 == expected.weights_sha256 and one.rotations == expected.rotations
+    ]
     own.sort(key=lambda one: one.name != expected.name)
     requests = [one.request for one in own if not one.imported_from]
     taken = {one.name for one in facts} - {one.name for one in own}
-    published = _list_same(store, expected.weights_sha256)
+    # the name of a published encoder asks for each tile as it is
+    published = [] if expected.rotations else _list_same(store, expected.weights_sha256)
     for request in (*requests, *published, expected.request):
         spec = _resolve(store, request, expected.weights_sha256)
         if spec is not None:
@@ -61,6 +68,19 @@ def name_extraction(
     whole = origin is not None and origin.weights_sha256 == expected.weights_sha256
     free = _keep_apart(expected.request, expected.weights_sha256, taken)
     return _copy_first(store, card, free, home if whole else "", origin)
+
+
+def _name_import(store: Store, card: PredictorCard) -> str:
+    """Half a sentence: import features of the same weights, which only another tool can make."""
+    settings = card.tiling.settings
+    command = (
+        f"histo-ray store import DIR --store {shlex.quote(store.root.uri)} "
+        f"--encoder {shlex.quote(card.encoder.name)} --weights-sha256 {card.encoder.weights_sha256}"
+    )
+    return (
+        f"its features were imported (from {settings.get('imported_from', 'another tool')}), so "
+        f"import such features of these slides: {command}"
+    )
 
 
 def name_class_extraction(

@@ -8,7 +8,7 @@ from histo_ray.pooling.registry import parse_pooling
 from histo_ray.predict.card import PredictorCard
 from histo_ray.predict.extract_command import name_class_extraction, name_extraction
 from histo_ray.store.catalog import Partitions, list_partitions
-from histo_ray.store.layout import is_given
+from histo_ray.store.layout import is_given, is_imported
 from histo_ray.store.models import read_card
 from histo_ray.store.partition_vectors import CountedPartition
 from histo_ray.store.stated import correct_receipts
@@ -105,11 +105,12 @@ def _read_firsts(store: Store) -> Receipts:
 
 
 def _take_own(card: PredictorCard, firsts: Receipts) -> Receipts:
-    """Those of the predictor's weights."""
+    """Those of the predictor's weights, and of as many orientations of each tile."""
     return {
         key: receipt
         for key, receipt in firsts.items()
         if receipt.encoder.weights_sha256 == card.encoder.weights_sha256
+        and receipt.encoder.rotations == card.encoder.rotations
     }
 
 
@@ -118,10 +119,8 @@ def _choose(
 ) -> PartitionKey:
     """Choose the tiling, among those of the encoder."""
     own = _take_own(card, firsts)
-    if is_given(card.tiling.fingerprint):  # labelled tiles have size and mpp alone
-        fitting = {key: r for key, r in own.items() if _is_alike(card, r)}
-    else:
-        fitting = {key: r for key, r in own.items() if key.tiling == card.tiling.fingerprint}
+    exact = {key: r for key, r in own.items() if key.tiling == card.tiling.fingerprint}
+    fitting = exact or {key: r for key, r in own.items() if _fits(card, key.tiling, r)}
     if not fitting:
         encoder = min(own).encoder
         raise StoreError(
@@ -143,6 +142,20 @@ def _choose(
             f"--tiling: {describe_tilings(fitting)}"
         )
     return next((key for key in fitting if key.encoder == card.encoder.name), min(fitting))
+
+
+def _fits(card: PredictorCard, tiling: str, receipt: Receipt) -> bool:
+    """Whether tiles of another tiling can stand for those that a predictor was fitted on.
+
+    Of labelled tiles size and mpp are all that is known. Other tools do not say what else decides
+    their tiles, so where one cut either of both, size and mpp have to be known and the same.
+    """
+    if is_given(card.tiling.fingerprint):
+        return _is_alike(card, receipt)
+    if not (is_imported(card.tiling.fingerprint) or is_imported(tiling)):
+        return False
+    settings = card.tiling.settings
+    return bool(settings.get("tile_px") and settings.get("mpp")) and _is_alike(card, receipt)
 
 
 def _is_alike(card: PredictorCard, receipt: Receipt) -> bool:

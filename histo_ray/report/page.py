@@ -1,14 +1,9 @@
 """The report: one HTML file that needs nothing beside it."""
 
 import base64
-import glob
 import hashlib
-import os
 import re
-import tempfile
-import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -33,15 +28,19 @@ from histo_ray.report.external_section import write_external
 from histo_ray.report.heat_section import FindHeatmaps, write_heatmaps
 from histo_ray.report.page_blocks import Section
 from histo_ray.report.prediction_words import sum_up_validation
+from histo_ray.report.probability_section import write_probabilities
 from histo_ray.report.provenance import write_provenance
+from histo_ray.report.site_section import write_sites
+from histo_ray.report.subgroup_section import write_subgroups
 from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.target_section import main_sentence, write_targets
 from histo_ray.report.tissue_section import tissue_sentences, write_tissue
+from histo_ray.report.whole_file import write_whole
 from histo_ray.store.lost_slides import read_extraction
 
+_OF_PATIENTS = (write_subgroups, write_sites, write_probabilities)
+"""Sections that follow those of the evaluations of patients; each may have nothing to say."""
 _FLAG = re.compile(r"(?<!\S)--[a-z][a-z-]*")
-LEFT_S = 3600.0
-"""Age from which a half-written page counts as left by a killed process."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -82,7 +81,7 @@ def write_report(
         raise ConfigError(f"--out {target}: this is a folder; name a file in it")
     text = render_page(store, choose_runs(store, runs), datetime.now(UTC), find_heatmaps)
     try:
-        _write_whole(target, text)
+        write_whole(target, text)
     except OSError as error:
         raise ConfigError(
             f"--out {target}: cannot be written ({error.strerror}); name another file"
@@ -122,6 +121,8 @@ def render_page(
             sections.append(write_targets(run, looks, finding.name))
             if find_heatmaps is not None:
                 sections[-1].blocks += write_heatmaps(find_heatmaps(run), run.words.target)
+    reviews = (write(of_patients, looks) for write in _OF_PATIENTS)
+    sections += [section for section in reviews if section is not None]
     if chosen.external.validations:
         sections.append(write_external(chosen.external))
     findings += _sum_up_external(chosen)
@@ -217,23 +218,3 @@ def _printable(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return replace_unprintable(value, "\ufffd")
-
-
-def _write_whole(target: Path, text: str) -> None:
-    """Write beside `target`, then move there, so that `target` is never half a page."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}.histo-ray-"
-    for left in target.parent.glob(f"{glob.escape(prefix)}*"):  # by a process that was killed
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > LEFT_S:
-                left.unlink()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        beside.chmod(0o644)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

@@ -7,6 +7,7 @@ from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
 from histo_ray.evaluate.evaluation_record import TileSetRecord
+from histo_ray.evaluate.groups_record import GroupsRecord
 from histo_ray.report.evaluations import (
     OtherEvaluation,
     ShownEvaluation,
@@ -133,6 +134,14 @@ def _encoder_rows(store: str, run: ShownEvaluation) -> list[list[str]]:
     return rows
 
 
+def describe_tilings(store: str, run: TargetEvaluation) -> dict[str, str]:
+    """Describe how tiles were cut, by encoder; empty where a receipt does not say it."""
+    return {
+        name: _describe_tiling(store, name, found.tiling).removesuffix("; ")
+        for name, found in run.record.encoders.items()
+    }
+
+
 def _describe_tiling(store: str, encoder: str, tiling: str) -> str:
     """Describe a tiling by one receipt: `224 px at 0.5 mpp, tissue otsu; `, or nothing."""
     if not tiling:
@@ -155,7 +164,15 @@ def _tissue_facts(run: TileEvaluation) -> list[tuple[str, str]]:
     return [
         ("tiles" if key == "tiles" else "external tiles", _describe_set(found))
         for key, found in sets.items()
-    ] + [("head", run.record.head)]
+    ] + [("head", run.record.head), ("groups", _describe_groups(run.record.groups))]
+
+
+def _describe_groups(groups: GroupsRecord) -> str:
+    """Describe what kept tiles together; nothing of runs that do not say it."""
+    if not groups.groups:
+        return "none" if groups.source else ""
+    where = f"column {groups.column}" if groups.column else groups.source
+    return f"{groups.groups} ({where}){_digest(groups.sha256)}"
 
 
 def _describe_set(found: TileSetRecord) -> str:
@@ -173,7 +190,7 @@ def _outcome_facts(run: TargetEvaluation) -> list[tuple[str, str]]:
         " / ".join(str(value) for value in configuration.model_dump().values() if value)
         for configuration in run.record.configurations
     ]
-    size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, 'gene')}"
+    size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, run.words.target)}"
     return [
         ("labels", f"{labels.path}, {size}{_digest(labels.sha256)}" if labels.path else ""),
         ("transform", labels.transform),
@@ -204,6 +221,7 @@ def _common_facts(run: ShownEvaluation) -> list[tuple[str, str]]:
 def _list_settings(run: ShownEvaluation) -> str:
     """List encoders with full digests, and all settings, as they stand in run.json."""
     kept = {"labels", "folds", "encoders", "settings", "configurations", "head", "sets", "versions"}
+    kept |= {"groups", "test_groups", "random_folds", "baseline_version"}
     exclude = {"labels": {"dropped"}}
     settings = run.record.model_dump(mode="json", include=kept, exclude=exclude, exclude_unset=True)
     return json.dumps(settings, indent=1, ensure_ascii=False)

@@ -16,9 +16,11 @@ from histo_ray.report.confounder_section import write_confounder_blocks
 from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.roc import mean_roc
+from histo_ray.report.survival_section import write_survival
 from histo_ray.report.target_counts import LEVEL, count_found, count_pair
 from histo_ray.report.target_counts_table import tabulate_counts
 from histo_ray.report.target_endpoint import explain_interval, tabulate_endpoints
@@ -103,6 +105,8 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     section.blocks += _draw_all(run, scores, looks, name)
     if Chart.ROC in words.charts:
         section.blocks += _draw_curves(run, scores, looks, name)
+    if Chart.SURVIVAL in words.charts:
+        section.blocks += write_survival(run, scores, looks, name)
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
@@ -131,7 +135,10 @@ def main_sentence(run: TargetEvaluation) -> str:
     """Choose the sentence that stands first: the primary endpoint, if encoders are compared."""
     run = split_run(run)[0]
     sentences = target_sentences(run)
-    return sentences[0] if sentences else "Nothing could be evaluated."
+    if not sentences:
+        return "Nothing could be evaluated."
+    old = any(pair.endpoint is None for pair in run.record.pairs)
+    return sentences[-len(run.record.pairs) if old else 0]
 
 
 def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) -> Table:
@@ -231,6 +238,7 @@ def _write_rest(run: TargetEvaluation, name: str) -> list[Block]:
     blocks: list[Block] = []
     if len(run.record.configurations) > len(run.record.encoders):
         blocks.append(_tabulate_selected(run, name))
+    blocks += tabulate_members(run.record, run.words, name)
     dropped = run.record.labels.dropped
     if dropped:
         rows = [[row.target, row.reason] for row in dropped]

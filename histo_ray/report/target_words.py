@@ -18,6 +18,7 @@ from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.confounder_words import describe_folds, write_confounders
 from histo_ray.report.format_numbers import format_interval, format_maybe_p
+from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
 
 SHOWN = 12
@@ -30,13 +31,18 @@ def write_sentences(record: PatientRecord) -> list[str]:
     """Write the sentences that a paper would print.
 
     The primary endpoint of each pair of encoders, then their single targets, then one sentence an
-    encoder on chance; for each part of a record that is told in its own words.
+    encoder on chance; for each part of a record that is told in its own words. A run of before
+    0.5 says what it said then: chance first, then pairs.
     """
     sentences: list[str] = []
     for words, part in split_record(record):
+        chance = list(_write_encoders(part, words))
+        if any(pair.endpoint is None for pair in part.pairs):
+            sentences += [*chance, *(_write_old_pair(pair, words) for pair in part.pairs)]
+            continue
         for pair in part.pairs:
             sentences += _write_pair(part, pair, words)
-        sentences += _write_encoders(part, words)
+        sentences += chance
     return sentences
 
 
@@ -68,10 +74,8 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
 
 def _write_pair(record: PatientRecord, pair: PairSummary, words: TaskWords) -> Iterator[str]:
     if pair.endpoint is None:
-        yield _write_old_pair(pair, words)
         return
-    several = len(record.pairs) > 1
-    yield write_endpoint(pair, pair.endpoint, words, several)
+    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1)
     if pair.targets > 1 and pair.endpoint.targets:
         yield _write_single_targets(pair, words)
 
@@ -117,21 +121,30 @@ def _name_targets(targets: Sequence[str]) -> str:
 
 
 def _write_old_pair(pair: PairSummary, words: TaskWords) -> str:
-    """Write what a run of before 0.5 says of a pair."""
+    """Write what a run of before 0.5 said of a pair."""
+    word = words.target_in_sentence
     text = (
         f"{_capital(words.score)} was higher with {pair.encoder_b} than with {pair.encoder_a} for "
-        f"{pair.b_higher:,} of {count_of(pair.targets, words.target_in_sentence)} (mean "
-        f"difference {pair.mean_difference:+.3f})"
+        f"{pair.b_higher:,} of {count_of(pair.targets, word)} (mean difference "
+        f"{pair.mean_difference:+.3f})"
     )
-    if pair.untested == pair.targets:
-        return (
-            f"{text}; no difference could be tested, as independent patients or sites are too few."
+    if pair.untested < pair.targets:
+        left = pair.targets - pair.untested
+        of = f" of {left:,} that could be tested" if pair.untested else ""
+        text += (
+            f", significantly so for {len(pair.b_better)} and significantly lower for "
+            f"{len(pair.a_better)}{of} (corrected resampled t-test, q < {Q:g})"
         )
-    left = pair.targets - pair.untested
-    of = f" of {left:,} that could be tested" if pair.untested else ""
+    else:
+        text += "; no difference could be tested, as independent patients or sites are too few"
+    if not pair.paper_counted:
+        return f"{text}."
+    share = pair.paper_b_higher / pair.paper_counted
+    counted = count_of(pair.paper_counted, word)
     return (
-        f"{text}, significantly so for {len(pair.b_better)} and significantly lower for "
-        f"{len(pair.a_better)}{of} (corrected resampled t-test, q < {Q:g} over all)."
+        f"{text}; counted as publications do, among the {counted} with plain P < {Q:g} for "
+        f"either, {pair.encoder_b} was higher for {pair.paper_b_higher} "
+        f"({share:.0%}), which corrects for nothing."
     )
 
 
@@ -163,6 +176,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
         lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
         lines += _tabulate(part, own)
     lines += ["", *write_sentences(record), *write_confounders(record), ""]
+    lines += describe_review(record, words)
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 

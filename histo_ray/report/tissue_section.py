@@ -13,7 +13,12 @@ from histo_ray.report.format_numbers import format_interval, format_maybe_p, for
 from histo_ray.report.interval_words import EXPECTED_SCORE, OF_THE_TEST
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
-from histo_ray.report.tissue_words import write_sentence, write_single_sentence
+from histo_ray.report.tissue_words import (
+    describe_colour,
+    name_split,
+    write_sentence,
+    write_single_sentence,
+)
 from histo_ray.text import count_of
 
 _NOT_A_NUMBER = float("nan")
@@ -32,7 +37,7 @@ def _number(value: float | None) -> float:
 
 def _how(row: TileComparisonRecord) -> str:
     """How the interval of a difference is made."""
-    if row.split == "cv":
+    if row.split != "test":
         return OF_THE_TEST
     return f"Percentile bootstrap over {_DRAWN[row.drawn]}: the heads have seen none of them"
 
@@ -43,9 +48,18 @@ def tissue_sentences(run: TileEvaluation) -> list[str]:
     sentences = []
     for split, by_name in record.summary.items():
         rows = [row for row in record.comparisons if row.split == split]
-        sentences += [write_sentence(row, record) for row in rows if row.metric == "accuracy"]
-        if not rows:
-            sentences += [write_single_sentence(name, split, record) for name in by_name]
+        between = [row for row in rows if row.encoder_a != record.baseline]
+        if not between:
+            sentences += [
+                write_single_sentence(name, split, record)
+                for name in by_name
+                if name != record.baseline
+            ]
+        sentences += [
+            write_sentence(row, record)
+            for row in (*between, *(row for row in rows if row.encoder_a == record.baseline))
+            if row.metric == "accuracy"
+        ]
     return sentences
 
 
@@ -60,8 +74,7 @@ def write_tissue(run: TileEvaluation, looks: dict[str, Look], name: str) -> Sect
         *sentences,
         Text(
             f"{count_of(tiles.tiles, 'tile')} in {len(record.classes)} classes ({classes}). A "
-            f"{record.head} head on each encoder's embeddings, {record.folds.repeats} x "
-            f"{record.folds.n_folds}-fold cross-validation"
+            f"{record.head} head on each encoder's embeddings, {name_split('cv', record)}"
             f"{'; all encoders on the same folds' if len(record.encoders) > 1 else ''}."
         ),
     ]
@@ -79,6 +92,9 @@ def _write_split(run: TileEvaluation, split: str, looks: dict[str, Look], name: 
         blocks.append(
             Title(f"External test set: {outside.name}, {count_of(outside.tiles, 'tile')}")
         )
+    if split == "random":
+        blocks.append(Title(f"The same tiles, {name_split(split, record)}"))
+    blocks += [Text(f"{line[0].upper()}{line[1:]}.") for line in describe_colour(split, record)]
     matrices = [
         Figure(
             draw_confusion(summary.confusion, record.classes, encoder, f"{name}-matrix-{number}"),
@@ -87,10 +103,13 @@ def _write_split(run: TileEvaluation, split: str, looks: dict[str, Look], name: 
             encoder,
         )
         for number, (encoder, summary) in enumerate(found.items())
+        if encoder != record.baseline
     ]
     rows = [row for row in record.comparisons if row.split == split]
-    differences = [_draw_differences(rows, record.classes, looks, name)] if rows else []
-    keys = legend(looks, list(found)) if len(found) > 2 else []
+    between = [row for row in rows if row.encoder_a != record.baseline]
+    differences = [_draw_differences(between, record.classes, looks, name)] if between else []
+    names = [name for name in found if name != record.baseline]
+    keys = legend(looks, names) if len(names) > 2 else []
     blocks += [Figures([*matrices, *differences], keys), _tabulate_scores(run, split, name)]
     return blocks + ([_tabulate_rows(rows, name)] if rows else [])
 
@@ -107,7 +126,7 @@ def _tabulate_scores(run: TileEvaluation, split: str, name: str) -> Table:
     ]
     rows = [
         [
-            encoder,
+            f"{encoder} (baseline)" if encoder == run.record.baseline else encoder,
             format_score(found.accuracy),
             format_interval(_number(found.accuracy_low), _number(found.accuracy_high)),
             format_score(found.balanced_accuracy),

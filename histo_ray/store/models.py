@@ -21,7 +21,8 @@ MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Begins the names of the head's weights, which lie in the same file as the network's."""
-CARD_VERSION = 2
+CARD_VERSION = 3
+"""3: the card names `trained_on.parquet` by its SHA-256."""
 SEALED_VERSION = 2
 """From this version on a card ends with the digest of its own bytes."""
 _REMEDY = "restore it from a copy, or fine-tune again under another name"
@@ -49,6 +50,10 @@ class Metrics(Settings):
     second_accuracy: float | None = None
     """After step 2: the network trained, too. The better of the two is published; `epoch` of the
     card says which."""
+    wise_ft: float | None = None
+    """Share of the tuned weights in those after step 2 (WiSE-FT); None without it."""
+    wise_ft_accuracy: dict[str, float | None] = Field(default_factory=dict)
+    """Held-out accuracy of each share that was tried; None without held-out tiles."""
 
 
 class Data(Settings):
@@ -62,8 +67,10 @@ class Data(Settings):
     held_out: dict[str, int]
     """Tiles of each class that it was evaluated on."""
     held_out_from: str
-    """`the same tiles, by group`, `the same tiles, groups unknown: leakage cannot be excluded`,
-    the name of another set, or empty."""
+    """`the same tiles, by group` (or by inferred groups), `the same tiles, groups unknown: leakage
+    cannot be excluded`, the name of another set, or empty."""
+    trained_on_sha256: str | None = None
+    """SHA-256 of the bytes of `trained_on.parquet`; None for cards from before 0.5.0."""
 
 
 class ModelCard(Settings):

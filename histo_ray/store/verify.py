@@ -31,7 +31,10 @@ from histo_ray.store.upkeep import DAY_S, list_leftovers
 from histo_ray.store.verify_files import check_files
 from histo_ray.types import EncoderFacts, PartitionKey, Receipt
 
-WEIGHING = ("weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim", "interpolation")
+WEIGHING = (
+    "weights_sha256", "input_px", "mean", "std", "pool", "dtype", "dim", "interpolation",
+    "rotations",
+)  # fmt: skip
 """What must not differ between vectors under one encoder's name, beside their origin."""
 
 Checked = tuple[list[str], Receipt | None]

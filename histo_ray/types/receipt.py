@@ -18,7 +18,7 @@ class PartitionKey(NamedTuple):
 
 
 _SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
-_ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs"})
+_ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs", "rotations"})
 """Fields of receipts that the store's format has since version 2."""
 UNKNOWN_WEIGHTS = "unknown"
 """Stands for the digest of weights in receipts of imported partitions where nobody gave one."""
@@ -119,6 +119,8 @@ class EncoderFacts(BaseModel):
     """How the position embedding of the weights was resampled on request; empty if it was not."""
     config_differs: str = ""
     """Where the configuration of the weights' repository states other preparation than was used."""
+    rotations: int | None = None
+    """Orientations of each tile whose vectors were averaged, 4 or 8; None: the tile as it was."""
     imported_from: str = ""
     """Layout that the vectors were imported from; empty if they were encoded here."""
 

@@ -30,9 +30,11 @@ def test_an_encoder_that_was_trained_on_the_tiles_is_named(tmp_path: Path) -> No
     )  # fmt: skip
     config = TissueConfig(tiles=str(learned), store=store, encoder=(BASE, "tuned"))
     sets = [read_tileset(str(table)) for table in (learned, other)]
-    (found,) = find_trained_on(config, sets)
-    assert write_caveat(found).startswith("tuned was fine-tuned on the tiles of tiles")
-    assert list(find_trained_on(config, sets[1:])) == []
+    tiles, patients = find_trained_on(config, sets[:1])
+    assert "that it was fine-tuned on" in write_caveat(tiles)
+    assert write_caveat(patients).startswith("tuned was fine-tuned on tiles of 10 of 10 patients")
+    (same_names,) = find_trained_on(config, sets[1:])  # drawn patients are called alike
+    assert same_names.code is CaveatCode.LEAKED_PATIENTS
 
 
 def test_tiles_that_their_table_marks_are_called_synthetic(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from histo_ray.finetune.augment import STAINS, Draws, augment, crop, draw, jitter, orient
+from histo_ray.finetune.augment import Draws, augment, crop, draw, jitter, orient
 from histo_ray.finetune.recipe import AugmentConfig
+from histo_ray.finetune.stain_space import STAINS
 
 SIDE = 12
 

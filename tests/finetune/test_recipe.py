@@ -62,3 +62,21 @@ def test_unknown_recipes_and_changes_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         read_recipe(source, changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("default", "834aa768e3e66ecdb7aea051337aabce95d9e299f5f50c7c94f3286966b6242f"),
+        ("xception", "14054ab410a6179e671725dbfddeeca2385402843ba162c86c4f870e0f4a3050"),
+    ],
+)
+def test_settings_since_0_5_0_leave_older_recipes_their_digest(name: str, known: str) -> None:
+    recipe = read_recipe(name)
+    assert recipe.fingerprint() == known
+    same = read_recipe(name, ["augment.stain_swap=0.0", "network.wise_ft=[]"])
+    assert same.fingerprint() == known
+    other = read_recipe(name, ["augment.stain_swap=0.5"])
+    assert other.fingerprint() != known
+    assert other.model_dump()["augment"]["stain_swap"] == 0.5
+    assert read_recipe(name, ["network.wise_ft=[0.5]"]).fingerprint() != known

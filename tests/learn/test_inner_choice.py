@@ -12,10 +12,12 @@ from histo_ray.learn import inner_folds
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings
 from histo_ray.learn.heads import elastic_net, patient_logistic, pls, ridge
 from histo_ray.learn.heads.ridge import fit_ridge, predict_ridge
-from histo_ray.learn.mil import targets
+from histo_ray.learn.mil import stop_bags
+from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
-from histo_ray.learn.mil.targets import split_rows
+from histo_ray.learn.mil.stop_bags import split_rows
 from histo_ray.learn.patient_heads import predict_patient_fold
+from histo_ray.types import TargetKind
 from tests.learn.patient_data import make_data, make_features, make_fold, make_labels, make_values
 
 GROUPS = [f"site {number % 9}" for number in range(72)]
@@ -34,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[Split]]:
         seen.append([(tuple(rows.tolist()), tuple(held.tolist())) for rows, held in folds])
         return folds
 
-    for module in (inner_folds, ridge, patient_logistic, targets):
+    for module in (inner_folds, ridge, patient_logistic, stop_bags):
         monkeypatch.setattr(module, "draw_inner_folds", draw)
     for module in (elastic_net, pls):  # theirs is called through the module that is patched
         assert module.draw_regression_folds is inner_folds.draw_regression_folds
@@ -68,7 +70,7 @@ def test_attention_heads_stop_on_the_inner_folds_of_logistic_regression(
     trained = FOLD_IDS != 1
     splits = split_rows(
         data.targets[trained],
-        True,
+        find_kind(TargetKind.BINARY),
         MilSettings(members=3, stop_share=0.5 / 2),
         99,
         np.unique(np.array(groups)[trained], return_inverse=True)[1],

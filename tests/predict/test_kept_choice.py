@@ -21,6 +21,12 @@ def make_matrix(random: np.random.Generator, repeats: int = 3) -> tuple[TargetMa
     return TargetMatrix(values, ("clear", "faint", "noise"), folds, None), features
 
 
+def move(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Mean of all labels less the mean of those that a patient's head was trained on."""
+    trained = [np.nanmean(labels[ids != fold]) for fold in ids]
+    return np.asarray(np.nanmean(labels) - trained)
+
+
 @pytest.mark.parametrize("head", ["ridge", "pls", "elastic-net"])
 def test_each_target_is_predicted_by_the_choice_that_is_kept(head: str) -> None:
     matrix, features = make_matrix(np.random.default_rng(1))
@@ -32,8 +38,13 @@ def test_each_target_is_predicted_by_the_choice_that_is_kept(head: str) -> None:
         own = PatientData(features, matrix.targets[:, some], fit.targets)
         for name, choice in zip(fit.targets, fit.choice, strict=True):
             settings = PatientHeadSettings(head, (float(choice),))
-            repeats = [predict_patient_repeat(own, ids, settings)[0] for ids in matrix.fold_ids]
-            expected = np.mean(repeats, axis=0)[:, fit.targets.index(name)]
+            at = fit.targets.index(name)
+            labels = own.targets[:, at]
+            repeats = [
+                predict_patient_repeat(own, ids, settings)[0][:, at] + move(labels, ids)
+                for ids in matrix.fold_ids
+            ]
+            expected = np.mean(repeats, axis=0)
             np.testing.assert_allclose(found[name], expected, atol=1e-9)
 
 
@@ -46,6 +57,25 @@ def test_fewer_repeats_are_averaged_where_there_are_many() -> None:
         predict_kept(features, matrix, "ridge", fit, 0, repeats=2)["clear"],
         predict_kept(features, short, "ridge", fit, 0)["clear"],
     )
+
+
+@pytest.mark.parametrize(("head", "binary"), [("logistic", True), ("ridge", False)])
+def test_a_strong_penalty_leaves_the_order_of_patients_and_not_that_of_folds(
+    head: str, binary: bool
+) -> None:
+    """Folds that test more positives train on fewer, and so predict lower."""
+    random = np.random.default_rng(4)
+    labels = np.arange(42) % 2 if binary else random.normal(size=42)
+    features = (labels[:, None] * 3 + random.normal(size=(42, 6))).astype(np.float32)
+    folds = random.permuted(np.arange(42) % 4)[None]
+    matrix = TargetMatrix(labels[:, None].astype(float), ("label",), folds, None)
+    data = PatientData(features, matrix.targets, ("label",))
+    (fit,) = fit_patients(data, PatientHeadSettings(head, (1e3 if binary else 1e6,)))
+    kept = predict_kept(features, matrix, head, fit, 0)["label"]
+    assert np.corrcoef(kept, labels)[0, 1] > 0.9
+    settings = PatientHeadSettings(head, (float(fit.choice[0]),))
+    plain = predict_patient_repeat(data, folds[0], settings)[0][:, 0]
+    assert np.corrcoef(plain, labels)[0, 1] < 0.5
 
 
 @pytest.mark.slow

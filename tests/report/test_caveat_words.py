@@ -15,6 +15,39 @@ CASES = [
     (caveat(C.SYNTHETIC_TILES, tiles="nct"), "SYNTHETIC data: the table of nct marks its tiles"),
     (caveat(C.TRAINED_ON_TILES, encoder="e", tiles="nct"), "e was fine-tuned on the tiles of nct"),
     (caveat(C.NO_GROUPS), "leakage cannot be excluded"),
+    (
+        caveat(C.GROUPS_INFERRED, groups=28, near_duplicates=463, encoder="e", random=0.9,
+               grouped=0.784),
+        "no patients were given; 28 groups were inferred from colour and 463 pairs of "
+        "near-duplicates: random folds promise .90 where grouped give .78 (e)",
+    ),
+    (caveat(C.INFERRED_TOO_FEW, groups=3, folds=5), "3 groups of some class inferred from colour"),
+    (
+        caveat(C.COLOUR_TELLS_TEST, low=0.91, high=0.996, folds=0.5),
+        "at AUROC .91 to 1.00, of random folds at .50: they are of other slides",
+    ),
+    (
+        caveat(C.COLOUR_ALONE, colour=0.61, encoder="e", score=0.62),
+        "colour alone gives .61, where the best encoder (e) gives .62",
+    ),
+    (
+        caveat(C.LEAKED_TILES, encoder="e", tiles="nct", total=40, trained=3, held_out=0, near=2,
+               names=("a.png", "b.png")),
+        "e: of 40 tiles of nct there are 3 that it was fine-tuned on, 2 that nearly duplicate "
+        "those (a.png, b.png)",
+    ),
+    (
+        caveat(C.LEAKED_PATIENTS, encoder="e", patients=2, total=60, names=("P1", "P2")),
+        "e was fine-tuned on tiles of 2 of 60 patients that are evaluated (P1, P2)",
+    ),
+    (
+        caveat(C.TRAINED_ON_UNKNOWN, encoder="e", tiles="nct", what="patients", listed=True),
+        "the tiles of nct, whose patients nobody gave: whether patients of it are evaluated here",
+    ),
+    (
+        caveat(C.TRAINED_ON_UNKNOWN, encoder="e", tiles="nct", what="tiles", listed=False),
+        "by a version that kept no list of them",
+    ),
     (caveat(C.TOO_FEW_GROUPS, groups=3, needed=5), "too few groups (patients): 3, for a test"),
     (caveat(C.CLASS_TOO_FEW_GROUPS, groups=2, needed=5), "tiles of only 2 groups (patients)"),
     (caveat(C.FEW_GROUPS, groups=12, enough=20), "12 groups (patients) only"),
@@ -69,6 +102,18 @@ CASES = [
         caveat(C.FEW_ORDERS, targets=2, fewest=1000, within_sites=True),
         "labels of 2 genes have fewer than 1,000 different orders within sites",
     ),
+    (
+        caveat(C.TOO_FEW_UNITS, unit="site", rarer=True, events=True, low=2, high=2, targets=None,
+               permuted=False, needed=5),
+        "too few independent sites with an event (2) for a test over folds: no P value",
+    ),
+    (caveat(C.FEW_EVENTS, endpoints=("OS 12",)), "few events (OS 12): C-indices and scores at"),
+    (
+        caveat(C.FOLLOW_UP, medians=("OS 34.2", "PFS 20"), beyond=("OS at 90",), unit="months"),
+        "OS 34.2, PFS 20 months; scores say nothing of later times. Fewer than a tenth of the "
+        "patients were followed to OS at 90 months",
+    ),
+    (caveat(C.FOLLOW_UP, medians=("OS 9",), beyond=(), unit=""), "OS 9 (no unit stated); scores"),
     (caveat(C.FEW_PATIENTS, patients=57), "57 patients only: intervals are wide"),
     (caveat(C.FEW_POSITIVES, targets=("TP53 4",)), "few positives (TP53 4): AUROC is uncertain"),
     (caveat(C.FEW_POSITIVES_UNSTATED, targets=("TP53 (4)",)), "few positives (fewer than 20)"),
@@ -81,6 +126,11 @@ CASES = [
     (
         caveat(C.NO_BETTER_THAN_CHANCE, targets=("A", "B"), calls=True),
         "A, B: not better than chance; their calls mean nothing",
+    ),
+    (
+        caveat(C.SITE_TOLD, encoders=("sharp at AUROC 0.97",)),
+        "embeddings tell the site of a patient (sharp at AUROC 0.97): scores may ride on the site; "
+        "keep sites together with --keep-together site",
     ),
     (caveat(C.OLD_TESTS, whole="sites"), "though few sites can be put into folds in few ways"),
 ]  # fmt: skip

@@ -285,7 +285,7 @@ def test_the_main_sentence_is_the_one_that_compares(
     evaluations.add_outcome(store, "mutation", ENCODERS, GENES)
     evaluations.add_tissue(store, ENCODERS, tiles=60)
     tissue, mutation = summarise(str(store))
-    assert mutation.sentence.startswith("Mean AUROC over 11 mutated genes was ")
+    assert mutation.sentence.startswith("Mean AUROC over 4 mutated genes was ")
     assert re.match(r"Accuracy was .* ftx2048 and .* corrected resampled t-test", tissue.sentence)
 
 

@@ -77,7 +77,7 @@ def test_what_could_not_be_tested_is_said_and_not_counted_as_no_better() -> None
         summary={"a": summarise_encoder(rows), "b": summarise_encoder([*rows, TARGETS[3]])},
         pairs=[summarise_pair(pairs, 0, 0), summarise_pair([*pairs, PAIRS[0]], 0, 0)],
     )
-    no_pair, some_pair, alone, some = write_sentences(record)
+    alone, some, no_pair, some_pair = write_sentences(record)
     assert alone.startswith("With a, no mutated gene could be tested against chance, as")
     assert "1 of 3 mutated genes were predicted better" in some
     assert some.endswith("; 2 could not be tested.")

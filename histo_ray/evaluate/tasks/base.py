@@ -24,6 +24,8 @@ class Chart(StrEnum):
     """Scores with their intervals."""
     ROC = "roc"
     """ROC curves of the best targets."""
+    SURVIVAL = "survival"
+    """Survival of halves of the patients by out-of-fold risk, and scores at times."""
 
 
 @dataclass(frozen=True)

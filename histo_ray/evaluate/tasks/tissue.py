@@ -12,6 +12,9 @@ from histo_ray.evaluate.patient_settings import ADDRESS
 from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.heads.registry import Solver, TrainsOn, check_head, head_names
 
+AUTO, INFERRED, NO_GROUPS = "auto", "inferred", "none"
+"""Values of `--groups` that are no column."""
+
 _prepare = deferred("histo_ray.evaluate.tile_run:prepare_tiles")
 
 
@@ -30,6 +33,16 @@ class TissueConfig(TileSetConfig):
     fold_file: str | None = Field(
         default=None,
         description="Parquet with item (tile_id), repeat, fold; in place of --folds and --repeats",
+    )
+    groups: str = Field(
+        default=AUTO,
+        min_length=1,
+        description="what no fold splits: auto (column group of --tiles, else inferred groups), "
+        "inferred (from stain, colour and near-duplicates), none, or a column of --tiles",
+    )
+    allow_leak: bool = Field(
+        default=False,
+        description="evaluate an encoder on tiles that it was fine-tuned on, too; a caveat says so",
     )
     head: str = Field(
         default="logistic",

@@ -137,7 +137,12 @@ def score_brier(truth: Floats, probability: Floats) -> float:
 
 
 def calibration_curve(
-    truth: Floats, predicted: Floats, binary: bool, bins: int = 10, level: float = 0.95
+    truth: Floats,
+    predicted: Floats,
+    binary: bool,
+    bins: int = 10,
+    level: float = 0.95,
+    repeats: int = 1,
 ) -> list[CurveBin]:
     """Observed against predicted, in bins with about as many patients each.
 
@@ -150,6 +155,8 @@ def calibration_curve(
         binary: Whether the truth is 0 or 1.
         bins: At most.
         level: Of the intervals.
+        repeats: How often each patient is among the N, as in repeated cross-validation of classes;
+            counts and intervals are of patients.
 
     Returns:
         From the lowest prediction to the highest; empty without patients.
@@ -157,19 +164,29 @@ def calibration_curve(
     _check(truth, predicted)
     if not len(truth):
         return []
-    count = max(1, min(bins, len(truth) // 10))
+    count = max(1, min(bins, len(truth) // (10 * repeats)))
     edges = np.quantile(predicted, np.arange(1, count) / count)
     number = np.searchsorted(np.unique(edges), predicted, side="right")
     found = []
     for one in np.unique(number):
         rows = number == one
         observed = (
-            wilson_interval(int((truth[rows] > 0).sum()), int(rows.sum()), level)
+            _share_interval(truth[rows] > 0, repeats, level)
             if binary
             else _mean_interval(truth[rows], level)
         )
-        found.append(CurveBin(int(rows.sum()), float(predicted[rows].mean()), observed))
+        number_of = round(int(rows.sum()) / repeats)
+        found.append(CurveBin(number_of, float(predicted[rows].mean()), observed))
     return found
+
+
+def _share_interval(positive: npt.NDArray[np.bool_], repeats: int, level: float) -> Interval:
+    """Share of positives, with the interval of as many patients as stand behind it."""
+    trials = max(1, round(len(positive) / repeats))
+    hits = min(trials, round(int(positive.sum()) / repeats))
+    ends = wilson_interval(hits, trials, level)
+    share = float(positive.mean())
+    return Interval(share, min(ends.low, share), max(ends.high, share))
 
 
 def _take_logit(probability: Floats) -> Floats:

@@ -24,8 +24,11 @@ class Resampled:
 
         nan where fewer than two are.
         """
-        draws = self.draws.astype(np.float64)
+        draws = self.draws
         there = ~np.isnan(draws)
+        if len(draws) > 1 and there.all():
+            return np.asarray(draws.std(0, ddof=1, dtype=np.float64))
+        draws = draws.astype(np.float64)
         count = there.sum(0)
         known = np.maximum(count, 1)
         mean = np.where(there, draws, 0.0).sum(0) / known

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from histo_ray.config import digest
+from histo_ray.evaluate.leaks import describe_patient_leaks
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.predict.target_slides import TargetSlides
+from histo_ray.store.layout import is_given
 from histo_ray.store.partition_vectors import CountedPartition
 from histo_ray.store.store import Store
 from histo_ray.text import count_of, name_some
@@ -159,9 +161,23 @@ class PredictionRun:
                 "the predictor keeps no hashes of its patients, so nobody can tell whether it was "
                 "fitted on some of these; scores hold only if it was not"
             )
+        head = self.predictor.card.class_encoder
+        yield from describe_patient_leaks(
+            self.store.root,
+            {self.slides.encoder: next(iter(self.slides.receipts.values()))},
+            None if head is None else head.name,
+            list(self.groups),
+        )
         if self.slides.empty:
             some = name_some(self.slides.empty)
             yield f"{count_of(len(self.slides.empty), 'slide')} without tiles left out: {some}"
+        fitted_on = self.predictor.card.tiling.fingerprint
+        if fitted_on != self.slides.tiling and not is_given(fitted_on):
+            yield (
+                f"these tiles were cut by another tool or rule ({self.slides.tiling}) than those "
+                f"that the predictor was fitted on ({fitted_on}): size and mpp are the same, but "
+                "tissue may have been found otherwise"
+            )
         dtypes = {receipt.encoder.dtype for receipt in self.slides.receipts.values()}
         fitted = self.predictor.card.encoder.dtype
         if fitted and dtypes != {fitted}:

@@ -90,6 +90,7 @@ def train_tiles(
             weights_sha256=receipt.encoder.weights_sha256,
             dim=receipt.encoder.dim,
             dtype=receipt.encoder.dtype,
+            rotations=receipt.encoder.rotations,
         ),
         tiling=TilingCard(
             fingerprint=receipt.tiling.fingerprint,

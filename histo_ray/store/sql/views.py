@@ -70,6 +70,10 @@ def _of_evaluations(file: str) -> str:
     return f"{EVALUATIONS}/*/*/{file}.parquet"
 
 
+def _of_patients(about: str, file: str) -> TableView:
+    return TableView(about, _of_evaluations(file), (f"outcome_{file}",))
+
+
 def _of_validations(about: str, file: str) -> TableView:
     files = f"{PREDICTIONS}/*/*/*/{file}.parquet"
     return TableView(about, files, (f"external_{file}",), ("predictor", "run", "validation"))
@@ -91,6 +95,9 @@ TABLES = {
         ("tissue_predictions",),
         of_tiles=True,
     ),
+    "members": TableView(
+        "every member of a MIL head, on every fold", _of_evaluations("members"), ("mil_members",)
+    ),
     "targets": TableView(
         "every target, with interval and test", _of_evaluations("targets"), ("outcome_targets",)
     ),
@@ -98,6 +105,19 @@ TABLES = {
         "every pair of encoders",
         _of_evaluations("comparisons"),
         ("outcome_comparisons", "tissue_comparisons"),
+    ),
+    "survival": TableView(
+        "every endpoint of survival", _of_evaluations("survival"), ("outcome_survival",)
+    ),
+    "survival_times": TableView(
+        "every time that survival is scored at",
+        _of_evaluations("survival_times"),
+        ("outcome_survival_times",),
+    ),
+    "survival_curves": TableView(
+        "Kaplan-Meier curves by out-of-fold risk",
+        _of_evaluations("survival_curves"),
+        ("outcome_survival_curves",),
     ),
     "endpoints": TableView(
         "the primary endpoint of every pair of encoders",
@@ -114,6 +134,12 @@ TABLES = {
     "cohorts": TableView(
         "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
     ),
+    "subgroups": _of_patients("scores by site and subgroup", "subgroups"),
+    "calibration": _of_patients("calibration of out-of-fold probabilities", "calibration"),
+    "calibration_curves": _of_patients("bins of these", "calibration_curves"),
+    "decision_curves": _of_patients("net benefit at every threshold", "decision_curves"),
+    "site_prediction": _of_patients("how well encoders tell the site", "site_prediction"),
+    "site_means": _of_patients("how well a site alone tells the target", "site_means"),
     "external_scores": _of_validations("scores of external validations", "scores"),
     "external_curves": _of_validations("curves of external validations", "curves"),
     "external_comparisons": _of_validations("pairs of predictors", "comparisons"),

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import histo_ray as hr
 from histo_ray.api import evaluate
 from histo_ray.api.import_features import import_features
 from histo_ray.cli.main import main
-from histo_ray.errors import StoreError
+from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.feature_store import open_store
 from testing.foreign_files import Foreign, draw_slide, write_clam, write_trident
 
@@ -34,6 +35,47 @@ def test_encoders_of_two_tools_are_compared_on_one_cohort(tmp_path: Path) -> Non
     scores = result.targets.set_index("encoder")["score"]
     assert scores["sharp"] > 0.9 > 0.8 > scores["dull"]
     assert {c.code.value for c in result.record.caveats} & {"same weights"} == set()
+
+
+def test_a_predictor_of_imported_features_is_validated_on_those_of_another_hospital(
+    tmp_path: Path,
+) -> None:
+    """`fit`, `predict`, `heatmap` and SQL, on features of two tools with the same weights."""
+    random = np.random.default_rng(0)
+    for site, write in (("05", write_trident), ("44", write_clam)):
+        lines = ["patient_id,TP53"]
+        for at in range(30):
+            patient = f"TCGA-{site}-{4000 + at}"
+            slide = draw_slide(f"{patient}-01Z-00-DX1", 6, dim=8)
+            told = random.normal(size=(6, 8)) + (at % 2) * (np.arange(8) == 2)
+            write(tmp_path / site, Foreign(slide.name, slide.coords, told.astype(np.float32)))
+            lines.append(f"{patient},{at % 2}")
+        (tmp_path / f"{site}.csv").write_text("\n".join(lines))
+        uri = str(tmp_path / f"store-{site}")
+        import_features(tmp_path / site, uri, encoder="uni", slide_mpp=0.25)
+        with pytest.raises(ConfigError, match="imported without the SHA-256 of its weights"):
+            hr.fit.mutation(uri, labels=tmp_path / f"{site}.csv", encoder="uni", name="x")
+        import_features(
+            tmp_path / site, uri, encoder="uni-known", slide_mpp=0.25, weights_sha256="ab" * 32
+        )
+    first, second = str(tmp_path / "store-05"), str(tmp_path / "store-44")
+    predictor = hr.fit.mutation(
+        first, labels=tmp_path / "05.csv", encoder="uni-known", name="tp53", repeats=1, folds=3
+    )
+    applied = predictor.predict(second, labels=tmp_path / "44.csv")
+    validated = applied.validation
+    assert "cut by another tool or rule" in " ".join(applied.record.notes)
+    (area,) = validated.loc[validated["metric"] == "auroc", "score"]
+    assert area > 0.85
+    counted = hr.open_store(second).sql("select count(*) from predicted_patients").fetchall()
+    assert counted == [(30,)]
+    shown = hr.heatmap(
+        second, predictor=f"{first}/predictors/tp53", target="TP53", slide="TCGA-44-4003-01Z-00-DX1"
+    )
+    assert len(shown.tiles) == 6
+    hr.open_store(str(tmp_path / "none"), create=True)
+    with pytest.raises(StoreError, match="so import such features of these slides"):
+        predictor.predict(str(tmp_path / "none"))
 
 
 def test_pooling_by_tissue_that_nobody_measured_is_refused(tmp_path: Path) -> None:
