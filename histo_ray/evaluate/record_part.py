@@ -17,3 +17,10 @@ class RecordPart(BaseModel):
     """Base of all parts of a record."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class BootstrapRecord(RecordPart):
+    """Draws of a bootstrap."""
+
+    resamples: int = 0
+    seed: int = 0

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.evaluation_record import TissueRecord
-from histo_ray.evaluate.leaks import find_tile_leaks, open_tuned
+from histo_ray.evaluate.leaks import find_tile_leaks, open_tuned, refuse_leaks
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_groups import TileGroups
 from histo_ray.evaluate.tile_units import CV, RANDOM, TEST
@@ -16,7 +16,7 @@ from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.tissue_tests import TileSupport
 from histo_ray.store.location import location_of
-from histo_ray.tilesets.tile_traits import shrink_tiles
+from histo_ray.tilesets.tile_traits import TileTraits, shrink_tiles
 from histo_ray.tilesets.tileset import TileSet
 
 TELLING = 0.75
@@ -124,3 +124,28 @@ def find_trained_on(
     if found and thumbs is None:
         thumbs = {tiles.name: shrink_tiles(tiles, range(len(tiles))) for tiles in sets}
     yield from find_tile_leaks(found, sets, thumbs or {})
+
+
+def check_leaks(
+    config: TissueConfig, sets: Mapping[str, TileSet], traits: Mapping[str, TileTraits]
+) -> list[Caveat]:
+    """Find what encoders were fine-tuned on; refuse it in the set whose scores are to be believed.
+
+    That is the external one where it is given: the tiles that heads are trained on may then be
+    those of fine-tuning, and a caveat says that cross-validation flatters.
+
+    Args:
+        config: Names the encoders, and allows leaks.
+        sets: By split.
+        traits: Of their tiles.
+
+    Raises:
+        ConfigError: There are some, and they are not allowed.
+    """
+    found = {
+        split: list(find_trained_on(config, [tiles], {tiles.name: traits[split].thumbs}))
+        for split, tiles in sets.items()
+    }
+    refuse_leaks(found[TEST] if TEST in found else found[CV], config.allow_leak)
+    leaks = [one for some in found.values() for one in some]
+    return [one for at, one in enumerate(leaks) if one not in leaks[:at]]

@@ -12,6 +12,7 @@ from histo_ray.cohort.folds import Folds, draw_folds
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.groups_record import GroupsRecord
 from histo_ray.evaluate.tasks.tissue import AUTO, INFERRED, NO_GROUPS, TissueConfig
+from histo_ray.evaluate.tile_units import CV, TEST
 from histo_ray.tilesets.colour_clusters import FEWEST_CLUSTERS
 from histo_ray.tilesets.group_column import read_group_column
 from histo_ray.tilesets.infer_groups import InferredGroups, describe_settings, group_tiles
@@ -122,20 +123,34 @@ def draw_tile_folds(config: TissueConfig, tiles: TileSet, groups: TileGroups) ->
     return DrawnFolds(plain, None, replace(groups, names=None, too_few=fewest))
 
 
-def as_identity(drawn: DrawnFolds, others: Mapping[str, TileGroups]) -> dict[str, object]:
-    """List what decides the tables beside what runs before groups were inferred had.
+def choose_all_groups(
+    config: TissueConfig, sets: Mapping[str, TileSet], traits: Mapping[str, TileTraits]
+) -> dict[str, TileGroups]:
+    """Choose the groups of every set, by split; see `choose_groups`.
 
-    Args:
-        drawn: Folds of the tiles that are cross-validated.
-        others: Groups of further sets, by split.
+    Raises:
+        ConfigError: There is no column that was asked for.
     """
-    found: dict[str, object] = {}
-    if drawn.groups.source not in (GroupSource.GIVEN, GroupSource.NONE):
-        found["groups"] = drawn.groups.record().model_dump()
-    for split, groups in others.items():
-        if groups.source is GroupSource.INFERRED:
-            found[f"{split}_groups"] = groups.record().model_dump()
-    return found
+    return {
+        split: choose_groups(config, tiles, traits[split], config.tiles if split == CV else None)
+        for split, tiles in sets.items()
+    }
+
+
+def record_groups(groups: Mapping[str, TileGroups]) -> dict[str, object]:
+    """Record the groups of every set, as `TissueRecord` has them."""
+    keys = {CV: "groups", TEST: "test_groups"}
+    return {keys[split]: own.record().model_dump() for split, own in groups.items()}
+
+
+def as_identity(groups: Mapping[str, TileGroups]) -> dict[str, object]:
+    """List what decides the tables beside what runs before groups were inferred had."""
+    new = {
+        split: own
+        for split, own in groups.items()
+        if own.source not in (GroupSource.GIVEN, GroupSource.NONE)
+    }
+    return record_groups(new)
 
 
 def _draw(config: TissueConfig, tiles: TileSet, groups: tuple[str, ...] | None) -> Folds:

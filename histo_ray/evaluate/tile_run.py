@@ -20,19 +20,19 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.events import CostEstimated
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
-from histo_ray.evaluate.leaks import refuse_leaks
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.evaluate.tile_caveats import (
+    check_leaks,
     find_score_caveats,
     find_tile_caveats,
-    find_trained_on,
 )
 from histo_ray.evaluate.tile_groups import (
     DrawnFolds,
     TileGroups,
     as_identity,
-    choose_groups,
+    choose_all_groups,
     draw_tile_folds,
+    record_groups,
 )
 from histo_ray.evaluate.tile_separability import measure_separability
 from histo_ray.evaluate.tile_tables import (
@@ -92,7 +92,7 @@ class PreparedTiles(PreparedRun):
     def __init__(
         self,
         plan: TissuePlan,
-        groups: TileGroups,
+        groups: Mapping[str, TileGroups],
         identity: Identity,
         encoders: Mapping[str, EncoderDigests],
         leaks: Sequence[Caveat] = (),
@@ -120,7 +120,9 @@ class PreparedTiles(PreparedRun):
         plan = self.plan
         return [
             *self.leaks,
-            *find_tile_caveats(plan.config, list(plan.sets.values()), plan.support, self.groups),
+            *find_tile_caveats(
+                plan.config, list(plan.sets.values()), plan.support, self.groups[CV]
+            ),
             *same_weights_caveats(self.encoders),
         ]
 
@@ -130,7 +132,7 @@ class PreparedTiles(PreparedRun):
         """Score, test, compare and write."""
         found = write_tile_tables(self.folder, pieces, self.plan)
         stated = self.identity | {
-            "groups": self.groups.record().model_dump(),
+            **record_groups(self.groups),
             "colour_auroc": measure_separability(self.plan),
         }
         record = make_tissue_record(self.folder, self.plan, stated, found, caveats, began)
@@ -156,13 +158,8 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
     _check_names(names)
     traits = {split: read_traits(tiles) for split, tiles in sets.items()}
-    thumbs = {sets[split].name: some.thumbs for split, some in traits.items()}
-    leaks = list(find_trained_on(config, list(sets.values()), thumbs))
-    refuse_leaks(leaks, config.allow_leak)
-    groups = {
-        split: choose_groups(config, tiles, traits[split], config.tiles if split == CV else None)
-        for split, tiles in sets.items()
-    }
+    leaks = check_leaks(config, sets, traits)
+    groups = choose_all_groups(config, sets, traits)
     drawn = draw_tile_folds(config, sets[CV], groups[CV])
     groups[CV] = drawn.groups
     host.bring_tiles(config, list(sets.values()))
@@ -180,9 +177,8 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
         for name in names
     }
     encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
-    others = {split: own for split, own in groups.items() if split != CV}
-    identity = identify(plan, snapshots) | as_identity(drawn, others)
-    return PreparedTiles(plan, drawn.groups, identity, encoders, leaks)
+    identity = identify(plan, snapshots) | as_identity(groups)
+    return PreparedTiles(plan, groups, identity, encoders, leaks)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -15,9 +15,9 @@ from histo_ray.learn.heads.registry import TrainsOn
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
-PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal"]
+PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal", "survival"]
 """Numbers of patients; probabilities of patients; classes of tiles; probabilities of several
-classes of patients, without and with an order."""
+classes of patients, without and with an order; log-hazards of patients."""
 
 
 class EncoderCard(Settings):

@@ -37,7 +37,7 @@ def _number(value: float | None) -> float:
 
 def _how(row: TileComparisonRecord) -> str:
     """How the interval of a difference is made."""
-    if row.split == "cv":
+    if row.split != "test":
         return OF_THE_TEST
     return f"Percentile bootstrap over {_DRAWN[row.drawn]}: the heads have seen none of them"
 

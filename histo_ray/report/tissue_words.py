@@ -91,10 +91,13 @@ def write_sentence(row: TileComparisonRecord, record: TissueRecord) -> str:
     interval = "no interval"
     if row.interval:
         low, high = row.interval
-        how = "interval" if row.split == "cv" else f"bootstrap interval over {row.drawn}s"
+        how = f"bootstrap interval over {row.drawn}s" if row.split == "test" else "interval"
         interval = f"95 % {how} {100 * low:+.1f} to {100 * high:+.1f}"
+    where = (
+        "By random folds, for comparison only, accuracy" if row.split == "random" else "Accuracy"
+    )
     text = (
-        f"Accuracy was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
+        f"{where} was {100 * b:.1f} % with {row.encoder_b} and {100 * a:.1f} % with "
         f"{row.encoder_a} (difference {100 * _number(row.difference):+.1f} points, {interval}"
     )
     if row.p_corrected is None:

@@ -96,6 +96,11 @@ class LabelConfig(BagConfig):
         if len(set(self.column)) < len(self.column):
             raise ValueError(f"column: the same one twice in {list(self.column)}; name each once")
         parse_wishes(self.column, self.kind, self.order, self.positive)
+        if not (self.labels or self.subgroup_file) and set(self.subgroup) - {"site"}:
+            raise ValueError(
+                "subgroup: of which table is not said; name it with subgroup_file, as labels are "
+                "columns of the manifest"
+            )
         return self
 
     @property
@@ -209,6 +214,7 @@ def _name_kind(
         metric=metric,
         metric_head=head,
         chance=chance,
+        names_single=True,
         most_drawn=40,
         count_columns=counts,
         other_scores=others,

@@ -23,6 +23,7 @@ from histo_ray.types.target_kind import OUTPUT_KINDS
 if TYPE_CHECKING:
     from histo_ray.cohort.patient_folds import OutcomeFolds
     from histo_ray.labels.label_table import LabelTable
+    from histo_ray.store.tables import TableFolder
 
 Values = npt.NDArray[np.float64]
 _prepare = deferred("histo_ray.evaluate.patient_run:prepare_patients")
@@ -36,6 +37,10 @@ class PatientTask(Task):
     record = PatientRecord
     kind: ClassVar[TargetKind]
     """What the values of its targets are: decides metric, chance level and tests."""
+    takes_covariates: ClassVar[bool] = False
+    """Whether `--covariate` adds rows of covariates and of images beyond them."""
+    deciding: ClassVar[tuple[str, ...]] = ()
+    """Settings of its own that bear on tables beside labels, folds and configurations."""
 
     def check_inputs(self, config: PatientConfig) -> None:
         """See that store and files are there."""
@@ -145,3 +150,11 @@ class PatientTask(Task):
     def find_caveats(self, config: Any, targets: Sequence[str], values: Values) -> Iterator[Caveat]:
         """Find the caveats of this kind of targets."""
         return iter(())
+
+    def write_more(self, prepared: PreparedRun, pieces: "TableFolder") -> None:
+        """Write tables that only this kind of targets has, into the run's folder.
+
+        Args:
+            prepared: As `prepare` made it: patients, labels, folds and features.
+            pieces: Predictions of the units of work.
+        """

@@ -19,6 +19,7 @@ KIND_LINKS: Mapping[TargetKind, Link] = {
     TargetKind.BINARY: Link.LOGISTIC,
     TargetKind.MULTICLASS: Link.LOGISTIC,
     TargetKind.ORDINAL: Link.LOGISTIC,
+    TargetKind.SURVIVAL: Link.IDENTITY,
 }
 """From decision values to predictions, by what is predicted; of several classes each by itself."""
 
