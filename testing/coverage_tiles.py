@@ -1,8 +1,9 @@
 """Labelled tiles of which the truth is known: the tissue part of `testing.coverage_cohorts`.
 
-A patient has `TILES` tiles of random classes. A tile's vector is that of its class, which is
-stronger or weaker, with what its patient's tiles have in common and noise of its own. An encoder
-adds its own noise, as there. Whole patients are kept in one fold.
+A patient has `TILES` tiles of random classes, of which there are equally many in all. A tile's
+vector is that of its class, which is stronger or weaker, with what its patient's tiles have in
+common and noise of its own. An encoder adds its own noise, as there. Whole patients are kept in one
+fold.
 """
 
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def draw_tiles(
 ) -> tuple[TileTruth, dict[str, Vectors]]:
     """Draw classes, and vectors by encoder, of tiles about (3, D) centres."""
     count = patients * TILES
-    labels = rng.integers(0, len(CLASSES), count).astype(np.int32)
+    labels = rng.permutation(np.arange(count) % len(CLASSES)).astype(np.int32)
     shared = np.repeat(rng.normal(size=(patients, DIM)), TILES, axis=0)
     vectors = centres[labels] + BETWEEN * shared + rng.normal(size=(count, DIM))
     groups = tuple(f"patient {number // TILES}" for number in range(count))

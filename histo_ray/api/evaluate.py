@@ -24,6 +24,7 @@ from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.evaluate.tasks.label import LabelConfig
 from histo_ray.evaluate.tasks.mutation import MutationConfig
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.evaluate.tasks.survival import SurvivalConfig
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.extract.pipeline import OpenPipeline
 from histo_ray.extract.run import extract_tilesets
@@ -268,6 +269,39 @@ def label(
     """
     read = _read_config("label", LabelConfig, store, config, settings)
     return evaluate(TASKS["label"], read, tell=tell, report=report)
+
+
+def survival(
+    store: str | Path | None = None,
+    *,
+    config: SurvivalConfig | None = None,
+    tell: Tell = lambda event: None,
+    report: Progress = lambda done, total: None,
+    **settings: object,
+) -> EvaluationResult:
+    """Compare encoders by how well times until an event are predicted from their embeddings.
+
+    Args:
+        store: Folder or URI of the feature store.
+        config: All settings, in place of the store and keywords.
+        tell: Called with events worth knowing (`evaluate.events`).
+        report: Called with (units done, units in all).
+        **settings: As the flags of `histo-ray evaluate survival`, with underscores: `labels`,
+            `encoder`, `time` and `event`, or `endpoint`, `time_unit`, `times`, `pooling`, `folds`,
+            ... `address` is "none" unless it is given: all work is done in this process.
+
+    Returns:
+        `.targets`, `.comparisons`, `.predictions` (`truth` +t for an event at t, -t for a patient
+        censored at t; `predicted` log-hazards), `.scores`, `.folds` and `.cohort` as DataFrames;
+        `.record`. The tables `survival`, `survival_times` and `survival_curves` are views of
+        `Store.sql`.
+
+    Raises:
+        ConfigError: The settings or labels cannot be used.
+        StoreError: The store cannot be used.
+    """
+    read = _read_config("survival", SurvivalConfig, store, config, settings)
+    return evaluate(TASKS["survival"], read, tell=tell, report=report)
 
 
 def _read_config(

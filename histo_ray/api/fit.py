@@ -163,6 +163,32 @@ def label(
     return _fit("label", store, name, tell, report, settings)
 
 
+def survival(
+    store: str | Path,
+    *,
+    name: str,
+    tell: Tell = lambda event: None,
+    report: Progress = lambda done, total: None,
+    **settings: object,
+) -> Predictor:
+    """Fit a predictor of survival on all patients.
+
+    Args:
+        store: Folder or URI of the feature store; the predictor is published there.
+        name: Of the predictor.
+        tell: Called with events worth knowing (`evaluate.events`).
+        report: Called with (units done, units in all).
+        **settings: As the flags of `histo-ray fit survival`, with underscores: `labels`, `encoder`,
+            `time` and `event`, or `endpoint`, `time_unit`, `times`, ... `address` is "none" unless
+            it is given: all work is done in this process.
+
+    Raises:
+        ConfigError: The settings, labels or name cannot be used.
+        StoreError: The store cannot be used.
+    """
+    return _fit("survival", store, name, tell, report, settings)
+
+
 def _fit(
     task: str,
     store: str | Path,

@@ -167,6 +167,18 @@ def _find_too_few_distinct(values: Column, n_folds: int, units: Units | None) ->
     return TargetExclusion.TOO_FEW_DISTINCT, f"{told}, {n_folds} needed, one a fold"
 
 
+def _find_too_few_events(values: Column, n_folds: int, units: Units | None) -> Fault | None:
+    """Whether fewer patients than folds have an event."""
+    found = _count(values > 0, units)
+    if not found:
+        return TargetExclusion.NO_EVENTS, ""
+    if found >= n_folds:
+        return None
+    patients = count_of(int((~np.isnan(values)).sum()), "patient")
+    told = f"{count_of(found, 'event')}{_name_units(units)} among {patients}"
+    return TargetExclusion.TOO_FEW_EVENTS, f"{told}, {n_folds} needed, one a fold"
+
+
 def _find_too_few_classes(values: Column, n_folds: int, units: Units | None) -> Fault | None:
     """Whether fewer than two classes are left, once those with fewer patients than folds are."""
     left = len(np.unique(values[~np.isnan(values)]))
@@ -178,6 +190,7 @@ def _find_too_few_classes(values: Column, n_folds: int, units: Units | None) -> 
 _FIND_TOO_FEW: dict[TargetKind, Callable[[Column, int, Units | None], Fault | None]] = {
     TargetKind.CONTINUOUS: _find_too_few_distinct,
     TargetKind.BINARY: _find_too_few_of_a_class,
+    TargetKind.SURVIVAL: _find_too_few_events,
     TargetKind.MULTICLASS: _find_too_few_classes,
     TargetKind.ORDINAL: _find_too_few_classes,
 }

@@ -7,6 +7,7 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.mil_variants import restore_variants
 from histo_ray.evaluate.patient_run import PreparedTargets
 from histo_ray.evaluate.run_once import find_done
 from histo_ray.evaluate.tasks.registry import TASKS
@@ -55,7 +56,12 @@ def prepare_again(
     """
     task = TASKS[record.task]
     given = {**record.settings, "store": store, "check": False, **(changes or {})}
+    if record.inner_choice == 1:  # older versions knew no other
+        given["inner_choice"] = "leave-one-out"
     known = {name: value for name, value in given.items() if name in task.config.model_fields}
+    if "mil" in known and record.mil:
+        texts = known["mil"] if isinstance(known["mil"], list | tuple) else []
+        known["mil"] = restore_variants([str(text) for text in texts], record.mil)
     config = parse_settings(task.config, known, f"settings of run {record.run_id}")
     _check_labels(getattr(config, "labels", ""), record.run_id)
     prepared = task.prepare(config, host)

@@ -1,5 +1,6 @@
 """What the number of independent patients or sites allows to say."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,10 @@ from histo_ray.learn.fold_support import FEW_GROUPS
 from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
+from histo_ray.types import TargetKind
+
+SMALL_SITE = 10
+"""Patients of a site that is left out, below which its own score is called noise."""
 
 
 def describe_tests(plan: PatientPlan) -> TestsRecord:
@@ -35,12 +40,14 @@ def find_unit_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     """Find the caveats of tests that rest on few independent patients or sites."""
     truth, support = plan.truth, plan.truth.support
     rarer, names = truth.counts_rarest, np.array(truth.targets)
+    events = truth.kind is TargetKind.SURVIVAL
     unit, untested = plan.config.keep_together, support.untested
     if untested.any():
         yield caveat(
             CaveatCode.TOO_FEW_UNITS,
             unit=unit,
             rarer=rarer,
+            events=events,
             low=int(support.units[untested].min()),
             high=int(support.units[untested].max()),
             targets=None if untested.all() else tuple(names[untested].tolist()),
@@ -53,6 +60,7 @@ def find_unit_caveats(plan: PatientPlan) -> Iterator[Caveat]:
             CaveatCode.FEW_SITES,
             unit=unit,
             rarer=rarer,
+            events=events,
             low=int(support.units[few].min()),
             high=int(support.units[few].max()),
             enough=FEW_GROUPS,
@@ -75,9 +83,19 @@ def find_site_caveat(plan: PatientPlan) -> Caveat | None:
         return caveat(CaveatCode.SITES_UNKNOWN)
     if len(sites) == 1:
         return caveat(CaveatCode.ONE_SITE)
+    if plan.config.leave_out == "site":
+        return _warn_of_small_sites(plan)
     if plan.config.keep_together == "patient":
         return _suggest_site_folds(plan, len(sites))
     return None
+
+
+def _warn_of_small_sites(plan: PatientPlan) -> Caveat | None:
+    counts = Counter(plan.patients.groups)
+    small = sum(count < SMALL_SITE for count in counts.values())
+    if not small:
+        return None
+    return caveat(CaveatCode.SITES_LEFT_OUT, sites=len(counts), small=small, fewest=SMALL_SITE)
 
 
 def _suggest_site_folds(plan: PatientPlan, sites: int) -> Caveat:

@@ -4,9 +4,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from histo_ray.labels.column_labels import open_column_file, open_manifest_columns, read_columns
+from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.labels.column_labels import (
+    ColumnRows,
+    open_column_file,
+    open_manifest_columns,
+    read_columns,
+)
 from histo_ray.labels.column_wishes import ColumnWishes
 from histo_ray.labels.label_table import LabelTable
+from histo_ray.labels.survival_labels import read_survival
 from histo_ray.learn.class_codings import OutputLayout
 from histo_ray.store.manifest_columns import read_manifest_columns
 from histo_ray.store.store import open_store
@@ -14,6 +21,7 @@ from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
     from histo_ray.evaluate.tasks.label import LabelConfig
+    from histo_ray.evaluate.tasks.survival import SurvivalConfig
 
 
 def read_labels(
@@ -32,14 +40,39 @@ def read_labels(
     Raises:
         ConfigError: They cannot be read, or nobody can tell what they hold.
     """
+    rows = open_rows(config, known)
+    return read_columns(rows, wishes or config.wishes, lenient=wishes is not None)
+
+
+def read_endpoints(config: "SurvivalConfig", known: Collection[str]) -> LabelTable:
+    """Read the endpoints that are asked for.
+
+    Args:
+        config: Of the survival task.
+        known: Patients that the store knows.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    return read_survival(open_rows(config, known), config.endpoints, config.event_value)
+
+
+def open_rows(config: PatientConfig, known: Collection[str]) -> ColumnRows:
+    """Open the label file, or the columns of the manifest where there is none.
+
+    Args:
+        config: Of a task that reads columns.
+        known: Patients that the store knows.
+
+    Raises:
+        ConfigError: It cannot be read, or the store keeps no such columns.
+    """
     store = open_store(config.store)
     frame = store.slides()
     slides = dict(zip(frame["slide_id"].tolist(), frame["patient_id"].tolist(), strict=True))
     if config.labels:
-        rows = open_column_file(config, known, slides)
-    else:
-        rows = open_manifest_columns(read_manifest_columns(store.root), slides, config.store)
-    return read_columns(rows, wishes or config.wishes, lenient=wishes is not None)
+        return open_column_file(config, known, slides)
+    return open_manifest_columns(read_manifest_columns(store.root), slides, config.store)
 
 
 def read_outputs(

@@ -53,6 +53,7 @@ class LabelRecord(PatientRecord):
                 ),
                 "columns": tuple(column for column in self.columns if column.kind == kind),
                 "parts": {kind: part},
+                "mil_members": tuple(one for one in self.mil_members if one.kind == kind),
                 "summary": part.summary,
                 "pairs": part.pairs,
                 "shown": part.shown,

@@ -7,15 +7,24 @@ import numpy as np
 
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
+from histo_ray.cohort.site_folds import draw_site_folds
 from histo_ray.cohort.usable_targets import find_usable, refuse_none
 from histo_ray.config import digest
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.covariate_plan import check_settings
 from histo_ray.evaluate.jobs import Host, Tell, UnitJob
 from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.label_summary import make_label_record
 from histo_ray.evaluate.label_tables import LabelPart, write_label_tables
+from histo_ray.evaluate.leaks import check_patients
+from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
-from histo_ray.evaluate.patient_cohort import Patients, StoredSlides, gather_patients
+from histo_ray.evaluate.patient_cohort import (
+    Patients,
+    StoredSlides,
+    count_class_folds,
+    gather_patients,
+)
 from histo_ray.evaluate.patient_features import BAGS, Features, load_features
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import (
@@ -26,6 +35,9 @@ from histo_ray.evaluate.patient_run import (
     list_configurations,
     open_slides,
 )
+from histo_ray.evaluate.review_tables import SITE_PREDICTION
+from histo_ray.evaluate.site_check import check_sites
+from histo_ray.evaluate.subgroup_columns import Subgroups, read_subgroups
 from histo_ray.evaluate.tasks.label import (
     KIND_TASKS,
     KindTask,
@@ -49,6 +61,7 @@ class PreparedLabels(PreparedTargets):
         plans: Sequence[PatientPlan],
         features: Features,
         labels: LabelTable,
+        leaks: Sequence[Caveat] = (),
     ) -> None:
         """Take what `prepare_label_run` has read; `labels` are those of all columns."""
         identities = [identify(plan, features) for plan in plans]
@@ -58,6 +71,7 @@ class PreparedLabels(PreparedTargets):
             config.store, "label", f"label-{digest([self.identity, identities])[:12]}"
         )
         self.labels = labels
+        self.leaks = tuple(leaks)
         self.parts = tuple(
             PreparedPatients(store, plan, features, identity, self.folder)
             for plan, identity in zip(plans, identities, strict=True)
@@ -76,7 +90,7 @@ class PreparedLabels(PreparedTargets):
         """Find the caveats of all parts, each once."""
         found = [one for part in self.parts for one in find_patient_caveats(part.plan)]
         texts = [caveat(CaveatCode.TEXT, text=text) for text in self.labels.caveats]
-        unique = {one.model_dump_json(): one for one in (*texts, *found)}
+        unique = {one.model_dump_json(): one for one in (*self.leaks, *texts, *found)}
         return list(unique.values())
 
     def write_tables(
@@ -87,10 +101,21 @@ class PreparedLabels(PreparedTargets):
             self.folder,
             [LabelPart(p.plan, p.matrix, _pieces_of(p, pieces)) for p in self.parts],
         )
+        first = self.parts[0]
+        sites = None
+        if self.config.site_check:
+            sites = check_sites(first.store, first.plan, first.features)
+        if sites is not None:
+            self.folder.write(SITE_PREDICTION, [sites], sites.schema)
+            tables[SITE_PREDICTION] = sites
         plans = [part.plan for part in self.parts]
-        return make_label_record(
+        members = write_members(
+            self.folder, [MemberPart(p.plan, p.matrix, _pieces_of(p, pieces)) for p in self.parts]
+        )
+        record = make_label_record(
             self.folder, self.config, plans, self.labels, self.identity, tables, caveats, began
         )
+        return record.model_copy(update={"mil_members": members})
 
 
 def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> PreparedLabels:
@@ -105,7 +130,19 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         HistoRayError: The run cannot start.
     """
     store, found = open_slides(config, host)
+    check_settings(task, config, [slides.encoder for slides in found])
     patients = gather_patients(found, task, config)
+    known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
+    subgroups = read_subgroups(patients.cohort, config, known)
+    leaks = check_patients(
+        store.root,
+        {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
+        config.class_encoder,
+        patients.cohort.patients,
+        config.allow_leak,
+    )
+    notes = (*patients.cohort.notes, *subgroups.notes)
+    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
     whole = patients.labels
     by_kind = _prepare_kinds(whole, config, patients.groups)
     dropped = tuple(drop for labels in by_kind.values() for drop in labels.dropped)
@@ -121,15 +158,15 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         ),
         caveats=(*whole.caveats, *(text for own in by_kind.values() for text in own.caveats)),
     )
-    refuse_none(labels, config.folds)
+    refuse_none(labels, count_class_folds(config))
     plans = [
-        _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own))
+        _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own), subgroups)
         for kind, own in by_kind.items()
         if own.targets
     ]
     pooled = any(c.pooling != BAGS for plan in plans for c in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
-    return PreparedLabels(store, config, plans, features, labels)
+    return PreparedLabels(store, config, plans, features, labels, leaks)
 
 
 def _prepare_kinds(
@@ -138,7 +175,7 @@ def _prepare_kinds(
     """Prepare the columns of each kind, in the order of the report."""
     kinds = {column.kind for column in labels.columns}
     return {
-        kind: find_usable(labels.pick(kind), config.folds, config, groups)
+        kind: find_usable(labels.pick(kind), count_class_folds(config), config, groups)
         for kind in KIND_TASKS
         if kind in kinds
     }
@@ -151,7 +188,11 @@ def _take_kind(patients: Patients, kind: TargetKind, labels: LabelTable) -> Pati
 
 
 def _plan_kind(
-    task: KindTask, config: LabelConfig, found: list[StoredSlides], patients: Patients
+    task: KindTask,
+    config: LabelConfig,
+    found: list[StoredSlides],
+    patients: Patients,
+    subgroups: Subgroups,
 ) -> PatientPlan:
     own = settings_of_kind(task, config)
     variants = task.list_variants(own)
@@ -164,12 +205,17 @@ def _plan_kind(
         list(list_configurations(own, [s.encoder for s in found], list(variants))),
         variants,
         0,
+        subgroups,
     )
 
 
 def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> OutcomeFolds:
     """Read the folds that are given, or draw those of each column."""
     labels = patients.labels
+    if config.leave_out == "site":
+        sites = draw_site_folds(patients.groups, config.seed)
+        without = np.isnan(labels.values).T[:, None, :]
+        return replace(sites, fold_ids=np.where(without, -1, sites.fold_ids).astype(np.int32))
     if config.fold_file is None:
         return task.draw_folds(
             labels.values,
@@ -179,9 +225,10 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
             config.seed,
             patients.groups,
         )
+    numbers = task.kind is TargetKind.CONTINUOUS
+    middle = (np.nanmedian if numbers else np.nanmin)(labels.values, axis=0)
     with np.errstate(invalid="ignore"):
-        upper = labels.values > np.nanmin(labels.values, axis=0)
-    sides = np.where(np.isnan(labels.values), np.nan, upper)
+        sides = np.where(np.isnan(labels.values), np.nan, labels.values > middle)
     given = read_given_folds(
         read_fold_file(config.fold_file),
         patients.cohort.patients,
@@ -190,7 +237,7 @@ def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> Outc
         patients.groups,
         config.fold_file,
         classes=True,
-        words=("column", "the lowest", "others"),
+        words=("column", "low", "others"),
     )
     missing = np.isnan(labels.values).T[:, None, :]
     shared = given.fold_ids if given.fold_ids.ndim == 3 else given.fold_ids[None]

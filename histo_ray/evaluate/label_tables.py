@@ -9,14 +9,17 @@ import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_tables import (
     EncoderPredictions,
+    decode_predictions,
     name_head,
     read_predictions,
     score_encoders,
     tabulate_configurations,
 )
+from histo_ray.evaluate.review_tables import tabulate_reviews
 from histo_ray.learn.class_folds import take_classes
 from histo_ray.learn.class_tables import tabulate_classes, tabulate_confusion
 from histo_ray.learn.endpoint import LEVEL, tabulate_endpoints
@@ -49,6 +52,8 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
         for part in parts
     ]
     each = [_tabulate_part(part, own) for part, own in zip(parts, found, strict=True)]
+    if len(parts) == 1:  # scores of several kinds have no mean by site or subgroup
+        each[0] |= tabulate_reviews(parts[0].plan, decode_predictions(parts[0].plan, found[0]))
     tables = {name: _join(name, [one[name] for one in each]) for name in each[0]}
     tables["targets"] = _correct(tables["targets"], ("encoder",), "p_chance", "q_chance")
     tables["comparisons"] = _correct_pairs(tables["comparisons"])
@@ -69,7 +74,7 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
     plan = part.plan
     truth, people = plan.truth, plan.patients.cohort.patients
     scores = score_encoders(plan, part.matrix, found)
-    decoded = {encoder: truth.layout.decode(one.assembled) for encoder, one in found.items()}
+    decoded = decode_predictions(plan, found)
     return {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
@@ -78,6 +83,7 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, plan.patients.groups),
         "classes": tabulate_classes(truth, decoded, plan.config.resamples, plan.config.seed),
         "confusion": tabulate_confusion(truth, decoded),
+        **tabulate_sites(plan, decoded),
     }
 
 

@@ -7,6 +7,7 @@ and on a GPU where `determinism` could force it and the rest of the run is in th
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from histo_ray.finetune.frozen_head import (
 from histo_ray.finetune.held_out import ClassifierScores, evaluate_classifier
 from histo_ray.finetune.job import FinetuneJob, ReportProgress, TrainingProgress
 from histo_ray.finetune.norms import measure_statistics, recalibrate
+from histo_ray.finetune.recipe import NetworkConfig
 from histo_ray.finetune.schedule import batch_rows
 from histo_ray.finetune.stain_swap import measure_donors
 from histo_ray.finetune.wise_ft import WiseChoice, choose_alpha
@@ -99,29 +101,39 @@ def train(
         epochs = Epochs(job, classifier, normalise, compute, keeper, group, checkpoint)
         epochs.run(report)
         final = epochs.checkpoint
-
-        def evaluate() -> ClassifierScores:
-            return evaluate_classifier(job, classifier, normalise, compute, group)
-
-        def make_ready(weights: Weights, alpha: float) -> tuple[Weights, ClassifierScores]:
-            classifier.load_state_dict(weights)
-            if alpha < 1 and job.recipe.network.batch_norm != "frozen":
-                compute.split(
-                    lambda _: measure_statistics(
-                        classifier.network, _some_tiles(job, normalise, compute)
-                    ),
-                    1,
-                    whole=True,
-                )
-                group.copy_first(list(classifier.state_dict().values()))
-            return {k: v.clone() for k, v in classifier.state_dict().items()}, evaluate()
-
-        wise = None
-        if job.recipe.network.wise_ft and final.position.epoch:
-            wise = choose_alpha(
-                final.start or final.first, final.outcome, job.recipe.network.wise_ft, make_ready
-            )
+        evaluate = partial(evaluate_classifier, job, classifier, normalise, compute, group)
+        refresh = partial(_refresh_statistics, job, classifier, normalise, compute, group)
+        wise = _choose_share(final, job.recipe.network, classifier, evaluate, refresh)
         return _choose_step(final, wise, classifier, evaluate)
+
+
+def _choose_share(
+    final: Checkpoint,
+    config: NetworkConfig,
+    classifier: Classifier,
+    evaluate: Callable[[], ClassifierScores],
+    refresh: Callable[[], None],
+) -> WiseChoice | None:
+    """The weights that WiSE-FT takes in place of those after step 2; None where it is not asked.
+
+    Args:
+        final: The checkpoint after step 2.
+        config: Shares of the tuned weights that are tried.
+        classifier: Changed.
+        evaluate: Scores of the classifier as it is on the held-out tiles.
+        refresh: Measures its running statistics anew.
+    """
+    if not config.wise_ft or not final.position.epoch:
+        return None
+
+    def make_ready(weights: Weights, alpha: float) -> tuple[Weights, ClassifierScores]:
+        classifier.load_state_dict(weights)
+        if alpha < 1 and config.batch_norm != "frozen":
+            refresh()
+        ready = {name: value.clone() for name, value in classifier.state_dict().items()}
+        return ready, evaluate()
+
+    return choose_alpha(final.start or final.first, final.outcome, config.wise_ft, make_ready)
 
 
 def _choose_step(
@@ -251,6 +263,19 @@ def _recalibrate(
     job: FinetuneJob, classifier: Classifier, normalise: Normaliser, compute: Compute
 ) -> None:
     recalibrate(classifier.network, _some_tiles(job, normalise, compute))
+
+
+def _refresh_statistics(
+    job: FinetuneJob,
+    classifier: Classifier,
+    normalise: Normaliser,
+    compute: Compute,
+    group: WorkerGroup,
+) -> None:
+    """Measure the running statistics of mixed weights on some training tiles."""
+    tiles = _some_tiles(job, normalise, compute)
+    compute.split(lambda _: measure_statistics(classifier.network, tiles), 1, whole=True)
+    group.copy_first(list(classifier.state_dict().values()))
 
 
 def _some_tiles(

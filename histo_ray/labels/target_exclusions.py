@@ -25,6 +25,9 @@ class TargetExclusion(StrEnum):
     """The detail states how many, and how many folds need."""
     TOO_FEW_POSITIVES = "too few positives"
     TOO_FEW_NEGATIVES = "too few negatives"
+    NO_EVENTS = "no event: all patients are censored"
+    TOO_FEW_EVENTS = "too few events"
+    """The detail states how many, and how many folds need."""
     TOO_FEW_CLASSES = "fewer than two classes"
     """The detail states how many patients of a class folds need."""
 

@@ -4,7 +4,7 @@ None of them ever reverses the order of patients: where out-of-fold predictions 
 labels, the calibrated value is the same for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -15,10 +15,15 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from histo_ray.config import Settings
+from histo_ray.learn.cox_fit import fit_cox_path, hazard_at, measure_baseline, predict_survival
 
 Floats = npt.NDArray[np.float64]
 _LEAST = 1e-9
 """Probabilities nearer to 0 or 1 count as this far away, so that log-odds stay finite."""
+
+
+_RIDGE = 1e-6
+"""Penalty of the slope of `cox`, next to nothing: it keeps separated patients finite."""
 
 
 class CalibrationMethod(StrEnum):
@@ -31,6 +36,8 @@ class CalibrationMethod(StrEnum):
     """Piecewise linear between knots, never falling."""
     LINEAR = "linear"
     """Number: slope times the prediction plus intercept."""
+    COX = "cox"
+    """Probability of an event by a time: a slope of the log-hazard, and a baseline hazard."""
 
 
 class Calibration(Settings):
@@ -45,6 +52,23 @@ class Calibration(Settings):
     """Calibrated values at them."""
     n_patients: int = Field(default=0, ge=0)
     """With an out-of-fold prediction and a label."""
+    times: tuple[float, ...] = ()
+    """Of events, rising, in the unit of the label table; cox alone."""
+    hazard: tuple[float, ...] = ()
+    """Baseline cumulative hazard from each of these times on: that of a raw prediction of 0."""
+    at: float = 0.0
+    """Time by which a calibrated value is the probability of an event; cox alone."""
+
+    def read_at(self, stated: Sequence[float]) -> "Calibration":
+        """Calibrate for the middle one of some stated times; without any, or times, as it is."""
+        if not self.times or not stated:
+            return self
+        return self.model_copy(update={"at": sorted(stated)[(len(stated) - 1) // 2]})
+
+    def survive(self, predicted: Floats, times: npt.ArrayLike) -> Floats:
+        """Probability of no event by some times, (N, S), of (N,) raw predictions; cox alone."""
+        hazard = hazard_at(np.array(self.times), np.array(self.hazard), times)
+        return predict_survival(self.slope * predicted, hazard)
 
 
 class Threshold(Settings):
@@ -83,6 +107,9 @@ def apply_calibration(calibration: Calibration, predicted: Floats) -> Floats:
     method, slope, intercept = calibration.method, calibration.slope, calibration.intercept
     if method is CalibrationMethod.PLATT:
         return np.asarray(expit(slope * _log_odds(predicted) + intercept))
+    if method is CalibrationMethod.COX:
+        flat = np.asarray(predicted, np.float64).reshape(-1)
+        return np.asarray(1 - calibration.survive(flat, [calibration.at])).reshape(predicted.shape)
     if method is CalibrationMethod.ISOTONIC:
         return np.asarray(np.interp(predicted, calibration.knots_in, calibration.knots_out))
     return np.asarray(slope * predicted + intercept)
@@ -178,11 +205,30 @@ def _fit_linear(predicted: Floats, labels: Floats) -> Calibration:
     )
 
 
+def _fit_cox(predicted: Floats, labels: Floats) -> Calibration:
+    """Slope by Cox regression on the prediction, then Breslow's baseline; labels: signed times."""
+    slope = 0.0
+    if (labels > 0).any() and np.ptp(predicted) > 0:
+        centred = predicted - predicted.mean()
+        (fit,) = fit_cox_path(labels, centred[:, None], [_RIDGE])
+        slope = max(0.0, float(fit.weights[0]))
+    times, hazard = measure_baseline(labels, slope * predicted)
+    return Calibration(
+        method=CalibrationMethod.COX,
+        slope=slope,
+        n_patients=len(labels),
+        times=tuple(times.tolist()),
+        hazard=tuple(hazard.tolist()),
+        at=float(np.median(labels[labels > 0])) if (labels > 0).any() else 0.0,
+    )
+
+
 _FITS: dict[CalibrationMethod, Callable[[Floats, Floats], Calibration]] = {
     CalibrationMethod.NONE: _keep,
     CalibrationMethod.PLATT: _fit_platt,
     CalibrationMethod.ISOTONIC: _fit_isotonic,
     CalibrationMethod.LINEAR: _fit_linear,
+    CalibrationMethod.COX: _fit_cox,
 }
 
 

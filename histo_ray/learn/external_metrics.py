@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from histo_ray.learn.external_survival import score_times
 from histo_ray.learn.statistics import (
     CurveBin,
     Interval,
@@ -32,6 +33,7 @@ from histo_ray.learn.statistics import (
     score_auprc,
     score_brier,
     score_calls,
+    score_concordance,
     score_pearson,
     score_r2,
     score_spearman,
@@ -42,7 +44,9 @@ from histo_ray.learn.statistics.calibration_scores import (
     explain_linear_gap,
     explain_logistic_gap,
 )
+from histo_ray.learn.statistics.concordance import resample_concordance
 from histo_ray.learn.statistics.fixed_bootstrap import Weights
+from histo_ray.learn.statistics.survival_calibration import bin_events
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]
@@ -60,6 +64,8 @@ class TargetSample(NamedTuple):
     """
     called: npt.NDArray[np.bool_] | None = None
     """(N,) whether it lies at or above the predictor's threshold; None: there is none."""
+    at: float = float("nan")
+    """Of survival: the time by which `calibrated` is the probability of an event."""
 
 
 class Draws(NamedTuple):
@@ -246,9 +252,51 @@ class ExternalNumbers(ExternalMetric):
         }
 
 
+class ExternalTimes(ExternalMetric):
+    """Scores of times until an event; the truth is signed times."""
+
+    main = "c_index"
+    chance = 0.5
+
+    def score(self, sample: TargetSample, draws: Draws) -> Mapping[str, Interval]:
+        """As the base class says; calibration is that at the predictor's own time."""
+        truth = sample.truth
+        if not len(truth):
+            return {}
+        weights = draws.weights(len(truth))
+        return score_times(truth, sample.raw, sample.calibrated, sample.at, weights)
+
+    def bin_predictions(self, sample: TargetSample) -> list[CurveBin]:
+        """As the base class says, at the predictor's own time."""
+        if np.isnan(sample.at) or np.isnan(sample.calibrated).any():
+            return []
+        return bin_events(sample.truth, sample.calibrated, sample.at)
+
+    def count_positives(self, sample: TargetSample) -> int:
+        """Count the events."""
+        return int((sample.truth > 0).sum())
+
+    def explain_gap(self, sample: TargetSample) -> SlopeGap:
+        """As the base class says."""
+        return SlopeGap.CONSTANT if (sample.truth > 0).any() else SlopeGap.ONE_CLASS
+
+    def compare(
+        self, one: TargetSample, other: TargetSample, draws: Draws
+    ) -> Mapping[str, Difference]:
+        """C-indices by the bootstrap over the same resamples of patients."""
+        truth = one.truth
+        if not (truth > 0).any():
+            return {}
+        weights = draws.weights(len(truth))
+        a, b = (float(score_concordance(truth[:, None], s.raw[:, None])[0]) for s in (one, other))
+        first, second = (resample_concordance(weights, truth, s.raw) for s in (one, other))
+        return {"c_index": _test_draws(a, b, second - first)}
+
+
 EXTERNAL_METRICS: dict[TargetKind, ExternalMetric] = {
     TargetKind.CONTINUOUS: ExternalNumbers(),
     TargetKind.BINARY: ExternalClasses(),
+    TargetKind.SURVIVAL: ExternalTimes(),
     TargetKind.MULTICLASS: ExternalClasses(),
     TargetKind.ORDINAL: ExternalClasses(),
 }

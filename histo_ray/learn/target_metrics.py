@@ -17,10 +17,16 @@ from histo_ray.learn.statistics import (
     LOGIT,
     Resampled,
     bootstrap_auroc,
+    bootstrap_concordance,
     bootstrap_correlation,
+    censoring_curve,
     draw_areas_together,
+    find_horizon,
+    log_rank,
     score_auprc,
     score_auroc,
+    score_concordance,
+    score_concordance_ipcw,
     score_pearson,
     score_r2,
     score_spearman,
@@ -34,6 +40,7 @@ from histo_ray.learn.target_truth import (
     score_r2_folds,
 )
 from histo_ray.types import TargetKind
+from histo_ray.types.signed_times import split_times
 
 TOGETHER = 400
 """Resamples, at most, by which errors of targets that have draws of their own are related."""
@@ -141,9 +148,54 @@ class AreaUnderRoc(TargetMetric):
         return found
 
 
+class Concordance(TargetMetric):
+    """Harrell's C-index, of times until an event; Uno's stands beside it."""
+
+    name = "c_index"
+    chance = 0.5
+    scale = LOGIT
+    null_variance = 1 / 9
+    """Of Kendall's tau over 2 without censoring, times the events; it is lower with."""
+
+    def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
+        """As the base class says."""
+        return score_folds(truth, predicted, score_concordance)
+
+    def resample(
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+    ) -> Resampled:
+        """As the base class says."""
+        return bootstrap_concordance(truth.values, predicted, resamples, seed, truth.fold_ids)
+
+    def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        return {
+            "c_index": score_folds(truth, predicted, score_concordance),
+            "c_uno": _score_uno_folds(truth, predicted),
+        }
+
+    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+        """As the base class says."""
+        by_fold = _score_uno_folds(truth, predicted)
+        return {"c_uno": mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))}
+
+    def plain_p(self, values: Floats, mean: Floats) -> Floats:
+        """One-sided P of the log-rank test between halves of higher and lower risk."""
+        found = np.full(values.shape[1], np.nan)
+        for target in range(values.shape[1]):
+            kept = ~(np.isnan(values[:, target]) | np.isnan(mean[:, target]))
+            times, events = split_times(values[kept, target])
+            risks = mean[kept, target]
+            if events.any():
+                z = log_rank(times, events, risks > np.median(risks)).z
+                found[target] = stats.norm.sf(z)
+        return found
+
+
 METRICS: dict[TargetKind, TargetMetric] = {
     TargetKind.CONTINUOUS: Correlation(),
     TargetKind.BINARY: AreaUnderRoc(),
+    TargetKind.SURVIVAL: Concordance(),
     TargetKind.MULTICLASS: MacroAreaUnderRoc(),
     TargetKind.ORDINAL: RankOfClasses(),
 }
@@ -159,3 +211,23 @@ def _score_r2_repeats(truth: TargetTruth, predicted: Predictions) -> Floats:
         reference = means[folds] if folds.ndim == 1 else np.take_along_axis(means, folds.T, axis=0)
         found.append(score_r2(truth.values, one, reference))
     return mean_defined(np.stack(found))
+
+
+def _score_uno_folds(truth: TargetTruth, predicted: Predictions) -> Floats:
+    """Uno's C of every fold up to the endpoint's horizon, (R, F, T)."""
+    found = np.full((truth.repeats, truth.n_folds, len(truth.targets)), np.nan)
+    for target, signed in enumerate(truth.values.T):
+        horizon = find_horizon(signed)
+        ids = truth.fold_ids[target] if truth.fold_ids.ndim == 3 else truth.fold_ids
+        for repeat, fold in np.ndindex(found.shape[:2]):
+            risks = predicted[repeat, :, target]
+            there = ~np.isnan(signed) & (ids[repeat] >= 0)
+            trained = signed[there & (ids[repeat] != fold)]
+            tested = there & (ids[repeat] == fold) & ~np.isnan(risks)
+            if len(trained) and tested.any():
+                censoring = censoring_curve(*split_times(trained))
+                own = np.asarray(risks[tested], np.float64)
+                found[repeat, fold, target] = score_concordance_ipcw(
+                    signed[tested], own, censoring, horizon
+                )
+    return found

@@ -77,7 +77,7 @@ def tabulate_scores(
 def tabulate_targets(truth: TargetTruth, scores: Mapping[str, EncoderScores]) -> pa.Table:
     """Tabulate every encoder and target as rows of `schemas/outcome_targets.json`."""
     labelled = ~np.isnan(truth.values)
-    positive = labelled & (truth.values > 0) & truth.is_binary
+    positive = labelled & (truth.values > 0) & truth.kind.has_positives
     tables = []
     for encoder, found in scores.items():
         columns = {

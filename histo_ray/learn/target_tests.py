@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.kind_support import COVARIANCES
+from histo_ray.learn.kind_support import COVARIANCES, OWN_COVARIANCE
 from histo_ray.learn.statistics import (
     MOST_FOLDS,
     corrected_t_test,
@@ -67,7 +67,7 @@ def _test(truth: TargetTruth, scores: Floats, alternative: Alternative) -> FoldT
         folds, *truth.counts.sizes, alternative=alternative, correlation="chance"
     )
     result = FoldTest(*(field.copy() for field in (found.p, found.df, found.low, found.high)))
-    few = np.flatnonzero(truth.support.few)
+    few = np.flatnonzero(truth.support.few | (truth.kind in OWN_COVARIANCE))
     known = METRICS[truth.kind].null_variance if alternative == "greater" else None
     shared: dict[bytes, Floats] = {}
     for target in few:

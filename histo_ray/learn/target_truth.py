@@ -25,7 +25,7 @@ class FoldCounts:
     n_train: Floats
     n_test: Floats
     positives: Floats
-    """Among the tested; 0 where targets are numbers."""
+    """Among the tested, of a class or with an event; 0 where targets are numbers."""
     mean: Floats
     """Mean of the training part; nan without one."""
 
@@ -50,7 +50,8 @@ class TargetTruth:
     """Name of the task, for tables."""
     targets: tuple[str, ...]
     values: Floats
-    """(P, T); nan: no label; binary: 0 or 1; of several classes their numbers from 0."""
+    """(P, T); nan: no label; binary: 0 or 1; of several classes their numbers from 0; survival:
+    signed times."""
     fold_ids: npt.NDArray[np.integer]
     """(R, P) fold of each patient, or (T, R, P) where targets have their own folds.
     Below 0: in none; a whole repeat is where it would equal an earlier one of the target."""
@@ -159,7 +160,7 @@ def score_r2_folds(truth: TargetTruth, predicted: Predictions) -> Floats:
 def _count_folds(truth: TargetTruth) -> FoldCounts:
     labelled = ~np.isnan(truth.values)
     filled = np.where(labelled, truth.values, 0.0)
-    positive = filled > 0 if truth.is_binary else np.zeros_like(labelled)
+    positive = filled > 0 if truth.kind.has_positives else np.zeros_like(labelled)
     tested, positives, sums = (
         np.stack([truth.sum_by_fold(v.astype(np.float64), r) for r in range(truth.repeats)])
         for v in (labelled, positive, filled)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from histo_ray.learn.fold_support import ENOUGH_UNITS
 from histo_ray.learn.statistics import (
+    DECIDED,
     FEWEST_UNITS,
     LOGIT,
     ScoreError,
@@ -80,8 +81,10 @@ def score_encoder(
 def decision_noise(right: Floats, repeats: int, share: float) -> Floats:
     """Share of the noise in decisions that other training parts would change.
 
-    As `prediction_noise`, with the mean correlation between repeats of being right or wrong, which
-    follows from the variance of the share of repeats in which a tile is right.
+    As `prediction_noise`. The mean correlation between repeats of being right or wrong follows from
+    the variance of the share of repeats in which a tile is right, and that of what is decided upon
+    is sin(pi / 2 * correlation), exact for two normal variables cut at their medians (Sheppard
+    1899, Philos Trans R Soc A 192:101).
 
     Args:
         right: (N,) share of the repeats in which each tile is right.
@@ -96,7 +99,8 @@ def decision_noise(right: Floats, repeats: int, share: float) -> Floats:
     if repeats < 2 or spread <= 0:
         return np.full(1, np.nan)
     alike = (repeats * float(right.var()) / spread - 1) / (repeats - 1)
-    return np.asarray(np.clip(np.array([(1 - alike) / share]), 0.0, 1.0))
+    noise = (1 - np.sin(np.pi / 2 * np.clip(alike, 0.0, 1.0))) / share
+    return np.array([min(float(noise), 1.0)])
 
 
 def _estimate_error(
@@ -130,4 +134,4 @@ def _correct(
         return ScoreError(np.array([error]), np.array([test.df]))
     share = sizes[1] / sum(sizes)
     noise = decision_noise(tally.right[tiles], len(folds.fold_ids), share)
-    return estimate_error(found.error, by_fold[None], noise, share, units)
+    return estimate_error(found.error, by_fold[None], noise, share, units, DECIDED)

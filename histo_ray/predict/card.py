@@ -15,9 +15,9 @@ from histo_ray.learn.heads.registry import TrainsOn
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
-PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal"]
+PredictedKind = Literal["continuous", "binary", "classes", "multiclass", "ordinal", "survival"]
 """Numbers of patients; probabilities of patients; classes of tiles; probabilities of several
-classes of patients, without and with an order."""
+classes of patients, without and with an order; log-hazards of patients."""
 
 
 class EncoderCard(Settings):
@@ -70,6 +70,10 @@ class PartCard(Settings):
     """Link of a linear head."""
     members: int = 0
     """Heads of a MIL ensemble; 0: a linear head."""
+    networks: int = 0
+    """Networks of each of these heads, whose outputs are averaged; 0: not recorded, or linear."""
+    network: str = ""
+    """Kind of these networks; empty: gated attention, or linear."""
 
 
 class LabelsCard(Settings):

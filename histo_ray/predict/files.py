@@ -177,8 +177,8 @@ def decode_parts(card: PredictorCard, data: bytes, origin: str) -> PredictorPart
         if part.members:
             heads = (arrays[f"part.{number}.member.{at}"] for at in range(part.members))
             members = tuple(_read_head(head.tobytes(), origin) for head in heads)
-            (target,) = part.targets
-            bags.append(BagPart(part.head, part.variant, target, members, card.evaluation.n_folds))
+            n_folds = card.evaluation.n_folds
+            bags.append(BagPart(part.head, part.variant, part.targets, members, n_folds))
         else:
             linear.append(_decode_linear(part, arrays, f"part.{number}."))
     scale = LabelScale(card.labels.transform, arrays["labels.raw"], arrays["labels.scaled"])

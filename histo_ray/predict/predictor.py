@@ -47,22 +47,18 @@ class LinearPart:
 
 @dataclass(frozen=True)
 class BagPart:
-    """Attention heads on bags, of one target: those of the folds of a cross-validation."""
+    """MIL heads on bags: those of the folds of a cross-validation."""
 
     head: str
     variant: str
-    target: str
+    targets: tuple[str, ...]
+    """(t,) names; several where they were trained together."""
     members: tuple["MilHead", ...]
     """Repeat r, fold f at r * n_folds + f: each saw all patients but those of its fold."""
     n_folds: int
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Its target, alone."""
-        return (self.target,)
-
     def predict(self, bags: Sequence[Vectors]) -> Floats:
-        """Predict (n, 1) from n bags of (N_i, D): the mean over members."""
+        """Predict (n, t) from n bags of (N_i, D): the mean over members."""
         return np.asarray(np.mean([member.predict(bags) for member in self.members], axis=0))
 
     def attend(self, bag: Vectors) -> Floats:
@@ -78,8 +74,9 @@ class BagPart:
         at = repeat * self.n_folds + fold
         if fold >= self.n_folds or at >= len(self.members):
             raise ConfigError(
-                f"target {self.target}: the ensemble has no head of repeat {repeat}, fold {fold}; "
-                f"it has {len(self.members) // self.n_folds} repeats of {self.n_folds} folds"
+                f"target {self.targets[0]}: the ensemble has no head of repeat {repeat}, fold "
+                f"{fold}; it has {len(self.members) // self.n_folds} repeats of {self.n_folds} "
+                "folds"
             )
         return self.members[at]
 
@@ -127,7 +124,9 @@ class FittedPredictor:
                 found = part.predict(self._take(pooled, part.pooling))
             else:
                 if bags is None:
-                    raise ConfigError(f"target {part.target}: it is predicted from bags of tiles")
+                    raise ConfigError(
+                        f"target {part.targets[0]}: it is predicted from bags of tiles"
+                    )
                 found = part.predict(bags)
             for at, name in enumerate(part.targets):
                 columns[place[name]] = found[:, at]

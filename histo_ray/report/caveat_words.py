@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.confounder_words import CONFOUNDER_WRITERS
 from histo_ray.report.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
@@ -191,8 +192,15 @@ def _write_remedy(one: Caveat) -> str:
     )
 
 
+def _name_rarer(one: Caveat) -> str:
+    """Name the units that count, where not all do."""
+    if one.values.get("events"):
+        return " with an event"
+    return " with the rarer class" if one.values["rarer"] else ""
+
+
 def _write_too_few_units(one: Caveat) -> str:
-    rarer = " with the rarer class" if one.values["rarer"] else ""
+    rarer = _name_rarer(one)
     permuted = " of a difference between encoders" if one.values["permuted"] else ""
     where = "" if one.values["targets"] is None else f" for {name_first(one.names('targets'))}"
     return (
@@ -202,7 +210,7 @@ def _write_too_few_units(one: Caveat) -> str:
 
 
 def _write_few_sites(one: Caveat) -> str:
-    rarer = " with the rarer class" if one.values["rarer"] else ""
+    rarer = _name_rarer(one)
     return (
         f"{_span(one)} independent {one.values['unit']}s{rarer} only: tests over folds have few "
         f"degrees of freedom, and below some {one.number('enough')} sites P values are "
@@ -233,6 +241,21 @@ def _write_useless(one: Caveat) -> str:
     return (
         f"{name_some(names)}: not better than chance; {'its' if len(names) == 1 else 'their'} "
         f"{what} mean nothing"
+    )
+
+
+def _write_follow_up(one: Caveat) -> str:
+    unit = f" {one.values['unit']}" if one.values["unit"] else " (no unit stated)"
+    text = (
+        f"median follow-up by reverse Kaplan-Meier: {name_some(one.names('medians'))}{unit}; "
+        "scores say nothing of later times"
+    )
+    beyond = one.names("beyond")
+    if not beyond:
+        return text
+    return (
+        f"{text}. Fewer than a tenth of the patients were followed to {name_some(beyond)}{unit}: "
+        "scores there rest on few"
     )
 
 
@@ -306,6 +329,11 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         f"few positives (fewer than {FEW_POSITIVES}): {name_first(one.names('targets'))}; "
         "their AUROC rests on a handful of patients, so read the interval, not the dot"
     ),
+    CaveatCode.FEW_EVENTS: lambda one: (
+        f"few events ({name_first(one.names('endpoints'))}): C-indices and scores at times are "
+        "uncertain there"
+    ),
+    CaveatCode.FOLLOW_UP: _write_follow_up,
     CaveatCode.SAME_WEIGHTS: _write_same_weights,
     CaveatCode.CHANCE_BY_T_TEST: lambda one: (
         "better than chance is told by a corrected t-test, not by permuted labels"
@@ -322,5 +350,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         "ride on the site; keep sites together with --keep-together site, and see the section Site"
     ),
     CaveatCode.OLD_TESTS: _write_old_tests,
+    **CONFOUNDER_WRITERS,
     **TILE_WRITERS,
 }

@@ -39,7 +39,13 @@ DRAWN = 40
 _SHORT = 16
 """Digits of a digest that are shown."""
 _ENDS = {
-    kind.value: UNIT for kind in (TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.ORDINAL)
+    kind.value: UNIT
+    for kind in (
+        TargetKind.BINARY,
+        TargetKind.MULTICLASS,
+        TargetKind.ORDINAL,
+        TargetKind.SURVIVAL,
+    )
 }
 """Ends of the axes of calibration plots, by kind of target; of others: of the numbers."""
 CURVES = 12

@@ -6,13 +6,14 @@ from histo_ray.report.prediction_words import AT_THRESHOLD, METRIC_WORDS, OF_CLA
 from histo_ray.report.validations import Scored, ShownComparison, ShownValidation, by_metric
 
 _OTHERS = ("auprc", "spearman", "r2")
-_CALIBRATION = ("calibration_slope", "calibration_intercept", "brier")
+_CALIBRATION = ("calibration_slope", "calibration_intercept", "observed_expected", "brier")
 _NAMED = ("target", "metric", "predictor_a", "predictor_b")
 _ABOUT = {
     "auprc": "Average precision; a guess has the share of positives",
     "r2": "About the mean of these patients",
     "calibration_slope": "1 is right; below: predictions are too extreme",
     "calibration_intercept": "0 is right; above: predictions are too low on average",
+    "observed_expected": "Events by the predictor's time over those predicted: 1 is right",
     "brier": "Mean squared difference of probability and outcome",
     "ppv": "Share of those called positive that are",
     "npv": "Share of those called negative that are",

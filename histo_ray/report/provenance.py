@@ -190,7 +190,7 @@ def _outcome_facts(run: TargetEvaluation) -> list[tuple[str, str]]:
         " / ".join(str(value) for value in configuration.model_dump().values() if value)
         for configuration in run.record.configurations
     ]
-    size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, 'gene')}"
+    size = f"{count_of(labels.patients, 'patient')} x {count_of(labels.targets, run.words.target)}"
     return [
         ("labels", f"{labels.path}, {size}{_digest(labels.sha256)}" if labels.path else ""),
         ("transform", labels.transform),

@@ -12,11 +12,16 @@ from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.tasks.base import Chart
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.class_section import write_classes
+from histo_ray.report.confounder_section import write_confounder_blocks
+from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.roc import mean_roc
+from histo_ray.report.survival_section import write_survival
 from histo_ray.report.target_counts import LEVEL, count_found, count_pair
 from histo_ray.report.target_counts_table import tabulate_counts
 from histo_ray.report.target_endpoint import explain_interval, tabulate_endpoints
@@ -86,7 +91,7 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     )
     section.blocks.append(
         Text(
-            f"{targets}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{targets}, {patients}, {describe_folds(record)}{kept}"
             f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
             f"the training part of each fold.{test}"
         )
@@ -101,10 +106,14 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     section.blocks += _draw_all(run, scores, looks, name)
     if Chart.ROC in words.charts:
         section.blocks += _draw_curves(run, scores, looks, name)
+    if Chart.SURVIVAL in words.charts:
+        section.blocks += write_survival(run, scores, looks, name)
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+    section.blocks += write_classes(run, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
         section.blocks.append(tabulate_counts(counts, f"{name}-counts", words.target))
+    section.blocks += write_confounder_blocks(run, name)
     section.blocks += _write_rest(run, name)
     return section
 
@@ -231,6 +240,7 @@ def _write_rest(run: TargetEvaluation, name: str) -> list[Block]:
     blocks: list[Block] = []
     if len(run.record.configurations) > len(run.record.encoders):
         blocks.append(_tabulate_selected(run, name))
+    blocks += tabulate_members(run.record, run.words, name)
     dropped = run.record.labels.dropped
     if dropped:
         rows = [[row.target, row.reason] for row in dropped]

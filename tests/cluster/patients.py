@@ -59,6 +59,23 @@ def write_labels(folder: Path) -> None:
     table.to_csv(folder / "mutations.csv", index=False)
 
 
+def write_survival(folder: Path) -> None:
+    """OS follows the state, PFS nothing; about a third of the patients are censored."""
+    state = np.load(folder / "state.npy")
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"patient_id": PATIENTS})
+    for name, risk, words in (
+        ("os", 1.5 * state, ("0:LIVING", "1:DECEASED")),
+        ("pfs", 0 * state, ("false", "true")),
+    ):
+        times, seen = rng.exponential(30 * np.exp(-risk)), rng.uniform(5, 120, COUNT)
+        frame[f"{name}_months"] = np.minimum(times, seen).round(1) + 0.1
+        frame[f"{name}_{'status' if name == 'os' else 'event'}"] = np.where(
+            times <= seen, words[1], words[0]
+        )
+    frame.to_csv(folder / "survival.csv", index=False)
+
+
 def write_clinical(folder: Path) -> None:
     """Columns of four kinds that follow the state: response, subtype, grade and age."""
     state = np.load(folder / "state.npy")

@@ -8,7 +8,7 @@ import pytest
 
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.registry import TASKS
-from tests.cluster.patients import write_clinical, write_labels, write_store
+from tests.cluster.patients import write_clinical, write_labels, write_store, write_survival
 from tests.evaluate.task_contract import TaskContract
 from tests.made_up import draw_tiles
 
@@ -31,6 +31,13 @@ def make_patients(folder: Path, labels: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def make_survival(folder: Path) -> dict[str, Any]:
+    settings = make_patients(folder, "survival.csv")
+    write_survival(folder)
+    endpoints = ("OS=os_months,os_status", "PFS=pfs_months,pfs_event")
+    return settings | {"endpoint": endpoints, "time_unit": "months"}
+
+
 def make_columns(folder: Path) -> dict[str, Any]:
     settings = make_patients(folder, "clinical.csv")
     write_clinical(folder)
@@ -43,6 +50,7 @@ def make_columns(folder: Path) -> dict[str, Any]:
 SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "tissue": make_tissue,
     "expression": lambda folder: make_patients(folder, "expression.csv") | {"permutations": 50},
+    "survival": lambda folder: make_survival(folder),
     "mutation": lambda folder: make_patients(folder, "mutations.csv"),
     "label": make_columns,
 }

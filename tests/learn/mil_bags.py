@@ -10,7 +10,7 @@ from histo_ray.learn.mil.training import train_mil
 
 Floats = npt.NDArray[np.float64]
 DIM = 7
-SMALL = MilSettings(hidden=12, attention=6, epochs=4, tiles_per_bag=9, batch=8)
+SMALL = MilSettings(members=1, hidden=12, attention=6, epochs=4, tiles_per_bag=9, batch=8)
 
 
 class Notes:

@@ -35,6 +35,14 @@ def make_labels(features: Floats, targets: int, seed: int = 1) -> Floats:
     return np.asarray(noisy > np.quantile(noisy, 0.65, axis=0), np.float64)
 
 
+def make_times(features: Floats, targets: int, seed: int = 1) -> Floats:
+    """Signed times that are the earlier the higher the values are; about a third is censored."""
+    values = make_values(features, targets, seed)
+    rng = np.random.default_rng(seed + 1)
+    times = rng.exponential(np.exp(values.mean(0) - values)) + 0.01
+    return np.asarray(np.where(rng.random(values.shape) < 0.7, times, -times))
+
+
 def make_fold(
     features: Floats,
     targets: Floats,

@@ -36,7 +36,7 @@ class TestPatientHeads(PatientHeadContract):
 def test_heads_are_offered_by_what_they_train_on_and_predict() -> None:
     both = (TrainsOn.PATIENTS, TrainsOn.BAGS)
     assert head_names(TrainsOn.TILES) == ("logistic", "svm", "knn")
-    assert head_names(*both, kind=TargetKind.CONTINUOUS) == ("ridge", "pls", "elastic-net")
+    assert head_names(*both, kind=TargetKind.CONTINUOUS) == ("ridge", "pls", "elastic-net", "mil")
     assert head_names(*both, kind=TargetKind.BINARY) == ("logistic", "mil")
 
 

@@ -9,10 +9,11 @@ from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
 from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 from histo_ray.learn.mil.head import MilHead
+from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
-from histo_ray.learn.mil.network import AttentionNetwork
-from histo_ray.learn.mil.targets import scale_labels
+from histo_ray.learn.mil.networks.abmil import AttentionNetwork
 from histo_ray.learn.mil.training import Report, train_mil
+from histo_ray.types import TargetKind
 from tests.learn.mil_bags import SMALL, Floats, Notes, make_bags, small_head
 
 
@@ -26,7 +27,9 @@ def one_thread() -> Iterator[None]:
 
 def test_tiles_that_carry_the_label_are_found_and_attended_to() -> None:
     bags, labels = make_bags(90, shift=6)
-    settings = MilSettings(hidden=24, attention=12, dropout=0.25, rate=0.01, epochs=40, batch=10)
+    settings = MilSettings(
+        members=1, hidden=24, attention=12, dropout=0.25, rate=0.01, epochs=40, batch=10
+    )
     head = train_mil(measure_bags(bags[:60]), labels[:60], settings, seed=1)
     assert roc_auc_score(labels[60:, 0], head.predict(bags[60:])[:, 0]) > 0.95
     assert head.inner_score[0] > 0.9
@@ -108,9 +111,9 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
         seed: int,
         report: Report,
         *,
-        binary: bool,
+        kind: TargetKind,
     ) -> MilHead:
-        heads.append(train_mil(bags, labels, settings, seed, report, binary=binary))
+        heads.append(train_mil(bags, labels, settings, seed, report, kind=kind))
         seeds.append(seed)
         return heads[-1]
 
@@ -158,7 +161,7 @@ def test_several_values_are_predicted_at_once_and_missing_ones_ignored() -> None
     values = (means - means.mean(0)) / means.std(0) * [5, 0.2] + [100, -3]
     values[::7, 1] = np.nan
     settings = MilSettings(hidden=24, attention=8, dropout=0, rate=0.01, epochs=40, members=2)
-    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 0, binary=False)
+    head = train_mil(measure_bags(bags[:60]), values[:60], settings, 1, kind=TargetKind.CONTINUOUS)
     predicted = head.predict(bags[60:])
     for target in range(2):
         there = np.isfinite(values[60:, target])
@@ -175,7 +178,7 @@ def test_balanced_classes_keep_probabilities_near_the_true_share() -> None:
         settings = SMALL.model_copy(update={"balanced": balanced, "rate": 1e-4})
         predicted = train_mil(measure_bags(bags), labels, settings, 0).predict(bags)
         assert predicted.mean() == pytest.approx(1 / 6, abs=0.05)
-        _, scale = scale_labels(labels, True, balanced)
+        _, scale = find_kind(TargetKind.BINARY).scale(labels, balanced)
         assert scale.positive_weight == pytest.approx(5 if balanced else 1)
 
 
@@ -193,9 +196,8 @@ def test_weights_that_run_away_are_never_taken(monkeypatch: pytest.MonkeyPatch) 
     measured = measure_bags(bags)
     judge = AttentionNetwork.predict
 
-    def run_away(network: AttentionNetwork, bag: Floats) -> tuple[torch.Tensor, torch.Tensor]:
-        answer, attention = judge(network, bag)
-        return answer * torch.nan, attention
+    def run_away(network: AttentionNetwork, bag: Floats) -> torch.Tensor:
+        return judge(network, bag) * torch.nan
 
     with monkeypatch.context() as patch:
         patch.setattr(AttentionNetwork, "predict", run_away)

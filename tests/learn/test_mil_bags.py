@@ -4,9 +4,14 @@ import pytest
 from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import measure_bags
+from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
-from histo_ray.learn.mil.targets import score_targets, split_rows
+from histo_ray.learn.mil.stop_bags import split_rows
+from histo_ray.learn.mil.streams import draw_member_seeds
+from histo_ray.types import TargetKind
 from tests.learn.mil_bags import DIM, SMALL, make_bags, small_head
+
+CLASSES = find_kind(TargetKind.BINARY)
 
 
 def test_moments_are_those_of_all_tiles_whatever_the_blocks(
@@ -32,7 +37,7 @@ def test_large_half_floats_do_not_overflow() -> None:
 def test_each_member_stops_on_others_and_each_part_has_both_classes() -> None:
     labels = (np.arange(43) < 6).astype(np.float64)[:, None]
     settings = SMALL.model_copy(update={"members": 4, "stop_share": 0.25})
-    splits = split_rows(labels, True, settings, 1)
+    splits = split_rows(labels, CLASSES, settings, 1)
     assert sorted(np.concatenate([split.stop for split in splits]).tolist()) == list(range(43))
     for split in splits:
         assert not set(split.train) & set(split.stop)
@@ -45,7 +50,7 @@ def test_groups_are_held_out_whole() -> None:
     sites = [f"site {k % 9}" for k in range(40)]
     measured = measure_bags(bags, sites).take(np.arange(2, 38))
     assert measured.groups is not None
-    for split in split_rows(labels[2:38], True, SMALL, 0, measured.groups):
+    for split in split_rows(labels[2:38], CLASSES, SMALL, 0, measured.groups):
         assert not set(measured.groups[split.stop]) & set(measured.groups[split.train])
 
 
@@ -72,17 +77,20 @@ def test_empty_and_odd_bags_are_named() -> None:
             head.predict([bag])
 
 
-def test_more_members_than_parts_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"mil: members: 6, must be 5 or fewer"):
-        parse_settings(MilSettings, {"members": 6}, "mil")
+def test_more_members_than_parts_share_them_but_no_seed() -> None:
+    _, labels = make_bags(45)
+    settings = parse_settings(MilSettings, {"stop_share": 0.5, "members": 5}, "mil")
+    splits = split_rows(labels, CLASSES, settings, 1)
+    np.testing.assert_array_equal(splits[0].stop, splits[2].stop)
+    assert len(set(draw_member_seeds(settings, 7))) == 5
 
 
 def test_scores_are_nan_where_labels_do_not_differ() -> None:
     answers = np.array([[0.1], [0.9], [0.4]])
-    assert np.isnan(score_targets(np.zeros((3, 1)), answers, True)).all()
-    assert score_targets(np.array([[0.0], [1], [1]]), answers, True).tolist() == [1.0]
+    assert np.isnan(CLASSES.score_inner(np.zeros((3, 1)), answers)).all()
+    assert CLASSES.score_inner(np.array([[0.0], [1], [1]]), answers).tolist() == [1.0]
     truth = np.array([[0.0, 1], [0, np.nan], [0, -1]])
     guess = np.array([[1.0, 1], [1, 9], [1, 0]])
-    scores = score_targets(truth, guess, False)
+    scores = find_kind(TargetKind.CONTINUOUS).score_inner(truth, guess)
     assert np.isnan(scores[0])
     assert scores[1] == pytest.approx(0.5)

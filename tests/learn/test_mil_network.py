@@ -11,8 +11,9 @@ from histo_ray.learn.mil.bags import measure_bags
 from histo_ray.learn.mil.draw import TileDraw
 from histo_ray.learn.mil.head import read_head
 from histo_ray.learn.mil.mil_settings import MilSettings
-from histo_ray.learn.mil.network import AttentionNetwork
+from histo_ray.learn.mil.networks.abmil import AttentionNetwork
 from histo_ray.learn.mil.optimizer import AdamW
+from histo_ray.types import TargetKind
 from tests.learn.mil_bags import DIM, SMALL, make_bags, small_head
 
 
@@ -41,14 +42,14 @@ def test_a_bag_is_the_same_padded_or_alone_or_in_blocks(monkeypatch: pytest.Monk
     settings = MilSettings(hidden=12, attention=6, dropout=0, tiles_per_bag=1000)
     network = AttentionNetwork(settings, *measure_bags(bags).moments(), 1).eval()
     rows = np.array([4, 0, 3])
-    tiles, missing = TileDraw(bags, settings, np.random.default_rng(0))(rows)
+    tiles, missing = TileDraw(bags, settings)(rows, np.random.default_rng(0))
     assert missing is not None
     with torch.inference_mode():
         together = network(tiles, missing)
-    alone = torch.stack([network.predict(bags[row])[0] for row in rows])
+    alone = torch.stack([network.predict(bags[row]) for row in rows])
     np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-4)
-    monkeypatch.setattr("histo_ray.learn.mil.network.BLOCK_VALUES", 3 * DIM)
-    blocks = torch.stack([network.predict(bags[row])[0] for row in rows])
+    monkeypatch.setattr("histo_ray.learn.mil.networks.base.BLOCK_VALUES", 3 * DIM)
+    blocks = torch.stack([network.predict(bags[row]) for row in rows])
     np.testing.assert_allclose(blocks, alone, atol=1e-5, rtol=1e-4)
 
 
@@ -62,7 +63,7 @@ def test_the_network_is_the_formula_of_its_source() -> None:
     h = np.maximum(tiles @ w["project.weight"].T + w["project.bias"], 0)
     v, u = np.split(h @ w["gates.weight"].T + w["gates.bias"], 2, axis=1)
     e = np.exp((np.tanh(v) / (1 + np.exp(-u))) @ w["weigh.weight"][0])
-    answer, attention = network.predict(bags[1])
+    answer, attention = network.predict(bags[1]), network.attend(bags[1])
     np.testing.assert_allclose(attention, e / e.sum(), rtol=1e-4)
     wanted = (e / e.sum()) @ h @ w["answer.weight"].T + w["answer.bias"]
     np.testing.assert_allclose(answer, wanted, rtol=1e-4, atol=1e-5)
@@ -72,7 +73,7 @@ def test_every_weight_has_a_gradient_and_padding_has_none() -> None:
     bags, _ = make_bags(6)
     settings = SMALL.model_copy(update={"tiles_per_bag": 1000})
     network = AttentionNetwork(settings, *measure_bags(bags).moments(), 1)
-    tiles, missing = TileDraw(bags, settings, np.random.default_rng(0))(np.arange(6))
+    tiles, missing = TileDraw(bags, settings)(np.arange(6), np.random.default_rng(0))
     assert missing is not None
     tiles = tiles.clone().requires_grad_()
     network(tiles, missing).sum().backward()
@@ -119,7 +120,7 @@ def test_bytes_of_a_head_whose_settings_named_a_task_are_read(task: str, binary:
         "inner_score": head.inner_score.tolist(),
     }  # fmt: skip
     old = read_head(safetensors.torch.save(weights, {"histo_ray_mil": json.dumps(facts)}), "old")
-    assert old.binary is binary
+    assert (old.kind is TargetKind.BINARY) is binary
     assert ((old.predict(bags.vectors) == head.predict(bags.vectors)).all()) == binary
 
 
@@ -136,11 +137,12 @@ def test_tiles_are_drawn_without_putting_back_and_anew() -> None:
     bag = np.arange(33, dtype=np.float32).repeat(DIM).reshape(33, DIM)
     few = bag[:4] + 100
     bag.flags.writeable = few.flags.writeable = False  # as Ray's object store gives them
-    draw = TileDraw([bag, few], SMALL, np.random.default_rng(0))
-    draw(np.array([0, 1]))  # leaves other tiles behind
+    random = np.random.default_rng(0)
+    draw = TileDraw([bag, few], SMALL)
+    draw(np.array([0, 1]), random)  # leaves other tiles behind
     seen = set()
     for _ in range(30):
-        tiles, missing = draw(np.array([1, 0]))
+        tiles, missing = draw(np.array([1, 0]), random)
         assert tiles.shape == (2, 9, DIM)
         assert missing is not None
         assert missing.sum(1).tolist() == [5, 0]
@@ -150,4 +152,4 @@ def test_tiles_are_drawn_without_putting_back_and_anew() -> None:
         assert len(set(drawn)) == 9
         seen.update(drawn)
     assert seen == set(range(33))
-    assert draw(np.array([0]))[1] is None
+    assert draw(np.array([0]), random)[1] is None

@@ -75,7 +75,7 @@ def make_predictor(name: str = "made", mil: bool = False) -> FittedPredictor:
 
 
 def _train_attention(bags: list[npt.NDArray[np.float16]], labels: Floats) -> BagPart:
-    settings = MilSettings(hidden=8, attention=4, epochs=3)
+    settings = MilSettings(members=1, hidden=8, attention=4, epochs=3)
     fold_ids = np.where(np.isnan(labels[:, 1]), -1, np.arange(PATIENTS) % 2)
     members = tuple(
         train_mil_fold(
@@ -83,7 +83,7 @@ def _train_attention(bags: list[npt.NDArray[np.float16]], labels: Floats) -> Bag
         )
         for fold in range(2)
     )
-    return BagPart("mil", "", "BETA", members, 2)
+    return BagPart("mil", "", ("BETA",), members, 2)
 
 
 def _describe(

@@ -296,7 +296,7 @@ def test_attention_heads_of_the_folds_are_kept_as_an_ensemble(place: Path) -> No
     rows = pd.read_parquet(run / "predictions.parquet")
     loaded = load_predictor("attention", str(place / "store"))
     for part in loaded.parts.bags:
-        own = rows[(rows["target"] == part.target) & (rows["repeat"] == 1)].iloc[:4]
+        own = rows[(rows["target"] == part.targets[0]) & (rows["repeat"] == 1)].iloc[:4]
         for name, fold, predicted in own[["patient_id", "fold", "predicted"]].to_numpy().tolist():
             bag = store.patient_bag(name, "sharp", "t0")
             found = part.member(1, fold).predict([bag])[0, 0]

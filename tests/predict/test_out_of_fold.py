@@ -26,6 +26,14 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "nets": ("expression", {"head": ("elastic-net",), "permutations": 0, "genes": "G0,G1"}),
     "logistic": ("mutation", {"pooling": ("tissue", "mean+std"), "genes": "TP53"}),
     "mil": ("mutation", {"head": ("mil",), "mil": ("epochs=2",), "genes": "TP53"}),
+    "clam": (
+        "mutation",
+        {"head": ("mil",), "mil": ("epochs=2", "network=clam", "members=2"), "genes": "TP53"},
+    ),
+    "numbers": (
+        "expression",
+        {"head": ("mil",), "mil": ("epochs=2", "hidden=8", "members=2"), "genes": "G0,G1"},
+    ),
 }
 HOST = Host(run_here)
 
@@ -76,6 +84,7 @@ def score(run: SimpleNamespace, heads: OutOfFold, patient: str) -> ScoredTiles:
 
 @pytest.mark.parametrize(("name", "target"), [
     ("ridge", "G2"), ("pls", "G1"), ("nets", "G0"), ("logistic", "TP53"), ("mil", "TP53"),
+    ("clam", "TP53"), ("numbers", "G1"),
 ])  # fmt: skip
 def test_heads_are_those_of_the_run_and_tiles_add_up_to_its_prediction(
     name: str, target: str, runs: Callable[[str], SimpleNamespace]

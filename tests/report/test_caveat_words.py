@@ -102,6 +102,18 @@ CASES = [
         caveat(C.FEW_ORDERS, targets=2, fewest=1000, within_sites=True),
         "labels of 2 genes have fewer than 1,000 different orders within sites",
     ),
+    (
+        caveat(C.TOO_FEW_UNITS, unit="site", rarer=True, events=True, low=2, high=2, targets=None,
+               permuted=False, needed=5),
+        "too few independent sites with an event (2) for a test over folds: no P value",
+    ),
+    (caveat(C.FEW_EVENTS, endpoints=("OS 12",)), "few events (OS 12): C-indices and scores at"),
+    (
+        caveat(C.FOLLOW_UP, medians=("OS 34.2", "PFS 20"), beyond=("OS at 90",), unit="months"),
+        "OS 34.2, PFS 20 months; scores say nothing of later times. Fewer than a tenth of the "
+        "patients were followed to OS at 90 months",
+    ),
+    (caveat(C.FOLLOW_UP, medians=("OS 9",), beyond=(), unit=""), "OS 9 (no unit stated); scores"),
     (caveat(C.FEW_PATIENTS, patients=57), "57 patients only: intervals are wide"),
     (caveat(C.FEW_POSITIVES, targets=("TP53 4",)), "few positives (TP53 4): AUROC is uncertain"),
     (caveat(C.FEW_POSITIVES_UNSTATED, targets=("TP53 (4)",)), "few positives (fewer than 20)"),

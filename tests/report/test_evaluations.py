@@ -131,7 +131,7 @@ def test_a_damaged_run_is_named_and_an_older_one_takes_its_place(
 def test_stray_files_and_folders_are_no_runs(store: Path) -> None:
     (store / "evaluations" / "mutation" / ".DS_Store").write_text("")
     (store / "evaluations" / "mutation" / "readme.txt").write_text("")
-    (store / "evaluations" / "survival" / "x").mkdir(parents=True)
+    (store / "evaluations" / "astrology" / "x").mkdir(parents=True)
     chosen = choose_runs(str(store))
     assert len(chosen.runs) == 3
     assert not chosen.problems

@@ -45,7 +45,7 @@ def write_evaluations(root: Path) -> None:
             if not view.files.startswith("evaluations/"):
                 continue
             for name in view.schemas:
-                if name == "folds" or name.startswith(family):
+                if name in ("folds", "mil_members") or name.startswith(family):
                     schema = arrow_schema(name)
                     file = view.files.rpartition("/")[2].removesuffix(".parquet")
                     folder.write(file, [one_row(schema)], schema)

@@ -24,6 +24,8 @@ class Chart(StrEnum):
     """Scores with their intervals."""
     ROC = "roc"
     """ROC curves of the best targets."""
+    SURVIVAL = "survival"
+    """Survival of halves of the patients by out-of-fold risk, and scores at times."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class TaskWords:
     """The same at the head of a narrow column."""
     chance: float = 0.0
     """Score of a guess."""
+    names_single: bool = False
+    """Whether sentences name the target where there is one alone."""
     most_drawn: int = 15
     """Targets drawn in a chart at most; tables have all."""
     count_columns: tuple[TableColumn, ...] = ()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from histo_ray.deferred import deferred
+from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
-from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from histo_ray.labels.label_table import LabelTable
 
 _KIND = TargetKind.CONTINUOUS
+_ROWS = (TrainsOn.PATIENTS, TrainsOn.BAGS)
 _read_expression = deferred("histo_ray.labels.expression_labels:read_expression")
 _draw_shared_folds = deferred("histo_ray.cohort.patient_folds:draw_shared_folds")
 
 
-class ExpressionConfig(PatientConfig):
+class ExpressionConfig(BagConfig):
     """Expression of genes, all at once."""
 
     head: tuple[str, ...] = Field(
         default=("ridge",),
         description="trained on patients; repeat it: the best by inner folds is taken: "
-        + ", ".join(head_names(TrainsOn.PATIENTS, kind=_KIND)),
+        + ", ".join(head_names(*_ROWS, kind=_KIND)),
     )
     permutations: int = Field(
         default=1000,
@@ -40,17 +41,18 @@ class ExpressionConfig(PatientConfig):
     @field_validator("head")
     @classmethod
     def _heads_of_patients(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(check_head(name, TrainsOn.PATIENTS, kind=_KIND) for name in names)
+        return tuple(check_head(name, *_ROWS, kind=_KIND) for name in names)
 
 
 class ExpressionTask(PatientTask):
     """Which encoder predicts the expression of genes best."""
 
     name = "expression"
-    help = "which encoder predicts the expression of genes best: heads on patients' vectors"
+    help = "which encoder predicts the expression of genes best: heads on patients' vectors or bags"
     config = ExpressionConfig
     unused_settings = ("sequenced", "variant_classes")
     kind = _KIND
+    takes_covariates = True
     words = TaskWords(
         title="Gene expression",
         target="gene",

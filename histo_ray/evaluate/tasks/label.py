@@ -8,18 +8,17 @@ from pydantic import Field, field_validator, model_validator
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
+from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import FEW_POSITIVES, Caveat, CaveatCode, caveat
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.label_record import LabelRecord
-from histo_ray.evaluate.mil_variants import parse_variants
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.labels.column_wishes import COLUMN_KINDS, ColumnWishes, parse_wishes
 from histo_ray.labels.label_settings import Transform
-from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names, trains_on_bags
-from histo_ray.learn.mil.mil_settings import MilSettings
+from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names
 from histo_ray.text import join_or
 from histo_ray.types import TargetKind
 
@@ -41,7 +40,7 @@ _read_outputs = deferred("histo_ray.evaluate.label_inputs:read_outputs")
 _draw_column_folds = deferred("histo_ray.cohort.column_folds:draw_column_folds")
 
 
-class LabelConfig(PatientConfig):
+class LabelConfig(BagConfig):
     """Columns of a label file, or of the manifest: two classes, several, an order, or numbers."""
 
     labels: str = Field(
@@ -75,14 +74,6 @@ class LabelConfig(PatientConfig):
         f"logistic for classes, ridge for numbers): {', '.join(_HEADS[TargetKind.BINARY])} for "
         f"classes; {', '.join(_HEADS[TargetKind.CONTINUOUS])} for numbers",
     )
-    mil: tuple[str, ...] = Field(
-        default=(),
-        description="KEY=VALUE of the MIL head; KEY=VALUE,VALUE searches both (on Ray by ASHA "
-        "within each training part)",
-    )
-    bag_tiles: int = Field(
-        default=2000, ge=1, description="most tiles of a patient that MIL sees, drawn with --seed"
-    )
     transform: Transform = Field(
         default="none",
         description="of numbers: none, log2 (log2(x + 1)), rank (rank-normal, Blom), clip",
@@ -105,6 +96,11 @@ class LabelConfig(PatientConfig):
         if len(set(self.column)) < len(self.column):
             raise ValueError(f"column: the same one twice in {list(self.column)}; name each once")
         parse_wishes(self.column, self.kind, self.order, self.positive)
+        if not (self.labels or self.subgroup_file) and set(self.subgroup) - {"site"}:
+            raise ValueError(
+                "subgroup: of which table is not said; name it with subgroup_file, as labels are "
+                "columns of the manifest"
+            )
         return self
 
     @property
@@ -177,14 +173,6 @@ class KindTask(PatientTask):
         )
         return folds
 
-    def list_variants(self, config: LabelConfig) -> dict[str, MilSettings]:
-        """List all combinations of `--mil`."""
-        return parse_variants(config.mil)
-
-    def bag_tiles(self, config: LabelConfig) -> int:
-        """As the settings say, where a head sees tiles."""
-        return config.bag_tiles if any(map(trains_on_bags, config.head)) else 0
-
     def transform(self, config: LabelConfig) -> str:
         """Name the transform of numbers."""
         return config.transform if self.kind is TargetKind.CONTINUOUS else ""
@@ -226,6 +214,7 @@ def _name_kind(
         metric=metric,
         metric_head=head,
         chance=chance,
+        names_single=True,
         most_drawn=40,
         count_columns=counts,
         other_scores=others,

@@ -7,13 +7,11 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from histo_ray.deferred import deferred
+from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import FEW_POSITIVES, Caveat, CaveatCode, caveat
-from histo_ray.evaluate.mil_variants import parse_variants
-from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
-from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names, trains_on_bags
-from histo_ray.learn.mil.mil_settings import MilSettings
+from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names
 from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
@@ -28,21 +26,13 @@ _read_mutations = deferred("histo_ray.labels.mutation_labels:read_mutations")
 _draw_target_folds = deferred("histo_ray.cohort.patient_folds:draw_target_folds")
 
 
-class MutationConfig(PatientConfig):
+class MutationConfig(BagConfig):
     """Mutation of genes, one by one."""
 
     head: tuple[str, ...] = Field(
         default=("logistic",),
         description="trained on patients; repeat it: the best by inner folds is taken: "
         + ", ".join(head_names(*_ROWS, kind=_KIND)),
-    )
-    mil: tuple[str, ...] = Field(
-        default=(),
-        description="KEY=VALUE of the MIL head; KEY=VALUE,VALUE searches both (on Ray by ASHA "
-        "within each training part)",
-    )
-    bag_tiles: int = Field(
-        default=2000, ge=1, description="most tiles of a patient that MIL sees, drawn with --seed"
     )
 
     @field_validator("head")
@@ -59,6 +49,7 @@ class MutationTask(PatientTask):
     config = MutationConfig
     unused_settings = ("transform", "clip_at")
     kind = _KIND
+    takes_covariates = True
     words = TaskWords(
         title="Mutation",
         target="gene",
@@ -103,14 +94,6 @@ class MutationTask(PatientTask):
         rarest = np.argsort(np.nansum(labels.values, axis=0), kind="stable")[:TRIED_GENES]
         names = [labels.targets[int(at)] for at in rarest]
         self.draw_folds(labels.values[:, rarest], names, n_folds, 1, seed, groups)
-
-    def list_variants(self, config: MutationConfig) -> dict[str, MilSettings]:
-        """List all combinations of `--mil`."""
-        return parse_variants(config.mil)
-
-    def bag_tiles(self, config: MutationConfig) -> int:
-        """As the settings say, where a head sees tiles."""
-        return config.bag_tiles if any(map(trains_on_bags, config.head)) else 0
 
     def find_caveats(
         self, config: MutationConfig, targets: Sequence[str], values: Values

@@ -8,17 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.deferred import deferred
+from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
+from histo_ray.evaluate.mil_variants import parse_variants
 from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Task, TaskWords
+from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.types import TargetKind
+from histo_ray.types.target_kind import OUTPUT_KINDS
 
 if TYPE_CHECKING:
     from histo_ray.cohort.patient_folds import OutcomeFolds
     from histo_ray.labels.label_table import LabelTable
+    from histo_ray.store.tables import TableFolder
 
 Values = npt.NDArray[np.float64]
 _prepare = deferred("histo_ray.evaluate.patient_run:prepare_patients")
@@ -32,6 +37,10 @@ class PatientTask(Task):
     record = PatientRecord
     kind: ClassVar[TargetKind]
     """What the values of its targets are: decides metric, chance level and tests."""
+    takes_covariates: ClassVar[bool] = False
+    """Whether `--covariate` adds rows of covariates and of images beyond them."""
+    deciding: ClassVar[tuple[str, ...]] = ()
+    """Settings of its own that bear on tables beside labels, folds and configurations."""
 
     def check_inputs(self, config: PatientConfig) -> None:
         """See that store and files are there."""
@@ -116,12 +125,19 @@ class PatientTask(Task):
         return 0
 
     def list_variants(self, config: Any) -> dict[str, MilSettings]:
-        """List the settings of attention heads that compete, by name."""
-        return {}
+        """List the settings of MIL heads that compete, by name: all combinations of `--mil`.
+
+        Raises:
+            ConfigError: Some are none, or of a network that does not predict such targets.
+        """
+        texts = config.mil if isinstance(config, BagConfig) else ()
+        kind = OUTPUT_KINDS.get(self.kind, self.kind)
+        return parse_variants(texts, kind if self.bag_tiles(config) else None)
 
     def bag_tiles(self, config: Any) -> int:
-        """Most tiles of a patient that attention heads see; 0: there are no such heads."""
-        return 0
+        """Most tiles of a patient that MIL heads see; 0: there are no such heads."""
+        bags = isinstance(config, BagConfig) and any(map(trains_on_bags, config.head_names))
+        return config.bag_tiles if bags else 0
 
     def transform(self, config: Any) -> str:
         """Name what is done to the labels before a head is trained on them; empty: nothing."""
@@ -134,3 +150,11 @@ class PatientTask(Task):
     def find_caveats(self, config: Any, targets: Sequence[str], values: Values) -> Iterator[Caveat]:
         """Find the caveats of this kind of targets."""
         return iter(())
+
+    def write_more(self, prepared: PreparedRun, pieces: "TableFolder") -> None:
+        """Write tables that only this kind of targets has, into the run's folder.
+
+        Args:
+            prepared: As `prepare` made it: patients, labels, folds and features.
+            pieces: Predictions of the units of work.
+        """

@@ -47,6 +47,7 @@ _TILES, _PATIENTS, _BAGS = TrainsOn.TILES, TrainsOn.PATIENTS, TrainsOn.BAGS
 _NUMBERS = (TargetKind.CONTINUOUS,)
 _CLASSES = (TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.ORDINAL)
 """Several classes are trained on as several targets of 0 and 1 (`learn.class_codings`)."""
+_TIMES = (TargetKind.SURVIVAL,)
 _HERE = "histo_ray.learn.heads"
 
 HEADS: tuple[HeadEntry, ...] = (
@@ -58,7 +59,8 @@ HEADS: tuple[HeadEntry, ...] = (
     HeadEntry("pls", _PATIENTS, _NUMBERS, f"{_HERE}.pls"),
     HeadEntry("elastic-net", _PATIENTS, _NUMBERS, f"{_HERE}.elastic_net"),
     HeadEntry("logistic", _PATIENTS, _CLASSES, f"{_HERE}.patient_logistic"),
-    HeadEntry("mil", _BAGS, _CLASSES, "histo_ray.learn.mil.fold"),
+    HeadEntry("cox", _PATIENTS, _TIMES, f"{_HERE}.cox"),
+    HeadEntry("mil", _BAGS, (*_NUMBERS, *_CLASSES), "histo_ray.learn.mil.fold"),
 )
 
 

@@ -12,21 +12,18 @@ from histo_ray.learn.mil.mil_settings import MilSettings
 class TileDraw:
     """Draws up to so many tiles from each bag of a step, without putting any back."""
 
-    def __init__(
-        self,
-        vectors: Sequence[npt.NDArray[np.floating]],
-        settings: MilSettings,
-        random: np.random.Generator,
-    ) -> None:
-        """Draw from `vectors`, n of (N_i, D), by `random`."""
-        self.vectors, self._random = vectors, random
+    def __init__(self, vectors: Sequence[npt.NDArray[np.floating]], settings: MilSettings) -> None:
+        """Draw from `vectors`, n of (N_i, D)."""
+        self.vectors = vectors
         self._most = settings.tiles_per_bag
         self._device = torch.device(settings.device)
         self._raw = np.empty(0, np.result_type(*{bag.dtype for bag in vectors}))
         self._wide = torch.empty(0, device=self._device)
 
-    def __call__(self, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Draw from the bags of `rows`.
+    def __call__(
+        self, rows: npt.NDArray[np.intp], random: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Draw from the bags of `rows`, by `random`.
 
         Returns:
             (B, N, D) float32 on the device, good until the next call, and (B, N) true where a bag
@@ -42,7 +39,7 @@ class TileDraw:
         raw = self._raw[:size].reshape(shape)
         for place, bag, count in zip(raw, bags, counts, strict=True):
             if count < len(bag):
-                chosen = self._random.choice(len(bag), count, replace=False, shuffle=False)
+                chosen = random.choice(len(bag), count, replace=False, shuffle=False)
                 chosen.sort()  # memory is read in order
                 np.take(bag, chosen, 0, out=place[:count], mode="clip")
             else:

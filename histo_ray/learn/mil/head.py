@@ -1,20 +1,25 @@
-"""A trained attention head: predicts, gives attention weights, and becomes bytes and back."""
+"""A trained MIL head: predicts, gives attention weights, and becomes bytes and back."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.heads.linear_fit import Link
+from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
-from histo_ray.learn.mil.network import AttentionNetwork
+from histo_ray.learn.mil.networks.base import MilNetwork
+from histo_ray.learn.mil.networks.registry import check_attends, load_network
 from histo_ray.learn.tile_contributions import TileScores, average_scores
+from histo_ray.types import TargetKind
 
 Vectors = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
@@ -25,7 +30,7 @@ _KEY = "histo_ray_mil"
 class MilHead:
     """Members of one head, and the scale of its outputs."""
 
-    networks: tuple[AttentionNetwork, ...]
+    networks: tuple[MilNetwork, ...]
     """The members."""
     settings: MilSettings
     shift: Floats
@@ -36,11 +41,20 @@ class MilHead:
     """From which the weights of each member are, 1 the first; 0: untrained, for all gave nan."""
     inner_score: Floats
     """(T,) mean over members of their held-out bags' AUROC, or R2; nan where no labels differ."""
-    binary: bool = True
-    """Whether it predicts the probability of a class; else a number."""
+    kind: TargetKind = TargetKind.BINARY
+    """Whether it predicts the probability of a class, or a number."""
+    seeds: tuple[int, ...] = ()
+    """Of the members; empty: a head from before they were kept."""
+    member_scores: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(members, T) scores whose mean is `inner_score`; empty: a head from before they were kept."""
+
+    @property
+    def link(self) -> Link:
+        """From the members' mean output to the prediction."""
+        return find_kind(self.kind).link
 
     def predict(self, bags: Sequence[Vectors]) -> Floats:
-        """Predict from all tiles of each bag.
+        """Predict from all tiles of each bag: the link of the members' mean output.
 
         Args:
             bags: n of (N_i, D).
@@ -51,16 +65,47 @@ class MilHead:
         Raises:
             ConfigError: An empty bag, or one of another width.
         """
-        outputs = np.empty((len(bags), len(self.shift)))
-        for number, bag in enumerate(bags):
-            outputs[number] = self._look(bag)[0]
-        values = outputs * self.spread + self.shift
-        if not self.binary:
-            return values
-        return np.asarray(0.5 * (1 + np.tanh(values / 2)))  # logistic, without overflow
+        return self.join_members(self.look(bags))
+
+    def look(self, bags: Sequence[Vectors]) -> Floats:
+        """Outputs of the members; arguments and errors as of `predict`.
+
+        Returns:
+            (members, n, T) log-odds, or values, on the scale of the labels.
+        """
+        outputs = np.empty((len(self.networks), len(bags), len(self.shift)))
+        for at, bag in enumerate(bags):
+            self._check(bag)
+            for member, network in enumerate(self.networks):
+                outputs[member, at] = network.predict(bag).double().cpu().numpy()
+        return outputs * self.spread + self.shift
+
+    def join_members(self, outputs: Floats) -> Floats:
+        """Predictions, (n, T), from (members, n, T) of `look`."""
+        return find_kind(self.kind).predict(outputs.mean(0))
+
+    def predict_members(self, outputs: Floats) -> Floats:
+        """Predictions of each member, (members, n, T), from the same of `look`."""
+        return find_kind(self.kind).predict(outputs)
+
+    def take(self, columns: Sequence[int]) -> Self:
+        """The same head for some of its targets."""
+        at = list(columns)
+        if at == list(range(len(self.shift))):
+            return self
+        return replace(
+            self,
+            networks=tuple(network.take(at) for network in self.networks),
+            shift=self.shift[at],
+            spread=self.spread[at],
+            inner_score=self.inner_score[at],
+            member_scores=self.member_scores[:, at]
+            if self.member_scores.size
+            else self.member_scores,
+        )
 
     def attend(self, bag: Vectors) -> Floats:
-        """Attention weight of each tile.
+        """Attention weight of each tile: the mean over members.
 
         Args:
             bag: (N, D).
@@ -69,9 +114,13 @@ class MilHead:
             (N,) above 0, with sum 1.
 
         Raises:
-            ConfigError: An empty bag, or one of another width.
+            ConfigError: An empty bag, one of another width, or a network without attention of which
+                the output is the mean.
         """
-        attention = self._look(bag)[1]
+        check_attends(self.settings.network)
+        self._check(bag)
+        looks = [network.attend(bag).double() for network in self.networks]
+        attention = torch.stack(looks).mean(0).cpu().numpy()
         return np.asarray(attention / attention.sum())
 
     def score_tiles(self, bag: Vectors) -> TileScores:
@@ -87,8 +136,9 @@ class MilHead:
             Scores in log-odds, or as values; weights are the members' mean attention.
 
         Raises:
-            ConfigError: An empty bag, or one of another width.
+            ConfigError: As for `attend`.
         """
+        check_attends(self.settings.network)
         self._check(bag)
         parts = []
         for network in self.networks:
@@ -102,11 +152,13 @@ class MilHead:
         """Weights as safetensors, settings in their header; no pickle."""
         facts = {
             "settings": self.settings.model_dump(),
-            "binary": self.binary,
+            "kind": self.kind.value,
             "shift": self.shift.tolist(),
             "spread": self.spread.tolist(),
             "epochs": self.epochs,
             "inner_score": self.inner_score.tolist(),
+            "seeds": self.seeds,
+            "member_scores": self.member_scores.tolist(),
         }
         weights = {
             f"{number}.{name}": value.cpu().contiguous()
@@ -124,14 +176,6 @@ class MilHead:
                 "leave out patients without tiles, and use the encoder of the training"
             )
 
-    def _look(self, bag: Vectors) -> tuple[Floats, Floats]:
-        self._check(bag)
-        looks = [network.predict(bag) for network in self.networks]
-        output, attention = (
-            torch.stack(same).double().mean(0) for same in zip(*looks, strict=True)
-        )
-        return output.cpu().numpy(), attention.cpu().numpy()
-
 
 def read_head(data: bytes, origin: str) -> MilHead:
     """The inverse of `MilHead.to_bytes`; on CPU.
@@ -147,19 +191,19 @@ def read_head(data: bytes, origin: str) -> MilHead:
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
         given = facts["settings"] | {"device": "cpu"}
-        written_for = given.pop("task", "")  # in heads from before `binary`
-        binary = bool(facts.get("binary", written_for != "expression"))
-        settings = MilSettings.model_validate(given)
+        settings = MilSettings.from_record(given)
+        kind = _read_kind(facts)
         shift, spread, score = (
             np.array(facts[key], np.float64) for key in ("shift", "spread", "inner_score")
         )
         epochs = tuple(int(epoch) for epoch in facts["epochs"])
         weights = safetensors.torch.load(data)
+        member_scores = np.array(facts.get("member_scores", np.empty((0, 0))), np.float64)
         blank = np.ones(len(weights["0.mean"]))
         networks = []
         for number in range(len(epochs)):
             with torch.random.fork_rng(devices=[]):
-                network = AttentionNetwork(settings, blank, blank, len(shift))
+                network = load_network(settings.network)(settings, blank, blank, len(shift))
             network.load_state_dict(
                 {
                     name.removeprefix(f"{number}."): value
@@ -174,4 +218,17 @@ def read_head(data: bytes, origin: str) -> MilHead:
         raise ConfigError(
             f"{origin}: damaged, or not an attention head of this version; train it again"
         ) from None
-    return MilHead(tuple(networks), settings, shift, spread, epochs, score, binary)
+    return MilHead(
+        tuple(networks), settings, shift, spread, epochs, score, kind,
+        tuple(facts.get("seeds", ())), member_scores,
+    )  # fmt: skip
+
+
+def _read_kind(facts: Mapping[str, JsonValue]) -> TargetKind:
+    """Kind of the targets of a head; before 0.5 it stood as `binary`, before 0.2 as the task."""
+    if "kind" in facts:
+        return TargetKind(str(facts["kind"]))
+    settings = facts["settings"]
+    written_for = settings.get("task", "") if isinstance(settings, Mapping) else ""
+    binary = facts.get("binary", written_for != "expression")
+    return TargetKind.BINARY if binary else TargetKind.CONTINUOUS

@@ -11,6 +11,11 @@ from histo_ray.learn.statistics.calibration_scores import (
     score_brier,
 )
 from histo_ray.learn.statistics.chance import chance_statistic, count_orders, permute_targets
+from histo_ray.learn.statistics.concordance import (
+    bootstrap_concordance,
+    score_concordance,
+    score_concordance_ipcw,
+)
 from histo_ray.learn.statistics.correlation import (
     correlate_within,
     score_pearson,
@@ -46,6 +51,12 @@ from histo_ray.learn.statistics.fold_tests import (
     fold_t_test,
     plain_t_test,
 )
+from histo_ray.learn.statistics.kaplan_meier import (
+    StepCurve,
+    censoring_curve,
+    kaplan_meier,
+    log_rank,
+)
 from histo_ray.learn.statistics.permutation import permutation_p, smooth_permutation_p
 from histo_ray.learn.statistics.proportions import wilson_interval
 from histo_ray.learn.statistics.ranking import (
@@ -72,6 +83,12 @@ from histo_ray.learn.statistics.score_interval import (
     variance_inflation,
 )
 from histo_ray.learn.statistics.score_scale import FISHER_Z, IDENTITY, LOGIT, ScoreScale
+from histo_ray.learn.statistics.survival_scores import (
+    find_horizon,
+    integrate_over,
+    score_auc_at,
+    score_brier_at,
+)
 from histo_ray.learn.statistics.threshold_scores import ThresholdScores, score_calls
 
 __all__ = [
@@ -91,6 +108,7 @@ __all__ = [
     "Resampled",
     "ScoreError",
     "ScoreScale",
+    "StepCurve",
     "TTest",
     "ThresholdScores",
     "adjust_holm",
@@ -98,9 +116,11 @@ __all__ = [
     "area_interval",
     "bootstrap_auprc",
     "bootstrap_auroc",
+    "bootstrap_concordance",
     "bootstrap_correlation",
     "bootstrap_difference",
     "calibration_curve",
+    "censoring_curve",
     "chance_statistic",
     "corrected_t_test",
     "correlate_within",
@@ -111,10 +131,14 @@ __all__ = [
     "draw_areas_together",
     "draw_weights",
     "estimate_error",
+    "find_horizon",
     "flag_folds",
     "fold_overlap",
     "fold_t_test",
+    "integrate_over",
+    "kaplan_meier",
     "label_covariance",
+    "log_rank",
     "percentile_interval",
     "permutation_p",
     "permute_targets",
@@ -129,10 +153,14 @@ __all__ = [
     "resample_r2",
     "resample_rows",
     "resample_spearman",
+    "score_auc_at",
     "score_auprc",
     "score_auroc",
     "score_brier",
+    "score_brier_at",
     "score_calls",
+    "score_concordance",
+    "score_concordance_ipcw",
     "score_interval",
     "score_pearson",
     "score_r2",

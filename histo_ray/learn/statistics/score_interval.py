@@ -43,7 +43,12 @@ class ScoreError(NamedTuple):
 
 
 def estimate_error(
-    bootstrap: Floats, folds: Floats, noise: Floats, share: npt.ArrayLike, units: npt.ArrayLike
+    bootstrap: Floats,
+    folds: Floats,
+    noise: Floats,
+    share: npt.ArrayLike,
+    units: npt.ArrayLike,
+    kept: float = 1.0,
 ) -> ScoreError:
     """Estimate the standard error of scores from the bootstrap and from the scores of folds.
 
@@ -58,6 +63,7 @@ def estimate_error(
         noise: (T,) from `prediction_noise`; nan: not known, taken as 1.
         share: (T,) share of the patients that a fold tests.
         units: (T,) independent units that the bootstrap draws.
+        kept: As `fold_overlap`.
 
     Returns:
         nan where the bootstrap has no error, or fewer than two folds have a score.
@@ -68,7 +74,7 @@ def estimate_error(
     mean = np.nansum(folds, axis=1) / known
     spread = np.nansum((folds - mean[:, None]) ** 2, axis=1) / np.maximum(count - 1, 1)
     one = bootstrap**2 * variance_inflation(noise)
-    other = spread * (1 / known + fold_overlap(noise, share))
+    other = spread * (1 / known + fold_overlap(noise, share, kept))
     total = one + other
     rest = one**2 / np.maximum(np.asarray(units) - 1, 1) + other**2 / np.maximum(count - 1, 1)
     df = np.divide(total**2, rest, out=np.ones_like(total), where=rest > 0)
@@ -130,7 +136,7 @@ def variance_inflation(noise: npt.ArrayLike) -> Floats:
     return np.asarray((1 - share) * (1 + share) ** 2 + 2 * share)
 
 
-def fold_overlap(noise: npt.ArrayLike, share: npt.ArrayLike) -> Floats:
+def fold_overlap(noise: npt.ArrayLike, share: npt.ArrayLike, kept: float = 1.0) -> Floats:
     """Variance of the mean over endlessly many folds over the variance of folds about it.
 
     With t tested and s = 1 - t trained on, folds vary about their mean by
@@ -142,12 +148,16 @@ def fold_overlap(noise: npt.ArrayLike, share: npt.ArrayLike) -> Floats:
     Args:
         noise: As `variance_inflation`.
         share: t, above 0 and below 1.
+        kept: What scores keep of the correlation of sums where predictions are noise: 1 for
+            correlations, `fold_covariance.DECIDED` for accuracies.
     """
     part, tested = _known(noise), np.asarray(share, np.float64)
     trained = 1 - tested
     alone = trained / tested - 2 * part + part**2 * tested / trained
     pairs = 1 / (tested * trained) - 2
-    return variance_inflation(part) / ((1 - part) * alone + part * pairs)
+    overlap = variance_inflation(part) / ((1 - part) * alone + part * pairs)
+    shared = overlap / (1 + overlap) * (1 - part * (1 - kept))
+    return np.asarray(shared / (1 - shared))
 
 
 def prediction_noise(predicted: npt.NDArray[np.floating], share: npt.ArrayLike) -> Floats:

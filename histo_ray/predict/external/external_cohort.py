@@ -16,7 +16,7 @@ from histo_ray.labels.group_columns import read_group_columns
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.learn.external_metrics import TargetSample
-from histo_ray.predict.card import PredictorCard
+from histo_ray.predict.card import PredictorCard, TargetCard
 from histo_ray.predict.external.applied import AppliedPredictor
 from histo_ray.predict.external.predict_settings import PredictConfig
 from histo_ray.text import count_of, name_some
@@ -45,6 +45,8 @@ class ExternalCohort:
     """(P, T) 0 or 1; nan: no threshold."""
     groups: Mapping[str, tuple[str, ...]]
     """(P,) group of each patient by column; empty: in none."""
+    at: tuple[float, ...] = ()
+    """(T,) of survival: time by which `calibrated` is the probability of an event."""
 
     def sample(self, target: int, rows: npt.NDArray[np.bool_] | None = None) -> TargetSample:
         """Take the patients with a label of one target, among some rows."""
@@ -57,6 +59,7 @@ class ExternalCohort:
             self.raw[kept, target],
             self.calibrated[kept, target],
             None if np.isnan(called).any() else called > 0,
+            self.at[target] if self.at else float("nan"),
         )
 
 
@@ -134,6 +137,8 @@ def _make_settings(task: PatientTask, card: PredictorCard, config: PredictConfig
         "sequenced": config.sequenced,
         "genes": "".join(f"{name}\n" for name in card.target_names),
     }
+    if config.endpoint:
+        given |= {"endpoint": config.endpoint, "time": None, "event": None}
     usable = {
         name: value
         for name, value in given.items()
@@ -177,4 +182,10 @@ def _gather(
         pivot("calibrated"),
         pivot("call"),
         groups,
+        tuple(_time_of(predictor.card.targets[at]) for at in kept),
     )
+
+
+def _time_of(target: TargetCard) -> float:
+    """Time that a target's calibration is for; nan where it has none."""
+    return target.calibration.at if target.calibration.times else float("nan")

@@ -14,6 +14,10 @@ from histo_ray.learn.tile_range import TileRange
 from histo_ray.pooling.matrix import pool_partitions
 from histo_ray.predict.external.prediction_record import PredictionRecord
 from histo_ray.predict.external.prediction_run import Groups, PredictionRun
+from histo_ray.predict.external.survival_predictions import (
+    predicts_survival,
+    tabulate_survival,
+)
 from histo_ray.predict.external.tile_predictions import TILE_SCORES, TilePredictor
 from histo_ray.predict.made_once import Say
 from histo_ray.schema import arrow_schema
@@ -50,7 +54,8 @@ def predict_cohort(run: PredictionRun, folder: TableFolder, say: Say) -> Predict
 
     Args:
         run: What is applied to what.
-        folder: Gets `patients.parquet`, and `tiles.parquet` where it is asked for.
+        folder: Gets `patients.parquet`, `survival.parquet` where the predictor has baseline
+            hazards, and `tiles.parquet` where it is asked for.
         say: Told how far it is.
 
     Raises:
@@ -78,6 +83,9 @@ def predict_cohort(run: PredictionRun, folder: TableFolder, say: Say) -> Predict
         folder.write("tiles", found, arrow_schema("predicted_tiles"))
         words = TILE_SCORES
     table = folder.read("patients")
+    if predicts_survival(run.predictor.card):
+        survival = tabulate_survival(run.predictor.card, table)
+        folder.write("survival", [survival], survival.schema)
     first = table.filter(pc.field("target") == run.predictor.card.target_names[0])
     counts = first["n_tiles"].to_numpy()
     total = int(counts.sum())

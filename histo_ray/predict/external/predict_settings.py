@@ -47,6 +47,11 @@ class PredictConfig(Settings):
     id_column: str | None = Field(
         default=None, description="column of --labels with patients or samples"
     )
+    endpoint: tuple[str, ...] = Field(
+        default=(),
+        description="NAME=TIME,EVENT: columns of --labels for an endpoint of a predictor of "
+        "survival, where they are not called as those that it was fitted on; repeat it",
+    )
     sequenced: str | None = Field(
         default=None,
         description="file with one sequenced patient or sample a line, where --labels is a MAF",
@@ -70,7 +75,11 @@ class PredictConfig(Settings):
     @model_validator(mode="after")
     def _what_needs_labels(self) -> Self:
         if not self.labels:
-            given = [name for name in ("id_column", "sequenced", "subgroup") if getattr(self, name)]
+            given = [
+                name
+                for name in ("id_column", "endpoint", "sequenced", "subgroup")
+                if getattr(self, name)
+            ]
             if given:
                 raise ValueError(f"{given[0]}: only with labels; name the label file, too")
         if self.target and not self.tiles:

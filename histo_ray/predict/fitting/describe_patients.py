@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.errors import ConfigError
 from histo_ray.evaluate.mean_predictions import mean_predictions
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import PreparedPatients
@@ -32,6 +33,7 @@ _AUTO = {
     TargetKind.MULTICLASS: CalibrationMethod.PLATT,
     TargetKind.ORDINAL: CalibrationMethod.PLATT,
     TargetKind.CONTINUOUS: CalibrationMethod.LINEAR,
+    TargetKind.SURVIVAL: CalibrationMethod.COX,
 }
 _SCORE_COLUMNS = ("metric", "score", "low", "high", "q_chance")
 _SCALES = {
@@ -40,12 +42,12 @@ _SCALES = {
     "clip": "the label table's values, outliers clipped",
 }
 """What a prediction of a number means, by the transform of the labels."""
-
-
 _CLASS_SCALES = {
     TargetKind.MULTICLASS: "probability of the class against all others; calibrated ones of a "
     "column add up to 1",
     TargetKind.ORDINAL: "probability of the class or a higher one",
+    TargetKind.SURVIVAL: "raw: log of the hazard over that of the mean training patient; "
+    "calibrated: probability of an event by the time `at` of the target's calibration",
 }
 
 
@@ -90,11 +92,13 @@ def describe_targets(
     method = choose_method(options.calibration, plan.task.kind)
     binary = plan.task.kind is TargetKind.BINARY
     calibrated_as_class = binary or layout.coding is not None
+    counts = calibrated_as_class or plan.task.kind.has_positives
+    stated: tuple[float, ...] = getattr(plan.config, "times", ())
     cards = []
     for column, output in enumerate(outputs):
         name = output.name
         values, out_of_fold = every[:, column], kept.get(name, predicted[:, column])
-        calibration = fit_calibration(method, out_of_fold, values)
+        calibration = fit_calibration(method, out_of_fold, values).read_at(stated)
         chosen_by = out_of_fold, values, options.sensitivity, calibration
         number, choice, inner_score = at[name]
         cards.append(
@@ -104,7 +108,7 @@ def describe_targets(
                 label=output.label,
                 classes=_classes_of(plan, output.target),
                 n_patients=int(np.isfinite(values).sum()),
-                positives=int(np.nansum(values)) if calibrated_as_class else 0,
+                positives=int((values > 0).sum()) if counts else 0,
                 part=number,
                 choice=choice,
                 inner_score=inner_score,
@@ -148,8 +152,19 @@ def _classes_of(plan: PatientPlan, target: str) -> tuple[str, ...]:
 
 
 def choose_method(asked: str, kind: TargetKind) -> CalibrationMethod:
-    """Choose the calibration of a kind of targets; `auto` is that which suits it."""
-    return _AUTO[kind] if asked == "auto" else CalibrationMethod(asked)
+    """Choose the calibration of a kind of targets; `auto` is that which suits it.
+
+    Raises:
+        ConfigError: One of survival for other targets, or the other way round.
+    """
+    method = _AUTO[kind] if asked == "auto" else CalibrationMethod(asked)
+    of_times = CalibrationMethod.COX in (method, _AUTO[kind])
+    if of_times and method not in (CalibrationMethod.NONE, _AUTO[kind]):
+        raise ConfigError(
+            f"--calibration {asked}: is not for {kind.value} targets; use {_AUTO[kind].value} or "
+            "none"
+        )
+    return method
 
 
 def describe_encoder(prepared: PreparedPatients) -> EncoderCard:

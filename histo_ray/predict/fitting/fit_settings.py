@@ -24,10 +24,10 @@ class FitOptions(Settings):
 class PatientFitOptions(FitOptions):
     """How a predictor of patients is calibrated, too."""
 
-    calibration: Literal["auto", "none", "platt", "isotonic", "linear"] = Field(
+    calibration: Literal["auto", "none", "platt", "isotonic", "linear", "cox"] = Field(
         default="auto",
         description="of predictions, from out-of-fold ones; auto: platt for classes, linear for "
-        "numbers",
+        "numbers, cox for survival",
     )
     sensitivity: float = Field(
         default=0.9,

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.events import TrainingOnAll
+from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedPatients, PreparedTargets
@@ -15,8 +16,7 @@ from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import choose_configurations, fit_patients
-from histo_ray.learn.fold_data import PatientHeadSettings
-from histo_ray.learn.heads.linear_fit import LinearFit, Link
+from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import TrainsOn, load_patient_head, trains_on_bags
 from histo_ray.learn.label_scale import LabelScale, fit_label_scale
 from histo_ray.learn.patient_heads import PatientData
@@ -47,7 +47,8 @@ MOST_RANGE_TILES, FEWEST_RANGE_TILES = 200, 20
 
 Fits = dict[int, tuple[LinearFit, ...]]
 """Fits of each configuration on pooled vectors, by its number."""
-Ensembles = dict[tuple[int, int], Ensemble]
+Ensembles = dict[int, list[Ensemble]]
+"""MIL heads of each configuration on bags, likewise."""
 
 
 def check_heads(config: PatientConfig) -> None:
@@ -56,6 +57,26 @@ def check_heads(config: PatientConfig) -> None:
     Raises:
         ConfigError: One of them is not linear.
     """
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
     for name in config.head_names:
         if not trains_on_bags(name) and load_patient_head(name).fit is None:
             raise ConfigError(
@@ -122,16 +143,16 @@ def train_patients(
     parts = PredictorParts(
         tuple(LinearPart(c.pooling, c.head, fit) for c, fit in linear),
         tuple(
-            BagPart(c.head, c.variant, outputs[t], ensemble.members, n_folds)
-            for c, t, ensemble in attention
+            BagPart(c.head, c.variant, tuple(outputs[t] for t in one.targets), one.members, n_folds)
+            for c, one in attention
         ),
         _fit_scale(part),
         _measure_range(part),
     )
     poolings = dict.fromkeys(part.pooling for part in parts.linear)
     chosen_parts = [ChosenPart(fit.targets, fit.choice, fit.inner_score) for _, fit in linear] + [
-        ChosenPart((outputs[t],), np.array([one.choice]), np.array([one.inner_score]))
-        for _, t, one in attention
+        ChosenPart(part.targets, np.full(len(part.targets), one.choice), one.inner_score)
+        for part, (_, one) in zip(parts.bags, attention, strict=True)
     ]
     receipts = _list_receipts(part)
     return Trained(
@@ -171,7 +192,7 @@ def _fit_pooled(prepared: PreparedPatients) -> Fits:
         if one.pooling != BAGS:
             features = prepared.features[one.encoder, one.pooling]
             data = PatientData(features, values, outputs, plan.groups)
-            settings = PatientHeadSettings(one.head, (), plan.config.inner_folds)
+            settings = make_head_settings(plan, one)
             with threadpool_limits(1):
                 fits[number] = fit_patients(data, settings, plan.config.seed)
     return fits
@@ -189,8 +210,9 @@ def _score(
     for number, some in fits.items():
         for fit in some:
             scores[number, [place[name] for name in fit.targets]] = fit.inner_score
-    for (number, target), ensemble in ensembles.items():
-        scores[number, target] = ensemble.inner_score
+    for number, heads in ensembles.items():
+        for ensemble in heads:
+            scores[number, list(ensemble.targets)] = ensemble.inner_score
     return scores
 
 
@@ -200,7 +222,7 @@ def _take_parts(
     chosen: npt.NDArray[np.intp],
     fits: Fits,
     ensembles: Ensembles,
-) -> tuple[list[tuple[Configuration, LinearFit]], list[tuple[Configuration, int, Ensemble]]]:
+) -> tuple[list[tuple[Configuration, LinearFit]], list[tuple[Configuration, Ensemble]]]:
     """Take of each configuration the targets for which it was chosen."""
     by_name: Mapping[str, int] = dict(zip(targets, chosen.tolist(), strict=True))
     linear = []
@@ -209,11 +231,12 @@ def _take_parts(
             columns = [at for at, name in enumerate(fit.targets) if by_name[name] == number]
             if columns:
                 linear.append((configurations[number], fit.take(columns)))
-    attention = [
-        (configurations[number], target, ensemble)
-        for (number, target), ensemble in ensembles.items()
-        if chosen[target] == number
-    ]
+    attention = []
+    for number, heads in ensembles.items():
+        for ensemble in heads:
+            own = [target for target in ensemble.targets if chosen[target] == number]
+            if own:
+                attention.append((configurations[number], ensemble.take(own)))
     return linear, attention
 
 
@@ -246,8 +269,10 @@ def _describe_parts(parts: PredictorParts) -> tuple[PartCard, ...]:
             head=part.head,
             variant=part.variant,
             targets=part.targets,
-            link=Link.LOGISTIC if part.members[0].binary else Link.IDENTITY,
+            link=part.members[0].link,
             members=len(part.members),
+            networks=len(part.members[0].networks),
+            network=part.members[0].settings.network,
         )
         for part in parts.bags
     ]

@@ -184,7 +184,12 @@ class PredictorSource:
             for part in parts.linear
             if target in part.targets
         ]
-        bags = [head for part in parts.bags if target in part.targets for head in part.members]
+        bags = [
+            head.take([part.targets.index(target)])
+            for part in parts.bags
+            if target in part.targets
+            for head in part.members
+        ]
         about = card.by_name[target]
         link = KIND_LINKS[TargetKind(card.kind)]
         share = about.positives / max(about.n_patients, 1)

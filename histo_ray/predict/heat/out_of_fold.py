@@ -15,14 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.evaluate.inner_choice import count_shared_folds, make_head_settings
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedTargets, make_target_matrix
 from histo_ray.evaluate.patient_tables import name_head
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import fit_patient_fold
-from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
+from histo_ray.learn.mil.networks.registry import check_attends
 from histo_ray.learn.patient_heads import PatientData
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.predict.heat.target_heads import (
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
     from histo_ray.learn.mil.head import MilHead
 
 _mil_fold = deferred("histo_ray.learn.mil.fold:MilFold")
+_share_folds = deferred("histo_ray.evaluate.bag_units:share_folds")
 _torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
+_unit_target = deferred("histo_ray.evaluate.bag_units:unit_target_of")
+_columns_of = deferred("histo_ray.evaluate.bag_units:columns_of")
+_fold_rows = deferred("histo_ray.evaluate.bag_units:fold_rows")
 
 AGREEMENT = 1e-3
 """Largest difference from the run's predictions, which are float32; beyond, it is another head."""
@@ -81,6 +86,11 @@ class OutOfFold:
                     f"--{flag} {asked}: not in run {_run_id(prepared)}; it has "
                     f"{name_some(known)}{did_you_mean(asked, known)}"
                 )
+        if plan.config.harmonise != "none":
+            raise ConfigError(
+                f"run {_run_id(prepared)}: its features are harmonised by site in each fold "
+                f"({plan.config.harmonise}), which tiles cannot be; give a run without --harmonise"
+            )
         self.prepared = part
         self.target = target
         self.encoder = encoder
@@ -94,7 +104,7 @@ class OutOfFold:
         """Find what the run predicted of a patient; no head is fitted.
 
         Raises:
-            ConfigError: Nothing.
+            ConfigError: Nothing, or a MIL network that cannot say what a tile adds did.
             StoreError: Its predictions cannot be read.
         """
         tested = self.predictions.get(patient, [])
@@ -105,6 +115,10 @@ class OutOfFold:
                 f"{count_of(len(self.predictions), 'patient')} that it predicted "
                 f"({name_some(list(self.predictions))})"
             )
+        for one in tested:
+            configuration = self._configurations[one.configuration]
+            if configuration.pooling == BAGS:
+                check_attends(self.prepared.plan.variants[configuration.variant].network)
         return tested
 
     def heads_of(self, patient: str, most: int | None = None) -> TargetHeads:
@@ -212,7 +226,7 @@ class OutOfFold:
             tuple(matrix.target_names[column] for column in columns.tolist()),
             matrix.groups,
         )
-        settings = PatientHeadSettings(configuration.head, (), config.inner_folds)
+        settings = make_head_settings(self.prepared.plan, configuration)
         ids = matrix.fold_ids_of(self._column)[repeat]
         yield from fit_patient_fold(data, ids, fold, settings, (config.seed, repeat))
 
@@ -222,18 +236,23 @@ class OutOfFold:
         if key not in self._bag_heads:
             plan, matrix = self.prepared.plan, self._matrix
             configuration = self._configurations[one.configuration]
-            labels = matrix.targets[:, [self._column]]
-            own = matrix.fold_ids_of(self._column)[one.repeat]
+            target = _unit_target(matrix, plan.output_kind, self._column)
+            columns = _columns_of(matrix, target)
             fold = _mil_fold(
                 bags=self.bags,
-                labels=labels,
-                fold_ids=np.where(np.isnan(labels[:, 0]), -1, own),
+                labels=matrix.targets[:, columns],
+                fold_ids=_fold_rows(matrix, target, one.repeat),
                 fold=one.fold,
                 settings=plan.variants[configuration.variant],
                 seed=plan.config.seed + one.repeat,
+                shared=_share_folds(
+                    plan.config.seed, one.repeat, one.fold, count_shared_folds(plan)
+                ),
+                kind=plan.output_kind,
             )
             with threadpool_limits(1), _torch_threads(1):
-                self._bag_heads[key] = load_bag_head(configuration.head).train(fold)
+                head: MilHead = load_bag_head(configuration.head).train(fold)
+            self._bag_heads[key] = head.take([columns.index(self._column)])
         return self._bag_heads[key]
 
     def _check(self, patient: str, one: Tested, predicted: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from histo_ray.learn.heads.linear_fit import LinearFit, Link, apply_link
+from histo_ray.learn.mil.networks.registry import check_attends
 from histo_ray.types import TargetKind
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ KIND_LINKS: Mapping[TargetKind, Link] = {
     TargetKind.BINARY: Link.LOGISTIC,
     TargetKind.MULTICLASS: Link.LOGISTIC,
     TargetKind.ORDINAL: Link.LOGISTIC,
+    TargetKind.SURVIVAL: Link.IDENTITY,
 }
 """From decision values to predictions, by what is predicted; of several classes each by itself."""
 
@@ -80,7 +82,12 @@ def gather_heads(
         bags: Attention heads.
         average: Decision value of the average patient, where there are attention heads alone; that
             of linear heads is their bias, as features are centred on the training part.
+
+    Raises:
+        ConfigError: A MIL head's network cannot say what a tile adds.
     """
+    for head in bags:
+        check_attends(head.settings.network)
     by_pooling: dict[str, list[LinearFit]] = {}
     for pooling, fit in linear:
         by_pooling.setdefault(pooling, []).append(fit)

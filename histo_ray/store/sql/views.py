@@ -95,6 +95,9 @@ TABLES = {
         ("tissue_predictions",),
         of_tiles=True,
     ),
+    "members": TableView(
+        "every member of a MIL head, on every fold", _of_evaluations("members"), ("mil_members",)
+    ),
     "targets": TableView(
         "every target, with interval and test", _of_evaluations("targets"), ("outcome_targets",)
     ),
@@ -102,6 +105,19 @@ TABLES = {
         "every pair of encoders",
         _of_evaluations("comparisons"),
         ("outcome_comparisons", "tissue_comparisons"),
+    ),
+    "survival": TableView(
+        "every endpoint of survival", _of_evaluations("survival"), ("outcome_survival",)
+    ),
+    "survival_times": TableView(
+        "every time that survival is scored at",
+        _of_evaluations("survival_times"),
+        ("outcome_survival_times",),
+    ),
+    "survival_curves": TableView(
+        "Kaplan-Meier curves by out-of-fold risk",
+        _of_evaluations("survival_curves"),
+        ("outcome_survival_curves",),
     ),
     "endpoints": TableView(
         "the primary endpoint of every pair of encoders",
@@ -117,6 +133,16 @@ TABLES = {
     "folds": TableView("who is in which fold", _of_evaluations("folds"), ("folds",)),
     "cohorts": TableView(
         "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
+    ),
+    "classes": TableView(
+        "how well each class of a label column is told",
+        _of_evaluations("classes"),
+        ("label_classes",),
+    ),
+    "confusion": TableView(
+        "true by chosen classes of label columns",
+        _of_evaluations("confusion"),
+        ("label_confusion",),
     ),
     "subgroups": _of_patients("scores by site and subgroup", "subgroups"),
     "calibration": _of_patients("calibration of out-of-fold probabilities", "calibration"),
