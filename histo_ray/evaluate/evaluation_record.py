@@ -316,6 +316,54 @@ class ShownTarget(RecordPart):
     """Difference of each pair."""
 
 
+class CovariatesRecord(RecordPart):
+    """What is known of patients beside their slides."""
+
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Of which each number is one, and each value of a text."""
+    sha256: str = ""
+    """Of the values of the patients that are used."""
+
+
+class HarmoniseRecord(RecordPart):
+    """How features of sites were made alike, inside training parts."""
+
+    method: str
+    sites_sha256: str = ""
+
+
+class AddedValue(RecordPart):
+    """What images of one encoder add to covariates, over all targets."""
+
+    encoder: str
+    metric: str = ""
+    targets: int = 0
+    tested: int = 0
+    significant: tuple[str, ...] = ()
+    """Targets with q < 0.05."""
+    covariates: MaybeFloat = None
+    """Mean score of covariates alone."""
+    both: MaybeFloat = None
+    """Mean score of images and covariates."""
+    difference: MaybeFloat = None
+    """Mean of `both` less `covariates`."""
+    partial: MaybeFloat = None
+    """Mean correlation of what images add with what covariates leave."""
+
+
+class LeftOutSite(RecordPart):
+    """A site whose patients were predicted by heads of all other sites."""
+
+    site: str
+    patients: int = 0
+    """Most that have a label of one target."""
+    scored: int = 0
+    """Targets that have a score at this site; of the encoder with most of them."""
+    mean_scores: dict[str, MaybeFloat] = Field(default_factory=dict)
+    """Mean over those targets, by encoder; None without any."""
+
+
 class MemberSummary(RecordPart):
     """How far the members of a MIL head lie apart; the table `members` has each."""
 
@@ -347,6 +395,13 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
+    covariates: CovariatesRecord | None = None
+    harmonise: HarmoniseRecord | None = None
+    leave_out: str = "fold"
+    """`site`: every site is tested once, by heads of all other sites."""
+    inner_choice: int = 1
+    """2: ridge chose on the inner folds that all heads share; 1: by leaving out one patient at a
+    time, as where it is alone and each patient is on their own."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     mil_members: tuple[MemberSummary, ...] = ()
@@ -359,6 +414,10 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    added_value: tuple[AddedValue, ...] = ()
+    """Empty without covariates."""
+    left_out_sites: tuple[LeftOutSite, ...] = ()
+    """Empty unless `leave_out` is `site`."""
     subgroups_sha256: str = ""
     """SHA-256 of the groups that were asked for; empty: none were."""
     site_check: bool = True

@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.confounder_words import CONFOUNDER_WRITERS
 from histo_ray.report.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
@@ -349,5 +350,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         "ride on the site; keep sites together with --keep-together site, and see the section Site"
     ),
     CaveatCode.OLD_TESTS: _write_old_tests,
+    **CONFOUNDER_WRITERS,
     **TILE_WRITERS,
 }

@@ -17,6 +17,7 @@ from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
+from histo_ray.report.confounder_words import describe_folds, write_confounders
 from histo_ray.report.format_numbers import format_interval, format_maybe_p
 from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
@@ -189,8 +190,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"{record.task}: {count_of(cohort.patients_used, 'patient')} "
         f"({cohort.features_only} with slides but no label, {cohort.labels_only} with a label "
         f"but no slides), {count_of(record.labels.targets, words.target)}, "
-        f"{folds.repeats} x {folds.n_folds}-fold cross-validation, "
-        f"{folds.kept_together}s kept together",
+        f"{describe_folds(record)}, {folds.kept_together}s kept together",
     ]
     lines += [
         *_describe_slides(cohort),
@@ -201,7 +201,8 @@ def describe_patients(record: PatientRecord) -> list[str]:
     for number, (own, part) in enumerate(parts):
         lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
         lines += _tabulate(part, own)
-    lines += ["", *write_sentences(record), "", *describe_review(record, words)]
+    lines += ["", *write_sentences(record), *write_confounders(record), ""]
+    lines += describe_review(record, words)
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 
