@@ -14,6 +14,7 @@ from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.interval_words import note_coverage
 from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
@@ -175,7 +176,10 @@ def _draw_all(
         if len(shown) < len(scores.scored)
         else f"All {words.target}s, best first"
     )
-    caption = f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+    caption = (
+        f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+        f"{note_coverage(run.record, words.score)}"
+    )
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
