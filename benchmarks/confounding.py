@@ -35,6 +35,8 @@ HEADS = {TargetKind.CONTINUOUS: "ridge", TargetKind.BINARY: "logistic"}
 SITES, SITE_PATIENTS, NEW_SITES, NEW_PATIENTS, DIM = 10, 20, 20, 40, 128
 """Of a cohort, and of the sites that were never seen."""
 FOLDS = 5
+INNER_FOLDS = {TargetKind.CONTINUOUS: 5, TargetKind.BINARY: 3}
+"""Fewer for classes, whose fits are no closed form."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,8 @@ def _score_use(
     truth: TargetTruth, images: Floats, known: Floats, use: CovariateUse
 ) -> ScoredPredictions:
     head = HEADS[truth.kind]
-    settings = PatientHeadSettings(head, (), 5, covariates=use, covariate_head=head)
+    inner = INNER_FOLDS[truth.kind]
+    settings = PatientHeadSettings(head, (), inner, covariates=use, covariate_head=head)
     predicted = np.empty((truth.repeats, *truth.values.shape), np.float32)
     for repeat in range(truth.repeats):
         if truth.fold_ids.ndim == 2:

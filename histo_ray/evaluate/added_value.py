@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from histo_ray.evaluate.confounder_record import AddedValue
 from histo_ray.evaluate.covariate_plan import ALONE, name_added
-from histo_ray.evaluate.evaluation_record import AddedValue
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.learn.added_tables import ScoredPredictions, tabulate_added_value
 from histo_ray.learn.target_scores import EncoderScores

@@ -34,6 +34,11 @@ def check_settings(task: PatientTask, config: PatientConfig, encoders: Sequence[
             f"--harmonise {config.harmonise}: works on pooled vectors, but attention heads (mil) "
             "see tiles; leave --head mil or --harmonise out"
         )
+    if config.harmonise != "none" and not task.takes_harmonise:
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: not for evaluate {task.name}, which trains heads "
+            "again for its scores at times; leave it out"
+        )
     if not config.covariate:
         return
     if not task.takes_covariates:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from histo_ray.evaluate.evaluation_record import LeftOutSite
+from histo_ray.evaluate.confounder_record import LeftOutSite
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.learn.site_scores import tabulate_left_out_sites
 

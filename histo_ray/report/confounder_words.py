@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.text import count_of
+from histo_ray.text import count_of, name_first
 
 
 def describe_folds(record: PatientRecord) -> str:
@@ -97,5 +97,16 @@ def _write_small_sites(one: Caveat) -> str:
 CONFOUNDER_WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.HARMONISED: _write_harmonised,
     CaveatCode.SITES_LEFT_OUT: _write_small_sites,
+    CaveatCode.SITE_TOLD: lambda one: (
+        f"embeddings tell the site of a patient ({name_first(one.names('encoders'))}): scores may "
+        "ride on the site; keep sites together with --keep-together site, and see the section Site"
+    ),
+    CaveatCode.SITES_UNKNOWN: lambda one: (
+        "no site of any patient is known, so what scores owe to sites cannot be told"
+    ),
+    CaveatCode.ONE_SITE: lambda one: (
+        "all patients whose site is known are of one, so what scores owe to it cannot be "
+        "told, and --keep-together site is impossible: only patients of other sites can tell"
+    ),
 }
 """Writers of caveats about sites and covariates."""
