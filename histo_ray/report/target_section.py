@@ -12,8 +12,12 @@ from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.tasks.base import Chart
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.class_section import write_classes
+from histo_ray.report.confounder_section import write_confounder_blocks
+from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.interval_words import note_coverage
 from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
@@ -88,7 +92,7 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     )
     section.blocks.append(
         Text(
-            f"{targets}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{targets}, {patients}, {describe_folds(record)}{kept}"
             f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
             f"the training part of each fold.{test}"
         )
@@ -106,9 +110,11 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     if Chart.SURVIVAL in words.charts:
         section.blocks += write_survival(run, scores, looks, name)
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+    section.blocks += write_classes(run, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
         section.blocks.append(tabulate_counts(counts, f"{name}-counts", words.target))
+    section.blocks += write_confounder_blocks(run, name)
     section.blocks += _write_rest(run, name)
     return section
 
@@ -175,7 +181,10 @@ def _draw_all(
         if len(shown) < len(scores.scored)
         else f"All {words.target}s, best first"
     )
-    caption = f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+    caption = (
+        f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+        f"{note_coverage(run.record, words.score)}"
+    )
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),

@@ -20,6 +20,7 @@ from scipy import special, stats
 from histo_ray.learn.statistics.area_interval import area_interval
 from histo_ray.learn.statistics.bootstrap import Interval
 from histo_ray.learn.statistics.ranking import Placements
+from histo_ray.types.signed_times import split_times
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.floating]
@@ -60,6 +61,32 @@ def pool_auroc(truth: Values, predicted: Values, fold_ids: Ids) -> PooledScore:
         own = (right.sum(axis) - score * count.sum(axis)) / total
         influence[rows] = own * np.sqrt(len(rows) / max(1, len(rows) - 1))
     return PooledScore(score, influence)
+
+
+def pool_concordance(truth: Values, predicted: Values, fold_ids: Ids) -> PooledScore:
+    """Share of pairs of one fold whose order is known in which the earlier has the higher risk.
+
+    Harrell's C stratified by fold; equal risks count half.
+
+    Args:
+        truth: (P,) signed times (`types.signed_times`); nan: no label.
+        predicted: (R, P) higher for earlier events; nan: not predicted.
+        fold_ids: (R, P) fold of each patient; below 0: in none.
+    """
+    there = np.flatnonzero(~np.isnan(truth))
+    times, events = split_times(truth[there])
+    first = np.flatnonzero(events)
+    known = (times[first, None] < times) | ((times[first, None] == times) & ~events)
+    right, count = _compare_pairs(predicted, fold_ids, there[first], there)
+    right, count = right * known, count * known
+    influence, total = np.zeros(len(truth)), count.sum()
+    if not total:
+        return PooledScore(np.nan, influence)
+    score = float(right.sum() / total)
+    own = (right - score * count) / total
+    np.add.at(influence, there[first], own.sum(1))
+    np.add.at(influence, there, own.sum(0))
+    return PooledScore(score, influence * np.sqrt(len(there) / max(1, len(there) - 1)))
 
 
 def pool_pearson(
