@@ -63,14 +63,16 @@ def simulate(cell: Cell, rng: np.random.Generator) -> Iterator[tuple[float, Inte
                 continue
             score, influence = pool_auroc(labels, predicted[:, inside], folds[:, inside])
             error = measure_error(influence)
-            yield share, *(area_ends(score, error, counts, s) for s in (share, 0.0))
+            wide, fixed = (area_ends(score, error, counts, s) for s in (share, 0.0))
+            yield share, wide, fixed
         else:
             scores, influences = pool_pearson(
                 truth[:, None], predicted[:, :, None], folds, np.where(inside, 0, -1)
             )
             error = measure_error(influences[:, 0])
             r = float(scores[0, 0])
-            yield share, *(correlation_ends(r, error, count, s) for s in (share, 0.0))
+            wide, fixed = (correlation_ends(r, error, count, s) for s in (share, 0.0))
+            yield share, wide, fixed
 
 
 def predict(

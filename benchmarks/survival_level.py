@@ -4,7 +4,8 @@
 censoring; encoders are independent normal features. In the first table none of them says anything,
 in the second one says what a known hazard says. Folds, heads, choice of the penalty, scores, tests
 and intervals are those of `evaluate survival`; the level is that with one penalty, signal that with
-four to choose from. Prints tables in Markdown; a share stands with its Monte-Carlo error, from the spread of the cohorts.
+four to choose from. Prints tables in Markdown; a share stands with its Monte-Carlo error, from the
+spread of the cohorts.
 """
 
 import argparse

@@ -16,6 +16,8 @@ class PatientExclusion(StrEnum):
     """No slide with tiles for some of the encoders, which are named."""
     NO_LABEL = "no label"
     LABELS_MISSING = "every label missing"
+    NO_SITE = "no site is known"
+    """Where one site after another is left out."""
     SLIDES_FAILED = "every slide failed in extraction"
     SLIDES_EMPTY = "every slide is without tiles"
     SLIDES_FAILED_OR_EMPTY = "every slide failed or is without tiles"

@@ -20,11 +20,12 @@ from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fold_data import RepeatPrediction
 from histo_ray.learn.heads.registry import load_bag_head
 from histo_ray.learn.mil.bags import Bags
-from histo_ray.learn.mil.fold import BagPrediction, MilFold
+from histo_ray.learn.mil.fold import BagPrediction, MilFold, SharedFolds
 from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.stop_bags import mean_scores
 from histo_ray.learn.mil.training import keep_going
+from histo_ray.learn.patient_heads import draw_inner_seed
 from histo_ray.learn.target_matrix import TargetMatrix
 from histo_ray.store.tables import TableFolder
 from histo_ray.types import TargetKind
@@ -47,6 +48,8 @@ class BagUnit:
     kind: TargetKind
     seed: int
     threads: int
+    inner_folds: int = 0
+    """Inner folds that it shares with heads on pooled vectors; 0: it has its own."""
 
     @property
     def piece(self) -> str:
@@ -102,6 +105,7 @@ def make_bag_job(
     kind: TargetKind,
     seed: int,
     cpus: float,
+    inner_folds: int = 0,
 ) -> UnitJob:
     """Lay out the folds of the configurations that are not done.
 
@@ -114,6 +118,7 @@ def make_bag_job(
         kind: Of the targets.
         seed: Seed of a head; the repeat is added.
         cpus: Of one unit.
+        inner_folds: That heads on pooled vectors compete on; 0: there are none.
     """
     units = [
         BagUnit(
@@ -126,6 +131,7 @@ def make_bag_job(
             kind,
             seed + repeat,
             max(1, int(cpus)),
+            inner_folds,
         )
         for target, repeat, fold in itertools.product(
             list_unit_targets(matrix, kind), range(matrix.repeats), range(matrix.n_folds)
@@ -202,8 +208,23 @@ def _take_fold(unit: BagUnit, inputs: Inputs, watch: Watch) -> MilFold:
         settings=unit.settings,
         seed=unit.seed,
         report=watch,
+        shared=share_folds(unit.seed - unit.repeat, unit.repeat, unit.fold, unit.inner_folds),
         kind=unit.kind,
     )
+
+
+def share_folds(seed: int, repeat: int, fold: int, inner_folds: int) -> SharedFolds | None:
+    """Name the inner folds that heads on pooled vectors draw in a fold.
+
+    Args:
+        seed: Of the run.
+        repeat: Which.
+        fold: The test part.
+        inner_folds: How many; 0: none are shared.
+    """
+    if not inner_folds:
+        return None
+    return SharedFolds(draw_inner_seed((seed, repeat, fold)), inner_folds)
 
 
 def _tabulate(prediction: BagPrediction, labels: Floats, kind: TargetKind) -> pa.Table:

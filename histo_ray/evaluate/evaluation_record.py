@@ -12,6 +12,12 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
+from histo_ray.evaluate.confounder_record import (
+    AddedValue,
+    CovariatesRecord,
+    HarmoniseRecord,
+    LeftOutSite,
+)
 from histo_ray.evaluate.groups_record import GroupsRecord
 from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
@@ -347,6 +353,13 @@ class PatientRecord(EvaluationRecord):
     """SHA-256 of what the newest manifest states otherwise than the extraction; empty: nothing."""
     variant_classes: str = ""
     """SHA-256 of the classes of calls, where they are not the default ones."""
+    covariates: CovariatesRecord | None = None
+    harmonise: HarmoniseRecord | None = None
+    leave_out: str = "fold"
+    """`site`: every site is tested once, by heads of all other sites."""
+    inner_choice: int = 1
+    """2: ridge chose on the inner folds that all heads share; 1: by leaving out one patient at a
+    time, as where it is alone and each patient is on their own."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     mil_members: tuple[MemberSummary, ...] = ()
@@ -359,6 +372,10 @@ class PatientRecord(EvaluationRecord):
     summary: dict[str, EncoderSummary] = Field(default_factory=dict)
     pairs: tuple[PairSummary, ...] = ()
     shown: tuple[ShownTarget, ...] = ()
+    added_value: tuple[AddedValue, ...] = ()
+    """Empty without covariates."""
+    left_out_sites: tuple[LeftOutSite, ...] = ()
+    """Empty unless `leave_out` is `site`."""
     subgroups_sha256: str = ""
     """SHA-256 of the groups that were asked for; empty: none were."""
     site_check: bool = True

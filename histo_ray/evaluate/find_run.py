@@ -56,6 +56,8 @@ def prepare_again(
     """
     task = TASKS[record.task]
     given = {**record.settings, "store": store, "check": False, **(changes or {})}
+    if record.inner_choice == 1:  # older versions knew no other
+        given["inner_choice"] = "leave-one-out"
     known = {name: value for name, value in given.items() if name in task.config.model_fields}
     if "mil" in known and record.mil:
         texts = known["mil"] if isinstance(known["mil"], list | tuple) else []

@@ -1,5 +1,6 @@
 """What the number of independent patients or sites allows to say."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics import FEWEST_UNITS
 from histo_ray.learn.target_tests import FEWEST_ORDERS, degrees_of_freedom, too_few_orders
 from histo_ray.types import TargetKind
+
+SMALL_SITE = 10
+"""Patients of a site that is left out, below which its own score is called noise."""
 
 
 def describe_tests(plan: PatientPlan) -> TestsRecord:
@@ -79,9 +83,19 @@ def find_site_caveat(plan: PatientPlan) -> Caveat | None:
         return caveat(CaveatCode.SITES_UNKNOWN)
     if len(sites) == 1:
         return caveat(CaveatCode.ONE_SITE)
+    if plan.config.leave_out == "site":
+        return _warn_of_small_sites(plan)
     if plan.config.keep_together == "patient":
         return _suggest_site_folds(plan, len(sites))
     return None
+
+
+def _warn_of_small_sites(plan: PatientPlan) -> Caveat | None:
+    counts = Counter(plan.patients.groups)
+    small = sum(count < SMALL_SITE for count in counts.values())
+    if not small:
+        return None
+    return caveat(CaveatCode.SITES_LEFT_OUT, sites=len(counts), small=small, fewest=SMALL_SITE)
 
 
 def _suggest_site_folds(plan: PatientPlan, sites: int) -> Caveat:

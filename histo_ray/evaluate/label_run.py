@@ -7,9 +7,11 @@ import numpy as np
 
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
+from histo_ray.cohort.site_folds import draw_site_folds
 from histo_ray.cohort.usable_targets import find_usable, refuse_none
 from histo_ray.config import digest
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.covariate_plan import check_settings
 from histo_ray.evaluate.jobs import Host, Tell, UnitJob
 from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.label_summary import make_label_record
@@ -17,7 +19,12 @@ from histo_ray.evaluate.label_tables import LabelPart, write_label_tables
 from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
-from histo_ray.evaluate.patient_cohort import Patients, StoredSlides, gather_patients
+from histo_ray.evaluate.patient_cohort import (
+    Patients,
+    StoredSlides,
+    count_class_folds,
+    gather_patients,
+)
 from histo_ray.evaluate.patient_features import BAGS, Features, load_features
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_run import (
@@ -123,6 +130,7 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         HistoRayError: The run cannot start.
     """
     store, found = open_slides(config, host)
+    check_settings(task, config, [slides.encoder for slides in found])
     patients = gather_patients(found, task, config)
     known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
     subgroups = read_subgroups(patients.cohort, config, known)
@@ -150,7 +158,7 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         ),
         caveats=(*whole.caveats, *(text for own in by_kind.values() for text in own.caveats)),
     )
-    refuse_none(labels, config.folds)
+    refuse_none(labels, count_class_folds(config))
     plans = [
         _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own), subgroups)
         for kind, own in by_kind.items()
@@ -167,7 +175,7 @@ def _prepare_kinds(
     """Prepare the columns of each kind, in the order of the report."""
     kinds = {column.kind for column in labels.columns}
     return {
-        kind: find_usable(labels.pick(kind), config.folds, config, groups)
+        kind: find_usable(labels.pick(kind), count_class_folds(config), config, groups)
         for kind in KIND_TASKS
         if kind in kinds
     }
@@ -204,6 +212,10 @@ def _plan_kind(
 def _draw_folds(task: KindTask, config: LabelConfig, patients: Patients) -> OutcomeFolds:
     """Read the folds that are given, or draw those of each column."""
     labels = patients.labels
+    if config.leave_out == "site":
+        sites = draw_site_folds(patients.groups, config.seed)
+        without = np.isnan(labels.values).T[:, None, :]
+        return replace(sites, fold_ids=np.where(without, -1, sites.fold_ids).astype(np.int32))
     if config.fold_file is None:
         return task.draw_folds(
             labels.values,

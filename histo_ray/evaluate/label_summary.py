@@ -65,6 +65,7 @@ def make_label_record(
             "tests": _join_tests([describe_tests(plan) for plan in plans]).model_dump(),
             "summary": summary if alone is None else alone.summary,
             "pairs": () if alone is None else alone.pairs,
+            "left_out_sites": () if alone is None else base.model_dump()["left_out_sites"],
             "columns": columns,
             "parts": parts,
         }

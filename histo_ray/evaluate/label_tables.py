@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_tables import (
     EncoderPredictions,
@@ -82,6 +83,7 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, plan.patients.groups),
         "classes": tabulate_classes(truth, decoded, plan.config.resamples, plan.config.seed),
         "confusion": tabulate_confusion(truth, decoded),
+        **tabulate_sites(plan, decoded),
     }
 
 

@@ -53,6 +53,9 @@ def find_patient_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     yield from same_weights_caveats(
         {slides.encoder: _digest_encoder(slides, patients.slides) for slides in plan.found}
     )
+    if plan.config.harmonise != "none":
+        unseen = plan.config.keep_together == "site"
+        yield caveat(CaveatCode.HARMONISED, method=plan.config.harmonise, unseen=unseen)
     of_sites = find_site_caveat(plan)
     if of_sites is not None:
         yield of_sites

@@ -1,11 +1,12 @@
 """Patients of a store and a label table, the same for each encoder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from histo_ray.cohort.fold_table import read_fold_file
 from histo_ray.cohort.join import Cohort, join_cohort
 from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
+from histo_ray.cohort.site_folds import FEWEST_SITES, draw_site_folds, exclude_siteless
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
 from histo_ray.errors import ConfigError
@@ -113,13 +114,17 @@ def gather_patients(
     cohort = add_lost_patients(join_cohort(features, counts, sites, labels), manifested.lost)
     notes = (*_note_corrected(found, common), *_note_unnamed(cohort, patients))
     cohort = replace(cohort, notes=(*cohort.notes, *notes))
+    leaves_sites = config.leave_out == "site"
+    if leaves_sites:
+        cohort = exclude_siteless(cohort)
     groups = cohort.groups(config.keep_together)
-    if len(set(groups)) < config.folds:
+    if len(set(groups)) < config.folds and not leaves_sites:
         word = "site" if config.keep_together == "site" else "patient"
         count = len(set(groups))
         remedy = f"use {count} or fewer" if count > 1 else f"2 {word}s are needed at least"
         raise ConfigError(f"{count_of(count, word)} cannot fill {config.folds} folds; {remedy}")
-    usable = task.prepare_labels(cohort.labels, config, groups)
+    tried = config.model_copy(update={"folds": count_class_folds(config)})
+    usable = task.prepare_labels(cohort.labels, tried, groups)
     return Patients(
         cohort,
         usable,
@@ -131,6 +136,17 @@ def gather_patients(
             *_compare_slides(found, common, patients),
         ),
     )
+
+
+def add_notes(patients: Patients, notes: Sequence[str]) -> Patients:
+    """Add notes of what was read beside labels and slides."""
+    cohort = replace(patients.cohort, notes=(*patients.cohort.notes, *notes))
+    return replace(patients, cohort=cohort)
+
+
+def count_class_folds(config: PatientConfig) -> int:
+    """Count the folds that every class needs a patient, or site, for."""
+    return FEWEST_SITES if config.leave_out == "site" else config.folds
 
 
 def draw_patient_folds(
@@ -152,6 +168,8 @@ def draw_patient_folds(
             config.fold_file,
             classes=task.kind.has_positives,
         )
+    if config.leave_out == "site":
+        return draw_site_folds(patients.groups, config.seed)
     return task.draw_folds(
         labels.values, labels.targets, config.folds, config.repeats, config.seed, patients.groups
     )

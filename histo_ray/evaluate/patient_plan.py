@@ -9,6 +9,7 @@ from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.subgroup_columns import Subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.learn.configurations import Configuration
+from histo_ray.learn.covariates import Covariates
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.target_truth import TargetTruth
 from histo_ray.types import TargetKind
@@ -31,6 +32,8 @@ class PatientPlan:
     permutations: int
     subgroups: Subgroups = field(default_factory=lambda: Subgroups({}))
     """What scores are given by, beside those of all patients."""
+    covariates: Covariates | None = None
+    """What is known of the patients beside their slides."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -47,6 +50,13 @@ class PatientPlan:
     def sites(self) -> tuple[str, ...] | None:
         """(P,) groups, where whole sites are kept in one fold."""
         return self.patients.groups if self.config.keep_together == "site" else None
+
+    @property
+    def harmonised_sites(self) -> tuple[str, ...] | None:
+        """(P,) site whose features are made alike, empty where unknown; None: none are."""
+        if self.config.harmonise == "none":
+            return None
+        return tuple(" + ".join(sites) for sites in self.patients.cohort.sites)
 
     @cached_property
     def truth(self) -> TargetTruth:

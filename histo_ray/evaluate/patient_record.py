@@ -9,6 +9,8 @@ from importlib.metadata import version
 import pyarrow as pa
 
 from histo_ray._version import __version__
+from histo_ray.evaluate.added_value import TABLE as ADDED
+from histo_ray.evaluate.added_value import summarise_added
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import (
     RECORD_VERSION,
@@ -18,6 +20,8 @@ from histo_ray.evaluate.evaluation_record import (
     PatientRecord,
 )
 from histo_ray.evaluate.independent_groups import describe_tests
+from histo_ray.evaluate.left_out_sites import TABLE as SITES
+from histo_ray.evaluate.left_out_sites import summarise_sites
 from histo_ray.evaluate.patient_caveats import count_synthetic, find_range_caveats
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_summary import list_best, summarise_encoders, summarise_pairs
@@ -77,6 +81,8 @@ def make_patient_record(
             "summary": summarise_encoders(targets),
             "pairs": summarise_pairs(comparisons, targets, tables["endpoints"].to_pylist()),
             "shown": list_best(targets, comparisons, SHOWN),
+            "added_value": summarise_added(tables.get(ADDED)),
+            "left_out_sites": summarise_sites(tables.get(SITES)),
         }
     )
 

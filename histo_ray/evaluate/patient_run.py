@@ -11,14 +11,23 @@ import numpy.typing as npt
 from histo_ray.config import digest
 from histo_ray.evaluate.bag_units import join_folds, list_unfinished, make_bag_job
 from histo_ray.evaluate.caveats import Caveat
+from histo_ray.evaluate.covariate_inputs import read_covariates
+from histo_ray.evaluate.covariate_plan import check_settings, list_covariate_rows
 from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecord, PatientRecord
 from histo_ray.evaluate.events import CheckingVectors
+from histo_ray.evaluate.inner_choice import (
+    INNER_CHOICE_VERSION,
+    changes_choice,
+    count_shared_folds,
+    make_head_settings,
+)
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.leaks import check_patients
 from histo_ray.evaluate.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patient_cohort import (
     StoredSlides,
+    add_notes,
     draw_patient_folds,
     find_slides,
     gather_patients,
@@ -40,7 +49,7 @@ from histo_ray.evaluate.subgroup_columns import read_subgroups
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.mutation_labels import is_default
 from histo_ray.learn.configurations import Configuration
-from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.statistics import permute_targets
 from histo_ray.learn.target_matrix import TargetMatrix
@@ -123,6 +132,7 @@ class PreparedPatients(PreparedTargets):
             plan.output_kind,
             config.seed,
             config.cpus_per_repeat,
+            count_shared_folds(plan),
         )
         join_folds(pieces, matrix, plan.output_kind, list(unfinished))
 
@@ -134,16 +144,18 @@ class PreparedPatients(PreparedTargets):
             work=predict_unit,
             inputs={**self._shared, TARGETS: self.matrix},
             units=list_patient_units(
-                {at: f"{c.encoder} / {c.pooling}" for at, c in pooled.items()},
-                {
-                    at: PatientHeadSettings(c.head, (), config.inner_folds)
-                    for at, c in pooled.items()
-                },
+                {at: self._name_features(c) for at, c in pooled.items()},
+                {at: make_head_settings(plan, c) for at, c in pooled.items()},
                 self.matrix.repeats,
                 config.seed,
             ),
             needs=needs_of(self._shared, self.matrix, config.cpus_per_repeat, config.memory_gb),
         )
+
+    def _name_features(self, configuration: Configuration) -> str:
+        """Name the features of a configuration; those of covariates alone are not looked at."""
+        alone = configuration.use is CovariateUse.ALONE
+        return next(iter(self._shared)) if alone else " / ".join(configuration.features)
 
     def tell_inputs(self, tell: Tell) -> None:
         """Tell which patients are evaluated."""
@@ -182,7 +194,12 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         HistoRayError: The run cannot start.
     """
     store, found = open_slides(config, host)
+    encoders = [slides.encoder for slides in found]
+    check_settings(task, config, encoders)
     patients = gather_patients(found, task, config)
+    covariates = read_covariates(config, store, found, patients.cohort.patients)
+    if covariates is not None:
+        patients = add_notes(patients, covariates.notes)
     known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
     subgroups = read_subgroups(patients.cohort, config, known)
     notes = (*patients.cohort.notes, *subgroups.notes)
@@ -202,10 +219,14 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         found,
         patients,
         folds,
-        list(list_configurations(config, [s.encoder for s in found], list(variants))),
+        [
+            *list_configurations(config, encoders, list(variants)),
+            *list_covariate_rows(task, config, encoders),
+        ],
         variants,
         task.count_permutations(config),
         subgroups,
+        None if covariates is None else covariates.covariates,
     )
     pooled = any(configuration.pooling != BAGS for configuration in plan.configurations)
     features = load_features(store, found, patients, config) if pooled else {}
@@ -235,7 +256,9 @@ def make_target_matrix(plan: PatientPlan) -> TargetMatrix:
         permuted = permute_targets(values, plan.permutations, plan.config.seed, plan.sites)
         values = np.concatenate([values, permuted], axis=1)
         names += tuple(f"permuted {number}" for number in range(permuted.shape[1]))
-    return TargetMatrix(values, names, fold_ids, plan.groups)
+    return TargetMatrix(
+        values, names, fold_ids, plan.groups, plan.harmonised_sites, plan.covariates
+    )
 
 
 def identify(plan: PatientPlan, features: Features) -> Identity:
@@ -253,6 +276,21 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         differing["variant_classes"] = digest(sorted(labels.variant_classes))
     if labels.columns:
         differing["columns"] = [[c.name, c.kind.value, *c.classes] for c in labels.columns]
+    if plan.covariates is not None:
+        differing["covariates"] = {
+            "names": plan.covariates.asked,
+            "columns": plan.covariates.columns,
+            "sha256": _sha256(plan.covariates.values),
+        }
+    if plan.harmonised_sites is not None:
+        differing["harmonise"] = {
+            "method": config.harmonise,
+            "sites_sha256": digest(plan.harmonised_sites),
+        }
+    if config.leave_out != "fold":
+        differing["leave_out"] = config.leave_out
+    if changes_choice(plan):
+        differing["inner_choice"] = INNER_CHOICE_VERSION
     if plan.subgroups.digest:
         differing["subgroups_sha256"] = plan.subgroups.digest
     if not config.site_check:

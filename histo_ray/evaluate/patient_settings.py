@@ -43,12 +43,38 @@ class PatientConfig(LabelSettings):
         default="patient",
         description="what no two folds share: patient, or site (and so patients too)",
     )
+    leave_out: Literal["fold", "site"] = Field(
+        default="fold",
+        description="what is tested at once: a fold that is drawn, or one site after another, each "
+        "by heads of all other sites (once, so folds and repeats have no say)",
+    )
+    covariate: tuple[str, ...] = Field(
+        default=(),
+        description="column that says what is known of patients beside slides (age, stage, ...); "
+        "repeat it: covariates alone, and images beyond them, are then evaluated too",
+    )
+    covariate_file: str | None = Field(
+        default=None,
+        description="CSV, TSV or Parquet with the covariates, a row a patient or slide (default: "
+        "the label table, then the store's manifest)",
+    )
+    harmonise: Literal["none", "center", "combat"] = Field(
+        default="none",
+        description="make features of sites alike inside training parts, without labels: center "
+        "(each site's mean), combat (location and scale by empirical Bayes)",
+    )
     fold_file: str | None = Field(
         default=None,
         description="Parquet with item (patient_id), repeat, fold; in place of drawn folds",
     )
     inner_folds: int = Field(
         default=5, ge=2, le=20, description="of a training part, where a head chooses by them"
+    )
+    inner_choice: Literal["shared", "leave-one-out"] = Field(
+        default="shared",
+        description="where heads compete or groups stay together, ridge chooses on the inner folds "
+        "that all heads share; leave-one-out: one patient at a time, as before 0.5, to repeat "
+        "older runs",
     )
     resamples: int = Field(
         default=1000, ge=100, le=100_000, description="of the bootstrap over patients"
@@ -102,11 +128,24 @@ class PatientConfig(LabelSettings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        for name in ("encoder", "pooling", "head", "subgroup"):
+        for name in ("encoder", "pooling", "head", "subgroup", "covariate"):
             values = getattr(self, name, ())
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: the same one twice in {list(values)}")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_sites_that_are_left_out(cls, given: object) -> object:
+        if not isinstance(given, dict) or given.get("leave_out", "fold") != "site":
+            return given
+        if given.get("fold_file") is not None:
+            raise ValueError(
+                "leave_out site makes the folds, so fold_file has no say; give one of them"
+            )
+        if given.get("keep_together", "site") != "site":
+            raise ValueError("leave_out site keeps sites together; leave keep_together out")
+        return {**given, "keep_together": "site"}
 
     @property
     def head_names(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.added_value import tabulate_added, take_encoders
+from histo_ray.evaluate.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patient_plan import PatientPlan
 from histo_ray.evaluate.patient_units import read_repeat
 from histo_ray.evaluate.review_tables import tabulate_reviews
@@ -61,15 +63,18 @@ def write_patient_tables(
     truth, patients = plan.truth, plan.patients
     found = read_predictions(pieces, plan.configurations, matrix)
     scores = score_encoders(plan, matrix, found)
+    decoded, encoders = decode_predictions(plan, found), take_encoders(plan, scores)
     people = patients.cohort.patients
     tables = {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
-        "endpoints": tabulate_endpoints(truth, scores),
-        "comparisons": compare_encoders(truth, scores),
+        "endpoints": tabulate_endpoints(truth, encoders),
+        "comparisons": compare_encoders(truth, encoders),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
-        **tabulate_reviews(plan, decode_predictions(plan, found)),
+        **tabulate_sites(plan, decoded),
+        **tabulate_added(plan, scores, decoded),
+        **tabulate_reviews(plan, {name: decoded[name] for name in encoders}),
     }
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))

@@ -1,7 +1,7 @@
 """Heads on pooled vectors: one repeat of one configuration is a unit of work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,10 @@ def predict_repeat(
         settings: Settings of the head.
         seed: Seed of what the head draws.
     """
-    data = PatientData(features, matrix.targets, matrix.target_names, matrix.groups)
+    known = None if matrix.covariates is None else matrix.covariates.values
+    data = PatientData(
+        features, matrix.targets, matrix.target_names, matrix.groups, matrix.sites, known
+    )
     if matrix.fold_ids.ndim == 2:
         return predict_patient_repeat(data, matrix.fold_ids[repeat], settings, (seed, repeat))
     absent = RepeatPrediction(
@@ -82,7 +85,7 @@ def predict_repeat(
     )
     own = [
         predict_patient_repeat(
-            PatientData(features, matrix.targets[:, [t]], (name,), matrix.groups),
+            replace(data, targets=matrix.targets[:, [t]], names=(name,)),
             matrix.fold_ids[t, repeat],
             settings,
             (seed, repeat),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.learn.covariates import CovariateUse
+
 
 @dataclass(frozen=True, order=True)
 class Configuration:
@@ -22,6 +24,15 @@ class Configuration:
     head: str
     variant: str = ""
     """Hyperparameters that are searched rather than chosen by the head itself, as `rate=0.001`."""
+    use: CovariateUse = CovariateUse.NONE
+    """Whether it sees images, covariates, or images beyond covariates."""
+    source: str = ""
+    """Encoder whose images it sees, where `encoder` is the name of a row that is no encoder's."""
+
+    @property
+    def features(self) -> tuple[str, str]:
+        """Encoder and pooling of its features."""
+        return self.source or self.encoder, self.pooling
 
     def __str__(self) -> str:
         parts = [self.encoder, self.pooling, self.head, self.variant]

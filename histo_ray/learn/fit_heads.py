@@ -105,6 +105,7 @@ def _fit(
                 inner_seed,
                 settings.choices or head.choices,
                 settings.inner_folds,
+                settings.leave_one_out,
             )
         )
         yield LinearFit(

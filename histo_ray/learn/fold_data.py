@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.covariates import CovariateUse
+from histo_ray.learn.harmonise import Harmonise
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +48,16 @@ class PatientHeadSettings:
     choices: tuple[float, ...] = ()
     """Penalties, or components of pls; of equals the first is chosen; empty: the head's own."""
     inner_folds: int = 5
-    """Inner folds, to choose on; ridge leaves out one patient at a time instead."""
+    """Inner folds, to choose on."""
+    leave_one_out: bool = True
+    """Whether ridge may choose by leaving out one patient at a time. False where heads compete, or
+    groups stay together: all heads then choose, and are scored, on the same inner folds."""
+    harmonise: Harmonise = Harmonise.NONE
+    """What is done to features of sites, inside training parts."""
+    covariates: CovariateUse = CovariateUse.NONE
+    """Whether the head is trained on images, on covariates, or on images beyond covariates."""
+    covariate_head: str = ""
+    """Head on covariates, where images are trained beyond them."""
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
@@ -73,6 +84,8 @@ class FoldData:
     """Seed of the inner folds."""
     choices: tuple[float, ...]
     inner_folds: int
+    leave_one_out: bool = True
+    """As in `PatientHeadSettings`."""
 
 
 class FeatureScale(NamedTuple):

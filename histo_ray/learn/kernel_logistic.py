@@ -30,7 +30,9 @@ class DualFit(NamedTuple):
     bias: float
 
 
-def fit_logistic_path(gram: Floats, labels: Floats, penalties: Sequence[float]) -> list[DualFit]:
+def fit_logistic_path(
+    gram: Floats, labels: Floats, penalties: Sequence[float], offset: Floats | float = 0.0
+) -> list[DualFit]:
     """Minimise sum log(1 + exp(-+ log-odds)) + penalty / 2 |w|^2, bias unpenalised.
 
     scikit-learn's LogisticRegression(C=1 / penalty) minimises the same.
@@ -39,20 +41,23 @@ def fit_logistic_path(gram: Floats, labels: Floats, penalties: Sequence[float]) 
         gram: (n, n) products of the trained rows.
         labels: (n,) 0.0 or 1.0, both there.
         penalties: Above 0; each starts where the last ended, so sorted ones are quick.
+        offset: (n,) log-odds that are known beforehand and stay as they are.
 
     Returns:
         One a penalty.
     """
     share = labels.mean()
-    fit = DualFit(np.zeros(len(labels)), float(np.log(share / (1 - share))))
+    fit = DualFit(np.zeros(len(labels)), float(np.log(share / (1 - share)) - np.mean(offset)))
     fits = []
     for penalty in penalties:
-        fit = _fit(gram, labels, penalty, fit)
+        fit = _fit(gram, labels, penalty, fit, offset)
         fits.append(fit)
     return fits
 
 
-def _fit(gram: Floats, labels: Floats, penalty: float, start: DualFit) -> DualFit:
+def _fit(
+    gram: Floats, labels: Floats, penalty: float, start: DualFit, offset: Floats | float
+) -> DualFit:
     """Newton's method with steps halved until the objective falls.
 
     Iteratively reweighted least squares, with the matrix I + sqrt(W) K sqrt(W) / penalty that is
@@ -60,15 +65,15 @@ def _fit(gram: Floats, labels: Floats, penalty: float, start: DualFit) -> DualFi
     Processes for Machine Learning, algorithm 3.1; here with an unpenalised bias.
     """
     weights, bias = start
-    odds = gram @ weights + bias
-    lowest = _objective(weights, bias, odds, labels, penalty)
+    odds = gram @ weights + bias + offset
+    lowest = _objective(weights, bias + offset, odds, labels, penalty)
     for _ in range(MOST_STEPS):
         step, lift = _newton_step(gram, labels, penalty, weights, odds)
         change = gram @ step + lift
         length = 1.0
         while length > _SMALLEST:
             trial = (weights + length * step, bias + length * lift, odds + length * change)
-            found = _objective(*trial, labels, penalty)
+            found = _objective(trial[0], trial[1] + offset, trial[2], labels, penalty)
             if found <= lowest + 1e-12 * abs(lowest):
                 break
             length /= 2
@@ -105,6 +110,9 @@ def _newton_step(
     return alone - lift * along, float(lift)
 
 
-def _objective(weights: Floats, bias: float, odds: Floats, labels: Floats, penalty: float) -> float:
+def _objective(
+    weights: Floats, known: Floats | float, odds: Floats, labels: Floats, penalty: float
+) -> float:
+    """Loss and penalty; `known` is the part of the log-odds that has no penalty."""
     loss = np.logaddexp(0, odds).sum() - labels @ odds
-    return float(loss + penalty / 2 * (weights @ (odds - bias)))
+    return float(loss + penalty / 2 * (weights @ (odds - known)))

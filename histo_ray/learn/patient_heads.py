@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.learn.added_value import predict_added, take_out_covariates
+from histo_ray.learn.covariates import CovariateUse, impute_covariates
 from histo_ray.learn.fold_data import (
     FoldData,
     FoldPrediction,
@@ -20,6 +22,7 @@ from histo_ray.learn.fold_data import (
     RepeatPrediction,
     standardise_by,
 )
+from histo_ray.learn.harmonise import Harmonise, harmonise_parts
 from histo_ray.learn.heads.registry import load_patient_head
 
 __all__ = [
@@ -45,6 +48,10 @@ class PatientData:
     """(T,) of the targets."""
     groups: Sequence[str] | None = None
     """(P,) what stays together in inner folds, as a site; None: each patient is on its own."""
+    sites: Sequence[str] | None = None
+    """(P,) site of each, empty where unknown, for harmonisation."""
+    covariates: npt.NDArray[np.float64] | None = None
+    """(P, C) what is known beside the slides; nan: missing."""
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other or are not finite."""
@@ -93,27 +100,14 @@ def predict_patient_fold(
     Raises:
         ConfigError: Too few patients, or one class, of a target in the training part.
     """
-    head = load_patient_head(settings.head)
     tested = np.flatnonzero(fold_ids == fold)
     trained = np.flatnonzero((fold_ids >= 0) & (fold_ids != fold))
     inner_seed = draw_inner_seed((*seed, fold))
     count = len(data.names)
     prediction = FoldPrediction(np.empty((len(tested), count)), np.empty(count), np.empty(count))
     for rows, columns, groups in list_training_parts(data, trained, fold):
-        train, others = standardise_by(
-            data.features[rows].astype(np.float64), data.features[tested].astype(np.float64)
-        )
-        found = head.predict(
-            FoldData(
-                train,
-                data.targets[np.ix_(rows, columns)],
-                others,
-                tuple(data.names[column] for column in columns),
-                groups,
-                inner_seed,
-                settings.choices or head.choices,
-                settings.inner_folds,
-            )
+        found = predict_part(
+            data, TrainingPart(rows, columns, groups), tested, settings, inner_seed
         )
         prediction.predicted[:, columns] = found.predicted
         prediction.choice[columns] = found.choice
@@ -147,6 +141,96 @@ def predict_patient_repeat(
         predicted[fold_ids == fold] = found.predicted
         choice[fold], inner_score[fold] = found.choice, found.inner_score
     return RepeatPrediction(predicted, choice, inner_score)
+
+
+def predict_part(
+    data: PatientData,
+    part: "TrainingPart",
+    tested: npt.NDArray[np.intp],
+    settings: PatientHeadSettings,
+    inner_seed: int,
+) -> FoldPrediction:
+    """Train on some rows and targets, predict others.
+
+    Args:
+        data: All patients.
+        part: Rows and targets to train on.
+        tested: Rows to predict.
+        settings: Head, how it chooses, and what it is trained on.
+        inner_seed: Seed of the inner folds.
+    """
+
+    def make_fold(
+        vectors: npt.NDArray[np.float64],
+        others: npt.NDArray[np.float64],
+        choices: tuple[float, ...],
+    ) -> FoldData:
+        train, test = standardise_by(vectors, others)
+        return FoldData(
+            train,
+            data.targets[np.ix_(part.rows, part.columns)],
+            test,
+            tuple(data.names[column] for column in part.columns),
+            part.groups,
+            inner_seed,
+            choices,
+            settings.inner_folds,
+            settings.leave_one_out,
+        )
+
+    head = load_patient_head(settings.head)
+    known = None
+    if settings.covariates is not CovariateUse.NONE:
+        name = settings.covariate_head or settings.head
+        covariate_head = load_patient_head(name)
+        known = make_fold(*take_covariates(data, part.rows, tested), covariate_head.choices)
+        if settings.covariates is CovariateUse.ALONE:
+            return covariate_head.predict(known)
+    train, test = take_features(data, part.rows, tested, settings.harmonise)
+    choices = settings.choices or head.choices
+    if known is None:
+        return head.predict(make_fold(train, test, choices))
+    images = make_fold(*take_out_covariates(train, test, known.train, known.test), choices)
+    return predict_added(images, known, head, covariate_head)
+
+
+def take_features(
+    data: PatientData,
+    rows: npt.NDArray[np.intp],
+    tested: npt.NDArray[np.intp],
+    method: Harmonise,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Take the features of both parts, harmonised if that is asked for.
+
+    Args:
+        data: All patients.
+        rows: To train on.
+        tested: To predict.
+        method: How features of sites are made alike.
+
+    Raises:
+        ConfigError: Harmonisation without sites.
+    """
+    train, test = (data.features[some].astype(np.float64) for some in (rows, tested))
+    if method is Harmonise.NONE:
+        return train, test
+    if data.sites is None:
+        raise ConfigError(f"harmonise {method}: the sites of the patients are not known")
+    sites = np.asarray(data.sites, str)
+    return harmonise_parts(train, test, sites[rows], sites[tested], method)
+
+
+def take_covariates(
+    data: PatientData, rows: npt.NDArray[np.intp], tested: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Take the covariates of both parts; missing numbers are filled from the training part.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    if data.covariates is None:
+        raise ConfigError("covariates: none are given")
+    return impute_covariates(data.covariates[rows], data.covariates[tested])
 
 
 class TrainingPart(NamedTuple):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.learn.covariates import Covariates
+
 
 @dataclass(frozen=True)
 class TargetMatrix:
@@ -19,6 +21,10 @@ class TargetMatrix:
     where a patient has no label, and in all of a repeat that the target lacks."""
     groups: tuple[str, ...] | None
     """(P,) what stays together in inner folds too; None: each patient is on its own."""
+    sites: tuple[str, ...] | None = None
+    """(P,) site of each patient, empty where unknown; None: nothing is harmonised."""
+    covariates: Covariates | None = None
+    """What is known of the patients beside their slides."""
 
     @property
     def repeats(self) -> int:
@@ -33,7 +39,8 @@ class TargetMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes of both arrays."""
-        return self.targets.nbytes + self.fold_ids.nbytes
+        known = 0 if self.covariates is None else self.covariates.nbytes
+        return self.targets.nbytes + self.fold_ids.nbytes + known
 
     def fold_ids_of(self, target: int) -> npt.NDArray[np.int32]:
         """Return the (R, P) folds of one target."""

@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.confounder_words import CONFOUNDER_WRITERS
 from histo_ray.report.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
@@ -298,13 +299,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         f"encoders have different slides ({', '.join(one.names('encoders'))}): compared on the "
         "common set"
     ),
-    CaveatCode.SITES_UNKNOWN: lambda one: (
-        "no site of any patient is known, so what scores owe to sites cannot be told"
-    ),
-    CaveatCode.ONE_SITE: lambda one: (
-        "all patients whose site is known are of one, so what scores owe to it cannot be "
-        "told, and --keep-together site is impossible: only patients of other sites can tell"
-    ),
     CaveatCode.SITES_SPLIT: _write_sites_split,
     CaveatCode.SITES_SPLIT_UNSTATED: lambda one: (
         f"patients come from {one.number('sites')} sites and folds do not keep sites together: "
@@ -344,10 +338,7 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     ),
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
-    CaveatCode.SITE_TOLD: lambda one: (
-        f"embeddings tell the site of a patient ({name_first(one.names('encoders'))}): scores may "
-        "ride on the site; keep sites together with --keep-together site, and see the section Site"
-    ),
     CaveatCode.OLD_TESTS: _write_old_tests,
+    **CONFOUNDER_WRITERS,
     **TILE_WRITERS,
 }

@@ -233,6 +233,8 @@ def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
     pairs = tables["comparisons"]
     if all(pair.endpoint is None for pair in record.pairs):  # of before 0.5
         pairs["q_found"] = pairs["q_corrected"]
+    of_encoders = tables["targets"]["encoder"].isin(list(record.encoders))
+    tables["targets"] = tables["targets"][of_encoders]  # rows of covariates are told apart
     return TargetEvaluation(found.run_id, record, words, folder=found.folder, **tables)
 
 

@@ -52,6 +52,8 @@ def _name_part(card: PredictorCard, target: TargetCard) -> str:
     words = [part.head, part.variant, f"on {part.pooling}" if part.pooling else "on tiles"]
     if part.members:
         words.append(f"x {part.members}")
+    if part.networks > 1:
+        words.append(f"of {part.networks} networks")
     return " ".join(word for word in words if word)
 
 

@@ -12,6 +12,9 @@ from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.evaluate.tasks.base import Chart
 from histo_ray.report.chart_style import Look
 from histo_ray.report.charts import Pair, Whisker, draw_roc, draw_scatter, draw_whiskers
+from histo_ray.report.class_section import write_classes
+from histo_ray.report.confounder_section import write_confounder_blocks
+from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
 from histo_ray.report.interval_words import note_coverage
@@ -89,7 +92,7 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     )
     section.blocks.append(
         Text(
-            f"{targets}, {patients}, {folds.repeats} x {folds.n_folds}-fold cross-validation{kept}"
+            f"{targets}, {patients}, {describe_folds(record)}{kept}"
             f"{same}. Penalties, and pooling and head where several were tried, are chosen inside "
             f"the training part of each fold.{test}"
         )
@@ -107,9 +110,11 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     if Chart.SURVIVAL in words.charts:
         section.blocks += write_survival(run, scores, looks, name)
     section.blocks.append(tabulate_targets(scores, words, f"{name}-genes"))
+    section.blocks += write_classes(run, name)
     if scores.pairs:
         counts = [count_pair(run.targets, run.comparisons, *pair) for pair in scores.pairs]
         section.blocks.append(tabulate_counts(counts, f"{name}-counts", words.target))
+    section.blocks += write_confounder_blocks(run, name)
     section.blocks += _write_rest(run, name)
     return section
 

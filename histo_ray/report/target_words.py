@@ -9,6 +9,7 @@ from histo_ray.evaluate.evaluation_record import (
     PairSummary,
     PatientRecord,
     ShownScore,
+    ShownTarget,
 )
 from histo_ray.evaluate.patient_summary import Q
 from histo_ray.evaluate.tasks.base import TaskWords
@@ -16,6 +17,7 @@ from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.target_exclusions import TargetExclusion, says_no_gene
 from histo_ray.report.caveat_words import write_caveats
+from histo_ray.report.confounder_words import describe_folds, write_confounders
 from histo_ray.report.format_numbers import format_interval, format_maybe_p
 from histo_ray.report.subgroup_words import describe_review
 from histo_ray.text import count_of
@@ -53,7 +55,11 @@ def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
     word = words.target_in_sentence
+    alone = record.shown[0] if words.names_single and len(record.shown) == 1 else None
     for name, found in record.summary.items():
+        if alone is not None and not found.n_untested and found.targets == 1:
+            yield _write_alone(name, alone, words, record.chance_test)
+            continue
         mean = found.mean_score
         told = "" if mean is None else f"; mean {words.score} {mean:.3f}"
         if found.n_untested == found.targets:
@@ -71,18 +77,39 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         )
 
 
+def _write_alone(encoder: str, target: ShownTarget, words: TaskWords, test: str) -> str:
+    """Write whether the one target of a run is predicted better than chance."""
+    found = target.by_encoder[encoder]
+    sure = found.q_chance is not None and found.q_chance < Q
+    ends = format_interval(_number(found.low), _number(found.high))
+    return (
+        f"With {encoder}, {target.target} was {'' if sure else 'not '}predicted better than "
+        f"chance ({test}, q = {format_maybe_p(found.q_chance)}); {words.score} "
+        f"{_number(found.score):.3f} (95 % interval {ends}).".replace("q = <", "q <")
+    )
+
+
 def _write_pair(record: PatientRecord, pair: PairSummary, words: TaskWords) -> Iterator[str]:
     if pair.endpoint is None:
         return
-    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1)
+    named = words.names_single and pair.targets == 1 and bool(record.shown)
+    of = f" of {record.shown[0].target}" if named else ""
+    yield write_endpoint(pair, pair.endpoint, words, several=len(record.pairs) > 1, named=of)
     if pair.targets > 1 and pair.endpoint.targets:
         yield _write_single_targets(pair, words)
 
 
-def write_endpoint(pair: PairSummary, mean: EndpointRecord, words: TaskWords, several: bool) -> str:
+def write_endpoint(
+    pair: PairSummary,
+    mean: EndpointRecord,
+    words: TaskWords,
+    several: bool,
+    named: str = "",
+) -> str:
     """Write the primary endpoint: the mean difference with its interval and P."""
     targets = count_of(mean.targets or pair.targets, words.target_in_sentence)
     of = f"Mean {words.score} over {targets}" if pair.targets > 1 else _capital(words.score)
+    of += named
     if mean.difference is None or mean.p is None:
         return (
             f"{of}: {pair.encoder_b} less {pair.encoder_a} {pair.mean_difference:+.3f}, which "
@@ -163,8 +190,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
         f"{record.task}: {count_of(cohort.patients_used, 'patient')} "
         f"({cohort.features_only} with slides but no label, {cohort.labels_only} with a label "
         f"but no slides), {count_of(record.labels.targets, words.target)}, "
-        f"{folds.repeats} x {folds.n_folds}-fold cross-validation, "
-        f"{folds.kept_together}s kept together",
+        f"{describe_folds(record)}, {folds.kept_together}s kept together",
     ]
     lines += [
         *_describe_slides(cohort),
@@ -175,7 +201,8 @@ def describe_patients(record: PatientRecord) -> list[str]:
     for number, (own, part) in enumerate(parts):
         lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
         lines += _tabulate(part, own)
-    lines += ["", *write_sentences(record), "", *describe_review(record, words)]
+    lines += ["", *write_sentences(record), *write_confounders(record), ""]
+    lines += describe_review(record, words)
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 

@@ -178,6 +178,8 @@ def test_columns_of_the_manifest_are_labels_where_no_file_is_given(tmp_path: Pat
     assert first == {"arm": "A", "n": "3"}
     result = hr.evaluate.label(path, column=("arm",), encoder=("sharp",), **QUICK)
     assert result.targets["target"].tolist() == ["arm"]
-    assert result.record.labels.path == "the store's manifest"
-    several = [text for text in result.record.labels.notes if "arm" in text]
+    record = result.record
+    assert isinstance(record, LabelRecord)
+    assert record.labels.path == "the store's manifest"
+    several = [text for text in record.labels.notes if "arm" in text]
     assert several[-1].startswith("column arm: binary (two different values; positive is")

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ BASE = "random:resnet10t?seed=0&px=64"
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A store with an encoder that was tuned on tiles, and their table."""
     folder = tmp_path_factory.mktemp("tuned")
-    table = write_demo_tiles(folder / "tiles", 10, seed=1)
+    table = write_demo_tiles(folder / "tiles", 10, seed=1, tile_px=48)
     store = str(folder / "store")
     for base, name in ((BASE, "tuned"), ("tuned", "twice")):
         finetune(
@@ -46,6 +47,12 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
             )
         )  # fmt: skip
     return store, table
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other tiles of patients of the same names."""
+    return write_demo_tiles(tmp_path_factory.mktemp("outside") / "other", 8, seed=9, tile_px=48)
 
 
 def trained_on(store: str, name: str = "tuned") -> TrainedOn:
@@ -74,14 +81,14 @@ def test_the_card_covers_every_tile_and_patient_and_names_nobody(tuned: tuple[st
 
 
 def test_tiles_are_known_in_other_files_and_turned_and_other_ones_are_not(
-    tuned: tuple[str, Path], tmp_path: Path
+    tuned: tuple[str, Path], outside: Path, tmp_path: Path
 ) -> None:
     store, table = tuned
     tiles = read_tileset(str(table))
     held = {d for d, h in zip(*_columns(trained_on(store)), strict=True) if h}
     row = next(r for r, d in enumerate(tiles.digests) if d[:32] not in held)
     pixels = np.asarray(Image.open(tiles.paths[row]))
-    other = write_demo_tiles(tmp_path / "other", 8, seed=9).parent
+    other = shutil.copytree(outside.parent, tmp_path / "other")
     (other / "tiles.csv").unlink()
     label = tiles.label_names[row]
     Image.fromarray(pixels).save(other / label / "again.tif")
@@ -101,7 +108,7 @@ def test_a_tissue_evaluation_refuses_and_says_what_it_was_allowed(
     tuned: tuple[str, Path], tmp_path: Path
 ) -> None:
     store = shutil.copytree(tuned[0], tmp_path / "store")
-    settings = {
+    settings: dict[str, Any] = {
         "tiles": tuned[1], "encoder": "tuned", "folds": 2, "repeats": 1, "resamples": 100,
         "device": "cpu",
     }  # fmt: skip
@@ -113,14 +120,13 @@ def test_a_tissue_evaluation_refuses_and_says_what_it_was_allowed(
 
 
 def test_tiles_that_heads_are_trained_on_may_be_those_of_fine_tuning(
-    tuned: tuple[str, Path], tmp_path: Path
+    tuned: tuple[str, Path], outside: Path, tmp_path: Path
 ) -> None:
     store = shutil.copytree(tuned[0], tmp_path / "store")
-    other = write_demo_tiles(tmp_path / "other", 8, seed=9)
-    outside = tmp_path / "other" / "outside.csv"
-    outside.write_text(other.read_text().replace("SYN-P", "OTHER-P"))
+    renamed = outside.with_name("renamed.csv")
+    renamed.write_text(outside.read_text().replace("SYN-P", "OTHER-P"))
     result = hr.evaluate.tissue(
-        store, tiles=tuned[1], test_tiles=outside, encoder="tuned", folds=2, repeats=1,
+        store, tiles=tuned[1], test_tiles=renamed, encoder="tuned", folds=2, repeats=1,
         resamples=100, device="cpu",
     )  # fmt: skip
     found = [one for one in result.record.caveats if one.code is CaveatCode.LEAKED_TILES]
@@ -152,7 +158,7 @@ def test_the_encoder_of_classes_is_looked_at_too(tuned: tuple[str, Path]) -> Non
 
 
 def test_a_card_without_a_list_is_compared_as_a_whole_set(
-    tuned: tuple[str, Path], tmp_path: Path
+    tuned: tuple[str, Path], outside: Path, tmp_path: Path
 ) -> None:
     store = str(shutil.copytree(tuned[0], tmp_path / "store"))
     card = read_card(store, "tuned")
@@ -160,9 +166,8 @@ def test_a_card_without_a_list_is_compared_as_a_whole_set(
     data = card.data.model_copy(update={"trained_on_sha256": None})
     old = card.model_copy(update={"data": data, "format_version": 2})
     (Path(store) / "models" / "tuned" / "model.json").write_bytes(encode_card(old))
-    other = write_demo_tiles(tmp_path / "other", 8, seed=9)
-    sets = [read_tileset(str(table)) for table in (tuned[1], other)]
-    config = TissueConfig(tiles=str(other), store=store, encoder=("tuned",))
+    sets = [read_tileset(str(table)) for table in (tuned[1], outside)]
+    config = TissueConfig(tiles=str(outside), store=store, encoder=("tuned",))
     codes = [one.code for one in find_trained_on(config, sets)]
     assert codes == [CaveatCode.TRAINED_ON_TILES, CaveatCode.TRAINED_ON_UNKNOWN]
     (found,) = check_patients(location_of(store), {}, "tuned", ["SYN-P03"], allowed=False)

@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "expression",
             "expression.csv",
             {"repeats": 2, "permutations": 0, "head": ("ridge", "pls"), "folds": 3,
-             "keep_together": "site", "transform": "none"},
+             "keep_together": "site", "transform": "none", "inner_choice": "leave-one-out"},
             "expression-ad303e83cc2a",  # 0.2.0, whose tests know how few the sites are
             "expression-5e88c2d3a7de",  # 0.5.0
         ),
@@ -56,7 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "mutation",
             "mutations.csv",
             {"repeats": 1, "genes": "one.txt", "head": ("logistic", "mil"),
-             "mil": ("epochs=8", "hidden=16", "balanced=true", "members=1")},
+             "mil": ("epochs=8", "hidden=16", "balanced=true", "members=1"),
+             "inner_choice": "leave-one-out"},
             "mutation-d5e2374f8b13",  # 0.1.0, 0.2.0
             "mutation-3b8a1a871b05",  # 0.5.0
         ),

@@ -33,7 +33,7 @@ SLIDES = 6
 
 def write_tables(folder: Path) -> None:
     """Tiles of six slides in a table with patients, and one without but with their slides."""
-    made = draw_slides(SLIDES, 2, 5, seed=3)
+    made = draw_slides(SLIDES, 2, 5, seed=3, px=48)
     rows = []
     for number, (pixels, label, slide) in enumerate(zip(*made, strict=True)):
         name = f"{number:03}.png"

@@ -91,3 +91,12 @@ def test_donors_follow_from_the_seed_alone(make_job: Callable[..., tuple[Any, An
     assert not np.array_equal(first.mean, other.mean)
     assert np.isfinite(first.mean).all()
     assert 0 < len(first.mean) <= len(job.train)
+
+
+def test_jitter_varies_the_amounts_that_were_taken_over() -> None:
+    tiles = stain_tiles([0.5, 0.3, 0.2], 0.05)[:, :, :40, :40].round().byte().permute(0, 2, 3, 1)
+    bank = measure_stains(stain_tiles([0.3, 0.5, 0.1], 0.05, seed=1))
+    draws = draw(np.random.default_rng(0), 2, settle(1.0), bank)
+    draws = draws._replace(stains=np.array([[1.2, 0.8, 1.0]] * 2), shifts=np.full((2, 3), 0.05))
+    mean = measure_stains(augment(tiles, draws, 40)).mean
+    np.testing.assert_allclose(mean, [[0.3 * 1.2 + 0.05, 0.5 * 0.8 + 0.05, 0.15]] * 2, atol=0.02)

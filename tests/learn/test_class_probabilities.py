@@ -50,7 +50,14 @@ def test_brier_and_its_skill_are_those_of_the_repeats() -> None:
     assert brier.estimate == pytest.approx(known)
     base = labels.mean() * (1 - labels.mean())
     assert skill.estimate == pytest.approx(1 - known / base)
-    assert skill.low < skill.estimate < skill.high
+    sharp = np.clip(0.2 + 0.6 * labels + np.random.default_rng(1).normal(0, 0.2, (4, 150)), 0, 1)
+    _, skill = score_brier_skill(labels, sharp, prevalence)
+    own, guess = (((one - labels) ** 2).mean(0) for one in (sharp, prevalence))
+    left_out = [
+        1 - np.delete(own, at).mean() / np.delete(guess, at).mean() for at in range(len(labels))
+    ]
+    jackknife = np.std(left_out) * (len(labels) - 1) / np.sqrt(len(labels) - 1)
+    assert skill.high - skill.low == pytest.approx(2 * 1.96 * np.sqrt(2) * jackknife, rel=0.03)
     assert score_brier_skill(labels, prevalence, prevalence)[1].estimate == pytest.approx(0)
 
 
@@ -75,6 +82,11 @@ def test_a_curve_of_repeats_counts_each_patient_once() -> None:
     first = bins[0]
     alone = wilson_interval(round(first.observed.estimate * first.n), first.n)
     assert first.observed.high == pytest.approx(alone.high, abs=0.02)
+    alike = calibration_curve(np.tile(labels, 3), np.tile(values[0], 3), binary=True, repeats=3)
+    known = calibration_curve(labels, values[0], binary=True)
+    for one, other in zip(alike, known, strict=True):  # the same patient thrice says no more
+        ends = (one.n, one.observed.low, one.observed.high)
+        assert ends == pytest.approx((other.n, other.observed.low, other.observed.high))
     once = calibration_curve(labels, values[0], binary=True)
     assert [one.n for one in once] == [12] * 10  # as before there were repeats
 

@@ -16,6 +16,7 @@ from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.mil_members import summarise_members
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.fitting.fit import FitResult
@@ -170,5 +171,7 @@ def test_columns_of_several_kinds_are_predicted_from_bags(place: Path) -> None:
     members = pd.read_parquet(run / "members.parquet")
     assert members["target"].nunique() == 4  # three classes, each against the others, and size
     assert len(members) == 4 * 3 * 2
-    for _, part in TASKS["label"].split_record(record):
+    task = TASKS["label"]
+    assert isinstance(task, PatientTask)
+    for _, part in task.split_record(record):
         assert len({one.kind for one in part.mil_members}) == 1

@@ -1,5 +1,6 @@
 """The page's section on external validation."""
 
+import json
 import re
 from pathlib import Path
 
@@ -60,6 +61,28 @@ def test_the_terminal_says_it_too(store: str, capsys: pytest.CaptureFixture[str]
     ]  # fmt: skip
     assert main(["report", store, "--out", f"{store}/report.html"]) == 0
     assert findings[0].sentence in capsys.readouterr().out
+
+
+def test_the_checklist_of_validations_is_that_of_an_evaluation(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["report", store, "--out", str(tmp_path / "report.html"), "--no-heatmaps"]
+    assert main([*out, "--checklist", "tripod-ai", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [Path(path).suffix for path in said["checklist"]] == [".html", ".md", ".csv"]
+    table = pd.read_csv(said["checklist"][2], dtype=str).set_index("item")
+    scores = open_store(store).sql(
+        "select score from external_scores where predictor = 'made' and target = 'ALPHA' "
+        "and metric = 'auroc' and \"column\" = ''"
+    )
+    ((score,),) = scores.fetchall()
+    assert f"ALPHA {score:.3f} (95 % interval" in table["known"]["23a"]
+    assert "By stage: ALPHA, I (n 12)" in table["known"]["23b"]
+    assert table["state"]["12a"] == "does not apply"
+    assert table["state"]["12g"] == "filled"
+    assert "predictor made" in table["known"]["12g"]
+    assert main([*out, "--checklist", "stard"]) == 2
+    assert "must be tripod-ai" in capsys.readouterr().err
 
 
 def test_one_validation_can_be_named_and_a_damaged_one_is_passed_over(

@@ -57,6 +57,8 @@ class TaskWords:
     """The same at the head of a narrow column."""
     chance: float = 0.0
     """Score of a guess."""
+    names_single: bool = False
+    """Whether sentences name the target where there is one alone."""
     most_drawn: int = 15
     """Targets drawn in a chart at most; tables have all."""
     count_columns: tuple[TableColumn, ...] = ()

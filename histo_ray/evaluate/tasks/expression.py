@@ -52,6 +52,7 @@ class ExpressionTask(PatientTask):
     config = ExpressionConfig
     unused_settings = ("sequenced", "variant_classes")
     kind = _KIND
+    takes_covariates = True
     words = TaskWords(
         title="Gene expression",
         target="gene",

@@ -214,6 +214,7 @@ def _name_kind(
         metric=metric,
         metric_head=head,
         chance=chance,
+        names_single=True,
         most_drawn=40,
         count_columns=counts,
         other_scores=others,

@@ -49,6 +49,7 @@ class MutationTask(PatientTask):
     config = MutationConfig
     unused_settings = ("transform", "clip_at")
     kind = _KIND
+    takes_covariates = True
     words = TaskWords(
         title="Mutation",
         target="gene",

@@ -37,6 +37,10 @@ class PatientTask(Task):
     record = PatientRecord
     kind: ClassVar[TargetKind]
     """What the values of its targets are: decides metric, chance level and tests."""
+    takes_covariates: ClassVar[bool] = False
+    """Whether `--covariate` adds rows of covariates and of images beyond them."""
+    takes_harmonise: ClassVar[bool] = True
+    """Whether `--harmonise` is for it."""
     deciding: ClassVar[tuple[str, ...]] = ()
     """Settings of its own that bear on tables beside labels, folds and configurations."""
 

@@ -109,6 +109,7 @@ class SurvivalTask(PatientTask):
     config = SurvivalConfig
     unused_settings = ("genes", "sequenced", "variant_classes", "transform", "clip_at")
     kind = _KIND
+    takes_harmonise = False
     deciding = ("time_unit", "times")
     words = TaskWords(
         title="Survival",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.learn.fold_data import FoldData, FoldPrediction
+from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
 from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 
 Features = npt.NDArray[np.float32]
@@ -79,6 +79,9 @@ class PatientHead(NamedTuple):
     None: the head is not linear, so it is evaluated but cannot be kept as a predictor."""
     link: Link = Link.IDENTITY
     """From decision values to predictions, where there is a `fit`."""
+    predict_beyond: Callable[[FoldData, Floats, Floats], FoldPrediction] | None = None
+    """Of classes: (fold, known log-odds of (n, T) trained rows, of (m, T) tested ones) -> log-odds
+    of the test part, the known ones included. None: the head takes no offset."""
     joint: bool = False
     """Whether targets are fitted together, so that each depends on which others there are."""
 

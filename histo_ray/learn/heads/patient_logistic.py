@@ -56,6 +56,37 @@ def predict_logistic(fold: FoldData) -> FoldPrediction:
     return prediction
 
 
+def predict_beyond_logistic(fold: FoldData, offset: Floats, test_offset: Floats) -> FoldPrediction:
+    """Train with log-odds that are known beforehand, and predict log-odds.
+
+    Penalties are chosen as in `predict_logistic`, by the AUROC of known and learnt log-odds
+    together; of equals the strongest, which adds next to nothing.
+
+    Args:
+        fold: As for `predict_logistic`.
+        offset: (n, T) known log-odds of the training part.
+        test_offset: (m, T) of the test part.
+
+    Raises:
+        ConfigError: As `predict_logistic`.
+    """
+    check_classes(fold)
+    count = fold.targets.shape[1]
+    penalties = [choice * fold.train.shape[1] for choice in fold.choices]
+    prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
+    products = np.concatenate([fold.train, fold.test]) @ fold.train.T
+    everyone = np.arange(len(fold.train))
+    for column, labels in enumerate(fold.targets.T):
+        known = np.concatenate([offset[:, column], test_offset[:, column]])
+        decide = _in_patients(products, known)
+        scores = _score_penalties(fold, labels, decide, penalties)
+        best = int(np.nan_to_num(scores).argmax())
+        odds = decide(everyone, labels, [penalties[best]])[len(everyone) :, 0]
+        prediction.predicted[:, column] = odds
+        prediction.choice[column], prediction.inner_score[column] = fold.choices[best], scores[best]
+    return prediction
+
+
 def fit_logistic(fold: FoldData) -> HeadWeights:
     """Train as `predict_logistic` does, and return the weights."""
     check_classes(fold)
@@ -151,11 +182,15 @@ def _choose_solver(fold: FoldData) -> _Decide:
     return _in_patients(everything @ fold.train.T)
 
 
-def _in_patients(products: Floats) -> _Decide:
+def _in_patients(products: Floats, known: Floats | None = None) -> _Decide:
+    """Decide in the space of the patients; `known` are (n + m,) log-odds that are given."""
+
     def decide(rows: Rows, labels: Floats, penalties: Sequence[float]) -> Floats:
-        fits = fit_logistic_path(products[np.ix_(rows, rows)], labels, penalties)
+        offset = 0.0 if known is None else known[rows]
+        fits = fit_logistic_path(products[np.ix_(rows, rows)], labels, penalties, offset)
         weights = np.column_stack([fit.weights for fit in fits])
-        return np.asarray(products[:, rows] @ weights + [fit.bias for fit in fits])
+        odds = np.asarray(products[:, rows] @ weights + [fit.bias for fit in fits])
+        return odds if known is None else odds + known[:, None]
 
     return decide
 
@@ -185,4 +220,5 @@ HEAD = PatientHead(
     "penalty, times the number of features; scikit-learn's C is its inverse",
     fit_logistic,
     Link.LOGISTIC,
+    predict_beyond_logistic,
 )

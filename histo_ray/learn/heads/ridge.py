@@ -4,9 +4,13 @@ One eigendecomposition serves all targets and penalties of a fold, and leaving o
 time costs no further fit: Rifkin and Lippert 2007, Notes on Regularized Least Squares, MIT
 CSAIL-TR-2007-025, section 4. Predictions are those of scikit-learn's
 RidgeCV(alpha_per_target=True).
+
+Where ridge competes with other heads, or groups of patients stay together, its penalties are scored
+on the inner folds that all heads share (`FoldData.leave_one_out` is false): one more
+eigendecomposition an inner fold, again for all targets and penalties at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +19,7 @@ from scipy import linalg
 from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
 from histo_ray.learn.heads.base import PatientHead
 from histo_ray.learn.heads.linear_fit import HeadWeights, Link
+from histo_ray.learn.inner_folds import Rows, draw_inner_folds
 
 RIDGE_PENALTIES = tuple(np.logspace(4, -2, 10).tolist())
 """Times the number of features, so that they mean the same whatever the width; strongest first.
@@ -40,10 +45,12 @@ class Spectrum(NamedTuple):
 
 
 def predict_ridge(fold: FoldData) -> FoldPrediction:
-    """Penalty of each target by exact leave-one-out error, then predict; intercept unpenalised.
+    """Penalty of each target by its error on held-out rows, then predict; intercept unpenalised.
 
-    Hoerl and Kennard 1970, Technometrics 12:55. `inner_score` is the leave-one-out R2. A target
-    without variance is predicted as what it is, with the first penalty and score nan.
+    Hoerl and Kennard 1970, Technometrics 12:55. Held out is one row at a time, exactly, where
+    `fold.leave_one_out` is set or no two inner folds can be had; else each inner fold.
+    `inner_score` is the R2 of held-out rows. A target without variance is predicted as what it is,
+    with the first penalty and score nan.
 
     Args:
         fold: `choices` are penalties, times the number of features D added to the eigenvalues.
@@ -88,11 +95,16 @@ class _Block(NamedTuple):
 def _solve_blocks(spectrum: Spectrum, fold: FoldData) -> Iterator[_Block]:
     """Choose a penalty of each target and solve for it, block by block."""
     penalties = np.array(fold.choices) * fold.train.shape[1]
+    held_out = () if fold.leave_one_out else _decompose_inner_folds(fold)
     for columns in _blocks(fold.targets.shape[1]):
         targets = fold.targets[:, columns]
         means = targets.mean(0)
         centred = np.where(np.ptp(targets, axis=0) > 0, targets - means, 0.0)
-        errors = leave_one_out_errors(spectrum, centred, penalties)
+        errors = (
+            inner_fold_errors(held_out, centred, penalties)
+            if held_out
+            else leave_one_out_errors(spectrum, centred, penalties)
+        )
         best = errors.argmin(0)
         total = (centred**2).sum(0)
         share = np.divide(
@@ -149,6 +161,50 @@ def leave_one_out_errors(spectrum: Spectrum, targets: Floats, penalties: Floats)
         if not spectrum.complete:
             missed += targets / rest[:, None]
         errors[row] = np.einsum("ij,ij->j", missed, missed)
+    return errors
+
+
+class InnerFold(NamedTuple):
+    """One inner fold of a training part."""
+
+    rows: Rows
+    """Trained on."""
+    held: Rows
+    """Held out."""
+    spectrum: Spectrum
+    """Decomposition of `rows`, with `held` as its test part."""
+
+
+def _decompose_inner_folds(fold: FoldData) -> Sequence[InnerFold]:
+    """Decompose the inner folds that all heads share; empty where no two can be had."""
+    drawn = draw_inner_folds(len(fold.train), fold.inner_folds, fold.seed, fold.groups)
+    found = []
+    for rows, held in drawn:
+        mean = fold.train[rows].mean(0)
+        spectrum = decompose_features(fold.train[rows] - mean, fold.train[held] - mean)
+        found.append(InnerFold(rows, held, spectrum))
+    return found
+
+
+def inner_fold_errors(folds: Sequence[InnerFold], targets: Floats, penalties: Floats) -> Floats:
+    """Sum of squared errors when the rows of each inner fold are predicted by a fit to the others.
+
+    Args:
+        folds: Each row is held out in one of them.
+        targets: (n, T).
+        penalties: (A,) above 0.
+
+    Returns:
+        (A, T).
+    """
+    errors = np.zeros((len(penalties), targets.shape[1]))
+    for rows, held, spectrum in folds:
+        means = targets[rows].mean(0)
+        rotated = spectrum.basis.T @ (targets[rows] - means)
+        wanted = targets[held] - means
+        for row, penalty in enumerate(penalties):
+            missed = wanted - (spectrum.test / (spectrum.values + penalty)) @ rotated
+            errors[row] += np.einsum("ij,ij->j", missed, missed)
     return errors
 
 

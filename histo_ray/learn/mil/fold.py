@@ -16,6 +16,15 @@ from histo_ray.types import TargetKind
 Floats = npt.NDArray[np.float64]
 
 
+class SharedFolds(NamedTuple):
+    """Inner folds that an attention head shares with the other heads of a choice."""
+
+    seed: int
+    """Of the outer fold, from `draw_inner_seed`."""
+    folds: int
+    """How many."""
+
+
 @dataclass(frozen=True)
 class MilFold:
     """One fold as a head of bags gets it."""
@@ -35,6 +44,9 @@ class MilFold:
     """As for `train_mil`."""
     kind: TargetKind = TargetKind.BINARY
     """Of the targets."""
+    shared: SharedFolds | None = None
+    """Inner folds by which members are stopped and scored, where other heads compete; None: the
+    head's own, by `seed` and `settings`."""
 
 
 class BagPrediction(NamedTuple):
@@ -82,6 +94,7 @@ def train_mil_fold(data: MilFold) -> MilHead:
         own_seed,
         data.report,
         kind=data.kind,
+        shared=data.shared,
     )
 
 

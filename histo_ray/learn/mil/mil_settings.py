@@ -7,7 +7,12 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
-from histo_ray.learn.mil.networks.registry import NETWORKS, find_network, network_names
+from histo_ray.learn.mil.networks.registry import (
+    find_network,
+    network_names,
+    rates,
+    settings_of_others,
+)
 
 
 class MilSettings(Settings):
@@ -78,9 +83,8 @@ class MilSettings(Settings):
     def _take_the_rate_of_the_network(cls, given: Any) -> Any:
         if not isinstance(given, Mapping) or "rate" in given:
             return given
-        rates = {entry.name: entry.rate for entry in NETWORKS}
-        name = given.get("network")
-        return {**given, "rate": rates[name]} if name in rates else given
+        own, name = rates(), given.get("network")
+        return {**given, "rate": own[name]} if name in own else given
 
     @field_validator("network")
     @classmethod
@@ -111,10 +115,8 @@ class MilSettings(Settings):
         say what was done before.
         """
         found: dict[str, JsonValue] = self.model_dump()
-        own = find_network(self.network).own_settings
-        for entry in NETWORKS:
-            for name in set(entry.own_settings) - set(own):
-                del found[name]
+        for name in settings_of_others(self.network):
+            del found[name]
         if self.network == _BEFORE["network"]:
             del found["network"]
         if self.members == 1 or self.member_seeds == _BEFORE["member_seeds"]:

@@ -21,8 +21,9 @@ class Split(NamedTuple):
 
 
 def split_rows(
-    labels: Floats, kind: MilKind, settings: MilSettings, seed: int, groups: Rows | None = None
-) -> list[Split]:
+    labels: Floats, kind: MilKind, settings: MilSettings, seed: int, groups: Rows | None = None,
+    shared: tuple[int, int] | None = None,
+) -> list[Split]:  # fmt: skip
     """Hold out bags to stop on: others for each member, and of each class its share.
 
     Args:
@@ -31,6 +32,8 @@ def split_rows(
         settings: Share and members.
         seed: Seed of the draw.
         groups: (n,) what stays together.
+        shared: Seed and number of the inner folds that other heads are scored on; None: as
+            `settings` and `seed` say.
 
     Returns:
         One for each member. Where a class, or all, has too few bags or groups for a part each,
@@ -40,6 +43,10 @@ def split_rows(
         ConfigError: One bag, or one group.
     """
     count = settings.stop_folds
+    if shared is not None:
+        seed, count = shared
+        if groups is not None and len(np.unique(groups)) == len(groups):
+            groups = None  # as other heads are told where each patient is alone
     folds = draw_inner_folds(len(labels), count, seed, groups, kind.classes(labels))
     folds = folds or draw_inner_folds(len(labels), count, seed, groups)
     splits = [Split(*fold) for fold in folds if kind.can_train(labels[fold[0]])]

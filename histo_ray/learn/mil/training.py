@@ -41,6 +41,7 @@ def train_mil(
     report: Report = keep_going,
     *,
     kind: TargetKind = TargetKind.BINARY,
+    shared: tuple[int, int] | None = None,
 ) -> MilHead:
     """Train each member until the loss of its held-out bags has not fallen for `patience` epochs.
 
@@ -53,6 +54,7 @@ def train_mil(
         report: Called after each epoch with the score that the head would have if it ended here:
             mean AUROC, or R2, of held-out bags; minus their loss where their labels do not differ.
         kind: Of the targets; decides the loss.
+        shared: Seed and number of inner folds that other heads are scored on, too; None: its own.
 
     Returns:
         The head whose members are each of the epoch with the lowest held-out loss.
@@ -68,18 +70,19 @@ def train_mil(
         raise ConfigError("device cuda: no GPU is visible; use device cpu")
     devices = [torch.cuda.current_device()] if settings.device == "cuda" else []
     with torch.random.fork_rng(devices):
-        return _train(bags, labels, settings, seed, report, of_kind)
+        return _train(bags, labels, settings, seed, report, of_kind, shared)
 
 
 def _train(
-    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report, kind: MilKind
-) -> MilHead:
+    bags: Bags, labels: Floats, settings: MilSettings, seed: int, report: Report, kind: MilKind,
+    shared: tuple[int, int] | None,
+) -> MilHead:  # fmt: skip
     seeds = draw_member_seeds(settings, seed)
     draw = TileDraw(bags.vectors, settings)
     scaled, scale = kind.scale(labels, settings.balanced)
     moments = bags.moments()
     members = []
-    splits = split_rows(labels, kind, settings, seed, bags.groups)
+    splits = split_rows(labels, kind, settings, seed, bags.groups, shared)
     for split, stream in zip(splits, start_streams(settings, seeds), strict=True):
         with stream.enter():
             network = load_network(settings.network)(settings, *moments, labels.shape[1])

@@ -22,6 +22,7 @@ from histo_ray.evaluate.bag_units import (
     train_fold,
 )
 from histo_ray.evaluate.engine import run_job
+from histo_ray.evaluate.inner_choice import count_shared_folds
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import load_bags
 from histo_ray.evaluate.patient_run import PreparedPatients
@@ -90,6 +91,7 @@ def train_ensembles(
         plan.output_kind,
         config.seed,
         config.cpus_per_repeat,
+        count_shared_folds(plan),
     )
     units = [unit for unit in job.units if _is_kept(unit, kept)]
     run_job(replace(job, units=units, work=train_fold, competition=None), host.spread, host.report)

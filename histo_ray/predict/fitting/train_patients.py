@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.events import TrainingOnAll
+from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedPatients, PreparedTargets
@@ -15,7 +16,6 @@ from histo_ray.evaluate.patient_settings import PatientConfig
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import choose_configurations, fit_patients
-from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import TrainsOn, load_patient_head, trains_on_bags
 from histo_ray.learn.label_scale import LabelScale, fit_label_scale
@@ -57,6 +57,26 @@ def check_heads(config: PatientConfig) -> None:
     Raises:
         ConfigError: One of them is not linear.
     """
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
+    if config.harmonise != "none":
+        raise ConfigError(
+            f"--harmonise {config.harmonise}: a predictor is applied to single patients of other "
+            "sites, whose features cannot be made alike to these; fit without it"
+        )
+    if config.covariate:
+        raise ConfigError(
+            "--covariate: a predictor sees images alone; fit without it (histo-ray evaluate says "
+            "what images add)"
+        )
     for name in config.head_names:
         if not trains_on_bags(name) and load_patient_head(name).fit is None:
             raise ConfigError(
@@ -172,7 +192,7 @@ def _fit_pooled(prepared: PreparedPatients) -> Fits:
         if one.pooling != BAGS:
             features = prepared.features[one.encoder, one.pooling]
             data = PatientData(features, values, outputs, plan.groups)
-            settings = PatientHeadSettings(one.head, (), plan.config.inner_folds)
+            settings = make_head_settings(plan, one)
             with threadpool_limits(1):
                 fits[number] = fit_patients(data, settings, plan.config.seed)
     return fits

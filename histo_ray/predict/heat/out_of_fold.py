@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
+from histo_ray.evaluate.inner_choice import count_shared_folds, make_head_settings
 from histo_ray.evaluate.patient_features import BAGS, load_bags
 from histo_ray.evaluate.patient_run import PreparedTargets, make_target_matrix
 from histo_ray.evaluate.patient_tables import name_head
 from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import fit_patient_fold
-from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.mil.networks.registry import check_attends
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from histo_ray.learn.mil.head import MilHead
 
 _mil_fold = deferred("histo_ray.learn.mil.fold:MilFold")
+_share_folds = deferred("histo_ray.evaluate.bag_units:share_folds")
 _torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
 _unit_target = deferred("histo_ray.evaluate.bag_units:unit_target_of")
 _columns_of = deferred("histo_ray.evaluate.bag_units:columns_of")
@@ -85,6 +86,11 @@ class OutOfFold:
                     f"--{flag} {asked}: not in run {_run_id(prepared)}; it has "
                     f"{name_some(known)}{did_you_mean(asked, known)}"
                 )
+        if plan.config.harmonise != "none":
+            raise ConfigError(
+                f"run {_run_id(prepared)}: its features are harmonised by site in each fold "
+                f"({plan.config.harmonise}), which tiles cannot be; give a run without --harmonise"
+            )
         self.prepared = part
         self.target = target
         self.encoder = encoder
@@ -220,7 +226,7 @@ class OutOfFold:
             tuple(matrix.target_names[column] for column in columns.tolist()),
             matrix.groups,
         )
-        settings = PatientHeadSettings(configuration.head, (), config.inner_folds)
+        settings = make_head_settings(self.prepared.plan, configuration)
         ids = matrix.fold_ids_of(self._column)[repeat]
         yield from fit_patient_fold(data, ids, fold, settings, (config.seed, repeat))
 
@@ -239,6 +245,9 @@ class OutOfFold:
                 fold=one.fold,
                 settings=plan.variants[configuration.variant],
                 seed=plan.config.seed + one.repeat,
+                shared=_share_folds(
+                    plan.config.seed, one.repeat, one.fold, count_shared_folds(plan)
+                ),
                 kind=plan.output_kind,
             )
             with threadpool_limits(1), _torch_threads(1):

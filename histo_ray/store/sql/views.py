@@ -134,6 +134,16 @@ TABLES = {
     "cohorts": TableView(
         "who is evaluated, and why not", _of_evaluations("cohort"), ("outcome_cohort",)
     ),
+    "classes": TableView(
+        "how well each class of a label column is told",
+        _of_evaluations("classes"),
+        ("label_classes",),
+    ),
+    "confusion": TableView(
+        "true by chosen classes of label columns",
+        _of_evaluations("confusion"),
+        ("label_confusion",),
+    ),
     "subgroups": _of_patients("scores by site and subgroup", "subgroups"),
     "calibration": _of_patients("calibration of out-of-fold probabilities", "calibration"),
     "calibration_curves": _of_patients("bins of these", "calibration_curves"),

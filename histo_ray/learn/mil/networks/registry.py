@@ -75,6 +75,21 @@ def find_network(name: str) -> NetworkEntry:
     )
 
 
+def settings_of_others(name: str) -> set[str]:
+    """Name the fields of `MilSettings` that other networks read, and this one does not.
+
+    Raises:
+        ConfigError: There is no such network.
+    """
+    own = set(find_network(name).own_settings)
+    return {field for entry in NETWORKS for field in entry.own_settings} - own
+
+
+def rates() -> dict[str, float]:
+    """Learning rate of each network where settings name none."""
+    return {entry.name: entry.rate for entry in NETWORKS}
+
+
 def check_network(name: str, kind: TargetKind) -> None:
     """Refuse a network that does not predict such targets.
 
