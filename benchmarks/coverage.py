@@ -4,7 +4,7 @@
 testing/coverage_cohorts.py and testing/coverage_tiles.py for how they are drawn. "Before" are the
 bootstrap intervals with the heads held fixed that versions up to 0.4.0 showed, of the very same
 predictions. Each cell is a file of the folder: a run that was stopped goes on where it was. Prints
-a table in Markdown, then commands, seeds and figures as JSON.
+tables in Markdown, then commands, seeds and figures as JSON.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from testing.coverage_candidates import CANDIDATES, cover_candidates
 from testing.coverage_cohorts import MIL, Cell, Row, measure_truth, simulate_cohort
 from testing.coverage_tiles import measure_tiles, simulate_tiles
 
@@ -120,6 +121,17 @@ def write_table(found: Sequence[tuple[Cell, dict[str, float], dict[str, float]]]
     return "\n".join(lines)
 
 
+def write_candidates(found: Sequence[tuple[Cell, dict[str, float]]]) -> str:
+    """Write the coverage of scores by other intervals, a row a cell, in Markdown."""
+    head = ("cell", *CANDIDATES)
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for cell, covered in found:
+        cells = [f"{covered[name]:.1f} %" for name in CANDIDATES]
+        name = f"{cell.task}, {cell.head}, {cell.signal}, {cell.patients}"
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines)
+
+
 def _find_truth(cell: Cell, frame: pd.DataFrame, seed: int) -> Iterator[float]:
     if cell.task == "tissue":
         true = measure_tiles(cell, seed)
@@ -158,7 +170,7 @@ def main() -> None:
     args = parser.parse_args()
     folder: Path = args.folder / f"{'quick' if args.quick else 'full'}-{args.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    began, found = time.monotonic(), []
+    began, found, others = time.monotonic(), [], []
     for cell in list_cells(args.quick):
         path = folder / f"{cell.name}.parquet"
         if not path.exists():
@@ -171,7 +183,9 @@ def main() -> None:
             print(f"{cell.name}: {time.process_time() - cpu:.0f} CPU s", file=sys.stderr)
         frame = pd.read_parquet(path)
         found.append((cell, summarise_scores(frame), summarise_differences(frame)))
-    print(write_table(found))
+        if cell.task != "tissue":
+            others.append((cell, cover_candidates(cell, frame)))
+    print(f"{write_table(found)}\n\n{write_candidates(others)}\n")
     rows = [
         {"cell": asdict(cell), "scores": score, "differences": pair} for cell, score, pair in found
     ]

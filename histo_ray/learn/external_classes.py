@@ -66,7 +66,7 @@ def score_column(
         return found
     expected = expect_class(probabilities)
     found["kappa"] = percentile_interval(
-        score_kappa(truth, chosen), _resample_kappa(weights, truth, chosen)
+        score_kappa(truth, chosen), resample_kappa(weights, truth, chosen)
     )
     found["spearman"] = percentile_interval(
         float(score_spearman(truth[:, None], expected[:, None])[0]),
@@ -95,7 +95,7 @@ def _resample_areas(weights: Weights, truth: Floats, probabilities: Floats) -> F
     return np.asarray(np.nanmean(each, axis=0))
 
 
-def _resample_kappa(weights: Weights, truth: Floats, chosen: Floats) -> Floats:
+def resample_kappa(weights: Weights, truth: Floats, chosen: Floats) -> Floats:
     """(B,) kappa with quadratic weights: 1 less the mean square of misses over the expected one.
 
     Expected, if both were independent: the sum of their variances and of the square of the

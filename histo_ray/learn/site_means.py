@@ -1,11 +1,12 @@
 """How much targets differ between sites: what is predicted of a patient by its site alone. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from histo_ray.learn.kind_support import log_rank_scores
 from histo_ray.learn.statistics.bootstrap import Interval
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.statistics.within_fold import measure_error
@@ -13,8 +14,11 @@ from histo_ray.learn.subgroup_scores import GROUP_SCORES, folds_of, number_group
 from histo_ray.learn.target_metrics import METRICS
 from histo_ray.learn.target_truth import Floats, TargetTruth
 from histo_ray.schema import arrow_schema
+from histo_ray.types import TargetKind
 
 Ids = npt.NDArray[np.integer]
+RESIDUALS: Mapping[TargetKind, Callable[[Floats], Floats]] = {TargetKind.SURVIVAL: log_rank_scores}
+"""What stands for labels that have no mean: events beyond those expected, for times."""
 
 PRIOR = 1.0
 """Patients with the mean of the training part that are added to each site, so that a site with few
@@ -89,15 +93,28 @@ def predict_by_site(truth: TargetTruth, sites: Ids) -> Floats:
         tested = (ids == fold).T if ids.ndim == 2 else (ids == fold)[:, None]  # (P, T) or (P, 1)
         trained = labelled & ((ids >= 0).T if ids.ndim == 2 else (ids >= 0)[:, None]) & ~tested
         mean = truth.counts.mean[repeat, fold]  # (T,)
-        sums, counts = marks @ (filled * trained), marks @ trained
+        values = filled * trained
+        if truth.kind in RESIDUALS:
+            values, mean = _take_residuals(truth, trained), np.zeros(len(mean))
+        sums, counts = marks @ values, marks @ trained
         by_site = (sums + PRIOR * mean) / (counts + PRIOR)  # (S, T)
         rows = labelled & tested & (sites >= 0)[:, None]
         found[repeat] = np.where(rows, by_site[np.maximum(sites, 0)], found[repeat])
     return found
 
 
+def _take_residuals(truth: TargetTruth, trained: npt.NDArray[np.bool_]) -> Floats:
+    """What stands for the labels of (P, T) training rows, 0 for others."""
+    found = np.zeros(truth.values.shape)
+    for target, rows in enumerate(trained.T):
+        found[rows, target] = RESIDUALS[truth.kind](truth.values[rows, target])
+    return found
+
+
 def _score_explained(truth: TargetTruth, predicted: Floats, target: int) -> float:
-    """Mean over repeats of 1 - SSE / SSE of the training part's mean; nan without a prediction."""
+    """Mean over repeats of 1 - SSE / SSE of the training part's mean; nan where it is undefined."""
+    if truth.kind in RESIDUALS:
+        return float("nan")
     labels, ids = truth.values[:, target], folds_of(truth, target)
     shares = []
     for repeat, one in enumerate(predicted[:, :, target]):

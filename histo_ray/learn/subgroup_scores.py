@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from histo_ray.learn.statistics.bootstrap import Interval
 from histo_ray.learn.statistics.within_fold import (
+    PooledScore,
     area_ends,
     correlation_ends,
     measure_error,
     pool_auroc,
+    pool_concordance,
     pool_pearson,
 )
 from histo_ray.learn.target_truth import Floats, Predictions, TargetTruth
@@ -29,7 +31,7 @@ Columns = Mapping[str, tuple[str, ...]]
 Row = dict[str, str | int | float]
 
 FEWEST_OF_CLASS = 5
-"""Positives, and negatives, of a group below which it has no score."""
+"""Positives, and negatives, or events of a group below which it has no score."""
 FEWEST_PATIENTS = 10
 """Patients of a group below which it has no score, where targets are numbers."""
 
@@ -73,6 +75,10 @@ class GroupArea(GroupScore):
 
     name = "auroc"
 
+    def pool(self, truth: Floats, predicted: Predictions, fold_ids: Ids) -> PooledScore:
+        """Score (P,) patients of a group by (R, P) predictions."""
+        return pool_auroc(truth, predicted, fold_ids)
+
     def score(self, truth: TargetTruth, predicted: Predictions, groups: Ids) -> GroupScores:
         """As the base class says."""
         found = GroupScores(
@@ -81,7 +87,7 @@ class GroupArea(GroupScore):
         )
         for group, target in np.ndindex(found.score.shape):
             rows = groups == group
-            one = pool_auroc(
+            one = self.pool(
                 truth.values[rows, target],
                 predicted[:, rows, target],
                 folds_of(truth, target)[:, rows],
@@ -99,6 +105,24 @@ class GroupArea(GroupScore):
         """As the base class says."""
         positives = int((labels > 0).sum())
         return area_ends(score, error, (positives, len(labels) - positives), share)
+
+
+class GroupConcordance(GroupArea):
+    """C-index among pairs of one fold."""
+
+    name = "c_index"
+
+    def pool(self, truth: Floats, predicted: Predictions, fold_ids: Ids) -> PooledScore:
+        """As the base class says."""
+        return pool_concordance(truth, predicted, fold_ids)
+
+    def has_enough(self, labels: Floats) -> bool:
+        """As the base class says."""
+        return int((labels > 0).sum()) >= FEWEST_OF_CLASS and len(labels) >= FEWEST_PATIENTS
+
+    def find_ends(self, score: float, error: float, labels: Floats, share: float) -> Interval:
+        """As the base class says."""
+        return area_ends(score, error, (int((labels > 0).sum()), len(labels)), share)
 
 
 class GroupCorrelation(GroupScore):
@@ -128,6 +152,7 @@ class GroupCorrelation(GroupScore):
 GROUP_SCORES: dict[TargetKind, GroupScore] = {
     TargetKind.BINARY: GroupArea(),
     TargetKind.CONTINUOUS: GroupCorrelation(),
+    TargetKind.SURVIVAL: GroupConcordance(),
 }
 """By what the values of a target are; other kinds have no scores of groups."""
 

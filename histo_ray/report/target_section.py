@@ -17,6 +17,7 @@ from histo_ray.report.confounder_section import write_confounder_blocks
 from histo_ray.report.confounder_words import describe_folds
 from histo_ray.report.evaluations import TargetEvaluation, read_batches, read_rows
 from histo_ray.report.format_numbers import format_score
+from histo_ray.report.interval_words import note_coverage
 from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
@@ -180,7 +181,10 @@ def _draw_all(
         if len(shown) < len(scores.scored)
         else f"All {words.target}s, best first"
     )
-    caption = f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+    caption = (
+        f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+        f"{note_coverage(run.record, words.score)}"
+    )
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),

@@ -10,7 +10,7 @@ from histo_ray.report.charts import Whisker, draw_whiskers
 from histo_ray.report.confusion import draw_confusion
 from histo_ray.report.evaluations import TileEvaluation
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
-from histo_ray.report.interval_words import EXPECTED_SCORE, OF_THE_TEST
+from histo_ray.report.interval_words import EXPECTED_SCORE, OF_THE_TEST, note_coverage
 from histo_ray.report.page_blocks import Block, Column, Figure, Figures, Section, Table, Text, Title
 from histo_ray.report.page_blocks import legend_of as legend
 from histo_ray.report.tissue_words import (
@@ -135,7 +135,8 @@ def _tabulate_scores(run: TileEvaluation, split: str, name: str) -> Table:
         ]
         for encoder, found in run.record.summary[split].items()
     ]
-    return Table(f"{name}-scores", "Accuracy and recalls", columns, rows)
+    held = "" if split == "test" else note_coverage(run.record, run.words.score).strip()
+    return Table(f"{name}-scores", "Accuracy and recalls", columns, rows, note=held)
 
 
 def _draw_differences(

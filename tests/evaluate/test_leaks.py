@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_a_tissue_evaluation_refuses_and_says_what_it_was_allowed(
     tuned: tuple[str, Path], tmp_path: Path
 ) -> None:
     store = shutil.copytree(tuned[0], tmp_path / "store")
-    settings = {
+    settings: dict[str, Any] = {
         "tiles": tuned[1], "encoder": "tuned", "folds": 2, "repeats": 1, "resamples": 100,
         "device": "cpu",
     }  # fmt: skip

@@ -82,7 +82,7 @@ def test_the_card_tells_where_the_weights_come_from(
     config, result = published
     folder = Path(config.store) / "models" / "tuned"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "curves.parquet", "model.json", "model.safetensors",
+        "curves.parquet", "model.json", "model.safetensors", "trained_on.parquet",
     ]  # fmt: skip
     card = json.loads((folder / "model.json").read_text())
     assert card["base"]["request"] == config.encoder

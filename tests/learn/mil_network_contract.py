@@ -1,5 +1,6 @@
 """What every MIL network must get right."""
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -23,6 +24,14 @@ _WIDTHS = {"hidden": 12, "attention": 6, "tiles_per_bag": 16, "batch": 10, "tran
 
 class MilNetworkContract:
     """Inherit it, and give the line of the registry as the fixture `entry`."""
+
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Iterator[None]:
+        """Same bits need one thread."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
 
     @pytest.fixture
     def head(self, entry: NetworkEntry) -> MilHead:
@@ -112,7 +121,7 @@ class MilNetworkContract:
     def test_numbers_are_predicted_together_or_refused(self, entry: NetworkEntry) -> None:
         bags, _ = make_bags(40, seed=4)
         measured, values = measure_bags(bags), _values(bags)
-        settings = _settings(entry, epochs=30, rate=0.01, dropout=0.0)
+        settings = _settings(entry, epochs=20, rate=0.01, dropout=0.0)
         if TargetKind.CONTINUOUS not in entry.kinds:
             with pytest.raises(ConfigError, match=rf"network {entry.name}: it predicts binary"):
                 train_mil(measured, values, settings, 0, kind=TargetKind.CONTINUOUS)
@@ -126,7 +135,7 @@ class MilNetworkContract:
 
 @cache
 def _train_on_needle(entry: NetworkEntry) -> MilHead:
-    return _train(entry, epochs=30, dropout=0.0, members=2)
+    return _train(entry, epochs=20, dropout=0.0, members=2)
 
 
 def _settings(entry: NetworkEntry, **changes: float) -> MilSettings:

@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_
 
 from histo_ray.learn.class_codings import CODINGS, OutputLayout
 from histo_ray.learn.class_tables import tabulate_classes, tabulate_confusion
-from histo_ray.learn.external_classes import score_column
+from histo_ray.learn.external_classes import resample_kappa, score_column
 from histo_ray.learn.external_metrics import Draws
 from histo_ray.learn.kind_support import COUNT_UNITS
 from histo_ray.learn.statistics.class_scores import (
@@ -89,6 +89,26 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert plain["macro_auroc"].estimate == pytest.approx(known)
     assert plain["macro_auroc"].low < known < plain["macro_auroc"].high
     assert score_column(np.zeros(9), np.ones((9, 2)) / 2, Draws(9), ordered=False) == {}
+
+
+def test_kappa_of_all_patients_once_is_kappa() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 4, 50).astype(float)
+    chosen = np.minimum(truth + rng.integers(0, 2, 50), 3)  # higher on average
+    (once,) = resample_kappa(np.ones((1, 50), np.float32), truth, chosen)
+    assert once == pytest.approx(score_kappa(truth, chosen), abs=1e-6)
+
+
+def test_folds_that_all_targets_share_are_those_of_each() -> None:
+    truth, predicted = made(TargetKind.MULTICLASS)
+    labels = np.nan_to_num(truth.values)
+    shared = truth.fold_ids[1]
+    both = [
+        TargetTruth("label", ("a", "b"), labels, ids, kind=truth.kind, classes=truth.classes)
+        for ids in (shared, np.stack([shared, shared]))
+    ]
+    one, other = (METRICS[truth.kind].score(t, np.nan_to_num(predicted)) for t in both)
+    np.testing.assert_array_equal(one, other)
 
 
 def test_folds_are_scored_target_by_target() -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.mil.bags import Bags, measure_bags
-from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
+from histo_ray.learn.mil.fold import MilFold, SharedFolds, predict_mil_fold
 from histo_ray.learn.mil.head import MilHead
 from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
@@ -112,8 +112,9 @@ def test_each_fold_is_standardised_by_its_training_part_and_draws_its_own_number
         report: Report,
         *,
         kind: TargetKind,
+        shared: SharedFolds | None,
     ) -> MilHead:
-        heads.append(train_mil(bags, labels, settings, seed, report, kind=kind))
+        heads.append(train_mil(bags, labels, settings, seed, report, kind=kind, shared=shared))
         seeds.append(seed)
         return heads[-1]
 

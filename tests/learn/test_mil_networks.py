@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -20,14 +18,6 @@ from histo_ray.learn.mil.networks.registry import (
 from histo_ray.types import TargetKind
 from tests.learn.mil_bags import make_bags
 from tests.learn.mil_network_contract import MilNetworkContract
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class TestMilNetworks(MilNetworkContract):

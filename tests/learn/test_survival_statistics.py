@@ -10,6 +10,7 @@ from sksurv.util import Surv
 
 from histo_ray.learn.follow_up import choose_times, describe_follow_up, measure_follow_up
 from histo_ray.learn.kind_support import log_rank_scores
+from histo_ray.learn.site_means import predict_by_site, tabulate_site_means
 from histo_ray.learn.statistics import (
     bootstrap_concordance,
     censoring_curve,
@@ -22,7 +23,10 @@ from histo_ray.learn.statistics import (
     score_concordance,
     score_concordance_ipcw,
 )
+from histo_ray.learn.statistics.within_fold import pool_concordance
 from histo_ray.learn.survival_halves import compare_halves, draw_halves, split_halves
+from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.types import TargetKind
 from histo_ray.types.signed_times import sign_times, split_times
 
 Floats = npt.NDArray[np.float64]
@@ -167,3 +171,36 @@ def test_halves_are_made_within_each_fold_and_not_over_all() -> None:
     assert curves["lower"].survival[-1] == pytest.approx(3 / 4)
     assert curves["higher"].survival[-1] == 0
     assert curves["higher"].at_risk[0] == 4
+
+
+def test_a_group_is_scored_by_pairs_of_one_fold_and_its_error_is_that_of_the_jackknife() -> None:
+    times, events, risks = draw_cohort(tied=True, count=80)
+    signed = sign_times(times, events)
+    one = np.zeros((1, 80), int)
+    found = pool_concordance(signed, risks[None], one)
+    assert found.score == pytest.approx(score_concordance(signed[:, None], risks[:, None])[0])
+    assert found.influence.sum() == pytest.approx(0, abs=1e-9)
+    without = [
+        score_concordance(np.delete(signed, at)[:, None], np.delete(risks, at)[:, None])[0]
+        for at in range(80)
+    ]
+    jackknife = np.sqrt(79 * np.var(without))
+    assert np.sqrt((found.influence**2).sum()) == pytest.approx(jackknife, rel=0.1)
+    apart = np.arange(80)[None] % 2
+    halves = pool_concordance(signed, risks[None] + 1000 * apart, apart)
+    inside = pool_concordance(signed, risks[None], apart)
+    assert halves.score == pytest.approx(inside.score)  # scales of folds are never compared
+
+
+def test_a_site_whose_patients_die_early_predicts_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    sites = np.repeat([0, 1], 40)
+    times = rng.exponential(np.where(sites == 0, 2.0, 20.0))
+    signed = sign_times(times, np.ones(80, bool))[:, None]
+    fold_ids = (np.arange(80) % 4)[None, None].astype(np.int32)
+    truth = TargetTruth("survival", ("OS",), signed, fold_ids, kind=TargetKind.SURVIVAL)
+    predicted = predict_by_site(truth, sites)[0, :, 0]
+    assert predicted[sites == 0].min() > predicted[sites == 1].max()
+    (row,) = tabulate_site_means(truth, ["early"] * 40 + ["late"] * 40).to_pylist()
+    assert row["score"] > 0.65
+    assert row["metric"] == "c_index"

@@ -75,6 +75,23 @@ def test_correlation_is_about_the_means_of_a_groups_patients_in_a_fold() -> None
     assert influence[5:, 0].tolist() == [0, 0]
 
 
+def test_the_error_of_a_correlation_is_that_of_the_jackknife() -> None:
+    rng = np.random.default_rng(4)
+    truth, folds = rng.normal(size=(26, 1)), np.stack([rng.permutation(26) % 4 for _ in range(2)])
+    truth[3] = np.nan
+    predicted = np.nan_to_num(truth)[None] + rng.normal(size=(2, 26, 1))
+    groups = np.repeat([0, 1], [17, 9])
+    _, influence = pool_pearson(truth, predicted, folds, groups)
+    left_out = []
+    for patient in np.flatnonzero((groups == 0) & ~np.isnan(truth[:, 0])):
+        without = groups.copy()
+        without[patient] = -1  # its prediction still counts for the scale of its fold
+        left_out.append(pool_pearson(truth, predicted, folds, without)[0][0, 0])
+    count = len(left_out)
+    known = np.sqrt((count - 1) / count * ((left_out - np.mean(left_out)) ** 2).sum())
+    assert measure_error(influence[groups == 0, 0]) == pytest.approx(known)
+
+
 def test_a_fold_that_is_predicted_alike_and_missing_values_do_not_count() -> None:
     truth = np.array([1.0, 2, 3, 5, 1, 2, np.nan])[:, None]
     predicted = np.array([[0.1, 0.3, 0.2, 0.7, 0.4, 0.4, 0.4]])[:, :, None]

@@ -51,10 +51,10 @@ def draw_slides(
 
 def _draw_tissue(rng: np.random.Generator, label: int, px: int) -> npt.NDArray[np.float64]:
     """(px, px, 2) amounts of both stains."""
-    nuclei = np.zeros((px, px), np.float32)
+    drawn = np.zeros((px, px), np.float32)
     for x, y in rng.integers(0, px, (8 + 6 * label, 2)).tolist():
-        cv2.circle(nuclei, (x, y), 2 + label, 1.0, -1)
-    nuclei = cv2.GaussianBlur(nuclei, (0, 0), 0.8)
+        cv2.circle(drawn, (x, y), 2 + label, 1.0, -1)
+    nuclei = cv2.GaussianBlur(drawn, (0, 0), 0.8)
     fibres = cv2.GaussianBlur(rng.normal(0, 1, (px, px)).astype(np.float32), (0, 0), 3)
     eosin = np.clip(0.45 + 1.2 * fibres, 0, None)
     return np.stack([1.3 * nuclei + 0.05, eosin * (1 - 0.6 * nuclei)], axis=-1).astype(float)

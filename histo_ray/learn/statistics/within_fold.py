@@ -7,8 +7,7 @@ negative patient (the AUROC stratified by fold: Janes and Pepe 2009, Biometrika 
 deviations from the mean of the group's patients in the fold (as `correlate_within`).
 
 Standard errors come from each patient's influence on the score, with heads held fixed (the
-infinitesimal jackknife: Efron and Tibshirani 1993, section 21.5; of an AUROC of one fold it is
-DeLong's). `widen_error` adds what other training patients would change.
+jackknife: Efron and Tibshirani 1993, chapter 11; of an AUROC of one fold it is DeLong's). `widen_error` adds what other training patients would change.
 """
 
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from scipy import special, stats
 from histo_ray.learn.statistics.area_interval import area_interval
 from histo_ray.learn.statistics.bootstrap import Interval
 from histo_ray.learn.statistics.ranking import Placements
+from histo_ray.types.signed_times import split_times
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.floating]
@@ -62,6 +62,32 @@ def pool_auroc(truth: Values, predicted: Values, fold_ids: Ids) -> PooledScore:
     return PooledScore(score, influence)
 
 
+def pool_concordance(truth: Values, predicted: Values, fold_ids: Ids) -> PooledScore:
+    """Share of pairs of one fold whose order is known in which the earlier has the higher risk.
+
+    Harrell's C stratified by fold; equal risks count half.
+
+    Args:
+        truth: (P,) signed times (`types.signed_times`); nan: no label.
+        predicted: (R, P) higher for earlier events; nan: not predicted.
+        fold_ids: (R, P) fold of each patient; below 0: in none.
+    """
+    there = np.flatnonzero(~np.isnan(truth))
+    times, events = split_times(truth[there])
+    first = np.flatnonzero(events)
+    known = (times[first, None] < times) | ((times[first, None] == times) & ~events)
+    right, count = _compare_pairs(predicted, fold_ids, there[first], there)
+    right, count = right * known, count * known
+    influence, total = np.zeros(len(truth)), count.sum()
+    if not total:
+        return PooledScore(np.nan, influence)
+    score = float(right.sum() / total)
+    own = (right - score * count) / total
+    np.add.at(influence, there[first], own.sum(1))
+    np.add.at(influence, there, own.sum(0))
+    return PooledScore(score, influence * np.sqrt(len(there) / max(1, len(there) - 1)))
+
+
 def pool_pearson(
     truth: Values, predicted: Values, fold_ids: Ids, groups: Ids
 ) -> tuple[Floats, Floats]:
@@ -78,9 +104,10 @@ def pool_pearson(
 
     Returns:
         (G, T) score, nan where either is constant in all folds of the group; (P, T) influence of
-        each patient on its group's score, see `PooledScore`.
+        each patient on its group's score, see `PooledScore`: of the jackknife that leaves out one
+        patient, folds and heads held fixed.
     """
-    products, squares, others = (np.zeros(truth.shape) for _ in range(3))
+    sums, deleted = np.zeros((3, *truth.shape)), np.zeros((3, *truth.shape))
     count, unknown, labels = int(groups.max()) + 1, np.isnan(truth), truth.astype(np.float64)
     for one, ids in zip(predicted, fold_ids, strict=True):
         value = _standardise(one, ids)
@@ -90,22 +117,21 @@ def pool_pearson(
             _centre(np.where(missing, np.nan, v) if missing.any() else v, cells)
             for v in (labels, value)
         )
-        products += a * b
-        squares += a * a
-        others += b * b
+        factor = _deletion_factor(missing, cells)
+        for at, product in enumerate((a * b, a * a, b * b)):
+            sums[at] += product
+            deleted[at] += factor * product
     marks = (groups == np.arange(count)[:, None]).astype(np.float64)  # (G, P)
-    sums = [marks @ part for part in (products, squares, others)]
-    people = np.maximum(marks @ (squares > 0), 2)
-    root = np.sqrt(sums[1] * sums[2])
-    inverse = np.divide(1, root, out=np.full(root.shape, np.nan), where=root > 0)
-    score = np.clip(sums[0] * inverse, -1, 1)
+    whole = np.stack([marks @ part for part in sums])  # (3, G, T)
     own = np.maximum(groups, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        influence = products * inverse[own] - score[own] / 2 * (
-            squares / sums[1][own] + others / sums[2][own]
-        )
-    influence *= np.sqrt(people / (people - 1))[own]
-    return score, np.where((groups[:, None] >= 0) & (root > 0)[own], influence, 0.0)
+    there = (groups >= 0)[:, None] & (sums[1] > 0)
+    without = _correlate(whole[:, own] - deleted)
+    without[~there | np.isnan(without)] = 0.0
+    there &= without != 0
+    people = np.maximum(marks @ there, 1)
+    mean = (marks @ without) / people
+    influence = np.where(there, (mean[own] - without) * np.sqrt((people - 1) / people)[own], 0.0)
+    return _correlate(whole), influence
 
 
 def measure_error(influence: Floats, clusters: Ids | None = None) -> float:
@@ -210,6 +236,28 @@ def _standardise(predicted: Values, ids: Ids) -> Floats:
         apart = size > 1e-12 * np.abs(filled).max(0)
         scaled[rows] = np.divide(some, size, out=np.full(some.shape, np.nan), where=apart)
     return scaled
+
+
+def _correlate(sums: Floats) -> Floats:
+    """Correlation from (3, ...) sums of products and of both squares; nan where one is constant."""
+    known = (sums[1] > 0) & (sums[2] > 0)
+    scale = np.sqrt(np.where(known, sums[1] * sums[2], 1.0))
+    return np.asarray(np.where(known, np.clip(sums[0] / scale, -1, 1), np.nan))
+
+
+def _deletion_factor(missing: npt.NDArray[np.bool_], cells: Ids) -> Floats:
+    """Factor n / (n - 1) of each patient's cell of n, (P, T) or (P, 1).
+
+    So much more than its own product of deviations a sum loses when a patient is left out, as the
+    cell's mean moves, too.
+    """
+    _, which = np.unique(cells, return_inverse=True)
+    if not missing.any():
+        sizes = np.bincount(which)[which][:, None].astype(np.float64)
+    else:
+        marks = (which == np.arange(which.max() + 1)[:, None]).astype(np.float64)
+        sizes = (marks @ ~missing)[which]
+    return np.divide(sizes, sizes - 1, out=np.zeros(sizes.shape), where=sizes > 1)
 
 
 def _centre(values: Floats, ids: Ids) -> Floats:
