@@ -87,6 +87,18 @@ CASES = [
         caveat(C.SITES_SPLIT, sites=2, remedy=SiteRemedy.TOO_FEW_SITES.value),
         "too few sites have both classes for folds without",
     ),
+    (
+        caveat(C.SITES_LEFT_OUT, sites=9, small=4, fewest=10),
+        "4 of 9 sites that are left out have fewer than 10 patients",
+    ),
+    (
+        caveat(C.HARMONISED, method="center", unseen=True),
+        "a site that is held out is measured by its own tested patients",
+    ),
+    (
+        caveat(C.HARMONISED, method="combat", unseen=False),
+        "features are harmonised by site (combat) inside training parts",
+    ),
     (caveat(C.SITES_SPLIT_UNSTATED, sites=4), "patients come from 4 sites"),
     (
         caveat(C.TOO_FEW_UNITS, unit="site", rarer=True, low=2, high=4, targets=("TP53",),
