@@ -122,11 +122,12 @@ def _score(prepared: PreparedPatients, one: _Endpoint) -> tuple[Row, list[Row]]:
 
 
 def _score_brier(prepared: PreparedPatients, one: _Endpoint, times: Floats) -> BrierScores:
-    """Brier scores of the heads that were selected; nan where one cannot be trained again."""
+    """Brier scores of the heads that were selected; nan where they cannot be trained again."""
     plan, found = prepared.plan, one.found
     selected = found.selected[..., one.number].argmax(0)  # (R, F)
     heads = {configuration.head for configuration in found.configurations}
-    if any(load_patient_head(head).fit is None for head in heads):
+    changed = plan.config.harmonise != "none"  # heads are trained again on features as they are
+    if changed or any(load_patient_head(head).fit is None for head in heads):
         return BrierScores(*(np.full(len(times), np.nan),) * 2)
 
     def find_head(repeat: int, fold: int) -> FoldHead:

@@ -24,7 +24,7 @@ from histo_ray.store.tables import TableFolder
 from histo_ray.types import Outcome, RunRow, TileRows
 from tests.made_up import facts_of, rows_of
 
-RUNS = {"expression": "outcome", "tissue": "tissue"}
+RUNS: dict[str, str | tuple[str, ...]] = {"expression": ("outcome", "label"), "tissue": "tissue"}
 AWKWARD = "it's [a] store; drop table x--"
 
 

@@ -7,7 +7,8 @@ negative patient (the AUROC stratified by fold: Janes and Pepe 2009, Biometrika 
 deviations from the mean of the group's patients in the fold (as `correlate_within`).
 
 Standard errors come from each patient's influence on the score, with heads held fixed (the
-jackknife: Efron and Tibshirani 1993, chapter 11; of an AUROC of one fold it is DeLong's). `widen_error` adds what other training patients would change.
+jackknife: Efron and Tibshirani 1993, chapter 11; of an AUROC of one fold it is DeLong's).
+`widen_error` adds what other training patients would change.
 """
 
 from typing import NamedTuple
