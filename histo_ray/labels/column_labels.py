@@ -91,8 +91,19 @@ def read_columns(
             f"labels {rows.origin}: none of the columns {name_some([*wishes])} is there; it has "
             f"{name_some(rows.columns, 12)}"
         )
+    return _make_table(rows, people.tolist(), found, merged, caveats)
+
+
+def _make_table(
+    rows: ColumnRows,
+    people: Sequence[str],
+    found: Sequence[ReadColumn],
+    merged: Sequence[Floats],
+    caveats: Sequence[str],
+) -> LabelTable:
+    """Make the table of columns that were read, each (P,) a patient."""
     return LabelTable(
-        tuple(str(name) for name in people),
+        tuple(people),
         tuple(one.column.name for one in found),
         np.stack(merged, axis=1),
         (),
