@@ -68,7 +68,7 @@ def test_a_config_object_stands_for_all_settings_and_for_nothing_else(place: Pat
 def test_settings_that_are_wrong_are_told_in_one_line(place: Path) -> None:
     with pytest.raises(ConfigError, match=r"hr\.evaluate\.expression: .*did you mean encoder"):
         hr.evaluate.expression(place / "store", labels="x.csv", encodr="e")
-    with pytest.raises(ConfigError, match="must be ridge, pls or elastic-net"):
+    with pytest.raises(ConfigError, match="must be ridge, pls, elastic-net or mil"):
         hr.evaluate.expression(place / "store", labels="x.csv", encoder="e", head="ridg")
     with pytest.raises(ConfigError, match=r"--mil: task: unknown key"):
         hr.evaluate.mutation(

@@ -7,6 +7,7 @@ import pytest
 from histo_ray.config import digest
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 
@@ -80,6 +81,7 @@ def test_a_run_has_the_name_of_earlier_versions_but_for_that_of_statistics(
          "resamples": 200} | settings | files
     )  # fmt: skip
     prepared = TASKS[task].prepare(config, Host(run_here))
+    assert isinstance(prepared, PreparedPatients)
     assert prepared.folder.folder == f"evaluations/{task}/{name}"
     identity = {key: value for key, value in prepared.identity.items() if key != VERSION}
     few = {VERSION: 2} if settings.get("keep_together") == "site" else {}

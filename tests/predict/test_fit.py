@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save
+from scipy.special import expit, logit
 
 from histo_ray.api.evaluate import open_host
 from histo_ray.api.fit import fit
@@ -161,10 +162,12 @@ def test_calibration_and_thresholds_are_of_out_of_fold_predictions_by_the_penalt
         settings = PatientHeadSettings("logistic", (target.choice,), 2)
         labels = matrix.targets[:, [column]]
         data = PatientData(features, labels, (target.name,), matrix.groups)
-        predicted = np.mean(
-            [predict_patient_repeat(data, ids, settings)[0] for ids in matrix.fold_ids_of(column)],
-            axis=0,
-        )[:, 0]
+        repeats = []
+        for ids in matrix.fold_ids_of(column):
+            odds = logit(predict_patient_repeat(data, ids, settings)[0][:, 0])
+            trained = [labels[(ids >= 0) & (ids != fold)].mean() for fold in ids]
+            repeats.append(expit(odds + logit(labels.mean()) - logit(trained)))
+        predicted = np.mean(repeats, axis=0)
         plain = fit_calibration(CalibrationMethod.PLATT, predicted, labels[:, 0])
         assert target.calibration.slope == pytest.approx(plain.slope, rel=1e-6)
         assert target.calibration.n_patients == COUNT

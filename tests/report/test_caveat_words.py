@@ -88,6 +88,10 @@ CASES = [
         "too few sites have both classes for folds without",
     ),
     (
+        caveat(C.FEW_OF_A_CLASS, targets=("grade 4",)),
+        "few patients of a class (grade 4): scores are uncertain there",
+    ),
+    (
         caveat(C.SITES_LEFT_OUT, sites=9, small=4, fewest=10),
         "4 of 9 sites that are left out have fewer than 10 patients",
     ),
