@@ -1,3 +1,3 @@
 """The version, read by the build and written into every receipt."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
