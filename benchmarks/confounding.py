@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.cohort.folds import draw_folds, draw_plain_folds
 from histo_ray.cohort.site_folds import draw_site_folds
-from histo_ray.learn.added_tables import ScoredPredictions, tabulate_added_value
 from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.harmonise import Harmonise
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold, predict_patient_repeat
 from histo_ray.learn.statistics import score_auroc, score_pearson
-from histo_ray.learn.target_scores import score_encoder
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.added_tables import ScoredPredictions, tabulate_added_value
+from histo_ray.learn.targets.target_scores import score_encoder
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

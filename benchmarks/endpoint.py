@@ -18,13 +18,13 @@ import numpy.typing as npt
 from benchmarks.__main__ import describe_machine
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.labels.expression_labels import rank_normal
-from histo_ray.learn.endpoint import compare_means, find_predictable
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
 from histo_ray.learn.statistics import adjust_p
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tests import test_difference
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.endpoint import compare_means, find_predictable
+from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.targets.target_tests import test_difference
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

@@ -39,7 +39,7 @@ from histo_ray.encoders.torch_encoder import load_encoder
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import finetune
 from histo_ray.finetune.job import TrainingProgress
-from histo_ray.learn.tile_metrics import score_classes
+from histo_ray.learn.tiles.tile_metrics import score_classes
 from histo_ray.tilesets.infer_groups import infer_groups
 from histo_ray.tilesets.read import read_tileset
 from histo_ray.tilesets.split import check_disjoint

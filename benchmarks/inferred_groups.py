@@ -16,8 +16,8 @@ import numpy.typing as npt
 from histo_ray.cohort.folds import draw_folds
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import load_encoder
-from histo_ray.learn.part_separability import separate_folds, separate_parts
-from histo_ray.learn.tile_heads import (
+from histo_ray.learn.tiles.part_separability import separate_folds, separate_parts
+from histo_ray.learn.tiles.tile_heads import (
     EmbeddedTiles,
     TileHeadSettings,
     predict_other_tiles,

@@ -23,13 +23,13 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from histo_ray.cohort.column_folds import draw_column_folds
-from histo_ray.evaluate.patient_units import predict_repeat
-from histo_ray.learn.class_codings import OutputLayout
+from histo_ray.evaluate.patients.patient_units import predict_repeat
 from histo_ray.learn.fold_data import PatientHeadSettings
-from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_tests import test_above_chance, test_difference
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.class_codings import OutputLayout
+from histo_ray.learn.targets.target_matrix import TargetMatrix
+from histo_ray.learn.targets.target_metrics import METRICS
+from histo_ray.learn.targets.target_tests import test_above_chance, test_difference
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

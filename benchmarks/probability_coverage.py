@@ -11,8 +11,8 @@ import argparse
 import numpy as np
 
 from benchmarks.subgroup_coverage import EFFECTS, FEATURES, FOLDS, REPEATS, predict
-from histo_ray.learn.class_probabilities import score_brier_skill, take_recalibration
 from histo_ray.learn.statistics.bootstrap import Interval
+from histo_ray.learn.targets.class_probabilities import score_brier_skill, take_recalibration
 
 NAMES = ("calibration slope", "calibration intercept", "Brier score", "Brier skill")
 SIZES = (60, 100, 200)

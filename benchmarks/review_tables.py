@@ -13,11 +13,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from histo_ray.learn.class_probabilities import tabulate_calibration
-from histo_ray.learn.site_means import tabulate_site_means
-from histo_ray.learn.site_prediction import SiteTruth, predict_sites, tabulate_site_prediction
-from histo_ray.learn.subgroup_scores import tabulate_subgroups
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.class_probabilities import tabulate_calibration
+from histo_ray.learn.targets.site_means import tabulate_site_means
+from histo_ray.learn.targets.site_prediction import (
+    SiteTruth,
+    predict_sites,
+    tabulate_site_prediction,
+)
+from histo_ray.learn.targets.subgroup_scores import tabulate_subgroups
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 PATIENTS, SITES, FEATURES, ENCODERS, FOLDS = 453, 20, 2048, 2, 5

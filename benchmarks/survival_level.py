@@ -22,11 +22,11 @@ from histo_ray.learn.fit_heads import fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
 from histo_ray.learn.statistics import score_concordance
-from histo_ray.learn.survival_halves import compare_halves, split_halves
-from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_scores import score_encoder
-from histo_ray.learn.target_tests import test_above_chance, test_difference
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.survival_halves import compare_halves, split_halves
+from histo_ray.learn.targets.target_metrics import METRICS
+from histo_ray.learn.targets.target_scores import score_encoder
+from histo_ray.learn.targets.target_tests import test_above_chance, test_difference
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 from histo_ray.types.signed_times import sign_times
 

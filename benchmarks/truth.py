@@ -39,9 +39,9 @@ from histo_ray.learn.statistics import (
     score_auroc,
 )
 from histo_ray.learn.statistics.fold_tests import Correlation
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tables import compare_encoders
-from histo_ray.learn.target_truth import Predictions, TargetTruth, score_folds
+from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.targets.target_tables import compare_encoders
+from histo_ray.learn.targets.target_truth import Predictions, TargetTruth, score_folds
 from histo_ray.types import TargetKind
 
 CORRELATIONS: tuple[Correlation, ...] = ("training", "chance")

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.cohort.patient_folds import OutcomeFolds, draw_shared_folds, draw_target_folds
-from histo_ray.evaluate.patient_units import predict_repeat
+from histo_ray.evaluate.patients.patient_units import predict_repeat
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.mil.fold import MilFold, predict_mil_fold
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
 from histo_ray.learn.statistics import corrected_t_test, prediction_noise
-from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tables import compare_encoders
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.target_matrix import TargetMatrix
+from histo_ray.learn.targets.target_metrics import METRICS
+from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.targets.target_tables import compare_encoders
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 from testing.coverage_mil import SETTINGS, draw_bags, predict_bags
 

@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from histo_ray.cohort.folds import draw_folds
 from histo_ray.learn.statistics import bootstrap_difference
-from histo_ray.learn.tile_heads import (
+from histo_ray.learn.tiles.tile_heads import (
     EmbeddedTiles,
     TileHeadSettings,
     predict_other_tiles,
     predict_tile_fold,
     start_tile_head,
 )
-from histo_ray.learn.tissue_scores import Draws, decision_noise, score_encoder
-from histo_ray.learn.tissue_tables import (
+from histo_ray.learn.tiles.tissue_scores import Draws, decision_noise, score_encoder
+from histo_ray.learn.tiles.tissue_tables import (
     TileTally,
     TileTruth,
     compare_encoders,

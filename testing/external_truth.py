@@ -21,7 +21,7 @@ from histo_ray.learn.calibration import (
     choose_thresholds,
     fit_calibration,
 )
-from histo_ray.learn.external_metrics import Draws, ExternalClasses, TargetSample
+from histo_ray.learn.external.external_metrics import Draws, ExternalClasses, TargetSample
 from histo_ray.learn.fit_heads import fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit
@@ -37,8 +37,8 @@ from histo_ray.learn.statistics import (
     score_auprc,
     weigh_precision,
 )
-from histo_ray.learn.target_matrix import TargetMatrix
-from histo_ray.learn.tile_range import TileRange, measure_range
+from histo_ray.learn.targets.target_matrix import TargetMatrix
+from histo_ray.learn.tiles.tile_range import TileRange, measure_range
 from histo_ray.predict.fitting.kept_choice import REPEATS, predict_kept
 
 Floats = npt.NDArray[np.float64]

@@ -24,18 +24,18 @@ from histo_ray.learn.patient_heads import (
     predict_patient_fold,
 )
 from histo_ray.learn.statistics import adjust_p, chance_statistic, permute_targets
-from histo_ray.learn.target_scores import score_encoder
-from histo_ray.learn.target_tables import compare_encoders
-from histo_ray.learn.target_tests import degrees_of_freedom
-from histo_ray.learn.target_truth import TargetTruth
-from histo_ray.learn.tile_heads import (
+from histo_ray.learn.targets.target_scores import score_encoder
+from histo_ray.learn.targets.target_tables import compare_encoders
+from histo_ray.learn.targets.target_tests import degrees_of_freedom
+from histo_ray.learn.targets.target_truth import TargetTruth
+from histo_ray.learn.tiles.tile_heads import (
     EmbeddedTiles,
     TileHeadSettings,
     predict_tile_fold,
     start_tile_head,
 )
-from histo_ray.learn.tissue_tables import TileTruth, tile_folds
-from histo_ray.learn.tissue_tests import test_folds
+from histo_ray.learn.tiles.tissue_tables import TileTruth, tile_folds
+from histo_ray.learn.tiles.tissue_tests import test_folds
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

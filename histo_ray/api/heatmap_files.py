@@ -30,11 +30,11 @@ from histo_ray.predict.heat.score_files import (
 )
 from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.predict.heat.tile_scores import ScoredTiles
-from histo_ray.report.class_map import colour_classes, draw_class_map
-from histo_ray.report.class_pictures import draw_class_sheet, list_shown
-from histo_ray.report.preview import write_png
-from histo_ray.report.score_pictures import choose_extremes, draw_scores, scale_scores
-from histo_ray.report.slide_pixels import read_slide_pixels
+from histo_ray.report.slides.class_map import colour_classes, draw_class_map
+from histo_ray.report.slides.class_pictures import draw_class_sheet, list_shown
+from histo_ray.report.slides.preview import write_png
+from histo_ray.report.slides.score_pictures import choose_extremes, draw_scores, scale_scores
+from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.store.atomic_write import publish
 from histo_ray.store.exchange.export_slides import workspace
 from histo_ray.store.exchange.geojson import Rgb, write_features

@@ -14,7 +14,7 @@ from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.extract.dry_run import MakePlanner, Pictures, PlanListener, run_plan, survey_slides
 from histo_ray.extract.plan_summary import PlanRow, PlanSummary
-from histo_ray.report.slide_picture import draw_or_problem
+from histo_ray.report.slides.slide_picture import draw_or_problem
 from histo_ray.text import count_of
 
 _plan_on_ray: MakePlanner = deferred("histo_ray.cluster.plan_on_ray:PlanOnRay")

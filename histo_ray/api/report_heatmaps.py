@@ -8,15 +8,15 @@ from histo_ray.errors import HistoRayError
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_features import BAGS
-from histo_ray.evaluate.patient_run import PreparedTargets
+from histo_ray.evaluate.patients.patient_features import BAGS
+from histo_ray.evaluate.patients.patient_run import PreparedTargets
 from histo_ray.predict.heat.heat_sources import RunSource
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.score_files import describe_scores, take_rows
 from histo_ray.report.evaluations import TargetEvaluation
-from histo_ray.report.heat_section import FindHeatmaps, ShownHeatmap, ShownHeatmaps
-from histo_ray.report.score_pictures import choose_extremes, draw_scores
-from histo_ray.report.slide_pixels import read_slide_pixels
+from histo_ray.report.slides.heat_section import FindHeatmaps, ShownHeatmap, ShownHeatmaps
+from histo_ray.report.slides.score_pictures import choose_extremes, draw_scores
+from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.store.location import location_of
 
 LEVEL = 0.05

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _fit = deferred("histo_ray.api.fit:fit")
 _describe_event = deferred("histo_ray.report.event_words:describe_event")
-_describe_predictor = deferred("histo_ray.report.predictor_words:describe_predictor")
+_describe_predictor = deferred("histo_ray.report.external.predictor_words:describe_predictor")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

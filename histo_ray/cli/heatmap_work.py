@@ -10,7 +10,7 @@ from histo_ray.cli.flags import read_settings
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import say
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
-from histo_ray.report.score_pictures import describe_heads
+from histo_ray.report.slides.score_pictures import describe_heads
 from histo_ray.text import count_of
 
 

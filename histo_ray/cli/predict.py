@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from histo_ray.store.tables import TableFolder
 
 _predict_all = deferred("histo_ray.predict.external.apply:predict_all")
-_describe_result = deferred("histo_ray.report.prediction_words:describe_result")
+_describe_result = deferred("histo_ray.report.external.prediction_words:describe_result")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
 from histo_ray.labels.rare_classes import drop_rare_classes
 from histo_ray.labels.target_exclusions import ExcludedTarget, TargetExclusion
-from histo_ray.learn.class_codings import CODINGS
+from histo_ray.learn.targets.class_codings import CODINGS
 from histo_ray.text import count_of, name_some
 from histo_ray.types import TargetKind
 

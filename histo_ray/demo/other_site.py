@@ -20,9 +20,9 @@ from histo_ray.extract.run import run_extract
 from histo_ray.learn.statistics.ranking import score_auroc
 from histo_ray.predict.files import PREDICTORS
 from histo_ray.predict.fitting.fit_command import fit_settings
-from histo_ray.report.prediction_words import describe_result
-from histo_ray.report.preview import write_png
-from histo_ray.report.slide_pixels import read_slide_pixels
+from histo_ray.report.external.prediction_words import describe_result
+from histo_ray.report.slides.preview import write_png
+from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.store.models import MODELS
 from histo_ray.store.store import open_store
 from histo_ray.synth.crowds import CROWD_CLASS

@@ -10,11 +10,11 @@ from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import open_manifest_slide
-from histo_ray.report.heatmap import draw_tile_heatmap
-from histo_ray.report.montage import SheetEntry, draw_contact_sheet
-from histo_ray.report.preview import write_png
-from histo_ray.report.similar import Neighbours, draw_neighbours
-from histo_ray.report.slide_picture import SlidePicture, picture_slide
+from histo_ray.report.slides.heatmap import draw_tile_heatmap
+from histo_ray.report.slides.montage import SheetEntry, draw_contact_sheet
+from histo_ray.report.slides.preview import write_png
+from histo_ray.report.slides.similar import Neighbours, draw_neighbours
+from histo_ray.report.slides.slide_picture import SlidePicture, picture_slide
 from histo_ray.store.store import Store
 from histo_ray.tiles.pixels import read_tiles
 from histo_ray.types import Slide

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.report.canvas import Picture, blank, paste
-from histo_ray.report.colour_scale import fit_scale
-from histo_ray.report.heatmap import draw_tile_heatmap
-from histo_ray.report.preview import framed
-from histo_ray.report.slide_pixels import SlidePixels
+from histo_ray.report.charts.canvas import Picture, blank, paste
+from histo_ray.report.charts.colour_scale import fit_scale
+from histo_ray.report.slides.heatmap import draw_tile_heatmap
+from histo_ray.report.slides.preview import framed
+from histo_ray.report.slides.slide_pixels import SlidePixels
 from histo_ray.tiles.polygons import parse_geojson
 from histo_ray.types import TileGrid
 

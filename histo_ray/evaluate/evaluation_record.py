@@ -12,17 +12,17 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
-from histo_ray.evaluate.confounder_record import (
+from histo_ray.evaluate.patients.confounder_record import (
     AddedValue,
     CovariatesRecord,
     HarmoniseRecord,
     LeftOutSite,
 )
-from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.patients.review_record import ReviewRecord
 from histo_ray.evaluate.record_part import BootstrapRecord
 from histo_ray.evaluate.record_part import MaybeFloat as MaybeFloat
 from histo_ray.evaluate.record_part import RecordPart as RecordPart
-from histo_ray.evaluate.review_record import ReviewRecord
+from histo_ray.evaluate.tiles.groups_record import GroupsRecord
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""

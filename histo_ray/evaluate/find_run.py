@@ -7,8 +7,8 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.mil_variants import restore_variants
-from histo_ray.evaluate.patient_run import PreparedTargets
+from histo_ray.evaluate.patients.mil_variants import restore_variants
+from histo_ray.evaluate.patients.patient_run import PreparedTargets
 from histo_ray.evaluate.run_once import find_done
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation

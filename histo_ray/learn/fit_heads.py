@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.configurations import Configuration, select_configurations
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings, measure_scale
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import load_patient_head
 from histo_ray.learn.patient_heads import PatientData, draw_inner_seed, list_training_parts
+from histo_ray.learn.targets.configurations import Configuration, select_configurations
 
 ALL_PATIENTS = 1 << 31
 """Stands in place of repeat and fold in the seed of the inner folds of all patients."""

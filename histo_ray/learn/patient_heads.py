@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.added_value import predict_added, take_out_covariates
 from histo_ray.learn.covariates import CovariateUse, impute_covariates
 from histo_ray.learn.fold_data import (
     FoldData,
@@ -24,6 +23,7 @@ from histo_ray.learn.fold_data import (
 )
 from histo_ray.learn.harmonise import Harmonise, harmonise_parts
 from histo_ray.learn.heads.registry import load_patient_head
+from histo_ray.learn.targets.added_value import predict_added, take_out_covariates
 
 __all__ = [
     "PatientData",

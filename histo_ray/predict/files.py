@@ -17,7 +17,7 @@ from histo_ray.errors import ConfigError, StoreError, UnreachableError
 from histo_ray.learn.fold_data import FeatureScale
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.label_scale import LabelScale
-from histo_ray.learn.tile_range import TileRange
+from histo_ray.learn.tiles.tile_range import TileRange
 from histo_ray.predict.card import CARD_VERSION, PartCard, PredictorCard
 from histo_ray.predict.predictor import BagPart, FittedPredictor, LinearPart, PredictorParts
 from histo_ray.storage.seal import check_bytes, seal_json, strip_marks

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
 from histo_ray.learn.calibration import apply_calibration
-from histo_ray.learn.class_codings import CODINGS, ClassCoding
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.label_scale import LabelScale
-from histo_ray.learn.tile_range import TileRange
+from histo_ray.learn.targets.class_codings import CODINGS, ClassCoding
+from histo_ray.learn.tiles.tile_range import TileRange
 from histo_ray.predict.card import PredictorCard
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.report.confounder_words import CONFOUNDER_WRITERS
-from histo_ray.report.tile_caveat_words import TILE_WRITERS
+from histo_ray.report.targets.confounder_words import CONFOUNDER_WRITERS
+from histo_ray.report.tissue.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
 
 RARE = 10
 """Patients of a class below which earlier versions gave P values that are too small
-(`ENOUGH_UNITS` of learn/fold_support.py)."""
+(`ENOUGH_UNITS` of learn/targets/fold_support.py)."""
 
 
 def write_caveats(record: EvaluationRecord) -> list[str]:

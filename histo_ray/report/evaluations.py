@@ -19,7 +19,7 @@ from histo_ray.evaluate.evaluation_record import (
 )
 from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.report.validations import (
+from histo_ray.report.external.validations import (
     ChosenValidations,
     choose_validations,
     list_validations,

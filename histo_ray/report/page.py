@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError
 from histo_ray.report.caveat_words import is_synthetic, list_caveats, write_problems
-from histo_ray.report.chart_style import look_of
-from histo_ray.report.cohort_section import write_cohort
+from histo_ray.report.charts.chart_style import look_of
+from histo_ray.report.charts.svg import replace_unprintable
 from histo_ray.report.evaluations import (
     ChosenEvaluations,
     ShownEvaluation,
@@ -23,18 +23,18 @@ from histo_ray.report.evaluations import (
     TileEvaluation,
     choose_runs,
 )
-from histo_ray.report.external_section import NAME as EXTERNAL
-from histo_ray.report.external_section import write_external
-from histo_ray.report.heat_section import FindHeatmaps, write_heatmaps
+from histo_ray.report.external.external_section import NAME as EXTERNAL
+from histo_ray.report.external.external_section import write_external
+from histo_ray.report.external.prediction_words import sum_up_validation
 from histo_ray.report.page_blocks import Section
-from histo_ray.report.prediction_words import sum_up_validation
-from histo_ray.report.probability_section import write_probabilities
 from histo_ray.report.provenance import write_provenance
-from histo_ray.report.site_section import write_sites
-from histo_ray.report.subgroup_section import write_subgroups
-from histo_ray.report.svg import replace_unprintable
-from histo_ray.report.target_section import main_sentence, write_targets
-from histo_ray.report.tissue_section import tissue_sentences, write_tissue
+from histo_ray.report.slides.heat_section import FindHeatmaps, write_heatmaps
+from histo_ray.report.targets.cohort_section import write_cohort
+from histo_ray.report.targets.probability_section import write_probabilities
+from histo_ray.report.targets.site_section import write_sites
+from histo_ray.report.targets.subgroup_section import write_subgroups
+from histo_ray.report.targets.target_section import main_sentence, write_targets
+from histo_ray.report.tissue.tissue_section import tissue_sentences, write_tissue
 from histo_ray.report.whole_file import write_whole
 from histo_ray.store.lost_slides import read_extraction
 

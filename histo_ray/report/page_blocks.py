@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from markupsafe import Markup
 
-from histo_ray.report.chart_style import Look
+from histo_ray.report.charts.chart_style import Look
 
 
 class Column(NamedTuple):

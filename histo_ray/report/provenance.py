@@ -7,7 +7,7 @@ from pyarrow import ArrowException
 
 from histo_ray.errors import StoreError
 from histo_ray.evaluate.evaluation_record import TileSetRecord
-from histo_ray.evaluate.groups_record import GroupsRecord
+from histo_ray.evaluate.tiles.groups_record import GroupsRecord
 from histo_ray.report.evaluations import (
     OtherEvaluation,
     ShownEvaluation,

@@ -4,8 +4,8 @@ from pydantic import JsonValue
 
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord, TissueRecord
 from histo_ray.report.caveat_words import write_caveats
-from histo_ray.report.target_words import describe_patients, write_sentences
-from histo_ray.report.tissue_words import describe_tissue
+from histo_ray.report.targets.target_words import describe_patients, write_sentences
+from histo_ray.report.tissue.tissue_words import describe_tissue
 
 
 def describe_record(record: EvaluationRecord) -> list[str]:

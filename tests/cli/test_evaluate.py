@@ -145,7 +145,7 @@ def test_what_is_not_there_is_told_before_anything_slow_is_imported(
 
 
 def test_an_outcome_run_needs_ray_only_once_something_is_to_be_computed() -> None:
-    code = "import sys, histo_ray.evaluate.patient_run as r; print('ray' in sys.modules)"
+    code = "import sys, histo_ray.evaluate.patients.patient_run as r; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

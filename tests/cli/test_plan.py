@@ -18,8 +18,8 @@ from histo_ray.extract.dry_run import _shape_here
 from histo_ray.extract.plan_here import PlanHere
 from histo_ray.extract.plan_summary import Planned, PlanStatus, PlanSummary, _row, blank_row
 from histo_ray.extract.slide import open_manifest_slide, plan_slide
-from histo_ray.report.canvas import PEN
-from histo_ray.report.slide_picture import picture_slide
+from histo_ray.report.charts.canvas import PEN
+from histo_ray.report.slides.slide_picture import picture_slide
 from histo_ray.store.store import open_store
 from histo_ray.types import Slide
 from tests.made_up import facts_of, rows_of

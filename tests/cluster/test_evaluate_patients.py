@@ -20,8 +20,8 @@ from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.events import CohortJoined, Event, FoundState, RunFound
 from histo_ray.evaluate.jobs import Progress
-from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
-from histo_ray.evaluate.patient_features import load_bags
+from histo_ray.evaluate.patients.patient_cohort import find_slides, gather_patients
+from histo_ray.evaluate.patients.patient_features import load_bags
 from histo_ray.evaluate.tasks.expression import ExpressionConfig
 from histo_ray.evaluate.tasks.mutation import TASK, MutationConfig
 from histo_ray.evaluate.tasks.registry import TASKS

@@ -18,12 +18,12 @@ from histo_ray.errors import ConfigError
 from histo_ray.evaluate.engine import run_here, run_job
 from histo_ray.evaluate.jobs import Progress, Spread
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_run import make_tile_job
-from histo_ray.evaluate.tile_tables import TileResult, TissuePlan, write_tile_tables
-from histo_ray.evaluate.tile_units import CV, TEST, EmbeddedSet, check_vectors
-from histo_ray.learn.tile_heads import TileHeadSettings
-from histo_ray.learn.tissue_tables import TileTruth, tile_folds
-from histo_ray.learn.tissue_tests import count_tile_support
+from histo_ray.evaluate.tiles.tile_run import make_tile_job
+from histo_ray.evaluate.tiles.tile_tables import TileResult, TissuePlan, write_tile_tables
+from histo_ray.evaluate.tiles.tile_units import CV, TEST, EmbeddedSet, check_vectors
+from histo_ray.learn.tiles.tile_heads import TileHeadSettings
+from histo_ray.learn.tiles.tissue_tables import TileTruth, tile_folds
+from histo_ray.learn.tiles.tissue_tests import count_tile_support
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import PIECES, TableFolder, open_evaluation

@@ -28,7 +28,7 @@ from histo_ray.extract.in_process import open_in_process
 from histo_ray.extract.metric_samples import METRICS
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.slide import extract_slide
-from histo_ray.report.slide_picture import draw_or_problem
+from histo_ray.report.slides.slide_picture import draw_or_problem
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.run_tables import read_run
 from histo_ray.store.store import open_store

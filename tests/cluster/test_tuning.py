@@ -9,7 +9,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from histo_ray.cluster.tuning import EPOCH, INNER_SCORE, FoldwiseAsha, explain_failure
 from histo_ray.errors import ConfigError, HistoRayError
-from histo_ray.evaluate.mil_variants import parse_variants
+from histo_ray.evaluate.patients.mil_variants import parse_variants
 
 
 def trials(folds: list[str]) -> list[Any]:

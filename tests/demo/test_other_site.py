@@ -12,7 +12,7 @@ import pytest
 
 from histo_ray.demo.other_site import CROWDED, crowd_shares, score_tiles
 from histo_ray.demo.truth_picture import draw_beside_truth
-from histo_ray.report.slide_pixels import SlidePixels
+from histo_ray.report.slides.slide_pixels import SlidePixels
 from histo_ray.store.store import Store, open_store
 from histo_ray.synth.crowds import CROWD_CLASS
 from histo_ray.types import TileGrid

@@ -11,7 +11,7 @@ from histo_ray.evaluate.evaluation_record import RECORD_VERSION, PatientRecord, 
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.caveat_words import write_caveats
 from histo_ray.report.record_words import describe_record
-from histo_ray.report.target_words import write_sentences
+from histo_ray.report.targets.target_words import write_sentences
 
 RECORDS = sorted((Path(__file__).parent / "records").glob("*.json"))
 

@@ -8,9 +8,9 @@ import pytest
 from histo_ray.evaluate.engine import run_evaluation, run_here
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import prepare_again
-from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patients.inner_choice import make_head_settings
+from histo_ray.evaluate.patients.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 

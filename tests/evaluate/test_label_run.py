@@ -11,10 +11,10 @@ import histo_ray as hr
 from histo_ray.api.evaluation_result import EvaluationResult
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
+from histo_ray.evaluate.columns.label_record import LabelRecord
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.label_record import LabelRecord
 from histo_ray.learn.statistics import adjust_p
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.store.manifest_columns import pack_columns, read_manifest_columns

@@ -21,7 +21,7 @@ from histo_ray.evaluate.leaks import (
     refuse_leaks,
 )
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_caveats import find_trained_on
+from histo_ray.evaluate.tiles.tile_caveats import find_trained_on
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import finetune
 from histo_ray.store.location import location_of

@@ -16,7 +16,7 @@ from histo_ray.cohort.site_folds import draw_site_folds, exclude_siteless
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.label_table import LabelTable
-from histo_ray.learn.site_scores import fisher_interval
+from histo_ray.learn.targets.site_scores import fisher_interval
 from histo_ray.report.page import write_report
 from histo_ray.report.record_words import describe_record
 from histo_ray.types import TargetKind

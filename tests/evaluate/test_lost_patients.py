@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from histo_ray.evaluate.lost_patients import read_manifested
-from histo_ray.evaluate.patient_cohort import find_slides, gather_patients
+from histo_ray.evaluate.patients.lost_patients import read_manifested
+from histo_ray.evaluate.patients.patient_cohort import find_slides, gather_patients
 from histo_ray.evaluate.tasks.mutation import TASK, MutationConfig
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from histo_ray.evaluate.caveats import CaveatCode, EncoderDigests, same_weights_caveats
-from histo_ray.evaluate.patient_caveats import find_patient_caveats
-from histo_ray.evaluate.patient_cohort import (
+from histo_ray.evaluate.patients.patient_caveats import find_patient_caveats
+from histo_ray.evaluate.patients.patient_cohort import (
     Patients,
     draw_patient_folds,
     find_slides,
     gather_patients,
 )
-from histo_ray.evaluate.patient_plan import PatientPlan
-from histo_ray.evaluate.patient_record import name_chance_test
+from histo_ray.evaluate.patients.patient_plan import PatientPlan
+from histo_ray.evaluate.patients.patient_record import name_chance_test
 from histo_ray.evaluate.tasks.expression import TASK, ExpressionConfig
 from histo_ray.extract.work import row_of
 from histo_ray.report.caveat_words import write_caveat

@@ -7,7 +7,7 @@ import pytest
 from histo_ray.config import digest
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patients.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from tests.cluster.patients import write_labels, write_store
 

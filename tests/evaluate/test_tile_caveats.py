@@ -8,7 +8,7 @@ import histo_ray as hr
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_caveats import find_synthetic_sets, find_trained_on
+from histo_ray.evaluate.tiles.tile_caveats import find_synthetic_sets, find_trained_on
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.finetune_run import finetune
 from histo_ray.report.caveat_words import write_caveat

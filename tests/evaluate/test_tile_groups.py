@@ -16,7 +16,7 @@ from histo_ray.cohort.folds import draw_folds
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.evaluation_record import TissueRecord
-from histo_ray.learn.tile_heads import (
+from histo_ray.learn.tiles.tile_heads import (
     EmbeddedTiles,
     TileHeadSettings,
     predict_tile_fold,

@@ -5,15 +5,15 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from histo_ray.learn.added_tables import correlate_added
-from histo_ray.learn.added_value import cross_fit, take_out_covariates
 from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings
 from histo_ray.learn.heads.registry import load_patient_head
 from histo_ray.learn.inner_folds import draw_inner_folds
 from histo_ray.learn.kernel_logistic import fit_logistic_path
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.added_tables import correlate_added
+from histo_ray.learn.targets.added_value import cross_fit, take_out_covariates
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 COUNT = 90

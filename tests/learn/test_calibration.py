@@ -18,7 +18,7 @@ from histo_ray.learn.calibration import (
     fit_calibration,
 )
 from histo_ray.learn.label_scale import MOST_KNOTS, fit_label_scale
-from histo_ray.learn.tile_range import measure_range
+from histo_ray.learn.tiles.tile_range import measure_range
 
 Floats = npt.NDArray[np.float64]
 

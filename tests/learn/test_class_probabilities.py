@@ -5,15 +5,15 @@ import numpy.typing as npt
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from histo_ray.learn.class_probabilities import (
+from histo_ray.learn.statistics.calibration_scores import calibration_curve, recalibrate_logistic
+from histo_ray.learn.statistics.decision_curve import THRESHOLDS, score_net_benefit
+from histo_ray.learn.statistics.proportions import wilson_interval
+from histo_ray.learn.targets.class_probabilities import (
     score_brier_skill,
     tabulate_calibration,
     take_recalibration,
 )
-from histo_ray.learn.statistics.calibration_scores import calibration_curve, recalibrate_logistic
-from histo_ray.learn.statistics.decision_curve import THRESHOLDS, score_net_benefit
-from histo_ray.learn.statistics.proportions import wilson_interval
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

@@ -5,20 +5,20 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_score
 
-from histo_ray.learn.class_codings import CODINGS, OutputLayout
-from histo_ray.learn.class_tables import tabulate_classes, tabulate_confusion
-from histo_ray.learn.external_classes import resample_kappa, score_column
-from histo_ray.learn.external_metrics import Draws
-from histo_ray.learn.kind_support import COUNT_UNITS
+from histo_ray.learn.external.external_classes import resample_kappa, score_column
+from histo_ray.learn.external.external_metrics import Draws
 from histo_ray.learn.statistics.class_scores import (
     bootstrap_macro_auroc,
     choose_classes,
     score_kappa,
     score_macro_auroc,
 )
-from histo_ray.learn.target_metrics import METRICS
-from histo_ray.learn.target_scores import score_encoder
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.class_codings import CODINGS, OutputLayout
+from histo_ray.learn.targets.class_tables import tabulate_classes, tabulate_confusion
+from histo_ray.learn.targets.kind_support import COUNT_UNITS
+from histo_ray.learn.targets.target_metrics import METRICS
+from histo_ray.learn.targets.target_scores import score_encoder
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 NAN = float("nan")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from histo_ray.learn.configurations import (
+from histo_ray.learn.targets.configurations import (
     Configuration,
     assemble_predictions,
     select_configurations,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
-from histo_ray.learn.endpoint import compare_means, find_predictable, tabulate_endpoints
 from histo_ray.learn.statistics import adjust_p
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tests import test_difference as compare_folds
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.endpoint import compare_means, find_predictable, tabulate_endpoints
+from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.targets.target_tests import test_difference as compare_folds
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 KINDS = [TargetKind.CONTINUOUS, TargetKind.BINARY]

@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve as binned
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, r2_score
 
-from histo_ray.learn.external_metrics import (
+from histo_ray.learn.external.external_metrics import (
     EXTERNAL_METRICS,
     Draws,
     ExternalClasses,

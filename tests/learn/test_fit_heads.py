@@ -9,11 +9,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import choose_configurations, fit_patient_fold, fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings, measure_scale
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.patient_heads import PatientData, predict_patient_fold
+from histo_ray.learn.targets.configurations import Configuration
 from tests.learn.patient_data import make_data, make_features, make_labels, make_values
 
 

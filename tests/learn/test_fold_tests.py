@@ -5,7 +5,6 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from histo_ray.learn.fold_support import count_support
 from histo_ray.learn.statistics import (
     DECIDED,
     corrected_t_test,
@@ -15,12 +14,13 @@ from histo_ray.learn.statistics import (
     fold_t_test,
     label_covariance,
 )
-from histo_ray.learn.target_tests import (
+from histo_ray.learn.targets.fold_support import count_support
+from histo_ray.learn.targets.target_tests import (
     degrees_of_freedom,
     test_above_chance,
     test_difference,
 )
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 from testing.random_cohorts import Design, simulate, summarise
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
-from histo_ray.evaluate.bag_units import share_folds
+from histo_ray.evaluate.patients.bag_units import share_folds
 from histo_ray.learn import inner_folds
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings
 from histo_ray.learn.heads import elastic_net, patient_logistic, pls, ridge

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from histo_ray.learn.part_separability import separate_folds, separate_parts
+from histo_ray.learn.tiles.part_separability import separate_folds, separate_parts
 
 
 def test_parts_of_other_stain_are_told_within_their_class_alone() -> None:

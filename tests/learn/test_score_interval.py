@@ -22,19 +22,19 @@ from histo_ray.learn.statistics import (
     variance_inflation,
     wilson_interval,
 )
-from histo_ray.learn.target_scores import score_encoder
-from histo_ray.learn.target_tables import compare_encoders
-from histo_ray.learn.target_tests import test_difference as compare_folds
-from histo_ray.learn.target_truth import TargetTruth
-from histo_ray.learn.tissue_scores import Draws, decision_noise
-from histo_ray.learn.tissue_scores import score_encoder as score_tissue
-from histo_ray.learn.tissue_tables import (
+from histo_ray.learn.targets.target_scores import score_encoder
+from histo_ray.learn.targets.target_tables import compare_encoders
+from histo_ray.learn.targets.target_tests import test_difference as compare_folds
+from histo_ray.learn.targets.target_truth import TargetTruth
+from histo_ray.learn.tiles.tissue_scores import Draws, decision_noise
+from histo_ray.learn.tiles.tissue_scores import score_encoder as score_tissue
+from histo_ray.learn.tiles.tissue_tables import (
     TileTally,
     TileTruth,
     tabulate_predictions,
     tally_predictions,
 )
-from histo_ray.learn.tissue_tables import compare_encoders as compare_tissue
+from histo_ray.learn.tiles.tissue_tables import compare_encoders as compare_tissue
 from histo_ray.types import TargetKind
 
 LEVEL = 0.05

@@ -6,14 +6,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from histo_ray.learn.fold_data import standardise_by
-from histo_ray.learn.site_means import PRIOR, predict_by_site, tabulate_site_means
-from histo_ray.learn.site_prediction import (
+from histo_ray.learn.targets.site_means import PRIOR, predict_by_site, tabulate_site_means
+from histo_ray.learn.targets.site_prediction import (
     PENALTY,
     SiteTruth,
     predict_sites,
     tabulate_site_prediction,
 )
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

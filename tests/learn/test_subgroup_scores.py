@@ -11,8 +11,8 @@ from histo_ray.learn.statistics.within_fold import (
     pool_auroc,
     pool_pearson,
 )
-from histo_ray.learn.subgroup_scores import FEWEST_OF_CLASS, tabulate_subgroups
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.subgroup_scores import FEWEST_OF_CLASS, tabulate_subgroups
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]

@@ -8,9 +8,6 @@ from sksurv.compare import compare_survival
 from sksurv.nonparametric import kaplan_meier_estimator
 from sksurv.util import Surv
 
-from histo_ray.learn.follow_up import choose_times, describe_follow_up, measure_follow_up
-from histo_ray.learn.kind_support import log_rank_scores
-from histo_ray.learn.site_means import predict_by_site, tabulate_site_means
 from histo_ray.learn.statistics import (
     bootstrap_concordance,
     censoring_curve,
@@ -24,8 +21,11 @@ from histo_ray.learn.statistics import (
     score_concordance_ipcw,
 )
 from histo_ray.learn.statistics.within_fold import pool_concordance
-from histo_ray.learn.survival_halves import compare_halves, draw_halves, split_halves
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.follow_up import choose_times, describe_follow_up, measure_follow_up
+from histo_ray.learn.targets.kind_support import log_rank_scores
+from histo_ray.learn.targets.site_means import predict_by_site, tabulate_site_means
+from histo_ray.learn.targets.survival_halves import compare_halves, draw_halves, split_halves
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.types import TargetKind
 from histo_ray.types.signed_times import sign_times, split_times
 

@@ -4,7 +4,6 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
-from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
@@ -12,14 +11,15 @@ from histo_ray.learn.statistics import (
     permutation_p,
     plain_t_test,
 )
-from histo_ray.learn.target_scores import EncoderScores, score_encoder
-from histo_ray.learn.target_tables import (
+from histo_ray.learn.targets.configurations import Configuration
+from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
+from histo_ray.learn.targets.target_tables import (
     ConfigurationPredictions,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.target_truth import TargetTruth
+from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.schema import arrow_schema
 from histo_ray.types import TargetKind
 

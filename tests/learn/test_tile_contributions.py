@@ -5,7 +5,7 @@ import pytest
 
 from histo_ray.learn.fold_data import measure_scale
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
-from histo_ray.learn.tile_contributions import (
+from histo_ray.learn.tiles.tile_contributions import (
     TileScores,
     average_scores,
     influence_of,

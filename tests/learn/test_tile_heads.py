@@ -14,7 +14,7 @@ from histo_ray.cohort.folds import (
 )
 from histo_ray.learn.heads.least_squares import solve_least_squares, sum_moments
 from histo_ray.learn.heads.registry import load_tile_head
-from histo_ray.learn.tile_heads import (
+from histo_ray.learn.tiles.tile_heads import (
     EmbeddedTiles,
     TileHeadSettings,
     choose_tile_head,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from histo_ray.learn.tile_metrics import score_classes
+from histo_ray.learn.tiles.tile_metrics import score_classes
 
 
 def test_scores_are_those_of_scikit_learn() -> None:

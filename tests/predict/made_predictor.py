@@ -13,7 +13,7 @@ from histo_ray.learn.mil.bags import measure_bags
 from histo_ray.learn.mil.fold import MilFold, train_mil_fold
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.patient_heads import PatientData
-from histo_ray.learn.tile_range import measure_range
+from histo_ray.learn.tiles.tile_range import measure_range
 from histo_ray.predict.card import (
     CohortCard,
     EncoderCard,

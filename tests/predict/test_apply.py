@@ -11,7 +11,7 @@ from histo_ray.predict.external.patient_predictions import PatientPiece
 from histo_ray.predict.external.prediction_run import Groups, PredictionRun
 from histo_ray.predict.patient_hashes import hash_slides
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.report.prediction_words import describe_predictions
+from histo_ray.report.external.prediction_words import describe_predictions
 from histo_ray.schema import column_names
 from histo_ray.store.store import open_store
 from tests.predict.external_store import PEOPLE, make_numbers, write_external

@@ -14,7 +14,7 @@ from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.external.apply import apply_all, make_config, predict
 from histo_ray.predict.external.prediction_result import PredictionResult
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.report.prediction_words import describe_result
+from histo_ray.report.external.prediction_words import describe_result
 from histo_ray.schema import column_names
 from tests.predict.external_store import (
     COUNT,

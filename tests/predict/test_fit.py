@@ -17,7 +17,7 @@ from histo_ray.api.fit import fit
 from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.events import Event, FoundState, PredictorFound, RunFound
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patients.patient_run import PreparedPatients
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
 from histo_ray.learn.fold_data import FoldData, PatientHeadSettings, standardise_by

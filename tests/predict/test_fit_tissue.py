@@ -12,7 +12,7 @@ from histo_ray.config import parse_settings
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.heads.base import EmbeddedTiles
-from histo_ray.learn.tile_heads import TileHeadSettings, predict_other_tiles
+from histo_ray.learn.tiles.tile_heads import TileHeadSettings, predict_other_tiles
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.fitting.fit import FitResult
 from histo_ray.predict.fitting.fit_command import fit_settings

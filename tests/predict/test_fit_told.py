@@ -18,7 +18,7 @@ from histo_ray.predict.fitting.fit import FitResult
 from histo_ray.predict.fitting.fit_command import fit_settings
 from histo_ray.predict.patient_hashes import is_known_slide
 from histo_ray.report.caveat_words import write_caveat
-from histo_ray.report.predictor_words import describe_predictor
+from histo_ray.report.external.predictor_words import describe_predictor
 from histo_ray.store.store import open_store
 from tests.cluster.patients import COUNT, write_labels, write_store
 

@@ -7,7 +7,7 @@ from histo_ray.cohort.folds import draw_folds
 from histo_ray.learn.fit_heads import fit_patients
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.patient_heads import PatientData, predict_patient_repeat
-from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.learn.targets.target_matrix import TargetMatrix
 from histo_ray.predict.fitting.kept_choice import predict_kept
 from testing.external_truth import Population, measure_shift
 

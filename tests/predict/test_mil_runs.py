@@ -15,15 +15,15 @@ from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.mil_members import summarise_members
+from histo_ray.evaluate.patients.mil_members import summarise_members
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.fitting.fit import FitResult
 from histo_ray.predict.fitting.fit_command import fit_settings
 from histo_ray.predict.heat.out_of_fold import OutOfFold
-from histo_ray.report.mil_section import tabulate_members
 from histo_ray.report.page_blocks import Table
+from histo_ray.report.targets.mil_section import tabulate_members
 from histo_ray.store.store import open_store
 from tests.cluster.patients import PATIENTS, write_labels, write_store
 

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from histo_ray.evaluate.patient_summary import summarise_encoders, summarise_pairs
-from histo_ray.evaluate.tile_tables import summarise_tally
-from histo_ray.learn.tissue_tables import (
+from histo_ray.evaluate.patients.patient_summary import summarise_encoders, summarise_pairs
+from histo_ray.evaluate.tiles.tile_tables import summarise_tally
+from histo_ray.learn.tiles.tissue_tables import (
     TileTruth,
     compare_encoders,
     tabulate_predictions,
     tally_predictions,
 )
-from histo_ray.report.canvas import Picture
+from histo_ray.report.charts.canvas import Picture
 from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
 from histo_ray.store.tables import TableFolder, open_evaluation

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histo_ray.report.canvas import (
+from histo_ray.report.charts.canvas import (
     bar_length,
     blank,
     draw_scale_bar,

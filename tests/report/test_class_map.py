@@ -1,9 +1,14 @@
 import numpy as np
 
-from histo_ray.report.canvas import Picture
-from histo_ray.report.class_map import CLASS_COLOURS, colour_classes, count_shares, draw_class_map
-from histo_ray.report.class_pictures import list_shown
-from histo_ray.report.heatmap import soften
+from histo_ray.report.charts.canvas import Picture
+from histo_ray.report.slides.class_map import (
+    CLASS_COLOURS,
+    colour_classes,
+    count_shares,
+    draw_class_map,
+)
+from histo_ray.report.slides.class_pictures import list_shown
+from histo_ray.report.slides.heatmap import soften
 from histo_ray.types import TileGrid
 
 DOWNSAMPLE = (5.0, 4.0)

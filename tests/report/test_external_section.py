@@ -11,11 +11,11 @@ import pytest
 from histo_ray.cli import main
 from histo_ray.errors import StoreError
 from histo_ray.predict.external.apply import apply_all, make_config
-from histo_ray.report.calibration_chart import draw_calibration
-from histo_ray.report.chart_style import look_of
+from histo_ray.report.charts.calibration_chart import draw_calibration
+from histo_ray.report.charts.chart_style import look_of
+from histo_ray.report.external.prediction_words import describe_comparison
+from histo_ray.report.external.validations import choose_validations, list_validations
 from histo_ray.report.page import summarise, write_report
-from histo_ray.report.prediction_words import describe_comparison
-from histo_ray.report.validations import choose_validations, list_validations
 from histo_ray.store.store import open_store
 from tests.predict.external_store import write_external, write_labels
 from tests.predict.made_predictor import make_predictor

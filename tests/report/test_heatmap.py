@@ -1,8 +1,8 @@
 import numpy as np
 
-from histo_ray.report.canvas import Picture
-from histo_ray.report.colour_scale import ColourScale, fit_scale
-from histo_ray.report.heatmap import draw_tile_heatmap, name_ends
+from histo_ray.report.charts.canvas import Picture
+from histo_ray.report.charts.colour_scale import ColourScale, fit_scale
+from histo_ray.report.slides.heatmap import draw_tile_heatmap, name_ends
 from histo_ray.types import TileGrid
 
 DOWNSAMPLE = (5.0, 4.0)

@@ -4,7 +4,7 @@ import pytest
 
 from histo_ray.evaluate.evaluation_record import TileComparisonRecord, TissueRecord
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.report.interval_words import MEASURED, note_coverage
+from histo_ray.report.targets.interval_words import MEASURED, note_coverage
 
 
 def record_of(version: int) -> TissueRecord:

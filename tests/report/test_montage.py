@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from histo_ray.report.canvas import BAD, GOOD, PALE, Picture
-from histo_ray.report.montage import CARD_PX, SheetEntry, draw_card, draw_contact_sheet
+from histo_ray.report.charts.canvas import BAD, GOOD, PALE, Picture
+from histo_ray.report.slides.montage import CARD_PX, SheetEntry, draw_card, draw_contact_sheet
 from histo_ray.types import Outcome
 
 ENTRIES = [

@@ -14,7 +14,7 @@ import histo_ray as hr
 from histo_ray.api.evaluation_result import EvaluationResult
 from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import render_page
-from histo_ray.report.target_counts import LEVEL
+from histo_ray.report.targets.target_counts import LEVEL
 from tests.cluster.patients import write_labels, write_store
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from histo_ray.config import TilingConfig
-from histo_ray.report.canvas import OUTLINE, PEN, Picture
-from histo_ray.report.preview import (
+from histo_ray.report.charts.canvas import OUTLINE, PEN, Picture
+from histo_ray.report.slides.preview import (
     describe,
     draw_overlay,
     draw_preview,
@@ -14,7 +14,7 @@ from histo_ray.report.preview import (
     tile_boxes,
     write_png,
 )
-from histo_ray.report.slide_picture import _legend
+from histo_ray.report.slides.slide_picture import _legend
 from histo_ray.types import Pyramid, TileGrid, TissueMask
 
 DOWNSAMPLE = (5.0, 4.0)

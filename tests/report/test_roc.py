@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from histo_ray.report.roc import MOST_RATES, mean_roc
+from histo_ray.report.charts.roc import MOST_RATES, mean_roc
 
 
 def test_the_area_below_the_mean_curve_is_the_mean_area_of_the_folds() -> None:

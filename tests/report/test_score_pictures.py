@@ -11,13 +11,13 @@ from PIL import Image
 
 from histo_ray.config import TilingConfig
 from histo_ray.extract.slide import plan_slide
-from histo_ray.learn.tile_contributions import TileScores
+from histo_ray.learn.tiles.tile_contributions import TileScores
 from histo_ray.predict.heat.score_record import ScoreRecord
-from histo_ray.report.colour_scale import fit_scale
-from histo_ray.report.heat_section import ShownHeatmap, ShownHeatmaps, write_heatmaps
+from histo_ray.report.charts.colour_scale import fit_scale
 from histo_ray.report.page_blocks import Photos, Text
-from histo_ray.report.score_pictures import choose_extremes, describe_heads, draw_scores
-from histo_ray.report.slide_pixels import read_slide_pixels
+from histo_ray.report.slides.heat_section import ShownHeatmap, ShownHeatmaps, write_heatmaps
+from histo_ray.report.slides.score_pictures import choose_extremes, describe_heads, draw_scores
+from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.slides.reader import open_slide
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.types import Receipt, Slide

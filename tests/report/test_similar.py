@@ -1,6 +1,6 @@
 import numpy as np
 
-from histo_ray.report.similar import Neighbours, draw_neighbours
+from histo_ray.report.slides.similar import Neighbours, draw_neighbours
 
 
 def solid(*shades: int) -> np.ndarray:

@@ -9,10 +9,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from histo_ray.report.chart_style import look_of, shorten_name
-from histo_ray.report.charts import Pair, Whisker, draw_scatter, draw_whiskers
-from histo_ray.report.confusion import draw_confusion, format_share, row_shares
-from histo_ray.report.svg import draw_svg, printable
+from histo_ray.report.charts.chart_style import look_of, shorten_name
+from histo_ray.report.charts.charts import Pair, Whisker, draw_scatter, draw_whiskers
+from histo_ray.report.charts.confusion import draw_confusion, format_share, row_shares
+from histo_ray.report.charts.svg import draw_svg, printable
 
 LOOKS = look_of(["a", "b", "c"])
 GENES = ["G<1>", "G$2$", "G3", "G4"]

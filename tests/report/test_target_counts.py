@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from histo_ray.report.target_counts import LEVEL, CountedTargets, count_found, count_pair
+from histo_ray.report.targets.target_counts import LEVEL, CountedTargets, count_found, count_pair
 
 
 def targets() -> pd.DataFrame:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from histo_ray.evaluate.tasks.registry import TASKS
-from histo_ray.report.target_table import RankedTargets, rank_targets, tabulate_targets
+from histo_ray.report.targets.target_table import RankedTargets, rank_targets, tabulate_targets
 
 
 def make_scores() -> RankedTargets:

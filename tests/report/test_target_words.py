@@ -4,9 +4,13 @@ from typing import Any
 
 from histo_ray.evaluate.caveats import far_off_caveat
 from histo_ray.evaluate.evaluation_record import DroppedTarget, PatientRecord
-from histo_ray.evaluate.patient_summary import list_best, summarise_encoder, summarise_pair
+from histo_ray.evaluate.patients.patient_summary import list_best, summarise_encoder, summarise_pair
 from histo_ray.report.caveat_words import write_caveat
-from histo_ray.report.target_words import describe_dropped, describe_patients, write_sentences
+from histo_ray.report.targets.target_words import (
+    describe_dropped,
+    describe_patients,
+    write_sentences,
+)
 
 NAN = float("nan")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from histo_ray.evaluate.evaluation_record import TileComparisonRecord
-from histo_ray.report.tissue_words import describe_comparison
+from histo_ray.report.tissue.tissue_words import describe_comparison
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def test_a_tiling_is_found_by_its_beginning_or_mpp(
 
 
 def test_evaluate_lists_what_there_is_to_choose_from(store: Store, tmp_path: Path) -> None:
-    from histo_ray.evaluate.patient_cohort import find_slides  # Ray takes seconds to import
+    from histo_ray.evaluate.patients.patient_cohort import (
+        find_slides,  # Ray takes seconds to import
+    )
 
     given: dict[str, Any] = {"store": str(tmp_path / "store"), "encoder": ("e",), "labels": "-"}
     with pytest.raises(ConfigError, match=r"name one with --tiling: t4aaa \(224 px at 0\.5 mpp, "):

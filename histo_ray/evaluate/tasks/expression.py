@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.patients.bag_settings import BagConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names

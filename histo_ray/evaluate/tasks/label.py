@@ -8,12 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import FEW_POSITIVES, Caveat, CaveatCode, caveat
+from histo_ray.evaluate.columns.label_record import LabelRecord
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
-from histo_ray.evaluate.label_record import LabelRecord
-from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.bag_settings import BagConfig
+from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.labels.column_wishes import COLUMN_KINDS, ColumnWishes, parse_wishes
@@ -34,9 +34,9 @@ _FIRST_HEAD = {
     TargetKind.ORDINAL: "logistic",
     TargetKind.CONTINUOUS: "ridge",
 }
-_prepare_label_run = deferred("histo_ray.evaluate.label_run:prepare_label_run")
-_read_labels = deferred("histo_ray.evaluate.label_inputs:read_labels")
-_read_outputs = deferred("histo_ray.evaluate.label_inputs:read_outputs")
+_prepare_label_run = deferred("histo_ray.evaluate.columns.label_run:prepare_label_run")
+_read_labels = deferred("histo_ray.evaluate.columns.label_inputs:read_labels")
+_read_outputs = deferred("histo_ray.evaluate.columns.label_inputs:read_outputs")
 _draw_column_folds = deferred("histo_ray.cohort.column_folds:draw_column_folds")
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import FEW_POSITIVES, Caveat, CaveatCode, caveat
+from histo_ray.evaluate.patients.bag_settings import BagConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.learn.heads.registry import TrainsOn, check_head, head_names

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.bag_settings import BagConfig
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
-from histo_ray.evaluate.mil_variants import parse_variants
-from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.bag_settings import BagConfig
+from histo_ray.evaluate.patients.mil_variants import parse_variants
+from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.mil.mil_settings import MilSettings
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from histo_ray.store.tables import TableFolder
 
 Values = npt.NDArray[np.float64]
-_prepare = deferred("histo_ray.evaluate.patient_run:prepare_patients")
-_check_inputs = deferred("histo_ray.evaluate.check_inputs:check_patient_inputs")
+_prepare = deferred("histo_ray.evaluate.patients.patient_run:prepare_patients")
+_check_inputs = deferred("histo_ray.evaluate.patients.check_inputs:check_patient_inputs")
 _prepare_labels = deferred("histo_ray.cohort.usable_targets:prepare_labels")
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.jobs import PreparedRun
-from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.labels.endpoints import Endpoint, parse_endpoints
@@ -26,10 +26,10 @@ FEW_EVENTS = 50
 TRIED_ENDPOINTS = 20
 """Endpoints, fewest events first, whose folds are drawn to see whether a setting works."""
 _KIND = TargetKind.SURVIVAL
-_read_survival = deferred("histo_ray.evaluate.label_inputs:read_endpoints")
+_read_survival = deferred("histo_ray.evaluate.columns.label_inputs:read_endpoints")
 _draw_event_folds = deferred("histo_ray.cohort.survival_folds:draw_event_folds")
-_write_survival = deferred("histo_ray.evaluate.survival_tables:write_survival_tables")
-_describe_follow_up = deferred("histo_ray.learn.follow_up:describe_follow_up")
+_write_survival = deferred("histo_ray.evaluate.patients.survival_tables:write_survival_tables")
+_describe_follow_up = deferred("histo_ray.learn.targets.follow_up:describe_follow_up")
 
 
 class SurvivalConfig(PatientConfig):

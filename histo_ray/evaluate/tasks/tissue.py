@@ -8,14 +8,14 @@ from histo_ray.config import TileSetConfig
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.evaluation_record import TissueRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
-from histo_ray.evaluate.patient_settings import ADDRESS
+from histo_ray.evaluate.patients.patient_settings import ADDRESS
 from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.heads.registry import Solver, TrainsOn, check_head, head_names
 
 AUTO, INFERRED, NO_GROUPS = "auto", "inferred", "none"
 """Values of `--groups` that are no column."""
 
-_prepare = deferred("histo_ray.evaluate.tile_run:prepare_tiles")
+_prepare = deferred("histo_ray.evaluate.tiles.tile_run:prepare_tiles")
 
 
 class TissueConfig(TileSetConfig):

@@ -18,7 +18,7 @@ from histo_ray.learn.mil.kinds.registry import find_kind
 from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.networks.base import MilNetwork
 from histo_ray.learn.mil.networks.registry import check_attends, load_network
-from histo_ray.learn.tile_contributions import TileScores, average_scores
+from histo_ray.learn.tiles.tile_contributions import TileScores, average_scores
 from histo_ray.types import TargetKind
 
 Vectors = npt.NDArray[np.floating]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from histo_ray.learn.class_codings import CODINGS
-from histo_ray.learn.class_tables import ORDERED
-from histo_ray.learn.external_classes import score_column
-from histo_ray.learn.external_metrics import Draws
+from histo_ray.learn.external.external_classes import score_column
+from histo_ray.learn.external.external_metrics import Draws
+from histo_ray.learn.targets.class_codings import CODINGS
+from histo_ray.learn.targets.class_tables import ORDERED
 from histo_ray.predict.card import PredictorCard
 from histo_ray.predict.external.external_cohort import ExternalCohort
 from histo_ray.types import TargetKind

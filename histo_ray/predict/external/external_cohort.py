@@ -15,7 +15,7 @@ from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.labels.group_columns import read_group_columns
 from histo_ray.labels.label_settings import LabelSettings
 from histo_ray.labels.label_table import LabelTable
-from histo_ray.learn.external_metrics import TargetSample
+from histo_ray.learn.external.external_metrics import TargetSample
 from histo_ray.predict.card import PredictorCard, TargetCard
 from histo_ray.predict.external.applied import AppliedPredictor
 from histo_ray.predict.external.predict_settings import PredictConfig

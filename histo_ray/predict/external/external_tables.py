@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.external_metrics import EXTERNAL_METRICS, Draws, ExternalMetric
+from histo_ray.learn.external.external_metrics import EXTERNAL_METRICS, Draws, ExternalMetric
 from histo_ray.learn.statistics import Interval, adjust_p
 from histo_ray.learn.statistics.calibration_scores import SlopeGap
 from histo_ray.predict.card import PredictorCard, TargetCard

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histo_ray.learn.tile_range import TileRange
+from histo_ray.learn.tiles.tile_range import TileRange
 from histo_ray.pooling.matrix import pool_partitions
 from histo_ray.predict.external.prediction_record import PredictionRecord
 from histo_ray.predict.external.prediction_run import Groups, PredictionRun

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from histo_ray.learn.calibration import Calibration
-from histo_ray.learn.follow_up import QUARTILES
+from histo_ray.learn.targets.follow_up import QUARTILES
 from histo_ray.predict.card import PredictorCard
 from histo_ray.schema import arrow_schema
 

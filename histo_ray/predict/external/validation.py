@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from histo_ray.config import digest
 from histo_ray.errors import ConfigError
-from histo_ray.learn.external_metrics import Draws
+from histo_ray.learn.external.external_metrics import Draws
 from histo_ray.predict.external.applied import AppliedPredictor
 from histo_ray.predict.external.external_cohort import ExternalCohort, JoinedLabels, join_labels
 from histo_ray.predict.external.external_tables import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
-from histo_ray.learn.target_metrics import METRICS
+from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.predict.card import TargetCard
 
 LEVEL = 0.05

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.evaluate.mean_predictions import mean_predictions
-from histo_ray.evaluate.patient_plan import PatientPlan
-from histo_ray.evaluate.patient_run import PreparedPatients
+from histo_ray.evaluate.patients.mean_predictions import mean_predictions
+from histo_ray.evaluate.patients.patient_plan import PatientPlan
+from histo_ray.evaluate.patients.patient_run import PreparedPatients
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
-from histo_ray.learn.target_metrics import METRICS
+from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.pooling.matrix import pool_matrix
 from histo_ray.pooling.pooled_cache import PoolFacts
 from histo_ray.pooling.registry import parse_pooling

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
-from histo_ray.evaluate.patient_units import predict_repeat
+from histo_ray.evaluate.patients.patient_units import predict_repeat
 from histo_ray.learn.fold_data import PatientHeadSettings
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_patient_head
-from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.learn.targets.target_matrix import TargetMatrix
 
 REPEATS = 10
 """So many repeats are predicted; more change the mean hardly."""

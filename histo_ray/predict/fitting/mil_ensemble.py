@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import digest
-from histo_ray.evaluate.bag_units import (
+from histo_ray.evaluate.engine import run_job
+from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.patients.bag_units import (
     BagUnit,
     columns_of,
     fold_piece_name,
@@ -21,15 +23,13 @@ from histo_ray.evaluate.bag_units import (
     make_bag_job,
     train_fold,
 )
-from histo_ray.evaluate.engine import run_job
-from histo_ray.evaluate.inner_choice import count_shared_folds
-from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_features import load_bags
-from histo_ray.evaluate.patient_run import PreparedPatients
-from histo_ray.learn.configurations import Configuration
+from histo_ray.evaluate.patients.inner_choice import count_shared_folds
+from histo_ray.evaluate.patients.patient_features import load_bags
+from histo_ray.evaluate.patients.patient_run import PreparedPatients
 from histo_ray.learn.mil.head import MilHead, read_head
 from histo_ray.learn.mil.stop_bags import mean_scores
-from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.learn.targets.configurations import Configuration
+from histo_ray.learn.targets.target_matrix import TargetMatrix
 from histo_ray.store.layout import FITS
 from histo_ray.store.tables import TableFolder
 

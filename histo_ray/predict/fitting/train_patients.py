@@ -8,19 +8,19 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.events import TrainingOnAll
-from histo_ray.evaluate.inner_choice import make_head_settings
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_features import BAGS, load_bags
-from histo_ray.evaluate.patient_run import PreparedPatients, PreparedTargets
-from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.inner_choice import make_head_settings
+from histo_ray.evaluate.patients.patient_features import BAGS, load_bags
+from histo_ray.evaluate.patients.patient_run import PreparedPatients, PreparedTargets
+from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.run_once import Evaluation
-from histo_ray.learn.configurations import Configuration
 from histo_ray.learn.fit_heads import choose_configurations, fit_patients
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import TrainsOn, load_patient_head, trains_on_bags
 from histo_ray.learn.label_scale import LabelScale, fit_label_scale
 from histo_ray.learn.patient_heads import PatientData
-from histo_ray.learn.tile_range import TileRange, measure_range
+from histo_ray.learn.targets.configurations import Configuration
+from histo_ray.learn.tiles.tile_range import TileRange, measure_range
 from histo_ray.predict.card import PartCard
 from histo_ray.predict.fitting.describe_patients import (
     ChosenPart,

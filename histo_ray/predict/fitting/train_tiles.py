@@ -9,13 +9,13 @@ from histo_ray.evaluate.events import TrainingOnAll
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.run_once import Evaluation
 from histo_ray.evaluate.tasks.tissue import TissueConfig
-from histo_ray.evaluate.tile_run import PreparedTiles
-from histo_ray.evaluate.tile_units import CV, Vectors
+from histo_ray.evaluate.tiles.tile_run import PreparedTiles
+from histo_ray.evaluate.tiles.tile_units import CV, Vectors
 from histo_ray.learn.heads.linear_fit import LinearFit
 from histo_ray.learn.heads.registry import TrainsOn, load_tile_head
 from histo_ray.learn.label_scale import LabelScale
-from histo_ray.learn.tile_heads import EmbeddedTiles, fit_tile_head
-from histo_ray.learn.tile_range import TileRange, measure_range
+from histo_ray.learn.tiles.tile_heads import EmbeddedTiles, fit_tile_head
+from histo_ray.learn.tiles.tile_range import TileRange, measure_range
 from histo_ray.predict.card import (
     EncoderCard,
     EvaluationCard,

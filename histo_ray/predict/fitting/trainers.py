@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
-from histo_ray.evaluate.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.tissue import TissueConfig
 from histo_ray.predict.fitting.fit_settings import FitOptions, PatientFitOptions

@@ -9,7 +9,7 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import find_run, prepare_again
 from histo_ray.evaluate.jobs import Host
-from histo_ray.evaluate.patient_run import PreparedTargets
+from histo_ray.evaluate.patients.patient_run import PreparedTargets
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig

@@ -15,17 +15,17 @@ from threadpoolctl import threadpool_limits
 
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.evaluate.inner_choice import count_shared_folds, make_head_settings
-from histo_ray.evaluate.patient_features import BAGS, load_bags
-from histo_ray.evaluate.patient_run import PreparedTargets, make_target_matrix
-from histo_ray.evaluate.patient_tables import name_head
-from histo_ray.learn.configurations import Configuration
+from histo_ray.evaluate.patients.inner_choice import count_shared_folds, make_head_settings
+from histo_ray.evaluate.patients.patient_features import BAGS, load_bags
+from histo_ray.evaluate.patients.patient_run import PreparedTargets, make_target_matrix
+from histo_ray.evaluate.patients.patient_tables import name_head
 from histo_ray.learn.fit_heads import fit_patient_fold
 from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import load_bag_head, load_patient_head
 from histo_ray.learn.mil.networks.registry import check_attends
 from histo_ray.learn.patient_heads import PatientData
-from histo_ray.learn.target_matrix import TargetMatrix
+from histo_ray.learn.targets.configurations import Configuration
+from histo_ray.learn.targets.target_matrix import TargetMatrix
 from histo_ray.predict.heat.target_heads import (
     KIND_LINKS,
     TargetHeads,
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from histo_ray.learn.mil.head import MilHead
 
 _mil_fold = deferred("histo_ray.learn.mil.fold:MilFold")
-_share_folds = deferred("histo_ray.evaluate.bag_units:share_folds")
-_torch_threads = deferred("histo_ray.evaluate.bag_units:torch_threads")
-_unit_target = deferred("histo_ray.evaluate.bag_units:unit_target_of")
-_columns_of = deferred("histo_ray.evaluate.bag_units:columns_of")
-_fold_rows = deferred("histo_ray.evaluate.bag_units:fold_rows")
+_share_folds = deferred("histo_ray.evaluate.patients.bag_units:share_folds")
+_torch_threads = deferred("histo_ray.evaluate.patients.bag_units:torch_threads")
+_unit_target = deferred("histo_ray.evaluate.patients.bag_units:unit_target_of")
+_columns_of = deferred("histo_ray.evaluate.patients.bag_units:columns_of")
+_fold_rows = deferred("histo_ray.evaluate.patients.bag_units:fold_rows")
 
 AGREEMENT = 1e-3
 """Largest difference from the run's predictions, which are float32; beyond, it is another head."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from histo_ray.config import digest
 from histo_ray.learn.heads.linear_fit import Link
-from histo_ray.learn.tile_contributions import TileScores
+from histo_ray.learn.tiles.tile_contributions import TileScores
 from histo_ray.predict.heat.heat_sources import HeatSource
 from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.predict.heat.tile_scores import ScoredTiles

@@ -7,7 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.tile_contributions import TileScores, average_scores, influence_of, share_out
+from histo_ray.learn.tiles.tile_contributions import (
+    TileScores,
+    average_scores,
+    influence_of,
+    share_out,
+)
 from histo_ray.pooling.base import PoolingMethod
 from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.pooling.registry import parse_pooling

@@ -17,9 +17,9 @@ from histo_ray.report.checklist.performance_facts import (
 )
 from histo_ray.report.checklist.sheet import Study
 from histo_ray.report.checklist.tripod_items import DEVELOPMENT
-from histo_ray.report.cohort_section import flow_steps
 from histo_ray.report.evaluations import TargetEvaluation
-from histo_ray.report.target_section import main_sentence
+from histo_ray.report.targets.cohort_section import flow_steps
+from histo_ray.report.targets.target_section import main_sentence
 from histo_ray.text import count_of, name_some
 
 Fill = Callable[[TargetEvaluation], Iterator[str]]

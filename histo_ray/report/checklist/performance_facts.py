@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from histo_ray.evaluate.review_tables import CALIBRATION, DECISION_CURVES
+from histo_ray.evaluate.patients.review_tables import CALIBRATION, DECISION_CURVES
 from histo_ray.report.checklist.common_facts import name_many, score_text
 from histo_ray.report.evaluations import TargetEvaluation
 from histo_ray.report.format_numbers import format_score
-from histo_ray.report.review_data import index_rows, rank_run, read_review
-from histo_ray.report.subgroup_words import describe_sites, write_groups
-from histo_ray.report.target_section import target_sentences
+from histo_ray.report.targets.review_data import index_rows, rank_run, read_review
+from histo_ray.report.targets.subgroup_words import describe_sites, write_groups
+from histo_ray.report.targets.target_section import target_sentences
 
 GROUPED = 12
 """Groups whose scores are given."""

@@ -10,10 +10,10 @@ from histo_ray.report.checklist.common_facts import (
 )
 from histo_ray.report.checklist.sheet import Study
 from histo_ray.report.checklist.tripod_items import EVALUATION
+from histo_ray.report.external.prediction_words import METRIC_WORDS, sum_up_validation
+from histo_ray.report.external.validations import ShownValidation
 from histo_ray.report.format_numbers import format_score
-from histo_ray.report.prediction_words import METRIC_WORDS, sum_up_validation
-from histo_ray.report.review_data import index_rows
-from histo_ray.report.validations import ShownValidation
+from histo_ray.report.targets.review_data import index_rows
 from histo_ray.text import count_of, name_some
 
 Fill = Callable[[ShownValidation], Iterator[str]]

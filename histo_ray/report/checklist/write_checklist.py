@@ -14,13 +14,13 @@ from markupsafe import Markup
 from histo_ray._version import __version__
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.files import list_predictors, read_predictor_card
+from histo_ray.report.charts.svg import replace_unprintable
 from histo_ray.report.checklist.evaluation_facts import study_evaluation
 from histo_ray.report.checklist.sheet import ItemState, Sheet, Study, fill_sheet
 from histo_ray.report.checklist.tripod_items import CITATION
 from histo_ray.report.checklist.validation_facts import study_validation
 from histo_ray.report.evaluations import ChosenEvaluations, TargetEvaluation, choose_runs
 from histo_ray.report.provenance import describe_tilings
-from histo_ray.report.svg import replace_unprintable
 from histo_ray.report.whole_file import write_whole
 from histo_ray.text import join_or
 

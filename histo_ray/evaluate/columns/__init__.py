@@ -1,0 +1,1 @@
+"""Evaluations of columns of labels, whose kinds may differ."""

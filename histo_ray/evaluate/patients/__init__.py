@@ -1,0 +1,1 @@
+"""Evaluations of patients: from slides and labels to tables and a record."""

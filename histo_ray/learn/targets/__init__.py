@@ -1,0 +1,1 @@
+"""Targets of patients: labels, folds, scores, tests and tables."""

@@ -1,0 +1,1 @@
+"""Labelled tiles, and scores of single tiles."""

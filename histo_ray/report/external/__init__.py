@@ -1,0 +1,1 @@
+"""Predictors and external validations on the page and the terminal."""

@@ -1,0 +1,1 @@
+"""Evaluations of patients on the page and the terminal."""

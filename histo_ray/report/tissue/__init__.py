@@ -1,0 +1,1 @@
+"""Evaluations of labelled tiles on the page and the terminal."""
