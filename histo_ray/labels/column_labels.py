@@ -32,8 +32,8 @@ Floats = npt.NDArray[np.float64]
 MANIFEST = "the store's manifest"
 """Origin of labels that are columns of the manifest."""
 _OF_SLIDES = (
-    " beside those that extract reads itself (site, patient_id, ...); to predict one of these, give "
-    "the manifest with --labels"
+    " beside those that extract reads itself (site, patient_id, ...); to predict one of these, "
+    "give the manifest with --labels"
 )
 
 
