@@ -48,6 +48,8 @@ def heatmaps_of(store: str) -> FindHeatmaps:
 
 def _find(store: str, run: TargetEvaluation) -> ShownHeatmaps:
     sure = run.targets[run.targets["q_chance"] < LEVEL].dropna(subset=["score"])
+    if run.targets["q_chance"].isna().all():
+        return ShownHeatmaps(problem=f"no {run.words.target} was tested against chance")
     if not len(sure):
         return ShownHeatmaps(problem=f"no {run.words.target} is predicted better than chance")
     best = sure.sort_values("score", kind="stable").iloc[-1]

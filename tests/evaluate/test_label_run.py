@@ -19,6 +19,9 @@ from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.statistics import adjust_p
 from histo_ray.predict.heat.out_of_fold import OutOfFold
+from histo_ray.report.evaluations import TargetEvaluation, choose_runs
+from histo_ray.report.page_blocks import Table
+from histo_ray.report.targets.target_section import _write_rest, split_run
 from histo_ray.store.manifest_columns import pack_columns, read_manifest_columns
 from histo_ray.store.store import open_store
 from histo_ray.types import Outcome, RunRow
@@ -52,6 +55,17 @@ def test_scores_of_one_kind_are_called_by_its_name(made: SimpleNamespace) -> Non
     words = task.choose_words(record.take_part("binary"))
     assert (words.title, words.metric, words.chance) == ("Labels", "AUROC", 0.5)
     assert task.choose_words(record).metric == "score"  # of several kinds
+
+
+def test_what_was_selected_is_counted_kind_by_kind(made: SimpleNamespace) -> None:
+    (run,) = choose_runs(made.store, ()).runs
+    assert isinstance(run, TargetEvaluation)
+    heads = []
+    for part in split_run(run):
+        blocks = [one for one in _write_rest(part, "n") if isinstance(one, Table)]
+        (table,) = (one for one in blocks if "were selected" in one.caption)
+        heads.append({row[2] for row in table.rows})
+    assert heads == [{"logistic"}, {"logistic"}, {"logistic"}, {"ridge"}]
 
 
 def test_settings_of_mil_without_its_head_are_refused(made: SimpleNamespace) -> None:

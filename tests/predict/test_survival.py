@@ -93,6 +93,7 @@ def test_it_is_validated_elsewhere_by_c_index_and_calibration_at_its_time(
     assert scores.n_patients["c_index"] == COUNT
     page = write_report(str(here / "B"), here / "page.html").read_text()
     assert "observed / expected" in page
+    assert "times of the labels are taken to be in months, as those that os was fitted on" in page
 
 
 def test_calibration_brings_predictions_to_what_happened() -> None:

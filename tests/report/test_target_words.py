@@ -126,6 +126,9 @@ def test_the_mean_difference_stands_first_and_then_the_targets_that_both_predict
         "better with b and none was with a (q < 0.05 among these)."
     )
     assert len(chance) == 2
+    unsure = [rows[0] | {"q_found": 0.3}, *rows[1:]]
+    alike = make_record(pairs=[summarise_pair(unsure, 1, 1, endpoint())])
+    assert "(q < 0.05), none was better with b or with a (q <" in write_sentences(alike)[1]
     several = make_record(pairs=[summarise_pair(rows, 1, 1, endpoint(p=1e-20))] * 2)
     assert "P < 1e-15, 0.04 after Holm over all pairs)" in write_sentences(several)[0]
 

@@ -227,7 +227,6 @@ _BALANCED = TableColumn(
     "balanced", "balanced_accuracy", "Balanced accuracy: mean of the recalls of the classes"
 )
 _SPEARMAN = TableColumn("Spearman", "spearman", "Rank correlation")
-_AUROC_OF_CLASSES = "mean over classes of the AUROC of each against all others"
 KIND_TASKS: dict[TargetKind, KindTask] = {
     kind: KindTask(kind, words)
     for kind, words in {
@@ -243,7 +242,7 @@ KIND_TASKS: dict[TargetKind, KindTask] = {
         TargetKind.MULTICLASS: _name_kind(
             "Labels of several classes",
             "multi-class column",
-            ("macro AUROC", f"AUROC, {_AUROC_OF_CLASSES}", "macro AUROC"),
+            ("macro AUROC", "macro AUROC", "macro AUROC"),
             0.5,
             (_ACCURACY, _BALANCED),
         ),

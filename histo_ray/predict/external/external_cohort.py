@@ -1,6 +1,6 @@
 """Predictions beside what is true of the patients: what an external validation is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from histo_ray.predict.card import PredictorCard, TargetCard
 from histo_ray.predict.external.applied import AppliedPredictor
 from histo_ray.predict.external.predict_settings import PredictConfig
 from histo_ray.text import count_of, name_some
+from histo_ray.types import TargetKind
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,6 +115,7 @@ def join_labels(applied: AppliedPredictor, config: PredictConfig) -> JoinedLabel
     missing = tuple(name for name in card.target_names if name not in labels.targets)
     notes = [*labels.notes, *joined.notes]
     notes += [note for column in columns for note in column.notes]
+    notes += _note_unit(card)
     caveats = list(labels.caveats)
     if missing:
         caveats.append(
@@ -122,6 +124,16 @@ def join_labels(applied: AppliedPredictor, config: PredictConfig) -> JoinedLabel
         )
     cohort = _gather(applied, table, joined, by_column)
     return JoinedLabels(cohort, labels, joined, missing, tuple(notes), tuple(caveats))
+
+
+def _note_unit(card: PredictorCard) -> Iterator[str]:
+    """Name the unit that times of labels must have: that of the predictor's calibration."""
+    if card.kind == TargetKind.SURVIVAL.value:
+        unit = str(card.settings.get("time_unit") or "the unit of its own, which was not stated")
+        yield (
+            f"times of the labels are taken to be in {unit}, as those that {card.name} was fitted "
+            "on; in another unit its calibration and Brier scores mean nothing: convert them"
+        )
 
 
 def _make_settings(task: PatientTask, card: PredictorCard, config: PredictConfig) -> LabelSettings:

@@ -257,9 +257,10 @@ def _write_rest(run: TargetEvaluation, name: str) -> list[Block]:
 def _tabulate_selected(run: TargetEvaluation, name: str) -> Block:
     keys = ["encoder", "pooling", "head"]
     counts: Counter[tuple[str, ...]] = Counter()
+    own = set(run.targets["target"])  # a run of several kinds has the others in its table, too
     try:
-        for batch in read_batches(run.folder, "scores", [*keys, "selected"]):
-            chosen = batch.loc[batch["selected"], keys]
+        for batch in read_batches(run.folder, "scores", [*keys, "target", "selected"]):
+            chosen = batch.loc[batch["selected"] & batch["target"].isin(own), keys]
             counts.update(chosen.itertuples(index=False, name=None))
     except StoreError as error:
         return Text(f"It is not known which pooling and head were selected: {error}.", "empty")

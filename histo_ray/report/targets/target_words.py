@@ -138,9 +138,15 @@ def _write_single_targets(pair: PairSummary, words: TaskWords) -> str:
             f"No {noun} was predicted better than chance by {pair.encoder_a} and "
             f"{pair.encoder_b} together, so none is compared by itself."
         )
-    return (
+    found = (
         f"Of {count_of(pair.both_found, noun)} that both together predict better than chance "
-        f"(q < {Q:g}), {_name_targets(pair.b_better)} better with {pair.encoder_b} and "
+        f"(q < {Q:g}), "
+    )
+    if not pair.a_better and not pair.b_better:
+        names = f"{pair.encoder_b} or with {pair.encoder_a}"
+        return f"{found}none was better with {names} (q < {Q:g} among these)."
+    return (
+        f"{found}{_name_targets(pair.b_better)} better with {pair.encoder_b} and "
         f"{_name_targets(pair.a_better)} with {pair.encoder_a} (q < {Q:g} among these)."
     )
 
