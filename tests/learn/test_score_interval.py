@@ -17,11 +17,13 @@ from histo_ray.learn.statistics import (
     corrected_t_test,
     estimate_error,
     fold_overlap,
+    keep_to_test,
     prediction_noise,
     score_interval,
     variance_inflation,
     wilson_interval,
 )
+from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.learn.targets.target_scores import score_encoder
 from histo_ray.learn.targets.target_tables import compare_encoders
 from histo_ray.learn.targets.target_tests import test_difference as compare_folds
@@ -56,7 +58,8 @@ def draw_truth(rng: np.random.Generator, binary: bool, groups: int, holes: bool)
     if binary:
         values = (values > np.quantile(values, [0.5, 0.8, 0.9], axis=0).diagonal()).astype(float)
     if holes:
-        values[rng.random(values.shape) < 0.1] = np.nan
+        gone = rng.random(values.shape) < 0.1
+        values[gone & (values < 1) if binary else gone] = np.nan  # folds need all positives
     if groups:
         sites = tuple(f"site {number % groups}" for number in range(patients))
     if binary and not groups:
@@ -91,6 +94,12 @@ def test_p_is_below_5_percent_where_the_interval_leaves_out_0_and_only_there(
     }
     for row in compare_encoders(truth, scores).to_pylist():
         assert agrees(row["p_corrected"], row["low"], row["high"])
+    chance = METRICS[truth.kind].chance
+    for one in scores.values():
+        tested = compare_folds(truth, one.by_fold - chance)
+        for at in np.flatnonzero(truth.support.few & (one.resampled.score < 1)):
+            ends = one.interval.low[at] - chance, one.interval.high[at] - chance
+            assert agrees(tested.p[at], *ends)
 
 
 @settings(max_examples=60, deadline=None)
@@ -169,6 +178,34 @@ def test_an_interval_is_students_on_the_scale_and_never_leaves_the_range() -> No
     assert high[0] == pytest.approx(1 / (1 + np.exp(-(odds + reach))))
     plain = score_interval(score, ScoreError(error, np.full(3, 7.0)), IDENTITY, 30)
     assert plain.high[2] == pytest.approx(0.5 + stats.t.ppf(0.975, 7) * 0.1)
+
+
+@given(
+    score=st.floats(0.01, 0.99),
+    error=st.floats(0.001, 1.0),
+    df=st.floats(1.0, 50.0),
+    scale=st.sampled_from([FISHER_Z, LOGIT]),
+)
+def test_an_interval_of_a_tests_error_leaves_out_chance_as_the_test_does(
+    score: float, error: float, df: float, scale: ScoreScale
+) -> None:
+    chance = (scale.lowest + scale.highest) / 2
+    scores = np.array([scale.lowest + score * (scale.highest - scale.lowest)])
+    estimate = ScoreError(np.array([error]), np.array([df]))
+    plain = score_interval(scores, estimate, scale, 7)
+    low, high = keep_to_test(plain, scores, estimate, chance)
+    p = 2 * stats.t.sf(np.abs(scores - chance) / error, df)
+    assert agrees(p[0], low[0] - chance, high[0] - chance)
+    assert plain.low <= low <= scores <= high <= plain.high
+
+
+def test_a_high_score_of_few_units_does_not_reach_chance_against_its_test() -> None:
+    score, estimate = np.array([0.941]), ScoreError(np.array([0.08]), np.array([8.0]))
+    plain = score_interval(score, estimate, LOGIT, 7)
+    low, high = keep_to_test(plain, score, estimate, 0.5)
+    assert plain.low[0] < 0.5 < low[0]
+    assert low[0] == pytest.approx(0.941 - stats.t.ppf(0.975, 8) * 0.08)
+    assert high[0] == plain.high[0]
 
 
 def test_a_perfect_score_is_bounded_by_its_units_and_an_equal_one_has_no_interval() -> None:

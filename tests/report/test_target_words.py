@@ -174,7 +174,10 @@ def test_every_q_of_the_terminal_stands_under_a_name() -> None:
                             "0.01", "0.03"]  # fmt: skip
     assert len({len(line) for line in lines[at : at + 4]}) == 1
     assert "mean of the folds" in lines[at + 4]
-    assert lines[at + 5] == "q chance: better than chance (corrected resampled t-test)"
+    assert lines[at + 5].startswith(
+        "q chance: better than chance (one-sided corrected resampled t-test); the interval is "
+        "two-sided"
+    )
     assert lines[at + 6] == "q difference: corrected resampled t-test over folds"
 
 

@@ -122,6 +122,35 @@ def score_interval(
     return IntervalEnds(low, high)
 
 
+def keep_to_test(
+    ends: IntervalEnds,
+    score: Floats,
+    estimate: ScoreError,
+    chance: float,
+    level: float = 0.95,
+) -> IntervalEnds:
+    """Interval that leaves out chance where the two-sided P of the test is small, and only there.
+
+    For standard errors that are those of a test against chance. The test compares score -+ t *
+    error with chance. `score_interval` takes the same error through the slope of a scale, which is
+    steep where a score is high: of AUROC 18 at 0.94. So an end of it may lie beyond chance where
+    that of the test does not; it is then replaced by the end of the test. The converse does not
+    happen, as the scales are convex above chance and concave below.
+
+    Args:
+        ends: From `score_interval` of the same score, error and level.
+        score: (T,).
+        estimate: Of a test.
+        chance: Score of a guess.
+        level: Of the interval.
+    """
+    with np.errstate(invalid="ignore"):
+        reach = stats.t.ppf((1 + level) / 2, estimate.df) * estimate.error
+        low = np.where((ends.low <= chance) & (score - reach > chance), score - reach, ends.low)
+        high = np.where((ends.high >= chance) & (score + reach < chance), score + reach, ends.high)
+    return IntervalEnds(low, high)
+
+
 def variance_inflation(noise: npt.ArrayLike) -> Floats:
     """Variance of a cross-validated score over that of its bootstrap with fixed heads.
 

@@ -14,6 +14,7 @@ from histo_ray.learn.statistics import (
     adjust_p,
     chance_statistic,
     estimate_error,
+    keep_to_test,
     score_interval,
     smooth_permutation_p,
 )
@@ -85,12 +86,7 @@ def score_encoder(
     permuted = None if null is None else PermutedScores(_observe(truth, predicted, len(null)), null)
     return EncoderScores(
         resampled=resampled,
-        interval=score_interval(
-            resampled.score,
-            _estimate_error(truth, resampled, by_fold, predicted),
-            metric.scale,
-            truth.support.units,
-        ),
+        interval=_bound(truth, resampled, by_fold, predicted),
         others=metric.target_columns(truth, predicted),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
         if permuted is None
@@ -99,6 +95,20 @@ def score_encoder(
         by_fold=by_fold,
         together=np.where(truth.support.untested, np.nan, together),
         permuted=permuted,
+    )
+
+
+def _bound(
+    truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
+) -> IntervalEnds:
+    """Interval of scores; with few independent units it agrees with the test against chance."""
+    metric, few = METRICS[truth.kind], truth.support.few
+    estimate = _estimate_error(truth, resampled, by_fold, predicted)
+    ends = score_interval(resampled.score, estimate, metric.scale, truth.support.units)
+    kept = keep_to_test(ends, resampled.score, estimate, metric.chance)
+    return IntervalEnds(
+        np.where(few, kept.low, ends.low),
+        np.where(few, kept.high, ends.high),
     )
 
 

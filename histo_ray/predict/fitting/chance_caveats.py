@@ -14,9 +14,10 @@ _CHANCE = {metric.name: metric.chance for metric in METRICS.values()}
 def find_useless_targets(targets: Sequence[TargetCard]) -> Iterator[Caveat]:
     """Find the targets whose cross-validated score is not better than chance.
 
-    A target counts where its interval includes chance, where q against chance is 0.05 or more, or,
-    without either, where the score itself is no better. Scores without a level of chance (recalls
-    of classes) do not count.
+    A target counts where q against chance is 0.05 or more, as in the evaluation; where there is no
+    q, where its interval includes chance; and always where the score itself is no better. The
+    interval is two-sided and q one-sided, so it may include chance where q is below 0.05. Scores
+    without a level of chance (recalls of classes) do not count.
 
     Args:
         targets: Of a card.
@@ -31,6 +32,8 @@ def _is_useless(target: TargetCard) -> bool:
     chance = _CHANCE.get(target.metric)
     if chance is None:
         return False
-    includes = target.low is not None and target.low <= chance
-    untold = target.q_chance is not None and target.q_chance >= LEVEL
-    return includes or untold or target.score is None or target.score <= chance
+    if target.score is None or target.score <= chance:
+        return True
+    if target.q_chance is not None:
+        return target.q_chance >= LEVEL
+    return target.low is not None and target.low <= chance

@@ -20,6 +20,7 @@ from histo_ray.report.page_blocks import (
 )
 from histo_ray.report.targets.review_data import index_rows, rank_run, read_review, title_of
 from histo_ray.report.targets.subgroup_words import write_groups
+from histo_ray.report.targets.target_section import split_run
 
 NAME = "subgroups"
 """Id of the section in the page."""
@@ -78,6 +79,9 @@ def _draw_all(
     several = bool((frame["target"] == "").any())
     shown = [""] if several else []
     shown += rank_run(run).scored[:DRAWN_TARGETS]
+    words = {name: part.words for part in split_run(run) for name in part.targets["target"]}
+    kinds = list(dict.fromkeys(words.values()))
+    words[""] = kinds[0] if len(kinds) == 1 else run.words
     figures = []
     for number, target in enumerate(shown):
         own = frame[(frame["target"] == target) & frame["score"].notna()]
@@ -92,14 +96,16 @@ def _draw_all(
             ]
             for encoder, some in own.groupby("encoder", sort=False)
         }
-        chart = draw_whiskers(
-            rows, series, run.words.metric, looks, f"{name}-{number}", run.words.chance
-        )
+        said = words[target]
+        mixed = target == "" and len(kinds) > 1  # a guess has no one score
+        guess = None if mixed else said.chance
+        chart = draw_whiskers(rows, series, said.metric, looks, f"{name}-{number}", guess)
         head = f"mean over {run.words.target}s" if target == "" else target
         left = own["group"].nunique() - len(groups)
         caption = f"The {len(groups)} largest groups. " if left else ""
         caption += "The mean of all patients has no interval here. " if target == "" else ""
-        figures.append(Figure(chart, f"{caption}Dotted: a guess.", f"{run.words.metric}, {head}"))
+        caption += "" if mixed else "Dotted: a guess."
+        figures.append(Figure(chart, caption.strip(), f"{said.metric}, {head}"))
     return figures
 
 

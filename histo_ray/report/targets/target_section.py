@@ -31,7 +31,7 @@ from histo_ray.report.targets.target_table import (
     rank_targets,
     tabulate_targets,
 )
-from histo_ray.report.targets.target_words import split_record, write_sentences
+from histo_ray.report.targets.target_words import one_sided, split_record, write_sentences
 from histo_ray.text import count_of
 
 CURVES = 12
@@ -86,7 +86,9 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
     patients = count_of(record.cohort.patients_used, "patient")
     same = "; all encoders on the same patients and folds" if len(scores.encoders) > 1 else ""
     test = (
-        f" Whether a target is better than chance is tested by a {record.chance_test}."
+        f" Whether a target is better than chance is tested by a {one_sided(record.chance_test)}; "
+        "intervals are two-sided and of the score on new patients, so one may include a guess "
+        "where P is below 0.05."
         if record.chance_test
         else ""
     )

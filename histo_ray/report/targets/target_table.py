@@ -91,9 +91,9 @@ def tabulate_targets(scores: RankedTargets, words: TaskWords, table_name: str) -
                 encoder,
                 f"{words.metric} out of fold, mean of the folds and repeats",
             ),
-            Column("95 % interval", encoder, "Of the score on new patients", sort=False),
+            Column("95 % interval", encoder, "Two-sided, of the score on new patients", sort=False),
             *(Column(other.head, encoder, other.about) for other in words.other_scores),
-            Column("q", encoder, f"Better than chance, {corrected}"),
+            Column("q", encoder, f"Better than chance, one-sided, {corrected}"),
         ]
         cells += [[format_score(score) for score in frame["score"]], _intervals(frame)]
         cells += [[format_score(s) for s in frame[other.column]] for other in words.other_scores]

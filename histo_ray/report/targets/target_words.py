@@ -79,8 +79,13 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         yield (
             f"With {name}, {found.n_better_than_chance:,} of "
             f"{count_of(found.targets, word)} {'was' if found.targets == 1 else 'were'} "
-            f"predicted better than chance ({record.chance_test}, q < {Q:g}){told}."
+            f"predicted better than chance ({one_sided(record.chance_test)}, q < {Q:g}){told}."
         )
+
+
+def one_sided(test: str | None) -> str:
+    """Say of a test against chance that its P is one-sided, as intervals beside it are not."""
+    return f"one-sided {test}" if test else "one-sided"
 
 
 def _write_alone(encoder: str, target: ShownTarget, words: TaskWords, test: str) -> str:
@@ -90,8 +95,10 @@ def _write_alone(encoder: str, target: ShownTarget, words: TaskWords, test: str)
     ends = format_interval(_number(found.low), _number(found.high))
     return (
         f"With {encoder}, {target.target} was {'' if sure else 'not '}predicted better than "
-        f"chance ({test}, q = {format_maybe_p(found.q_chance)}); {words.score} "
-        f"{_number(found.score):.3f} (95 % interval {ends}).".replace("q = <", "q <")
+        f"chance ({one_sided(test)}, q = {format_maybe_p(found.q_chance)}); {words.score} "
+        f"{_number(found.score):.3f} (two-sided 95 % interval on new patients {ends}).".replace(
+            "q = <", "q <"
+        )
     )
 
 
@@ -280,7 +287,8 @@ def _tabulate(record: PatientRecord, words: TaskWords) -> list[str]:
     lines += [
         f"{words.metric}: mean of the folds, with 95 % interval; q: after Benjamini-Hochberg over "
         f"{words.target}s",
-        f"q chance: better than chance ({record.chance_test})",
+        f"q chance: better than chance ({one_sided(record.chance_test)}); the interval is "
+        "two-sided, of the score on new patients, so it may include a guess where q is below 0.05",
     ]
     if not pairs:
         return lines
