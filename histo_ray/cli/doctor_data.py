@@ -8,6 +8,7 @@ from pathlib import Path
 from histo_ray.cli.doctor_check import Check
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
+from histo_ray.text import did_you_mean, join_or
 
 find_known = deferred("histo_ray.tilesets.known_sets:find_known")
 check_known_set = deferred("histo_ray.tilesets.known_sets:check_known_set")
@@ -49,6 +50,10 @@ def list_data_checks(args: argparse.Namespace) -> list[Callable[[], list[Check]]
 
 
 def _check_set(name: str, place: Path) -> list[Check]:
+    if name not in SETS:
+        names = [*SETS, GDC]
+        told = f"--data {name}: must be {join_or(names)}{did_you_mean(name, names)}"
+        return [Check("data", "bad", told)]
     try:
         known = find_known(name)
         problems = check_known_set(known, place)

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     for task in TASKS.values():
         command = commands.add_parser(task.name, help=task.help, description=task.help)
-        add_settings(command, task.config, without=task.unused_settings)
+        add_settings(command, task.config, task.unused_settings, task.refused_settings)
         command.add_argument(
             "--json", action="store_true", help="print run.json, with its sentences"
         )

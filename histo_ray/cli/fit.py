@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             continue
         help_text = f"a predictor of {task.words.title.lower()}: heads trained on all, published"
         command = commands.add_parser(task.name, help=help_text, description=help_text)
-        add_settings(command, fit_settings(task), without=task.unused_settings)
+        add_settings(command, fit_settings(task), task.unused_settings, task.refused_settings)
         command.add_argument(
             "--json", action="store_true", help="print the predictor's card, predictor.json"
         )

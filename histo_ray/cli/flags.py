@@ -15,12 +15,24 @@ S = TypeVar("S", bound=Settings)
 
 CHOICES: Mapping[str, Callable[[], tuple[str, ...]]] = {"slide_reader": reader_names}
 """Values of fields whose names are kept in a registry, which lies above the settings."""
+_LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+"""Words for the limits of a number, by their names in pydantic."""
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kind: type[Settings], without: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    kind: type[Settings],
+    without: Collection[str] = (),
+    hidden: Collection[str] = (),
 ) -> None:
-    """Add `--config` and one flag for each field of `kind`, except those in `without`."""
+    """Add `--config` and one flag for each field of `kind`.
+
+    Args:
+        parser: Of the command.
+        kind: Settings of the command.
+        without: Fields that are no flags of it.
+        hidden: Fields whose flags the help passes over, as the command refuses them by name.
+    """
     parser.add_argument("--config", metavar="RUN.toml", help="TOML file; its keys are these flags")
     for name, field in kind.model_fields.items():
         if name in without:
@@ -28,8 +40,9 @@ def add_settings(
         flag = "--" + name.replace("_", "-")
         inner = next(a for a in _alternatives(field.annotation) if a is not type(None))
         text = field.description or ""
-        text += _describe_default(() if field.is_required() else field.default)
-        options: dict[str, Any] = {"dest": name, "default": None, "help": text.replace("%", "%%")}
+        text += _describe_default(() if field.is_required() else field.default, field.metadata)
+        shown = argparse.SUPPRESS if name in hidden else text.replace("%", "%%")
+        options: dict[str, Any] = {"dest": name, "default": None, "help": shown}
         if inner is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(inner) is tuple:
@@ -43,12 +56,25 @@ def add_settings(
         parser.add_argument(flag, **options)
 
 
-def _describe_default(value: object) -> str:
-    """Describe a default for the help; nothing where there is none, or where it is empty."""
-    if value is None or value is False or value in ("", ()):
-        return ""
-    words = [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
-    return f" (default: {', '.join(words)})"
+def _describe_default(value: object, limits: Iterable[object]) -> str:
+    """Describe default and limits for the help; nothing where there are none."""
+    parts = []
+    if not (value is None or value is False or value in ("", ())):
+        words = [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
+        parts.append(f"default: {', '.join(words)}")
+    bounds = [
+        f"{word} {_show_number(getattr(limit, name))}"
+        for limit in limits
+        for name, word in _LIMITS.items()
+        if hasattr(limit, name)
+    ]
+    if bounds:
+        parts.append(", ".join(bounds))
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _show_number(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def read_settings(args: argparse.Namespace, kind: type[S]) -> S:

@@ -23,6 +23,8 @@ _EUROPEAN = r"^\s*[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+\s*$"
 _EITHER = r"^\s*[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+\s*$"
 """1,234: a decimal comma or a separator of thousands."""
 _NUMERAL = re.compile(r"[<>~=≤≥ ]*[-−+]?[0-9][0-9'’  ]*([.,][0-9'’  ]*)*(e[-+]?[0-9]+)? *%?", re.I)
+_NUMBERED = re.compile(r"([01])\s*:.*")
+"""1:DECEASED, as cBioPortal writes it."""
 STATES = {"wt": 0.0, "false": 0.0, "mut": 1.0, "true": 1.0}
 """Words for the two states of a gene, in small letters."""
 
@@ -62,6 +64,12 @@ def parse_states(column: pa.Array, semicolons: bool = False) -> tuple[Values, Fl
 def is_numeral(cell: str) -> bool:
     """Whether a cell that is no number was meant as one: `1,234`, `< 0.5`, `12 %`; no dates."""
     return _NUMERAL.fullmatch(cell.strip()) is not None and cell.count(".") < 2
+
+
+def parse_numbered(cell: str) -> int | None:
+    """Parse a cell that numbers its word, as cBioPortal does: 1 of `1:DECEASED`; None: another."""
+    found = _NUMBERED.fullmatch(cell.strip())
+    return None if found is None else int(found[1])
 
 
 def has_comma(cell: str) -> bool:

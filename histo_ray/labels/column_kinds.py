@@ -6,8 +6,8 @@ The rule, for the cells that are not missing:
 * up to `MOST_LEVELS` different whole numbers: nobody can tell classes, grades and amounts apart, so
   the caller has to say which.
 * other numbers: continuous.
-* two different words: binary. A word for yes (`YES_WORDS`) is positive, and so is the word beside
-  one for no (`NO_WORDS`); of two other words the rarer one.
+* two different words: binary. Positive is the one that is numbered 1 (`1:DECEASED`), a word for yes
+  (`YES_WORDS`), or the word beside one for no (`NO_WORDS`); of two other words the rarer one.
 * 3 to `MOST_CLASSES` different words: multiclass; more are names, and refused.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.labels.cells import parse_numbered
 from histo_ray.labels.column_wishes import ColumnWishes
 from histo_ray.labels.label_table import LabelColumn
 from histo_ray.slides.column_names import plain_name
@@ -135,7 +136,7 @@ def _choose_kind(
 
 def _read_numbers(given: _Given) -> ReadColumn:
     words = sorted(
-        {c for c, n in zip(given.cells, given.numbers, strict=True) if c and np.isnan(n)}
+        {c for c, n in zip(given.cells, given.numbers, strict=True) if c and not np.isfinite(n)}
     )
     values = np.where(np.isfinite(given.numbers), given.numbers, np.nan)
     if np.isnan(values).all():
@@ -205,6 +206,8 @@ def _choose_positive(given: _Given) -> tuple[str, str]:
     one, other = sorted(counts, key=_by_number)
     if not (_is_word(one) or _is_word(other)):
         return other, "the larger number"
+    if {parse_numbered(one), parse_numbered(other)} == {0, 1}:
+        return (one if parse_numbered(one) else other), "it is numbered 1"
     for first, second in ((one, other), (other, one)):
         if plain_name(first) in YES_WORDS and plain_name(second) not in YES_WORDS:
             return first, "a word for yes"

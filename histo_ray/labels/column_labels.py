@@ -31,6 +31,10 @@ from histo_ray.types import TargetKind
 Floats = npt.NDArray[np.float64]
 MANIFEST = "the store's manifest"
 """Origin of labels that are columns of the manifest."""
+_OF_SLIDES = (
+    " beside those that extract reads itself (site, patient_id, ...); to predict one of these, "
+    "give the manifest with --labels"
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class ColumnRows:
     """(name of a column) -> (N,) text, empty where missing; (N,) the same as numbers, or nan."""
     notes: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    lacking: str = ""
+    """Why a column may not be there, for messages."""
 
 
 def read_columns(
@@ -194,6 +200,7 @@ def open_manifest_columns(
         tuple(cut_barcode(slides[slide]) for slide in rows),
         columns,
         read,
+        lacking=_OF_SLIDES,
     )
 
 
@@ -239,7 +246,7 @@ def _find_column(rows: ColumnRows, asked: str, *, lenient: bool) -> str | None:
     if lenient:
         return None
     raise ConfigError(
-        f"--column {asked}: labels {rows.origin} have no such column; they have "
+        f"--column {asked}: {rows.origin} has no such column{rows.lacking}; its columns are "
         f"{name_some(rows.columns, 12)}{did_you_mean(asked, rows.columns)}"
     )
 

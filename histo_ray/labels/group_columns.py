@@ -72,7 +72,7 @@ def _find_column(file: LabelFile, name: str) -> int:
     plain = [plain_name(column) for column in file.columns]
     if plain_name(name) not in plain:
         raise ConfigError(
-            f"--subgroup {name}: labels {file.origin} have no such column; they have "
+            f"--subgroup {name}: {file.origin} has no such column; its columns are "
             f"{name_some(file.columns, 12)}{did_you_mean(name, file.columns)}"
         )
     return plain.index(plain_name(name))

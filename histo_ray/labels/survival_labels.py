@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import ConfigError
+from histo_ray.labels.cells import parse_numbered
 from histo_ray.labels.column_labels import ColumnRows
 from histo_ray.labels.endpoints import Endpoint
 from histo_ray.labels.label_table import LabelTable
@@ -28,8 +29,6 @@ CENSORED = (
 """Words for its absence so far."""
 NAMED = 5
 """Patients that a note names at most."""
-_NUMBERED = re.compile(r"([01])\s*:.*")
-"""1:DECEASED, as cBioPortal writes it."""
 _MISSING = ("", "na", "n/a", "nan", "null", "none", ".", "unknown", "not reported")
 _BRACKETED = re.compile(r"\[.*\]")
 """[Not Available], as TCGA's clinical tables write it."""
@@ -93,7 +92,8 @@ def _find_column(rows: ColumnRows, name: str) -> str:
     if plain.count(plain_name(name)) == 1:
         return rows.columns[plain.index(plain_name(name))]
     raise ConfigError(
-        f"labels {rows.origin}: no column {name}; its columns are {name_some(rows.columns, 12)}"
+        f"{rows.origin}: no column {name}{rows.lacking}; its columns are "
+        f"{name_some(rows.columns, 12)}"
         f"{did_you_mean(name, rows.columns)}"
     )
 
@@ -141,9 +141,9 @@ def _read_events(rows: ColumnRows, endpoint: Endpoint, words: tuple[str, ...]) -
 def _parse_event(cell: str) -> float:
     """1 or 0; nan for anything else."""
     text = cell.strip().lower()
-    numbered = _NUMBERED.fullmatch(text)
+    numbered = parse_numbered(text)
     if numbered is not None:
-        return float(numbered[1])
+        return float(numbered)
     return 1.0 if text in EVENTS else 0.0 if text in CENSORED else float("nan")
 
 

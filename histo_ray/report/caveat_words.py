@@ -244,11 +244,15 @@ def _write_useless(one: Caveat) -> str:
     )
 
 
+def _name_groups(one: Caveat) -> str:
+    return "inferred groups" if one.values.get("inferred") else "groups (patients)"
+
+
 def _write_follow_up(one: Caveat) -> str:
     unit = f" {one.values['unit']}" if one.values["unit"] else " (no unit stated)"
     text = (
         f"median follow-up by reverse Kaplan-Meier: {name_some(one.names('medians'))}{unit}; "
-        "scores say nothing of later times"
+        "scores at later times rest on fewer patients"
     )
     beyond = one.names("beyond")
     if not beyond:
@@ -283,15 +287,15 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         "leakage cannot be excluded, and every score may be too high"
     ),
     CaveatCode.TOO_FEW_GROUPS: lambda one: (
-        f"too few groups (patients): {one.number('groups')}, for a test over folds: no P value and "
-        f"no interval is given; {one.number('needed')} are needed"
+        f"too few {_name_groups(one)}: {one.number('groups')}, for a test over folds: no P "
+        f"value and no interval is given; {one.number('needed')} are needed"
     ),
     CaveatCode.CLASS_TOO_FEW_GROUPS: lambda one: (
-        f"some class has tiles of only {one.number('groups')} groups (patients): no P value is "
+        f"some class has tiles of only {one.number('groups')} {_name_groups(one)}: no P value is "
         f"given for its recall, nor for balanced accuracy; {one.number('needed')} are needed"
     ),
     CaveatCode.FEW_GROUPS: lambda one: (
-        f"{one.number('groups')} groups (patients) only: tests over folds have few degrees of "
+        f"{one.number('groups')} {_name_groups(one)} only: tests over folds have few degrees of "
         f"freedom, and below some {one.number('enough')} groups P values are approximate"
     ),
     CaveatCode.SLIDES_DIFFER: _write_slides_differ,

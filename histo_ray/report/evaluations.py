@@ -18,6 +18,7 @@ from histo_ray.evaluate.evaluation_record import (
     TissueRecord,
 )
 from histo_ray.evaluate.tasks.base import TaskWords
+from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.external.validations import (
     ChosenValidations,
@@ -224,11 +225,14 @@ def _newest_first(found: Sequence[_Found]) -> list[_Found]:
 
 
 def _read_run(found: _Found, record: EvaluationRecord) -> ShownEvaluation:
-    words = TASKS[found.task].words
+    task = TASKS[found.task]
+    words = task.words
     if isinstance(record, TissueRecord):
         grouped = record.tests is None and _has_groups(found.folder)
         return TileEvaluation(found.run_id, record, words, grouped)
     assert isinstance(record, PatientRecord)  # noqa: S101 - there is no third
+    if isinstance(task, PatientTask):
+        words = task.choose_words(record)
     tables = {name: _read_table(found.folder, name) for name in _TARGET_TABLES}
     pairs = tables["comparisons"]
     if all(pair.endpoint is None for pair in record.pairs):  # of before 0.5

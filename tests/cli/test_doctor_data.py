@@ -35,6 +35,14 @@ def test_the_help_names_every_set_that_is_known() -> None:
     assert list(SETS) == list_known()
 
 
+def test_a_wrong_name_is_answered_with_all_that_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = run(capsys, "--data", "bogus", str(tmp_path))
+    assert code == 2
+    assert "must be nct-crc-he-100k, crc-val-he-7k or gdc" in told
+
+
 def test_what_is_missing_of_a_tile_set_is_told_and_the_code_is_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

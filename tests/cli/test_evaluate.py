@@ -187,6 +187,19 @@ def test_help_states_defaults_in_plain_words(capsys: pytest.CaptureFixture[str])
         assert task == "tissue" or "(default: mean)" in told
 
 
+def test_help_states_limits_and_passes_over_what_a_task_refuses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {}
+    for task in ("mutation", "label", "survival"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", task, "--help"])
+        told[task] = " ".join(capsys.readouterr().out.split())
+        assert "(default: 1000; at least 100, at most 100,000)" in told[task]
+    assert ["--covariate " in text for text in told.values()] == [True, False, False]
+    assert ["--harmonise " in text for text in told.values()] == [True, True, False]
+
+
 def test_several_names_of_a_flag_are_told_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clinical.loc[7, "stage"] = None
     clinical["ward"] = [f"ward {number}" for number in range(COUNT)]
     clinical["same"] = 1
+    clinical["half"] = np.where(np.arange(COUNT) % 2, 1.0, np.nan)
     clinical.to_csv(folder / "clinical.csv", index=False)
     return folder
 
@@ -121,6 +122,7 @@ def test_names_of_runs_know_covariates(place: Path, weak: EvaluationResult) -> N
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
+        ({"covariate": ("half",)}, r"the same \(1\.?0?\) in the \d+ of \d+ patients that have one"),
         ({"covariate": ("aeg",)}, "--covariate aeg: there is no such column"),
         ({"covariate": ("ward",)}, "60 different texts"),
         ({"covariate": ("same",)}, "the same"),

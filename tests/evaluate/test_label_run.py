@@ -15,6 +15,8 @@ from histo_ray.evaluate.columns.label_record import LabelRecord
 from histo_ray.evaluate.engine import run_here
 from histo_ray.evaluate.find_run import prepare_again
 from histo_ray.evaluate.jobs import Host
+from histo_ray.evaluate.tasks.patient_task import PatientTask
+from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.statistics import adjust_p
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.store.manifest_columns import pack_columns, read_manifest_columns
@@ -41,6 +43,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         **QUICK,
     )
     return SimpleNamespace(store=store, labels=str(folder / "clinical.csv"), result=result)
+
+
+def test_scores_of_one_kind_are_called_by_its_name(made: SimpleNamespace) -> None:
+    record = made.result.record
+    task = TASKS["label"]
+    assert isinstance(task, PatientTask)
+    words = task.choose_words(record.take_part("binary"))
+    assert (words.title, words.metric, words.chance) == ("Labels", "AUROC", 0.5)
+    assert task.choose_words(record).metric == "score"  # of several kinds
+
+
+def test_settings_of_mil_without_its_head_are_refused(made: SimpleNamespace) -> None:
+    with pytest.raises(ConfigError, match="--mil members=1: has no say without --head mil"):
+        hr.evaluate.label(
+            made.store, labels=made.labels, column="age", encoder="sharp", mil="members=1"
+        )
 
 
 def test_each_column_has_a_row_with_the_score_of_its_kind(made: SimpleNamespace) -> None:

@@ -36,6 +36,9 @@ def read(cells: Sequence[str], wishes: ColumnWishes = ColumnWishes()) -> ReadCol
         (("b", "b", "a"), ("b", "a")),  # the rarer one
         (("a", "b"), ("a", "b")),
         (("+", "-", "-"), ("-", "+")),
+        (("1:DECEASED", "1:DECEASED", "0:LIVING"), ("0:LIVING", "1:DECEASED")),
+        (("0:LIVING", "1:DECEASED", "1:DECEASED"), ("0:LIVING", "1:DECEASED")),
+        (("0:Recurred", "1:Free", "1:Free"), ("0:Recurred", "1:Free")),  # numbered, not guessed
     ],
 )
 def test_two_values_are_binary_and_the_rule_chooses_the_positive_one(
@@ -101,6 +104,9 @@ def test_cells_that_are_no_numbers_are_told_where_numbers_are_asked_for() -> Non
     found = read(("1.5", ">90", "3"), ColumnWishes(kind="continuous"))
     np.testing.assert_array_equal(found.values, [1.5, NAN, 3])
     assert found.notes == ("column c: 1 cell without a number (>90) taken as missing",)
+    endless = read(("1.5", "inf", "-inf", "2.5", "7"), ColumnWishes(kind="continuous"))
+    np.testing.assert_array_equal(endless.values, [1.5, NAN, NAN, 2.5, 7])
+    assert endless.notes == ("column c: 2 cells without a number (-inf, inf) taken as missing",)
     with pytest.raises(ConfigError, match="holds no number"):
         read(("a", "b"), ColumnWishes(kind="continuous"))
 

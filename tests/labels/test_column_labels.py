@@ -92,6 +92,8 @@ def test_columns_of_the_manifest_are_labels_too() -> None:
     labels = read_columns(rows, {"grade": ColumnWishes()})
     assert (labels.origin, labels.patients) == (MANIFEST, ("P1", "P2"))
     np.testing.assert_array_equal(labels.values[:, 0], [0, 1])
+    with pytest.raises(ConfigError, match=r"the store's manifest has no such column beside those "):
+        read_columns(rows, {"site": ColumnWishes()})
     other = open_manifest_columns({**stated, "s1": {"grade": "high"}}, SLIDES, "store")
     assert other.digest != rows.digest
     with pytest.raises(ConfigError, match="keeps no further columns of its manifest"):

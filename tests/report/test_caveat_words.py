@@ -51,6 +51,7 @@ CASES = [
     (caveat(C.TOO_FEW_GROUPS, groups=3, needed=5), "too few groups (patients): 3, for a test"),
     (caveat(C.CLASS_TOO_FEW_GROUPS, groups=2, needed=5), "tiles of only 2 groups (patients)"),
     (caveat(C.FEW_GROUPS, groups=12, enough=20), "12 groups (patients) only"),
+    (caveat(C.FEW_GROUPS, groups=12, enough=20, inferred=True), "12 inferred groups only"),
     (
         caveat(C.SLIDES_DIFFER, encoder="dull", slides=2, names=("S1", "S2"), common=64),
         "dull lacks 2 slides that another encoder has (S1, S2): encoders are compared on the 64",
@@ -126,8 +127,8 @@ CASES = [
     (caveat(C.FEW_EVENTS, endpoints=("OS 12",)), "few events (OS 12): C-indices and scores at"),
     (
         caveat(C.FOLLOW_UP, medians=("OS 34.2", "PFS 20"), beyond=("OS at 90",), unit="months"),
-        "OS 34.2, PFS 20 months; scores say nothing of later times. Fewer than a tenth of the "
-        "patients were followed to OS at 90 months",
+        "OS 34.2, PFS 20 months; scores at later times rest on fewer patients. Fewer than a "
+        "tenth of the patients were followed to OS at 90 months",
     ),
     (caveat(C.FOLLOW_UP, medians=("OS 9",), beyond=(), unit=""), "OS 9 (no unit stated); scores"),
     (caveat(C.FEW_PATIENTS, patients=57), "57 patients only: intervals are wide"),

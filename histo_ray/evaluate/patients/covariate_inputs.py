@@ -135,10 +135,12 @@ def _encode(asked: str, texts: Sequence[str]) -> tuple[list[str], list[Floats]]:
     """
     levels = sorted({text for text in texts if text})
     if len(levels) < 2:
-        told = f"the same ({levels[0]})" if levels else "missing"
+        known, people = sum(map(bool, texts)), count_of(len(texts), "patient")
+        told = f"the same ({levels[0]}) in all {people}" if levels else f"missing in all {people}"
+        if 0 < known < len(texts):
+            told = f"the same ({levels[0]}) in the {known} of {people} that have one"
         raise ConfigError(
-            f"--covariate {asked}: {told} in all {count_of(len(texts), 'patient')}, so nothing can "
-            "be learnt from it; leave it out"
+            f"--covariate {asked}: {told}, so nothing can be learnt from it; leave it out"
         )
     numbers = [_read_number(text) for text in texts]
     if all(number == number for number, text in zip(numbers, texts, strict=True) if text):

@@ -79,6 +79,8 @@ class Task(ABC):
     """Settings: flags of the sub-command, keys of its run file, keywords of the Python API."""
     unused_settings: ClassVar[tuple[str, ...]] = ()
     """Fields of `config` that several tasks share, and this one has no use for."""
+    refused_settings: ClassVar[tuple[str, ...]] = ()
+    """Fields of `config` that this task refuses in a sentence; its help passes over them."""
     record: ClassVar[type[EvaluationRecord]]
     """What its `run.json` holds; also decides how the report draws it."""
     words: ClassVar[TaskWords]

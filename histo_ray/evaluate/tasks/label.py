@@ -283,6 +283,7 @@ class LabelTask(KindTask):
     )
     record = LabelRecord
     unused_settings = ("genes", "sequenced", "variant_classes", "max_missing")
+    refused_settings = ("covariate", "covariate_file")
 
     def __init__(self) -> None:
         """Name the task as a whole; `KIND_TASKS` name its parts."""

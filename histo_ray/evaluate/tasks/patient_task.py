@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from histo_ray.deferred import deferred
+from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
@@ -45,7 +47,12 @@ class PatientTask(Task):
     """Settings of its own that bear on tables beside labels, folds and configurations."""
 
     def check_inputs(self, config: PatientConfig) -> None:
-        """See that store and files are there."""
+        """See that store and files are there, and that settings of MIL have a MIL head."""
+        if isinstance(config, BagConfig) and config.mil and not self.bag_tiles(config):
+            raise ConfigError(
+                f"--mil {' '.join(config.mil)}: has no say without --head mil; add that, or leave "
+                "--mil out"
+            )
         _check_inputs(config)
 
     def prepare(self, config: PatientConfig, host: Host) -> PreparedRun:
@@ -148,6 +155,13 @@ class PatientTask(Task):
     def split_record(self, record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
         """Split a record into parts that are told in their own words; most have one."""
         return [(self.words, record)]
+
+    def choose_words(self, record: PatientRecord) -> TaskWords:
+        """Choose the words of scores by site or group: those of its part, where it has one."""
+        parts = self.split_record(record)
+        if len(parts) > 1:
+            return self.words
+        return replace(parts[0][0], title=self.words.title)
 
     def find_caveats(self, config: Any, targets: Sequence[str], values: Values) -> Iterator[Caveat]:
         """Find the caveats of this kind of targets."""

@@ -108,6 +108,7 @@ class SurvivalTask(PatientTask):
     help = "which encoder predicts survival best: Cox regression on patients' vectors"
     config = SurvivalConfig
     unused_settings = ("genes", "sequenced", "variant_classes", "transform", "clip_at")
+    refused_settings = ("covariate", "covariate_file", "harmonise")
     kind = _KIND
     takes_harmonise = False
     deciding = ("time_unit", "times")

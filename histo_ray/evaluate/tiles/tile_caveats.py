@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.encoders.requested import resolve_encoders
-from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.caveats import Caveat, CaveatCode, CaveatValue, caveat
 from histo_ray.evaluate.evaluation_record import TissueRecord
 from histo_ray.evaluate.leaks import find_tile_leaks, open_tuned, refuse_leaks
 from histo_ray.evaluate.tasks.tissue import TissueConfig
@@ -42,7 +42,7 @@ def find_tile_caveats(
     if groups.names is None:
         yield caveat(CaveatCode.NO_GROUPS)
     else:
-        yield from find_group_caveats(support)
+        yield from find_group_caveats(support, inferred=groups.inferred is not None)
 
 
 def find_score_caveats(record: TissueRecord) -> Iterator[Caveat]:
@@ -84,16 +84,17 @@ def find_score_caveats(record: TissueRecord) -> Iterator[Caveat]:
         )
 
 
-def find_group_caveats(support: TileSupport) -> Iterator[Caveat]:
-    """Find the caveats of tests that rest on few groups."""
+def find_group_caveats(support: TileSupport, *, inferred: bool) -> Iterator[Caveat]:
+    """Find the caveats of tests that rest on few groups, known or inferred ones."""
+    kind: dict[str, CaveatValue] = {"inferred": True} if inferred else {}
     count, rarest = support.units, min(support.units_of_classes)
     if count < FEWEST_UNITS:
-        yield caveat(CaveatCode.TOO_FEW_GROUPS, groups=count, needed=FEWEST_UNITS)
+        yield caveat(CaveatCode.TOO_FEW_GROUPS, groups=count, needed=FEWEST_UNITS, **kind)
         return
     if rarest < FEWEST_UNITS:
-        yield caveat(CaveatCode.CLASS_TOO_FEW_GROUPS, groups=rarest, needed=FEWEST_UNITS)
+        yield caveat(CaveatCode.CLASS_TOO_FEW_GROUPS, groups=rarest, needed=FEWEST_UNITS, **kind)
     if count < FEW_GROUPS:
-        yield caveat(CaveatCode.FEW_GROUPS, groups=count, enough=FEW_GROUPS)
+        yield caveat(CaveatCode.FEW_GROUPS, groups=count, enough=FEW_GROUPS, **kind)
 
 
 def find_synthetic_sets(sets: Sequence[TileSet]) -> Iterator[Caveat]:

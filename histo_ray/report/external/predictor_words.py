@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.predict.card import PredictorCard, TargetCard
 from histo_ray.report.caveat_words import write_caveat
 from histo_ray.text import count_of, name_first
+from histo_ray.types import TargetKind
 
 SHOWN = 6
 """Targets whose scores are printed, the best ones."""
@@ -69,7 +71,9 @@ def _name_rows(card: PredictorCard) -> str:
 
 
 def _describe_target(target: TargetCard) -> str:
-    text = f"{target.name}: {target.metric} {target.score:.3f}"
+    whole = target.label and target.metric == METRICS[TargetKind.ORDINAL].name
+    of = f" of {target.column} as a whole" if whole else ""
+    text = f"{target.name}: {target.metric}{of} {target.score:.3f}"
     if target.low is not None and target.high is not None:
         text += f" ({target.low:.3f} to {target.high:.3f})"
     if target.thresholds:

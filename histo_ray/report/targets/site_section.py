@@ -33,6 +33,11 @@ _ABOUT = (
     "beyond it."
 )
 
+_EXPLAINED = (
+    "Variance explained: share of the variance of the labels that the means of sites explain out "
+    "of fold; 0 or below: knowing the site is worth nothing."
+)
+
 
 def write_sites(runs: list[TargetEvaluation], looks: dict[str, Look]) -> Section | None:
     """Write how well encoders tell sites, and sites tell targets; None where no run has either."""
@@ -120,7 +125,11 @@ def _tabulate_means(run: TargetEvaluation, table: pd.DataFrame, name: str) -> Ta
         Column("sites"),
         Column(metric, "site alone", "Mean of folds and repeats, as of encoders"),
         Column("95 % interval", "site alone", sort=False),
-        Column("explained", "site alone", "Share of the variance that sites explain out of fold"),
+        Column(
+            "variance explained",
+            "site alone",
+            "Share explained out of fold by sites",
+        ),
         *(Column(metric, encoder, "As in the table of all targets") for encoder in scores.encoders),
     ]
     found = index_rows(table, ("target",))
@@ -148,4 +157,5 @@ def _tabulate_means(run: TargetEvaluation, table: pd.DataFrame, name: str) -> Ta
     return Table(
         name, title, columns, rows, searchable=f"{run.words.target}s",
         folded=f"{title}: {len(rows):,} rows" if len(rows) > 30 else "",
+        note=_EXPLAINED,
     )  # fmt: skip

@@ -170,8 +170,8 @@ def _tabulate(run: TargetEvaluation, frame: pd.DataFrame, encoders: list[str], n
         searchable="rows",
         folded=f"{title}: {len(rows):,} rows" if len(rows) > 12 else "",
         note=(
-            "Groups with fewer than five patients of a class, or ten where targets are numbers, "
-            "have no score."
+            "Groups with fewer than five patients of a class (for survival: with or without an "
+            "event), or ten where targets are numbers, have no score."
         )
         + (f" {left:,} more rows are in subgroups.parquet." if left > 0 else ""),
     )

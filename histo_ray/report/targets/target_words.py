@@ -47,6 +47,12 @@ def write_sentences(record: PatientRecord) -> list[str]:
     return sentences
 
 
+def choose_words(record: PatientRecord) -> TaskWords:
+    """Choose the words of all scores of a record; see `PatientTask`."""
+    task = TASKS[record.task]
+    return task.choose_words(record) if isinstance(task, PatientTask) else task.words
+
+
 def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]:
     """Split a record into the parts that are told in their own words; see `PatientTask`."""
     task = TASKS[record.task]
@@ -209,7 +215,7 @@ def describe_patients(record: PatientRecord) -> list[str]:
         lines += [] if len(parts) == 1 else [*([""] if number else []), f"{own.title}:"]
         lines += _tabulate(part, own)
     lines += ["", *write_sentences(record), *write_confounders(record), ""]
-    lines += describe_review(record, words)
+    lines += describe_review(record, choose_words(record))
     return lines + [f"Beware: {text}." for text in write_caveats(record)]
 
 
