@@ -28,6 +28,7 @@ SETTINGS = {
     "pls": PatientHeadSettings("pls", (1.0, 2.0, 3.0), 3),
     "elastic-net": PatientHeadSettings("elastic-net", (1.0, 0.3), 3),
     "logistic": PatientHeadSettings("logistic", (10.0, 1.0, 0.1), 3),
+    "cox": PatientHeadSettings("cox", (100.0, 10.0, 1.0), 3),  # numbers are signed times
 }
 BY_KIND = {entry.name: entry.kinds for entry in HEADS if entry.trains_on is TrainsOn.PATIENTS}
 ALL_HEADS = pytest.mark.parametrize("head", [*BY_KIND])
