@@ -148,9 +148,14 @@ class FittedPredictor:
                 for target, column in zip(self.card.targets, predicted.T, strict=True)
             ]
         )
+        return self.settle(calibrated)
+
+    def settle(self, predicted: Floats) -> Floats:
+        """Make (P, T) probabilities of the classes of one column fit each other; others stay."""
+        settled = predicted.copy()
         for coding, at in self._list_coded():
-            calibrated[:, at] = coding.settle(calibrated[:, at])
-        return calibrated
+            settled[:, at] = coding.settle(predicted[:, at])
+        return settled
 
     def call(self, predicted: Floats, rule: str = "") -> Floats:
         """Call (P, T) uncalibrated predictions: 1.0 from the threshold on, else 0.0.

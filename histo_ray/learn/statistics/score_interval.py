@@ -131,8 +131,8 @@ def keep_to_test(
 ) -> IntervalEnds:
     """Interval that leaves out chance where the two-sided P of the test is small, and only there.
 
-    For standard errors that are those of a test against chance. The test compares score -+ t *
-    error with chance. `score_interval` takes the same error through the slope of a scale, which is
+    The test is that of score -+ t * error; with few units it is the very test against chance, as
+    the error is. `score_interval` takes the same error through the slope of a scale, which is
     steep where a score is high: of AUROC 18 at 0.94. So an end of it may lie beyond chance where
     that of the test does not; it is then replaced by the end of the test. The converse does not
     happen, as the scales are convex above chance and concave below.
@@ -140,7 +140,7 @@ def keep_to_test(
     Args:
         ends: From `score_interval` of the same score, error and level.
         score: (T,).
-        estimate: Of a test.
+        estimate: As `score_interval`.
         chance: Score of a guess.
         level: Of the interval.
     """

@@ -101,15 +101,11 @@ def score_encoder(
 def _bound(
     truth: TargetTruth, resampled: Resampled, by_fold: Floats, predicted: Predictions
 ) -> IntervalEnds:
-    """Interval of scores; with few independent units it agrees with the test against chance."""
-    metric, few = METRICS[truth.kind], truth.support.few
+    """Interval of scores; it includes chance only where the score less t errors does, too."""
+    metric = METRICS[truth.kind]
     estimate = _estimate_error(truth, resampled, by_fold, predicted)
     ends = score_interval(resampled.score, estimate, metric.scale, truth.support.units)
-    kept = keep_to_test(ends, resampled.score, estimate, metric.chance)
-    return IntervalEnds(
-        np.where(few, kept.low, ends.low),
-        np.where(few, kept.high, ends.high),
-    )
+    return keep_to_test(ends, resampled.score, estimate, metric.chance)
 
 
 def _estimate_error(

@@ -39,7 +39,8 @@ class ExternalCohort:
     truth: Floats
     """(P, T) labels on the scale that heads were trained on; nan: no label."""
     raw: Floats
-    """(P, T)."""
+    """(P, T), by which patients are ranked; classes of one column fit each other, as they do in the
+    cross-validated scores that stand beside."""
     calibrated: Floats
     """(P, T)."""
     called: Floats
@@ -182,17 +183,16 @@ def _gather(
 
     def pivot(column: str) -> Floats:
         wide = frame[column].unstack("target")
-        found = wide.loc[list(joined.patients), [names[at] for at in kept]]
-        return np.asarray(found.to_numpy(), np.float64)
+        return np.asarray(wide.loc[list(joined.patients), list(names)].to_numpy(), np.float64)
 
     frame["call"] = frame["call"].map({"positive": 1.0, "negative": 0.0}).astype(np.float64)
     return ExternalCohort(
         joined.patients,
         tuple(names[at] for at in kept),
         truth[:, kept],
-        pivot("raw"),
-        pivot("calibrated"),
-        pivot("call"),
+        predictor.settle(pivot("raw"))[:, kept],
+        pivot("calibrated")[:, kept],
+        pivot("call")[:, kept],
         groups,
         tuple(_time_of(predictor.card.targets[at]) for at in kept),
     )
