@@ -78,7 +78,7 @@ def write_demo_tiles(
         for number, tile in enumerate(tiles):
             path = f"{label}/{label}-p{patient:02}-{number:03}.png"
             cv2.imwrite(str(folder / path), cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))
-            rows.append((path, label, f"SYN-{seed}-P{patient:02}", "true"))  # of this seed alone
+            rows.append((path, label, f"SYN-P{patient:02}", "true"))
     table = folder / TABLE
     with table.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "group", "synthetic"), *rows])
