@@ -50,7 +50,12 @@ _LOOKS = {
 
 
 def write_demo_tiles(
-    folder: Path, per_class: int, seed: int = 0, tile_px: int = 64, mpp: float = 1.0
+    folder: Path,
+    per_class: int,
+    seed: int = 0,
+    tile_px: int = 64,
+    mpp: float = 1.0,
+    patients: str = "SYN",
 ) -> Path:
     """Write PNG tiles into one folder a class, and a table with their patients.
 
@@ -63,6 +68,7 @@ def write_demo_tiles(
         seed: Another seed, other tiles; the same seed gives the same pixels.
         tile_px: Edge of a tile.
         mpp: Microns per px.
+        patients: How the names of its patients begin; other patients have other names.
 
     Returns:
         Path of the table: `path` (relative to its folder), `label`, `group` and `synthetic`.
@@ -78,7 +84,7 @@ def write_demo_tiles(
         for number, tile in enumerate(tiles):
             path = f"{label}/{label}-p{patient:02}-{number:03}.png"
             cv2.imwrite(str(folder / path), cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))
-            rows.append((path, label, f"SYN-P{patient:02}", "true"))
+            rows.append((path, label, f"{patients}-P{patient:02}", "true"))
     table = folder / TABLE
     with table.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "group", "synthetic"), *rows])
