@@ -63,6 +63,14 @@ def test_of_one_target_it_is_the_test_of_that_target(kind: TargetKind) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_encoder_under_two_names_differs_by_nothing(kind: TargetKind) -> None:
+    truth = make_truth(kind)
+    same = predict(truth, 0.5, 1)
+    mean = compare_means(truth, same, same)
+    assert (mean.targets, mean.difference, mean.low, mean.high, mean.p) == (6, 0.0, 0.0, 0.0, 1.0)
+
+
 def test_targets_that_are_copies_add_nothing_and_independent_ones_do() -> None:
     alone = make_truth(TargetKind.CONTINUOUS, targets=1)
     copies = TargetTruth(

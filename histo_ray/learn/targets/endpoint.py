@@ -65,17 +65,21 @@ def compare_means(
         error = (test.high - test.low) / (2 * stats.t.ppf(0.975, test.df))
     draws = (other.together - one.together).astype(np.float64)
     spread = np.full(len(error), np.nan)
-    known = ~np.isnan(draws).all(0)
-    spread[known] = np.nanstd(draws[:, known], axis=0, ddof=1)
-    kept = np.flatnonzero(~np.isnan(error) & (spread > 0) & (test.df > 0))
+    there = ~np.isnan(draws).all(0)
+    spread[there] = np.nanstd(draws[:, there], axis=0, ddof=1)
+    kept = np.flatnonzero(~np.isnan(error) & ~np.isnan(spread) & (test.df > 0))
     if not len(kept):
         return MeanDifference(0, *[np.nan] * 7)
-    scaled = (draws[:, kept] - np.nanmean(draws[:, kept], axis=0)) * (error[kept] / spread[kept])
+    varies = spread[kept] > 0  # it does not where both encoders predict the same
+    scale = np.divide(error[kept], spread[kept], out=np.zeros(len(kept)), where=varies)
+    scaled = (draws[:, kept] - np.nanmean(draws[:, kept], axis=0)) * scale
     of_mean = float(np.nan_to_num(scaled).mean(1).std(ddof=1))
     df = float(test.df[kept].min())
     mean = float((score_b - score_a)[kept].mean())
+    if of_mean == 0 and mean != 0:
+        return MeanDifference(0, *[np.nan] * 7)
     reach = float(stats.t.ppf((1 + level) / 2, df)) * of_mean
-    p = float(2 * stats.t.sf(abs(mean) / of_mean, df)) if of_mean > 0 else np.nan
+    p = float(2 * stats.t.sf(abs(mean) / of_mean, df)) if of_mean > 0 else 1.0
     means = float(score_a[kept].mean()), float(score_b[kept].mean())
     return MeanDifference(len(kept), *means, mean, mean - reach, mean + reach, p, df)
 
