@@ -61,6 +61,8 @@ def split_record(record: PatientRecord) -> list[tuple[TaskWords, PatientRecord]]
 
 def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
     word = words.target_in_sentence
+    old = any(pair.endpoint is None for pair in record.pairs)  # of before 0.5
+    test = record.chance_test if old else one_sided(record.chance_test)
     alone = record.shown[0] if words.names_single and len(record.shown) == 1 else None
     for name, found in record.summary.items():
         if alone is not None and not found.n_untested and found.targets == 1:
@@ -79,7 +81,7 @@ def _write_encoders(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         yield (
             f"With {name}, {found.n_better_than_chance:,} of "
             f"{count_of(found.targets, word)} {'was' if found.targets == 1 else 'were'} "
-            f"predicted better than chance ({one_sided(record.chance_test)}, q < {Q:g}){told}."
+            f"predicted better than chance ({test}, q < {Q:g}){told}."
         )
 
 
