@@ -34,7 +34,7 @@ class LoopSettings:
     batch: int
     """Tiles a batch."""
     seconds: float
-    """Of one timed turn."""
+    """Length of one timed turn."""
     warm_up: int = WARM_UP
 
 

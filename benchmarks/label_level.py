@@ -35,14 +35,14 @@ from histo_ray.types import TargetKind
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.05
 STEPS = 8
-"""Of Newton's method, from 0; labels are noise and penalties strong, so it is at rest by then."""
+"""Rounds of Newton's method from 0; it is at rest by then, as penalties on noise are strong."""
 
 
 class Drawn(NamedTuple):
     """How labels of a kind are drawn, and what predicts them."""
 
     shares: tuple[float, ...]
-    """Of the classes; empty: normal numbers."""
+    """Shares of the classes; empty: normal numbers."""
     head: str
     penalty: float
     """Where none is chosen; times the number of features."""

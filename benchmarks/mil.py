@@ -78,9 +78,9 @@ class Found(NamedTuple):
     """AUROC on patients that were not trained on."""
 
     single: tuple[float, ...]
-    """Of each member alone."""
+    """AUROC of each member alone."""
     by_logit: tuple[float, ...]
-    """Of each five members, by the mean of their log-odds."""
+    """AUROC of each five members, by the mean of their log-odds."""
     by_probability: tuple[float, ...]
     """By the mean of their probabilities."""
     loss: tuple[float, float, float]

@@ -71,7 +71,8 @@ def list_commands(store: str) -> Iterator[list[str]]:
     yield ["evaluate", "mutation", *labels, "--pooling", "mean", "--pooling", "quantiles"]
     mil = ["--head", "mil", "--mil", "epochs=3", "--repeats", "1"]
     yield ["evaluate", "mutation", *labels[:-2], *mil]
-    tiles = ["--tiles", "old/demo/tiles-judged/tiles.csv", "--store", store, *both, *few]
+    (table,) = Path("old/demo").glob("tiles-[!l]*/tiles.csv")  # not those that were learned from
+    tiles = ["--tiles", str(table), "--store", store, *both, *few]
     yield ["evaluate", "tissue", *tiles]
     yield ["evaluate", "tissue", *tiles, "--head", "knn"]
 

@@ -53,7 +53,7 @@ class Cell:
     patients: int
     cohorts: int
     targets: int
-    """Of a cohort, each with a direction of its own."""
+    """Targets of a cohort, each with a direction of its own."""
     repeats: int = 10
     truths: int = 40
     """Cohorts that the truth is the mean of."""

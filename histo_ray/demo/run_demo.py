@@ -78,8 +78,8 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     manifest = _join_manifests(out / "slides.csv", shown, files.manifest)
     count = TILES_A_CLASS // (2 if small else 1)
     train_tiles, test_tiles = (
-        write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP, patients)
-        for number, (part, patients) in enumerate((("learned", "SYN-A"), ("judged", "SYN-B")))
+        write_demo_tiles(out / f"tiles-{part}", count, seed + number, SEEN_PX, SEEN_MPP, group)
+        for number, (part, group) in enumerate((("learned", "SYN-A"), ("compared", "SYN-B")))
     )
     with ray_session("local"):
         fine_tune(train_tiles, store_folder, epochs=1 if small else 4, say=_say)

@@ -263,7 +263,7 @@ class MemberSummary(RecordPart):
     head: str
     """With its settings, where several compete."""
     kind: str = ""
-    """Of the targets."""
+    """Kind of the targets."""
     members: int
     mean_score: MaybeFloat = None
     """Score of one member alone, mean over members, targets, repeats and folds."""

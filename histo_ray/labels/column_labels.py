@@ -44,7 +44,7 @@ class ColumnRows:
     origin: str
     digest: str
     patients: tuple[str, ...]
-    """(N,) whose each row is; empty: nobody's."""
+    """(N,) patient of each row; an empty name: the row has none."""
     columns: tuple[str, ...]
     read: Callable[[str], tuple[list[str], Floats]]
     """(name of a column) -> (N,) text, empty where missing; (N,) the same as numbers, or nan."""

@@ -53,7 +53,7 @@ class Calibration(Settings):
     n_patients: int = Field(default=0, ge=0)
     """With an out-of-fold prediction and a label."""
     times: tuple[float, ...] = ()
-    """Of events, rising, in the unit of the label table; cox alone."""
+    """Times of events, rising, in the unit of the label table; cox alone."""
     hazard: tuple[float, ...] = ()
     """Baseline cumulative hazard from each of these times on: that of a raw prediction of 0."""
     at: float = 0.0

@@ -17,7 +17,7 @@ class Follow(NamedTuple):
     """Follow-up of patients; arrays of one shape."""
 
     times: Values
-    """Of the event, or until the patient was last seen; in the unit of the label table."""
+    """Time of the event, or until the patient was last seen; in the unit of the label table."""
     events: npt.NDArray[np.bool_]
     """Whether the time ended in an event; False: censored."""
 

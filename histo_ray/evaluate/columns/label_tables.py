@@ -39,7 +39,7 @@ class LabelPart(NamedTuple):
     plan: PatientPlan
     matrix: TargetMatrix
     pieces: TableFolder
-    """Of its units."""
+    """Pieces that its units left behind."""
 
 
 def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Tables:

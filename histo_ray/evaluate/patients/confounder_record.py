@@ -10,9 +10,9 @@ class CovariatesRecord(RecordPart):
 
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    """Of which each number is one, and each value of a text."""
+    """What heads are given: a column a number, and one a value of a text."""
     sha256: str = ""
-    """Of the values of the patients that are used."""
+    """SHA-256 of the values of the patients that are used."""
 
 
 class HarmoniseRecord(RecordPart):

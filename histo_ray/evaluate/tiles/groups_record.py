@@ -13,8 +13,8 @@ class GroupsRecord(RecordPart):
     column: str = ""
     groups: int = 0
     sha256: str = ""
-    """Of the names of all tiles' groups, a line each."""
+    """SHA-256 of the names of all tiles' groups, a line each."""
     near_duplicates: int = 0
     """Pairs of tiles that show the same tissue; of inferred groups."""
     settings: dict[str, int | float] = Field(default_factory=dict)
-    """That they were inferred with."""
+    """Settings that they were inferred with."""

@@ -95,7 +95,7 @@ class TileResult(NamedTuple):
     """By split, then encoder."""
     comparisons: list[Row]
     summary: list[Row]
-    """Of every split and encoder."""
+    """Rows of `tissue_summary`, one a split and encoder."""
 
 
 def list_tile_units(plan: TissuePlan) -> list[TileUnit]:

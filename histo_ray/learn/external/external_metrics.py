@@ -65,7 +65,7 @@ class TargetSample(NamedTuple):
     called: npt.NDArray[np.bool_] | None = None
     """(N,) whether it lies at or above the predictor's threshold; None: there is none."""
     at: float = float("nan")
-    """Of survival: the time by which `calibrated` is the probability of an event."""
+    """Time by which `calibrated` is the probability of an event; survival alone."""
 
 
 class Draws(NamedTuple):

@@ -80,8 +80,8 @@ class PatientHead(NamedTuple):
     link: Link = Link.IDENTITY
     """From decision values to predictions, where there is a `fit`."""
     predict_beyond: Callable[[FoldData, Floats, Floats], FoldPrediction] | None = None
-    """Of classes: (fold, known log-odds of (n, T) trained rows, of (m, T) tested ones) -> log-odds
-    of the test part, the known ones included. None: the head takes no offset."""
+    """(fold, known log-odds of (n, T) trained rows, of (m, T) tested ones) -> log-odds of the test
+    part, the known ones included; for classes. None: the head takes no offset."""
     joint: bool = False
     """Whether targets are fitted together, so that each depends on which others there are."""
 

@@ -20,7 +20,7 @@ class SharedFolds(NamedTuple):
     """Inner folds that an attention head shares with the other heads of a choice."""
 
     seed: int
-    """Of the outer fold, from `draw_inner_seed`."""
+    """Seed of the outer fold, from `draw_inner_seed`."""
     folds: int
     """How many."""
 
@@ -43,7 +43,7 @@ class MilFold:
     report: Report = keep_going
     """As for `train_mil`."""
     kind: TargetKind = TargetKind.BINARY
-    """Of the targets."""
+    """Kind of the targets."""
     shared: SharedFolds | None = None
     """Inner folds by which members are stopped and scored, where other heads compete; None: the
     head's own, by `seed` and `settings`."""

@@ -44,7 +44,7 @@ class MilHead:
     kind: TargetKind = TargetKind.BINARY
     """Whether it predicts the probability of a class, or a number."""
     seeds: tuple[int, ...] = ()
-    """Of the members; empty: a head from before they were kept."""
+    """Seeds of the members; empty: a head from before they were kept."""
     member_scores: Floats = field(default_factory=lambda: np.empty((0, 0)))
     """(members, T) scores whose mean is `inner_score`; empty: a head from before they were kept."""
 

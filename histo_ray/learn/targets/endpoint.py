@@ -107,11 +107,11 @@ class FoundTargets(NamedTuple):
     """Which targets both encoders together predict better than chance; (T,) each."""
 
     p_both: Floats
-    """Of the mean of both scores, better than chance."""
+    """P of the mean of both scores being better than chance."""
     q_both: Floats
-    """After Benjamini-Hochberg over targets."""
+    """`p_both` after Benjamini-Hochberg over targets."""
     q_found: Floats
-    """Of the difference, after Benjamini-Hochberg over targets with `q_both` below `LEVEL`; nan of
+    """P of the difference after Benjamini-Hochberg over targets with `q_both` below `LEVEL`; nan of
     all others."""
 
 

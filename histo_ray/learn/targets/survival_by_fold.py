@@ -48,7 +48,7 @@ class BrierScores(NamedTuple):
 
     model: Floats
     kaplan_meier: Floats
-    """Of the training part's Kaplan-Meier curve, the same for all patients."""
+    """Score of the training part's Kaplan-Meier curve, the same for all patients."""
 
 
 def average_auc(

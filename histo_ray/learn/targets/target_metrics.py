@@ -155,7 +155,7 @@ class Concordance(TargetMetric):
     chance = 0.5
     scale = LOGIT
     null_variance = 1 / 9
-    """Of Kendall's tau over 2 without censoring, times the events; it is lower with."""
+    """Variance of Kendall's tau over 2 without censoring, times the events; lower with it."""
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """As the base class says."""
