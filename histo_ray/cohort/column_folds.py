@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.cohort.folds import Folds, draw_folds, draw_plain_folds
-from histo_ray.cohort.patient_folds import STRATA, OutcomeFolds
-from histo_ray.errors import ConfigError
+from histo_ray.cohort.patient_folds import STRATA, OutcomeFolds, draw_each
 from histo_ray.types import TargetKind
 
 Column = npt.NDArray[np.float64]
@@ -61,33 +60,16 @@ def draw_column_folds(
     Raises:
         ConfigError: Too few patients or sites, of a class or of all.
     """
-    fold_ids = np.full((len(targets), repeats, len(values)), -1, np.int32)
-    for t, target in enumerate(targets):
-        rows = np.flatnonzero(~np.isnan(values[:, t]))
-        some = [groups[int(row)] for row in rows]
-        try:
-            folds = _draw(kind, values[rows, t], n_folds, repeats, seed, some)
-        except ConfigError as error:
-            raise ConfigError(f"column {target}: {error}") from None
-        fold_ids[np.ix_(np.array([t]), np.array(folds.seeds) - seed, rows)] = folds.fold_ids
-    kept = np.flatnonzero((fold_ids >= 0).any((0, 2)))
-    seeds = tuple(seed + int(at) for at in kept)
-    return OutcomeFolds(fold_ids[:, kept], n_folds, seeds)
 
+    def draw(own: Column, kept: Sequence[str] | None) -> Folds:
+        units = [str(row) for row in range(len(own))] if kept is None else kept
+        strata = STRATIFY[kind](own, len(set(units)) // n_folds)
+        numbers = kind is TargetKind.CONTINUOUS
+        if strata is None or (numbers and not _fills(strata, units, n_folds)):
+            return draw_plain_folds(n_folds, repeats, seed, len(own), kept)
+        return draw_folds(strata, n_folds, repeats, seed, kept)
 
-def _draw(
-    kind: TargetKind,
-    values: Column,
-    n_folds: int,
-    repeats: int,
-    seed: int,
-    groups: Sequence[str],
-) -> Folds:
-    kept = None if len(set(groups)) == len(groups) else groups
-    strata = STRATIFY[kind](values, len(set(groups)) // n_folds)
-    if strata is None or (kind is TargetKind.CONTINUOUS and not _fills(strata, groups, n_folds)):
-        return draw_plain_folds(n_folds, repeats, seed, len(values), kept)
-    return draw_folds(strata, n_folds, repeats, seed, kept)
+    return draw_each("column", values, targets, (n_folds, repeats, seed), groups, draw)
 
 
 def _fills(strata: Sequence[str], groups: Sequence[str], n_folds: int) -> bool:

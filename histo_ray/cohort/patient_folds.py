@@ -5,7 +5,7 @@ fold needs its share of that gene's few positives.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,15 +102,45 @@ def draw_target_folds(
     Raises:
         ConfigError: A gene with too few positives, or positives at too few sites.
     """
+
+    def draw(own: Values, kept: Sequence[str] | None) -> Folds:
+        labels = np.where(own > 0, "mutated", "wild type").tolist()
+        return draw_folds(labels, n_folds, repeats, seed, kept)
+
+    return draw_each("gene", values, targets, (n_folds, repeats, seed), groups, draw)
+
+
+def draw_each(
+    noun: str,
+    values: Values,
+    targets: Sequence[str],
+    sizes: tuple[int, int, int],
+    groups: Sequence[str],
+    draw: Callable[[Values, Sequence[str] | None], Folds],
+) -> OutcomeFolds:
+    """Draw folds of each target for itself, of the patients that have a label.
+
+    Args:
+        noun: What a target is called in messages.
+        values: (P, T); nan: no label.
+        targets: (T,) names, for messages.
+        sizes: Folds of a repeat, repeats, and the seed of the first repeat of each target.
+        groups: (P,) patient, or site.
+        draw: (N,) labels of a target and (N,) what is kept in one fold, or None where each patient
+            is alone -> its folds, by these sizes; equal splits are left out.
+
+    Raises:
+        ConfigError: Folds of a target cannot be drawn.
+    """
+    n_folds, repeats, seed = sizes
     fold_ids = np.full((len(targets), repeats, len(values)), -1, np.int32)
     for t, target in enumerate(targets):
         rows = np.flatnonzero(~np.isnan(values[:, t]))
-        labels = np.where(values[rows, t] > 0, "mutated", "wild type").tolist()
         some = [groups[int(row)] for row in rows]
         try:
-            folds = draw_folds(labels, n_folds, repeats, seed, _unless_single(some))
+            folds = draw(values[rows, t], _unless_single(some))
         except ConfigError as error:
-            raise ConfigError(f"gene {target}: {error}") from None
+            raise ConfigError(f"{noun} {target}: {error}") from None
         fold_ids[np.ix_(np.array([t]), np.array(folds.seeds) - seed, rows)] = folds.fold_ids
     return _drop_empty(fold_ids, n_folds, range(seed, seed + repeats))
 

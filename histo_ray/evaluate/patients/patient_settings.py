@@ -12,6 +12,11 @@ ADDRESS = (
 )
 """What `--address` of evaluations means."""
 
+OF_MANIFEST = (
+    "CSV, TSV or Parquet with a row a patient or slide; may be .gz (default: further columns of "
+    "the manifest, as the newest extraction kept them in the store)"
+)
+"""What `--labels` means where it may be left out."""
 KeepTogether = Literal["patient", "site"]
 
 

@@ -13,7 +13,7 @@ from histo_ray.evaluate.columns.label_record import LabelRecord
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.patients.bag_settings import BagConfig
-from histo_ray.evaluate.patients.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.patient_settings import OF_MANIFEST, PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.labels.column_wishes import COLUMN_KINDS, ColumnWishes, parse_wishes
@@ -43,11 +43,7 @@ _draw_column_folds = deferred("histo_ray.cohort.column_folds:draw_column_folds")
 class LabelConfig(BagConfig):
     """Columns of a label file, or of the manifest: two classes, several, an order, or numbers."""
 
-    labels: str = Field(
-        default="",
-        description="CSV, TSV or Parquet with a row a patient or slide; may be .gz (default: "
-        "further columns of the manifest, as the newest extraction kept them in the store)",
-    )
+    labels: str = Field(default="", description=OF_MANIFEST)
     column: tuple[str, ...] = Field(
         min_length=1, description="column that is predicted; repeat it for several, of any kinds"
     )
@@ -155,7 +151,7 @@ class KindTask(PatientTask):
     def prepare_labels(
         self, labels: "LabelTable", config: LabelConfig, groups: Sequence[str]
     ) -> "LabelTable":
-        """Leave them as they are; each kind is prepared by itself (`evaluate.label_run`)."""
+        """Leave them alone: each kind is prepared by itself (`evaluate.columns.label_run`)."""
         return labels
 
     def draw_folds(

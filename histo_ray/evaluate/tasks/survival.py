@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.jobs import PreparedRun
-from histo_ray.evaluate.patients.patient_settings import PatientConfig
+from histo_ray.evaluate.patients.patient_settings import OF_MANIFEST, PatientConfig
 from histo_ray.evaluate.tasks.base import Chart, TableColumn, TaskWords
 from histo_ray.evaluate.tasks.patient_task import PatientTask, Values
 from histo_ray.labels.endpoints import Endpoint, parse_endpoints
@@ -35,11 +35,7 @@ _describe_follow_up = deferred("histo_ray.learn.targets.follow_up:describe_follo
 class SurvivalConfig(PatientConfig):
     """Times until an event, endpoint by endpoint."""
 
-    labels: str = Field(
-        default="",
-        description="CSV, TSV or Parquet with a row a patient or slide; may be .gz (default: "
-        "further columns of the manifest, as the newest extraction kept them in the store)",
-    )
+    labels: str = Field(default="", description=OF_MANIFEST)
     head: tuple[str, ...] = Field(
         default=("cox",),
         description="trained on patients; repeat it: the best by inner folds is taken: "

@@ -46,7 +46,7 @@ class HeadEntry(NamedTuple):
 _TILES, _PATIENTS, _BAGS = TrainsOn.TILES, TrainsOn.PATIENTS, TrainsOn.BAGS
 _NUMBERS = (TargetKind.CONTINUOUS,)
 _CLASSES = (TargetKind.BINARY, TargetKind.MULTICLASS, TargetKind.ORDINAL)
-"""Several classes are trained on as several targets of 0 and 1 (`learn.class_codings`)."""
+"""Several classes are trained on as several targets of 0 and 1 (`learn.targets.class_codings`)."""
 _TIMES = (TargetKind.SURVIVAL,)
 _HERE = "histo_ray.learn.heads"
 

@@ -32,11 +32,8 @@ from histo_ray.learn.targets.class_folds import (
     score_class_folds,
     take_classes,
 )
-from histo_ray.learn.targets.metric_base import TargetMetric
+from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric
 from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth, score_folds
-
-TOGETHER = 400
-"""Resamples, at most, by which errors of targets are related."""
 
 
 class MacroAreaUnderRoc(TargetMetric):

@@ -1,4 +1,4 @@
-"""What a metric of targets must offer; see `learn.target_metrics`. Pure."""
+"""What a metric of targets must offer; see `learn.targets.target_metrics`. Pure."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,6 +8,9 @@ import numpy as np
 
 from histo_ray.learn.statistics import IDENTITY, Resampled, ScoreScale, prediction_noise
 from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth
+
+TOGETHER = 400
+"""Resamples, at most, by which errors of targets that have draws of their own are related."""
 
 
 class TargetMetric(ABC):

@@ -31,7 +31,7 @@ from histo_ray.learn.statistics import (
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.targets.class_folds import join_targets
 from histo_ray.learn.targets.class_metrics import MacroAreaUnderRoc, RankOfClasses
-from histo_ray.learn.targets.metric_base import TargetMetric
+from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric
 from histo_ray.learn.targets.target_truth import (
     Floats,
     Predictions,
@@ -41,9 +41,6 @@ from histo_ray.learn.targets.target_truth import (
 )
 from histo_ray.types import TargetKind
 from histo_ray.types.signed_times import split_times
-
-TOGETHER = 400
-"""Resamples, at most, by which errors of targets that have draws of their own are related."""
 
 
 class Correlation(TargetMetric):
