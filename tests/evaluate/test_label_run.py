@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import histo_ray as hr
 from histo_ray.api.evaluation_result import EvaluationResult
@@ -177,6 +179,32 @@ def test_a_predictor_is_of_one_kind_and_calls_one_class(made: SimpleNamespace) -
     calls = subtypes.fitted.call(raw)
     np.testing.assert_array_equal(calls.argmax(1), calibrated.argmax(1))
     assert (calls.sum(1) == 1).all()
+
+
+def test_other_patients_are_ranked_by_probabilities_of_a_class_that_add_up_to_1(
+    made: SimpleNamespace, tmp_path: Path
+) -> None:
+    """As the cross-validated ones do, so that both AUROCs can be compared."""
+    table = pd.read_csv(made.labels)
+    table.iloc[: 2 * len(table) // 3].to_csv(tmp_path / "some.csv", index=False)
+    fitted = hr.fit.label(
+        made.store, name="part", column=("subtype",), labels=str(tmp_path / "some.csv"),
+        encoder=("sharp",), **QUICK,
+    )  # fmt: skip
+    found = fitted.predict(made.store, labels=made.labels)
+    raw = found.patients.pivot(index="patient_id", columns="target", values="raw")
+    settled = raw.div(raw.sum(axis=1), axis=0)
+    truth = table.set_index("patient_id")["subtype"].reindex(raw.index).dropna()
+    assert 10 < len(truth) < 30
+    areas = found.validation.query("metric == 'auroc' and column == ''").set_index("target")
+    assert len(areas) == 3
+    ranks_differ = False
+    for name, score in areas["score"].items():
+        positive = truth == str(name).removeprefix("subtype: ")
+        assert score == pytest.approx(roc_auc_score(positive, settled.loc[truth.index, name]))
+        plain = roc_auc_score(positive, raw.loc[truth.index, name])
+        ranks_differ |= bool(abs(plain - score) > 1e-9)
+    assert ranks_differ  # so that ranking by the raw outputs would have been seen
 
 
 def test_what_nobody_can_tell_is_asked_with_exit_code_2(
