@@ -47,8 +47,11 @@ MANY = 40_000
 """Patients by whom the truth is measured."""
 AREA_DESIGNS = ((150, 0.4, 0.0), (150, 0.3, 1.0), (60, 0.2, 1.5), (300, 0.1, 0.0))
 """Patients, share of positives, distance of the classes in standard deviations."""
-PRECISION_DESIGNS = ((150, 0.3, 1.2), (150, 0.3, 0.0), (60, 0.2, 1.0), (300, 0.1, 1.5))
-"""Likewise."""
+PRECISION_DESIGNS = (
+    *((150, 0.3, 1.2), (150, 0.3, 0.0), (60, 0.2, 1.0), (300, 0.1, 1.5)),
+    *((48, 0.67, 3.5), (150, 0.3, 3.5)),
+)
+"""Likewise; the last two are near 1."""
 CHECKED = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "sensitivity",
            "specificity", "ppv", "npv")  # fmt: skip
 

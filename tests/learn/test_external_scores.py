@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn.calibration import calibration_curve as binned
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, r2_score
+from statsmodels.stats.proportion import proportion_confint
 
 from histo_ray.learn.external.external_metrics import (
     EXTERNAL_METRICS,
@@ -99,13 +100,14 @@ def test_classes_that_are_wholly_apart_have_an_interval_all_the_same() -> None:
     assert np.isnan([few.low, few.high]).all()
 
 
-def test_an_average_precision_has_boyds_interval() -> None:
+def test_an_average_precision_has_wilsons_interval_of_the_positives() -> None:
     found = precision_interval(0.7, 30)
-    reach = 1.959964 / np.sqrt(30 * 0.7 * 0.3)
-    ends = 1 / (1 + np.exp(-(np.log(0.7 / 0.3) + np.array([-reach, reach]))))
-    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=1e-6)
-    whole = precision_interval(1.0, 12)
-    assert (whole.low, whole.high) == (wilson_interval(12, 12).low, 1)
+    ends = proportion_confint(21, 30, method="wilson")
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.7, *ends))
+    whole, nearly = precision_interval(1.0, 32), precision_interval(0.999, 32)
+    assert (whole.low, whole.high) == (wilson_interval(32, 32).low, 1)
+    assert whole.low - 0.01 < nearly.low < whole.low  # it does not break off near 1
+    assert nearly.high > 0.999
     assert np.isnan(precision_interval(0.4, 1).low)
 
 

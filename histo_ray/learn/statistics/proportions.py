@@ -6,14 +6,14 @@ from scipy import stats
 from histo_ray.learn.statistics.bootstrap import Interval
 
 
-def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+def wilson_interval(successes: float, trials: int, level: float = 0.95) -> Interval:
     """Score interval of a share.
 
     (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n): Wilson 1927, J Am Stat
     Assoc 22:209. It has a width even where the share is 0 or 1, and never leaves 0 to 1.
 
     Args:
-        successes: How many of the trials.
+        successes: How many of the trials; a broken number where each counts in part.
         trials: n; 0: there is no share.
         level: Of the interval.
 

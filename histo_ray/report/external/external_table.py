@@ -69,8 +69,8 @@ def tabulate_external(shown: ShownValidation, name: str) -> Table:
         columns,
         rows,
         searchable="targets",
-        note="Intervals are 95 %, over patients: DeLong's and Boyd's on the logit scale (AUROC, "
-        "AUPRC), Wilson's (shares), Wald's or Student's (calibration), bootstrap (others).",
+        note="Intervals are 95 %, over patients: DeLong's on the logit scale (AUROC), Wilson's "
+        "(AUPRC, shares), Wald's or Student's (calibration), bootstrap (others).",
     )
 
 
