@@ -11,13 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from histo_ray.cli import main
 from histo_ray.errors import ConfigError
 from histo_ray.report.evaluations import choose_runs
 from histo_ray.report.page import render_page, summarise, write_report
+from histo_ray.schema import arrow_schema
 from histo_ray.store.store import open_store
+from histo_ray.store.tables import open_evaluation
 from histo_ray.types import Outcome, RunRow
 
 ENCODERS = ["imgnet2048", "ftx2048"]
@@ -195,6 +198,23 @@ def test_nothing_scored_is_said(tmp_path: Path, evaluations: SimpleNamespace) ->
     store = evaluations.new_store(tmp_path / "store")
     evaluations.add_outcome(store, "expression", ENCODERS, [])
     assert "No gene could be scored." in render(store)
+
+
+def test_what_was_not_tested_is_not_called_no_better(
+    tmp_path: Path, evaluations: SimpleNamespace
+) -> None:
+    store = evaluations.new_store(tmp_path / "store")
+    evaluations.add_outcome(store, "expression", ENCODERS[:1], GENES, run_id="few")
+    folder = open_evaluation(str(store), "expression", "few")
+    table = folder.read("targets").to_pandas()
+    table[["low", "high", "p_chance", "q_chance"]] = float("nan")
+    schema = arrow_schema("outcome_targets")
+    columns = {name: table[name].to_numpy() for name in schema.names}
+    folder.write("targets", [pa.table(columns, schema)], schema)
+    told = Page(render(store)).text
+    assert "not tested" in told
+    assert "There are no intervals, as independent patients or sites are too few" in told
+    assert "better than chance is tested by" not in told
 
 
 def test_synthetic_data_is_said_in_large_letters(

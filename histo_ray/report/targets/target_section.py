@@ -89,7 +89,7 @@ def _write_part(run: TargetEvaluation, looks: dict[str, Look], name: str) -> Sec
         f" Whether a target is better than chance is tested by a {one_sided(record.chance_test)}; "
         "intervals are two-sided and of the score on new patients, so one may include a guess "
         "where P is below 0.05."
-        if record.chance_test
+        if record.chance_test and run.targets["q_chance"].notna().any()
         else ""
     )
     section.blocks.append(
@@ -164,7 +164,8 @@ def _tabulate_encoders(run: TargetEvaluation, scores: RankedTargets, name: str) 
         count, _, sure = count_found(run.targets, encoder)
         best = str(frame["score"].idxmax()) if count else ""
         top = [frame["score"].mean(), frame["score"].median(), frame["score"].max()]
-        rows.append([encoder, f"{count:,}", *map(format_score, top), best, f"{sure:,}"])
+        better = f"{sure:,}" if frame["q_chance"].notna().any() else "not tested"
+        rows.append([encoder, f"{count:,}", *map(format_score, top), best, better])
     return Table(f"{name}-encoders", "Encoders", columns, rows)
 
 
@@ -183,10 +184,14 @@ def _draw_all(
         if len(shown) < len(scores.scored)
         else f"All {words.target}s, best first"
     )
-    caption = (
-        f"{of}. Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
+    lines = (
+        f"Lines are 95 % intervals {explain_interval(run.record)}. Dotted: a guess."
         f"{note_coverage(run.record, words.score)}"
+        if run.targets["low"].notna().any()
+        else "There are no intervals, as independent patients or sites are too few. "
+        "Dotted: a guess."
     )
+    caption = f"{of}. {lines}"
     figures = [
         Figure(
             draw_scatter(_pair_up(scores, pair), pair, metric, looks, f"{name}-scatter-{number}"),
