@@ -57,7 +57,9 @@ def impute_covariates(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     total = np.where(missing, 0.0, train).sum(0)
     mean = np.divide(total, there, out=np.zeros(len(there)), where=there > 0)
     told = missing.any(0)
-    return tuple(
-        np.concatenate([np.where(np.isnan(part), mean, part), np.isnan(part)[:, told]], axis=1)
-        for part in (train, test)
-    )  # type: ignore[return-value]
+
+    def fill(part: Floats) -> Floats:
+        empty = np.isnan(part)
+        return np.concatenate([np.where(empty, mean, part), empty[:, told]], axis=1)
+
+    return fill(train), fill(test)
