@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.direct.direct_reader import DirectReader
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError, find_levels
+from histo_ray.slides.direct.layout import UnrecognisedError
+from histo_ray.slides.direct.tiff_layout import find_levels
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import Size

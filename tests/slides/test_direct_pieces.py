@@ -19,8 +19,9 @@ from histo_ray.slides.direct.jpeg import (
     join_tables,
     read_header,
 )
+from histo_ray.slides.direct.layout import Level, UnrecognisedError
 from histo_ray.slides.direct.region import covered, cut_axis, place_region
-from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
+from histo_ray.slides.direct.tiff_layout import read_layout
 from testing.jpeg_slides import JFIF, KINDS, segments, texture, write_jpeg_slide
 
 RGB = KINDS["aperio, RGB, no Adobe marker, shared tables"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histo_ray.errors import SlideError
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError
+from histo_ray.slides.direct.layout import UnrecognisedError
 from testing.file_damage import damage
 from testing.fuzz import read_alone
 from testing.jpeg_slides import Kind, write_jpeg_slide
