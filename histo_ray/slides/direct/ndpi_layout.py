@@ -21,8 +21,11 @@ _WIDTH, _HEIGHT, _OFFSETS, _COUNTS = 256, 257, 273, 279
 _FLAG, _LENS, _FOCAL_PLANE, _STARTS, _STARTS_HIGH = 65420, 65421, 65424, 65426, 65432
 _MOST_HEADER_BYTES = 2**17
 _MOST_JPEG_PX = 65_500
-_GROUP_PX, _MOST_TILE_PX = 256, 2**22
-"""Most rows of px, and most px, of several intervals that are decoded as one."""
+_STRIP_PX = 8
+"""Height of an interval of a JPEG whose colours are not halved from top to bottom."""
+_GROUP_PX, _MOST_TILE_PX, _MOST_ROW_BYTES = 256, 2**22, 2**25
+"""Most rows of px, most px, and most bytes across the slide, of intervals decoded as one: the
+cache has to hold several such rows."""
 
 
 class _Image(NamedTuple):
@@ -154,20 +157,17 @@ def _make_level(choice: _Choice) -> Level:
     """A level that is read here where the index is sound and no tile is too large."""
     image, shrink = choice.image, choice.shrink
     columns, rows = (whole // edge for whole, edge in zip(image.size, image.strip, strict=True))
-    group = 1
-    if image.header.mcu[1] == _STRIP_PX:  # else rows of px at the edges are mixed when decoded
-        group = max(1, min(_GROUP_PX // _STRIP_PX, _MOST_TILE_PX // image.strip[0] // _STRIP_PX))
-        group = min(group, rows)
+    most_px = min(_GROUP_PX, _MOST_ROW_BYTES // (3 * image.size[0]))
+    most_px = min(most_px, _MOST_TILE_PX // image.strip[0])
+    group = max(1, min(rows, most_px // image.strip[1]))
     tile = choice.strip[0], choice.strip[1] * group
     starts = image.starts
     usable = starts is not None and image.strip[0] * image.strip[1] <= _MOST_TILE_PX
+    if columns * rows > 1:  # OpenSlide fails on strips whose colours are halved downwards
+        usable &= image.strip[1] == _STRIP_PX
     if starts is None:
         starts = np.zeros(columns * rows + 1, np.int64)
     codes = StripTiles(
         image.header, image.strip, starts, columns=columns, group=group, shrink=shrink
     )
     return Level(choice.size, (TileArray(choice.size, tile, codes),), usable)
-
-
-_STRIP_PX = 8
-"""Height of an interval of a JPEG whose colours are not halved from top to bottom."""

@@ -1,0 +1,344 @@
+"""Small slides in scanner makers' formats, written here; OpenSlide takes each for its maker's.
+
+`write_ndpi` puts a Hamamatsu NDPI together byte by byte; the others are TIFFs with the makers' XML.
+Levels below 0 are averages of `texture`.
+"""
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from testing.jpeg_slides import Kind, cut_tiles, encode_tile, segments, texture
+
+Pixels = npt.NDArray[np.uint8]
+Size = tuple[int, int]
+YCBCR = Kind(rgb=False, subsampling=(2, 1), tile=(128, 128))
+"""How tiles are encoded where nothing else is said."""
+_SCN = "http://www.leica-microsystems.com/scn/2010/10/01"
+
+
+class TiledWriter:
+    """Writes directories of JPEG tiles into one TIFF."""
+
+    def __init__(self, path: Path, kind: Kind, *, big: bool = True) -> None:
+        self._kind = kind
+        self._path = path
+        self._tiff = tifffile.TiffWriter(path, bigtiff=big)
+        self._tiled: list[int] = []
+        self._count = 0
+
+    def add(self, image: Pixels, text: str | None = None, **options: Any) -> None:
+        """A directory of tiles; `missing` has the numbers of tiles left out."""
+        kind = self._kind
+        gone = set(options.pop("missing", ()))
+        tiles = [encode_tile(tile, kind) for tile in cut_tiles(image, kind.tile)]
+        self._tiff.write(
+            iter([b"" if at in gone else tile for at, tile in enumerate(tiles)]),
+            shape=image.shape,
+            dtype=np.uint8,
+            tile=kind.tile[::-1],
+            photometric="rgb" if kind.rgb else "ycbcr",
+            subsampling=None if kind.rgb else kind.subsampling,
+            compression="jpeg",
+            description=text,
+            metadata=None,
+            **{"software": False, "resolution": (20_000, 20_000), "resolutionunit": 3, **options},
+        )
+        self._tiled.append(self._count)
+        self._count += 1
+
+    def add_plain(self, image: Pixels, text: str | None = None, **options: Any) -> None:
+        """A directory of strips."""
+        self._tiff.write(
+            image,
+            photometric="rgb",
+            rowsperstrip=64,
+            description=text,
+            metadata=None,
+            **{"software": False, **options},
+        )
+        self._count += 1
+
+    def close(self) -> Path:
+        """Finish the file, and set what tifffile does not leave to its caller."""
+        self._tiff.close()
+        with tifffile.TiffFile(self._path, mode="r+", is_philips=False) as tiff:
+            for number in self._tiled:
+                page = tiff.pages[number]
+                if isinstance(page, tifffile.TiffPage):
+                    tag = page.tags["PhotometricInterpretation"]
+                    tag.overwrite(2 if self._kind.rgb else 6)
+        return self._path
+
+
+def shrink(image: Pixels, factor: int) -> Pixels:
+    """An image `factor` times smaller, fractions cut off."""
+    size = (image.shape[1] // factor, image.shape[0] // factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def write_scn(
+    path: Path,
+    areas: Sequence[tuple[Size, Size]] = (((301, 203), (500, 390)), ((900, 611), (470, 350))),
+    *,
+    kind: Kind = YCBCR,
+    factors: Sequence[int] = (1, 4),
+    missing: Sequence[int] = (),
+) -> Path:
+    """A Leica SCN.
+
+    Args:
+        path: Where to write.
+        areas: (x, y) and (width, height) in px of each scanned area.
+        kind: How tiles are encoded.
+        factors: How often each level is smaller.
+        missing: Tiles that each directory lacks.
+    """
+    nm, glass = 500, (1500 * 500 + 137, 1100 * 500 + 211)
+    images, pixels = [], []
+    number = 1
+    for seed, ((x, y), (width, height)) in enumerate(areas):
+        sizes = []
+        for factor in factors:
+            image = shrink(texture(width, height, seed), factor)
+            pixels.append(image)
+            sizes.append(_dimension(number, image.shape[1], image.shape[0]))
+            number += 1
+        view = width * nm, height * nm, x * nm + 123, y * nm + 77
+        images.append(_scn_image(view, sizes))
+    macro = _scn_image((*glass, 0, 0), [_dimension(0, 150, 110)])
+    text = (
+        f'<?xml version="1.0"?><scn xmlns="{_SCN}"><collection name="a" sizeX="{glass[0]}" '
+        f'sizeY="{glass[1]}"><barcode>MTIz</barcode>{macro}{"".join(images)}</collection></scn>'
+    )
+    tiff = TiledWriter(path, kind)
+    tiff.add(texture(150, 110, 9), text)
+    for image in pixels:
+        tiff.add(image, missing=missing)
+    return tiff.close()
+
+
+def _dimension(number: int, width: int, height: int) -> str:
+    return f'<dimension sizeX="{width}" sizeY="{height}" r="0" ifd="{number}"/>'
+
+
+def _scn_image(view: tuple[int, int, int, int], dimensions: Sequence[str]) -> str:
+    return (
+        '<image name="image"><creationDate>2026-01-01T00:00:00Z</creationDate>'
+        '<device model="synthetic" version="1"/>'
+        f'<pixels sizeX="1" sizeY="1">{"".join(dimensions)}</pixels>'
+        f'<view sizeX="{view[0]}" sizeY="{view[1]}" offsetX="{view[2]}" offsetY="{view[3]}"/>'
+        "<scanSettings><objectiveSettings><objective>20</objective></objectiveSettings>"
+        "<illuminationSettings><numericalAperture>0.4</numericalAperture>"
+        "<illuminationSource>brightfield</illuminationSource></illuminationSettings>"
+        "</scanSettings></image>"
+    )
+
+
+def write_philips(
+    path: Path,
+    size: Size = (1013, 771),
+    *,
+    kind: Kind = YCBCR,
+    factors: Sequence[int] = (1, 2, 4),
+    missing: Sequence[tuple[int, int]] = (),
+) -> Path:
+    """A Philips TIFF, whose levels are padded to whole tiles.
+
+    Args:
+        path: Where to write.
+        size: (width, height) in px, before level 0 is padded.
+        kind: How tiles are encoded.
+        factors: How often each level is smaller.
+        missing: (level, tile) of tiles left out.
+    """
+    padded = [-(-whole // edge) * edge for whole, edge in zip(size, kind.tile, strict=True)]
+    full = texture(padded[0], padded[1])
+    tiff = TiledWriter(path, kind)
+    for level, factor in enumerate(factors):
+        image = shrink(full, factor)
+        edge = kind.tile
+        image = np.pad(
+            image, ((0, -image.shape[0] % edge[1]), (0, -image.shape[1] % edge[0]), (0, 0))
+        )
+        tiff.add(
+            image,
+            None if level else _philips_text(factors),
+            software="Philips DP v1.0",
+            subfiletype=1 if level else 0,
+            missing=[tile for at, tile in missing if at == level],
+        )
+    return tiff.close()
+
+
+def _philips_text(factors: Sequence[int]) -> str:
+    def spacing(factor: int) -> str:
+        mm = f"&quot;{0.00025 * factor:.6g}&quot;"
+        return _attribute("DICOM_PIXEL_SPACING", f"{mm} {mm}")
+
+    levels = "".join(
+        f'<DataObject ObjectType="PixelDataRepresentation">{spacing(factor)}</DataObject>'
+        for factor in factors
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><DataObject ObjectType="DPUfsImport">'
+        '<Attribute Name="PIM_DP_SCANNED_IMAGES"><Array><DataObject ObjectType="DPScannedImage">'
+        f"{_attribute('PIM_DP_IMAGE_TYPE', 'WSI')}{spacing(1)}"
+        '<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>'
+        f"{levels}</Array></Attribute></DataObject></Array></Attribute></DataObject>"
+    )
+
+
+def _attribute(name: str, text: str) -> str:
+    return f'<Attribute Name="{name}">{text}</Attribute>'
+
+
+def write_bif(
+    path: Path,
+    areas: Sequence[tuple[Size, Size, Size]] = (
+        ((1, 0), (4, 3), (200, 64)),
+        ((1, 4), (3, 3), (328, 700)),
+    ),
+    *,
+    kind: Kind = YCBCR,
+    factors: Sequence[int] = (1, 2, 4),
+    overlap: float = 0,
+) -> Path:
+    """A Ventana BIF.
+
+    Args:
+        path: Where to write.
+        areas: First tile (column, row), tiles (across, down) and (x, y) in px, counted from the
+            lower left, of each scanned area; none for a Ventana TIFF, which has no areas.
+        kind: How tiles are encoded.
+        factors: How often each level is smaller.
+        overlap: By how many px neighbouring tiles overlap.
+    """
+    tile = kind.tile
+    tiles = [max((c + n for (c, _), (n, _), _ in areas), default=6),
+             max((r + n for (_, r), (_, n), _ in areas), default=5)]  # fmt: skip
+    full = texture(tiles[0] * tile[0], tiles[1] * tile[1])
+    tiff = TiledWriter(path, kind)
+    iscan = b'<iScan Magnification="40" ScanRes="0.25" UnitNumber="1"/>'
+    tiff.add_plain(full[::8, ::8], "Label Image", extratags=[_xml(iscan)])
+    for level, factor in enumerate(factors):
+        extra = {}
+        if areas and not level:
+            extra = {"extratags": [_xml(_bif_text(areas, tile, overlap).encode())]}
+        tiff.add(shrink(full, factor), f"level={level} mag={40 / factor:g} quality=90", **extra)
+    return tiff.close()
+
+
+def _xml(text: bytes) -> tuple[int, int, int, bytes, bool]:
+    return 700, 1, len(text), text, True
+
+
+def _bif_text(areas: Sequence[tuple[Size, Size, Size]], tile: Size, overlap: float) -> str:
+    infos, origins = [], []
+    for number, ((column, row), (across, down), (x, y)) in enumerate(areas):
+        joints = [("RIGHT", 1, 2), ("UP", 1, 2 * across)]
+        infos.append(
+            f'<ImageInfo AOIScanned="1" AOIIndex="{number}" Width="{tile[0]}" Height="{tile[1]}" '
+            f'NumCols="{across}" NumRows="{down}" Pos-X="{x}" Pos-Y="{y}">'
+            + "".join(
+                f'<TileJointInfo FlagJoined="1" Confidence="98" Direction="{way}" Tile1="{one}" '
+                f'Tile2="{two}" OverlapX="{overlap:g}" OverlapY="{overlap:g}"/>'
+                for way, one, two in joints
+            )
+            + "</ImageInfo>"
+        )
+        origins.append(f'<AOI{number} OriginX="{column * tile[0]}" OriginY="{row * tile[1]}"/>')
+    return (
+        f'<EncodeInfo Ver="2"><SlideStitchInfo>{"".join(infos)}</SlideStitchInfo>'
+        f"<AoiOrigin>{''.join(origins)}</AoiOrigin></EncodeInfo>"
+    )
+
+
+def write_ndpi(
+    path: Path,
+    sizes: Sequence[Size] = ((1536, 608), (384, 152)),
+    *,
+    kind: Kind = YCBCR,
+    interval_px: int = 768,
+    index: bool = True,
+) -> Path:
+    """A Hamamatsu NDPI: for each level one JPEG with restart markers, and a macro image.
+
+    Args:
+        path: Where to write.
+        sizes: (width, height) in px of each level; more than 65,500 px are possible.
+        kind: How colours are encoded.
+        interval_px: Width in px of a restart interval; levels that it does not divide have none.
+        index: Whether the file says where the intervals begin.
+    """
+    data = bytearray(b"II*\0" + bytes(8))
+    link = 4
+    for level, (width, height) in enumerate(sizes):
+        image = texture(width, height)
+        strip = (interval_px, 8 * kind.subsampling[1])
+        if width % strip[0]:
+            strip = width, height
+        jpeg, starts = _join_strips(image, kind, strip)
+        lens = struct.unpack("<I", struct.pack("<f", 40.0 * width / sizes[0][0]))[0]
+        entries = [(256, 4, [width]), (257, 4, [height]), (258, 3, [8, 8, 8]), (259, 3, [7]),
+                   (262, 3, [6]), (273, 4, [len(data)]), (277, 3, [3]), (278, 4, [height]),
+                   (279, 4, [len(jpeg)]), (282, 5, [40_000, 1]), (283, 5, [40_000, 1]),
+                   (296, 3, [3]), (65420, 4, [1]), (65421, 11, [lens]), (65422, 9, [0]),
+                   (65423, 9, [0]), (65424, 9, [0])]  # fmt: skip
+        if index and len(starts) > 1:
+            entries += [(65426, 4, starts), (65432, 4, [0] * len(starts))]
+        data += jpeg
+        link = _add_directory(data, link, entries, last=level == len(sizes) - 1)
+    path.write_bytes(data)
+    return path
+
+
+def _join_strips(image: Pixels, kind: Kind, strip: Size) -> tuple[bytes, list[int]]:
+    """One JPEG of an image, each strip of it an interval, and where each begins."""
+    head, scans = b"", []
+    for piece in cut_tiles(image, strip):
+        *pieces, (_, scan) = segments(encode_tile(piece, kind))
+        if not head:
+            size = image.shape[:2] if max(image.shape[:2]) < 65_500 else (0, 0)
+            restart = strip[0] // (8 * kind.subsampling[0])
+            head = b"\xff\xd8" + b"".join(
+                part[:5] + struct.pack(">HH", *size) + part[9:] if marker == 0xC0 else part
+                for marker, part in pieces
+            )
+            if strip[0] < image.shape[1] or strip[1] < image.shape[0]:
+                head += struct.pack(">HHH", 0xFFDD, 4, restart)
+            head += scan[: 2 + int.from_bytes(scan[2:4], "big")]
+        scans.append(scan[2 + int.from_bytes(scan[2:4], "big") : -2])
+    whole, starts = bytearray(head), []
+    for at, scan in enumerate(scans):
+        starts.append(len(whole))
+        whole += scan + bytes((0xFF, 0xD0 + at % 8))
+    whole[-1] = 0xD9
+    return bytes(whole), starts
+
+
+def _add_directory(
+    data: bytearray, link: int, entries: Sequence[tuple[int, int, list[int]]], *, last: bool
+) -> int:
+    """Append a directory as NDPI has it: 4 more bytes of each value follow it all."""
+    codes = {3: "H", 4: "I", 5: "I", 9: "i", 11: "I"}
+    values = []
+    for code, kind, numbers in entries:
+        packed = struct.pack(f"<{len(numbers)}{codes[kind]}", *numbers)
+        count = len(numbers) // (2 if kind == 5 else 1)
+        if len(packed) > 4:
+            at = len(data)
+            data += packed + bytes(-len(packed) % 4)
+            packed = struct.pack("<I", at)
+        values.append(struct.pack("<HHI", code, kind, count) + packed.ljust(4, b"\0"))
+    data[link : link + 8] = struct.pack("<Q", len(data))
+    data += struct.pack("<H", len(entries)) + b"".join(values)
+    link = len(data)
+    data += bytes(8) + bytes(4 * len(entries))
+    return link
