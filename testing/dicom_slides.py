@@ -80,7 +80,10 @@ def _describe(level: int, factor: int, shape: tuple[int, ...], kind: Kind) -> Fi
     meta.MediaStorageSOPInstanceUID = f"{SERIES}.{level + 1}"
     meta.TransferSyntaxUID = JPEGBaseline8Bit
     data = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    data.SOPClassUID, data.SOPInstanceUID = VLWholeSlideMicroscopyImageStorage, f"{SERIES}.{level + 1}"
+    data.SOPClassUID, data.SOPInstanceUID = (
+        VLWholeSlideMicroscopyImageStorage,
+        f"{SERIES}.{level + 1}",
+    )
     data.SeriesInstanceUID, data.StudyInstanceUID = SERIES, f"{SERIES}.99"
     data.Modality = "SM"
     data.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED" if level else "NONE"]
@@ -116,4 +119,3 @@ def _leave_lengths_out(data: Dataset) -> None:
             for item in element.value:
                 item.is_undefined_length_sequence_item = True
                 _leave_lengths_out(item)
-

@@ -65,7 +65,7 @@ def test_no_damaged_slide_ends_a_process_or_takes_time_or_memory_without_end() -
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = json.loads(answer.stdout)
-    assert found.keys() == {"direct alone", "auto"}
+    assert found.keys() == {"direct alone", "auto", "makers' formats"}
     for figures in found.values():
         assert figures["inputs"] == 400
         assert figures["faults"] == []

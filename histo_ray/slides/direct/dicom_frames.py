@@ -89,8 +89,8 @@ def read_image(file: BinaryIO) -> DicomImage | None:
     if head[128:] != b"DICM":
         return None
     dicom, image = DicomFile(file), DicomImage()
-    group = next(dicom.elements(132, dicom.size))
-    if group.tag != _GROUP_LENGTH:
+    group = next(dicom.elements(132, dicom.size), None)
+    if group is None or group.tag != _GROUP_LENGTH:
         raise UnrecognisedError("a DICOM file without the length of its first group")
     begins = group.at + 4 + dicom.integer(group)
     meta = {element.tag: element for element in dicom.elements(group.at + 4, begins)}
@@ -119,13 +119,15 @@ def index_frames(
     """
     dicom = DicomFile(file)
     count = image.numbers.get("frames", 0)
+    if min(*image.tile, *image.size) < 1:
+        raise UnrecognisedError(f"frames of {image.tile} px of an image of {image.size} px")
     columns, rows = (-(-whole // edge) for whole, edge in zip(image.size, image.tile, strict=True))
     if not 0 < columns * rows <= _MOST_TILES or not 0 < count <= columns * rows:
         raise UnrecognisedError(f"{count} frames of {columns} x {rows} tiles")
     starts, sizes = _find_frames(dicom, image, count)
     tiles = np.arange(count)
     if _PER_FRAME in image.elements:
-        tiles = _read_positions(dicom, image, count, columns) if count else tiles
+        tiles = _read_positions(dicom, image, count, columns)
     full = image.texts.get("organisation", "") == "TILED_FULL"
     if len(np.unique(tiles)) != count or (tiles < 0).any() or (tiles >= columns * rows).any():
         raise UnrecognisedError("two frames of one tile")

@@ -63,8 +63,6 @@ def read_dicom(path: str, known: KnownSlide) -> Layout:
                 index = index_frames(file, image)
         except OSError as error:
             raise UnrecognisedError(f"a file beside it that cannot be read: {error}") from error
-        except (StopIteration, RecursionError) as error:
-            raise UnrecognisedError("a DICOM file cut short") from error
         codes = IndexedTiles(image.tile, index, rgb=_RGB[image.texts["photometric"]], items=True)
         array = TileArray(image.size, image.tile, codes, file=len(files))
         levels[image.size] = Level(image.size, (array,))
@@ -89,5 +87,5 @@ def _check_image(image: DicomImage) -> None:
         raise UnrecognisedError("several focal planes, or a level in several files")
     if image.texts.get("photometric") not in _RGB:
         raise UnrecognisedError(f"colours {image.texts.get('photometric')}")
-    if not all(1 <= edge <= MAX_TILE_PX for edge in image.tile) or min(image.size) < 1:
+    if max(image.tile) > MAX_TILE_PX:
         raise UnrecognisedError(f"frames of {image.tile} px of an image of {image.size} px")

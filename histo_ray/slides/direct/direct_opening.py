@@ -5,6 +5,7 @@ import tifffile
 from histo_ray.errors import SlideError
 from histo_ray.slides.base import SlideReader, UnservedError
 from histo_ray.slides.direct.direct_reader import DirectReader
+from histo_ray.slides.direct.first_look import find_difference
 from histo_ray.slides.direct.formats import LAYOUTS
 from histo_ray.slides.direct.layout import ImpossibleError, UnrecognisedError
 from histo_ray.slides.openslide_reader import OpenSlideReader
@@ -44,10 +45,15 @@ def _open_vendor(file: SlideFile) -> SlideReader:
     """Open a slide of a maker's own format."""
     known = OpenSlideReader(file.local, file.slide_id)
     try:
-        return keep_sound_levels(_take_over(file, known, None))
+        reader = _take_over(file, known, None)
     except BaseException:
         known.close()
         raise
+    different = find_difference(reader, known)
+    if different:
+        reader.close()
+        raise _unserved(file.path, different)
+    return keep_sound_levels(reader)
 
 
 def _take_over(
