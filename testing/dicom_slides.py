@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
-from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
+from pydicom.uid import UID, JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
 
 from testing.jpeg_slides import Kind, cut_tiles, encode_tile, texture
-from testing.maker_slides import YCBCR, shrink
+from testing.maker_slides import YCBCR, Draw, shrink
 
 Table = Literal["basic", "none", "extended"]
 SERIES = "1.2.826.0.1.3680043.8.498.1"
@@ -25,6 +25,7 @@ def write_dicom(
     table: Table = "basic",
     missing: Sequence[tuple[int, int]] = (),
     undefined: bool = False,
+    draw: Draw = texture,
 ) -> Path:
     """A slide of several levels.
 
@@ -37,12 +38,13 @@ def write_dicom(
         table: How the file says where frames begin.
         missing: (level, tile) of tiles left out; not if `full`.
         undefined: Whether sequences and items end with a mark, in place of stating a length.
+        draw: What level 0 shows.
 
     Returns:
         The file of level 0.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    image = texture(*size)
+    image = draw(*size, 0)
     for level, factor in enumerate(factors):
         gone = {tile for at, tile in missing if at == level}
         data = _describe(level, factor, shrink(image, factor).shape[:2], kind)
@@ -77,7 +79,7 @@ def _describe(level: int, factor: int, shape: tuple[int, ...], kind: Kind) -> Fi
     """All but the frames."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
-    meta.MediaStorageSOPInstanceUID = f"{SERIES}.{level + 1}"
+    meta.MediaStorageSOPInstanceUID = UID(f"{SERIES}.{level + 1}")
     meta.TransferSyntaxUID = JPEGBaseline8Bit
     data = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     data.SOPClassUID, data.SOPInstanceUID = (

@@ -5,7 +5,7 @@ Levels below 0 are averages of `texture`.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from testing.jpeg_slides import Kind, cut_tiles, encode_tile, segments, texture
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
+Draw = Callable[[int, int, int], Pixels]
+"""Draws (height, width, 3) px, given the width, the height and a seed."""
 YCBCR = Kind(rgb=False, subsampling=(2, 1), tile=(128, 128))
 """How tiles are encoded where nothing else is said."""
 _SCN = "http://www.leica-microsystems.com/scn/2010/10/01"
@@ -48,7 +50,7 @@ class TiledWriter:
             compression="jpeg",
             description=text,
             metadata=None,
-            **{"software": False, "resolution": (20_000, 20_000), "resolutionunit": 3, **options},
+            **{"software": False, "resolution": (40_000, 40_000), "resolutionunit": 3, **options},
         )
         self._tiled.append(self._count)
         self._count += 1
@@ -90,6 +92,7 @@ def write_scn(
     kind: Kind = YCBCR,
     factors: Sequence[int] = (1, 4),
     missing: Sequence[int] = (),
+    draw: Draw = texture,
 ) -> Path:
     """A Leica SCN.
 
@@ -99,14 +102,18 @@ def write_scn(
         kind: How tiles are encoded.
         factors: How often each level is smaller.
         missing: Tiles that each directory lacks.
+        draw: What level 0 shows.
     """
-    nm, glass = 500, (1500 * 500 + 137, 1100 * 500 + 211)
+    nm = 500
     images, pixels = [], []
     number = 1
+    glass = [nm * max(at + 20, *(a[0][i] + a[1][i] + 100 for a in areas)) + 137
+             for i, at in enumerate((1480, 1080))]  # fmt: skip
     for seed, ((x, y), (width, height)) in enumerate(areas):
         sizes = []
+        full = draw(width, height, seed)
         for factor in factors:
-            image = shrink(texture(width, height, seed), factor)
+            image = shrink(full, factor)
             pixels.append(image)
             sizes.append(_dimension(number, image.shape[1], image.shape[0]))
             number += 1
@@ -148,6 +155,7 @@ def write_philips(
     kind: Kind = YCBCR,
     factors: Sequence[int] = (1, 2, 4),
     missing: Sequence[tuple[int, int]] = (),
+    draw: Draw = texture,
 ) -> Path:
     """A Philips TIFF, whose levels are padded to whole tiles.
 
@@ -157,9 +165,10 @@ def write_philips(
         kind: How tiles are encoded.
         factors: How often each level is smaller.
         missing: (level, tile) of tiles left out.
+        draw: What level 0 shows.
     """
     padded = [-(-whole // edge) * edge for whole, edge in zip(size, kind.tile, strict=True)]
-    full = texture(padded[0], padded[1])
+    full = draw(padded[0], padded[1], 0)
     tiff = TiledWriter(path, kind)
     for level, factor in enumerate(factors):
         image = shrink(full, factor)
@@ -209,6 +218,7 @@ def write_bif(
     kind: Kind = YCBCR,
     factors: Sequence[int] = (1, 2, 4),
     overlap: float = 0,
+    draw: Draw = texture,
 ) -> Path:
     """A Ventana BIF.
 
@@ -219,11 +229,12 @@ def write_bif(
         kind: How tiles are encoded.
         factors: How often each level is smaller.
         overlap: By how many px neighbouring tiles overlap.
+        draw: What level 0 shows.
     """
     tile = kind.tile
     tiles = [max((c + n for (c, _), (n, _), _ in areas), default=6),
              max((r + n for (_, r), (_, n), _ in areas), default=5)]  # fmt: skip
-    full = texture(tiles[0] * tile[0], tiles[1] * tile[1])
+    full = draw(tiles[0] * tile[0], tiles[1] * tile[1], 0)
     tiff = TiledWriter(path, kind)
     iscan = b'<iScan Magnification="40" ScanRes="0.25" UnitNumber="1"/>'
     tiff.add_plain(full[::8, ::8], "Label Image", extratags=[_xml(iscan)])
@@ -267,6 +278,7 @@ def write_ndpi(
     kind: Kind = YCBCR,
     interval_px: int = 768,
     index: bool = True,
+    draw: Draw = texture,
 ) -> Path:
     """A Hamamatsu NDPI: for each level one JPEG with restart markers, and a macro image.
 
@@ -276,11 +288,12 @@ def write_ndpi(
         kind: How colours are encoded.
         interval_px: Width in px of a restart interval; levels that it does not divide have none.
         index: Whether the file says where the intervals begin.
+        draw: What each level shows.
     """
     data = bytearray(b"II*\0" + bytes(8))
     link = 4
     for level, (width, height) in enumerate(sizes):
-        image = texture(width, height)
+        image = draw(width, height, 0)
         strip = (interval_px, 8 * kind.subsampling[1])
         if width % strip[0]:
             strip = width, height

@@ -40,3 +40,17 @@ def differing_bytes(path: Path, tile: tuple[int, int] = (240, 240)) -> int:
             int((direct.read(*region) != plain.read(*region)).sum())
             for region in regions(direct, tile)
         )
+
+
+def differing_bytes_of_tiles(path: Path, tile: tuple[int, int]) -> int:
+    """As `differing_bytes`, over all tiles of one size of all levels and nothing else."""
+    direct, plain = open_both(path)
+    found = 0
+    with direct, plain:
+        assert (direct.reader, plain.reader) == ("direct", "openslide")
+        for level, (width, height) in enumerate(direct.level_sizes):
+            for x, y in tile_places((width, height), tile):
+                corner = x * direct.size[0] // width, y * direct.size[1] // height
+                ours, theirs = (each.read(corner, level, tile) for each in (direct, plain))
+                found += int((ours != theirs).sum())
+    return found
