@@ -1,4 +1,4 @@
-"""Reading tiles of makers' formats: the direct reader against openslide-python as usually called."""
+"""Reading tiles of makers' formats: the direct reader against openslide-python in plain use."""
 
 import statistics
 from collections.abc import Callable
@@ -66,6 +66,9 @@ def write_slides(folder: Path, side: int) -> tuple[Path, ...]:
         "level1.bif": lambda p: write_bif(p, area, kind=YCC420, draw=draw),
         "half.ndpi": lambda p: write_ndpi(
             p, (size, (size[0] // 4, size[1] // 4)), kind=YCC422, interval_px=side // 8, draw=draw
+        ),
+        "full.ndpi": lambda p: write_ndpi(
+            p, (size,), kind=YCC422, interval_px=side // 8, per_cm=20_000, draw=draw
         ),
         "dicom-full-level0": lambda p: write_dicom(p, size, kind=YCC422, draw=draw),
         "dicom-rgb-level0": lambda p: write_dicom(p, size, kind=RGB, draw=draw),

@@ -278,6 +278,7 @@ def write_ndpi(
     kind: Kind = YCBCR,
     interval_px: int = 768,
     index: bool = True,
+    per_cm: int = 40_000,
     draw: Draw = texture,
 ) -> Path:
     """A Hamamatsu NDPI: for each level one JPEG with restart markers, and a macro image.
@@ -288,6 +289,7 @@ def write_ndpi(
         kind: How colours are encoded.
         interval_px: Width in px of a restart interval; levels that it does not divide have none.
         index: Whether the file says where the intervals begin.
+        per_cm: Px of level 0 in a centimetre.
         draw: What each level shows.
     """
     data = bytearray(b"II*\0" + bytes(8))
@@ -301,7 +303,7 @@ def write_ndpi(
         lens = struct.unpack("<I", struct.pack("<f", 40.0 * width / sizes[0][0]))[0]
         entries = [(256, 4, [width]), (257, 4, [height]), (258, 3, [8, 8, 8]), (259, 3, [7]),
                    (262, 3, [6]), (273, 4, [len(data)]), (277, 3, [3]), (278, 4, [height]),
-                   (279, 4, [len(jpeg)]), (282, 5, [40_000, 1]), (283, 5, [40_000, 1]),
+                   (279, 4, [len(jpeg)]), (282, 5, [per_cm, 1]), (283, 5, [per_cm, 1]),
                    (296, 3, [3]), (65420, 4, [1]), (65421, 11, [lens]), (65422, 9, [0]),
                    (65423, 9, [0]), (65424, 9, [0])]  # fmt: skip
         if index and len(starts) > 1:

@@ -184,8 +184,8 @@ def test_sequences_without_an_end_are_refused_in_time(tmp_path: Path) -> None:
         list(DicomFile(file).elements(0, len(nested)))
 
 
-def test_strips_of_one_column_are_fetched_at_once(tmp_path: Path) -> None:
-    path = write_ndpi(tmp_path / "a.ndpi", ((768, 608),), interval_px=768)
+def test_strips_of_a_row_of_tiles_are_fetched_once(tmp_path: Path) -> None:
+    path = write_ndpi(tmp_path / "a.ndpi", ((1536, 608),), interval_px=768)
     with open_slide(str(path), mpp=0.25) as slide:
         codes = slide._reader._levels[0].arrays[0].codes  # type: ignore[attr-defined]
         assert isinstance(codes, StripTiles)
@@ -196,7 +196,9 @@ def test_strips_of_one_column_are_fetched_at_once(tmp_path: Path) -> None:
             return data[offset : offset + size]
 
         assert codes.read_jpeg(fetch, 0, 1).size == (768, 256)
-        assert len(fetched) == 1
+        assert codes.read_jpeg(fetch, 1, 1).size == (768, 256)
+        assert codes.read_jpeg(fetch, 1, 2).size == (768, 96)
+        assert len(fetched) == 2
 
 
 def test_the_first_look_reaches_the_last_px(tmp_path: Path) -> None:

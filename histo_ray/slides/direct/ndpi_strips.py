@@ -114,50 +114,63 @@ class StripTiles:
         self._strip = strip
         self._starts = starts
         self._rows = (len(starts) - 1) // columns
+        self._band: tuple[int, int, bytes] | None = None
         self._group = group
 
     def ranges(self, column: int, row: int) -> list[tuple[int, int]]:
-        """See `TileCodes`; each begins with the marker before it, if there is one."""
-        found = []
-        for strip_row in range(row * self._group, min((row + 1) * self._group, self._rows)):
-            number = strip_row * self.columns + column
-            start, stop = int(self._starts[number]), int(self._starts[number + 1])
-            before = 2 if number else 0
-            found.append((start - before, stop - start + before))
-        return found
+        """See `TileCodes`."""
+        numbers = self._numbers(column, row)
+        starts, ends = self._starts[numbers].tolist(), self._starts[numbers + 1].tolist()
+        return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
     def read_jpeg(self, fetch: Fetch, column: int, row: int) -> Jpeg:
-        """See `TileCodes`."""
-        ranges = self.ranges(column, row)
+        """See `TileCodes`; tiles beside each other are cut from one piece of the file."""
+        numbers = self._numbers(column, row)
+        base, band = self._read_band(fetch, row)
+        starts, ends = self._starts[numbers] - base, self._starts[numbers + 1] - base
+        _check_markers(band, starts[1:] if numbers[0] == 0 else starts)
+        last = numbers[-1] + 2 == len(self._starts)
+        _check_markers(band, ends[:-1] if last else ends)
+        if last and band[-2:-1] != b"\xff":  # OpenSlide takes whatever follows for the end
+            raise UnusualJpegError("a JPEG without an end")
         pieces = []
-        for at, data in enumerate(_fetch_all(fetch, ranges)):
-            first = not column and not row and not at
-            last = self._starts[-1] == sum(ranges[at])
-            pieces.append(_strip_markers(data, first=first, last=bool(last)))
-            pieces.append(bytes((0xFF, 0xD0 + at % 8)))
+        for at, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            pieces.append(band[start : end - 2])
+            pieces.append(_MARKERS[at % 8])
         pieces[-1] = _END
-        width, height = self._strip[0], self._strip[1] * len(ranges)
-        data = b"".join([self._header.resize((width, height)), *pieces])
+        scan = b"".join(pieces)
+        if len(_RESTART.findall(scan)) != len(numbers) - 1:
+            raise UnusualJpegError("restart markers elsewhere than the index says")
+        width, height = self._strip[0], self._strip[1] * len(numbers)
+        data = self._header.resize((width, height)) + scan
         return Jpeg(data, (width // self.shrink, height // self.shrink), self.shrink)
 
+    def _numbers(self, column: int, row: int) -> npt.NDArray[np.int64]:
+        """Numbers of the intervals of a tile, from top to bottom."""
+        rows = np.arange(row * self._group, min((row + 1) * self._group, self._rows))
+        return rows * self.columns + column
 
-def _fetch_all(fetch: Fetch, ranges: list[tuple[int, int]]) -> list[bytes]:
-    """Bytes of each range; those of strips that follow each other are fetched at once."""
-    start, end = ranges[0][0], sum(ranges[-1])
-    if sum(size for _, size in ranges) < end - start:
-        return [fetch(*each) for each in ranges]
-    data = fetch(start, end - start)
-    return [data[at - start : at - start + size] for at, size in ranges]
+    def _read_band(self, fetch: Fetch, row: int) -> tuple[int, bytes]:
+        """All intervals of a row of tiles, with the marker before them: where they begin, bytes."""
+        band = self._band
+        if band is None or band[0] != row:
+            first = row * self._group * self.columns
+            stop = min((row + 1) * self._group, self._rows) * self.columns
+            base = int(self._starts[first]) - (2 if first else 0)
+            band = row, base, fetch(base, int(self._starts[stop]) - base)
+            self._band = band
+        return band[1], band[2]
 
 
-def _strip_markers(data: bytes, *, first: bool, last: bool) -> bytes:
-    """The scan of one interval, without the markers at both ends.
+_MARKERS = [bytes((0xFF, 0xD0 + number)) for number in range(8)]
 
-    OpenSlide looks for a marker at both ends and takes whatever ends the last one for one.
-    """
-    begins = first or (len(data) > 3 and _RESTART.match(data) is not None)
-    inner = data if first else data[2:]
-    ends = inner[-2:-1] == b"\xff" and (last or _RESTART.match(inner[-2:]) is not None)
-    if not begins or not ends or _RESTART.search(inner, 0, max(0, len(inner) - 2)):
+
+def _check_markers(data: bytes, places: npt.NDArray[np.int64]) -> None:
+    """Refuse unless a restart marker ends at each place, as OpenSlide does."""
+    codes = np.frombuffer(data, np.uint8)
+    if len(places) and (
+        places[-1] > len(codes)
+        or (codes[places - 2] != 0xFF).any()
+        or (codes[places - 1] & 0xF8 != 0xD0).any()
+    ):
         raise UnusualJpegError("restart markers elsewhere than the index says")
-    return inner[:-2]
