@@ -15,7 +15,8 @@ from benchmarks.bench import Figure, Options, Result, ask_module, synthetic_slid
 from histo_ray.slides.reader import open_slide
 from testing.dicom_slides import write_dicom
 from testing.jpeg_slides import Kind
-from testing.maker_slides import write_bif, write_ndpi, write_philips, write_scn
+from testing.maker_slides import write_bif, write_philips, write_scn
+from testing.ndpi_slides import write_ndpi
 
 Pixels = npt.NDArray[np.uint8]
 READERS = ("plain", "direct")

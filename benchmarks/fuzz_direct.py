@@ -25,7 +25,8 @@ from testing import fuzz
 from testing.dicom_slides import write_dicom
 from testing.file_damage import damage
 from testing.jpeg_slides import KINDS, texture, write_jpeg_slide
-from testing.maker_slides import YCBCR, write_bif, write_ndpi, write_philips, write_scn
+from testing.maker_slides import YCBCR, write_bif, write_philips, write_scn
+from testing.ndpi_slides import write_ndpi
 
 TARGETS = {
     "direct alone": fuzz.read_alone,

@@ -21,7 +21,8 @@ from histo_ray.slides.reader import open_slide
 from histo_ray.tiles.pixels import read_tiles
 from testing.dicom_slides import write_dicom
 from testing.jpeg_slides import Kind
-from testing.maker_slides import YCBCR, write_bif, write_ndpi, write_philips, write_scn
+from testing.maker_slides import YCBCR, write_bif, write_philips, write_scn
+from testing.ndpi_slides import write_ndpi
 from tests.slides.direct_comparison import differing_bytes, open_both
 
 RGB = Kind(tile=(128, 112))
