@@ -6,7 +6,7 @@ from scipy import stats
 
 from histo_ray.learn.statistics import (
     FISHER_Z,
-    LOGIT,
+    SHARE,
     ScoreError,
     fold_overlap,
     score_interval,
@@ -34,7 +34,7 @@ def cover_candidates(cell: Cell, frame: pd.DataFrame) -> dict[str, float]:
     value, error, noise, true = (
         rows[name].to_numpy(np.float64) for name in ("value", "error", "noise", "true")
     )
-    scale = FISHER_Z if cell.task == "expression" else LOGIT
+    scale = FISHER_Z if cell.task == "expression" else SHARE
     folds, share = cell.repeats * N_FOLDS, 1 / N_FOLDS
     quantile = stats.t.ppf(0.975, folds - 1)
     chance = 2 * share * (1 - share)

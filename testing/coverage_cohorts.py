@@ -32,7 +32,7 @@ Vectors = npt.NDArray[np.float32]
 Row = dict[str, float | int | str]
 
 DIM, N_FOLDS, RESAMPLES, NEW_PATIENTS = 32, 5, 400, 3000
-EXPLAINED = {"no": 0.0, "weak": 0.15, "strong": 0.8}
+EXPLAINED = {"no": 0.0, "weak": 0.15, "strong": 0.8, "sure": 0.99}
 """Share of a label's variance that the vector explains."""
 NOISE = {"a": 0.7, "b": 0.7, "better": 0.3}
 """Standard deviation of an encoder's own noise; that of a feature is 1."""

@@ -21,6 +21,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 from ray._private import worker as _ray_worker
 from ray._private.services import canonicalize_bootstrap_address
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from histo_ray.cluster.head_watch import head_answers, watch_head
 from histo_ray.cluster.local_ray import (
@@ -36,7 +37,8 @@ from histo_ray.cluster.local_ray import (
 )
 from histo_ray.cluster.ray_errors import explain
 
-_TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+_TOKEN, _MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"
+_TOKENS = (_TOKEN, "RAY_AUTH_TOKEN_PATH", _MODE)
 """Where a user's own wishes on authentication stand."""
 _OWN_TOKEN = secrets.token_hex(32)
 """Token of every Ray that this process starts for itself: other users of the machine reach
@@ -92,8 +94,20 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
             ray.shutdown()
         if folder is not None and not has_failed(folder):
             remove_folder(folder)
-        if os.environ.get(_TOKENS[0]) == _OWN_TOKEN:  # it opens no other cluster
-            del os.environ[_TOKENS[0]]
+        _forget_own_token()
+
+
+def _forget_own_token() -> None:
+    """Forget this process's own token, which opens no other cluster.
+
+    Ray sets the mode as soon as it finds a token; left there, it would be taken for a user's wish,
+    and the next Ray of this process would start with another token than Ray remembers.
+    """
+    if os.environ.get(_TOKEN) != _OWN_TOKEN:
+        return
+    for name in (_TOKEN, _MODE):
+        os.environ.pop(name, None)
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def stay_connected(address: str = "local") -> None:
@@ -193,7 +207,7 @@ def _connect(address: str, cpus: int | None) -> None:
     Ray gives its own processes 30 s to start, which a busy machine may not keep: it tries again.
     """
     if address == "local" and not any(name in os.environ for name in _TOKENS):
-        os.environ[_TOKENS[0]] = _OWN_TOKEN
+        os.environ[_TOKEN] = _OWN_TOKEN
     connect = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -215,6 +215,15 @@ def _choose(found: Sequence[_Found], runs: Sequence[str], chosen: ChosenEvaluati
             continue
         if not runs:
             return
+    _tell_apart(chosen.runs, found[0].task if found else "")
+
+
+def _tell_apart(runs: list[ShownEvaluation], task: str) -> None:
+    """Name the run in the titles of several runs of one task."""
+    alike = [at for at, run in enumerate(runs) if run.record.task == task]
+    for at in alike if len(alike) > 1 else ():
+        title = f"{runs[at].words.title} ({runs[at].run_id})"
+        runs[at] = replace(runs[at], words=replace(runs[at].words, title=title))
 
 
 def _newest_first(found: Sequence[_Found]) -> list[_Found]:

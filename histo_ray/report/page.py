@@ -130,9 +130,11 @@ def render_page(
     for shown in chosen.external.validations:
         for text in (*shown.predictions.notes, *shown.record.notes):
             caveats.setdefault(text, []).append(f"predictor {shown.record.predictor}")
+    tasks = [run.record.task for run in chosen.runs]
     for run in chosen.runs:
+        alone = tasks.count(run.record.task) == 1
         for text in _list_caveats(run):
-            caveats.setdefault(text, []).append(run.record.task)
+            caveats.setdefault(text, []).append(run.record.task if alone else run.run_id)
     for text in write_problems([*chosen.problems, *extraction.problems]):
         caveats[text] = ["store"]
     synthetic = [finding.task for finding in findings if finding.synthetic]
@@ -168,6 +170,7 @@ def _list_caveats(run: ShownEvaluation) -> list[str]:
 def _sum_up(runs: Sequence[ShownEvaluation], marked: Collection[str]) -> list[MainFinding]:
     """Find the main sentence of each run; `marked` are patients that a manifest calls synthetic."""
     findings = []
+    tasks = [run.record.task for run in runs]
     for number, run in enumerate(runs):
         if isinstance(run, TileEvaluation):
             sentence = next(iter(tissue_sentences(run)), "Nothing could be evaluated.")
@@ -176,7 +179,8 @@ def _sum_up(runs: Sequence[ShownEvaluation], marked: Collection[str]) -> list[Ma
         name = f"{run.record.task}-{number}"
         cohort = run.cohort if isinstance(run, TargetEvaluation) else None
         synthetic = is_synthetic(run.record, marked, cohort)
-        findings.append(MainFinding(run.record.task, run.run_id, sentence, synthetic, name))
+        called = run.record.task if tasks.count(run.record.task) == 1 else run.run_id
+        findings.append(MainFinding(called, run.run_id, sentence, synthetic, name))
     return findings
 
 

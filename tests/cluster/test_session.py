@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -51,3 +53,20 @@ def test_auto_without_a_cluster_is_told_without_joining_one(
         check_cluster("auto")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     check_cluster("local")  # starts one where it is needed
+
+
+TWICE = """
+import os
+from histo_ray.cluster.session import ray_session
+for _ in range(2):
+    with ray_session("local", 1) as nodes:
+        print(len(nodes), "RAY_AUTH_TOKEN" in os.environ)
+    print("RAY_AUTH_TOKEN" in os.environ, "RAY_AUTH_MODE" in os.environ)
+"""
+
+
+@pytest.mark.ray
+def test_a_process_starts_one_ray_after_another_each_with_its_token_and_keeps_none() -> None:
+    command = [sys.executable, "-c", TWICE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.stdout.split("\n")[:4] == ["1 True", "False False"] * 2, done.stderr

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from histo_ray.api.evaluate import evaluate
@@ -11,6 +12,7 @@ from histo_ray.api.evaluation_result import EvaluationResult
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.caveats import CaveatCode
 from histo_ray.evaluate.evaluation_record import PatientRecord
+from histo_ray.evaluate.patients.review_summary import summarise_reviews
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.checklist.sheet import ItemState
 from histo_ray.report.checklist.write_checklist import write_checklist
@@ -231,3 +233,17 @@ def test_the_checklist_is_filled_with_values(
     table = pd.read_csv(made.table)
     assert table["item"].tolist() == list(rows)
     assert table["state"].value_counts()["to fill in"] == made.sheet.count(ItemState.GAP)
+
+
+def test_groups_are_ranked_by_means_of_the_same_targets() -> None:
+    shared = {"column": "site", "encoder": "e", "target": "", "n_patients": 20}
+    means = {"A": (0.7, 2), "B": (1.0, 1), "C": (0.8, 2), "D": (float("nan"), 0)}
+    rows = [
+        shared | {"group": name, "score": score, "n_targets": count}
+        for name, (score, count) in means.items()
+    ]
+    found = summarise_reviews({"subgroups": pa.Table.from_pylist(rows)}).groups
+    assert [(one.groups, one.scored, one.compared) for one in found] == [(4, 3, 2)]
+    assert found[0].lowest is not None
+    assert found[0].highest is not None
+    assert (found[0].lowest.group, found[0].highest.group) == ("A", "C")

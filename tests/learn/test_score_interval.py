@@ -11,7 +11,7 @@ from histo_ray.cohort.patient_folds import draw_shared_folds, draw_target_folds
 from histo_ray.learn.statistics import (
     FISHER_Z,
     IDENTITY,
-    LOGIT,
+    SHARE,
     ScoreError,
     ScoreScale,
     corrected_t_test,
@@ -159,32 +159,56 @@ def test_tissue_never_contradicts_itself_either(seed: int, groups: int, wrong: f
         np.testing.assert_equal((row["low"], row["high"]), (row["t_low"], row["t_high"]))
 
 
-@pytest.mark.parametrize("scale", [IDENTITY, FISHER_Z, LOGIT])
-def test_a_scale_goes_there_and_back_with_its_slope(scale: ScoreScale) -> None:
+def test_a_share_has_wilsons_interval_of_as_many_units_as_would_give_its_error() -> None:
+    score, units = np.array([0.9, 0.5, 0.03]), 40
+    error = np.sqrt(score * (1 - score) / units)
+    z = stats.norm.ppf(0.975)
+    low, high = SHARE.bound(score, z * error)
+    for at, share in enumerate(score):
+        wilson = wilson_interval(share * units, units)
+        assert (low[at], high[at]) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_a_correlation_is_bounded_by_the_delta_method_on_fishers_z() -> None:
+    low, high = FISHER_Z.bound(np.array([0.9, -0.2]), np.array([0.05, 0.3]))
+    for at, (score, reach) in enumerate([(0.9, 0.05), (-0.2, 0.3)]):
+        wide = reach / (1 - score**2)
+        middle = 0.5 * np.log((1 + score) / (1 - score))
+        assert low[at] == pytest.approx(np.tanh(middle - wide))
+        assert high[at] == pytest.approx(np.tanh(middle + wide))
+
+
+@pytest.mark.parametrize("scale", [IDENTITY, FISHER_Z, SHARE])
+def test_short_intervals_are_the_score_less_and_plus_the_reach(scale: ScoreScale) -> None:
     score = np.array([0.03, 0.4, 0.97])
-    np.testing.assert_allclose(scale.inverse(scale.forward(score)), score)
-    step = 1e-6
-    rise = (scale.forward(score + step) - scale.forward(score - step)) / (2 * step)
-    np.testing.assert_allclose(scale.slope(score), rise, rtol=1e-6)
+    low, high = scale.bound(score, np.full(3, 1e-6))
+    np.testing.assert_allclose([score - low, high - score], 1e-6, rtol=1e-3)
 
 
-def test_an_interval_is_students_on_the_scale_and_never_leaves_the_range() -> None:
+def test_an_interval_is_students_and_never_leaves_the_range() -> None:
     score, error = np.array([0.9, 0.99, 0.5]), np.array([0.03, 0.4, 0.1])
-    low, high = score_interval(score, ScoreError(error, np.full(3, 7.0)), LOGIT, 30)
+    low, high = score_interval(score, ScoreError(error, np.full(3, 7.0)), SHARE, 30)
     assert ((low > 0) & (low < score) & (score < high) & (high <= 1)).all()
-    reach = stats.t.ppf(0.975, 7) * 0.03 / (0.9 * 0.1)
-    odds = np.log(0.9 / 0.1)
-    assert low[0] == pytest.approx(1 / (1 + np.exp(-(odds - reach))))
-    assert high[0] == pytest.approx(1 / (1 + np.exp(-(odds + reach))))
+    reach = stats.t.ppf(0.975, 7) * 0.03
+    for end in (low[0], high[0]):  # both ends solve Wilson's equation
+        allowed = reach * np.sqrt(end * (1 - end) / (0.9 * 0.1))
+        assert abs(end - 0.9) == pytest.approx(allowed)
     plain = score_interval(score, ScoreError(error, np.full(3, 7.0)), IDENTITY, 30)
     assert plain.high[2] == pytest.approx(0.5 + stats.t.ppf(0.975, 7) * 0.1)
+
+
+def test_a_high_area_has_a_short_interval_where_its_error_is_short() -> None:
+    score, estimate = np.array([0.97]), ScoreError(np.array([0.03]), np.array([15.0]))
+    low, high = score_interval(score, estimate, SHARE, 24)
+    assert 0.80 < low[0] < 0.90
+    assert 0.99 < high[0] < 1.0
 
 
 @given(
     score=st.floats(0.01, 0.99),
     error=st.floats(0.001, 1.0),
     df=st.floats(1.0, 50.0),
-    scale=st.sampled_from([FISHER_Z, LOGIT]),
+    scale=st.sampled_from([FISHER_Z, SHARE]),
 )
 def test_an_interval_of_a_tests_error_leaves_out_chance_as_the_test_does(
     score: float, error: float, df: float, scale: ScoreScale
@@ -200,23 +224,23 @@ def test_an_interval_of_a_tests_error_leaves_out_chance_as_the_test_does(
 
 
 def test_a_high_score_of_few_units_does_not_reach_chance_against_its_test() -> None:
-    score, estimate = np.array([0.941]), ScoreError(np.array([0.08]), np.array([8.0]))
-    plain = score_interval(score, estimate, LOGIT, 7)
+    score, estimate = np.array([0.941]), ScoreError(np.array([0.12]), np.array([8.0]))
+    plain = score_interval(score, estimate, SHARE, 7)
     low, high = keep_to_test(plain, score, estimate, 0.5)
     assert plain.low[0] < 0.5 < low[0]
-    assert low[0] == pytest.approx(0.941 - stats.t.ppf(0.975, 8) * 0.08)
+    assert low[0] == pytest.approx(0.941 - stats.t.ppf(0.975, 8) * 0.12)
     assert high[0] == plain.high[0]
 
 
 def test_a_perfect_score_is_bounded_by_its_units_and_an_equal_one_has_no_interval() -> None:
     nothing = ScoreError(np.zeros(3), np.full(3, 9.0))
-    low, high = score_interval(np.array([1.0, 0.0, 0.7]), nothing, LOGIT, [12, 8, 8])
+    low, high = score_interval(np.array([1.0, 0.0, 0.7]), nothing, SHARE, [12, 8, 8])
     assert (low[0], high[0]) == (wilson_interval(12, 12).low, 1.0)
     assert (low[1], high[1]) == (0.0, wilson_interval(0, 8).high)
     assert np.isnan([low[2], high[2]]).all()
     one = score_interval(np.array([1.0]), ScoreError(np.zeros(1), np.ones(1)), FISHER_Z, 12)
     assert one.low[0] == pytest.approx(2 * wilson_interval(12, 12).low - 1)
-    lost = score_interval(np.array([1.0]), ScoreError(np.full(1, np.nan), np.ones(1)), LOGIT, 4)
+    lost = score_interval(np.array([1.0]), ScoreError(np.full(1, np.nan), np.ones(1)), SHARE, 4)
     assert np.isnan(lost).all()
 
 

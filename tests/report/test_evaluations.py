@@ -12,7 +12,7 @@ import pytest
 
 from histo_ray.errors import StoreError
 from histo_ray.report.evaluations import choose_runs, read_batches, read_rows
-from histo_ray.report.page import write_report
+from histo_ray.report.page import summarise, write_report
 from histo_ray.storage.seal import seal_json, strip_marks
 from histo_ray.store.tables import open_evaluation
 
@@ -60,6 +60,12 @@ def test_the_newest_run_of_each_task_is_taken(store: Path) -> None:
 def test_runs_that_are_named_are_the_only_ones(store: Path) -> None:
     chosen = choose_runs(str(store), ["mutation-b", "mutation-a"])
     assert sorted(run.run_id for run in chosen.runs) == ["mutation-a", "mutation-b"]
+    titles = sorted(run.words.title for run in chosen.runs)
+    assert [title.split(" (")[1] for title in titles] == ["mutation-a)", "mutation-b)"]
+    assert sorted(one.task for one in summarise(str(store), ["mutation-a", "mutation-b"])) == [
+        "mutation-a",
+        "mutation-b",
+    ]
 
 
 def test_an_unknown_run_is_refused_with_those_there(store: Path) -> None:

@@ -21,6 +21,9 @@ class GroupsRecord(RecordPart):
     groups: int
     scored: int
     """Those with enough patients for a score."""
+    compared: int | None = None
+    """Those of them with a score of every target that any of them has one of, among which lowest
+    and highest are; None: all that are scored, as before 0.5 or with one target."""
     lowest: GroupRecord | None = None
     highest: GroupRecord | None = None
 

@@ -73,15 +73,18 @@ def _summarise_groups(rows: list[Row]) -> Iterator[GroupsRecord]:
         several = any(row["target"] == "" for row in own)
         main = [row for row in own if not several or row["target"] == ""]
         scored = sorted((r for r in main if r["score"] == r["score"]), key=lambda r: r["score"])
+        most = max((row["n_targets"] for row in scored), default=0)
+        alike = [row for row in scored if row["n_targets"] == most]  # means of the same targets
         ends = [
             GroupRecord(group=r["group"], n_patients=r["n_patients"], score=r["score"])
-            for r in scored
+            for r in alike
         ]
         yield GroupsRecord(
             column=column,
             encoder=encoder,
             groups=len(main),
             scored=len(scored),
+            compared=len(alike) if len(alike) < len(scored) else None,
             lowest=ends[0] if ends else None,
             highest=ends[-1] if ends else None,
         )

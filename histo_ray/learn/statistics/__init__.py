@@ -83,7 +83,7 @@ from histo_ray.learn.statistics.score_interval import (
     score_interval,
     variance_inflation,
 )
-from histo_ray.learn.statistics.score_scale import FISHER_Z, IDENTITY, LOGIT, ScoreScale
+from histo_ray.learn.statistics.score_scale import FISHER_Z, IDENTITY, SHARE, ScoreScale
 from histo_ray.learn.statistics.survival_scores import (
     find_horizon,
     integrate_over,
@@ -97,8 +97,8 @@ __all__ = [
     "FEWEST_UNITS",
     "FISHER_Z",
     "IDENTITY",
-    "LOGIT",
     "MOST_FOLDS",
+    "SHARE",
     "AreaTest",
     "CurveBin",
     "Interval",

@@ -88,14 +88,12 @@ def score_interval(
     units: npt.ArrayLike,
     level: float = 0.95,
 ) -> IntervalEnds:
-    """Interval of scores from their standard error: Student's t on a scale, by the delta method.
-
-    inverse(forward(score) -+ t * slope(score) * error).
+    """Interval of scores from their standard error: Student's t on a scale.
 
     Args:
         score: (T,).
         estimate: From `estimate_error`, or of a test.
-        scale: On which the score is near to normal.
+        scale: Of the score.
         units: (T,) independent units, of the rarer class where there are classes. They alone bound
             a score at the end of its scale, of which no resample differs: the other end of the
             interval is then Wilson's (1927, J Am Stat Assoc 22:209) of as many out of as many.
@@ -104,11 +102,9 @@ def score_interval(
     Returns:
         nan where there is no error, or where it is 0 within the scale.
     """
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        reach = stats.t.ppf((1 + level) / 2, estimate.df) * scale.slope(score) * estimate.error
-        reach = np.where(estimate.error > 0, reach, np.nan)
-        middle = scale.forward(score)
-        low, high = scale.inverse(middle - reach), scale.inverse(middle + reach)
+    with np.errstate(invalid="ignore"):
+        reach = stats.t.ppf((1 + level) / 2, estimate.df) * estimate.error
+        low, high = scale.bound(score, np.where(estimate.error > 0, reach, np.nan))
     count = np.broadcast_to(units, score.shape)
     for at in np.flatnonzero((score <= scale.lowest) | (score >= scale.highest)):
         if np.isnan(estimate.error[at]) or count[at] < 1:
@@ -116,9 +112,8 @@ def score_interval(
             continue
         size, top = int(count[at]), score[at] >= scale.highest
         wilson = wilson_interval(size if top else 0, size, level)
-        span = scale.highest - scale.lowest
-        low[at] = scale.lowest + span * wilson.low
-        high[at] = scale.lowest + span * wilson.high
+        low[at] = scale.lowest + scale.span * wilson.low
+        high[at] = scale.lowest + scale.span * wilson.high
     return IntervalEnds(low, high)
 
 
@@ -132,10 +127,10 @@ def keep_to_test(
     """Interval that leaves out chance where the two-sided P of the test is small, and only there.
 
     The test is that of score -+ t * error; with few units it is the very test against chance, as
-    the error is. `score_interval` takes the same error through the slope of a scale, which is
-    steep where a score is high: of AUROC 18 at 0.94. So an end of it may lie beyond chance where
-    that of the test does not; it is then replaced by the end of the test. The converse does not
-    happen, as the scales are convex above chance and concave below.
+    the error is. `score_interval` reaches further towards chance where a score is high. So an end
+    of it may lie beyond chance where that of the test does not; it is then replaced by the end of
+    the test. The converse does not happen: no scale leaves out chance, the middle of its range,
+    where score -+ t * error includes it.
 
     Args:
         ends: From `score_interval` of the same score, error and level.

@@ -10,7 +10,7 @@ from scipy import stats
 
 from histo_ray.learn.statistics import (
     FISHER_Z,
-    LOGIT,
+    SHARE,
     Resampled,
     bootstrap_correlation,
     draw_weights,
@@ -41,7 +41,7 @@ class MacroAreaUnderRoc(TargetMetric):
 
     name = "macro_auroc"
     chance = 0.5
-    scale = LOGIT
+    scale = SHARE
     null_variance = 1 / 12
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:

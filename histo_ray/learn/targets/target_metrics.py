@@ -11,7 +11,7 @@ from scipy import stats
 
 from histo_ray.learn.statistics import (
     FISHER_Z,
-    LOGIT,
+    SHARE,
     Resampled,
     bootstrap_auroc,
     bootstrap_concordance,
@@ -100,7 +100,7 @@ class AreaUnderRoc(TargetMetric):
 
     name = "auroc"
     chance = 0.5
-    scale = LOGIT
+    scale = SHARE
     null_variance = 1 / 12
 
     def score(self, truth: TargetTruth, predicted: Predictions) -> Floats:
@@ -150,7 +150,7 @@ class Concordance(TargetMetric):
 
     name = "c_index"
     chance = 0.5
-    scale = LOGIT
+    scale = SHARE
     null_variance = 1 / 9
     """Variance of Kendall's tau over 2 without censoring, times the events; lower with it."""
 

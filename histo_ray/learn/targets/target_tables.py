@@ -104,8 +104,8 @@ def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
     """Compare every pair of encoders, in order, as rows of `schemas/outcome_comparisons.json`.
 
     `q_corrected` is over all targets of a pair, `q_found` over those that both encoders together
-    predict better than chance. Intervals are those of the test that gives P, so they leave out
-    0 where P < 0.05, and only there.
+    predict better than chance. Intervals are those of the test that gives P, cut at the largest
+    difference that two scores can have, so they leave out 0 where P < 0.05, and only there.
     """
     tables = [arrow_schema("outcome_comparisons").empty_table()]
     count = len(truth.targets)
@@ -122,8 +122,8 @@ def compare_encoders(truth: TargetTruth, scores: Mapping[str, EncoderScores]) ->
             "score_a": one.resampled.score,
             "score_b": other.resampled.score,
             "difference": other.resampled.score - one.resampled.score,
-            "low": test.low,
-            "high": test.high,
+            "low": np.maximum(test.low, -METRICS[truth.kind].scale.span),
+            "high": np.minimum(test.high, METRICS[truth.kind].scale.span),
             "p_corrected": test.p,
             "q_corrected": adjust_p(test.p),
             "p_plain": np.where(untested, np.nan, plain_t_test(folds).p),

@@ -10,7 +10,7 @@ from scipy import stats
 from histo_ray.learn.statistics import (
     DECIDED,
     FEWEST_UNITS,
-    LOGIT,
+    SHARE,
     ScoreError,
     estimate_error,
     resample_rows,
@@ -65,7 +65,7 @@ def score_encoder(
             found = _correct(found, tally, folds, truth, metric, label)
         if units < FEWEST_UNITS:
             found = ScoreError(np.full(1, np.nan), np.full(1, np.nan))
-        low, high = score_interval(score, found, LOGIT, units)
+        low, high = score_interval(score, found, SHARE, units)
         yield {
             "metric": metric,
             "label": label,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from histo_ray.learn.statistics import (
     FEWEST_UNITS,
+    SHARE,
     adjust_p,
     bootstrap_difference,
     resample_rows,
@@ -218,7 +219,8 @@ def _test(
     row = {name: value for name, value in found._asdict().items() if name != "df"}
     if np.isnan(found.difference):
         row["difference"] = _mean_difference(one, other, truth, metric, label)
-    return row | {"low": found.t_low, "high": found.t_high}
+    low, high = np.clip((found.t_low, found.t_high), -SHARE.span, SHARE.span).tolist()
+    return row | {"low": low, "high": high, "t_low": low, "t_high": high}
 
 
 def test_metric(

@@ -116,7 +116,8 @@ def _write_sites(run: TargetEvaluation, name: str) -> list[Block]:
     note = (
         "Each site was predicted by heads of all other sites. A site with one class, or too few "
         "patients, is listed without a score. The scores above are means over sites, each of "
-        "which weighs the same."
+        "which weighs the same. AUPRC, where shown, ranks the patients of all sites together, "
+        "by heads that differ from site to site: it can be low where each site is told apart."
     )
     return [
         Title("Site by site"),

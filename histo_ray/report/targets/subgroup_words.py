@@ -23,6 +23,7 @@ def write_groups(groups: Sequence[GroupsRecord], run: TargetEvaluation) -> Itera
 
 def describe_sites(record: PatientRecord, words: TaskWords) -> Iterator[str]:
     """Write how well encoders tell the site, and the site alone the best target."""
+    plain = "" if record.harmonise is None else ", from its embeddings as they are, not harmonised"
     for encoder, found in record.review.sites.items():
         if found.auroc is None:
             continue
@@ -36,6 +37,7 @@ def describe_sites(record: PatientRecord, words: TaskWords) -> Iterator[str]:
         yield (
             f"{encoder} tells the site of {count_of(found.patients, 'patient')} of "
             f"{count_of(found.sites, 'site')} at a mean AUROC of {found.auroc:.3f}{ends}{accuracy}"
+            f"{plain}"
         )
     best = record.review.site_means
     if best is None or best.score is None:
@@ -52,11 +54,12 @@ def _write_groups(groups: Sequence[GroupsRecord], words: TaskWords, several: boo
     for found in groups:
         noun = f"{words.target}s"
         of = f" (mean over {noun})" if several else ""
-        if found.lowest is None or found.highest is None or found.scored < 2:
+        compared = found.scored if found.compared is None else found.compared
+        if found.lowest is None or found.highest is None or compared < 2:
             yield (
                 f"By {found.column}, {found.scored} of {count_of(found.groups, 'group')} "
                 f"{'has' if found.scored == 1 else 'have'} enough patients for a score with "
-                f"{found.encoder}"
+                f"{found.encoder}{_explain_left_out(found, noun)}"
             )
             continue
         low, high = (
@@ -66,5 +69,12 @@ def _write_groups(groups: Sequence[GroupsRecord], words: TaskWords, several: boo
         yield (
             f"By {found.column}, {words.score}{of} with {found.encoder} lies between {low} and "
             f"{high}; {found.scored} of {count_of(found.groups, 'group')} have enough patients "
-            "for a score"
+            f"for a score{_explain_left_out(found, noun)}"
         )
+
+
+def _explain_left_out(found: GroupsRecord, noun: str) -> str:
+    if found.compared is None:
+        return ""
+    left = found.scored - found.compared
+    return f", of which {left} {'is' if left == 1 else 'are'} left out here: some {noun} have none"

@@ -1,0 +1,70 @@
+"""Code blocks of Markdown pages, and their execution in one folder a page."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from histo_ray.cli.main import main
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PROGRAM = "histo-ray "
+_OR_TRUE = " || true"
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    language: str
+    code: str
+
+
+def read_blocks(page: Path) -> list[Block]:
+    """Read the fenced blocks of a page, in their order."""
+    return [Block(*found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def run_page(page: Path, *, by_shell: bool) -> None:
+    """Run the blocks of `python` and `bash` of a page in the current folder.
+
+    Blocks of Python share their names, as in a notebook.
+
+    Args:
+        page: Of Markdown.
+        by_shell: Whether each block of `bash` is run by bash, with the program as a process of its
+            own; else lines that are nothing but a call of the program are called here.
+
+    Raises:
+        AssertionError: A block failed.
+    """
+    names: dict[str, Any] = {"__name__": "tutorial"}
+    for block in read_blocks(page):
+        if block.language == "python":
+            exec(compile(block.code, f"{page.name}", "exec"), names)
+        elif block.language == "bash":
+            (_run_by_shell if by_shell else _run_here)(block.code)
+
+
+def _run_here(code: str) -> None:
+    lines = code.strip().splitlines()
+    if not all(line.startswith(_PROGRAM) for line in lines):
+        _run_by_shell(code)
+        return
+    for line in lines:
+        status = main(shlex.split(line.removesuffix(_OR_TRUE))[1:])
+        assert status == 0 or (status == 1 and line.endswith(_OR_TRUE)), f"{line}: {status}"
+
+
+def _run_by_shell(code: str) -> None:
+    places = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code],
+        env={"PATH": places, "PYTHONPATH": root, "HOME": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
