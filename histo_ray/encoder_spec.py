@@ -13,6 +13,8 @@ TileEdge = Annotated[int, Field(ge=8, le=4096)]
 Microns = Annotated[float, Field(gt=0)]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
 """Names of encoders become parts of paths: stores take no others."""
+_NEWER = ("resize_px", "rotations", "plugin", "plugin_package", "preprocessing")
+"""Fields that older programs and fingerprints do not know."""
 
 
 class EncoderSpec(Settings):
@@ -26,10 +28,18 @@ class EncoderSpec(Settings):
     """Slug: the `encoder=` of a partition's path."""
     request: str
     """What the user asked for, in full."""
-    source: Literal["timm", "hub", "file", "random", "store"]
-    """Where weights come from: timm's own, a hub repository, a local file, nowhere, or a store."""
+    source: Literal["timm", "hub", "file", "random", "store", "plugin"]
+    """Where weights come from: timm's own, a hub repository, a local file, nowhere, a store, or
+    wherever a Python plugin has them."""
     architecture: str
-    """timm name; `hf-hub:org/name` while only the repository knows it."""
+    """timm name; `hf-hub:org/name` while only the repository knows it; `module:object` of a
+    plugin."""
+    plugin: str | None = None
+    """Python plugin that encodes, as `module:object`; the network is then its own affair."""
+    plugin_package: str = ""
+    """Name and version of the installed package that brings the plugin; empty for a module."""
+    preprocessing: str = ""
+    """What a plugin does with tiles, in its words; empty where mean and std say it all."""
     hub: str | None = None
     """Repository `org/name` or `org/name@revision` that holds the weights."""
     file: str | None = None
@@ -79,11 +89,11 @@ class EncoderSpec(Settings):
     def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
         """Write what is newer only where it is set: older fingerprints do not know it.
 
-        `resize_px` came after 0.1.0, `rotations` after 0.4.0.
+        `resize_px` came after 0.1.0, `rotations` after 0.4.0, plugins with 0.5.0.
         """
         values: JsonObject = serialise(self)
-        for name in ("resize_px", "rotations"):
-            if values.get(name, 0) is None:
+        for name in _NEWER:
+            if name in values and not values[name]:
                 del values[name]
         return values
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from histo_ray.encoders.base import Device, Engine, Precision
+from histo_ray.encoders.load import LoadedEncoder
+from histo_ray.encoders.load import load_encoder as load_resolved
 from histo_ray.encoders.registry import resolve
-from histo_ray.encoders.torch_encoder import TorchEncoder
-from histo_ray.encoders.torch_encoder import load_encoder as load_resolved
 
 
 def load_encoder(
@@ -18,7 +18,7 @@ def load_encoder(
     precision: Precision = "auto",
     threads: int | None = None,
     engine: Engine = "torch",
-) -> TorchEncoder:
+) -> LoadedEncoder:
     """Load an encoder, ready to run.
 
     Args:

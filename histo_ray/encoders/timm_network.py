@@ -83,6 +83,11 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         ConfigError: The weights cannot be had, do not fit, or would fit only with a resampled
             position embedding that nobody asked for. Others are never taken instead.
     """
+    if spec.plugin is not None:
+        raise ConfigError(
+            f"encoder {spec.name!r}: it is a Python plugin ({spec.plugin}), whose network only the "
+            "plugin knows; choose an encoder that timm can build"
+        )
     config: HubConfig | None = None
     if spec.architecture.startswith(_HUB):
         repository = spec.hub or spec.architecture.removeprefix(_HUB)
