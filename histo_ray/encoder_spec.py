@@ -80,6 +80,8 @@ class EncoderSpec(Settings):
     gated: bool = False
     """Whether the repository needs a token and an accepted licence."""
     about: str = ""
+    sources: dict[str, str] = Field(default_factory=dict, exclude=True)
+    """Where facts of an entry were read, by fact: URL of a model card or file."""
     pos_embed_resampled: str = Field("", exclude=True)
     """Known once loaded: how its position embedding was resampled, as "37x37 to 16x16"."""
     config_differs: str = Field("", exclude=True)

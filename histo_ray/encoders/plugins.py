@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.plugin_protocol import GROUP, EncoderPlugin, PluginSpec
+from histo_ray.encoders.request import slugify
 from histo_ray.errors import ConfigError
 from histo_ray.plugins import (
     Plugin,
@@ -43,6 +44,17 @@ def describe_plugin(plugin: Plugin, name: str, request: str) -> EncoderSpec:
         ConfigError: It cannot be imported, breaks the protocol, or states something impossible.
     """
     return spec_from(plugin, state(plugin, make_encoder_plugin(plugin)), name, request)
+
+
+def describe_plugins() -> tuple[list[EncoderSpec], list[str]]:
+    """Import all installed encoder plugins: their specs, and what is wrong with the others."""
+    specs, problems = [], []
+    for plugin in list_encoder_plugins():
+        try:
+            specs.append(describe_plugin(plugin, slugify(plugin.name), plugin.name))
+        except ConfigError as error:
+            problems.append(str(error))
+    return specs, problems
 
 
 def spec_from(plugin: Plugin, stated: PluginSpec, name: str, request: str) -> EncoderSpec:
