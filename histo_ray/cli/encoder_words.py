@@ -21,8 +21,8 @@ encoders show NAME` all of one, and [extend/encoder.md](extend/encoder.md) says 
 
 *tile px* and *mpp* are the contract: other tiles are refused unless `--allow-contract-break` waives
 it, which receipts then say. *sees* is what becomes of a tile: resized as a whole, or its centre cut
-out. A *gated* repository wants an account, an accepted licence and `HF_TOKEN`. Licences are those of
-the weights as their authors name them; what they allow you, you must read there.
+out. A *gated* repository wants an account, an accepted licence and `HF_TOKEN`. Licences are those
+of the weights as their authors name them; what they allow you, you must read there.
 
 """
 

@@ -45,10 +45,7 @@ def find_encoder(name: str, specs: Sequence[EncoderSpec]) -> EncoderSpec:
     found = next((spec for spec in specs if spec.name == name), None)
     if found is None:
         near = did_you_mean(name, [spec.name for spec in specs])
-        raise ConfigError(
-            f"encoders show {name}: no encoder of that name has an entry{near}; `histo-ray "
-            "encoders` lists them"
-        )
+        raise ConfigError(f"no encoder is called {name!r}{near}; `histo-ray encoders` lists them")
     return found
 
 
