@@ -13,7 +13,12 @@ TileEdge = Annotated[int, Field(ge=8, le=4096)]
 Microns = Annotated[float, Field(gt=0)]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
 """Names of encoders become parts of paths: stores take no others."""
-_NEWER = ("resize_px", "rotations", "plugin", "plugin_package", "preprocessing")
+REVISION_PATTERN = r"^[0-9a-f]{40}$"
+"""A commit of a repository, in full: a branch or tag may mean other code tomorrow."""
+_NEWER = (
+    "resize_px", "rotations", "library", "remote_code", "code_revision", "weights_file",
+    "weights_url", "weights_prefix", "plugin", "plugin_package", "preprocessing",
+)  # fmt: skip
 """Fields that older programs and fingerprints do not know."""
 
 
@@ -34,6 +39,20 @@ class EncoderSpec(Settings):
     architecture: str
     """timm name; `hf-hub:org/name` while only the repository knows it; `module:object` of a
     plugin."""
+    library: Literal["timm", "transformers"] = "timm"
+    """What builds the network; of transformers, `architecture` is the name of a class."""
+    remote_code: bool = False
+    """Whether the network is Python code of the repository, which runs only where the user names
+    the revision that may run (`code_revision`)."""
+    code_revision: str | None = Field(None, pattern=REVISION_PATTERN)
+    """Commit of the repository whose code and weights are used."""
+    weights_file: str | None = None
+    """Name of the weights in the repository, where it is none of the usual ones."""
+    weights_url: str | None = None
+    """Where the weights are, in place of `hub`."""
+    weights_prefix: str = ""
+    """First letters of the names of the weights that belong to the network; all others are left
+    out."""
     plugin: str | None = None
     """Python plugin that encodes, as `module:object`; the network is then its own affair."""
     plugin_package: str = ""
@@ -95,7 +114,7 @@ class EncoderSpec(Settings):
         """
         values: JsonObject = serialise(self)
         for name in _NEWER:
-            if name in values and not values[name]:
+            if name in values and values[name] == type(self).model_fields[name].default:
                 del values[name]
         return values
 

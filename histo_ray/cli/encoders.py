@@ -89,6 +89,6 @@ def _read_name(words: list[str]) -> str | None:
     if len(words) == 2 and words[0] == "show":
         return words[1]
     raise ConfigError(
-        f"{' '.join(words)!r} is no request: write `histo-ray encoders` for the list, or `histo-ray "
-        "encoders show NAME`"
+        f"{' '.join(words)!r} is no request: write `histo-ray encoders` for the list, or "
+        "`histo-ray encoders show NAME`"
     )

@@ -26,7 +26,7 @@ from histo_ray.types import JsonObject
 BUILT_IN = Path(__file__).parent / "encoders.toml"
 _NOT_IN_TABLES = {
     "name", "request", "source", "seed", "published", "published_name", "plugin", "plugin_package",
-    "preprocessing",
+    "preprocessing", "code_revision",
 }  # fmt: skip
 
 Table = dict[str, EncoderSpec]
@@ -237,5 +237,8 @@ def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
         values["source"] = "file"
     elif "hub" in entry:
         values["source"] = "hub"
-        values.setdefault("architecture", f"hf-hub:{entry['hub']}")
+        of_hub = "AutoModel" if entry.get("library") == "transformers" else f"hf-hub:{entry['hub']}"
+        values.setdefault("architecture", of_hub)
+    elif "weights_url" in entry:
+        values["source"] = "hub"
     return parse_settings(EncoderSpec, values, origin)

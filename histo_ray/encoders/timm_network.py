@@ -15,7 +15,7 @@ from torch import nn
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.complete import complete_spec
 from histo_ray.encoders.download import fetch_url
-from histo_ray.encoders.hub import WEIGHTS_FILES, fetch_beside, fetch_weights, find_file
+from histo_ray.encoders.hub import WEIGHTS_FILES, fetch_beside, fetch_file, fetch_weights, find_file
 from histo_ray.encoders.hub_config import (
     CONFIG_FILE,
     HubConfig,
@@ -32,6 +32,7 @@ from histo_ray.encoders.weights import (
     fit_weights,
     keep_weights,
     read_weights,
+    select_weights,
 )
 from histo_ray.errors import ConfigError
 from histo_ray.types import JsonObject
@@ -87,6 +88,11 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         raise ConfigError(
             f"encoder {spec.name!r}: it is a Python plugin ({spec.plugin}), whose network only the "
             "plugin knows; choose an encoder that timm can build"
+        )
+    if spec.library != "timm":
+        raise ConfigError(
+            f"encoder {spec.name!r}: its network is one of {spec.library}, and one of timm is "
+            "needed here; choose an encoder that timm can build"
         )
     config: HubConfig | None = None
     if spec.architecture.startswith(_HUB):
@@ -248,14 +254,18 @@ def _read_weights(spec: EncoderSpec, config: HubConfig | None) -> Weights | None
         return None
     if spec.published is not None:
         return _read_published(spec.published, spec.published_name or spec.name)
-    return read_weights(_find_weights(spec, defaults), spec.name)
+    return select_weights(read_weights(_find_weights(spec, defaults), spec.name), spec)
 
 
 def _find_weights(spec: EncoderSpec, defaults: JsonObject) -> Path:
     """Where the weights lie on this machine."""
     if spec.file is not None:
         return Path(spec.file).expanduser()
+    if spec.weights_url is not None:
+        return fetch_url(spec.weights_url, spec.name)
     if spec.source == "hub" and spec.hub:
+        if spec.weights_file is not None:
+            return fetch_file(spec.hub, spec.weights_file, spec.name)
         is_new = not any(find_file(spec.hub, name) for name in WEIGHTS_FILES)
         path = fetch_weights(spec.hub, spec.name)
         if is_new:

@@ -59,6 +59,7 @@ def encoder_facts(
         plugin=" of ".join(filter(None, (spec.plugin, spec.plugin_package))),
         preprocessing=spec.preprocessing,
         licence=spec.licence if spec.plugin else "",
+        code_revision=spec.code_revision or "",
     )
 
 

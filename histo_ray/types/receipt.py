@@ -20,7 +20,7 @@ class PartitionKey(NamedTuple):
 _SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
 _ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs", "rotations"})
 """Fields of receipts that the store's format has since version 2."""
-_ENCODER_SINCE_4 = frozenset({"plugin", "preprocessing", "licence"})
+_ENCODER_SINCE_4 = frozenset({"plugin", "preprocessing", "licence", "code_revision"})
 """Fields that it has since version 4."""
 UNKNOWN_WEIGHTS = "unknown"
 """Stands for the digest of weights in receipts of imported partitions where nobody gave one."""
@@ -129,6 +129,8 @@ class EncoderFacts(BaseModel):
     """What the plugin did with tiles, in its words; mean 0 and std 1 then stand for none stated."""
     licence: str = ""
     """Licence of a plugin's weights."""
+    code_revision: str = ""
+    """Commit of the repository whose Python code encoded, at the user's wish; empty if none did."""
     imported_from: str = ""
     """Layout that the vectors were imported from; empty if they were encoded here."""
 
