@@ -83,9 +83,9 @@ def test_a_package_of_ones_own_goes_through_everything_on_two_nodes(
     assert "24" in planned
     extract(cluster, folder, "quarters96")
     store = open_store(str(folder / "store"))
-    keys = [key for key in store.list_keys() if key.encoder == "quarters96"]
+    keys = sorted(store.list_keys("quarters96"))
     assert len(keys) == PATIENTS
-    facts = store.receipt(keys[0]).encoder
+    facts = store.read_receipt(keys[0]).encoder
     assert (facts.dim, facts.input_px, facts.licence) == (20, 96, "mit")
     assert facts.plugin == "quarters_plugin:make_encoder of quarters_plugin 3.1"
     assert facts.preprocessing == "optical density of each channel, clipped at 2"
@@ -98,7 +98,7 @@ def test_a_package_of_ones_own_goes_through_everything_on_two_nodes(
     )
     assert told
     run(cluster, folder, "fit", "mutation", *common, "--name", "by-quarters")
-    run(cluster, folder, "predict", "by-quarters", "--store", "store")
+    run(cluster, folder, "predict", "--predictor", "by-quarters", "--store", "store")
     found = sorted((folder / "store" / "predictions" / "by-quarters").glob("*/patients.parquet"))
     assert len(pd.read_parquet(found[0])) >= PATIENTS
 
@@ -111,6 +111,6 @@ def test_a_module_of_the_working_folder_is_sent_to_the_nodes(
 ) -> None:
     extract(cluster, folder, "loose_plugin:make_encoder")
     store = open_store(str(folder / "store"))
-    keys = [key for key in store.list_keys() if key.encoder == "loose_plugin-make_encoder"]
+    keys = sorted(store.list_keys("loose_plugin-make_encoder"))
     assert len(keys) == PATIENTS
-    assert store.receipt(keys[0]).encoder.plugin == "loose_plugin:make_encoder"
+    assert store.read_receipt(keys[0]).encoder.plugin == "loose_plugin:make_encoder"
