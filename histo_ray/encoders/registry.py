@@ -80,7 +80,8 @@ def _source_values(parsed: EncoderRequest, table: Table, store: str | None) -> J
     entry = _find_entry(parsed, table)
     if entry is not None:
         plain = slug == slugify(parsed.text.partition("?")[0])
-        return entry.model_dump() | {"name": entry.name if plain else slug}
+        own = {"name": entry.name if plain else slug, "sources": entry.sources}
+        return entry.model_dump() | own
     if parsed.kind == "hub":
         if parsed.source.count("/") != 1:
             raise ConfigError(
