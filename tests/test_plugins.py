@@ -1,6 +1,7 @@
 """Finding and importing plugins: names of entry points, `module:object`, and what goes wrong."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ GROUP = "histo_ray.encoders"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working folder; what is imported from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return tmp_path
+    yield tmp_path
+    for name in ("own_plugin", "broken_plugin", "own_package"):
+        sys.modules.pop(name, None)
 
 
 def write_package(folder: Path, name: str, points: dict[str, str], version: str = "1.2") -> Path:

@@ -18,6 +18,7 @@ from histo_ray.plugins import (
     make_from_plugin,
 )
 from histo_ray.settings import parse_settings, say_rule
+from histo_ray.text import describe_type
 
 _METHODS = ("spec", "load", "encode")
 
@@ -98,7 +99,7 @@ def make_encoder_plugin(plugin: Plugin) -> EncoderPlugin:
     lacking = [name for name in _METHODS if not callable(getattr(made, name, None))]
     if lacking:
         raise ConfigError(
-            f"{plugin.describe()}: it makes a {type(made).__name__} without the method "
+            f"{plugin.describe()}: it makes {describe_type(made)} without the method "
             f"{lacking[0]}(); an encoder has spec(), load() and encode() "
             "(histo_ray.encoders.plugin_protocol.EncoderPlugin)"
         )
@@ -122,7 +123,7 @@ def state(plugin: Plugin, encoder: EncoderPlugin) -> PluginSpec:
             raise ConfigError(f"{plugin.describe()}: in its PluginSpec {rules}") from None
     if not isinstance(stated, PluginSpec):
         raise ConfigError(
-            f"{plugin.describe()}: spec() returns a {type(stated).__name__}; return a "
+            f"{plugin.describe()}: spec() returns {describe_type(stated)}; return a "
             "histo_ray.encoders.plugin_protocol.PluginSpec"
         )
     return stated

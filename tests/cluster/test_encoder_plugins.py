@@ -17,7 +17,7 @@ from testing.plugin_package import write_module, write_package
 from testing.raylets import BIN, RayCluster, ray_cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
-PATIENTS = 24
+PATIENTS, OTHERS = 24, 4
 WIDTHS = (640, 560)
 
 
@@ -28,13 +28,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_package(folder / "installed", "quarters96")
     write_module(folder, "loose_plugin", seed=1)
     rows = []
-    for number in range(PATIENTS):
+    for number in range(PATIENTS + OTHERS):
         look = (GLANDULAR, SOLID)[number % 2]
         design = SlideDesign((WIDTHS[number % 2], 480), 0.5, look, seed=number, tissue_share=0.6)
         write_slide(folder / f"s{number}.svs", design)
         rows.append((f"s{number}", f"s{number}.svs", f"P{number}", "true"))
     columns = ["slide_id", "path", "patient_id", "synthetic"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "slides.csv", index=False)
+    frame = pd.DataFrame(rows, columns=columns)
+    frame[:PATIENTS].to_csv(folder / "slides.csv", index=False)
+    frame[PATIENTS:].to_csv(folder / "others.csv", index=False)
     labels = {
         "patient_id": [f"P{number}" for number in range(PATIENTS)],
         "TP53": [number % 2 for number in range(PATIENTS)],
@@ -65,11 +67,15 @@ def run(cluster: RayCluster, folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def extract(cluster: RayCluster, folder: Path, encoder: str) -> str:
+def extract(
+    cluster: RayCluster, folder: Path, encoder: str, manifest: str = "slides.csv",
+    store: str = "store", address: str = "",
+) -> str:  # fmt: skip
     return run(
-        cluster, folder, "extract", "--manifest", "slides.csv", "--store", "store", "--encoder",
+        cluster, folder, "extract", "--manifest", manifest, "--store", store, "--encoder",
         encoder, "--tile-px", "96", "--mpp", "0.5", "--device", "cpu", "--batch-size", "16",
-        "--encoder-threads", "1", "--encoder-workers", "2", "--address", cluster.address,
+        "--encoder-threads", "1", *(() if address else ("--encoder-workers", "2")),
+        "--address", address or cluster.address,
     )  # fmt: skip
 
 
@@ -98,9 +104,11 @@ def test_a_package_of_ones_own_goes_through_everything_on_two_nodes(
     )
     assert told
     run(cluster, folder, "fit", "mutation", *common, "--name", "by-quarters")
-    run(cluster, folder, "predict", "--predictor", "by-quarters", "--store", "store")
-    found = sorted((folder / "store" / "predictions" / "by-quarters").glob("*/patients.parquet"))
-    assert len(pd.read_parquet(found[0])) >= PATIENTS
+    extract(cluster, folder, "quarters96", manifest="others.csv", store="others", address="none")
+    words = ("--predictor", "by-quarters", "--from-store", "store", "--store", "others")
+    run(cluster, folder, "predict", *words)
+    (found,) = (folder / "others" / "predictions" / "by-quarters").glob("*/patients.parquet")
+    assert len(pd.read_parquet(found)) == OTHERS
 
     listed = run(cluster, folder, "encoders", "--licence", "MIT")
     assert "quarters96" in listed
