@@ -103,17 +103,31 @@ def _facts(spec: EncoderSpec) -> list[tuple[str, str]]:
         ("tile px", _list_choice(spec.tile_px)),
         ("mpp", _list_choice(spec.mpp)),
         ("resize or crop", _describe_resize(spec)),
-        ("mean of pixels 0..1", _list_numbers(spec.mean)),
-        ("std", _list_numbers(spec.std)),
+        ("mean of pixels 0..1", _list_numbers(spec.mean) or _unstated(spec)),
+        ("std", _list_numbers(spec.std) or _unstated(spec)),
         ("preprocessing", spec.preprocessing),
         ("pool", "" if spec.plugin else _POOLS[spec.pool]),
-        ("network", f"{spec.architecture}{_list_arguments(spec)}"),
+        ("network", _describe_network(spec)),
         ("weights", where if spec.plugin is None else f"of the plugin {spec.plugin_package}"),
         ("weights SHA-256", spec.weights_sha256 or ""),
         ("licence", spec.licence),
         ("gated", "yes, a token and an accepted licence are needed" if spec.gated else "no"),
     ]
     return [(key, value) for key, value in facts if value]
+
+
+def _unstated(spec: EncoderSpec) -> str:
+    """Where a normalisation stands that an entry leaves out."""
+    return "" if spec.plugin else "what the network's own configuration states, when it is loaded"
+
+
+def _describe_network(spec: EncoderSpec) -> str:
+    if spec.remote_code:
+        return (
+            f"Python code of {spec.hub}, which runs only at a commit that --trust-remote-code names"
+        )
+    of = "" if spec.library == "timm" else f" of {spec.library}, as {spec.hub} configures it"
+    return f"{spec.architecture}{of}{_list_arguments(spec)}"
 
 
 _POOLS = {
@@ -130,9 +144,8 @@ def _describe_resize(spec: EncoderSpec) -> str:
     if spec.input_px is None:
         return "what timm states"
     if spec.resize_px is None:
-        return (
-            f"resized as a whole to {spec.input_px} px ({spec.interpolation}); nothing is cropped"
-        )
+        mode = f" ({spec.interpolation})" if spec.interpolation else ""
+        return f"resized whole to {spec.input_px} px{mode}; nothing is cropped"
     return (
         f"resized to {spec.resize_px} px ({spec.interpolation}), of which the centre "
         f"{spec.input_px} px are cropped; a tile of {spec.input_px} px goes in as it is"

@@ -95,8 +95,8 @@ def test_tiles_that_are_no_array_are_refused(load: Load) -> None:
 def make_of_transformers(name: str) -> Any:
     """The network of an entry, by the sizes that its model card states."""
     if name == "plip":
-        config = transformers.CLIPVisionConfig()  # ViT-B/32
-        return TransformersNetwork(transformers.CLIPVisionModelWithProjection(config))
+        clip = transformers.CLIPVisionConfig()  # ViT-B/32
+        return TransformersNetwork(transformers.CLIPVisionModelWithProjection(clip))
     giant = name == "midnight"
     config = transformers.Dinov2Config(
         hidden_size=1536 if giant else 1024, num_attention_heads=24 if giant else 16,
