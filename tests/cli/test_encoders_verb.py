@@ -30,9 +30,11 @@ def test_the_table_has_one_line_an_encoder_in_columns(capsys: pytest.CaptureFixt
     rows = lines[: lines.index("")]
     assert len(rows) == len(list_encoders())
     assert max(map(len, [head, *rows])) <= 120
-    for name in ("dim", "tile px", "mpp", "sees", "pool", "gated", "licence"):
+    for name in ("tile px", "mpp", "sees", "pool", "gated", "licence"):
         start = head.index(name)
-        assert all(row[start - 1] == " " for row in rows), name
+        assert all(row[start - 1] == " " != row[start] for row in rows), name
+    end = head.index("dim") + 3  # numbers end where their head ends
+    assert all(row[end] == " " != row[end - 1] for row in rows)
     assert f"{len(rows)} of {len(rows)} encoders." in lines[len(rows) + 1]
 
 

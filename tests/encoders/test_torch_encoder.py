@@ -93,7 +93,7 @@ def test_tiles_that_are_no_array_are_refused(load: Load) -> None:
 
 
 def make_of_transformers(name: str) -> Any:
-    """The network of an entry, by the sizes that its model card states."""
+    """The network of an entry by its architecture: DINOv2's ViT-L or ViT-g, CLIP's ViT-B/32."""
     if name == "plip":
         clip = transformers.CLIPVisionConfig()  # ViT-B/32
         return TransformersNetwork(transformers.CLIPVisionModelWithProjection(clip))
