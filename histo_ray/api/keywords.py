@@ -68,7 +68,6 @@ class FinetuneSettings(TypedDict, total=False):
     recipe: str
     set: str | Sequence[str]
     encoder_table: str | Sequence[str]
-    trust_remote_code: str | Sequence[str]
     seed: int
     device: Device
     precision: Precision

@@ -110,8 +110,8 @@ def _copy_first(
         )
     return (
         f"copy {MODELS}/{name} of the store that it was fine-tuned in into this store first, as it "
-        "is no encoder that is known here (one of a table of your own needs --encoder-table, one of "
-        f"a plugin its package), then extract these tiles with it: {command}"
+        "is no encoder that is known here (one of a table of your own needs --encoder-table, one "
+        f"of a plugin its package), then extract these tiles with it: {command}"
     )
 
 
