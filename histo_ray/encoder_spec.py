@@ -17,7 +17,7 @@ REVISION_PATTERN = r"^[0-9a-f]{40}$"
 """A commit of a repository, in full: a branch or tag may mean other code tomorrow."""
 _NEWER = (
     "resize_px", "rotations", "library", "remote_code", "code_revision", "weights_file",
-    "weights_url", "weights_prefix", "plugin", "plugin_package", "preprocessing",
+    "weights_prefix", "plugin", "plugin_package", "preprocessing",
 )  # fmt: skip
 """Fields that older programs and fingerprints do not know."""
 
@@ -48,8 +48,6 @@ class EncoderSpec(Settings):
     """Commit of the repository whose code and weights are used."""
     weights_file: str | None = None
     """Name of the weights in the repository, where it is none of the usual ones."""
-    weights_url: str | None = None
-    """Where the weights are, in place of `hub`."""
     weights_prefix: str = ""
     """First letters of the names of the weights that belong to the network; all others are left
     out."""

@@ -36,7 +36,7 @@ def fetch_url(url: str, encoder: str) -> Path:
         ConfigError: No network, no such file, not the bytes its name promises, or not weights.
     """
     name = Path(urlsplit(url).path).name
-    if not name.lower().endswith((*WEIGHTS_SUFFIXES, ".torch")):
+    if not name.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(
             f"encoder {encoder!r}: timm has its weights only as {url}, and weights are read from "
             f"{', '.join(WEIGHTS_SUFFIXES)}; convert them to safetensors once and add "

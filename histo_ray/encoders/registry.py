@@ -240,6 +240,4 @@ def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
         values["source"] = "hub"
         of_hub = "AutoModel" if entry.get("library") == "transformers" else f"hf-hub:{entry['hub']}"
         values.setdefault("architecture", of_hub)
-    elif "weights_url" in entry:
-        values["source"] = "hub"
     return parse_settings(EncoderSpec, values, origin)

@@ -268,8 +268,6 @@ def _find_weights(spec: EncoderSpec, defaults: JsonObject) -> Path:
     """Where the weights lie on this machine."""
     if spec.file is not None:
         return Path(spec.file).expanduser()
-    if spec.weights_url is not None:
-        return fetch_url(spec.weights_url, spec.name)
     if spec.source == "hub" and spec.hub:
         if spec.weights_file is not None:
             return fetch_file(spec.hub, spec.weights_file, spec.name)

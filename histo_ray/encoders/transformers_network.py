@@ -71,11 +71,11 @@ def build_transformers(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         ConfigError: The library is not installed, code would run that nobody trusts, or the
             configuration or the weights cannot be had or do not fit.
     """
+    if spec.remote_code and spec.code_revision is None:
+        raise ConfigError(untrusted(spec))
     library = _import_library(spec)
     hub = spec.hub or ""
     if spec.remote_code:
-        if spec.code_revision is None:
-            raise ConfigError(untrusted(spec))
         hub = f"{hub.partition('@')[0]}@{spec.code_revision}"
         folder = _fetch_code(spec, hub)
     else:
