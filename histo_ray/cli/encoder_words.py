@@ -42,11 +42,12 @@ def draw_table(specs: Sequence[EncoderSpec]) -> str:
 
 def draw_page(specs: Sequence[EncoderSpec]) -> str:
     """A page in Markdown: the table, then normalisation and sources of each encoder."""
-    lines = [f"| {' | '.join(_HEAD)} |", "|" + "|".join("---" for _ in _HEAD) + "|"]
+    head = [name for name in _HEAD if name != "pool"]  # for width; it stands below
+    lines = [f"| {' | '.join(head)} |", "|" + "|".join("---" for _ in head) + "|"]
     for spec in specs:
-        name, *others = _row(spec)
-        cells = [f"[`{name}`](#{name.replace('.', '')})", *others]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = dict(zip(_HEAD, _row(spec), strict=True))
+        cells["name"] = f"[{spec.name}](#{spec.name.replace('.', '')})"
+        lines.append(f"| {' | '.join(cells[name] for name in head)} |")
     for spec in specs:
         lines += ["", f"## {spec.name}", "", f"{spec.about}."]
         lines += ["", *(f"* {key}: {value}" for key, value in _facts(spec))]
