@@ -1,10 +1,10 @@
 """Tornado handlers: pictures, which reader threads make, and refusal of all without the token."""
 
+import base64
 import hmac
 from asyncio import get_running_loop, wrap_future
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
@@ -14,6 +14,11 @@ from histo_ray.errors import HistoRayError
 from histo_ray.types import PartitionKey
 from histo_ray.view.pictures import Pictures
 
+CLEAR_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJg"
+    "gg=="
+)
+"""One px that shows nothing."""
 _PART = r"([^/]+)"
 _NUMBER = r"(\d{1,9})"
 
@@ -24,7 +29,7 @@ class Outsider(Matcher):
     def __init__(self, token: str, hosts: frozenset[str]) -> None:
         self._token, self._hosts = token.encode(), hosts
 
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         """An empty match for an outsider; None for who knows the token."""
         given = (request.path or "").lstrip("/").partition("/")[0].encode()
         knows = hmac.compare_digest(given, self._token)
@@ -54,12 +59,15 @@ class _PictureHandler(RequestHandler):
         try:
             future = self.threads.submit(make, *arguments)
             data = await wrap_future(future, loop=get_running_loop())
-        except (HistoRayError, IndexError) as error:
+        except IndexError:  # the map asks for its whole square, also beyond the slide
+            data = CLEAR_PNG
+        except HistoRayError as error:
             self.set_status(404)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.finish(str(error))
             return
-        self.set_header("Content-Type", self.content_type)
+        kind = "image/png" if data is CLEAR_PNG else self.content_type
+        self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "private, max-age=3600")
         self.finish(data)
 
@@ -96,7 +104,7 @@ class TileHandler(_PictureHandler):
         await self.serve(self.pictures.draw_tile, key, int(tile_id), int(longest_px))
 
 
-def route_pictures(pictures: Pictures, threads: Executor) -> list[tuple[str, type, dict[str, Any]]]:
+def route_pictures(pictures: Pictures, threads: Executor) -> list[tuple[str, type, dict[str, object]]]:
     """Routes of all pictures, relative to the token."""
     given = {"pictures": pictures, "threads": threads}
     place = f"{_NUMBER}/{_NUMBER}/{_NUMBER}"

@@ -94,6 +94,6 @@ class Pictures:
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Encode (height, width, 3) uint8 RGB without subsampling its colours."""
     data: bytes = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(pixels), quality=QUALITY, colorspace="RGB", colorsubsamp="444"
+        np.ascontiguousarray(pixels), quality=QUALITY, colorspace="RGB", colorsubsampling="444"
     )
     return data

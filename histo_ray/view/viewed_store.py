@@ -18,6 +18,7 @@ from histo_ray.store.layout import Form, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.opening import open_root
 from histo_ray.store.run_tables import read_runs
+from histo_ray.store.stated import Stated
 from histo_ray.store.store import Store
 from histo_ray.text import did_you_mean, name_some
 from histo_ray.types import Floats, PartitionKey, Receipt, Slide, TileRows
@@ -117,6 +118,10 @@ class ViewedStore:
             COLUMNS, on_damaged=lambda _, error: self.problems.append(str(error))
         )
         return frame[[not is_given(tiling) for tiling in frame["tiling"]]].reset_index(drop=True)
+
+    def read_stated(self) -> dict[str, Stated]:
+        """What the newest manifests say of slides."""
+        return self._store.stated()
 
     @cached_property
     def runs(self) -> list[pd.DataFrame]:
