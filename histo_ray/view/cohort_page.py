@@ -20,43 +20,19 @@ from bokeh.models import (
 )
 
 from histo_ray.text import count_of
-from histo_ray.view.cohort_table import FIRST
+from histo_ray.view.cohort_table import FIRST, LAST
+from histo_ray.view.cohort_filter import ALL, CohortFilter
 from histo_ray.view.page_frame import fill_page
 
-ALL = "all outcomes"
 _LINK = '<a href="slide?slide=<%= encodeURIComponent(value) %>"><%- value %></a>'
-_WIDTHS = {"slide_id": 230, "patient_id": 150, "reason": 320, "encoders": 200}
-_WIDTH = 110
-
-
-def filter_rows(table: pd.DataFrame, text: str, outcome: str) -> npt.NDArray[np.int64]:
-    """Rows that have all words of a text somewhere, and an outcome. Pure.
-
-    Args:
-        table: From `read_cohort`.
-        text: Words; capitals do not matter. `column:word` asks one column alone.
-        outcome: `ALL`, or one of the column outcome.
-    """
-    kept = np.ones(len(table), bool)
-    if outcome != ALL:
-        kept &= (table["outcome"] == outcome).to_numpy()
-    words = text.lower().split()
-    if not words:
-        return np.flatnonzero(kept)
-    cells = {str(name).lower(): table[name].astype(str).str.lower() for name in table}
-    whole = pd.Series("", table.index).str.cat(list(cells.values()), sep="\n")
-    for word in words:
-        column, _, wanted = word.partition(":")
-        found = cells[column] if wanted and column in cells else whole
-        kept &= found.str.contains(wanted if found is not whole else word, regex=False).to_numpy()
-    return np.flatnonzero(kept)
+_LETTER_PX, _LEAST_PX, _MOST_PX = 7, 60, 260
 
 
 def make_cohort_page(
     doc: Document, table: pd.DataFrame, store: str, problems: list[str], synthetic: bool
 ) -> None:
     """Fill a document with the table of a cohort."""
-    source = ColumnDataSource(table)
+    source, rows_of = ColumnDataSource(_list_cells(table)), CohortFilter(table)
     view = CDSView(filter=IndexFilter(list(range(len(table)))))
     grid = DataTable(
         source=source,
@@ -77,7 +53,7 @@ def make_cohort_page(
     shown = Div(text=count_of(len(table), "slide"), width=180)
 
     def update(_attribute: str, _old: object, _new: object) -> None:
-        rows = filter_rows(table, text.value_input or text.value or "", outcome.value)
+        rows = rows_of.find(text.value_input or "", outcome.value)
         view.filter = IndexFilter(rows.tolist())
         shown.text = f"{len(rows):,} of {count_of(len(table), 'slide')}"
 
@@ -90,6 +66,16 @@ def make_cohort_page(
     fill_page(doc, "cohort", "Cohort", parts, about=about, synthetic=synthetic)
 
 
+def _list_cells(table: pd.DataFrame) -> dict[str, npt.NDArray[np.float64] | list[object]]:
+    """Cells by column: numbers as an array, all others as a list."""
+    return {
+        str(name): table[name].to_numpy(np.float64)
+        if pd.api.types.is_numeric_dtype(table[name])
+        else table[name].astype(object).where(table[name].notna(), "").tolist()
+        for name in table
+    }
+
+
 def _make_column(name: str, cells: pd.Series) -> TableColumn:
     """A column of the table, with a formatter for what is in it."""
     formatter: StringFormatter
@@ -97,7 +83,7 @@ def _make_column(name: str, cells: pd.Series) -> TableColumn:
         formatter = HTMLTemplateFormatter(template=_LINK)
     elif name == "tiles":
         formatter = NumberFormatter(format="0,0", text_align="right")
-    elif name not in FIRST and pd.api.types.is_numeric_dtype(cells):
+    elif name not in (*FIRST, *LAST) and pd.api.types.is_numeric_dtype(cells):
         whole = bool((cells.dropna() % 1 == 0).all())
         formatter = NumberFormatter(
             format="0" if whole else "0.000", nan_format="", text_align="right"
@@ -106,5 +92,10 @@ def _make_column(name: str, cells: pd.Series) -> TableColumn:
         formatter = NumberFormatter(format="0.0000", nan_format="", text_align="right")
     else:
         formatter = StringFormatter(nan_format="")
-    width = _WIDTHS.get(name, max(_WIDTH, 9 * len(name)))
+    longest = (
+        max(len(name) + 2, int(cells.astype(str).str.len().max())) if len(cells) else len(name)
+    )
+    if pd.api.types.is_float_dtype(cells):
+        longest = len(name) + 2
+    width = min(_MOST_PX, max(_LEAST_PX, 16 + _LETTER_PX * longest))
     return TableColumn(field=name, title=name, formatter=formatter, width=width)

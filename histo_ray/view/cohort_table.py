@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-FIRST = ("slide_id", "patient_id", "site", "outcome", "tiles", "encoders", "mpp", "reason")
-"""Columns that every table has."""
+FIRST = ("slide_id", "outcome", "patient_id", "site", "tiles", "mpp")
+"""Columns that every table begins with."""
+LAST = ("encoders", "reason")
+"""Columns that every table ends with."""
 MOST_TARGETS = 3
 """Targets of an evaluation that are shown: those predicted best."""
 
@@ -30,7 +32,8 @@ def tabulate_cohort(slides: pd.DataFrame, runs: Sequence[pd.DataFrame]) -> pd.Da
         runs: Tables of runs, oldest first.
 
     Returns:
-        Columns of `FIRST`, one row a slide, by slide_id; `tiles` of its first encoder and tiling.
+        Columns of `FIRST` and `LAST`, one row a slide, by slide_id; `tiles` of its first encoder
+        and tiling.
     """
     groups = slides.sort_values("slide_id", kind="stable").groupby("slide_id", sort=True)
     firsts = groups.first()
@@ -48,7 +51,7 @@ def tabulate_cohort(slides: pd.DataFrame, runs: Sequence[pd.DataFrame]) -> pd.Da
     lost = _find_lost(runs, set(table.index))
     if len(lost):
         table = pd.concat([table, lost]).sort_index()
-    return table.rename_axis("slide_id").reset_index()[list(FIRST)]
+    return table.rename_axis("slide_id").reset_index()[[*FIRST, *LAST]]
 
 
 def _find_lost(runs: Sequence[pd.DataFrame], there: set[str]) -> pd.DataFrame:
@@ -83,8 +86,8 @@ def add_labels(table: pd.DataFrame, rows: Sequence[Mapping[str, object]], by: st
     labels = pd.DataFrame(list(rows))
     labels[by] = labels[by].astype(str)
     labels = labels.drop_duplicates(by).set_index(by)
-    labels = labels.drop(columns=[name for name in labels if name in (*FIRST, "path")])
-    return table.join(labels.map(_as_number), on=by)
+    labels = labels.drop(columns=[name for name in labels if name in (*FIRST, *LAST, "path")])
+    return _order(table.join(labels.map(_as_number), on=by))
 
 
 def _as_number(cell: object) -> object:
@@ -118,4 +121,9 @@ def add_predictions(table: pd.DataFrame, evaluated: EvaluatedTargets) -> pd.Data
         )
         new = [name for name in own if name not in table]
         table = table.join(own[new], on="patient_id")
-    return table
+    return _order(table)
+
+
+def _order(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the columns of `LAST` behind those that were added."""
+    return table[[*(name for name in table if name not in LAST), *LAST]]

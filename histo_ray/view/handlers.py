@@ -104,7 +104,9 @@ class TileHandler(_PictureHandler):
         await self.serve(self.pictures.draw_tile, key, int(tile_id), int(longest_px))
 
 
-def route_pictures(pictures: Pictures, threads: Executor) -> list[tuple[str, type, dict[str, object]]]:
+def route_pictures(
+    pictures: Pictures, threads: Executor
+) -> list[tuple[str, type, dict[str, object]]]:
     """Routes of all pictures, relative to the token."""
     given = {"pictures": pictures, "threads": threads}
     place = f"{_NUMBER}/{_NUMBER}/{_NUMBER}"

@@ -17,26 +17,25 @@ from histo_ray.view.tile_numbers import TileNumbers, as_classes
 from histo_ray.view.viewed_store import ViewedSlide
 
 COMPONENTS = 3
+_NOTES = {
+    "focus": "variance of the Laplacian of luminance: low is blurred or empty",
+    "tissue": "share of the tile that is tissue",
+}
 
 
 class ColumnSource:
     """Columns of a partition: tissue, focus, and texts as label."""
 
-    _NOTES = {
-        "focus": "variance of the Laplacian of luminance: low is blurred or empty",
-        "tissue": "share of the tile that is tissue",
-    }
-
     def names(self, slide: ViewedSlide) -> list[str]:
         """Columns that the slide has."""
-        return [*self._NOTES, *slide.receipt.text_columns]
+        return [*_NOTES, *slide.receipt.text_columns]
 
     def read(self, slide: ViewedSlide, name: str) -> TileNumbers:
         """Read a column."""
-        if name not in self._NOTES:
+        if name not in _NOTES:
             return as_classes(slide.read_texts()[name])
         column = slide.rows.focus if name == "focus" else slide.rows.tissue
-        return TileNumbers(column.astype(np.float64), self._NOTES[name])
+        return TileNumbers(column.astype(np.float64), _NOTES[name])
 
 
 class ComponentSource:
@@ -57,7 +56,9 @@ class ComponentSource:
             self._slide = slide.key, project_tiles(slide.read_vectors(), count)
         values = self._slide[1][:, self.names(slide).index(name)]
         return TileNumbers(
-            values, f"of this slide's embeddings by {slide.key.encoder}, in standard deviations", 0.0
+            values,
+            f"of this slide's embeddings by {slide.key.encoder}, in standard deviations",
+            0.0,
         )
 
 

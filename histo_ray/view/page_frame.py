@@ -27,6 +27,4 @@ def fill_page(
         doc.add_root(part)
     doc.title = f"{heading} - histo-ray"
     doc.template = Environment(autoescape=False).from_string(_PAGE.read_text(encoding="utf-8"))  # noqa: S701 - the page escapes, Bokeh's parts are HTML
-    doc.template_variables.update(
-        {"kind": kind, "heading": heading, "parts": list(parts), **texts}
-    )
+    doc.template_variables.update({"kind": kind, "heading": heading, "parts": list(parts), **texts})

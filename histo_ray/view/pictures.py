@@ -1,5 +1,7 @@
 """Encoded pictures that the viewer serves: map tiles, grids, single tiles; each made once."""
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from histo_ray.view.viewed_store import ViewedStore
 
 QUALITY = 90
 CACHE_BYTES = 256 << 20
+GROUND = (236, 239, 242)
+"""RGB of the map where no slide is."""
 MOST_TILE_PX = 1024
 """Longest edge of a pictured tile."""
 
@@ -38,7 +42,9 @@ class Pictures:
         if kept is None:
             with self._pool.borrow(slide_id) as slide:
                 pyramid = MapPyramid(slide.pyramid.size)
-                kept = encode_jpeg(read_map_tile(slide, pyramid, zoom, column, row))
+                pixels = read_map_tile(slide, pyramid, zoom, column, row)
+                hide_beyond(pixels, pyramid, zoom, column, row)
+            kept = encode_jpeg(pixels)
             self._cache.put(name, kept)
         return kept
 
@@ -89,6 +95,16 @@ class Pictures:
         kept = encode_jpeg(pixels)
         self._cache.put(name, kept)
         return kept
+
+
+def hide_beyond(
+    pixels: npt.NDArray[np.uint8], pyramid: MapPyramid, zoom: int, column: int, row: int
+) -> None:
+    """Give what lies beyond the slide the colour of the map's ground."""
+    x, y = pyramid.corner(zoom, column, row)
+    scale = pyramid.downsample(zoom)
+    pixels[:, max(0, math.ceil((pyramid.size[0] - x) / scale)) :] = GROUND
+    pixels[max(0, math.ceil((pyramid.size[1] - y) / scale)) :] = GROUND
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -64,7 +64,10 @@ class ScoreFileSource:
                 found[f"class map of {record.source}"] = file, "label"
                 continue
             for column in _NUMBERS:
-                found[f"{record.target}: {column} ({record.source}, {record.encoder})"] = file, column
+                found[f"{record.target}: {column} ({record.source}, {record.encoder})"] = (
+                    file,
+                    column,
+                )
         return found
 
     def names(self, slide: ViewedSlide) -> list[str]:
@@ -200,5 +203,3 @@ def _read_record(location: Location) -> ScoreRecord | None:
             return ScoreRecord.model_validate(json.loads(text))
     except (OSError, pa.ArrowException, ValueError, ValidationError):
         return None
-
-

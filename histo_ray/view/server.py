@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import unquote
@@ -37,34 +38,31 @@ class ViewServer:
             StoreError: There is no store.
             ConfigError: Settings cannot be used, or the port is taken.
         """
+        _check_port(config.port)
         self._token = secrets.token_urlsafe(TOKEN_BYTES)
         self.viewer = Viewer(config, self._token)
         self._loop = IOLoop.current()
         settings.resources = "server"  # its own scripts, whatever the environment says
-        try:
-            self._server = Server(
-                {"/cohort": _application(self._fill_cohort), "/slide": _application(self._fill_slide)},
-                io_loop=self._loop,
-                address=HOST,
-                port=config.port,
-                prefix=self._token,
-                extra_patterns=[
-                    *route_pictures(self.viewer.pictures, self.viewer.readers),
-                    ("/?", RedirectHandler, {"url": self.viewer.addresses.cohort}),
-                ],
-                allow_websocket_origin=_hosts(config.port) or None,
-                use_index=False,
-                ico_path="none",
-                check_unused_sessions_milliseconds=5_000,
-                unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
-                log_function=lambda handler: None,
-            )
-        except OSError as error:
-            self.viewer.close()
-            raise ConfigError(
-                f"--port {config.port}: cannot listen there ({error.strerror}); choose another, or "
-                "leave the flag out for a free one"
-            ) from None
+        self._server = Server(
+            {
+                "/cohort": _application(self._fill_cohort),
+                "/slide": _application(self._fill_slide),
+            },
+            io_loop=self._loop,
+            address=HOST,
+            port=config.port,
+            prefix=self._token,
+            extra_patterns=[
+                *route_pictures(self.viewer.pictures, self.viewer.readers),
+                ("/?", RedirectHandler, {"url": self.viewer.addresses.cohort}),
+            ],
+            allow_websocket_origin=_hosts(config.port) or None,
+            use_index=False,
+            ico_path="none",
+            check_unused_sessions_milliseconds=5_000,
+            unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
+            log_function=lambda handler: None,
+        )
         self.port = int(self._server.port or 0)
         self._restrict()
 
@@ -125,6 +123,23 @@ def serve_viewer(config: ViewConfig, started: Callable[[str], None]) -> None:
         server = ViewServer(config)
         started(server.address)
         server.run()
+
+
+def _check_port(port: int) -> None:
+    """See that a port is free, before anything is opened.
+
+    Raises:
+        ConfigError: It is taken, or not for this user.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"--port {port}: cannot listen there ({error.strerror}); choose another, or leave "
+                "the flag out for a free one"
+            ) from None
 
 
 def _application(fill: Callable[[Document], None]) -> Application:

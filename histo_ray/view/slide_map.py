@@ -23,6 +23,7 @@ from bokeh.plotting import figure
 
 from histo_ray.view.map_tiles import MAP_PX, MapPyramid
 from histo_ray.view.outline import Outline
+from histo_ray.view.pictures import GROUND
 from histo_ray.view.tile_numbers import TileNumbers
 from histo_ray.view.tile_raster import TileRaster
 
@@ -49,7 +50,9 @@ class SlideMap:
     mark: ColumnDataSource
 
 
-def make_map(pyramid: MapPyramid, slide_url: str, grid_url: str, window: tuple[float, ...]) -> SlideMap:
+def make_map(
+    pyramid: MapPyramid, slide_url: str, grid_url: str, window: tuple[float, ...]
+) -> SlideMap:
     """Make the map of a slide.
 
     Args:
@@ -68,7 +71,7 @@ def make_map(pyramid: MapPyramid, slide_url: str, grid_url: str, window: tuple[f
         sizing_mode="stretch_both",
         toolbar_location="above",
         min_border=0,
-        background_fill_color="#eceff2",
+        background_fill_color=GROUND,
         outline_line_color=None,
         lod_threshold=None,
     )
@@ -86,9 +89,7 @@ def make_map(pyramid: MapPyramid, slide_url: str, grid_url: str, window: tuple[f
     outline = ColumnDataSource({"xs": [], "ys": []})
     lines = plot.multi_line("xs", "ys", source=outline, line_color="#0a7d3b", line_width=2)
     mark = ColumnDataSource({"x": [], "y": [], "w": [], "h": []})
-    plot.rect(
-        "x", "y", "w", "h", source=mark, fill_color=None, line_color="#e02020", line_width=3
-    )
+    plot.rect("x", "y", "w", "h", source=mark, fill_color=None, line_color="#e02020", line_width=3)
     bar = ColorBar(
         color_mapper=mapper, orientation="horizontal", height=10, padding=6, visible=False,
         title_text_font_size="12px", background_fill_alpha=0.9, label_standoff=4,

@@ -90,7 +90,7 @@ class SlidePage:
         back, back_text = "", ""
         if asked.from_slide and asked.from_tile is not None:
             origin = PartitionKey(key.encoder, key.tiling, asked.from_slide)
-            more = {"tile": asked.from_tile, "overlay": asked.overlay}
+            more: dict[str, str | int] = {"tile": asked.from_tile, "overlay": asked.overlay}
             back = viewer.addresses.page(origin, more)
             back_text = f"back to tile {asked.from_tile} of {asked.from_slide}"
         side = column(*self._controls.all(), sizing_mode="stretch_width", spacing=6)

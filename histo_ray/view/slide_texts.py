@@ -92,7 +92,7 @@ def write_neighbours(
     """The most similar tiles, each a link to its slide."""
     if found.problem:
         return f"<b>Most similar tiles</b><div>{escape(found.problem)}</div>"
-    origin = {"from_slide": slide.slide_id, "from_tile": tile_id}
+    origin: dict[str, str | int] = {"from_slide": slide.slide_id, "from_tile": tile_id}
     cards = []
     for tile in found.tiles:
         key = PartitionKey(slide.key.encoder, slide.key.tiling, tile.slide_id)

@@ -57,7 +57,12 @@ def lay_raster(coords: Coords, side: tuple[float, float]) -> TileRaster:
     columns, rows = (int(n) + 1 for n in cells.max(axis=0))
     on_lattice = bool((np.abs(places - cells) * step <= 1 + _OFF_LATTICE * step).all())
     apart = len(np.unique(cells[:, 1] * columns + cells[:, 0])) == len(coords)
-    if on_lattice and apart and columns * rows <= MOST_CELLS and (step <= 1.2 * np.array(side)).all():
+    if (
+        on_lattice
+        and apart
+        and columns * rows <= MOST_CELLS
+        and (step <= 1.2 * np.array(side)).all()
+    ):
         tiles = np.full((rows, columns), -1, np.int32)
         tiles[cells[:, 1], cells[:, 0]] = np.arange(len(coords))
         corner = low + (np.array(side) - step) / 2  # cells around the centres of tiles

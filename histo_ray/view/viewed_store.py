@@ -160,7 +160,7 @@ class ViewedStore:
         if not keys:
             raise ConfigError(
                 f"slide {slide_id!r} has no tiles in the store, which holds "
-                f"{name_some(self._keys)}{did_you_mean(slide_id, self._keys)}"
+                f"{name_some([*self._keys])}{did_you_mean(slide_id, [*self._keys])}"
             )
         raise ConfigError(
             f"slide {slide_id!r} has no tiles of encoder {encoder!r} and tiling {tiling!r}; it has "
