@@ -20,8 +20,8 @@ from bokeh.models import (
 )
 
 from histo_ray.text import count_of
-from histo_ray.view.cohort_table import FIRST, LAST
 from histo_ray.view.cohort_filter import ALL, CohortFilter
+from histo_ray.view.cohort_table import FIRST, LAST
 from histo_ray.view.page_frame import fill_page
 
 _LINK = '<a href="slide?slide=<%= encodeURIComponent(value) %>"><%- value %></a>'

@@ -20,7 +20,7 @@ from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import locate_tissue
-from histo_ray.types import PartitionKey, RunRow, SlideFacts, TileRows, TilingFacts
+from histo_ray.types import Outcome, PartitionKey, RunRow, SlideFacts, TileRows, TilingFacts
 from histo_ray.view.server import ViewServer
 from histo_ray.view.view_settings import ViewConfig
 from tests.conftest import GOOD, Cohort
@@ -77,7 +77,7 @@ def viewed(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = cohort.folder / "good-a.svs"
     commit_slide(store, "gone", str(cohort.folder / "gone.svs"), path)
     commit_slide(store, "far & 'b'", "s3://bucket/far.svs", path)
-    rows = [RunRow("bad", "e", "failed", "no <pyramid>", 0, 1.0, "P-bad", True)]
+    rows = [RunRow("bad", "e", Outcome.FAILED, "no <pyramid>", 0, 1.0, "P-bad", True)]
     store.write_run("2026-01-01", rows)
     return root
 

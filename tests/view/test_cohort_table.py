@@ -13,7 +13,12 @@ from histo_ray.view.viewed_store import COLUMNS
 
 
 def slide_row(slide_id: str, encoder: str, tiles: int, reason: str = "") -> dict[str, object]:
-    known = {"slide_id": slide_id, "patient_id": f"P{slide_id}", "site": "A", "encoder": encoder}
+    known: dict[str, object] = {
+        "slide_id": slide_id,
+        "patient_id": f"P{slide_id}",
+        "site": "A",
+        "encoder": encoder,
+    }
     known |= {"tiling": "t1", "n_tiles": tiles, "mpp_x": 0.25, "empty_reason": reason}
     return {name: known.get(name, 1) for name in COLUMNS}
 
@@ -64,7 +69,7 @@ def test_the_targets_that_are_predicted_best_are_shown_by_their_best_encoder() -
     predictions = pd.DataFrame(rows, columns=["target", "encoder", "predicted"])
     predictions = predictions.assign(patient_id="Pb", truth=1.0)
     table = add_predictions(make_table(), EvaluatedTargets("mutation", predictions, scores))
-    names = [name for name in table if "predicted" in name]
+    names = [name for name in table if "predicted" in str(name)]
     assert names == ["T1 predicted", "T3 predicted", "T4 predicted"]
     row = table.set_index("slide_id").loc["b"]
     assert row["T1 predicted"] == (0.2 + 0.4) / 2

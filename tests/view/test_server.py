@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histo_ray.api.feature_store import open_store
 from histo_ray.api.view import view
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.slides.reader import open_slide
-from histo_ray.api.feature_store import open_store
 from histo_ray.types import PartitionKey
 from histo_ray.view.cohort_sources import read_cohort
 from histo_ray.view.map_tiles import MAP_PX, MapPyramid
@@ -24,7 +24,6 @@ from histo_ray.view.slide_texts import write_neighbours
 from histo_ray.view.view_settings import ViewConfig
 from histo_ray.view.viewed_store import ViewedStore
 from tests.conftest import Cohort
-
 
 FAR = "far & 'b'"
 
