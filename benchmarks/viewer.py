@@ -53,8 +53,9 @@ def measure_cohort(folder: Path) -> dict[str, float]:
     with run_viewer(str(folder / "cohort")) as (address, _):
         found["10,000 slides: address printed, ms"] = 1000 * (time.monotonic() - start)
         for name in ("first", "again"):
-            start = time.monotonic()
-            with open_browser(address) as page:
+            with open_browser("about:blank") as page:
+                start = time.monotonic()
+                page.goto(address)
                 page.get_by_text("S00003", exact=True).wait_for(timeout=120_000)
                 found[f"10,000 slides: table, {name}, ms"] = 1000 * (time.monotonic() - start)
                 if name == "again":

@@ -36,9 +36,8 @@ def write_large_slide(folder: Path, columns: int = 400, rows: int = 250) -> Part
     key = PartitionKey("e", "t0large", "large")
     about = PartitionFacts(SlideFacts(**facts), TilingFacts(**tiling), made_up.encoder, "run1")
     store.commit(key, about, _draw_rows(columns, rows))
-    store.write_run(
-        "2026-01-01", [RunRow("large", "e", Outcome.DONE, "", columns * rows, 1.0, "P", True)]
-    )
+    row = RunRow("large", "e", Outcome.DONE, "", columns * rows, 1.0, "P", True)
+    store.write_run("2026-01-01", [row])
     return key
 
 

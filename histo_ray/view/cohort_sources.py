@@ -3,11 +3,8 @@
 import pandas as pd
 
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.evaluate.evaluation_record import PatientRecord
-from histo_ray.evaluate.run_once import find_done
-from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.slides.table import read_table
-from histo_ray.store.tables import EVALUATIONS, TableFolder, open_evaluation
+from histo_ray.store.tables import EVALUATIONS, TableFolder
 from histo_ray.view.cohort_table import (
     EvaluatedTargets,
     add_labels,
@@ -30,7 +27,7 @@ def read_cohort(store: ViewedStore) -> pd.DataFrame:
     if store.config.labels is not None:
         rows, by = _read_labels(store.config.labels)
         table = add_labels(table, rows, by)
-    for task in TASKS:
+    for task in store.root.child(EVALUATIONS).names():
         evaluated = _read_newest(store, task)
         if evaluated is not None:
             table = add_predictions(table, evaluated)
@@ -55,29 +52,28 @@ def _read_labels(uri: str) -> tuple[list[dict[str, object]], str]:
 
 def _read_newest(store: ViewedStore, task: str) -> EvaluatedTargets | None:
     """Predictions of a task's newest evaluation of patients; None: there is none."""
-    newest: tuple[PatientRecord, TableFolder] | None = None
+    newest, folder = "", None
     for run in store.root.child(f"{EVALUATIONS}/{task}").names():
+        found = TableFolder(store.root, f"{EVALUATIONS}/{task}/{run}")
         try:
-            folder = open_evaluation(store.config.store, task, run)
-            record = find_done(folder)
+            note = found.read_note("run")
         except StoreError as error:
             store.problems.append(str(error))
             continue
-        if isinstance(record, PatientRecord) and (
-            newest is None or record.created > newest[0].created
-        ):
-            newest = record, folder
-    if newest is None:
+        made = "" if note is None else str(note.get("created_at", ""))
+        if note is not None and made >= newest and "predictions.parquet" in found.names():
+            newest, folder = made, found
+    if folder is None:
         return None
     try:
-        scores = newest[1].read("scores").to_pandas()
-        predictions = newest[1].read("predictions").to_pandas()
+        scores = folder.read("scores").to_pandas()
+        predictions = folder.read("predictions").to_pandas()
     except StoreError as error:
         store.problems.append(str(error))
         return None
     column = next((name for name in _SCORES if name in scores and scores[name].notna().any()), None)
-    if column is None:
-        return None
+    if column is None or not {"target", "patient_id", "predicted"} <= set(predictions):
+        return None  # of labelled tiles
     chosen = scores[scores["selected"]] if "selected" in scores else scores
     chosen = chosen[["target", "encoder", column]].rename(columns={column: "score"})
     return EvaluatedTargets(task, predictions, chosen)

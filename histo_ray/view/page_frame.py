@@ -1,13 +1,12 @@
 """The frame of a page: the template that Bokeh's models are put into."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 
 from bokeh.document import Document
 from bokeh.models import UIElement
-from jinja2 import Environment
-
-_PAGE = files("histo_ray.view").joinpath("templates/page.html")
+from jinja2 import Environment, Template
 
 
 def fill_page(
@@ -26,5 +25,12 @@ def fill_page(
         part.name = name
         doc.add_root(part)
     doc.title = f"{heading} - histo-ray"
-    doc.template = Environment(autoescape=False).from_string(_PAGE.read_text(encoding="utf-8"))  # noqa: S701 - the page escapes, Bokeh's parts are HTML
+    doc.template = _load_page()
     doc.template_variables.update({"kind": kind, "heading": heading, "parts": list(parts), **texts})
+
+
+@cache
+def _load_page() -> Template:
+    """Compile the template, which escapes texts itself, as Bokeh's parts are HTML."""
+    text = files("histo_ray.view").joinpath("templates/page.html").read_text(encoding="utf-8")
+    return Environment(autoescape=False).from_string(text)  # noqa: S701

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from histo_ray.errors import ConfigError, StoreError
-from histo_ray.predict.external.prediction_record import PREDICTIONS
 from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.storage.native import native
 from histo_ray.store.location import Location, location_of
 from histo_ray.view.tile_numbers import TileNumbers, as_classes
 from histo_ray.view.viewed_store import ViewedSlide
 
+PREDICTIONS = "predictions"
 _RECORD = b"histo_ray"
 _NUMBERS = {
     "contribution": "what a tile adds to the prediction of its patient",
