@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 NO_BROWSER = f"{CHROMIUM} is not there, which looks at the viewer's pages; install Chromium"
 _FRAMES = """() => new Promise(done => {
-  const times = []; const end = performance.now() + %d;
-  const tick = now => { times.push(now); now < end ? requestAnimationFrame(tick) : done(times) };
+  const times = []; const end = performance.now() + %d; let last = null;
+  const range = Bokeh.documents[0].roots().find(root => root.x_range).x_range;
+  const tick = now => {
+    if (range.start !== last) { times.push(now); last = range.start }
+    now < end ? requestAnimationFrame(tick) : done(times)
+  };
   requestAnimationFrame(tick);
 })"""
 
@@ -79,7 +83,7 @@ def first_tile_ms(page: "Page", url: str) -> float:
 
 
 def pan_frames_ms(page: "Page", seconds: float = 2.0) -> np.ndarray:
-    """Drag the map to and fro; milliseconds between frames that the browser shows meanwhile."""
+    """Drag the map to and fro; milliseconds between frames in which it moved."""
     box = page.locator("section.map").bounding_box()
     if box is None:
         raise RuntimeError("the page has no map")

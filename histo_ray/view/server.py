@@ -10,8 +10,9 @@ from urllib.parse import unquote
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
+from bokeh.resources import Resources
 from bokeh.server.server import Server
-from bokeh.settings import settings
+from bokeh.server.views.static_handler import StaticHandler
 from tornado.ioloop import IOLoop
 from tornado.routing import Rule
 from tornado.web import RedirectHandler
@@ -42,7 +43,6 @@ class ViewServer:
         self._token = secrets.token_urlsafe(TOKEN_BYTES)
         self.viewer = Viewer(config, self._token)
         self._loop = IOLoop.current()
-        settings.resources = "server"  # its own scripts, whatever the environment says
         self._server = Server(
             {
                 "/cohort": _application(self._fill_cohort),
@@ -72,7 +72,17 @@ class ViewServer:
         application = self._server._tornado
         application._websocket_origins = set(hosts)
         outsider = Outsider(self._token, hosts)
+        application.resources = self._name_scripts
         application.default_router.rules.insert(0, Rule(outsider, Refusal))
+
+    def _name_scripts(self, absolute_url: str | bool | None = None) -> Resources:
+        """Scripts that pages load: Bokeh's own, without WebGL and formulas, which none needs."""
+        return Resources(
+            mode="server",
+            root_url=f"/{self._token}/",
+            components=["bokeh", "bokeh-widgets", "bokeh-tables"],
+            path_versioner=StaticHandler.append_version,
+        )
 
     @property
     def address(self) -> str:
