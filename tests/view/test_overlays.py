@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from histo_ray.errors import ConfigError
+from histo_ray.pooling.class_weights import ClassHead
 from histo_ray.store.store import open_store
 from histo_ray.types import PartitionKey
 from histo_ray.view.components import project_tiles
@@ -15,6 +17,7 @@ from histo_ray.view.slide_map import choose_colours, fit_range
 from histo_ray.view.tile_numbers import TileNumbers, as_classes
 from histo_ray.view.view_settings import ViewConfig
 from histo_ray.view.viewed_store import ViewedStore
+from tests.view.conftest import DIM
 
 MakeView = Callable[..., ViewConfig]
 
@@ -83,3 +86,26 @@ def test_a_slide_that_the_store_lacks_is_named_with_those_it_has(make_config: Ma
     with pytest.raises(ConfigError, match="no tiles of encoder 'x'"):
         store.choose_key("good-a", "x")
     assert open_store(str(store.root.path)).list_keys("e")
+
+
+def test_a_fine_tuned_encoders_head_gives_classes_and_probabilities(
+    make_config: MakeView, key: PartitionKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = SimpleNamespace(name="e", classes=("gland", "stroma", "tumour"))
+    weight = np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]], np.float32)
+    weight = np.pad(weight, ((0, 0), (0, DIM - 3)))
+    head = ClassHead(card.classes, weight, np.zeros(3, np.float32))
+    room = "histo_ray.view.overlay_sources"
+    monkeypatch.setattr(f"{room}.list_names", lambda root: ["e"])
+    monkeypatch.setattr(f"{room}.read_card", lambda root, name: card)
+    monkeypatch.setattr(f"{room}.read_class_head", lambda root, card: head)
+    store = ViewedStore(make_config())
+    overlays, slide = Overlays(store), store.load(key)
+    vectors = slide.read_vectors().astype(float)
+    found = overlays.read(slide, "class map")
+    assert found.classes == card.classes
+    assert found.values.tolist() == vectors[:, :3].argmax(axis=1).tolist()
+    shares = np.exp(3 * vectors[:, :3])
+    expected = shares[:, 2] / shares.sum(axis=1)
+    tumour = overlays.read(slide, "probability of tumour").values
+    np.testing.assert_allclose(tumour, expected, rtol=1e-4)

@@ -188,3 +188,16 @@ def test_labels_must_say_whose_they_are(
     labels.write_text("who,arm\nP-good-a,treated\n")
     with pytest.raises(ConfigError, match="one must be slide_id or patient_id"):
         read_cohort(ViewedStore(make_config(labels=str(labels))))
+
+
+def test_too_many_tiles_are_not_searched_without_an_index(
+    served: ViewServer, key: PartitionKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histo_ray.view.neighbours.MOST_SCANNED", 10)
+    store = served.viewer.store
+    found = find_neighbours(store, store.load(key), 3)
+    assert not found.tiles
+    assert "store index build" in found.problem
+    assert "store index build" in write_neighbours(
+        store.load(key), 3, found, "", served.viewer.addresses
+    )
