@@ -49,6 +49,7 @@ def test_components_are_those_of_a_singular_value_decomposition() -> None:
     for at in (0, 1):
         assert abs(np.corrcoef(scores[:, at], left[:, at])[0, 1]) > 0.9999
     np.testing.assert_allclose(scores.std(axis=0), 1, rtol=1e-3)
+    np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-3)
     vectors[7, 2] = np.nan
     vectors[8, 0] = np.inf
     again = project_tiles(vectors, 2)
