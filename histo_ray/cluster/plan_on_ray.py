@@ -17,7 +17,6 @@ from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
@@ -25,8 +24,9 @@ from histo_ray.extract.plan_summary import (
     Report,
     estimate_seconds,
 )
-from histo_ray.extract.resources import Workers, plan_workers
+from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.work import SubjectWork
 from histo_ray.types import EncoderFacts, Slide
 
@@ -47,7 +47,7 @@ class PlanOnRay:
         with ExitStack() as stack:
             nodes = stack.enter_context(ray_session(self._config.address))
             nodes = ask_gpu_memory(nodes, self._config)
-            self._workers = plan_workers(nodes, self._config, largest_input(self._specs))
+            self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)
             self._encoders = start_encoders(self._config, self._specs, self._workers)
             stack.callback(kill_actors, [*self._readers, *self._encoders])

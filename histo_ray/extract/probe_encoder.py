@@ -53,6 +53,13 @@ class RunShape(Protocol):
     def batch_size(self) -> int:
         """Tiles encoded at once."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The same of each tiling, where the run has several."""
+
+    def batch_of(self, group: int) -> int:
+        """Tiles encoded at once of one of the run's tilings."""
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -1,7 +1,11 @@
 """What one row of a run is about: a slide, or a labelled tile set."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from histo_ray.config import ExtractConfig, TilingConfig
+from histo_ray.types import Slide
 
 
 class Subject(Protocol):
@@ -26,3 +30,16 @@ class Subject(Protocol):
     @property
     def synthetic(self) -> bool:
         """Whether its manifest or table marks it as synthetic."""
+
+
+@dataclass(frozen=True)
+class TiledSlide(Slide):
+    """A slide in one of the several tilings of a run."""
+
+    tiling: TilingConfig | None = None
+
+
+def tiling_of(slide: Slide, config: ExtractConfig) -> TilingConfig:
+    """Tiling of a slide: its own where the run has several, else the run's."""
+    own = slide.tiling if isinstance(slide, TiledSlide) else None
+    return own or config.tiling
