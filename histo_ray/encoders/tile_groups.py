@@ -20,6 +20,12 @@ class EncoderGroup:
     specs: tuple[EncoderSpec, ...]
 
     @property
+    def tiling(self) -> str:
+        """Fingerprint of its tiling."""
+        own = self.settings
+        return (own.tiling if isinstance(own, ExtractConfig) else own).fingerprint()
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of its encoders in the store."""
         return tuple(stored_name(spec.name, self.settings.dtype) for spec in self.specs)
@@ -52,11 +58,11 @@ def group_encoders(config: RunSettings, specs: Sequence[EncoderSpec]) -> tuple[E
             f"encoder {asked!r}: the tiles of a labelled set are encoded as they are given; leave "
             "out what follows the @"
         )
-    members: dict[tuple[str, str], list[tuple[str, EncoderSpec]]] = {}
-    settings: dict[tuple[str, str], ExtractConfig] = {}
+    members: dict[str, list[tuple[str, EncoderSpec]]] = {}
+    settings: dict[str, ExtractConfig] = {}
     for text, spec in zip(config.encoder, specs, strict=True):
         own = _settle_tiles(config, text, spec)
-        key = own.tiling.fingerprint(), str(own.tiling.tissue)
+        key = own.tiling.fingerprint()
         settings.setdefault(key, own)
         if any(spec.name == other.name for _, other in members.get(key, ())):
             raise ConfigError(

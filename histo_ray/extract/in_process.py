@@ -19,8 +19,8 @@ from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
 from histo_ray.extract.encoder_plan import plan_encoders
-from histo_ray.extract.loading import check_loaded
 from histo_ray.extract.interleave import interleave_spans
+from histo_ray.extract.loading import check_loaded
 from histo_ray.extract.meter import Meter, Spent
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
@@ -151,9 +151,7 @@ class InProcessPipeline:
             if not work.tiles:
                 self._commit(work, plan, rows[at])
 
-    def _encode_tiles(
-        self, work: SubjectWork, plan: SubjectPlan, span: range, rows: Rows
-    ) -> None:
+    def _encode_tiles(self, work: SubjectWork, plan: SubjectPlan, span: range, rows: Rows) -> None:
         """Read some tiles once, and encode them with every encoder that has not failed.
 
         Args:

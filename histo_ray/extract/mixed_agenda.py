@@ -50,7 +50,7 @@ def plan_groups(
         for work in agenda.todo:
             todo[work.slide_id].append(_of_group(work, group, at, largest))
         for row in agenda.rows:
-            rows[row.slide_id].append(replace(row, tiling=group.settings.fingerprint()))
+            rows[row.slide_id].append(replace(row, tiling=group.tiling))
     return Agenda(
         [work for of_slide in todo.values() for work in of_slide],
         [row for of_slide in rows.values() for row in of_slide],
@@ -66,10 +66,10 @@ def _of_group(work: SubjectWork, group: EncoderGroup, at: int, largest_px: int) 
         raise TypeError("tile sets have one tiling")
     values = {field.name: getattr(slide, field.name) for field in fields(Slide)}
     return SubjectWork(
-        TiledSlide(**values, tiling=config.tiling),
+        TiledSlide(**values, tiling=config.tiling, group=at),
         work.encoders,
         group=at,
         weight=(config.tile_px / largest_px) ** 2,
         broken=group.broken,
-        tiling=config.fingerprint(),
+        tiling=group.tiling,
     )

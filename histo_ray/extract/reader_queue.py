@@ -55,7 +55,12 @@ class Backlog:
     @property
     def has_work(self) -> bool:
         """Whether something could be given out now."""
-        return bool(self.ready or self.jobs or self.siblings or any(work.has_unread() for work in self.active))
+        return bool(
+            self.ready
+            or self.jobs
+            or self.siblings
+            or any(work.has_unread() for work in self.active)
+        )
 
     def take_finished(self) -> list[SubjectWork]:
         """Remove the subjects that have an outcome."""
