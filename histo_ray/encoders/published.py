@@ -4,10 +4,12 @@ from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.storage import locate
 from histo_ray.store import models
-from histo_ray.store.models import HEAD_PREFIX, ModelCard
+from histo_ray.store.models import HEAD_PREFIX, Adapter, ModelCard
 
 __all__ = [
     "HEAD_PREFIX",
+    "Adapter",
+    "ModelCard",
     "find_published",
     "list_published",
     "read_card",

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
 
+from histo_ray.encoders.adapters import merge_adapters
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.complete import complete_spec
 from histo_ray.encoders.download import fetch_url
@@ -24,7 +25,13 @@ from histo_ray.encoders.hub_config import (
     read_stated,
 )
 from histo_ray.encoders.lean_timm import timm
-from histo_ray.encoders.published import HEAD_PREFIX, read_weights_file
+from histo_ray.encoders.published import (
+    HEAD_PREFIX,
+    Adapter,
+    ModelCard,
+    read_card,
+    read_weights_file,
+)
 from histo_ray.encoders.weights import (
     Filter,
     Weights,
@@ -286,4 +293,37 @@ def _read_published(store: str, name: str) -> Weights:
             f"encoder {name!r}: its published weights are damaged ({str(error)[:120]}); "
             "restore them, or fine-tune again under another name"
         ) from None
-    return {key: value for key, value in weights.items() if not key.startswith(HEAD_PREFIX)}
+    own = {key: value for key, value in weights.items() if not key.startswith(HEAD_PREFIX)}
+    card = read_card(store, name)
+    if card is None or card.adapter is None:
+        return own
+    return _merge(card, card.adapter, store, own)
+
+
+def _merge(card: ModelCard, adapter: Adapter, store: str, own: Weights) -> Weights:
+    """Load the base of adapters, and merge them into it.
+
+    Raises:
+        ConfigError: The base cannot be had, or is another one than they were trained beside.
+    """
+    base = adapter.base
+    if base.published is not None:  # it lies in the same store, wherever that is now
+        base = base.model_copy(update={"published": store})
+    try:
+        network, _ = build_network(base)
+    except ConfigError as error:
+        raise ConfigError(
+            f"encoder {card.name!r} is adapters beside {card.base.request}, which cannot be "
+            f"loaded: {error}"
+        ) from None
+    found = digest_weights(network.state_dict())
+    if found != card.base.weights_sha256:
+        raise ConfigError(
+            f"encoder {card.name!r}: its adapters were trained beside weights "
+            f"{card.base.weights_sha256[:12]}... of {card.base.request}, and those here are "
+            f"{found[:12]}...; restore them, or fine-tune again under another name"
+        )
+    try:
+        return merge_adapters(network.state_dict(), own, adapter.scale)
+    except ConfigError as error:
+        raise ConfigError(f"encoder {card.name!r}: {error}") from None

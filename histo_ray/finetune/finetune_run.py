@@ -18,6 +18,7 @@ from histo_ray.finetune.compute import Compute
 from histo_ray.finetune.finetune_config import FinetuneConfig
 from histo_ray.finetune.job import FinetuneJob, ReportProgress
 from histo_ray.finetune.loop import TrainingResult, train
+from histo_ray.finetune.lora import add_adapters
 from histo_ray.finetune.publish_encoder import check_name, publish_model
 from histo_ray.finetune.recipe import Recipe
 from histo_ray.finetune.trained_tiles import describe_trained_on
@@ -135,9 +136,12 @@ def make_job(plan: FinetunePlan) -> tuple[FinetuneJob, Classifier]:
         same = plan.held_out is tileset
         tiles = train_part.tiles if same else _open(plan.held_out, plan)
         held = TileSubset(tiles, plan.held_out_rows, plan.held_out.name)
+    base_sha256 = digest_weights(classifier.network.state_dict())
+    if plan.recipe.network.lora_rank:
+        add_adapters(classifier.network, plan.recipe.network, config.seed)
     job = FinetuneJob(
         spec=spec,
-        base_sha256=digest_weights(classifier.network.state_dict()),
+        base_sha256=base_sha256,
         train=train_part,
         held_out=held,
         recipe=plan.recipe,

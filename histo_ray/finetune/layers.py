@@ -4,6 +4,7 @@ from typing import Any
 
 from histo_ray.encoders.lean_timm import timm
 from histo_ray.finetune.classifier import Classifier
+from histo_ray.finetune.lora import freeze_base, has_adapters
 from histo_ray.finetune.recipe import NetworkConfig
 
 _models: Any = timm.models
@@ -14,14 +15,17 @@ def choose_layers(classifier: Classifier, stages: int | None) -> int:
 
     Args:
         classifier: Changed: `requires_grad` of all its parameters.
-        stages: How many of timm's coarse groups of layers, from the top; None: all.
+        stages: How many of timm's coarse groups of layers, from the top; None: all. Of a network
+            with adapters these alone are trained.
 
     Returns:
         How many of the network's parameters are trained.
     """
     network = classifier.network
     classifier.requires_grad_(True)
-    if stages is not None and hasattr(network, "group_matcher"):
+    if has_adapters(network):
+        freeze_base(network)
+    elif stages is not None and hasattr(network, "group_matcher"):
         groups: dict[int, list[str]] = _models.group_parameters(
             network, network.group_matcher(coarse=True)
         )

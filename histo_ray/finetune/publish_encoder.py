@@ -13,22 +13,27 @@ import safetensors.torch
 import torch
 
 from histo_ray._version import __version__
+from histo_ray.encoders.adapters import merge_adapters
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.lean_timm import timm
 from histo_ray.encoders.published import read_card
-from histo_ray.encoders.weights import digest_weights
+from histo_ray.encoders.weights import Weights, digest_weights
 from histo_ray.errors import ConfigError
 from histo_ray.finetune.curves import write_curves
 from histo_ray.finetune.job import FinetuneJob
 from histo_ray.finetune.loop import TrainingResult
+from histo_ray.finetune.lora import take_adapters, take_base
 from histo_ray.finetune.training_tiles import TileSubset
 from histo_ray.store.atomic_write import publish_files
 from histo_ray.store.location import location_of
 from histo_ray.store.models import (
     CARD,
+    CARD_VERSION,
     HEAD_PREFIX,
     MODELS,
+    PLAIN_VERSION,
     WEIGHTS_FILE,
+    Adapter,
     Base,
     Data,
     Metrics,
@@ -91,10 +96,15 @@ def publish_model(
     """
     network = _below(outcome.weights, NETWORK_PREFIX)
     head = _below(outcome.weights, HEAD)
-    content = network | {HEAD_PREFIX + key: value for key, value in head.items()}
+    kept, adapter = network, None
+    if job.recipe.network.lora_rank:
+        kept, adapter = take_adapters(network), _describe_adapter(job, network)
+        network = merge_adapters(take_base(network), kept, adapter.scale)
+    content = kept | {HEAD_PREFIX + key: value for key, value in head.items()}
     data = safetensors.torch.save({k: v.contiguous() for k, v in content.items()})
     tiles = trained_on.encode()
     card = ModelCard(
+        format_version=PLAIN_VERSION if adapter is None else CARD_VERSION,
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=job.fingerprint(workers),
@@ -114,6 +124,7 @@ def publish_model(
         metrics=_describe_scores(outcome, job.train.tiles.classes),
         device=device,
         versions=library_versions(),
+        adapter=adapter,
     )  # fmt: skip
     text = encode_card(card)
     curves = write_curves(outcome.curves)
@@ -155,6 +166,19 @@ def _describe_encoder(job: FinetuneJob, name: str) -> EncoderSpec:
             "stain": "macenko" if job.recipe.macenko else spec.stain,
             "about": f"{spec.name}, fine-tuned",
         }
+    )
+
+
+def _describe_adapter(job: FinetuneJob, network: Weights) -> Adapter:
+    settings, own = job.recipe.network, take_adapters(network)
+    count = sum(value.numel() for value in own.values())
+    return Adapter(
+        rank=settings.lora_rank,
+        scale=settings.lora_alpha / settings.lora_rank,
+        layers=settings.lora_layers,
+        parameters=count,
+        share=count / sum(value.numel() for value in take_base(network).values()),
+        base=job.spec,
     )
 
 

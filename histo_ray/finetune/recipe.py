@@ -7,9 +7,15 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from histo_ray.config import Settings, digest, parse_settings
 from histo_ray.errors import ConfigError
@@ -19,7 +25,14 @@ from histo_ray.types import JsonObject
 NAMED = Path(__file__).parent / "recipes.toml"
 DEFAULT = "default"
 BatchNorm = Literal["frozen", "train", "recalibrate"]
-_UNUSED: dict[str, object] = {"stain_swap": 0.0, "wise_ft": (), "infer_groups": False}
+_UNUSED: dict[str, object] = {
+    "stain_swap": 0.0,
+    "wise_ft": (),
+    "infer_groups": False,
+    "lora_rank": 0,
+    "lora_alpha": 16.0,
+    "lora_layers": ("qkv",),
+}
 """Settings since 0.5.0, with the values that change nothing: a recipe that leaves them so keeps the
 digest that it had."""
 
@@ -93,6 +106,29 @@ class NetworkConfig(_RecipePart):
     """Shares of the tuned weights, above 0 and at most 1, that are tried against those before step
     2 (WiSE-FT): the one with the best held-out accuracy is published. One needs no held-out tiles;
     none: the tuned weights alone."""
+    lora_rank: int = Field(0, ge=0, le=1024)
+    """Rank of the adapters (LoRA: Hu et al. 2021, arXiv 2106.09685) that are trained in place of
+    the network's own weights; they alone are published, and merged into the base when it is loaded.
+    0: none. Needs the extra `lora`."""
+    lora_alpha: float = Field(16.0, gt=0)
+    """An adapter's product is multiplied by this over the rank."""
+    lora_layers: tuple[str, ...] = Field(("qkv",), min_length=1)
+    """Last parts of the names of the linear layers that get adapters; of timm's vision transformers
+    `qkv`, `proj`, `fc1` and `fc2`."""
+
+    @model_validator(mode="after")
+    def _check_adapters(self) -> Self:
+        if self.lora_rank and self.stages is not None:
+            raise ValueError(
+                "lora_rank and stages do not go together: adapters leave the network's own weights "
+                "as they are; leave one of both out"
+            )
+        if self.lora_rank and self.wise_ft:
+            raise ValueError(
+                "lora_rank and wise_ft do not go together: WiSE-FT mixes whole networks; leave one "
+                "of both out"
+            )
+        return self
 
     @field_validator("wise_ft")
     @classmethod

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from histo_ray.config import Settings, parse_settings
 from histo_ray.encoder_spec import NAME_PATTERN, EncoderSpec
@@ -21,7 +21,9 @@ MODELS = "models"
 CARD, WEIGHTS_FILE = "model.json", "model.safetensors"
 HEAD_PREFIX = "classification_head."
 """Begins the names of the head's weights, which lie in the same file as the network's."""
-CARD_VERSION = 3
+CARD_VERSION = 4
+"""4: the file of weights holds adapters, and the card their base. Others are of `PLAIN_VERSION`."""
+PLAIN_VERSION = 3
 """3: the card names `trained_on.parquet` by its SHA-256."""
 SEALED_VERSION = 2
 """From this version on a card ends with the digest of its own bytes."""
@@ -73,10 +75,25 @@ class Data(Settings):
     """SHA-256 of the bytes of `trained_on.parquet`; None for cards from before 0.5.0."""
 
 
+class Adapter(Settings):
+    """Adapters of low rank, which are all that the file of weights holds beside the head."""
+
+    rank: int
+    scale: float
+    """Factor of the product of both halves."""
+    layers: tuple[str, ...]
+    """Last parts of the names of layers that have one."""
+    parameters: int
+    share: float
+    """Of the parameters of the base."""
+    base: EncoderSpec
+    """What has to be loaded, and be of `Base.weights_sha256`, before they are merged."""
+
+
 class ModelCard(Settings):
     """`model.json`: where a published encoder comes from."""
 
-    format_version: int = CARD_VERSION
+    format_version: int = PLAIN_VERSION
     name: str = Field(pattern=NAME_PATTERN)
     created: str
     """ISO 8601, UTC."""
@@ -100,6 +117,15 @@ class ModelCard(Settings):
     metrics: Metrics
     device: str
     versions: dict[str, str]
+    adapter: Adapter | None = None
+    """None: the file holds the whole network."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        values: JsonObject = serialise(self)
+        if values.get("adapter", 0) is None:
+            del values["adapter"]
+        return values
 
     @property
     def licence(self) -> str:

@@ -104,8 +104,7 @@ def write_errors() -> str:
     parts.append("| code | name | meaning |\n|---|---|---|")
     text = inspect.getsource(exit_codes).split("\n\n", 1)[1]
     for piece in text.split("\n\n"):
-        for line in _pairs(piece):
-            parts.append(line)
+        parts += _pairs(piece)
     parts.append("\n## Errors\n\nOf `histo_ray`, and of `histo_ray.errors`.\n")
     for name, kind in vars(errors).items():
         if inspect.isclass(kind) and issubclass(kind, errors.HistoRayError):
@@ -133,8 +132,10 @@ def write_python() -> str:
             continue
         modules.setdefault(_home(name), []).append(name)
     for module, names in modules.items():
-        for name in names:
-            parts.append(f"## hr.{name}\n\n::: {module}{'' if name in _ROOMS else '.' + name}\n")
+        parts += [
+            f"## hr.{name}\n\n::: {module}{'' if name in _ROOMS else '.' + name}\n"
+            for name in names
+        ]
     return "\n".join(parts)
 
 
