@@ -27,7 +27,7 @@ from histo_ray.extract.subject import Subject
 from histo_ray.store.store import open_store
 from tests.conftest import ENCODER
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("shared_ray")]
 OTHER = "random:test_resnet?seed=1&px=32"
 MIXED = (ENCODER, f"{OTHER}@px=96,mpp=1", f"{ENCODER}@px=112", f"{OTHER}@px=32,mpp=0.25,stride=48")
 

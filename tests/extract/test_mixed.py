@@ -16,14 +16,17 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.encoders.tile_request import split_tiles
 from histo_ray.errors import ConfigError
+from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.in_process import InProcessPipeline, open_in_process
+from histo_ray.extract.interleave import interleave_spans
 from histo_ray.extract.mixed_agenda import plan_groups
 from histo_ray.extract.reader_queue import Backlog
-from histo_ray.extract.resources import Node
+from histo_ray.extract.resources import Node, plan_workers
 from histo_ray.extract.run import run_extract
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import plan_slide
+from histo_ray.extract.source_cells import SourceTally, touched_cells
 from histo_ray.extract.subject import TiledSlide
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
@@ -130,7 +133,10 @@ def test_a_run_that_ends_between_two_tilings_goes_on_from_there(
     assert read_receipts(config.store) == read_receipts(apart)
 
 
-@pytest.mark.parametrize("kind", ["openslide", "png", "resampled"])
+@pytest.mark.parametrize(
+    "kind",
+    ["openslide", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("png", "resampled"))],
+)
 def test_bits_are_the_same_whatever_reads_the_slide(
     kind: str,
     cohort: Any,
@@ -169,6 +175,7 @@ def test_native_takes_each_encoders_own_tiles(make_config: MakeConfig, tmp_path:
     assert all(not broken for group in groups for broken in group.broken.values())
 
 
+@pytest.mark.slow
 def test_a_plan_counts_each_tiling_and_what_is_decoded_once(
     make_config: MakeConfig, cohort: Any, tmp_path: Path
 ) -> None:
@@ -277,3 +284,61 @@ def test_a_reader_walks_down_a_slide_with_all_its_tilings(
     assert sum(spans.values()) == counts.tiles_planned
     for of_slide in tops.values():  # never further back than the tallest tile reaches
         assert max(np.maximum.accumulate(of_slide) - of_slide) <= 2 * 224
+
+
+def test_source_tiles_are_those_that_some_tile_lies_on(
+    make_config: MakeConfig, cohort: Any, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path / "store", manifest=str(cohort.good))
+    slide = next(s for s in read_manifest(config.manifest) if s.slide_id == "good-b")
+    tally, seen, apart = SourceTally(), set(), 0
+    with open_slide(slide.path, slide_id="good-b") as opened:
+        for tile_px in (64, 112):
+            tiling = config.tiling.model_copy(update={"tile_px": tile_px})
+            plan_of = plan_slide(opened, slide, tiling)
+            assert plan_of.level_read is not None
+            width, height = plan_of.level_read.read_size
+            cells = {
+                (px // 256, py // 256)
+                for x, y in plan_of.grid.coords.tolist()
+                for px in range(x, x + width)
+                for py in (y, y + height - 1)
+            }
+            assert int(touched_cells(plan_of).sum()) == len(cells)
+            assert all(touched_cells(plan_of)[row, column] for column, row in cells)
+            tally.add(plan_of)
+            seen |= cells
+            apart += len(cells)
+    assert (tally.shared, tally.apart) == (len(seen), apart)
+
+
+def test_spans_go_down_together_and_lose_no_tile() -> None:
+    rng = np.random.default_rng(0)
+    grids = [
+        np.array([(x, y) for y in range(0, 4000, side) for x in range(0, 9000, side)], np.int32)
+        for side in (448, 512, 2048)
+    ]
+    grids = [grid[np.sort(rng.permutation(len(grid))[: len(grid) // 2])] for grid in grids]
+    spans = list(interleave_spans([*grids, np.empty((0, 2), np.int32)], [16, 16, 4, 16]))
+    for at, grid in enumerate(grids):
+        own = [tile for which, span in spans if which == at for tile in span]
+        assert own == list(range(len(grid)))
+    tops = [int(grids[at][span.start, 1]) for at, span in spans]
+    assert tops == sorted(tops)
+
+
+def test_on_a_gpu_each_tiling_has_the_batch_that_it_has_alone(tmp_path: Path) -> None:
+    config = ExtractConfig(
+        manifest="m.csv", store=str(tmp_path), encoder=(f"{OTHER}@px=1024,mpp=1", ENCODER)
+    )
+    specs = resolve_encoders(config)
+    nodes = [Node(16, 1, 40 * 2**30, gpu_memory_bytes=40 * 2**30)]
+    together = plan_run_workers(nodes, config, specs)
+    alone = [
+        plan_workers(nodes, group.settings, largest_input(group.specs))
+        for group in group_encoders(config, specs)
+    ]
+    assert together.batch_sizes == tuple(plan_of.batch_size for plan_of in alone)
+    assert together.batch_sizes[0] < together.batch_sizes[1]
+    assert together.blocks_in_flight == alone[0].blocks_in_flight  # of the largest tiles
+    assert (together.batch_size, together.batches_a_call) == (alone[0].batch_size, 1)
