@@ -16,6 +16,8 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.encoders.tile_request import split_tiles
 from histo_ray.errors import ConfigError
+from histo_ray.evaluate.patients.patient_cohort import StoredSlides, find_slides
+from histo_ray.evaluate.tasks.mutation import MutationConfig
 from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.in_process import InProcessPipeline, open_in_process
 from histo_ray.extract.interleave import interleave_spans
@@ -342,3 +344,23 @@ def test_on_a_gpu_each_tiling_has_the_batch_that_it_has_alone(tmp_path: Path) ->
     assert together.batch_sizes[0] < together.batch_sizes[1]
     assert together.blocks_in_flight == alone[0].blocks_in_flight  # of the largest tiles
     assert (together.batch_size, together.batches_a_call) == (alone[0].batch_size, 1)
+
+
+def test_an_evaluation_finds_each_encoder_in_its_own_tiling(apart: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("patient_id,kras\n")
+
+    def find(*encoders: str) -> list[StoredSlides]:
+        config = MutationConfig(store=str(apart), labels=str(labels), encoder=encoders)
+        return find_slides(open_store(str(apart)), config)
+
+    name = "random-test_resnet-px32-seed1"
+    first, second = find(f"{ENCODER}@px=112", f"{OTHER}@px=96")
+    assert first.encoder == "random-resnet10t-px64-seed0"
+    assert second.encoder == name
+    assert next(iter(first.receipts.values())).tiling.settings["tile_px"] == 112
+    assert next(iter(second.receipts.values())).tiling.settings["mpp"] == 1.0
+    with pytest.raises(ConfigError, match="several tilings; name one with --tiling, or its tiles"):
+        find(name)
+    with pytest.raises(ConfigError, match="evaluate its tilings one by one"):
+        find(f"{name}@px=96", f"{name}@px=32")
