@@ -47,9 +47,14 @@ class ExtractionResult:
 
     @property
     def outcomes(self) -> pd.DataFrame:
-        """Table of one row a slide and encoder: slide_id, encoder, outcome, reason, n_tiles, ..."""
+        """Table of one row a slide and encoder: slide_id, encoder, outcome, reason, n_tiles, ...
+
+        With several tilings in one run, `tiling` says which a row is of.
+        """
+        several = any(row.tiling for row in self.summary.rows)
+        columns = column_names("runs", ("tiling",) if several else ())
         rows = [asdict(row) | {"outcome": row.outcome.value} for row in self.summary.rows]
-        return pd.DataFrame(rows, columns=column_names("runs"))
+        return pd.DataFrame(rows, columns=columns)
 
 
 def extract(

@@ -39,13 +39,21 @@ class ExtractionPlan:
     @property
     def slides(self) -> pd.DataFrame:
         """Table of one row a slide: slide_id, status, reason, n_tiles, width, height, mpp, ..."""
+        columns = list(PlanRow.__dataclass_fields__)
+        if not any(row.tiling for row in self.summary.rows):
+            columns = [name for name in columns if name not in ("tiling", "tiles_of")]
         rows = [asdict(row) | {"status": row.status.value} for row in self.summary.rows]
-        return pd.DataFrame(rows, columns=list(PlanRow.__dataclass_fields__))
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def tiles(self) -> int | None:
         """Tiles to be read; None where slides were not opened."""
         return self.summary.tiles
+
+    @property
+    def source_tiles_saved(self) -> int | None:
+        """Tiles of files that are decoded once for several tilings, about; None with one."""
+        return self.summary.source_tiles_saved
 
     @property
     def bytes(self) -> int | None:
