@@ -6,6 +6,7 @@ from pathlib import Path
 from histo_ray.config import RunSettings, works_here
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.remote_code import trust_code
 from histo_ray.errors import ConfigError
 
 
@@ -15,7 +16,10 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
     Raises:
         ConfigError: Unknown, two under one name, or made for other tiles.
     """
-    specs = [resolve(request, config.encoder_table, config.store) for request in config.encoder]
+    specs = trust_code(
+        [resolve(request, config.encoder_table, config.store) for request in config.encoder],
+        config.trust_remote_code,
+    )
     for name, times in Counter(spec.name for spec in specs).items():
         if times > 1:
             raise ConfigError(
