@@ -116,6 +116,11 @@ class EngineConfig(Settings):
     encoder_table: tuple[str, ...] = Field(
         default=(), description="TOML file with encoders of your own; may be repeated"
     )
+    trust_remote_code: tuple[str, ...] = Field(
+        default=(),
+        description="run the Python code of an encoder's repository at this commit (40 digits); "
+        "NAME=COMMIT for one of several; may be repeated",
+    )
     allow_contract_break: bool = Field(
         default=False,
         description="accept a tile size or mpp that an encoder was not made for; recorded",

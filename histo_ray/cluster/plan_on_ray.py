@@ -17,6 +17,7 @@ from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.plugins import list_plugin_modules
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
@@ -47,7 +48,8 @@ class PlanOnRay:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            nodes = stack.enter_context(ray_session(self._config.address))
+            modules = list_plugin_modules(self._specs)
+            nodes = stack.enter_context(ray_session(self._config.address, modules=modules))
             nodes = ask_gpu_memory(nodes, self._config)
             self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)

@@ -13,6 +13,7 @@ from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import NodeWatcher, start_pipeline
 from histo_ray.config import ExtractConfig, TileSetConfig
+from histo_ray.encoders.plugins import list_plugin_modules
 from histo_ray.extract import run
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.recorder import RunSummary
@@ -31,7 +32,7 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
         HistoRayError: What went wrong inside Ray, in one line.
     """
     settings = order.settings
-    with ray_session(settings.address) as found:
+    with ray_session(settings.address, modules=list_plugin_modules(order.specs)) as found:
         nodes = ask_gpu_memory(found, settings)
         workers = plan_run_workers(nodes, settings, order.specs)
         for work in order.todo:

@@ -6,6 +6,7 @@ from pathlib import Path
 from histo_ray.config import RunSettings, works_here
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.remote_code import trust_code
 from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.encoders.tile_request import split_tiles
 from histo_ray.errors import ConfigError
@@ -20,7 +21,12 @@ def resolve_encoders(config: RunSettings) -> list[EncoderSpec]:
         ConfigError: Unknown, two under one name, or made for other tiles.
     """
     requests = [split_tiles(text).encoder for text in config.encoder]
-    by_request = {text: resolve(text, config.encoder_table, config.store) for text in requests}
+    names = list(dict.fromkeys(requests))
+    resolved = trust_code(
+        [resolve(text, config.encoder_table, config.store) for text in names],
+        config.trust_remote_code,
+    )
+    by_request = dict(zip(names, resolved, strict=True))
     specs = [by_request[text] for text in requests]
     for name, times in Counter(spec.name for spec in by_request.values()).items():
         if times > 1:
