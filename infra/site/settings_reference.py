@@ -69,7 +69,7 @@ def read_field_docs(kind: type[BaseModel]) -> dict[str, str]:
     """Read the docstrings that stand under the fields of a class and of its bases."""
     said: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        if not base.__module__.startswith("histo_ray"):
+        if base is BaseModel or not issubclass(base, BaseModel):
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         body = tree.body if isinstance(tree, ast.ClassDef) else []
