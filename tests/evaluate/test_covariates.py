@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(place: Path, task: str, **settings: Any) -> EvaluationResult:
-    labels = {"expression": "expression.csv", "mutation": "mutations.csv"}[task]
+    labels = {"expression": "expression.csv", "mutation": "mutations.csv"}.get(task, "")
     config = TASKS[task].config.model_validate(
         {"store": str(place / "store"), "labels": str(place / labels), "encoder": ("sharp",),
          "resamples": 100, "address": "none", "repeats": 2, "folds": 4,
@@ -99,6 +99,36 @@ def test_classes_are_trained_with_an_offset(place: Path) -> None:
     assert predicted.between(0, 1).all()
     lines = "\n".join(describe_record(found.record))
     assert "Images of sharp add to luck for" in lines
+
+
+def test_columns_of_labels_take_covariates_where_they_are_numbers_or_two_classes(
+    place: Path, tmp_path: Path
+) -> None:
+    clinical = pd.read_csv(place / "clinical.csv")
+    state = np.load(place / "state.npy")
+    rng = np.random.default_rng(5)
+    clinical["size"] = (state + 0.5 * rng.normal(size=COUNT)).round(3)
+    clinical["answer"] = np.where(state + 0.5 * rng.normal(size=COUNT) > 0, "yes", "no")
+    clinical["kind"] = np.array(["a", "b", "c"])[np.digitize(state, [-0.4, 0.4])]
+    clinical.to_csv(place / "more.csv", index=False)
+    settings: dict[str, Any] = {
+        "labels": str(place / "more.csv"), "column": ("kind", "answer", "size"),
+        "covariate": ("luck",), "repeats": 1, "folds": 3, "inner_folds": 2,
+    }  # fmt: skip
+    found = run(place, "label", **settings)
+    table = found.table("added_value").set_index("target")
+    assert set(table.index) == {"answer", "size"}
+    assert (table["difference"] > 0.2).all()
+    assert set(found.targets.query("target == 'kind'")["encoder"]) == {"sharp"}
+    assert found.comparisons.empty
+    assert found.record.covariates.names == ("luck",)  # type: ignore[attr-defined]
+    lines = "\n".join(describe_record(found.record))
+    assert "mean AUROC" in lines.split("Images of sharp add to luck")[1]
+    assert "mean correlation" in lines.split("Images of sharp add to luck")[2]
+    page = write_report(str(place / "store"), tmp_path / "r.html", [found.record.run_id])
+    assert "Do images add to what is known?" in page.read_text()
+    with pytest.raises(ConfigError, match="numbers or of two classes"):
+        run(place, "label", **settings | {"column": ("kind",)})
 
 
 def test_the_page_asks_whether_images_add(

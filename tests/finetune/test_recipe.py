@@ -50,7 +50,8 @@ def test_what_is_no_recipe_is_told_in_one_line(tmp_path: Path, text: str, told: 
         (
             "exception",
             [],
-            "--recipe exception: must be default, xception, robust, lora or a .toml file; did you mean xception",
+            "--recipe exception: must be default, xception, robust, lora or a .toml file; did "
+            "you mean xception",
         ),
         ("no.toml", [], "cannot be read"),
         ("default", ["network.epochs"], "must be KEY=VALUE in TOML"),

@@ -10,18 +10,25 @@ from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
 from histo_ray.cohort.site_folds import draw_site_folds
 from histo_ray.cohort.usable_targets import find_usable, refuse_none
 from histo_ray.config import digest
+from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.columns.label_record import LabelRecord
 from histo_ray.evaluate.columns.label_summary import make_label_record
 from histo_ray.evaluate.columns.label_tables import LabelPart, write_label_tables
 from histo_ray.evaluate.jobs import Host, Tell, UnitJob
 from histo_ray.evaluate.leaks import check_patients
-from histo_ray.evaluate.patients.covariate_plan import check_settings
+from histo_ray.evaluate.patients.covariate_inputs import read_covariates
+from histo_ray.evaluate.patients.covariate_plan import (
+    COVARIATE_HEADS,
+    check_settings,
+    list_covariate_rows,
+)
 from histo_ray.evaluate.patients.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patients.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patients.patient_cohort import (
     Patients,
     StoredSlides,
+    add_notes,
     count_class_folds,
     gather_patients,
 )
@@ -46,6 +53,7 @@ from histo_ray.evaluate.tasks.label import (
 )
 from histo_ray.labels.column_labels import count_classes
 from histo_ray.labels.label_table import LabelTable
+from histo_ray.learn.covariates import Covariates
 from histo_ray.store.store import Store
 from histo_ray.store.tables import TableFolder, open_evaluation
 from histo_ray.types import TargetKind
@@ -130,8 +138,12 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         HistoRayError: The run cannot start.
     """
     store, found = open_slides(config, host)
-    check_settings(task, config, [slides.encoder for slides in found])
+    encoders = [slides.encoder for slides in found]
     patients = gather_patients(found, task, config)
+    _check_kinds(patients.labels, config, encoders)
+    covariates = read_covariates(config, store, found, patients.cohort.patients)
+    if covariates is not None:
+        patients = add_notes(patients, covariates.notes)
     known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
     subgroups = read_subgroups(patients.cohort, config, known)
     leaks = check_patients(
@@ -160,7 +172,14 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
     )
     refuse_none(labels, count_class_folds(config))
     plans = [
-        _plan_kind(KIND_TASKS[kind], config, found, _take_kind(patients, kind, own), subgroups)
+        _plan_kind(
+            KIND_TASKS[kind],
+            config,
+            found,
+            _take_kind(patients, kind, own),
+            subgroups,
+            covariates.covariates if covariates is not None and kind in COVARIATE_HEADS else None,
+        )
         for kind, own in by_kind.items()
         if own.targets
     ]
@@ -181,6 +200,23 @@ def _prepare_kinds(
     }
 
 
+def _check_kinds(labels: LabelTable, config: LabelConfig, encoders: Sequence[str]) -> None:
+    """Refuse covariates and harmonisation where they cannot be.
+
+    Raises:
+        ConfigError: They cannot; covariates where no column is of numbers or two classes.
+    """
+    kinds = [kind for kind in KIND_TASKS if kind in {column.kind for column in labels.columns}]
+    taking = [kind for kind in kinds if kind in COVARIATE_HEADS]
+    if config.covariate and not taking:
+        raise ConfigError(
+            "--covariate: is for columns of numbers or of two classes, and none of these columns "
+            "is; leave it out"
+        )
+    for kind in taking or kinds[:1]:
+        check_settings(KIND_TASKS[kind], settings_of_kind(KIND_TASKS[kind], config), encoders)
+
+
 def _take_kind(patients: Patients, kind: TargetKind, labels: LabelTable) -> Patients:
     """Take the columns of one kind; notes and caveats of labels are told once, for all."""
     cohort = replace(patients.cohort, labels=patients.cohort.labels.pick(kind))
@@ -193,19 +229,23 @@ def _plan_kind(
     found: list[StoredSlides],
     patients: Patients,
     subgroups: Subgroups,
+    covariates: Covariates | None,
 ) -> PatientPlan:
     own = settings_of_kind(task, config)
     variants = task.list_variants(own)
+    encoders = [slides.encoder for slides in found]
+    beyond = [] if covariates is None else list_covariate_rows(task, own, encoders)
     return PatientPlan(
         task,
         own,
         found,
         patients,
         _draw_folds(task, own, patients),
-        list(list_configurations(own, [s.encoder for s in found], list(variants))),
+        [*list_configurations(own, encoders, list(variants)), *beyond],
         variants,
         0,
         subgroups,
+        covariates,
     )
 
 
@@ -260,12 +300,17 @@ def _join_identities(identities: Sequence[Identity]) -> Identity:
     labels = dict(first["labels"])  # type: ignore[call-overload]
     folds = dict(first["folds"])  # type: ignore[call-overload]
     columns = [c for one in identities for c in list(one["columns"])]  # type: ignore[call-overload]
-    return first | {
-        "labels": labels | {n: gather("labels", n) for n in ("values_sha256", "names_sha256")},
-        "folds": folds | {"sha256": gather("folds", "sha256")},
-        "configurations": configurations,
-        "columns": columns,
-    }
+    covariates = [one["covariates"] for one in identities if "covariates" in one]
+    return (
+        first
+        | ({"covariates": covariates[0]} if covariates else {})
+        | {
+            "labels": labels | {n: gather("labels", n) for n in ("values_sha256", "names_sha256")},
+            "folds": folds | {"sha256": gather("folds", "sha256")},
+            "configurations": configurations,
+            "columns": columns,
+        }
+    )
 
 
 def _pieces_of(part: PreparedPatients, pieces: TableFolder) -> TableFolder:

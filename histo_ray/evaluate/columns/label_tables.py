@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
+from histo_ray.evaluate.patients.added_value import TABLE as ADDED
+from histo_ray.evaluate.patients.added_value import tabulate_added, take_encoders
 from histo_ray.evaluate.patients.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
 from histo_ray.evaluate.patients.patient_tables import (
@@ -53,10 +55,15 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
     ]
     each = [_tabulate_part(part, own) for part, own in zip(parts, found, strict=True)]
     if len(parts) == 1:  # scores of several kinds have no mean by site or subgroup
-        each[0] |= tabulate_reviews(parts[0].plan, decode_predictions(parts[0].plan, found[0]))
-    tables = {name: _join(name, [one[name] for one in each]) for name in each[0]}
+        plan = parts[0].plan
+        decoded = decode_predictions(plan, found[0])
+        each[0] |= tabulate_reviews(plan, {s.encoder: decoded[s.encoder] for s in plan.found})
+    names = dict.fromkeys(name for one in each for name in one)
+    tables = {name: _join(name, [one[name] for one in each if name in one]) for name in names}
     tables["targets"] = _correct(tables["targets"], ("encoder",), "p_chance", "q_chance")
     tables["comparisons"] = _correct_pairs(tables["comparisons"])
+    if ADDED in tables:
+        tables[ADDED] = _correct(tables[ADDED], ("encoder",), "p_added", "q_added")
     tables["cohort"] = tabulate_cohort(parts[0].plan.patients.cohort)
     schema = arrow_schema("outcome_predictions", optional=optional_names("outcome_predictions"))
     rows = (
@@ -74,16 +81,17 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
     plan = part.plan
     truth, people = plan.truth, plan.patients.cohort.patients
     scores = score_encoders(plan, part.matrix, found)
-    decoded = decode_predictions(plan, found)
+    decoded, encoders = decode_predictions(plan, found), take_encoders(plan, scores)
     return {
         "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
-        "endpoints": tabulate_endpoints(truth, scores),
-        "comparisons": compare_encoders(truth, scores),
+        "endpoints": tabulate_endpoints(truth, encoders),
+        "comparisons": compare_encoders(truth, encoders),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, plan.patients.groups),
         "classes": tabulate_classes(truth, decoded, plan.config.resamples, plan.config.seed),
         "confusion": tabulate_confusion(truth, decoded),
         **tabulate_sites(plan, decoded),
+        **tabulate_added(plan, scores, decoded),
     }
 
 

@@ -50,17 +50,17 @@ def tabulate_added(
 
 
 def summarise_added(table: pa.Table | None) -> tuple[AddedValue, ...]:
-    """Summarise what each encoder adds over all targets.
+    """Summarise what each encoder adds over all targets, for each kind of score.
 
     Args:
         table: Rows of `outcome_added_value`; None: a run without covariates.
     """
     if table is None:
         return ()
-    by_encoder: dict[str, list[Mapping[str, Any]]] = {}
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in table.to_pylist():
-        by_encoder.setdefault(row["encoder"], []).append(row)
-    return tuple(_summarise(encoder, rows) for encoder, rows in by_encoder.items())
+        alike.setdefault((row["encoder"], row["metric"]), []).append(row)
+    return tuple(_summarise(encoder, rows) for (encoder, _), rows in alike.items())
 
 
 def _summarise(encoder: str, rows: Sequence[Mapping[str, Any]]) -> AddedValue:

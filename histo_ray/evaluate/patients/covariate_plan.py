@@ -43,7 +43,8 @@ def check_settings(task: PatientTask, config: PatientConfig, encoders: Sequence[
         return
     if not task.takes_covariates:
         raise ConfigError(
-            f"--covariate: not for evaluate {task.name}; evaluate expression and mutation take it"
+            f"--covariate: not for evaluate {task.name}; evaluate expression, mutation and label "
+            "take it"
         )
     if ALONE in encoders:
         raise ConfigError(

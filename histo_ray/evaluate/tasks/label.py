@@ -111,6 +111,7 @@ class KindTask(PatientTask):
     name = "label"
     help = ""
     config = LabelConfig
+    takes_covariates = True
 
     def __init__(self, kind: TargetKind, words: TaskWords) -> None:
         """Take what differs between kinds."""
@@ -278,7 +279,6 @@ class LabelTask(KindTask):
     )
     record = LabelRecord
     unused_settings = ("genes", "sequenced", "variant_classes", "max_missing")
-    refused_settings = ("covariate", "covariate_file")
 
     def __init__(self) -> None:
         """Name the task as a whole; `KIND_TASKS` name its parts."""

@@ -59,7 +59,7 @@ def draw_confusion(
             if not np.isnan(share) and share > 0:
                 axes.text(
                     column + 0.5, row + 0.5, format_share(share), ha="center", va="center",
-                    fontsize=11 if count <= 9 else 8, color="white" if share > 0.4 else INK,
+                    fontsize=11 if count <= 9 else 8, color="white" if share > 0.25 else INK,
                     in_layout=False,
                 )  # fmt: skip
 

@@ -84,4 +84,4 @@ def _draw(classes: pd.DataFrame, confusion: pd.DataFrame, name: str) -> list[Blo
         counts = table.reindex(index=names, columns=names).fillna(0.0).to_numpy()
         chart = draw_confusion(counts, names, str(encoder), f"{name}-confusion-{len(figures)}")
         figures.append(Figure(chart, f"{target}, {encoder}", f"{target}: {encoder}"))
-    return [Title("True and chosen classes"), Figures(figures, small=True)]
+    return [Title("True and chosen classes"), Figures(figures, small=len(figures) > 4)]

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.evaluate.evaluation_record import PatientRecord
+from histo_ray.evaluate.tasks.label import KIND_TASKS
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.text import count_of, name_first
 
 
@@ -27,11 +29,12 @@ def write_added_value(record: PatientRecord) -> Iterator[str]:
         return
     names = ", ".join(record.covariates.names)
     words = TASKS[record.task].words
+    kinds = {METRICS[kind].name: task.words.score for kind, task in KIND_TASKS.items()}
     for one in record.added_value:
-        scores = ""
+        scores, score = "", kinds.get(one.metric, words.score)
         if one.covariates is not None and one.both is not None and one.difference is not None:
             scores = (
-                f"; mean {words.score} {one.covariates:.3f} by {names} alone, {one.both:.3f} with "
+                f"; mean {score} {one.covariates:.3f} by {names} alone, {one.both:.3f} with "
                 f"images ({one.difference:+.3f})"
             )
         if not one.tested:
