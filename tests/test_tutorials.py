@@ -18,14 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = ROOT / "docs/tutorials"
 FIRST = ("first-features", "from-trident")
 """Pages that others go on from."""
-QUICK = {
-    "query": "first-features",
-    "extend": "first-features",
-    "extend-learning": "from-trident",
-    "fit-and-validate": "",
-}
+QUICK = {"query": "first-features", "extend-learning": "from-trident"}
 """Other pages, with the page in whose folder they go on."""
-LONG = ("fine-tune",)
+LONG = {"extend": "first-features", "fit-and-validate": "", "fine-tune": ""}
+"""Pages that take longer."""
 
 EnterFolder = Callable[[str], None]
 
@@ -84,7 +80,7 @@ def test_a_tutorial_runs_as_it_stands(name: str, enter: EnterFolder) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FIRST, *QUICK, *LONG])
 def test_a_tutorial_runs_by_bash(name: str, enter: EnterFolder) -> None:
-    enter(QUICK.get(name, ""))
+    enter((QUICK | LONG).get(name, ""))
     run_page(TUTORIALS / f"{name}.md", by_shell=True)
 
 
