@@ -16,6 +16,7 @@ from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
 from benchmarks.biopsies import measure_biopsies
 from benchmarks.encoding import measure_encoding
+from benchmarks.formats import measure_formats
 from benchmarks.memory import measure_memory
 from benchmarks.readers import measure_readers
 from benchmarks.reading import measure_reading
@@ -38,6 +39,7 @@ def measure_bag(options: Options) -> Result:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "reading": measure_reading,
+    "formats": measure_formats,
     "encoding": measure_encoding,
     "throughput": measure_throughput,
     "readers": measure_readers,
