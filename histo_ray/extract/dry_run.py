@@ -147,10 +147,8 @@ def run_plan(
         undrawn=undrawn,
         notes=(*manifest.notes, *agenda.notes),
         starts_ray=with_ray,
-        source_tiles=planned.sources.shared if len(groups) > 1 else None,
-        source_tiles_saved=(
-            planned.sources.apart - planned.sources.shared if len(groups) > 1 else None
-        ),
+        source_tiles=planned.sources.shared or None,
+        source_tiles_saved=planned.sources.saved,
     )
 
 

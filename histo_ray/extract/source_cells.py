@@ -55,6 +55,11 @@ class SourceTally:
         """If all are read in one pass."""
         self._seen: dict[tuple[str, int], npt.NDArray[np.uint8]] = {}
 
+    @property
+    def saved(self) -> int | None:
+        """Those that one pass need not decode again; None where nothing was added."""
+        return self.apart - self.shared if self.shared else None
+
     def add(self, plan: SubjectPlan) -> None:
         """Add a slide in one of its tilings."""
         cells = np.packbits(touched_cells(plan))
