@@ -40,7 +40,7 @@ def check_manifest(uri: str, tile_px: int, mpp: float) -> list[Check]:
     told = Check(
         "manifest",
         "ok",
-        one_line(f"{uri}: {count_of(len(slides), 'slide')}; {made.notes[0]}"),
+        one_line(f"{uri}: {made.notes[0]}"),
         measures={"slides": len(slides)},
     )
     return [told, _check_slides(slides, tile_px, mpp)] if slides else [told]
@@ -86,7 +86,7 @@ def check_room(free_bytes: float, tiles: float, dims: Sequence[int]) -> Check:
     """
     need = tiles * sum(dim * BYTES_A_NUMBER + BYTES_A_ROW for dim in dims)
     found = (
-        f"features take at most {need / 1e9:.2f} GB ({tiles:,.0f} tiles if all were tissue, "
+        f"features take at most {need / 1e9:.3g} GB ({tiles:,.0f} tiles if all were tissue, "
         f"{count_of(len(dims), 'encoder')}); {free_bytes / 1e9:.0f} GB are free"
     )
     measures = {"need_bytes": float(round(need)), "free_bytes": float(free_bytes)}
