@@ -240,6 +240,11 @@ class ExtractConfig(EngineConfig, TilingConfig):
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
         "others; any other name: that one or the slide fails",
     )
+    tiles: Literal["given", "native"] = Field(
+        default="given",
+        description="given: --tile-px and --mpp for every encoder that states no others "
+        "(NAME@px=256,mpp=0.5); native: those that each encoder was made for, from one read",
+    )
     cache_dir: str | None = Field(
         default=None,
         description="folder on each node's local disk for slides of object stores that cannot be "

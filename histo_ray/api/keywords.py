@@ -54,6 +54,7 @@ class ExtractSettings(TypedDict, total=False):
     address: str
     slide_mpp: float | None
     slide_reader: str
+    tiles: Literal["given", "native"]
     cache_dir: str | None
     cache_gb: float | None
     log: str | None

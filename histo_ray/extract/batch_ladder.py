@@ -15,6 +15,7 @@ from histo_ray.deferred import deferred
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.encoders.load import LoadedEncoder
+from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.errors import DeviceMemoryError
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.loading import load_run_encoders
@@ -110,11 +111,17 @@ def load_ladders(
         DeviceMemoryError: Weights, or one tile beside them, do not fit.
         DeviceError: The GPU failed.
     """
-    loaded = [
-        (BatchLadder(encoder), facts) for encoder, facts in load_run_encoders(config, specs, plan)
-    ]
-    for ladder, _ in loaded:
-        ladder.warm_up(config.tile_px, plan.batch_size)
-    for ladder, _ in loaded:  # encoders on one GPU may share a clock
+    groups = group_encoders(config, specs)
+    loaded: dict[str, tuple[BatchLadder, EncoderFacts]] = {}
+    for group in groups:
+        new = [spec for spec in group.specs if spec.name not in loaded]
+        for spec, (encoder, facts) in zip(
+            new, load_run_encoders(group.settings, new, plan), strict=True
+        ):
+            loaded[spec.name] = BatchLadder(encoder), facts
+    for at, group in enumerate(groups):
+        for spec in group.specs:
+            loaded[spec.name][0].warm_up(group.settings.tile_px, plan.batch_of(at))
+    for ladder, _ in loaded.values():  # encoders on one GPU may share a clock
         ladder.start_clock()
-    return loaded
+    return list(loaded.values())

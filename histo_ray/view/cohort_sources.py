@@ -1,5 +1,7 @@
 """Reads what the cohort's table shows: slides, runs, a label table, predictions."""
 
+from typing import NamedTuple
+
 import pandas as pd
 
 from histo_ray.errors import ConfigError, StoreError
@@ -17,16 +19,25 @@ _SCORES = ("auroc", "pearson", "spearman", "c_index", "score")
 """Columns of a table of scores in which more is better, the first that it has."""
 
 
-def read_cohort(store: ViewedStore) -> pd.DataFrame:
+class Labels(NamedTuple):
+    """A label table."""
+
+    rows: list[dict[str, object]]
+    """Cells by column."""
+    by: str
+    """Column by which they belong to slides: `slide_id` or `patient_id`."""
+
+
+def read_cohort(store: ViewedStore, labels: Labels | None = None) -> pd.DataFrame:
     """Read the cohort's table; what cannot be read is told in `store.problems`.
 
-    Raises:
-        ConfigError: The label table that was asked for cannot be used.
+    Args:
+        store: Whose slides and evaluations.
+        labels: Shown beside slides.
     """
     table = tabulate_cohort(store.slides, store.runs)
-    if store.config.labels is not None:
-        rows, by = _read_labels(store.config.labels)
-        table = add_labels(table, rows, by)
+    if labels is not None:
+        table = add_labels(table, labels.rows, labels.by)
     for task in store.root.child(EVALUATIONS).names():
         evaluated = _read_newest(store, task)
         if evaluated is not None:
@@ -34,8 +45,8 @@ def read_cohort(store: ViewedStore) -> pd.DataFrame:
     return table
 
 
-def _read_labels(uri: str) -> tuple[list[dict[str, object]], str]:
-    """Rows of a label table, and the column by which they belong to slides.
+def read_labels(uri: str) -> Labels:
+    """Read a label table, CSV or Parquet.
 
     Raises:
         ConfigError: It cannot be read, or has no such column.
@@ -43,7 +54,7 @@ def _read_labels(uri: str) -> tuple[list[dict[str, object]], str]:
     _, names, rows = read_table(uri, "label table")
     for by in ("slide_id", "patient_id"):
         if by in names:
-            return [row.values for row in rows if not row.problem], by
+            return Labels([row.values for row in rows if not row.problem], by)
     raise ConfigError(
         f"--labels {uri}: it has the columns {', '.join(names[:8])}; one must be slide_id or "
         "patient_id"

@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from histo_ray.view.addresses import Addresses
-from histo_ray.view.cohort_sources import read_cohort
+from histo_ray.view.cohort_sources import read_cohort, read_labels
 from histo_ray.view.overlays import Overlays
 from histo_ray.view.pictures import Pictures
 from histo_ray.view.slide_pool import SlidePool
@@ -28,6 +28,7 @@ class Viewer:
             ConfigError: The manifest, labels or scores cannot be used.
         """
         self.store = ViewedStore(config)
+        self._labels = None if config.labels is None else read_labels(config.labels)
         self.addresses = Addresses(f"/{token}")
         self.overlays = Overlays(self.store)
         self.pool = SlidePool(self.store.open_slide)
@@ -38,12 +39,8 @@ class Viewer:
 
     @cached_property
     def cohort(self) -> pd.DataFrame:
-        """The table of slides, read once.
-
-        Raises:
-            ConfigError: The label table cannot be used.
-        """
-        return read_cohort(self.store)
+        """The table of slides, read once."""
+        return read_cohort(self.store, self._labels)
 
     @cached_property
     def synthetic(self) -> frozenset[str]:

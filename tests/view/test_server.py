@@ -16,13 +16,14 @@ from histo_ray.api.view import view
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import PartitionKey
-from histo_ray.view.cohort_sources import read_cohort
+from histo_ray.view.cohort_sources import read_cohort, read_labels
 from histo_ray.view.map_tiles import MAP_PX, MapPyramid
 from histo_ray.view.neighbours import find_neighbours
 from histo_ray.view.server import ViewServer
 from histo_ray.view.slide_texts import write_neighbours
 from histo_ray.view.view_settings import ViewConfig
 from histo_ray.view.viewed_store import ViewedStore
+from histo_ray.view.viewer import Viewer
 from tests.conftest import Cohort
 
 FAR = "far & 'b'"
@@ -182,12 +183,12 @@ def test_labels_must_say_whose_they_are(
 ) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("patient_id,arm\nP-good-a,treated\n")
-    table = read_cohort(ViewedStore(make_config(labels=str(labels)))).set_index("slide_id")
+    table = read_cohort(ViewedStore(make_config()), read_labels(str(labels))).set_index("slide_id")
     assert table.loc["good-a", "arm"] == "treated"
     assert table.loc["bad", "reason"] == "no <pyramid>"
     labels.write_text("who,arm\nP-good-a,treated\n")
     with pytest.raises(ConfigError, match="one must be slide_id or patient_id"):
-        read_cohort(ViewedStore(make_config(labels=str(labels))))
+        Viewer(make_config(labels=str(labels)), "token")
 
 
 def test_too_many_tiles_are_not_searched_without_an_index(
