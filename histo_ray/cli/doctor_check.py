@@ -1,6 +1,6 @@
 """Result of one check of `histo-ray doctor`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -12,3 +12,6 @@ class Check:
     state: Literal["ok", "note", "bad"]
     found: str
     remedy: str = ""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Numbers of `found`, by names that end with their unit: free_bytes, tiles_per_s, tiles_most,
+    dim, slides, slides_opened."""

@@ -13,7 +13,8 @@ from histo_ray._version import __version__
 from histo_ray.cli.edge import run_at_edge
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
-from histo_ray.cli.progress import break_silence
+from histo_ray.cli.progress import break_silence, keep_quiet
+from histo_ray.cli.quiet_flag import add_quiet
 from histo_ray.cli.verbs import VERBS
 from histo_ray.deferred import deferred
 from histo_ray.errors import ClusterLostError, HistoRayError
@@ -100,6 +101,7 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         sub = verbs.add_parser(name, help=verb.help, description=verb.help)
         if name in arguments[:1]:
             importlib.import_module(verb.module).add_arguments(sub)
+            add_quiet(sub)
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.refuse_unknown(unknown)
@@ -108,8 +110,9 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     if is_program and getattr(args, "trains", False):
         restart_keeping_memory()
     try:
-        quiet = not is_program or getattr(args, "waits", False)
-        with nullcontext() if quiet else break_silence(args.parser.prog.partition(" ")[2]):
+        unwatched = not is_program or getattr(args, "waits", False)
+        watch = nullcontext() if unwatched else break_silence(args.parser.prog.partition(" ")[2])
+        with keep_quiet(args.quiet), watch:
             code: int = args.run(args)
             sys.stdout.flush()
     except HistoRayError as error:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from histo_ray.api.plan import plan
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
-from histo_ray.cli.progress import SlideProgress, format_seconds
+from histo_ray.cli.progress import SlideProgress, format_seconds, note
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.dry_run import PlanListener
 from histo_ray.extract.plan_summary import Planned, PlanRow, PlanStatus, PlanSummary
@@ -100,10 +100,9 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
     if plan.tiles is None or plan.vectors is None or plan.bytes is None:
         counts = Counter(str(row.status) for row in plan.rows)
         print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
-        print(
+        note(
             "no slide was opened: what is to do may hold no tissue or fail, and what is stored was "
-            "not compared with its file; without --no-open both are shown",
-            file=sys.stderr,
+            "not compared with its file; without --no-open both are shown"
         )
     else:
         print(
@@ -116,8 +115,8 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
                 f"about {plan.source_tiles} tiles of the slides' files to decode, once for all "
                 f"sizes; a run for each would decode {plan.source_tiles_saved} again"
             )
-    for note in plan.notes:
-        print(one_line(note))
+    for remark in plan.notes:
+        print(one_line(remark))
     if plan.seconds is not None:
         ray = ", and Ray's start" if plan.starts_ray else ""
         print(f"about {format_seconds(plan.seconds)}, measured on one batch here{ray}")
@@ -125,4 +124,4 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
         print(f"pictures of slides that the store lacks: {pictures}")
         for slide_id, problem in plan.undrawn.items():
             print(f"  no picture of {slide_id}: {problem}")
-    print("nothing was written into the store", file=sys.stderr)
+    note("nothing was written into the store")

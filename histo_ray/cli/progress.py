@@ -13,8 +13,9 @@ from histo_ray.extract.run_counts import Counts
 
 LINE_EVERY_S = 15.0
 """Between lines where stderr is not a terminal."""
-SILENCE_S = 2.0
-"""A verb that has said nothing for so long is said to be at work."""
+SILENCE_S = 0.8
+"""A verb that has said nothing for so long is said to be at work: the first line comes within a
+second."""
 LONG_SILENCE_S = 30.0
 """The same later on."""
 
@@ -29,15 +30,32 @@ def died(count: int) -> str:
 
 
 class _Voice:
-    """When something was last said on stderr."""
+    """When something was last said on stderr, and whether progress is to be said at all."""
 
     last: float = 0.0
+    quiet: bool = False
+
+
+@contextmanager
+def keep_quiet(quiet: bool) -> Iterator[None]:
+    """Say no progress meanwhile if `quiet`; problems and errors are printed all the same."""
+    before, _Voice.quiet = _Voice.quiet, quiet
+    try:
+        yield
+    finally:
+        _Voice.quiet = before
 
 
 def say(verb: str, text: str) -> None:
-    """A line on stderr."""
+    """Write a line of progress on stderr, unless quiet."""
+    note(f"{verb}: {one_line(text)}")
+
+
+def note(line: str) -> None:
+    """Write a line on stderr that tells of no problem, unless quiet."""
     _Voice.last = time.monotonic()
-    print(f"{verb}: {one_line(text)}", file=sys.stderr, flush=True)
+    if not _Voice.quiet:
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -71,7 +89,7 @@ class SlideProgress:
         self._bar: Any = None
         self._began = time.monotonic()
         self._next_line = self._began + LINE_EVERY_S
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and not _Voice.quiet
 
     def __enter__(self) -> Self:
         self.say("starting")

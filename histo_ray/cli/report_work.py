@@ -2,9 +2,9 @@
 
 import argparse
 import json
-import sys
 
 from histo_ray.api.report import report
+from histo_ray.cli.progress import say
 from histo_ray.report.checklist.sheet import ItemState
 from histo_ray.report.evaluations import choose_runs
 from histo_ray.text import count_of
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     others = choose_runs(args.store, args.runs).others
     if others:
         count = count_of(len(others), "other run") + (" is" if len(others) == 1 else " are")
-        print(f"report: {count} not shown; the page lists them, --run shows them", file=sys.stderr)
+        say("report", f"{count} not shown; the page lists them, --run shows them")
     beside = made.checklist
     if args.json:
         said = [

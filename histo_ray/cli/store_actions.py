@@ -89,6 +89,8 @@ def run_sql(args: argparse.Namespace) -> int:
     try:
         result: Any = open_store(args.store).sql(args.query)
         if result is None:  # a statement that is no query, as COPY
+            if args.json:
+                print("[]")
             return 0
         if args.json:
             print(result.df().to_json(orient="records", indent=2))
@@ -103,7 +105,11 @@ def run_sql(args: argparse.Namespace) -> int:
 
 def run_views(args: argparse.Namespace) -> int:
     """Print SQL that makes the views of the store in any DuckDB."""
-    print(open_store(args.store).view_script(), end="")
+    script = open_store(args.store).view_script()
+    if args.json:
+        print(json.dumps({"sql": script}, indent=2))
+    else:
+        print(script, end="")
     return 0
 
 

@@ -66,6 +66,9 @@ def _choose_out(flag: str | None, folder: str | None) -> str | None:
 def run_convert(args: argparse.Namespace) -> int:
     """Convert every partition; return 1 if some could not be converted and stayed."""
     done = open_store(args.store).convert(to=args.to)
+    if args.json:
+        print(json.dumps(done._asdict(), indent=2))
+        return 1 if done.problems else 0
     for problem in done.problems:
         print(f"not converted: {one_line(problem)}", file=sys.stderr)
     print(f"{done.written} partitions are now {args.to}")

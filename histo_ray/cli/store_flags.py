@@ -53,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
     for sub in (ls, verify, sql, views, index, convert, export, gc):
         sub.add_argument("store", help="folder or URI of the store")
-        if sub is not views:
-            sub.add_argument("--json", action="store_true", help="print as JSON")
+        sub.add_argument("--json", action="store_true", help="print as JSON")
     export.add_argument("out_folder", nargs="?", metavar="OUT", help="the same as --out")
     sql.add_argument("query", help="SQL")
     sql.add_argument(

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import sys
 
 from histo_ray.api.feature_store import open_store
 from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import note
 from histo_ray.errors import ConfigError
 from histo_ray.text import count_of
 
@@ -24,9 +24,7 @@ def run_index(args: argparse.Namespace) -> int:
             print(one_line(path))
         print(f"{count_of(len(dropped), 'index', 'indexes')} dropped")
         return 0
-    built = store.build_index(
-        args.encoder, args.tiling, lambda text: print(one_line(text), file=sys.stderr)
-    )
+    built = store.build_index(args.encoder, args.tiling, lambda text: note(one_line(text)))
     if args.json:
         print(json.dumps(built._asdict() | {"quality": built.quality._asdict()}, indent=2))
         return 0

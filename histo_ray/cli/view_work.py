@@ -1,6 +1,7 @@
 """`histo-ray view`: serve the viewer until Ctrl-C."""
 
 import argparse
+import json
 
 from histo_ray.api.view import view
 from histo_ray.cli.exit_codes import DONE
@@ -14,7 +15,7 @@ def run(args: argparse.Namespace) -> int:
     config = read_settings(args, ViewConfig)
 
     def tell(address: str) -> None:
-        print(address, flush=True)
+        print(json.dumps({"address": address}) if args.json else address, flush=True)
         say("view", "open this address in a browser on this machine; Ctrl-C ends it")
 
     view(config, started=tell)

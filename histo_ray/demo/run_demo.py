@@ -1,10 +1,11 @@
 """The demo: from synthetic slides to features, three evaluated tasks and a report."""
 
 import json
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -55,11 +56,28 @@ from (select a, b, list_cosine_similarity(a.mean, b.mean) as s
 group by all order by all"""
 
 
-def run_demo(out: Path, *, small: bool, seed: int) -> int:
+class DemoResult(NamedTuple):
+    """Files that a demo made, and what its pages say; all of it from SYNTHETIC data."""
+
+    store: str
+    report: str
+    other_store: str
+    other_report: str
+    pictures: list[str]
+    findings: list[str]
+    tile_auroc: float
+    """Of the heat map's scores for what was drawn, 0..1."""
+    synthetic: bool = True
+
+
+def run_demo(out: Path, *, small: bool, seed: int, say: Callable[[str], None]) -> DemoResult:
     """Run the demo in folder `out`; run again, it goes on there, and its store is kept.
 
-    Returns:
-        0; the two slides that are meant to be lost do not count against it.
+    Args:
+        out: Folder to make.
+        small: Smaller slides, fewer patients.
+        seed: Of the synthetic slides.
+        say: Called with what is done next.
 
     Raises:
         ConfigError: `out` holds something else.
@@ -68,7 +86,7 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
     began = time.monotonic()
     _claim_folder(out, {"small": int(small), "seed": seed})
     store_folder = str(out / "store")
-    _say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
+    say(f"demo: drawing SYNTHETIC slides and labelled tiles into {out} (no patient's tissue)")
     size: CohortSize = "small" if small else "normal"
     shown = write_demo_cohort(out / "slides", seed=seed, size=size)
     files = write_demo_patients(out / "patients", seed, PATIENTS_SMALL if small else PATIENTS, size)
@@ -82,30 +100,30 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         for number, (part, group) in enumerate((("learned", "SYN-A"), ("compared", "SYN-B")))
     )
     with ray_session("local"):
-        fine_tune(train_tiles, store_folder, epochs=1 if small else 4, say=_say)
+        fine_tune(train_tiles, store_folder, epochs=1 if small else 4, say=say)
         config = ExtractConfig(
             manifest=str(manifest), store=store_folder, encoder=ENCODERS, batch_size=16
         )
-        _say("demo: extracting slides with both encoders from one read of each slide")
-        _say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
-        _say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
+        say("demo: extracting slides with both encoders from one read of each slide")
+        say(f"  histo-ray extract --manifest {manifest} --store {config.store} \\")
+        say("    " + " ".join(f"--encoder '{request}'" for request in ENCODERS))
         summary = run_extract(config)
         if summary.interrupted:
             raise KeyboardInterrupt
         slides = read_manifest(str(shown))
         _tell_outcomes(slides, summary)
-        compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=_say)
-        predictor = fit_predictor(files, store_folder, REMARK, _say, small=small)
-        evaluate_patient_tasks(files, store_folder, ENCODERS, _say, small=small)
+        compare_encoders(test_tiles, store_folder, repeats=2 if small else 10, say=say)
+        predictor = fit_predictor(files, store_folder, REMARK, say, small=small)
+        evaluate_patient_tasks(files, store_folder, ENCODERS, say, small=small)
     other_store = str(out / "store-other-site")
     truth = validate_elsewhere(
-        elsewhere, predictor, store_folder, other_store, out / "pictures", _say
+        elsewhere, predictor, store_folder, other_store, out / "pictures", say
     )
     store = open_store(config.store)
     checked, problems = store.verify()
     print(f"\nstore verify: {checked} partitions checked, {len(problems)} problems")
     _ask(store, config.store)
-    pictures = draw_pictures(out / "pictures", slides, config, summary, store, _say)
+    pictures = draw_pictures(out / "pictures", slides, config, summary, store, say)
     print("\nPictures:")
     for path in (truth.picture, *pictures):
         print(f"  {path}")
@@ -113,18 +131,28 @@ def run_demo(out: Path, *, small: bool, seed: int) -> int:
         config.store, out / "report.html", find_heatmaps=heatmaps_of(config.store)
     )
     external = write_report(other_store, out / "report-other-site.html")
-    _say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
-    _say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
+    say(f"demo: done in {time.monotonic() - began:.0f} s; ask the store yourself, for example")
+    say(f"  .venv/bin/histo-ray store ls --slides {config.store}")
     print("\nReports (SYNTHETIC data throughout):")
+    findings: list[str] = []
     for page, folder in ((report, store_folder), (external, other_store)):
         print(f"  {page}")
         for finding in summarise(folder):
+            findings.append(f"{finding.task}: {finding.sentence}")
             print(f"    {finding.task}: {finding.sentence}")
     print(
         f"    heat maps: AUROC {truth.tile_auroc:.3f} of the tiles' scores for what was drawn "
         f"(1 is perfect); look at {truth.picture}"
     )
-    return 0
+    return DemoResult(
+        store=store_folder,
+        report=str(report),
+        other_store=other_store,
+        other_report=str(external),
+        pictures=[str(path) for path in (truth.picture, *pictures)],
+        findings=findings,
+        tile_auroc=float(truth.tile_auroc),
+    )
 
 
 def _join_manifests(joint: Path, *manifests: Path) -> Path:
@@ -176,8 +204,3 @@ def _claim_folder(out: Path, settings: dict[str, int]) -> None:
             )
     out.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(settings), encoding="utf-8")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

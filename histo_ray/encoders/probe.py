@@ -1,6 +1,7 @@
 """Describe devices and model hub as this machine sees them; for `doctor`."""
 
 import os
+import time
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,8 @@ from histo_ray.encoders.torch_encoder import TorchEncoder
 
 TRIED_TILES = 128
 """The usual batch on a GPU."""
+TRIED_TILES_CPU = 16
+"""Tiles of a measured batch on CPU."""
 
 
 class DeviceCheck(NamedTuple):
@@ -67,6 +70,31 @@ def try_batch(encoder: TorchEncoder) -> str:
     free, total = torch.cuda.mem_get_info()
     left = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB of GPU memory left"
     return f"a batch of {TRIED_TILES} tiles fits, {left}"
+
+
+def measure_rate(encoder: TorchEncoder, seconds: float) -> float:
+    """Measure how many tiles per second one process encodes; tiles are in memory already.
+
+    Args:
+        encoder: Loaded.
+        seconds: Time to measure for, after a first batch that is not counted.
+
+    Returns:
+        Tiles per second, above 0; at least one batch is timed.
+
+    Raises:
+        DeviceError: The GPU failed.
+        DeviceMemoryError: Its memory does not suffice.
+    """
+    count = TRIED_TILES if encoder.device.startswith("cuda") else TRIED_TILES_CPU
+    side = encoder.spec.input_px or 224
+    tiles = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+    encoder.encode(tiles)  # warms up
+    began, done = time.monotonic(), 0
+    while not done or time.monotonic() - began < seconds:
+        encoder.encode(tiles)
+        done += count
+    return done / (time.monotonic() - began)
 
 
 _FASTER = "; this CPU has AMX: --precision bfloat16 is several times as fast, to coarser vectors"

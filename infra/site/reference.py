@@ -11,6 +11,7 @@ from pathlib import Path
 import histo_ray
 from histo_ray import errors
 from histo_ray.cli import exit_codes
+from histo_ray.cli.quiet_flag import add_quiet
 from histo_ray.cli.verbs import VERBS
 from histo_ray.evaluate.tasks.registry import TASKS
 from infra.site.cells import escape_cell, escape_html, finish_sentence
@@ -46,6 +47,7 @@ def write_commands() -> str:
     for name, verb in VERBS.items():
         parser = argparse.ArgumentParser(prog=f"histo-ray {name}", add_help=False)
         importlib.import_module(verb.module).add_arguments(parser)
+        add_quiet(parser)
         parts += [f"\n## histo-ray {name}\n", f"{finish_sentence(verb.help)}\n"]
         parts += _write_parser(parser, 3)
     return "\n".join(parts)

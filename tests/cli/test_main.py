@@ -305,11 +305,14 @@ def test_encoders_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor_says_what_is_there_and_what_is_bad(
     shared_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["doctor", "--json", *RANDOM]) == 0
+    assert main(["doctor", "--json", "--measure-s", "0.1", *RANDOM]) == 0
     findings = {entry["what"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert {"python", "openslide", "gpu", "memory", "disk", "ray", "weights"} <= findings.keys()
+    usual = {"python", "openslide", "gpu", "memory", "disk", "ray", "token", "weights", "next"}
+    assert usual <= findings.keys()
+    assert findings["speed"]["measures"]["tiles_per_s"] > 0
+    assert findings["next"]["found"] == "histo-ray demo --small"
     assert "512 features" in findings["encoder"]["found"]
     assert all(entry["state"] != "bad" for entry in findings.values())
-    assert main(["doctor", "--encoder", "no.safetensors?arch=resnet18"]) == 2
+    assert main(["doctor", "--measure-s", "0", "--encoder", "no.safetensors?arch=resnet18"]) == 2
     told = capsys.readouterr().out
     assert re.search(r"^bad +encoder .*there is no weights file", told, re.MULTILINE)
