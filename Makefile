@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check audit bench lock clean
+.PHONY: help setup demo test check docs audit bench lock clean
 help: ## this text
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -39,6 +39,9 @@ check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup ## the documentation site, in out/site; warnings are errors
+	$(BIN)/python -m infra.site
 
 audit: setup ## known vulnerabilities of the packages in requirements.lock; asks OSV
 	@uv="$$(command -v uv || echo .venv-uv/bin/uv)"; \

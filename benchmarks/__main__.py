@@ -20,6 +20,7 @@ from benchmarks.bench_store import run_benchmark
 from benchmarks.biopsies import measure_biopsies
 from benchmarks.compare import main as compare
 from benchmarks.encoding import measure_encoding
+from benchmarks.formats import measure_formats
 from benchmarks.history import FOLDER, describe_code, describe_processor, keep_run
 from benchmarks.memory import measure_memory
 from benchmarks.readers import measure_readers
@@ -43,6 +44,7 @@ def measure_bag(options: Options) -> Result:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "reading": measure_reading,
+    "formats": measure_formats,
     "encoding": measure_encoding,
     "throughput": measure_throughput,
     "readers": measure_readers,

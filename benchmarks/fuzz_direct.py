@@ -1,9 +1,10 @@
 """Damaged slides, without end, in the direct reader alone and as a run opens them.
 
 `python -m benchmarks.fuzz_direct --minutes 10`. Inputs are TIFFs of every kind that the direct
-reader takes, and plain ones, with one to four faults each: hostile numbers in tags, directories
-that point at themselves, broken JPEG headers, missing ends. Each is opened in a child under limits
-on CPU time, address space and memory. JSON to stdout; faulty inputs are kept in `--keep`.
+reader takes, plain ones, and slides of makers' formats, whose pixels are compared with
+OpenSlide's, with one to four faults each: hostile numbers in tags, directories that point at
+themselves, broken JPEG headers, missing ends. Each is opened in a child under limits on CPU time,
+address space and memory. JSON to stdout; faulty inputs are kept in `--keep`.
 """
 
 import argparse
@@ -21,13 +22,20 @@ import tifffile
 
 from histo_ray.slides.plain_image import MAX_PIXELS
 from testing import fuzz
+from testing.dicom_slides import write_dicom
 from testing.file_damage import damage
 from testing.jpeg_slides import KINDS, texture, write_jpeg_slide
+from testing.maker_slides import YCBCR, write_bif, write_philips, write_scn
+from testing.ndpi_slides import write_ndpi
 
-TARGETS = {"direct alone": fuzz.read_alone, "auto": fuzz.read_by_auto}
-MOST_BYTES = {"direct alone": 256 * 2**20, "auto": 8 * MAX_PIXELS}
+TARGETS = {
+    "direct alone": fuzz.read_alone,
+    "auto": fuzz.read_by_auto,
+    "makers' formats": fuzz.read_alike,
+}
+MOST_BYTES = {"direct alone": 256 * 2**20, "auto": 8 * MAX_PIXELS, "makers' formats": 3 * 2**30}
 """By which one input may raise a process's memory: the cache of tiles and some more; a plain image
-of the largest size that is decoded."""
+of the largest size that is decoded; what OpenSlide takes to open an NDPI of a made-up size."""
 
 
 def main() -> None:
@@ -44,6 +52,7 @@ def main() -> None:
         originals = {
             "direct alone": write_slides(folder),
             "auto": [*write_slides(folder), *write_plain(folder)],
+            "makers' formats": write_makers(folder),
         }
         found = {}
         for what, target in TARGETS.items():
@@ -71,6 +80,22 @@ def write_slides(folder: Path) -> list[bytes]:
         small = replace(kind, size=(301, 203), tile=(96, 96), factors=factors)
         made.append(write_jpeg_slide(folder / "whole.svs", small).read_bytes())
     return made
+
+
+def write_makers(folder: Path) -> list[bytes]:
+    """A slide of each maker's format; read by OpenSlide, too, and to the same pixels."""
+    kind = replace(YCBCR, tile=(64, 64))
+    one = [((150, 101), (200, 156))]
+    made = [
+        write_scn(folder / "a.scn", one, kind=kind),
+        write_philips(folder / "a.tiff", (301, 203), kind=kind, factors=(1, 2), missing=[(0, 3)]),
+        write_bif(folder / "a.bif", [((1, 0), (2, 3), (64, 32))], kind=kind, factors=(1, 2)),
+        write_ndpi(folder / "a.ndpi", ((256, 128), (64, 32)), kind=kind, interval_px=128),
+        write_dicom(folder / "full", (301, 203), kind=kind, factors=(1,)),
+        write_dicom(folder / "sparse", (301, 203), kind=kind, factors=(1,), full=False,
+                    missing=[(0, 3)], undefined=True),
+    ]  # fmt: skip
+    return [path.read_bytes() for path in made]
 
 
 def write_plain(folder: Path) -> list[bytes]:

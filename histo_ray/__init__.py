@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
     from histo_ray.api.report import report
+    from histo_ray.api.view import view
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
 
@@ -50,6 +51,7 @@ __all__ = [
     "predict",
     "read_tiles",
     "report",
+    "view",
 ]
 
 _HOMES = {
@@ -64,7 +66,7 @@ _HOMES = {
 }
 _MODULES = {"fit": "histo_ray.api.fit"}
 """Modules whose functions are part of the Python API, as in `hr.fit.mutation`."""
-_VERBS = ("extract", "finetune", "predict", "report")
+_VERBS = ("extract", "finetune", "predict", "report", "view")
 """Rooms of the package that are also functions of the Python API."""
 
 

@@ -116,6 +116,11 @@ class EngineConfig(Settings):
     encoder_table: tuple[str, ...] = Field(
         default=(), description="TOML file with encoders of your own; may be repeated"
     )
+    trust_remote_code: tuple[str, ...] = Field(
+        default=(),
+        description="run the Python code of an encoder's repository at this commit (40 digits); "
+        "NAME=COMMIT for one of several; may be repeated",
+    )
     allow_contract_break: bool = Field(
         default=False,
         description="accept a tile size or mpp that an encoder was not made for; recorded",
@@ -234,6 +239,11 @@ class ExtractConfig(EngineConfig, TilingConfig):
         default="auto",
         description="what reads slides, to the same pixels; auto: direct where it can, else the "
         "others; any other name: that one or the slide fails",
+    )
+    tiles: Literal["given", "native"] = Field(
+        default="given",
+        description="given: --tile-px and --mpp for every encoder that states no others "
+        "(NAME@px=256,mpp=0.5); native: those that each encoder was made for, from one read",
     )
     cache_dir: str | None = Field(
         default=None,

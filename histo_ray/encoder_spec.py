@@ -13,6 +13,13 @@ TileEdge = Annotated[int, Field(ge=8, le=4096)]
 Microns = Annotated[float, Field(gt=0)]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,149}$"
 """Names of encoders become parts of paths: stores take no others."""
+REVISION_PATTERN = r"^[0-9a-f]{40}$"
+"""A commit of a repository, in full: a branch or tag may mean other code tomorrow."""
+_NEWER = (
+    "resize_px", "rotations", "library", "remote_code", "code_revision", "weights_file",
+    "weights_prefix", "plugin", "plugin_package", "preprocessing",
+)  # fmt: skip
+"""Fields that older programs and fingerprints do not know."""
 
 
 class EncoderSpec(Settings):
@@ -26,10 +33,30 @@ class EncoderSpec(Settings):
     """Slug: the `encoder=` of a partition's path."""
     request: str
     """What the user asked for, in full."""
-    source: Literal["timm", "hub", "file", "random", "store"]
-    """Where weights come from: timm's own, a hub repository, a local file, nowhere, or a store."""
+    source: Literal["timm", "hub", "file", "random", "store", "plugin"]
+    """Where weights come from: timm's own, a hub repository, a local file, nowhere, a store, or
+    wherever a Python plugin has them."""
     architecture: str
-    """timm name; `hf-hub:org/name` while only the repository knows it."""
+    """timm name; `hf-hub:org/name` while only the repository knows it; `module:object` of a
+    plugin."""
+    library: Literal["timm", "transformers"] = "timm"
+    """What builds the network; of transformers, `architecture` is the name of a class."""
+    remote_code: bool = False
+    """Whether the network is Python code of the repository, which runs only where the user names
+    the revision that may run (`code_revision`)."""
+    code_revision: str | None = Field(None, pattern=REVISION_PATTERN)
+    """Commit of the repository whose code and weights are used."""
+    weights_file: str | None = None
+    """Name of the weights in the repository, where it is none of the usual ones."""
+    weights_prefix: str = ""
+    """First letters of the names of the weights that belong to the network; all others are left
+    out."""
+    plugin: str | None = None
+    """Python plugin that encodes, as `module:object`; the network is then its own affair."""
+    plugin_package: str = ""
+    """Name and version of the installed package that brings the plugin; empty for a module."""
+    preprocessing: str = ""
+    """What a plugin does with tiles, in its words; empty where mean and std say it all."""
     hub: str | None = None
     """Repository `org/name` or `org/name@revision` that holds the weights."""
     file: str | None = None
@@ -70,6 +97,8 @@ class EncoderSpec(Settings):
     gated: bool = False
     """Whether the repository needs a token and an accepted licence."""
     about: str = ""
+    sources: dict[str, str] = Field(default_factory=dict, exclude=True)
+    """Where facts of an entry were read, by fact: URL of a model card or file."""
     pos_embed_resampled: str = Field("", exclude=True)
     """Known once loaded: how its position embedding was resampled, as "37x37 to 16x16"."""
     config_differs: str = Field("", exclude=True)
@@ -79,11 +108,11 @@ class EncoderSpec(Settings):
     def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
         """Write what is newer only where it is set: older fingerprints do not know it.
 
-        `resize_px` came after 0.1.0, `rotations` after 0.4.0.
+        `resize_px` came after 0.1.0, `rotations` after 0.4.0, plugins with 0.5.0.
         """
         values: JsonObject = serialise(self)
-        for name in ("resize_px", "rotations"):
-            if values.get(name, 0) is None:
+        for name in _NEWER:
+            if name in values and values[name] == type(self).model_fields[name].default:
                 del values[name]
         return values
 

@@ -66,6 +66,8 @@ def damage(data: bytes, number: int) -> bytes:
 @lru_cache(maxsize=16)
 def _find_places(data: bytes) -> _Places:
     order = "<" if data[:2] == b"II" else ">"
+    if data[:2] not in (b"II", b"MM"):  # no TIFF
+        return _Places(_Form("<", big=False), (), ())
     form = _Form(order, big=struct.unpack_from(order + "H", data, 2)[0] == 43)
     wide, count_kind = ("Q", "Q") if form.big else ("I", "H")
     entries: list[int] = []
@@ -80,6 +82,9 @@ def _find_places(data: bytes) -> _Places:
 
 def _set_field(hurt: bytearray, places: _Places, rng: np.random.Generator) -> None:
     """A tag's code, type, count or value becomes a hostile number, or a little other."""
+    if not places.entries:
+        _set_number(hurt, rng)
+        return
     entry = int(rng.choice(places.entries))
     offset, kind = places.form.fields[int(rng.integers(4))]
     at = entry + offset
@@ -92,8 +97,22 @@ def _set_field(hurt: bytearray, places: _Places, rng: np.random.Generator) -> No
     hurt[at : at + len(put)] = put
 
 
+def _set_number(hurt: bytearray, rng: np.random.Generator) -> None:
+    """Two or four bytes before the first JPEG become a hostile number, or a little other."""
+    end = max(8, bytes(hurt).find(b"\xff\xd8\xff"))
+    at, size = int(rng.integers(0, end)), int(rng.choice((2, 4)))
+    was = int.from_bytes(hurt[at : at + size], "little")
+    new = _HOSTILE[int(rng.choice(len(_HOSTILE)))]
+    if rng.random() < 0.5:
+        new = was + int(rng.integers(-3, 4))
+    hurt[at : at + size] = (new % 256**size).to_bytes(size, "little")
+
+
 def _copy_entry(hurt: bytearray, places: _Places, rng: np.random.Generator) -> None:
     """One tag is written over another."""
+    if not places.entries:
+        _set_number(hurt, rng)
+        return
     source, target = (int(at) for at in rng.choice(places.entries, 2))
     size = places.form.entry_bytes
     hurt[target : target + size] = hurt[source : source + size]
@@ -101,6 +120,9 @@ def _copy_entry(hurt: bytearray, places: _Places, rng: np.random.Generator) -> N
 
 def _set_link(hurt: bytearray, places: _Places, rng: np.random.Generator) -> None:
     """A directory points at itself, into nothing, or anywhere."""
+    if not places.links:
+        _set_number(hurt, rng)
+        return
     link = int(rng.choice(places.links))
     targets = (0, places.links[0], link, len(hurt) - 1, 2**32 - 1, int(rng.integers(len(hurt))))
     put = places.form.pack("Q" if places.form.big else "I", int(rng.choice(targets)))

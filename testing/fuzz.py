@@ -19,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.errors import SlideError
+from histo_ray.slides.direct.dicom_frames import index_frames, read_image
 from histo_ray.slides.direct.direct_reader import DirectReader
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError, find_levels
+from histo_ray.slides.direct.layout import UnrecognisedError
+from histo_ray.slides.direct.tiff_layout import find_levels
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import Size
@@ -71,6 +73,44 @@ def read_by_auto(path: Path) -> None:
     """As a run opens it: OpenSlide, the direct reader, or the reader of plain images."""
     with open_slide(str(path), mpp=0.5) as slide:
         _read_levels(slide.level_sizes, slide.read)
+
+
+def read_alike(path: Path) -> None:
+    """As a run opens it, and by OpenSlide alone: the same pixels, or both refuse.
+
+    OpenSlide is not asked about a DICOM that is not parsed here: its library for DICOM ends the
+    process over some whose index is damaged.
+    """
+    with path.open("rb") as file:
+        image = read_image(file)
+        if image is not None:
+            index_frames(file, image)
+    with open_slide(str(path), mpp=0.5) as slide:
+        if slide.reader != "direct":
+            raise SlideError("slide", f"left to {slide.reader}")
+    theirs, ours = _pixels(path, "openslide"), _pixels(path, "direct")
+    if (ours is None) != (theirs is None):
+        raise UnlikeError("one of them refuses")
+    if ours is None or theirs is None:
+        raise SlideError("slide", "refused")
+    for mine, other in zip(ours, theirs, strict=True):
+        if not np.array_equal(mine, other):
+            raise UnlikeError("other pixels")
+
+
+class UnlikeError(Exception):
+    """Two readers that should agree do not."""
+
+
+def _pixels(path: Path, reader: str) -> list[npt.NDArray[np.uint8]] | None:
+    """What `_read_levels` reads of a slide; None if it is refused."""
+    found: list[npt.NDArray[np.uint8]] = []
+    try:
+        with open_slide(str(path), mpp=0.5, reader=reader) as slide:
+            _read_levels(slide.level_sizes, lambda *region: found.append(slide.read(*region)))
+    except SlideError:
+        return None
+    return found
 
 
 class _Unhelpful:
@@ -170,7 +210,8 @@ def _work(ours: Any, theirs: Any, originals: Sequence[bytes], target: Target, fo
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)  # libraries talk before they abort
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    path = folder / f"input-{os.getpid()}.svs"
+    path = folder / str(os.getpid()) / "input.svs"  # OpenSlide looks at what lies beside a DICOM
+    path.parent.mkdir()
     with contextlib.suppress(EOFError):
         while True:
             number = theirs.recv()

@@ -77,7 +77,7 @@ def write_jpeg_slide(path: Path, kind: Kind) -> Path:
         for level, factor in enumerate(kind.factors):
             size = (width // factor, height // factor)
             image = cv2.resize(full, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-            tiles = [_encode(tile, kind) for tile in _cut(image, kind.tile)]
+            tiles = [encode_tile(tile, kind) for tile in cut_tiles(image, kind.tile)]
             options: dict[str, Any] = {}
             if kind.shared_tables:
                 tables = _split(tiles[0])[0]
@@ -121,7 +121,8 @@ def segments(jpeg: bytes) -> list[tuple[int, bytes]]:
     return [*found, (0xDA, jpeg[at:])]
 
 
-def _encode(tile: Pixels, kind: Kind) -> bytes:
+def encode_tile(tile: Pixels, kind: Kind) -> bytes:
+    """A tile as a JPEG, with the markers that `kind` says."""
     data = bytes(
         imagecodecs.jpeg8_encode(
             tile,
@@ -142,7 +143,8 @@ def _split(jpeg: bytes) -> tuple[bytes, bytes]:
     return b"\xff\xd8" + tables + b"\xff\xd9", b"\xff\xd8" + rest
 
 
-def _cut(image: Pixels, tile: tuple[int, int]) -> Iterator[Pixels]:
+def cut_tiles(image: Pixels, tile: tuple[int, int]) -> Iterator[Pixels]:
+    """All tiles of (width, height) of an image, row by row; the last ones are padded."""
     (height, width), (tw, th) = image.shape[:2], tile
     padded = np.pad(image, ((0, -height % th), (0, -width % tw), (0, 0)), mode="reflect")
     for top in range(0, height, th):

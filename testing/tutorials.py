@@ -12,6 +12,12 @@ from histo_ray.cli.main import main
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROGRAM = "histo-ray "
 _OR_TRUE = " || true"
+_HERE = {
+    "evaluate": ["--address", "none"],
+    "extract": ["--address", "none"],
+    "fit": ["--address", "none"],
+}
+"""Flags of verbs that keep their work in this process, so that no Ray is started for small work."""
 
 
 class Block(NamedTuple):
@@ -53,7 +59,8 @@ def _run_here(code: str) -> None:
         _run_by_shell(code)
         return
     for line in lines:
-        status = main(shlex.split(line.removesuffix(_OR_TRUE))[1:])
+        called = shlex.split(line.removesuffix(_OR_TRUE))[1:]
+        status = main([*called, *_HERE.get(called[0], ())])
         assert status == 0 or (status == 1 and line.endswith(_OR_TRUE)), f"{line}: {status}"
 
 

@@ -1,39 +1,92 @@
 """Tutorials run as they stand."""
 
 import json
+import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.learn.heads import registry as heads
+from histo_ray.slides import registry as readers
 from testing.tutorials import read_blocks, run_page
 
-TUTORIALS = Path(__file__).resolve().parents[1] / "docs/tutorials"
-QUICK = ("extend", "first-features", "fit-and-validate", "from-trident", "query")
-LONG = ("fine-tune",)
+ROOT = Path(__file__).resolve().parents[1]
+TUTORIALS = ROOT / "docs/tutorials"
+FIRST = ("first-features", "from-trident")
+"""Pages that others go on from."""
+QUICK = {"query": "first-features", "extend-learning": "from-trident"}
+"""Other pages, with the page in whose folder they go on."""
+LONG = {"extend": "first-features", "fit-and-validate": "", "fine-tune": ""}
+"""Pages that take longer."""
+
+EnterFolder = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """Folders of the pages that others go on from, once they were asked for."""
+    made: dict[str, Path] = {}
+
+    class Made(dict[str, Path]):
+        def __missing__(self, name: str) -> Path:
+            made[name] = self[name] = tmp_path_factory.mktemp(name)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(self[name])
+                run_page(TUTORIALS / f"{name}.md", by_shell=False)
+            return self[name]
+
+    yield Made()
+    for folder in made.values():
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def enter(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EnterFolder]:
+    """Enters a copy of a page's folder, or an empty one; registries are put back at the end."""
+    tasks = dict(TASKS)
+    monkeypatch.setattr(heads, "HEADS", heads.HEADS)
+    monkeypatch.setattr(readers, "READERS", readers.READERS)
+    monkeypatch.syspath_prepend(str(tmp_path / "copy"))
+
+    def enter(page: str) -> None:
+        if page:
+            shutil.copytree(folders[page], tmp_path / "copy")
+        else:
+            (tmp_path / "copy").mkdir()
+        monkeypatch.chdir(tmp_path / "copy")
+
+    yield enter
+    TASKS.clear()
+    TASKS.update(tasks)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_tutorial_runs_as_it_stands(name: str, folders: dict[str, Path]) -> None:
+    assert (folders[name] / "STORE/store.json").exists()
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_tutorial_runs_as_it_stands(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_tutorial_runs_as_it_stands(name: str, enter: EnterFolder) -> None:
+    enter(QUICK[name])
     run_page(TUTORIALS / f"{name}.md", by_shell=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*QUICK, *LONG])
-def test_a_tutorial_runs_by_bash(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("name", [*FIRST, *QUICK, *LONG])
+def test_a_tutorial_runs_by_bash(name: str, enter: EnterFolder) -> None:
+    enter((QUICK | LONG).get(name, ""))
     run_page(TUTORIALS / f"{name}.md", by_shell=True)
 
 
 def test_every_tutorial_is_run_or_needs_a_cluster() -> None:
     pages = {page.stem for page in TUTORIALS.glob("*.md")}
-    assert pages == {*QUICK, *LONG, "README", "clusters"}
+    assert pages == {*FIRST, *QUICK, *LONG, "README", "clusters"}
 
 
 @pytest.mark.parametrize("page", sorted(TUTORIALS.glob("*.md")), ids=lambda page: page.stem)
@@ -46,3 +99,17 @@ def test_blocks_that_are_not_run_are_well_formed(page: Path) -> None:
             yaml.safe_load(block.code)
         elif block.language == "json":
             json.loads(block.code)
+
+
+def test_files_that_a_cluster_is_told_to_use_exist_and_parse() -> None:
+    words = " ".join(block.code for block in read_blocks(TUTORIALS / "clusters.md")).split()
+    named = {word for word in words if word.startswith(("infra/", "jobs/"))}
+    assert {Path(name).suffix for name in named} == {".py", ".sbatch", ".yaml"}
+    for name in named:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        if name.endswith(".yaml"):
+            assert [one["kind"] for one in yaml.safe_load_all(text) if one]
+        elif name.endswith(".sbatch"):
+            subprocess.run(["bash", "-n", str(ROOT / name)], check=True)
+        else:
+            compile(text, name, "exec")

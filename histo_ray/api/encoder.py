@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from histo_ray.encoders.base import Device, Engine, Precision
+from histo_ray.encoders.load import LoadedEncoder
+from histo_ray.encoders.load import load_encoder as load_resolved
 from histo_ray.encoders.registry import resolve
-from histo_ray.encoders.torch_encoder import TorchEncoder
-from histo_ray.encoders.torch_encoder import load_encoder as load_resolved
+from histo_ray.encoders.remote_code import trust_code
 
 
 def load_encoder(
@@ -18,7 +19,8 @@ def load_encoder(
     precision: Precision = "auto",
     threads: int | None = None,
     engine: Engine = "torch",
-) -> TorchEncoder:
+    trust_remote_code: str | None = None,
+) -> LoadedEncoder:
     """Load an encoder, ready to run.
 
     Args:
@@ -30,6 +32,7 @@ def load_encoder(
         precision: Arithmetic; `auto`: float32 on CPU, float16 on GPU.
         threads: CPU threads that encode side by side; None: a core each.
         engine: What runs the network; `openvino`: on CPU only, an extra to be installed.
+        trust_remote_code: Commit (40 digits) of the encoder's repository whose Python code may run.
 
     Returns:
         The encoder: `.encode(tiles)` takes (N, height, width, 3) uint8 RGB tiles and returns their
@@ -47,4 +50,5 @@ def load_encoder(
     """
     tables = tuple(str(path) for path in encoder_table)
     spec = resolve(request, tables, None if store is None else str(store))
+    (spec,) = trust_code([spec], () if trust_remote_code is None else (trust_remote_code,))
     return load_resolved(spec, device=device, precision=precision, threads=threads, engine=engine)

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Unpack
-
-import pandas as pd
+from typing import TYPE_CHECKING, Unpack
 
 from histo_ray.api.keywords import ExtractSettings, make_settings
 from histo_ray.api.pipelines import choose_pipeline
@@ -16,6 +14,9 @@ from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import run_extract
 from histo_ray.schema import column_names
 from histo_ray.store.extraction_record import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,10 +47,17 @@ class ExtractionResult:
         return self.summary.record
 
     @property
-    def outcomes(self) -> pd.DataFrame:
-        """Table of one row a slide and encoder: slide_id, encoder, outcome, reason, n_tiles, ..."""
+    def outcomes(self) -> "pd.DataFrame":
+        """Table of one row a slide and encoder: slide_id, encoder, outcome, reason, n_tiles, ...
+
+        With several tilings in one run, `tiling` says which a row is of.
+        """
+        import pandas as pd  # half of what the command would import before its work
+
+        several = any(row.tiling for row in self.summary.rows)
+        columns = column_names("runs", ("tiling",) if several else ())
         rows = [asdict(row) | {"outcome": row.outcome.value} for row in self.summary.rows]
-        return pd.DataFrame(rows, columns=column_names("runs"))
+        return pd.DataFrame(rows, columns=columns)
 
 
 def extract(

@@ -35,6 +35,7 @@ class ExtractSettings(TypedDict, total=False):
     stain: Literal["none", "macenko", "reinhard"]
     mask_classes: str | Sequence[str]
     encoder_table: str | Sequence[str]
+    trust_remote_code: str | Sequence[str]
     allow_contract_break: bool
     format: Literal["parquet", "zarr"]
     dtype: Literal["float16", "float32"]
@@ -53,6 +54,7 @@ class ExtractSettings(TypedDict, total=False):
     address: str
     slide_mpp: float | None
     slide_reader: str
+    tiles: Literal["given", "native"]
     cache_dir: str | None
     cache_gb: float | None
     log: str | None

@@ -3,9 +3,7 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Unpack
-
-import pandas as pd
+from typing import TYPE_CHECKING, Unpack
 
 from histo_ray.api.extract import read_extract_settings
 from histo_ray.api.keywords import ExtractSettings
@@ -16,6 +14,9 @@ from histo_ray.extract.dry_run import MakePlanner, Pictures, PlanListener, run_p
 from histo_ray.extract.plan_summary import PlanRow, PlanSummary
 from histo_ray.report.slides.slide_picture import draw_or_problem
 from histo_ray.text import count_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _plan_on_ray: MakePlanner = deferred("histo_ray.cluster.plan_on_ray:PlanOnRay")
 
@@ -37,15 +38,25 @@ class ExtractionPlan:
         return f"<ExtractionPlan {', '.join(parts)}>"
 
     @property
-    def slides(self) -> pd.DataFrame:
+    def slides(self) -> "pd.DataFrame":
         """Table of one row a slide: slide_id, status, reason, n_tiles, width, height, mpp, ..."""
+        import pandas as pd  # half of what the command would import before its work
+
+        columns = list(PlanRow.__dataclass_fields__)
+        if not any(row.tiling for row in self.summary.rows):
+            columns = [name for name in columns if name not in ("tiling", "tiles_of")]
         rows = [asdict(row) | {"status": row.status.value} for row in self.summary.rows]
-        return pd.DataFrame(rows, columns=list(PlanRow.__dataclass_fields__))
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def tiles(self) -> int | None:
         """Tiles to be read; None where slides were not opened."""
         return self.summary.tiles
+
+    @property
+    def source_tiles_saved(self) -> int | None:
+        """Tiles of files that are decoded once for several tilings, about; None with one."""
+        return self.summary.source_tiles_saved
 
     @property
     def bytes(self) -> int | None:

@@ -108,7 +108,8 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     if is_program and getattr(args, "trains", False):
         restart_keeping_memory()
     try:
-        with break_silence(args.parser.prog.partition(" ")[2]) if is_program else nullcontext():
+        quiet = not is_program or getattr(args, "waits", False)
+        with nullcontext() if quiet else break_silence(args.parser.prog.partition(" ")[2]):
             code: int = args.run(args)
             sys.stdout.flush()
     except HistoRayError as error:

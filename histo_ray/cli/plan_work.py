@@ -65,9 +65,11 @@ def _percent(share: float | None) -> str:
 def print_rows(rows: Sequence[PlanRow], *, opened: bool) -> None:
     """Print a line a slide, and remarks below."""
     width = max(len("slide_id"), *(len(row.slide_id) for row in rows))
+    edge = max((len(row.tiles_of) for row in rows), default=0)
+    tiles_of = f"  {'tiles of':<{edge}}" if edge else ""
     print(
-        f"{'slide_id':<{width}}  status  tiles   size (px)        mpp (from)         level  "
-        "tissue    ink"
+        f"{'slide_id':<{width}}{tiles_of}  status  tiles   size (px)        mpp (from)         "
+        "level  tissue    ink"
     )
     for row in rows:
         size = f"{row.width} x {row.height}" if row.width else ""
@@ -75,14 +77,23 @@ def print_rows(rows: Sequence[PlanRow], *, opened: bool) -> None:
         level = str(row.level) if row.level >= 0 else ""
         level = f"{level:<5}  {_percent(row.tissue_share):>6}  {_percent(row.ink_share):>5}"
         tiles = row.n_tiles if opened or row.status is not PlanStatus.TODO else ""
+        tiles_of = f"  {row.tiles_of:<{edge}}" if edge else ""
         print(
-            f"{row.slide_id:<{width}}  {row.status:<6} {tiles:>6}   {size:<15}  {mpp:<17}  "
-            f"{level}  {one_line(row.reason)}".rstrip()
+            f"{row.slide_id:<{width}}{tiles_of}  {row.status:<6} {tiles:>6}   {size:<15}  "
+            f"{mpp:<17}  {level}  {one_line(row.reason)}".rstrip()
         )
-    for row in rows:
-        if row.remark:
-            print(f"{row.slide_id}: {one_line(row.remark)}")
+    for slide_id, remark in {row.slide_id: row.remark for row in rows if row.remark}.items():
+        print(f"{slide_id}: {one_line(remark)}")
     sys.stdout.flush()  # what follows may take seconds
+
+
+def _print_tilings(rows: Sequence[PlanRow]) -> None:
+    """Print a line a tiling: the tiles to be read of it."""
+    tiles: Counter[str] = Counter()
+    for row in rows:
+        tiles[row.tiles_of] += row.n_tiles if row.status is PlanStatus.TODO else 0
+    for what, count in tiles.items():
+        print(f"  {what}: {count} tiles")
 
 
 def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
@@ -99,6 +110,12 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
             f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "
             f"{plan.bytes / 1e6:.1f} MB to write"
         )
+        if plan.source_tiles is not None and plan.source_tiles_saved is not None:
+            _print_tilings(plan.rows)
+            print(
+                f"about {plan.source_tiles} tiles of the slides' files to decode, once for all "
+                f"sizes; a run for each would decode {plan.source_tiles_saved} again"
+            )
     for note in plan.notes:
         print(one_line(note))
     if plan.seconds is not None:

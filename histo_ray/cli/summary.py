@@ -94,7 +94,8 @@ def describe_devices(record: RunRecord) -> Iterator[str]:
 def _list_lost(summary: RunSummary) -> Iterator[str]:
     lost = [row for row in summary.rows if row.outcome in (Outcome.FAILED, Outcome.EMPTY)]
     for row in lost[:LISTED]:
-        yield f"  {row.outcome:<6} {row.slide_id} [{row.encoder}]: {one_line(row.reason)}"
+        where = f"{row.encoder} {row.tiling}".rstrip()
+        yield f"  {row.outcome:<6} {row.slide_id} [{where}]: {one_line(row.reason)}"
     if len(lost) > LISTED:
         yield f"  ... and {len(lost) - LISTED} more"
 

@@ -44,6 +44,9 @@ VERBS = {
         "histo_ray.cli.heatmap",
         "scores of a slide's tiles as a table, pictures, and GeoJSON for QuPath",
     ),
+    "view": Verb(
+        "histo_ray.cli.view", "a slide viewer in the browser: slides, tile scores, nearest tiles"
+    ),
     "encoders": Verb(
         "histo_ray.cli.encoders", "list the encoders that have an entry, with their tile contracts"
     ),

@@ -33,8 +33,8 @@ class OpenCalls:
 
     def __init__(self) -> None:
         self._calls: dict[Any, OpenCall] = {}
-        self.tiles = 0
-        """Tiles whose pixels they hold or will bring."""
+        self.load = 0.0
+        """Pixels that they hold or will bring, in tiles of the run's largest size."""
         self.reads = 0
         """Calls that read tiles."""
 
@@ -70,5 +70,5 @@ class OpenCalls:
         return done
 
     def _count(self, call: OpenCall, sign: int) -> None:
-        self.tiles += sign * call.what.tiles
+        self.load += sign * call.what.load
         self.reads += sign * (isinstance(call.what, ReaderJob) and call.what.kind == "read")

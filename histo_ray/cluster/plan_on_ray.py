@@ -17,18 +17,21 @@ from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.base import EncoderSpec
-from histo_ray.extract.batch_size import largest_input
+from histo_ray.encoders.plugins import list_plugin_modules
 from histo_ray.extract.plan_summary import (
     DrawSlide,
     Measured,
     Planned,
     Report,
+    Widest,
     estimate_seconds,
 )
-from histo_ray.extract.resources import Workers, plan_workers
+from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.run_workers import plan_run_workers
+from histo_ray.extract.subject import TiledSlide
 from histo_ray.extract.work import SubjectWork
-from histo_ray.types import EncoderFacts, Slide
+from histo_ray.types import Slide
 
 
 class PlanOnRay:
@@ -45,9 +48,10 @@ class PlanOnRay:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            nodes = stack.enter_context(ray_session(self._config.address))
+            modules = list_plugin_modules(self._specs)
+            nodes = stack.enter_context(ray_session(self._config.address, modules=modules))
             nodes = ask_gpu_memory(nodes, self._config)
-            self._workers = plan_workers(nodes, self._config, largest_input(self._specs))
+            self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)
             self._encoders = start_encoders(self._config, self._specs, self._workers)
             stack.callback(kill_actors, [*self._readers, *self._encoders])
@@ -66,13 +70,12 @@ class PlanOnRay:
         self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
     ) -> None:
         """Plan the slides, each for some encoders, into `planned`."""
-        by_id = {slide.slide_id: slide for slide, _ in todo}
 
         def take(work: SubjectWork) -> None:
             problem = next(iter(work.problems.values()), "")
-            planned.add(
-                by_id[work.slide_id], work.encoders, problem if work.plan is None else work.plan
-            )
+            slide = work.subject
+            if isinstance(slide, Slide):
+                planned.add(slide, work.encoders, problem if work.plan is None else work.plan)
 
         def pass_on(counts: Counts) -> None:
             report(planned, len(todo))
@@ -95,31 +98,42 @@ class PlanOnRay:
         """Load the encoders, and read and encode one batch."""
         loaded = load_encoders(self._encoders)
         facts = loaded.first
-        if planned.widest is None:
-            return Measured(facts)
-        workers = self._workers
-        slide, plan = planned.widest
-        span = range(min(workers.batch_size, len(plan.grid)))
+        encoder, names = next(iter(loaded.facts)), [about.name for about in facts]
+        times = [
+            self._measure_tiling(
+                widest, encoder, widest.encoders if isinstance(widest.slide, TiledSlide) else names
+            )
+            for widest in planned.widest.values()
+        ]
+        return Measured(facts, sum(times) if times else None)
+
+    def _measure_tiling(self, widest: Widest, encoder: PooledActor, names: Sequence[str]) -> float:
+        """Estimate the seconds of all tiles of one tiling from one batch."""
+        workers, plan = self._workers, widest.plan
+        size = workers.batch_of(widest.group)
+        span = range(min(size, len(plan.grid)))
+        if not span:
+            return 0.0
         began = time.monotonic()
         read = self._readers[0].handle.read.options(num_returns=2)
-        pixels, answer = read.remote(slide, ray.put(plan), span)
+        pixels, answer = read.remote(widest.slide, ray.put(plan), span)
         ray.get(answer)
         read_s = (time.monotonic() - began) / len(span)
-        encode_s = self._time_encoding(next(iter(loaded.facts)), facts, pixels)
-        return Measured(
-            facts,
-            estimate_seconds(
-                planned.tiles,
-                read_s / workers.readers,
-                encode_s / workers.encoders,
-                shared_cores=workers.niceness > 0,
-            ),
+        encode_s = self._time_encoding(encoder, names, size, pixels)
+        return estimate_seconds(
+            widest.tiles,
+            read_s / workers.readers,
+            encode_s / workers.encoders,
+            shared_cores=workers.niceness > 0,
         )
 
     def _time_encoding(
-        self, encoder: PooledActor, facts: list[EncoderFacts], pixels: "ray.ObjectRef[object]"
+        self,
+        encoder: PooledActor,
+        names: Sequence[str],
+        size: int,
+        pixels: "ray.ObjectRef[object]",
     ) -> float:
-        names, size = [about.name for about in facts], self._workers.batch_size
         calls = encoder.handle.encode.options(num_returns=len(names) + 1)
         for _ in range(2):  # the first call warms up
             began = time.monotonic()

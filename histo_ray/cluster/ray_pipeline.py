@@ -96,7 +96,7 @@ class RayPipeline:
             HistoRayError: Something that is not one slide's fate.
         """
         self._backlog.extend(slides)
-        self.counts.slides = len(self._backlog.waiting)
+        self.counts.slides = len({work.slide_id for work in self._backlog.waiting})
         self.counts.turn(0)
         self._members.warn_if_stalled(heard=True)
         while self._backlog:
@@ -105,8 +105,7 @@ class RayPipeline:
             self._feed_readers()
             self._collect()
             for work in self._backlog.take_finished():
-                self.counts.slides_done += 1
-                self.counts.slides_failed += bool(work.problems)
+                self._backlog.note_outcome(work, self.counts)
                 finish(work)
                 work.release()
             self.counts.turn(len(self._backlog.ready))
@@ -146,7 +145,7 @@ class RayPipeline:
         backlog = self._backlog
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
-                job = backlog.next_job(member, self.readers, self._calls.tiles, self.workers)
+                job = backlog.next_job(member, self.readers, self._calls.load, self.workers)
                 if job is None and (backlog.jobs or backlog.awaits_plan(member)):
                     break  # for another one there may be something all the same
                 if job is None:
@@ -162,11 +161,11 @@ class RayPipeline:
             kept, answer = actor.plan.options(num_returns=2).remote(work.sent)
         elif job.kind == "read":
             kept, answer = actor.read.options(num_returns=2).remote(
-                work.sent, work.plan_ref, job.span, self.workers.batch_size
+                work.sent, work.plan_ref, job.span, self.workers.batch_of(work.group)
             )
         else:
             pieces = list(work.pieces.get(job.encoder, {}).values())
-            facts = name_devices(self.facts[job.encoder], pieces)
+            facts = name_devices(work.facts_of(self.facts[job.encoder]), pieces)
             answer = actor.commit.remote(work.plan_ref, facts, pieces, self._run_id)
         if job.kind != "commit":
             member.slide_id = work.slide_id
@@ -184,8 +183,17 @@ class RayPipeline:
             waited = time.monotonic() - backlog.ready.since
             flush = not self._calls.reads or waited > WAIT_S
             hungry = min(len(member.calls) for member in room) < BUSY_CALLS
-            step = workers.batch_size if hungry else 0
-            blocks = backlog.ready.take(workers.call_tiles, flush=flush, step=step)
+            blocks: list[ReadyBlock] = []
+            for group in backlog.ready.groups:
+                size = workers.batch_of(group)
+                blocks = backlog.ready.take(
+                    size * workers.batches_a_call,
+                    flush=flush,
+                    step=size if hungry else 0,
+                    group=group if workers.batch_sizes else None,
+                )
+                if blocks:
+                    break
             if not blocks:
                 return
             near = [member for member in room if member.node == blocks[0].node]
@@ -193,7 +201,7 @@ class RayPipeline:
             names = blocks[0].work.encoders_left
             *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
                 names,
-                self.workers.batch_size,
+                workers.batch_of(blocks[0].work.group),
                 [block.rows for block in blocks],
                 *(block.pixels for block in blocks),
             )
@@ -260,8 +268,7 @@ class RayPipeline:
             work.fail(value.problem)
         elif job.kind == "plan":
             work.begin(value, kept, member)
-            self.counts.slides_planned += work.restarts == 0
-            self.counts.tiles_planned += work.tiles if work.restarts == 0 else 0
+            self._backlog.note_plan(work, self.counts)
             if self._plan_only:
                 work.committed = dict.fromkeys(work.encoders, work.tiles)
             self._backlog.queue_commits(work)  # a slide without tiles has nothing to wait for

@@ -13,11 +13,11 @@ from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import NodeWatcher, start_pipeline
 from histo_ray.config import ExtractConfig, TileSetConfig
+from histo_ray.encoders.plugins import list_plugin_modules
 from histo_ray.extract import run
-from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.recorder import RunSummary
-from histo_ray.extract.resources import plan_workers
+from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
 
@@ -32,9 +32,9 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
         HistoRayError: What went wrong inside Ray, in one line.
     """
     settings = order.settings
-    with ray_session(settings.address) as found:
+    with ray_session(settings.address, modules=list_plugin_modules(order.specs)) as found:
         nodes = ask_gpu_memory(found, settings)
-        workers = plan_workers(nodes, settings, largest_input(order.specs))
+        workers = plan_run_workers(nodes, settings, order.specs)
         for work in order.todo:
             if not isinstance(work.subject, Slide):  # a tile set is large: one copy for all readers
                 work.sent = SharedSubject(work.slide_id, ray.put(work.subject))

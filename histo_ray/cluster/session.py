@@ -4,7 +4,7 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,9 @@ STARTS = 3
 
 
 @contextmanager
-def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
+def ray_session(
+    address: str, cpus: int | None = None, modules: Sequence[str] = ()
+) -> Iterator[list[Node]]:
     """Stay connected to Ray; a cluster that this call started ends with it.
 
     Within it SIGTERM is what Ctrl-C is, and a head that is lost is an error (`watch_head`).
@@ -61,6 +63,8 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         address: `local` starts one on this machine (inside a Ray job: joins the job's cluster),
             `auto` joins a running one, `ray://host:port` goes through Ray Client.
         cpus: CPUs of a local cluster; default all.
+        modules: Files and package folders of Python modules that other nodes are given. Where this
+            process is connected already, they must be there.
 
     Yields:
         The cluster's nodes.
@@ -74,7 +78,7 @@ def ray_session(address: str, cpus: int | None = None) -> Iterator[list[Node]]:
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    _start_or_join(address, cpus)
+    _start_or_join(address, cpus, modules)
     there, folder = True, mark_session() if address == "local" else None
     try:
         with watch_head():
@@ -155,7 +159,7 @@ def check_cluster(address: str) -> None:
         _check_answers(address)
 
 
-def _start_or_join(address: str, cpus: int | None) -> None:
+def _start_or_join(address: str, cpus: int | None, modules: Sequence[str] = ()) -> None:
     """Check this machine, or that a head listens, and connect; a start that fails leaves nothing.
 
     Raises:
@@ -163,7 +167,7 @@ def _start_or_join(address: str, cpus: int | None) -> None:
     """
     if address != "local":
         _check_answers(address)
-        _connect(address, cpus)
+        _connect(address, cpus, modules)
         return
     check_machine(cpus)
     sweep_folders(scratch_folder())
@@ -201,8 +205,8 @@ def _check_answers(address: str) -> None:
         )
 
 
-def _connect(address: str, cpus: int | None) -> None:
-    """Start Ray here, or join a cluster.
+def _connect(address: str, cpus: int | None, modules: Sequence[str] = ()) -> None:
+    """Start Ray here, or join a cluster, to which modules are sent (here they are found anyway).
 
     Ray gives its own processes 30 s to start, which a busy machine may not keep: it tries again.
     """
@@ -215,7 +219,7 @@ def _connect(address: str, cpus: int | None) -> None:
                 with on_loopback():
                     connect("local", include_dashboard=False, num_cpus=cpus)
             else:
-                connect(address)
+                connect(address, runtime_env={"py_modules": list(modules)} if modules else None)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises bare ones, also for a slow start
             text = " ".join(str(error).split())

@@ -73,6 +73,14 @@ def read_weights_file(store: str, name: str) -> bytes:
 
 def _spec_of(card: ModelCard, store: str) -> EncoderSpec:
     """The card's spec, bound to where the weights are."""
+    bases = () if card.adapter is None else (card.adapter.base,)
+    for spec in (card.encoder, *bases):
+        if spec.plugin is not None or spec.remote_code or spec.library != "timm":
+            raise ConfigError(
+                f"encoder {card.name!r}: its card in {store} names code that would run here "
+                f"({spec.plugin or spec.hub}), and only networks of timm can be published; "
+                "leave this encoder out, and find out who wrote that card"
+            )
     where = store if "://" in store else locate(store)[1]  # absolute: workers run elsewhere
     update = {"published": where, "published_name": card.name, "request": card.name}
     return card.encoder.model_copy(update=update | {"weights_sha256": card.weights_sha256})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from histo_ray.config import parse_settings
 from histo_ray.encoders.base import EncoderSpec
+from histo_ray.encoders.plugins import describe_plugin, find_encoder_plugin
 from histo_ray.encoders.published import find_published, list_published
 from histo_ray.encoders.request import (
     TIMM_KEYS,
@@ -19,10 +20,14 @@ from histo_ray.encoders.request import (
 )
 from histo_ray.encoders.timm_names import has_timm_name, list_timm_names
 from histo_ray.errors import ConfigError
+from histo_ray.plugins import Plugin
 from histo_ray.types import JsonObject
 
 BUILT_IN = Path(__file__).parent / "encoders.toml"
-_NOT_IN_TABLES = {"name", "request", "source", "seed", "published", "published_name"}
+_NOT_IN_TABLES = {
+    "name", "request", "source", "seed", "published", "published_name", "plugin", "plugin_package",
+    "preprocessing", "code_revision",
+}  # fmt: skip
 
 Table = dict[str, EncoderSpec]
 
@@ -30,9 +35,12 @@ Table = dict[str, EncoderSpec]
 def resolve(request: str, tables: Sequence[str] = (), store: str | None = None) -> EncoderSpec:
     """Find what a request means. Quick: weights are not looked at, and only `store` is asked.
 
+    Of a plugin the module is imported, and asked what it states.
+
     Args:
         request: As in `imgnet2048`, `resnet50.a1_in1k`, `hf-hub:org/name`,
-            `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50` (or .pth, .pt, .bin).
+            `random:resnet18?seed=1`, `/weights/x.safetensors?arch=resnet50` (or .pth, .pt, .bin),
+            `my_module:make_encoder`, or the name of an installed plugin.
         tables: TOML files with encoders of the user's own.
         store: A feature store whose published encoders are known by their names.
 
@@ -44,6 +52,9 @@ def resolve(request: str, tables: Sequence[str] = (), store: str | None = None) 
     """
     parsed = parse_request(request)
     table = _merge_tables(tables)
+    plugin = _find_plugin(parsed, table)
+    if plugin is not None:
+        return describe_plugin(plugin, slugify(parsed.text), parsed.text)
     if store is not None and parsed.kind == "named" and parsed.source not in table:
         published = find_published(store, parsed.source)
         table |= {} if published is None else {parsed.source: published}
@@ -69,7 +80,8 @@ def _source_values(parsed: EncoderRequest, table: Table, store: str | None) -> J
     entry = _find_entry(parsed, table)
     if entry is not None:
         plain = slug == slugify(parsed.text.partition("?")[0])
-        return entry.model_dump() | {"name": entry.name if plain else slug}
+        own = {"name": entry.name if plain else slug, "sources": entry.sources}
+        return entry.model_dump() | own
     if parsed.kind == "hub":
         if parsed.source.count("/") != 1:
             raise ConfigError(
@@ -85,6 +97,22 @@ def _source_values(parsed: EncoderRequest, table: Table, store: str | None) -> J
     if parsed.kind == "random":
         values |= {"source": "random", "seed": 0}
     return values
+
+
+def _find_plugin(parsed: EncoderRequest, table: Table) -> Plugin | None:
+    """The plugin that is asked for; a table's and timm's names are theirs."""
+    if parsed.kind not in ("plugin", "named"):
+        return None
+    if parsed.kind == "named" and (parsed.source in table or has_timm_name(parsed.source)):
+        return None
+    found = find_encoder_plugin(parsed.source)
+    others = sorted(parsed.keys.keys() - {"name"})
+    if found is not None and others:
+        raise ConfigError(
+            f"encoder {parsed.text!r}: a plugin prepares tiles and pools by itself, so "
+            f"{others[0]}= has no meaning; leave it out (name= gives it another name)"
+        )
+    return found
 
 
 def _find_entry(parsed: EncoderRequest, table: Table) -> EncoderSpec | None:
@@ -210,5 +238,6 @@ def _read_entry(path: Path, name: str, entry: object) -> EncoderSpec:
         values["source"] = "file"
     elif "hub" in entry:
         values["source"] = "hub"
-        values.setdefault("architecture", f"hf-hub:{entry['hub']}")
+        of_hub = "AutoModel" if entry.get("library") == "transformers" else f"hf-hub:{entry['hub']}"
+        values.setdefault("architecture", of_hub)
     return parse_settings(EncoderSpec, values, origin)

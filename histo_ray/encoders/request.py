@@ -1,7 +1,8 @@
 """Reads a request for an encoder: `<source>?key=value&key=value`. Pure.
 
-A source is a name of the table, a timm name, `hf-hub:org/name`, `random:<timm name>`, or the path
-of a weights file: .safetensors, or a torch pickle that holds tensors only.
+A source is a name of the table, of an installed plugin or of timm, `hf-hub:org/name`,
+`random:<timm name>`, a Python plugin as `module:object`, or the path of a weights file:
+.safetensors, or a torch pickle that holds tensors only.
 """
 
 import difflib
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from histo_ray.encoders.timm_names import has_timm_name
 from histo_ray.errors import ConfigError
+from histo_ray.plugins import is_target
 
 OWN_KEYS = frozenset(
     {
@@ -34,7 +36,7 @@ WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _OTHER_SUFFIXES = (".ckpt", ".pkl", ".tar", ".npz", ".h5")
 """Endings of other files that may hold weights; a source that ends so is a path, not a name."""
 
-Kind = Literal["named", "hub", "random", "file"]
+Kind = Literal["named", "hub", "random", "file", "plugin"]
 
 
 class EncoderRequest(NamedTuple):
@@ -151,6 +153,8 @@ def _split_kind(source: str, has_arch: bool) -> tuple[Kind, str]:
         return "random", source.removeprefix("random:")
     if source.lower().endswith(WEIGHTS_SUFFIXES) and (has_arch or not has_timm_name(source)):
         return "file", source  # timm has a tag `pt`; only a file comes with an arch
+    if is_target(source):
+        return "plugin", source
     return "named", source
 
 

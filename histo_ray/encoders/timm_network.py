@@ -16,7 +16,7 @@ from histo_ray.encoders.adapters import merge_adapters
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.complete import complete_spec
 from histo_ray.encoders.download import fetch_url
-from histo_ray.encoders.hub import WEIGHTS_FILES, fetch_beside, fetch_weights, find_file
+from histo_ray.encoders.hub import WEIGHTS_FILES, fetch_beside, fetch_file, fetch_weights, find_file
 from histo_ray.encoders.hub_config import (
     CONFIG_FILE,
     HubConfig,
@@ -39,6 +39,7 @@ from histo_ray.encoders.weights import (
     fit_weights,
     keep_weights,
     read_weights,
+    select_weights,
 )
 from histo_ray.errors import ConfigError
 from histo_ray.types import JsonObject
@@ -90,6 +91,16 @@ def build_network(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
         ConfigError: The weights cannot be had, do not fit, or would fit only with a resampled
             position embedding that nobody asked for. Others are never taken instead.
     """
+    if spec.plugin is not None:
+        raise ConfigError(
+            f"encoder {spec.name!r}: it is a Python plugin ({spec.plugin}), whose network only the "
+            "plugin knows; choose an encoder that timm can build"
+        )
+    if spec.library != "timm":
+        raise ConfigError(
+            f"encoder {spec.name!r}: its network is one of {spec.library}, and one of timm is "
+            "needed here; choose an encoder that timm can build"
+        )
     config: HubConfig | None = None
     if spec.architecture.startswith(_HUB):
         repository = spec.hub or spec.architecture.removeprefix(_HUB)
@@ -250,7 +261,7 @@ def _read_weights(spec: EncoderSpec, config: HubConfig | None) -> Weights | None
         return None
     if spec.published is not None:
         return _read_published(spec.published, spec.published_name or spec.name)
-    return read_weights(_find_weights(spec, defaults), spec.name)
+    return select_weights(read_weights(_find_weights(spec, defaults), spec.name), spec)
 
 
 def _find_weights(spec: EncoderSpec, defaults: JsonObject) -> Path:
@@ -258,6 +269,8 @@ def _find_weights(spec: EncoderSpec, defaults: JsonObject) -> Path:
     if spec.file is not None:
         return Path(spec.file).expanduser()
     if spec.source == "hub" and spec.hub:
+        if spec.weights_file is not None:
+            return fetch_file(spec.hub, spec.weights_file, spec.name)
         is_new = not any(find_file(spec.hub, name) for name in WEIGHTS_FILES)
         path = fetch_weights(spec.hub, spec.name)
         if is_new:

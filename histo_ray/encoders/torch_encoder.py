@@ -27,6 +27,7 @@ from histo_ray.encoders.network_ends import (
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
 from histo_ray.encoders.positions import ResamplingWatch
 from histo_ray.encoders.timm_network import build_network
+from histo_ray.encoders.transformers_network import build_transformers
 from histo_ray.encoders.weights import digest_weights
 from histo_ray.errors import ConfigError
 
@@ -279,6 +280,7 @@ def load_encoder(
             check_cuda(spec.name, precision)
             if precision == "float32":
                 switch_tf32_off()
-        network, complete = build_network(spec)
+        build = build_transformers if spec.library == "transformers" else build_network
+        network, complete = build(spec)
         threads = threads or torch.get_num_threads()
         return TorchEncoder(complete, network, device, precision, threads, engine)

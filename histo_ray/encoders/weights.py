@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.lean_timm import timm
 from histo_ray.encoders.positions import ResamplingWatch
 from histo_ray.errors import ConfigError
@@ -50,6 +51,24 @@ def read_weights(path: Path, encoder: str) -> Weights:
     if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path, encoder)
     return _read_pickle(path, encoder)
+
+
+def select_weights(weights: Weights, spec: EncoderSpec) -> Weights:
+    """Those of a network within the weights of a larger one, by the prefix that the spec states.
+
+    Raises:
+        ConfigError: None has it.
+    """
+    prefix = spec.weights_prefix
+    if not prefix:
+        return weights
+    found = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not found:
+        raise ConfigError(
+            f"encoder {spec.name!r}: no name of its weights begins with {prefix!r}, as its entry "
+            f"states; they begin as {', '.join(sorted(weights)[:_SHOWN])}"
+        )
+    return found
 
 
 def fit_weights(

@@ -6,7 +6,6 @@ each for long: kernels are chosen by shape.
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +14,13 @@ from histo_ray.config import RunSettings
 from histo_ray.deferred import deferred
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.encode_pass import TilePass
+from histo_ray.encoders.load import LoadedEncoder
+from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.errors import DeviceMemoryError
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.loading import load_run_encoders
 from histo_ray.extract.slide import encode_block
 from histo_ray.types import EncoderFacts, Floats
-
-if TYPE_CHECKING:
-    from histo_ray.encoders.torch_encoder import TorchEncoder
 
 name_device_errors = deferred("histo_ray.encoders.device_errors:name_device_errors")
 release_memory = deferred("histo_ray.encoders.device_errors:release_memory")
@@ -31,7 +29,7 @@ release_memory = deferred("histo_ray.encoders.device_errors:release_memory")
 class BatchLadder:
     """One encoder, and the most tiles that it has been found to take at once."""
 
-    def __init__(self, encoder: "TorchEncoder") -> None:
+    def __init__(self, encoder: LoadedEncoder) -> None:
         self._encoder = encoder
         self._lock = threading.Lock()
         self._warm_up_s = 0.0
@@ -113,11 +111,17 @@ def load_ladders(
         DeviceMemoryError: Weights, or one tile beside them, do not fit.
         DeviceError: The GPU failed.
     """
-    loaded = [
-        (BatchLadder(encoder), facts) for encoder, facts in load_run_encoders(config, specs, plan)
-    ]
-    for ladder, _ in loaded:
-        ladder.warm_up(config.tile_px, plan.batch_size)
-    for ladder, _ in loaded:  # encoders on one GPU may share a clock
+    groups = group_encoders(config, specs)
+    loaded: dict[str, tuple[BatchLadder, EncoderFacts]] = {}
+    for group in groups:
+        new = [spec for spec in group.specs if spec.name not in loaded]
+        for spec, (encoder, facts) in zip(
+            new, load_run_encoders(group.settings, new, plan), strict=True
+        ):
+            loaded[spec.name] = BatchLadder(encoder), facts
+    for at, group in enumerate(groups):
+        for spec in group.specs:
+            loaded[spec.name][0].warm_up(group.settings.tile_px, plan.batch_of(at))
+    for ladder, _ in loaded.values():  # encoders on one GPU may share a clock
         ladder.start_clock()
-    return loaded
+    return list(loaded.values())

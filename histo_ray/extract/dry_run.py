@@ -12,8 +12,8 @@ from pathlib import Path
 from histo_ray.config import NO_RAY, ExtractConfig, works_here
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
-from histo_ray.extract.batch_size import largest_input
-from histo_ray.extract.loading import stored_name
+from histo_ray.encoders.tile_groups import EncoderGroup, group_encoders
+from histo_ray.extract.mixed_agenda import plan_groups
 from histo_ray.extract.plan_here import PlanHere
 from histo_ray.extract.plan_processes import start_server
 from histo_ray.extract.plan_summary import (
@@ -27,16 +27,19 @@ from histo_ray.extract.plan_summary import (
     PlanSummary,
     Report,
     blank_row,
+    in_tiling,
 )
-from histo_ray.extract.resources import Workers, plan_workers
-from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
+from histo_ray.extract.resources import Workers
+from histo_ray.extract.resume import Agenda, check_cache
+from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.small_work import starts_ray
+from histo_ray.extract.subject import tiling_of_several
 from histo_ray.extract.this_machine import describe_machine
 from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.store import peek_store
 from histo_ray.tiles.pixels import check_tissue_pattern
-from histo_ray.types import Outcome
+from histo_ray.types import Outcome, Slide
 
 SLIDES_HERE = 300
 """Most slides that processes of this program open; more are spread, unless without Ray."""
@@ -75,11 +78,12 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
     Raises:
         HistoRayError: The extraction could not start.
     """
-    manifest, _, agenda = _prepare(config, open_files=False)
-    rows = _known_rows(agenda)
-    for work in agenda.todo:
-        rows[work.slide_id] = blank_row(work.slide_id, PlanStatus.TODO)
-    ordered = [rows[slide.slide_id] for slide in manifest.slides]
+    manifest, groups, agenda = _prepare(config, open_files=False)
+    known, planned = _known_rows(agenda, groups), Planned()
+    for slide, _ in _todo(agenda):
+        row = blank_row(slide.slide_id, PlanStatus.TODO)
+        planned.rows.append(in_tiling(row, tiling_of_several(slide)))
+    ordered = _order_rows(manifest, groups, known, planned)
     notes = (*manifest.notes, *agenda.notes)
     return PlanSummary(
         ordered,
@@ -115,26 +119,24 @@ def run_plan(
         check_folder(pictures.folder, "pictures")
     if works_here(config.address):
         start_server()
-    manifest, specs, agenda = _prepare(config, open_files=True)
+    manifest, groups, agenda = _prepare(config, open_files=True)
     with_ray = starts_ray(config, agenda.todo)
-    known = _known_rows(agenda)
+    known = _known_rows(agenda, groups)
     planned, measured = Planned(), Measured()
     undrawn: dict[str, str] = {}
     if agenda.todo:
-        with _choose_planner(config, specs, agenda, spread, listener.notify) as planner:
-            by_id = {slide.slide_id: slide for slide in manifest.slides}
-            todo = [(by_id[work.slide_id], work.encoders) for work in agenda.todo]
-            planner.plan(todo, planned, listener.report)
+        with _choose_planner(config, groups, agenda, spread, listener.notify) as planner:
+            planner.plan(_todo(agenda), planned, listener.report)
             if pictures:
                 listener.notify("drawing pictures")
                 undrawn = _draw(planner, planned, pictures)
-            rows = _order_rows(manifest, known, planned)
+            rows = _order_rows(manifest, groups, known, planned)
             listener.opened(rows, undrawn)
             if planned.tiles:
                 listener.notify("loading the encoders to measure one batch")
                 measured = planner.measure(planned)
     else:
-        rows = _order_rows(manifest, known, planned)
+        rows = _order_rows(manifest, groups, known, planned)
         listener.opened(rows, undrawn)
     return PlanSummary(
         rows=rows,
@@ -145,7 +147,16 @@ def run_plan(
         undrawn=undrawn,
         notes=(*manifest.notes, *agenda.notes),
         starts_ray=with_ray,
+        source_tiles=planned.sources.shared or None,
+        source_tiles_saved=planned.sources.saved,
     )
+
+
+def _todo(agenda: Agenda) -> list[tuple[Slide, tuple[str, ...]]]:
+    """Slides, in each tiling that the store lacks something of, and the encoders of each."""
+    return [
+        (work.subject, work.encoders) for work in agenda.todo if isinstance(work.subject, Slide)
+    ]
 
 
 def _draw(planner: Planner, planned: Planned, pictures: Pictures) -> dict[str, str]:
@@ -158,55 +169,72 @@ def _draw(planner: Planner, planned: Planned, pictures: Pictures) -> dict[str, s
     return undrawn
 
 
-def _order_rows(manifest: Manifest, known: dict[str, PlanRow], planned: Planned) -> list[PlanRow]:
-    """One row a slide, in the manifest's order."""
-    rows = known | {row.slide_id: row for row in planned.rows}
-    return [rows[slide.slide_id] for slide in manifest.slides]
+def _order_rows(
+    manifest: Manifest,
+    groups: Sequence[EncoderGroup],
+    known: dict[tuple[str, str], PlanRow],
+    planned: Planned,
+) -> list[PlanRow]:
+    """One row a slide and tiling, in the manifest's order."""
+    rows = known | {(row.slide_id, row.tiling): row for row in planned.rows}
+    several = len(groups) > 1
+    tilings = [group.tiling for group in groups] if several else [""]
+    return [rows[slide.slide_id, tiling] for slide in manifest.slides for tiling in tilings]
 
 
 def _choose_planner(
     config: ExtractConfig,
-    specs: Sequence[EncoderSpec],
+    groups: Sequence[EncoderGroup],
     agenda: Agenda,
     spread: MakePlanner,
     notify: Notify,
 ) -> Planner:
     few = len(agenda.todo) <= SLIDES_HERE or config.address == NO_RAY
+    specs: Sequence[EncoderSpec] = resolve_encoders(config)
+    only = groups[0].settings if len(groups) == 1 else config
+    if isinstance(only, ExtractConfig):
+        config = only
     if works_here(config.address) and few:
-        return PlanHere(config, specs, partial(_shape_here, config, largest_input(specs)))
+        return PlanHere(config, specs, partial(_shape_here, config, specs))
     notify("starting Ray")
     return spread(config, specs)
 
 
-def _shape_here(config: ExtractConfig, input_px: int, gpus: int) -> Workers:
+def _shape_here(config: ExtractConfig, specs: Sequence[EncoderSpec], gpus: int) -> Workers:
     """Processes of a run on this machine alone."""
-    return plan_workers([describe_machine(gpus)], config, input_px)
+    return plan_run_workers([describe_machine(gpus)], config, specs)
 
 
 def _prepare(
     config: ExtractConfig, *, open_files: bool
-) -> tuple[Manifest, list[EncoderSpec], Agenda]:
-    """Manifest, encoders, and what is to do; checks all that can be checked before the start."""
+) -> tuple[Manifest, tuple[EncoderGroup, ...], Agenda]:
+    """Manifest, encoders by their tiles, what is to do; all is checked that can be before."""
     check_place(config.store, "store")
     check_folder(config.store, "store", to_write=False)
     check_cache(config)
     manifest = open_manifest(config.manifest)
-    specs = resolve_encoders(config)
+    groups = group_encoders(config, resolve_encoders(config))
     check_tissue_pattern(config.tissue, config.mask_classes)
-    names = [stored_name(spec.name, config.dtype) for spec in specs]
-    store = peek_store(config.store)
-    agenda = plan_agenda(manifest.slides, names, store, config, open_files=open_files)
-    return manifest, specs, agenda
+    agenda = plan_groups(manifest.slides, groups, peek_store(config.store), open_files=open_files)
+    return manifest, groups, agenda
 
 
-def _known_rows(agenda: Agenda) -> dict[str, PlanRow]:
+def _known_rows(agenda: Agenda, groups: Sequence[EncoderGroup]) -> dict[tuple[str, str], PlanRow]:
     """Rows of slides of which something is stored; with several encoders the last one's."""
+    tilings = {
+        group.tiling: group.settings.tiling
+        for group in groups
+        if isinstance(group.settings, ExtractConfig)
+    }
     status = {
         Outcome.SKIPPED: PlanStatus.STORED,
         Outcome.EMPTY: PlanStatus.EMPTY,
         Outcome.FAILED: PlanStatus.FAILED,
     }
     return {
-        row.slide_id: blank_row(row.slide_id, status[row.outcome], row.reason, row.n_tiles)
+        (row.slide_id, row.tiling): in_tiling(
+            blank_row(row.slide_id, status[row.outcome], row.reason, row.n_tiles),
+            tilings.get(row.tiling),
+        )
         for row in agenda.rows
     }

@@ -19,6 +19,12 @@ class EncoderPlan:
     """CPU threads."""
     batch_size: int
     """Tiles encoded at once."""
+    batch_sizes: tuple[int, ...] = ()
+    """The same of each tiling, where the run has several."""
+
+    def batch_of(self, group: int) -> int:
+        """Tiles encoded at once of one of the run's tilings."""
+        return self.batch_sizes[group] if self.batch_sizes else self.batch_size
 
 
 class EncoderShare(Protocol):
@@ -36,6 +42,10 @@ class EncoderShare(Protocol):
     def batch_size(self) -> int:
         """Tiles encoded at once."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The same of each tiling, where the run has several."""
+
 
 def plan_encoders(config: RunSettings, workers: EncoderShare) -> EncoderPlan:
     """Decide device and precision once, for all processes and those that come later.
@@ -47,4 +57,4 @@ def plan_encoders(config: RunSettings, workers: EncoderShare) -> EncoderPlan:
     if precision == "auto":
         precision = "float16" if on_gpu else "float32"
     device: PlannedDevice = "cuda" if on_gpu else "cpu"
-    return EncoderPlan(device, precision, workers.threads, workers.batch_size)
+    return EncoderPlan(device, precision, workers.threads, workers.batch_size, workers.batch_sizes)

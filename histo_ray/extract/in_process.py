@@ -11,21 +11,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 
 from histo_ray.encoders.encode_pass import TilePass
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
-from histo_ray.extract.batch_size import largest_input
 from histo_ray.extract.encoder_plan import plan_encoders
+from histo_ray.extract.interleave import interleave_spans
 from histo_ray.extract.loading import check_loaded
 from histo_ray.extract.meter import Meter, Spent
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.pipeline import Report, RunOrder
-from histo_ray.extract.resources import Node, Workers, plan_workers
+from histo_ray.extract.resources import Node, Workers
 from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import SubjectPlan, nonfinite_problem, partition_facts
 from histo_ray.extract.this_machine import describe_machine
 from histo_ray.extract.tile_reader import TileReader
@@ -47,12 +49,16 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
         StoreError: The store knows an encoder's name for other weights.
     """
     nodes = [describe_machine(torch.cuda.device_count())]
-    workers = plan_workers(nodes, order.settings, largest_input(order.specs))
+    workers = plan_run_workers(nodes, order.settings, order.specs)
     with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
         plan = plan_encoders(order.settings, workers)
         loaded = load_ladders(order.settings, order.specs, plan)
         check_loaded(order.store, [about for _, about in loaded])
         yield InProcessPipeline(order, reader, loaded, workers, nodes)
+
+
+Rows = dict[str, list[TileRows]]
+"""Rows of the partitions of one subject and tiling, by encoder."""
 
 
 @dataclass
@@ -100,36 +106,90 @@ class InProcessPipeline:
         Raises:
             HistoRayError: Something that is not one subject's fate.
         """
-        todo = list(subjects)
+        todo = [list(works) for _, works in groupby(subjects, key=lambda work: work.slide_id)]
         self.counts.slides = len(todo)
         self._turn()
-        for work in todo:
-            work.began = time.monotonic()
-            self._extract(work)
+        for works in todo:
+            self._extract(works)
             self.counts.slides_done += 1
-            self.counts.slides_failed += bool(work.problems)
-            finish(work)
-            work.release()
+            self.counts.slides_failed += any(work.problems for work in works)
+            for work in works:
+                finish(work)
+                work.release()
             self._turn()
 
     def export(self, samples: Sequence[Sample]) -> None:
         """Metrics of one process are not exported."""
 
-    def _extract(self, work: SubjectWork) -> None:
-        """Bring one subject into the store, or note why that cannot be."""
-        try:
-            with self._metered(self.readers[0], "plan"):
-                plan = self._reader.plan(work.subject)
+    def _extract(self, works: Sequence[SubjectWork]) -> None:
+        """Bring one subject, in all its tilings, into the store, or note why that cannot be."""
+        for work in works:
+            work.began = time.monotonic()
+            try:
+                with self._metered(self.readers[0], "plan"):
+                    plan = self._reader.plan(work.subject)
+            except SlideError as error:
+                work.fail(error.problem)
+                continue
             work.begin(plan, None, self)
-            self.counts.slides_planned += 1
             self.counts.tiles_planned += work.tiles
-            rows = self._encode_tiles(work, plan)
-        except SlideError as error:
-            work.fail(error.problem)
-            return
+        self.counts.slides_planned += any(work.plan for work in works)
+        planned = [(work, work.plan) for work in works if work.plan]
+        sizes = [self.workers.batch_of(work.group) for work, _ in planned]
+        rows: list[Rows] = [{name: [] for name in work.encoders} for work, _ in planned]
+        for at, span in interleave_spans([plan.grid.coords for _, plan in planned], sizes):
+            work, plan = planned[at]
+            if work.finished:
+                continue
+            try:
+                self._encode_tiles(work, plan, span, rows[at])
+            except SlideError as error:
+                work.fail(error.problem)
+            if span.stop == work.tiles or work.finished:
+                self._commit(work, plan, rows[at])
+        for at, (work, plan) in enumerate(planned):
+            if not work.tiles:
+                self._commit(work, plan, rows[at])
+
+    def _encode_tiles(self, work: SubjectWork, plan: SubjectPlan, span: range, rows: Rows) -> None:
+        """Read some tiles once, and encode them with every encoder that has not failed.
+
+        Args:
+            work: Their slide, in one tiling.
+            plan: Its plan.
+            span: Their tile_ids.
+            rows: Rows of each encoder's partition, which are added to.
+        """
+        with self._metered(self.readers[0], "read"):
+            block = self._reader.read(work.subject, plan, span)
+        self.counts.tiles_read += len(span)
+        self.counts.encode_began = self.counts.encode_began or time.monotonic()
+        here = slice(span.start, span.stop)
+        texts = {name: values[here] for name, values in plan.texts.items()}
+        coords, tissue = plan.grid.coords[here], plan.grid.tissue[here]
+        tiles = TilePass([block.pixels])  # on a GPU it is copied there once for all encoders
+        size = self.workers.batch_of(work.group)
+        for name in work.encoders_left:
+            with self._metered(self.encoders[0], "encode"):
+                vectors, bad = self._encoders[name].encode(tiles, size, self._settings.dtype)
+            self.counts.vectors[name] += len(span)
+            if bad.any():
+                tile_id = span.start + int(bad.argmax())
+                work.problems[name] = nonfinite_problem(name, tile_id, self.facts[name].dtype)
+                rows[name].clear()
+                continue
+            rows[name].append(TileRows(coords, tissue, block.focus, vectors, texts))
+        self.counts.tiles_encoded += len(span)
+        self.counts.encode_ended = time.monotonic()
+        if limit := smallest_limit(self._encoders.values()):
+            self.counts.note_smaller_batch(limit)
+        self._turn()
+
+    def _commit(self, work: SubjectWork, plan: SubjectPlan, rows: Rows) -> None:
+        """Write the partitions of all encoders that have not failed, and let their rows go."""
         for name in work.encoders_left:
             with self._metered(self.readers[0], "commit"):
-                facts = partition_facts(plan, self.facts[name], self._run_id)
+                facts = partition_facts(plan, work.facts_of(self.facts[name]), self._run_id)
                 receipt = self._store.commit(
                     facts.key,
                     facts,
@@ -138,44 +198,7 @@ class InProcessPipeline:
                     replace=self._settings.replace_changed,
                 )
             work.committed[name] = receipt.tile_count
-
-    def _encode_tiles(self, work: SubjectWork, plan: SubjectPlan) -> dict[str, list[TileRows]]:
-        """Read each tile once, and encode it with every encoder that has not failed.
-
-        Returns:
-            The rows of each encoder's partition.
-        """
-        rows: dict[str, list[TileRows]] = {name: [] for name in work.encoders}
-        size = self.workers.batch_size
-        for start in range(0, work.tiles, size):
-            if work.finished:
-                break
-            span = range(start, min(start + size, work.tiles))
-            with self._metered(self.readers[0], "read"):
-                block = self._reader.read(work.subject, plan, span)
-            self.counts.tiles_read += len(span)
-            self.counts.encode_began = self.counts.encode_began or time.monotonic()
-            here = slice(span.start, span.stop)
-            texts = {name: values[here] for name, values in plan.texts.items()}
-            coords, tissue = plan.grid.coords[here], plan.grid.tissue[here]
-            tiles = TilePass([block.pixels])  # on a GPU it is copied there once for all encoders
-            for name in work.encoders_left:
-                with self._metered(self.encoders[0], "encode"):
-                    vectors, bad = self._encoders[name].encode(tiles, size, self._settings.dtype)
-                self.counts.vectors[name] += len(span)
-                if bad.any():
-                    tile_id = start + int(bad.argmax())
-                    dtype = self.facts[name].dtype
-                    work.problems[name] = nonfinite_problem(name, tile_id, dtype)
-                    rows[name].clear()
-                    continue
-                rows[name].append(TileRows(coords, tissue, block.focus, vectors, texts))
-            self.counts.tiles_encoded += len(span)
-            self.counts.encode_ended = time.monotonic()
-            if limit := smallest_limit(self._encoders.values()):
-                self.counts.note_smaller_batch(limit)
-            self._turn()
-        return rows
+        rows.clear()
 
     @contextmanager
     def _metered(self, side: Side, kind: str) -> Iterator[None]:

@@ -3,21 +3,16 @@
 import logging
 import platform
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from histo_ray.config import RunSettings, TileSetConfig, TilingConfig
-from histo_ray.deferred import deferred
 from histo_ray.encoders.base import Encoder, EncoderSpec, check_contract
+from histo_ray.encoders.load import LoadedEncoder, load_encoder
 from histo_ray.encoders.stored_name import stored_name as stored_name
 from histo_ray.errors import ConfigError
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts
 
-if TYPE_CHECKING:
-    from histo_ray.encoders.torch_encoder import TorchEncoder
-
-load_encoder = deferred("histo_ray.encoders.torch_encoder:load_encoder")  # torch takes seconds
 _log = logging.getLogger(__name__)
 
 
@@ -61,12 +56,16 @@ def encoder_facts(
         rotations=spec.rotations,
         pos_embed_resampled=spec.pos_embed_resampled,
         config_differs=spec.config_differs,
+        plugin=" of ".join(filter(None, (spec.plugin, spec.plugin_package))),
+        preprocessing=spec.preprocessing,
+        licence=spec.licence if spec.plugin else "",
+        code_revision=spec.code_revision or "",
     )
 
 
 def load_run_encoders(
     config: RunSettings, specs: Sequence[EncoderSpec], plan: EncoderPlan
-) -> list[tuple["TorchEncoder", EncoderFacts]]:
+) -> list[tuple[LoadedEncoder, EncoderFacts]]:
     """Load the encoders of a run, and describe each for receipts, in the order given.
 
     Args:
@@ -81,7 +80,7 @@ def load_run_encoders(
     """
     loaded = []
     for spec in specs:
-        encoder: TorchEncoder = load_encoder(
+        encoder = load_encoder(
             spec,
             device=plan.device,
             precision=plan.precision,

@@ -18,9 +18,11 @@ from histo_ray.extract.plan_summary import (
     Measured,
     Planned,
     Report,
+    Widest,
     estimate_seconds,
 )
-from histo_ray.extract.probe_encoder import EncoderProbe, RunShape
+from histo_ray.extract.probe_encoder import EncoderProbe, Loaded, RunShape
+from histo_ray.extract.subject import TiledSlide
 from histo_ray.types import Slide
 
 MOST_PROCESSES = 32
@@ -96,23 +98,25 @@ class PlanHere:
             ConfigError: An encoder cannot be loaded.
         """
         loaded = self._probe.loaded()
-        if planned.widest is None:
-            return Measured(loaded.facts)
-        workers = loaded.workers
-        slide, plan = planned.widest
-        count = min(workers.batch_size, len(plan.grid))
+        times = [self._measure_tiling(widest, loaded) for widest in planned.widest.values()]
+        return Measured(loaded.facts, sum(times) if times else None)
+
+    def _measure_tiling(self, widest: Widest, loaded: Loaded) -> float:
+        """Estimate the seconds of all tiles of one tiling from one batch."""
+        workers, plan = loaded.workers, widest.plan
+        size = workers.batch_of(widest.group)
+        if not len(plan.grid):
+            return 0.0
         pixels, read_s = self._slides.submit(
-            time_reading, slide, self._config, plan, count
+            time_reading, widest.slide, self._config, plan, min(size, len(plan.grid))
         ).result()
-        encode_s = self._probe.time_encoding(pixels, workers.batch_size)
-        return Measured(
-            loaded.facts,
-            estimate_seconds(
-                planned.tiles,
-                read_s / workers.readers,
-                encode_s / workers.encoders,
-                shared_cores=workers.niceness > 0,
-            ),
+        several = isinstance(widest.slide, TiledSlide)
+        encode_s = self._probe.time_encoding(pixels, size, widest.encoders if several else ())
+        return estimate_seconds(
+            widest.tiles,
+            read_s / workers.readers,
+            encode_s / workers.encoders,
+            shared_cores=workers.niceness > 0,
         )
 
 

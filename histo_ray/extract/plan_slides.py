@@ -17,6 +17,7 @@ from histo_ray.extract.slide import (
     read_block,
     slide_cache,
 )
+from histo_ray.extract.subject import tiling_of
 from histo_ray.extract.tile_reader import TOO_MUCH_MEMORY
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.types import Slide
@@ -33,7 +34,7 @@ def plan_or_problem(slide: Slide, config: ExtractConfig) -> SubjectPlan | str:
     """The plan of one slide, or why it cannot be used."""
     try:
         with _open(slide, config) as opened:
-            return plan_slide(opened, slide, config.tiling)
+            return plan_slide(opened, slide, tiling_of(slide, config))
     except SlideError as error:
         return error.problem
     except MemoryError as error:
@@ -46,7 +47,7 @@ def time_reading(
     """Pixels of a slide's first `count` tiles, and the seconds that each took to read."""
     with _open(slide, config) as opened:
         began = time.monotonic()
-        block = read_block(opened, plan, config.tile_px, range(count))
+        block = read_block(opened, plan, plan.tiling.settings["tile_px"], range(count))
         return block.pixels, (time.monotonic() - began) / count
 
 

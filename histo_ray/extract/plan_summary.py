@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from histo_ray.config import ExtractConfig
+from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.extract.slide import SubjectPlan, ink_remark
+from histo_ray.extract.source_cells import SourceTally
+from histo_ray.extract.subject import TiledSlide, describe_tiles, tiling_of_several
 from histo_ray.types import EncoderFacts, Slide
 
 BYTES_A_ROW = 24
@@ -52,6 +54,10 @@ class PlanRow:
     """Share that pen ink covers, 0..1; None where it was not looked for."""
     remark: str = ""
     """On a slide that can be used: how much of it is pen ink, where that is much."""
+    tiling: str = ""
+    """Fingerprint of the tiling, where the run has several; a slide then has a row for each."""
+    tiles_of: str = ""
+    """What its tiles are, as "256 px at 0.5 mpp", where the run has several tilings."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,26 @@ class PlanSummary:
     """How many patients the manifest names, and what looks wrong in it."""
     starts_ray: bool = True
     """Whether `extract` would start Ray, or join one, which `seconds` does not hold."""
+    source_tiles: int | None = None
+    """Tiles of slides' files to be decoded, about, in squares of `SOURCE_PX`; None where slides
+    were not opened, or the run has one tiling."""
+    source_tiles_saved: int | None = None
+    """Those that are decoded once for several tilings, and would be decoded again in a run for
+    each."""
+
+
+@dataclass(frozen=True)
+class Widest:
+    """The slide with the most tiles of one tiling, on which a batch is measured."""
+
+    slide: Slide
+    plan: SubjectPlan
+    group: int
+    """Which of the run's tilings."""
+    tiles: int
+    """Tiles of all slides in this tiling."""
+    encoders: tuple[str, ...]
+    """Encoders that see them, by their names in the store."""
 
 
 @dataclass
@@ -85,21 +111,33 @@ class Planned:
     tiles: int = 0
     vectors: Counter[str] = field(default_factory=Counter)
     """To be encoded, by encoder."""
-    widest: tuple[Slide, SubjectPlan] | None = None
+    widest: dict[str, "Widest"] = field(default_factory=dict)
+    """The slide with the most tiles, by tiling; under "" where the run has one."""
+    sources: SourceTally = field(default_factory=SourceTally)
+    """Tiles of files, where the run has several tilings."""
 
     def add(self, slide: Slide, encoders: Sequence[str], plan: SubjectPlan | str) -> None:
         """Take a slide that was planned for some encoders, or the problem with it."""
         if isinstance(plan, str):
-            self.rows.append(blank_row(slide.slide_id, PlanStatus.FAILED, plan))
+            row = blank_row(slide.slide_id, PlanStatus.FAILED, plan)
+            self.rows.append(in_tiling(row, tiling_of_several(slide)))
             return
-        tiles = len(plan.grid)
-        self.rows.append(_row(slide.slide_id, plan))
+        tiles, tiling = len(plan.grid), tiling_of_several(slide)
+        self.rows.append(in_tiling(_row(slide.slide_id, plan), tiling))
         self.slides.append(slide)
         self.tiles += tiles
         self.vectors.update(dict.fromkeys(encoders, tiles))
-        largest = self.widest
-        if largest is None or (tiles, slide.slide_id) > (len(largest[1].grid), largest[0].slide_id):
-            self.widest = slide, plan
+        if tiling is not None:
+            self.sources.add(plan)
+        name = "" if tiling is None else tiling.fingerprint()
+        group = slide.group if isinstance(slide, TiledSlide) else 0
+        found = Widest(slide, plan, group, tiles, tuple(encoders))
+        largest = self.widest.get(name)
+        if largest is not None:
+            found = max(found, largest, key=lambda one: (len(one.plan.grid), one.slide.slide_id))
+            both = dict.fromkeys((*largest.encoders, *encoders))
+            found = replace(found, tiles=largest.tiles + tiles, encoders=tuple(both))
+        self.widest[name] = found
 
     @property
     def failed(self) -> int:
@@ -171,6 +209,13 @@ def estimate_seconds(tiles: int, read_s: float, encode_s: float, *, shared_cores
 def blank_row(slide_id: str, status: PlanStatus, reason: str = "", n_tiles: int = 0) -> PlanRow:
     """Row of a slide that was not opened."""
     return PlanRow(slide_id, status, reason, n_tiles, 0, 0, 0.0, "", -1)
+
+
+def in_tiling(row: PlanRow, tiling: TilingConfig | None) -> PlanRow:
+    """Row of a slide in one of the run's tilings; as it is where the run has one. Pure."""
+    if tiling is None:
+        return row
+    return replace(row, tiling=tiling.fingerprint(), tiles_of=describe_tiles(tiling))
 
 
 def _row(slide_id: str, plan: SubjectPlan) -> PlanRow:

@@ -53,6 +53,13 @@ class RunShape(Protocol):
     def batch_size(self) -> int:
         """Tiles encoded at once."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The same of each tiling, where the run has several."""
+
+    def batch_of(self, group: int) -> int:
+        """Tiles encoded at once of one of the run's tilings."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -101,9 +108,11 @@ class EncoderProbe:
         """
         return _result(self._loaded)
 
-    def time_encoding(self, pixels: npt.NDArray[np.uint8], batch_size: int) -> float:
-        """Seconds that a tile takes in all encoders together, in a full batch."""
-        return _result(self._pool.submit(_time_encoding, pixels, batch_size))
+    def time_encoding(
+        self, pixels: npt.NDArray[np.uint8], batch_size: int, names: Sequence[str] = ()
+    ) -> float:
+        """Seconds that a tile takes in some encoders together, or in all, in a full batch."""
+        return _result(self._pool.submit(_time_encoding, pixels, batch_size, names))
 
 
 R = TypeVar("R")
@@ -135,10 +144,10 @@ def _load(
     return Loaded(workers, [about for _, about in _encoders.values()])
 
 
-def _time_encoding(pixels: npt.NDArray[np.uint8], batch_size: int) -> float:
+def _time_encoding(pixels: npt.NDArray[np.uint8], batch_size: int, names: Sequence[str]) -> float:
     for _ in range(2):  # the first time warms up
         began = time.monotonic()
-        for encoder, about in _encoders.values():
+        for encoder, about in (_encoders[name] for name in names or _encoders):
             encoder.encode(pixels, batch_size, about.dtype)
         seconds = time.monotonic() - began
     return seconds / batch_size

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from histo_ray.extract.call_size import tiles_to_read
 from histo_ray.extract.ready_blocks import ReadyBlocks
 from histo_ray.extract.resources import Workers
+from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.work import ReaderJob, SubjectWork
 
 AHEAD = 2
@@ -41,8 +42,11 @@ class Backlog:
         """Tiles that were read and wait for an encoder."""
         self._asked: Counter[JobTaker] = Counter()
         """Tiles that each reader was asked for."""
-        self._last: dict[JobTaker, SubjectWork] = {}
-        """What each reader was given tiles of last."""
+        self.siblings: list[SubjectWork] = []
+        """Further tilings of slides that are begun; not planned yet."""
+        self._planned: set[str] = set()
+        self._done: set[str] = set()
+        self._failed: set[str] = set()
 
     def __bool__(self) -> bool:
         """Whether a subject is left."""
@@ -51,7 +55,12 @@ class Backlog:
     @property
     def has_work(self) -> bool:
         """Whether something could be given out now."""
-        return bool(self.ready or self.jobs or any(work.has_unread() for work in self.active))
+        return bool(
+            self.ready
+            or self.jobs
+            or self.siblings
+            or any(work.has_unread() for work in self.active)
+        )
 
     def take_finished(self) -> list[SubjectWork]:
         """Remove the subjects that have an outcome."""
@@ -59,13 +68,28 @@ class Backlog:
         self.active = [work for work in self.active if not work.finished]
         return finished
 
+    def note_plan(self, work: SubjectWork, counts: Counts) -> None:
+        """Count a subject that was planned, once whatever its tilings, and its tiles."""
+        if not work.restarts:
+            self._planned.add(work.slide_id)
+            counts.slides_planned = len(self._planned)
+            counts.tiles_planned += work.tiles
+
+    def note_outcome(self, work: SubjectWork, counts: Counts) -> None:
+        """Count the subject of what `take_finished` gave, once the last of its tilings is over."""
+        if work.problems:
+            self._failed.add(work.slide_id)
+        if all(other.slide_id != work.slide_id for other in self.active):
+            self._done.add(work.slide_id)
+        counts.slides_done, counts.slides_failed = len(self._done), len(self._failed)
+
     def queue_commits(self, work: SubjectWork) -> None:
         """Queue the partitions of which all vectors are there."""
         for name in work.complete():
             self.jobs.append(ReaderJob("commit", work, work.generation, encoder=name))
 
     def next_job(
-        self, taker: JobTaker, takers: Sequence[JobTaker], tiles_called: int, workers: Workers
+        self, taker: JobTaker, takers: Sequence[JobTaker], load_called: float, workers: Workers
     ) -> ReaderJob | None:
         """Choose what a reader does next.
 
@@ -75,7 +99,8 @@ class Backlog:
         Args:
             taker: The reader.
             takers: All readers.
-            tiles_called: Tiles whose pixels unfinished calls hold or will bring.
+            load_called: Pixels that unfinished calls hold or will bring, in tiles of the run's
+                largest size.
             workers: The run's bounds.
 
         Returns:
@@ -83,9 +108,11 @@ class Backlog:
         """
         if self.jobs and (not self.jobs[0].alone or not taker.calls):
             return self.jobs.popleft()
+        if (sibling := self._take_sibling(taker, takers)) is not None:
+            return ReaderJob("plan", sibling, sibling.generation)
         size = self._tiles_to_read(taker, takers, workers)
         bound = (workers.blocks_in_flight + 1) * workers.batch_size
-        room = self.ready.tiles + tiles_called + size < bound
+        room = self.ready.load + load_called + size < bound
         work = self._own_work(taker) if room else None
         if work is None:
             readable = [work for work in self.active if work.has_unread()] if room else []
@@ -100,9 +127,9 @@ class Backlog:
                 free[0].hand_over(taker)
         if work is None:
             return None
-        span = work.take_span(size, taker, workers.batch_size)
+        size = workers.batch_of(work.group) if workers.batch_sizes else size
+        span = work.take_span(size, taker, workers.batch_of(work.group))
         self._asked[taker] += len(span)
-        self._last[taker] = work
         return ReaderJob("read", work, work.generation, span)
 
     def awaits_plan(self, taker: JobTaker) -> bool:
@@ -122,25 +149,42 @@ class Backlog:
         return tiles_to_read(size, most, self._asked[taker], unread, len(takers))
 
     def _own_work(self, taker: JobTaker) -> SubjectWork | None:
-        """Subject that it has open, if some of that is unread."""
-        last = self._last.get(taker)
-        if last is not None and last.slide_id == taker.slide_id and last.has_unread():
-            return last
-        for work in self.active:
-            if work.slide_id == taker.slide_id and work.has_unread():
-                return work
-        return None
+        """Subject that it has open, if some of that is unread.
+
+        Of several tilings the one whose next tile is topmost, so that they stay side by side and
+        share what is decoded.
+        """
+        own = [w for w in self.active if w.slide_id == taker.slide_id and w.has_unread()]
+        if len(own) > 1:
+            return min(own, key=lambda work: work.next_y(taker))
+        return own[0] if own else None
 
     def _may_begin(self, takers: Sequence[JobTaker]) -> bool:
         """Whether a new subject is there, and not too many are planned ahead of reading."""
-        ahead = sum(work.plan is None or work.has_unread() for work in self.active)
-        return bool(self.waiting) and ahead < len(takers) + AHEAD
+        ahead = {w.slide_id for w in self.active if w.plan is None or w.has_unread()}
+        return bool(self.waiting) and len(ahead) < len(takers) + AHEAD
+
+    def _take_sibling(self, taker: JobTaker, takers: Sequence[JobTaker]) -> SubjectWork | None:
+        """Take another tiling of a slide that it has open, or that nobody else has."""
+        if not self.siblings:
+            return None
+        others = {other.slide_id for other in takers if other is not taker}
+        for work in self.siblings:
+            if work.slide_id == taker.slide_id or work.slide_id not in others:
+                self.siblings.remove(work)
+                return work
+        return None
 
     def _begin(self) -> ReaderJob:
         """Take a new subject, which is planned first."""
         work = self.waiting.popleft()
         work.began = time.monotonic()
         self.active.append(work)
+        while self.waiting and self.waiting[0].slide_id == work.slide_id:
+            sibling = self.waiting.popleft()
+            sibling.began = work.began
+            self.siblings.append(sibling)
+            self.active.append(sibling)
         return ReaderJob("plan", work, work.generation)
 
     def stuck(self) -> list[str]:

@@ -11,8 +11,8 @@ class ReadyBlocks:
 
     def __init__(self) -> None:
         self._blocks: deque[ReadyBlock] = deque()
-        self.tiles = 0
-        """Sum of their tiles."""
+        self.load = 0.0
+        """Their pixels, in tiles of the run's largest size."""
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -28,7 +28,7 @@ class ReadyBlocks:
     def append(self, block: ReadyBlock) -> None:
         """Add tiles that were read."""
         self._blocks.append(block)
-        self.tiles += block.count
+        self.load += block.load
 
     def put_back(self, blocks: Iterable[ReadyBlock]) -> None:
         """Put tiles, in order, before all others: the call that had them is lost."""
@@ -40,14 +40,31 @@ class ReadyBlocks:
         if len(fresh) < len(self._blocks):
             self._keep(fresh)
 
-    def take(self, size: int, *, flush: bool, step: int = 0) -> list[ReadyBlock]:
-        """Take the tiles of one call of an encoder, as `pack_batch` chooses them."""
-        chosen, left = pack_batch(self._blocks, size, flush=flush, step=step)
-        if chosen:
-            self._blocks = left
-            self.tiles -= sum(block.count for block in chosen)
+    @property
+    def groups(self) -> list[int]:
+        """Tilings that blocks are there of, the one of the oldest first."""
+        return list(dict.fromkeys(block.work.group for block in self._blocks))
+
+    def take(
+        self, size: int, *, flush: bool, step: int = 0, group: int | None = None
+    ) -> list[ReadyBlock]:
+        """Take the tiles of one call of an encoder, as `pack_batch` chooses them.
+
+        Args:
+            size: Most tiles of a call.
+            flush: Whether fewer will do.
+            step: As of `pack_batch`.
+            group: The tiling to take from; None: there is one only.
+        """
+        own = [block for block in self._blocks if group in (None, block.work.group)]
+        chosen, left = pack_batch(own, size, flush=flush, step=step)
+        if chosen and group is None:
+            self._keep(left)
+        elif chosen:
+            others = (block for block in self._blocks if group not in (None, block.work.group))
+            self._keep(deque(sorted((*left, *others), key=lambda block: block.since)))
         return chosen
 
     def _keep(self, blocks: deque[ReadyBlock]) -> None:
         self._blocks = blocks
-        self.tiles = sum(block.count for block in blocks)
+        self.load = sum(block.load for block in blocks)

@@ -61,6 +61,13 @@ class Workers:
     """Encoders of each node, as the readers."""
     batches_a_call: int = 1
     """Most batches that one call reads or encodes."""
+    batch_sizes: tuple[int, ...] = ()
+    """Tiles of a batch of each tiling, where the run has several; `batch_size` is then that of the
+    largest tiles."""
+
+    def batch_of(self, group: int) -> int:
+        """Tiles of a batch of one of the run's tilings."""
+        return self.batch_sizes[group] if self.batch_sizes else self.batch_size
 
     @property
     def call_tiles(self) -> int:

@@ -23,6 +23,8 @@ STORED_REASON = "already stored"
 """The run table's word for why a partition is left as it is."""
 A_TASK = 16
 """Slide files that a thread looks at before it is asked again."""
+Marks = dict[str, tuple[str, str]]
+"""Fingerprints of the files of slides, and of their given masks, by slide."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def plan_agenda(
     config: ExtractConfig,
     *,
     open_files: bool = True,
+    marks: Marks | None = None,
 ) -> Agenda:
     """Compare a manifest with a store.
 
@@ -87,12 +90,15 @@ def plan_agenda(
         store: Where partitions are; None if there is no store yet.
         config: The run.
         open_files: Whether slides and masks are looked into; without it they count as unchanged.
+        marks: What was seen of them before, which is added to.
     """
     tiling = config.tiling
     stored: dict[PartitionKey, _Stored] = {}  # receipts are large, and there may be very many
     moved: dict[str, tuple[str, str]] = {}
     if store is not None:
-        stored, moved = _compare(slides, names, store, config, open_files)
+        stored, moved = _compare(
+            slides, names, store, config, open_files, {} if marks is None else marks
+        )
     older = _note_older_tilings(slides, names, store, tiling)
     agenda = Agenda([], [], (*_note_patients(moved), *older))
     for slide in slides:
@@ -117,6 +123,7 @@ def _compare(
     store: Store,
     config: ExtractConfig,
     open_files: bool,
+    marks: Marks,
 ) -> tuple[dict[PartitionKey, _Stored], dict[str, tuple[str, str]]]:
     """Compare the stored partitions of some slides with the slides as they are now.
 
@@ -134,7 +141,8 @@ def _compare(
     ]
     by_id = {slide.slide_id: slide for slide in slides}
     known = {key.slide_id for key in keys} if open_files else set()
-    marks = _read_marks([slide for slide in slides if slide.slide_id in known], tiling)
+    unseen = [s for s in slides if s.slide_id in known and s.slide_id not in marks]
+    marks.update(_read_marks(unseen, tiling))
     stated = store.stated()
     stored: dict[PartitionKey, _Stored] = {}
     moved: dict[str, tuple[str, str]] = {}

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
+from histo_ray.encoders.tile_groups import group_encoders
 from histo_ray.extract.labelled_tiles import plan_sets, settle_size
+from histo_ray.extract.mixed_agenda import plan_groups
 from histo_ray.extract.observer import Observer
 from histo_ray.extract.pipeline import OpenPipeline, Report, RunOrder
 from histo_ray.extract.recorder import Recorder, RunSummary
-from histo_ray.extract.resume import Agenda, check_cache, plan_agenda
+from histo_ray.extract.resume import Agenda, check_cache
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import stored_name
 from histo_ray.slides.manifest import open_manifest
@@ -56,15 +58,18 @@ def run_extract(
     check_place(config.store, "store")
     check_cache(config)
     manifest = open_manifest(config.manifest)
-    specs = resolve_encoders(config)
+    specs: Sequence[EncoderSpec] = resolve_encoders(config)
+    groups = group_encoders(config, specs)
+    settings: RunSettings = config
+    if len(groups) == 1:
+        settings, specs = groups[0].settings, groups[0].specs
     check_tissue_pattern(config.tissue, config.mask_classes)
     store = open_store(config.store, create=True)
     store.sweep()
-    names = list_stored_names(specs, config)
-    agenda = plan_agenda(manifest.slides, names, store, config)
+    agenda = plan_groups(manifest.slides, groups, store)
     for line in (*manifest.notes, *agenda.notes):
         notify(line)
-    return work_off(config, specs, store, agenda, began, open_pipeline, report)
+    return work_off(settings, specs, store, agenda, began, open_pipeline, report)
 
 
 def extract_tilesets(
@@ -103,7 +108,7 @@ def extract_tilesets(
 
 def list_stored_names(specs: Sequence[EncoderSpec], settings: RunSettings) -> list[str]:
     """Names of encoders in the store."""
-    return [stored_name(spec.name, settings.dtype) for spec in specs]
+    return list(dict.fromkeys(stored_name(spec.name, settings.dtype) for spec in specs))
 
 
 def work_off(
@@ -143,7 +148,7 @@ def work_off(
         state = ExtractionState.FINISHED
     except KeyboardInterrupt:
         state = ExtractionState.INTERRUPTED
-    unfinished = len(agenda.todo) - counts.slides_done
+    unfinished = len({work.slide_id for work in agenda.todo}) - counts.slides_done
     record = recorder.close(state)
     return RunSummary(run_id, agenda.rows, counts, record, unfinished, agenda.kept)
 

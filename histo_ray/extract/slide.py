@@ -23,7 +23,7 @@ from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store
 from histo_ray.tiles.grid import plan_tiles
-from histo_ray.tiles.pixels import fit_slide_stain, locate_tissue, read_batch
+from histo_ray.tiles.pixels import FoundTissue, fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
 from histo_ray.tiles.stain import StainFit, normalise
 from histo_ray.types import (
@@ -89,15 +89,23 @@ def slide_cache(config: ExtractConfig) -> SlideCache:
     return SlideCache(folder, config.cache_gb)
 
 
-def plan_slide(opened: OpenedSlide, slide: Slide, tiling: TilingConfig) -> SubjectPlan:
+def plan_slide(
+    opened: OpenedSlide, slide: Slide, tiling: TilingConfig, found: FoundTissue | None = None
+) -> SubjectPlan:
     """Find the tissue of an opened slide and lay its grid.
+
+    Args:
+        opened: The slide.
+        slide: Its row of the manifest.
+        tiling: Tiles asked for.
+        found: What `locate_tissue` has found for the same settings of tissue; None: not yet.
 
     Raises:
         SlideError: No mpp, too coarse, unreadable, or not bright-field.
     """
     pyramid = opened.pyramid
     level_read = choose_level(pyramid, tiling.mpp, tiling.tile_px)
-    mask, reason, mask_digest = locate_tissue(opened, tiling)
+    mask, reason, mask_digest = found or locate_tissue(opened, tiling)
     grid = plan_tiles(pyramid, mask, tiling)
     if not len(grid) and not reason:
         reason = (

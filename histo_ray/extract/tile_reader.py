@@ -13,7 +13,10 @@ from histo_ray.extract.slide import (
     read_block,
     slide_cache,
 )
+from histo_ray.extract.subject import TiledSlide, tiling_of
+from histo_ray.slides.direct.cache import shared_cache
 from histo_ray.slides.reader import OpenedSlide
+from histo_ray.tiles.pixels import FoundTissue, locate_tissue
 from histo_ray.types import Slide
 
 OPEN_SLIDES = 3
@@ -43,6 +46,8 @@ class SlideTileReader:
     def __init__(self, config: ExtractConfig) -> None:
         self._config = config
         self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
+        self._tissue: tuple[str, FoundTissue] | None = None
+        self._tilings: set[str] = set()
 
     def plan(self, subject: Slide) -> SubjectPlan:
         """Find the tissue of a slide and lay its grid.
@@ -51,7 +56,8 @@ class SlideTileReader:
             SlideError: The slide cannot be used.
         """
         try:
-            return plan_slide(self._opened(subject), subject, self._config.tiling)
+            tiling = tiling_of(subject, self._config)
+            return plan_slide(self._opened(subject), subject, tiling, self._find_tissue(subject))
         except MemoryError as error:
             raise SlideError(subject.slide_id, f"{TOO_MUCH_MEMORY} ({error})") from None
 
@@ -62,9 +68,21 @@ class SlideTileReader:
             SlideError: The file cannot be read there.
         """
         try:
-            return read_block(self._opened(subject), plan, self._config.tile_px, span)
+            opened = self._opened(subject)
+            self._tilings.add(plan.tiling.fingerprint)
+            shared_cache().walks = len(self._tilings)
+            return read_block(opened, plan, plan.tiling.settings["tile_px"], span)
         except MemoryError as error:
             raise SlideError(subject.slide_id, f"{TOO_MUCH_MEMORY} ({error})") from None
+
+    def _find_tissue(self, slide: Slide) -> FoundTissue | None:
+        """Tissue of a slide that has several tilings: it is the same for all of them."""
+        if not isinstance(slide, TiledSlide):
+            return None
+        if self._tissue is None or self._tissue[0] != slide.slide_id:
+            found = locate_tissue(self._opened(slide), tiling_of(slide, self._config))
+            self._tissue = slide.slide_id, found
+        return self._tissue[1]
 
     def close(self) -> None:
         """Close all slides."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from histo_ray.extract.slide import SubjectPlan, ink_remark
 from histo_ray.extract.subject import Subject
 from histo_ray.store.manifest_columns import pack_columns
-from histo_ray.types import Outcome, RunRow
+from histo_ray.types import EncoderFacts, Outcome, RunRow
 
 
 @dataclass(eq=False)
@@ -39,6 +39,11 @@ class ReadyBlock:
     def rows(self) -> slice:
         """Rows of `pixels` that are its own."""
         return slice(self.first_row, self.first_row + self.count)
+
+    @property
+    def load(self) -> float:
+        """Pixels that it holds, in tiles of the run's largest size."""
+        return self.count * self.work.weight
 
     def cut(self, count: int) -> "tuple[ReadyBlock, ReadyBlock]":
         """Split it into its first `count` tiles and the others."""
@@ -68,9 +73,9 @@ class ReaderJob:
     """Whether it must have a process to itself, since one died while it was queued there."""
 
     @property
-    def tiles(self) -> int:
-        """Tiles whose pixels it brings."""
-        return len(self.span)
+    def load(self) -> float:
+        """Pixels that it brings, in tiles of the run's largest size."""
+        return len(self.span) * self.work.weight
 
 
 @dataclass
@@ -84,22 +89,22 @@ class EncoderBatch:
     """One reference an encoder, to (sum of counts, D)."""
 
     @property
-    def tiles(self) -> int:
-        """Tiles whose pixels it holds."""
-        return sum(block.count for block in self.blocks)
+    def load(self) -> float:
+        """Pixels that it holds, in tiles of the run's largest size."""
+        return sum(block.load for block in self.blocks)
 
 
 @dataclass
 class Ping:
     """A question to a process that is new, or was lost, whether it is ready."""
 
-    tiles = 0
-    """Tiles whose pixels it brings."""
+    load = 0.0
+    """Pixels that it brings."""
 
 
 @dataclass(eq=False)
 class SubjectWork:
-    """One slide or tile set on its way through a run."""
+    """One slide in one tiling, or a tile set, on its way through a run."""
 
     subject: Subject
     encoders: tuple[str, ...]
@@ -120,6 +125,14 @@ class SubjectWork:
     began: float = field(default_factory=time.monotonic)
     sent: Any = None
     """What readers in other processes are given: the subject, or a reference to it."""
+    group: int = 0
+    """Which of the run's tilings it is in."""
+    weight: float = 1.0
+    """Pixels of a tile, in tiles of the run's largest size."""
+    tiling: str = ""
+    """Fingerprint of its tiling, where the run has several."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """What this tiling breaches of encoders' contracts, where the run has several tilings."""
 
     def __post_init__(self) -> None:
         """Send the subject itself, unless told otherwise."""
@@ -188,6 +201,21 @@ class SubjectWork:
             longest = max(self.unread, key=lambda name: len(self.unread[name]))
             self.unread[reader] = self.unread.pop(longest)
 
+    def next_y(self, reader: Hashable) -> int:
+        """Level-0 y of the next tile that `take_span` would give to `reader`."""
+        if self.plan is None or not self.unread:
+            return 0
+        longest = max(self.unread.values(), key=len)
+        middle = longest.start + len(longest) // 2
+        start = self.unread[reader].start if reader in self.unread else middle
+        return int(self.plan.grid.coords[start, 1])
+
+    def facts_of(self, encoder: EncoderFacts) -> EncoderFacts:
+        """Facts of an encoder for a receipt in this tiling."""
+        if not self.broken:
+            return encoder
+        return encoder.model_copy(update={"contract_broken": self.broken[encoder.name]})
+
     def start_over(self) -> None:
         """Forget everything but what is committed: what was in flight is lost."""
         self.generation += 1
@@ -234,7 +262,8 @@ class SubjectWork:
                 outcome = Outcome.FAILED
             reason = self.problems.get(name, empty or remark)
             tiles = self.committed.get(name, 0)
-            rows.append(row_of(self.subject, name, outcome, reason, tiles, seconds))
+            row = row_of(self.subject, name, outcome, reason, tiles, seconds)
+            rows.append(replace(row, tiling=self.tiling))
         return rows
 
 

@@ -58,10 +58,12 @@ def leave_one_out(
     matrix = gram * (root / penalty)
     matrix *= root[:, None]
     matrix.flat[:: len(root) + 1] += 1
-    factor, _ = lapack.dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)
+    factor, _ = lapack.dpotrf(matrix.T, lower=0, clean=1, overwrite_a=1)
     solved, _ = lapack.dpotrs(factor, root)
-    inverse, _ = lapack.dpotri(factor, lower=0, overwrite_c=1)
+    triangle, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)  # B = U'U; inv(B)_ii by its rows
     total = root @ solved
-    left = np.maximum(np.diagonal(inverse) - solved**2 / total, SMALLEST_CURVATURE)
+    left = np.maximum(
+        np.einsum("ij,ij->i", triangle, triangle) - solved**2 / total, SMALLEST_CURVATURE
+    )
     pull = (p - labels) / left
     return LeftOut(odds + pull * (1 - left) / curvature, pull * solved / (root * total))

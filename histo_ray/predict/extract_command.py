@@ -55,7 +55,10 @@ def name_extraction(
         if spec is not None:
             free = _keep_apart(request, expected.weights_sha256, taken)
             return f"extract these tiles: {_name_command(store, card, free, spec)}"
-    name = parse_request(expected.request).source
+    name, kind = parse_request(expected.request).source, parse_request(expected.request).kind
+    if kind == "plugin":
+        command = _name_command(store, card, expected.request, None)
+        return f"extract these tiles where the plugin {name} can be imported: {command}"
     found = _read(store.root.uri, name)
     if found is not None:
         return (
@@ -107,8 +110,8 @@ def _copy_first(
         )
     return (
         f"copy {MODELS}/{name} of the store that it was fine-tuned in into this store first, as it "
-        "is no encoder that is known here (one of a table of your own needs --encoder-table), then "
-        f"extract these tiles with it: {command}"
+        "is no encoder that is known here (one of a table of your own needs --encoder-table, one "
+        f"of a plugin its package), then extract these tiles with it: {command}"
     )
 
 

@@ -55,6 +55,7 @@ class OpenSlideReader:
         self.downsamples: tuple[float, ...] = tuple(self._slide.level_downsamples)
         self.tile_sizes = tuple(_tile_size(properties, at) for at in range(len(self.level_sizes)))
         self._check_tiles()
+        self.regions = _regions(properties)
         self.background = _colour(properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR))
         tags = mpp_from_tiff(
             _number(properties.get("tiff.XResolution")),
@@ -111,6 +112,18 @@ def _tile_size(properties: Mapping[str, str], level: int) -> Size:
         for edge in ("width", "height")
     )
     return width, height
+
+
+def _regions(properties: Mapping[str, str]) -> tuple[tuple[int, int, int, int], ...]:
+    """(x, y, width, height) of each scanned area that OpenSlide states, in level-0 px."""
+    found: list[tuple[int, int, int, int]] = []
+    while f"openslide.region[{len(found)}].x" in properties:
+        x, y, width, height = (
+            int(properties[f"openslide.region[{len(found)}].{name}"])
+            for name in ("x", "y", "width", "height")
+        )
+        found.append((x, y, width, height))
+    return tuple(found)
 
 
 def _number(text: str | None) -> float | None:

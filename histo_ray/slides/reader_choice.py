@@ -6,8 +6,8 @@ from typing import Protocol, cast
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.base import SlideReader, UnservedError
+from histo_ray.slides.direct.layout import UnrecognisedError
 from histo_ray.slides.direct.remote import stand_in
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError
 from histo_ray.slides.registry import AUTO, ReaderEntry, by_priority, find_reader
 from histo_ray.slides.slide_file import SlideFile
 

@@ -55,7 +55,7 @@ def write_run_table(
     root: Location, run_id: str, rows: Sequence[RunRow], record: RunRecord | None
 ) -> None:
     """Write, or write anew, the table of a run: a row a slide and encoder, and its record."""
-    own = optional_names("runs") if any(row.manifest for row in rows) else ()
+    own = tuple(n for n in optional_names("runs") if any(getattr(row, n) for row in rows))
     columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs", own)}
     schema = arrow_schema("runs", optional=own)
     if record is not None:
@@ -178,7 +178,8 @@ def _first_line(error: Exception) -> str:
 
 def _complete(table: pa.Table) -> pa.Table:
     """The columns of today, in order; raises KeyError where an old one is missing."""
-    schema = arrow_schema("runs")
+    own = tuple(name for name in ("tiling",) if name in table.column_names)
+    schema = arrow_schema("runs", optional=own)
     for name, value in _SINCE_2.items():
         if name not in table.column_names:
             kind = schema.field(name).type

@@ -29,6 +29,10 @@ MOST_OVERVIEW_PX = 2**28
 """Most px of an overview, which is held whole; a slide of 75 x 50 mm at 4 mpp has an eighth."""
 
 
+FoundTissue = tuple[TissueMask | None, str, str]
+"""What `locate_tissue` finds."""
+
+
 def read_overview(
     slide: OpenedSlide, mask_mpp: float
 ) -> tuple[npt.NDArray[np.uint8], tuple[float, float]]:
@@ -56,7 +60,7 @@ def read_overview(
     return shrink_slide(slide, (w, h)), (width / w, height / h)
 
 
-def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> tuple[TissueMask | None, str, str]:
+def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> FoundTissue:
     """The slide's tissue by the method of `tiling.tissue`.
 
     Args:

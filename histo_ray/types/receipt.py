@@ -20,6 +20,8 @@ class PartitionKey(NamedTuple):
 _SLIDE_SINCE_2 = frozenset({"levels_left_out", "tissue_share", "ink_share"})
 _ENCODER_SINCE_2 = frozenset({"resize_px", "pos_embed_resampled", "config_differs", "rotations"})
 """Fields of receipts that the store's format has since version 2."""
+_ENCODER_SINCE_4 = frozenset({"plugin", "preprocessing", "licence", "code_revision"})
+"""Fields that it has since version 4."""
 UNKNOWN_WEIGHTS = "unknown"
 """Stands for the digest of weights in receipts of imported partitions where nobody gave one."""
 
@@ -121,6 +123,14 @@ class EncoderFacts(BaseModel):
     """Where the configuration of the weights' repository states other preparation than was used."""
     rotations: int | None = None
     """Orientations of each tile whose vectors were averaged, 4 or 8; None: the tile as it was."""
+    plugin: str = ""
+    """Python plugin that encoded, as `module:object of PACKAGE VERSION`; empty if none did."""
+    preprocessing: str = ""
+    """What the plugin did with tiles, in its words; mean 0 and std 1 then stand for none stated."""
+    licence: str = ""
+    """Licence of a plugin's weights."""
+    code_revision: str = ""
+    """Commit of the repository whose Python code encoded, at the user's wish; empty if none did."""
     imported_from: str = ""
     """Layout that the vectors were imported from; empty if they were encoded here."""
 
@@ -137,11 +147,16 @@ class EncoderFacts(BaseModel):
         unused = _ENCODER_SINCE_2 - self.list_newer()
         if not self.imported_from:  # since version 3
             unused |= {"imported_from"}
+        unused |= _ENCODER_SINCE_4 - self.list_newest()
         return {name: value for name, value in values.items() if name not in unused}
 
     def list_newer(self) -> frozenset[str]:
         """Fields that say something and that programs of 0.1.0 do not know."""
         return frozenset(name for name in _ENCODER_SINCE_2 if getattr(self, name))
+
+    def list_newest(self) -> frozenset[str]:
+        """Fields that say something and that programs of 0.4.0 do not know."""
+        return frozenset(name for name in _ENCODER_SINCE_4 if getattr(self, name))
 
 
 class ImportFacts(BaseModel):

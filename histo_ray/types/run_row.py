@@ -36,3 +36,5 @@ class RunRow:
     """Site of a slide by its manifest; empty where unknown."""
     manifest: str = ""
     """Further columns of its manifest, packed by `store.manifest_columns`; empty without any."""
+    tiling: str = ""
+    """Fingerprint of its tiling, where the run has several; empty where it has one."""

@@ -21,6 +21,14 @@ OUTSIDE = {
     "infra/paper/expected.md": "project/paper-expected.md",
 }
 """Path in the site of pages of the repository that lie elsewhere."""
+MADE_FROM = {
+    "schemas": "reference/tables.md",
+    "histo_ray/__init__.py": "reference/python.md",
+    "histo_ray/cli/exit_codes.py": "reference/errors.md",
+    "histo_ray/cli/verbs.py": "reference/commands.md",
+    "histo_ray/config.py": "reference/settings.md",
+}
+"""Path in the site of the page that is made from a file or folder: links to the one lead to it."""
 _DECISIONS = "Decisions"
 
 
@@ -53,7 +61,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _list_pages(files: Files) -> dict[str, str]:
     own = {f"docs/{file.src_uri}": file.src_uri for file in files if _lies_in_docs(file)}
-    return own | OUTSIDE
+    return own | OUTSIDE | MADE_FROM | {f"docs/{page}": page for page in MADE_FROM.values()}
 
 
 def _lies_in_docs(file: Any) -> bool:

@@ -54,3 +54,12 @@ def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_plan_and_extract_begin_their_work_without_pandas_torch_and_ray() -> None:
+    code = (
+        "import sys; import histo_ray.cli.plan_work, histo_ray.api.extract\n"
+        "print(sorted({'pandas', 'torch', 'ray', 'duckdb', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

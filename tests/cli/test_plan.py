@@ -171,6 +171,7 @@ def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[
     assert "there is no weights file missing.safetensors" in capsys.readouterr().err
     config = ExtractConfig(manifest="-", store="-", encoder=("cut.safetensors?arch=resnet10t",))
     Path("cut.safetensors").write_bytes(b"no weights")
-    planner = PlanHere(config, resolve_encoders(config), partial(_shape_here, config, 224))
+    specs = resolve_encoders(config)
+    planner = PlanHere(config, specs, partial(_shape_here, config, specs))
     with planner, pytest.raises(ConfigError, match=r"cut\.safetensors"):
         planner.measure(Planned())

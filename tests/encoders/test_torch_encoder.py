@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 import timm
 import torch
+import transformers
 from PIL import Image
 
 from histo_ray.encoders.base import encode_fixed
@@ -16,6 +17,7 @@ from histo_ray.encoders.network_ends import fit_tiles, pool_features
 from histo_ray.encoders.registry import list_encoders, resolve
 from histo_ray.encoders.timm_network import create_network
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
+from histo_ray.encoders.transformers_network import TransformersNetwork
 from histo_ray.errors import ConfigError
 
 Load = Callable[[str], TorchEncoder]
@@ -90,13 +92,30 @@ def test_tiles_that_are_no_array_are_refused(load: Load) -> None:
         load(CONV).encode([[1, 2], [3]])  # type: ignore[arg-type]
 
 
+def make_of_transformers(name: str) -> Any:
+    """The network of an entry by its architecture: DINOv2's ViT-L or ViT-g, CLIP's ViT-B/32."""
+    if name == "plip":
+        clip = transformers.CLIPVisionConfig()  # ViT-B/32
+        return TransformersNetwork(transformers.CLIPVisionModelWithProjection(clip))
+    giant = name == "midnight"
+    config = transformers.Dinov2Config(
+        hidden_size=1536 if giant else 1024, num_attention_heads=24 if giant else 16,
+        num_hidden_layers=40 if giant else 24, patch_size=14 if giant else 16, image_size=224,
+        use_swiglu_ffn=giant,
+    )  # fmt: skip
+    return TransformersNetwork(transformers.Dinov2Model(config))
+
+
 @pytest.mark.slow
 def test_every_table_entry_builds_with_its_own_arguments_and_gives_its_dim() -> None:
     for spec in list_encoders():
-        if spec.architecture.startswith("hf-hub:"):
+        if spec.architecture.startswith("hf-hub:") or spec.remote_code:
             continue  # only its repository knows how to build it
         with torch.device("meta"):  # shapes without numbers: the largest would fill the memory
-            network: Any = create_network(spec, spec.timm_kwargs).eval()
+            if spec.library == "transformers":
+                network: Any = make_of_transformers(spec.name).eval()
+            else:
+                network = create_network(spec, spec.timm_kwargs).eval()
         side = spec.input_px or 0
         tile = torch.empty(2, 3, side, side, device="meta")
         with torch.inference_mode():

@@ -26,7 +26,7 @@ def config(**settings: object) -> ExtractConfig:
 
 
 def share(gpus: float) -> Any:
-    return SimpleNamespace(encoder_gpus=gpus, threads=2, batch_size=32)
+    return SimpleNamespace(encoder_gpus=gpus, threads=2, batch_size=32, batch_sizes=())
 
 
 @pytest.mark.parametrize(

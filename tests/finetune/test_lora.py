@@ -198,5 +198,5 @@ def test_a_small_transformer_gets_adapters_on_real_tiles_and_extracts(
     slides = write_demo_cohort(tmp_path / "slides", size="small")
     run = hr.extract(slides, tmp_path / "one", encoder=["adapted"], mpp=0.5, tile_px=224)
     assert (run.outcomes["outcome"] == "done").sum() > 0
-    bag = hr.open_store(tmp_path / "one").bag("SYN-0001-A", encoder="adapted")
+    bag = hr.open_store(str(tmp_path / "one")).bag("SYN-0001-A", encoder="adapted")
     assert bag.embeddings.shape[1] == 192

@@ -27,7 +27,7 @@ from histo_ray.finetune.finetune_run import FinetuneResult, finetune
 from histo_ray.pooling.class_heads import read_class_head
 from histo_ray.store.claim import hold_claim
 from histo_ray.store.location import location_of
-from histo_ray.store.models import Metrics
+from histo_ray.store.models import Metrics, encode_card
 from histo_ray.store.store import open_store
 from tests.finetune.short import short_config
 
@@ -156,6 +156,26 @@ def test_weights_that_are_not_those_of_the_card_are_refused(
         ConfigError, match=r"'tuned': .*model\.safetensors is missing, though its card is there"
     ):
         load_encoder(resolve("tuned", store=store), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"plugin": "os:getcwd", "source": "plugin"},
+        {"remote_code": True, "code_revision": "0" * 40},
+        {"library": "transformers"},
+    ],
+)
+def test_a_card_that_names_code_is_refused(
+    published: tuple[FinetuneConfig, FinetuneResult], changed: dict[str, Any]
+) -> None:
+    store = published[0].store
+    card = read_card(store, "tuned")
+    assert card is not None
+    bad = card.model_copy(update={"encoder": card.encoder.model_copy(update=changed)})
+    (Path(store) / "models" / "tuned" / "model.json").write_bytes(encode_card(bad))
+    with pytest.raises(ConfigError, match=r"'tuned': its card in .* names code that would run"):
+        resolve("tuned", store=store)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histo_ray.slides.direct.cache import Key, TileCache
+from histo_ray.slides.direct.indexed_tiles import IndexedTiles
 from histo_ray.slides.direct.jpeg import (
     UnusualJpegError,
     decode_tile,
     join_tables,
     read_header,
 )
+from histo_ray.slides.direct.layout import Level, UnrecognisedError
 from histo_ray.slides.direct.region import covered, cut_axis, place_region
-from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
+from histo_ray.slides.direct.tiff_layout import read_layout
 from testing.jpeg_slides import JFIF, KINDS, segments, texture, write_jpeg_slide
 
 RGB = KINDS["aperio, RGB, no Adobe marker, shared tables"]
@@ -191,9 +193,11 @@ def layout_of(path: Path, vendor: str = "aperio", **options: Any) -> tuple[Level
 def test_levels_are_the_tiled_directories(tmp_path: Path) -> None:
     levels = layout_of(write_jpeg_slide(tmp_path / "a.svs", RGB))
     assert [level.size for level in levels] == [(1013, 771), (253, 192)]
-    assert [level.offsets.shape for level in levels] == [(4, 5), (1, 2)]
-    assert (levels[0].columns, levels[0].rgb, levels[0].complete) == (5, True, True)
-    assert levels[0].tables.startswith(b"\xff\xdb")
+    codes = [level.arrays[0].codes for level in levels]
+    assert all(isinstance(each, IndexedTiles) for each in codes)
+    assert [each.offsets.shape for each in codes] == [(4, 5), (1, 2)]  # type: ignore[attr-defined]
+    assert (codes[0].columns, codes[0].rgb, levels[0].complete) == (5, True, True)  # type: ignore[attr-defined]
+    assert codes[0].tables.startswith(b"\xff\xdb")  # type: ignore[attr-defined]
 
 
 def test_generic_levels_are_the_reduced_images_by_width(tmp_path: Path) -> None:

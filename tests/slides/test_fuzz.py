@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histo_ray.errors import SlideError
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError
+from histo_ray.slides.direct.layout import UnrecognisedError
 from testing.file_damage import damage
 from testing.fuzz import read_alone
 from testing.jpeg_slides import Kind, write_jpeg_slide
@@ -65,7 +65,7 @@ def test_no_damaged_slide_ends_a_process_or_takes_time_or_memory_without_end() -
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = json.loads(answer.stdout)
-    assert found.keys() == {"direct alone", "auto"}
+    assert found.keys() == {"direct alone", "auto", "makers' formats"}
     for figures in found.values():
         assert figures["inputs"] == 400
         assert figures["faults"] == []

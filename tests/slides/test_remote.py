@@ -104,9 +104,9 @@ def test_a_jpeg_slide_is_read_where_it_lies(
     ):
         assert (far.reader, far.pyramid, far.vendor) == ("direct", near.pyramid, near.vendor)
         assert far.fingerprint == near.fingerprint
-        fetched = far._reader._source.bytes_fetched  # type: ignore[attr-defined]
+        fetched = far._reader._sources[0].bytes_fetched  # type: ignore[attr-defined]
         far.read((700, 500), 0, (90, 80))
-        assert fetched < far._reader._source.bytes_fetched < local.stat().st_size  # type: ignore[attr-defined]
+        assert fetched < far._reader._sources[0].bytes_fetched < local.stat().st_size  # type: ignore[attr-defined]
         assert sum(file.stat().st_blocks for file in copies.rglob("*.svs")) * 512 < 200_000
         for corner, level, size in (
             ((-20, -30), 0, (300, 280)),

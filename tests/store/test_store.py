@@ -61,7 +61,7 @@ def test_a_folder_with_other_things_does_not_become_a_store(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format_version": 4}', "format version 4, and this histo-ray reads up to 3; upgrade"),
+        ('{"format_version": 5}', "format version 5, and this histo-ray reads up to 4; upgrade"),
         ("{}", "states no format version"),
         ("]", "states no format version"),
     ],

@@ -1,5 +1,6 @@
 """Patients of a store and a label table, the same for each encoder."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from histo_ray.cohort.patient_folds import OutcomeFolds, read_given_folds
 from histo_ray.cohort.site_folds import FEWEST_SITES, draw_site_folds, exclude_siteless
 from histo_ray.config import digest
 from histo_ray.encoders.registry import resolve
+from histo_ray.encoders.tile_request import TileRequest, split_tiles
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.evaluation_record import SlideEncoderRecord
@@ -83,7 +85,14 @@ def find_slides(store: Store, config: PatientConfig) -> list[StoredSlides]:
         ConfigError: Several tilings, and none is named.
     """
     keys = [key for key in store.list_keys() if not is_given(key.tiling)]
-    return [_find_encoder(store, keys, name, config) for name in config.encoder]
+    found = [_find_encoder(store, keys, name, config) for name in config.encoder]
+    for name, times in Counter(slides.encoder for slides in found).items():
+        if times > 1:
+            raise ConfigError(
+                f"encoder {name}: it is asked for {times} times, and scores of one evaluation are "
+                "told apart by their encoder; evaluate its tilings one by one"
+            )
+    return found
 
 
 def gather_patients(
@@ -179,23 +188,30 @@ def _find_encoder(
     store: Store, keys: list[PartitionKey], asked: str, config: PatientConfig
 ) -> StoredSlides:
     names = {key.encoder for key in keys}
-    name = asked if asked in names else _resolve_name(asked, names, config)
+    tiles = split_tiles(asked)
+    request = tiles.encoder
+    name = request if request in names else _resolve_name(request, names, config)
     own = [key for key in keys if key.encoder == name]
     firsts = store.receipts(one_of_each_tiling(own))
-    if config.tiling is not None:
+    if tiles.settings:
+        fitting = {key.tiling for key, receipt in firsts.items() if _has(receipt, tiles)}
+        own = [key for key in own if key.tiling in fitting]
+    elif config.tiling is not None:
         tiling = find_tiling(config.tiling, firsts)
         own = [key for key in own if key.tiling == tiling]
     tilings = sorted({key.tiling for key in own})
+    wanted = f"tiling {config.tiling}"
     if len(tilings) > 1:
         raise ConfigError(
             f"encoder {asked}: store {config.store} has its slides in several tilings; name one "
-            f"with --tiling: {describe_tilings(firsts)}"
+            f"with --tiling, or its tiles as in {name}@px=256,mpp=0.5: {describe_tilings(firsts)}"
         )
     if not tilings and firsts:
         raise ConfigError(
-            f"encoder {asked}: no slides in tiling {config.tiling} in store {config.store}; its "
-            f"tilings are {describe_tilings(firsts)}; name one of them with --tiling, or extract "
-            "that one first"
+            f"encoder {asked}: no slides in {'these tiles' if tiles.settings else wanted} in "
+            f"store {config.store}; its tilings are {describe_tilings(firsts)}; name one of them "
+            f"with --tiling (for this encoder alone: {name}@px=256,mpp=0.5), or extract that one "
+            "first"
         )
     if not tilings:
         raise ConfigError(
@@ -213,6 +229,13 @@ def _find_encoder(
         if receipt is not by_slide[slide] or (word and marked != word.first_synthetic):
             corrected[slide] = [receipt.slide.patient_id, receipt.slide.site, marked]
     return StoredSlides(name, tilings[0], newest, corrected)
+
+
+def _has(receipt: Receipt, tiles: TileRequest) -> bool:
+    """Whether a partition has the tiles that are asked for; what is not stated does not matter."""
+    own = receipt.tiling.settings
+    stated = own | {"stride_px": own.get("stride_px") or own.get("tile_px")}
+    return all(stated.get(name) == value for name, value in tiles.settings.items())
 
 
 def _resolve_name(asked: str, names: set[str], config: PatientConfig) -> str:

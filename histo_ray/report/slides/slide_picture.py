@@ -9,6 +9,7 @@ import numpy.typing as npt
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import open_manifest_slide, plan_slide, slide_cache
+from histo_ray.extract.subject import name_subject, tiling_of
 from histo_ray.report.slides.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
@@ -84,14 +85,14 @@ def write_picture(
         SlideError: The slide cannot be used.
     """
     picture = picture_slide(slide, tiling, fallback_mpp, cache)
-    return write_png(folder / f"{slide.slide_id}.png", picture.page)
+    return write_png(folder / f"{name_subject(slide)}.png", picture.page)
 
 
 def draw_or_problem(slide: Slide, config: ExtractConfig, folder: str) -> str:
     """Draw one slide's overview with tissue and tiles into `folder`; why not, if not."""
     cache = slide_cache(config)
     try:
-        write_picture(slide, config.tiling, config.slide_mpp, Path(folder), cache)
+        write_picture(slide, tiling_of(slide, config), config.slide_mpp, Path(folder), cache)
     except SlideError as error:
         return error.problem
     return ""

@@ -1,7 +1,6 @@
 """Pixels of an extracted slide: its overview and some tiles, or why there are none."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy.typing as npt
 from histo_ray.errors import SlideError
 from histo_ray.report.charts.canvas import PANEL, Picture, blank
 from histo_ray.slides.levels import choose_level
-from histo_ray.slides.reader import OpenedSlide, open_slide
+from histo_ray.slides.reader import OpenedSlide
+from histo_ray.slides.stored_slide import open_stored_slide
 from histo_ray.tiles.pixels import read_batch, read_overview
 from histo_ray.types import Receipt, Slide, TileGrid
 
@@ -18,8 +18,6 @@ OVERVIEW_PX = 1200
 """Longest side of an overview."""
 TILE_PX = 224
 """Edge of a pictured tile where nothing states one."""
-UNSTATED_MPP = 1.0
-"""Stands for the mpp of a slide that nobody knows: a picture needs proportions only."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def read_slide_pixels(
         longest_px: Longest side of the overview.
     """
     try:
-        with _open_known(receipt, moved) as opened:
+        with open_stored_slide(receipt, moved) as opened:
             widest_um = max(n * mpp for n, mpp in zip(opened.size, opened.mpp, strict=True))
             image, downsample = read_overview(opened, max(*opened.mpp, widest_um / longest_px))
             return SlidePixels(
@@ -65,39 +63,6 @@ def read_slide_pixels(
             size = _reach(coords, receipt.tiling.side)
         image, downsample = _draw_nothing(size, longest_px)
         return SlidePixels(image, downsample, {}, error.problem)
-
-
-@contextmanager
-def _open_known(receipt: Receipt, moved: Slide | None) -> Iterator[OpenedSlide]:
-    """Open the slide of a receipt.
-
-    Raises:
-        SlideError: Nobody says where it is, it cannot be opened there, or it is another one.
-    """
-    facts = receipt.slide
-    path = moved.path if moved else facts.path
-    if not path:
-        raise SlideError(
-            facts.slide_id,
-            "nobody said where its file is, as its features were imported without it; name it in "
-            "a --manifest",
-        )
-    if not moved and receipt.imported is not None and not facts.fingerprint and "://" in path:
-        raise SlideError(
-            facts.slide_id,
-            f"{path} is where another tool read it from; name in a --manifest where it is now",
-        )
-    given = moved.mpp if moved else None
-    unstated = facts.mpp[0] or given or UNSTATED_MPP
-    with open_slide(path, slide_id=facts.slide_id, fallback_mpp=unstated) as opened:
-        another = bool(facts.fingerprint) and opened.fingerprint != facts.fingerprint
-        if another or (min(facts.size_px) > 0 and opened.size != facts.size_px):
-            raise SlideError(
-                facts.slide_id,
-                f"{path} is another file than the one that was extracted; name the right "
-                "one in a --manifest",
-            )
-        yield opened
 
 
 def _read_tiles(

@@ -39,6 +39,8 @@ class TileCache:
         self._tiles: OrderedDict[Key, Pixels] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self.walks = 1
+        """Tilings that are read side by side: each comes back to rows of its own."""
 
     @property
     def bytes_held(self) -> int:
@@ -64,7 +66,7 @@ class TileCache:
             self._drop(key)
             self._tiles[key] = tile
             self._bytes += tile.nbytes
-            limit = min(self._limit_bytes, sum(self._needs.values()))
+            limit = min(self._limit_bytes, self.walks * sum(self._needs.values()))
             while self._bytes > limit:
                 self._drop(next(iter(self._tiles)))
 

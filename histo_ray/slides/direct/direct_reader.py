@@ -2,6 +2,8 @@
 
 import math
 import time
+from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -11,15 +13,12 @@ import tifffile
 
 from histo_ray.errors import SlideError
 from histo_ray.slides.direct.cache import Key, TileCache, shared_cache
-from histo_ray.slides.direct.jpeg import (
-    NO_HEADER,
-    UnusualJpegError,
-    decode_tile,
-    read_header,
-)
-from histo_ray.slides.direct.region import Corner, covered, cut_axis, place_region
+from histo_ray.slides.direct.formats import LAYOUTS
+from histo_ray.slides.direct.jpeg import UnusualJpegError, decode_tile
+from histo_ray.slides.direct.layout import Layout, Level, TileArray, UnrecognisedError
+from histo_ray.slides.direct.region import Corner, covered, cut_axis, place_area, place_region
 from histo_ray.slides.direct.source import ByteSource, LocalFile, StandIn
-from histo_ray.slides.direct.tiff_layout import Level, UnrecognisedError, read_layout
+from histo_ray.slides.direct.tiff_layout import read_layout
 from histo_ray.slides.direct.traffic import FETCHED
 from histo_ray.slides.openslide_reader import OpenSlideReader
 from histo_ray.storage.check import explain_here
@@ -28,6 +27,8 @@ from histo_ray.types import Size
 
 Pixels = npt.NDArray[np.uint8]
 _OWNERS = count()  # next() is atomic
+_MOST_AREAS = 2**20
+"""More than any level has: with it each area of each level has a number in the cache."""
 
 
 class DirectReader:
@@ -62,27 +63,21 @@ class DirectReader:
         Raises:
             UnrecognisedError: The slide is not understood completely.
         """
-        about = known.vendor, known.level_sizes, known.tile_sizes
-        if tiff is None:
-            with Path(path).open("rb") as file:
-                levels = read_layout(file, *about)
-        else:
-            levels = read_layout(tiff, *about)
+        layout = _find_layout(path, known, tiff)
         self._known = known
         self._stand_in: StandIn | None = None
-        self._levels = levels
-        self._usable = [_usable(x, at, levels, known.vendor) for at, x in enumerate(levels)]
+        self._levels = layout.levels
         self._cache = shared_cache() if cache is None else cache
-        if remote is None:
-            self._source: ByteSource = LocalFile(path)
-        elif all(self._usable):
-            self._source, self._stand_in = remote
+        if remote is not None:
+            if not all(level.usable for level in layout.levels):
+                raise UnrecognisedError("missing tiles")
+            self._sources: list[ByteSource] = [remote[0]]
+            self._stand_in = remote[1]
         else:
-            raise UnrecognisedError("missing tiles")
+            self._sources = _open_files(layout.files or (path,))
         self._background = np.array(known.background, np.uint8)
         self._owner = next(_OWNERS)
         self._need = 0
-        self._headers = [NO_HEADER] * len(levels)
         self.vendor = known.vendor
         self.level_sizes = known.level_sizes
         self.background = known.background
@@ -97,12 +92,10 @@ class DirectReader:
     def read_into(self, region: Pixels, corner: tuple[int, int], level: int) -> None:
         """Read the region at `corner` (level-0 px) that fills `region`, (h, w, 3) px of `level`."""
         size = (region.shape[1], region.shape[0])
-        start = None
-        if self._usable[level]:
-            start = place_region(corner, self._known.downsamples[level], size)
-        if start is not None:
+        starts = self._place(self._levels[level], corner, self._known.downsamples[level], size)
+        if starts is not None:
             try:
-                self._assemble(region, start, level)
+                self._assemble(region, starts, level)
                 return
             except UnusualJpegError:
                 pass  # OpenSlide has the last word on it
@@ -112,74 +105,93 @@ class DirectReader:
 
     def close(self) -> None:
         """Release the file and the decoded tiles."""
-        self._source.close()
+        for source in self._sources:
+            source.close()
         self._cache.forget(self._owner)
         self._known.close()
 
     def _fill(self, local: StandIn, corner: Corner, level: int, size: Size) -> None:
         """Bring here what OpenSlide will read of a remote slide: the tiles, and one px around."""
-        about, downsample = self._levels[level], self._known.downsamples[level]
-        columns, rows = (
-            cut_axis(math.floor(max(start, 0) / downsample) - 1, length + 3, end, tile)
-            for start, length, end, tile in zip(corner, size, about.size, about.tile, strict=True)
-        )
-        for row in rows:
-            for column in columns:
-                at = row.number, column.number
-                try:
-                    local.fill(int(about.offsets[at]), int(about.counts[at]))
-                except OSError as error:
-                    raise self._lost(error) from error
+        downsample = self._known.downsamples[level]
+        for array in self._levels[level].arrays:
+            columns, rows = (
+                cut_axis(math.floor(max(start, 0) / downsample) - 1, length + 3, end, tile)
+                for start, length, end, tile in zip(
+                    corner, size, array.size, array.tile, strict=True
+                )
+            )
+            for row in rows:
+                for column in columns:
+                    for each in array.codes.ranges(column.number, row.number):
+                        try:
+                            local.fill(*each)
+                        except OSError as error:
+                            raise self._lost(error) from error
 
-    def _assemble(self, region: Pixels, start: Corner, level: int) -> None:
+    @staticmethod
+    def _place(level: Level, corner: Corner, downsample: float, size: Size) -> list[Corner] | None:
+        """Where a region begins in px of each area; None if OpenSlide has to read it."""
+        if not level.usable:
+            return None
+        if level.whole_px:
+            areas = [place_area(corner, downsample, size, a.corner) for a in level.arrays]
+            return [start for start in areas if start is not None] or None
+        start = place_region(corner, downsample, size)
+        if start is None:
+            return None
+        return [(start[0] - a.corner[0], start[1] - a.corner[1]) for a in level.arrays]
+
+    def _assemble(self, region: Pixels, starts: list[Corner], level: int) -> None:
         about = self._levels[level]
-        height, width = region.shape[:2]
-        columns = cut_axis(start[0], width, about.size[0], about.tile[0])
-        rows = cut_axis(start[1], height, about.size[1], about.tile[1])
-        self._provide(about, len(rows))
-        if (covered(columns), covered(rows)) != (width, height) or not about.complete:
+        if len(about.arrays) > 1:
             region[:] = self._background
+        for number in reversed(range(len(starts))):  # the first is shown where areas overlap
+            self._copy_tiles(region, starts[number], level, number)
+
+    def _copy_tiles(self, region: Pixels, start: Corner, level: int, number: int) -> None:
+        """Copy what one area has of a region that begins at its px `start`."""
+        about = self._levels[level]
+        array = about.arrays[number]
+        height, width = region.shape[:2]
+        columns, rows = (
+            cut_axis(start[axis], length, array.size[axis], array.tile[axis], array.first[axis])
+            for axis, length in ((0, width), (1, height))
+        )
+        self._provide(array, len(rows))
+        if len(about.arrays) == 1 and (
+            (covered(columns), covered(rows)) != (width, height) or not array.codes.complete
+        ):
+            region[:] = self._background
+        owner = level * _MOST_AREAS + number
         for row in rows:
             for column in columns:
-                tile = self._tile(level, column.number, row.number)
+                tile = self._tile(array, owner, column.number, row.number)
                 if tile is not None:
                     region[row.region, column.region] = tile[row.tile, column.tile]
 
-    def _provide(self, about: Level, rows: int) -> None:
+    def _provide(self, array: TileArray, rows: int) -> None:
         """Have room for the rows of tiles that a walk along such regions comes back to."""
-        need = (rows + 1) * about.columns * about.tile_bytes
+        need = (rows + 1) * array.codes.columns * array.tile_bytes
         if need > self._need:
             self._need = need
             self._cache.need(self._owner, need)
 
-    def _tile(self, level: int, column: int, row: int) -> Pixels | None:
+    def _tile(self, array: TileArray, level: int, column: int, row: int) -> Pixels | None:
         """A decoded tile; None if it is missing."""
         key = Key(self._owner, level, column, row)
         tile = self._cache.get(key)
         if tile is None:
-            about = self._levels[level]
-            length = int(about.counts[row, column])
-            if not length:
+            jpeg = array.codes.read_jpeg(partial(self._fetch, array.file), column, row)
+            if jpeg is None:
                 return None
-            data = self._fetch(int(about.offsets[row, column]), length)
-            tile = decode_tile(self._restate(data, level), about.tile)
+            tile = decode_tile(jpeg.data, jpeg.size, jpeg.shrink)
             self._cache.put(key, tile)
         return tile
 
-    def _restate(self, data: bytes, level: int) -> bytes:
-        """A tile as a JPEG that stands alone; the last header is tried first."""
-        whole = self._headers[level].restate(data)
-        if whole is None:
-            about = self._levels[level]
-            header = read_header(data, about.tables, about.tile, rgb=about.rgb)
-            self._headers[level] = header
-            whole = header.restated + data[len(header.stated) :]
-        return whole
-
-    def _fetch(self, offset: int, length: int) -> bytes:
+    def _fetch(self, file: int, offset: int, length: int) -> bytes:
         began = time.perf_counter()
         try:
-            data = self._source.read_at(offset, length)
+            data = self._sources[file].read_at(offset, length)
         except OSError as error:
             raise self._lost(error) from error
         FETCHED.add(len(data), time.perf_counter() - began)
@@ -192,12 +204,25 @@ class DirectReader:
         return self._known.damaged(error)
 
 
-def _usable(level: Level, at: int, levels: tuple[Level, ...], vendor: str) -> bool:
-    """Whether missing tiles of this level are plain background.
+def _find_layout(path: str, known: OpenSlideReader, tiff: tifffile.TiffFile | None) -> Layout:
+    """Where the tiles of a slide are."""
+    if known.vendor in LAYOUTS:
+        return LAYOUTS[known.vendor](path, known)
+    about = known.vendor, known.level_sizes, known.tile_sizes
+    if tiff is not None:
+        return Layout(read_layout(tiff, *about))
+    with Path(path).open("rb") as file:
+        return Layout(read_layout(file, *about))
 
-    Aperio's are drawn from the finer level, and what was averaged from missing tiles counts as
-    missing itself: levels that this may concern are left to OpenSlide.
-    """
-    if vendor != "aperio" or at == 0:
-        return True
-    return level.complete and all(finer.complete for finer in levels[:at])
+
+def _open_files(paths: tuple[str, ...]) -> list[ByteSource]:
+    """Open all of a slide's files, or none."""
+    with ExitStack() as undo:
+        sources: list[ByteSource] = []
+        for path in paths:
+            source = LocalFile(path)
+            undo.callback(source.close)
+            sources.append(source)
+        undo.pop_all()
+        return sources
+    raise AssertionError  # an ExitStack without suppressing members never gets here

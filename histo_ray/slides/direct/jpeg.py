@@ -42,7 +42,7 @@ def join_tables(tables: bytes) -> bytes:
     """
     kept = []
     if tables:
-        for marker, segment in _segments(tables):
+        for marker, segment in read_segments(tables):
             if marker in (_DQT, _DHT):
                 kept.append(segment)
             elif marker != _EOI and not _APP0 <= marker <= 0xEF:
@@ -85,7 +85,7 @@ def read_header(data: bytes, tables: bytes, size: Size, *, rgb: bool) -> Header:
     """
     pieces = [_START, _ADOBE, b"\0" if rgb else b"\1", tables]
     frames, length = 0, len(_START)
-    for marker, segment in _segments(data):
+    for marker, segment in read_segments(data):
         length += len(segment)
         if marker in _HUFFMAN_FRAMES:
             frames += 1
@@ -105,18 +105,19 @@ def frame_size(data: bytes) -> Size:
     Raises:
         UnusualJpegError: It states none.
     """
-    for marker, segment in _segments(data):
+    for marker, segment in read_segments(data):
         if marker in (*_HUFFMAN_FRAMES, *_OTHER_FRAMES) and len(segment) > 8:
             return int.from_bytes(segment[7:9]), int.from_bytes(segment[5:7])
     raise UnusualJpegError("a JPEG without an image")
 
 
-def decode_tile(data: bytes, size: Size) -> Pixels:
+def decode_tile(data: bytes, size: Size, shrink: int = 1) -> Pixels:
     """Decode a restated tile as OpenSlide does: the slow, exact DCT, warnings are errors.
 
     Args:
         data: From `Header.restate`. The size in it is checked, so nothing large is allocated.
-        size: (width, height).
+        size: (width, height) that come out.
+        shrink: How often smaller they are than the JPEG: 1, 2, 4 or 8.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -125,7 +126,9 @@ def decode_tile(data: bytes, size: Size) -> Pixels:
         UnusualJpegError: Damaged.
     """
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            data, "RGB", min_height=size[1], min_width=size[0], min_factor=shrink, strict=True
+        )
     except (ValueError, RuntimeError) as error:
         raise UnusualJpegError(str(error)) from error
     if pixels.shape != (size[1], size[0], 3):
@@ -140,7 +143,7 @@ def _check_frame(segment: bytes, size: Size) -> None:
         raise UnusualJpegError(f"a frame that begins {segment[4:10].hex()}, not {expected.hex()}")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def read_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and bytes of each segment, up to the end or the scan, of which only the marker."""
     if data[:2] != _START:
         raise UnusualJpegError("no JPEG")

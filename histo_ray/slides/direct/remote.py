@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import tifffile
 
+from histo_ray.slides.direct.layout import UnrecognisedError
 from histo_ray.slides.direct.source import StandIn
-from histo_ray.slides.direct.tiff_layout import UnrecognisedError
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.storage import is_local, locate
 from histo_ray.storage.files import open_file

@@ -5,64 +5,26 @@ The rules of which directory is which level are OpenSlide's (its vendor drivers 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
+from histo_ray.slides.direct.indexed_tiles import IndexedTiles
 from histo_ray.slides.direct.jpeg import UnusualJpegError, join_tables
+from histo_ray.slides.direct.layout import (
+    MAX_TILE_BYTES,
+    MAX_TILE_PX,
+    ImpossibleError,
+    Level,
+    TileArray,
+    UnrecognisedError,
+)
 from histo_ray.slides.tiff_damage import DAMAGE
 from histo_ray.slides.tiff_levels import level_pages
 from histo_ray.types import Size
 
 VENDORS = ("aperio", "generic-tiff")
-MAX_TILE_PX = 2048
-"""A longer edge of a tile is left to OpenSlide: decoded, one takes 12 MiB."""
-MAX_TILE_BYTES = 32 * 2**20
-"""A tile that takes more in the file is left to OpenSlide."""
-
-
-class UnrecognisedError(Exception):
-    """What about a slide is not understood; OpenSlide has to read it."""
-
-
-class ImpossibleError(UnrecognisedError):
-    """A slide states what no file can be: OpenSlide would end the process over it."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of the pyramid: its tiles in the file."""
-
-    size: Size
-    tile: Size
-    """(width, height) of a tile."""
-    rgb: bool
-    """Whether tiles hold RGB; else YCbCr."""
-    tables: bytes
-    """JPEG tables that tiles share, from `join_tables`."""
-    offsets: npt.NDArray[np.int64]
-    """(rows, columns) of tiles: where each begins in the file."""
-    counts: npt.NDArray[np.int64]
-    """(rows, columns) of tiles: bytes of each; 0 if it is missing."""
-
-    @property
-    def columns(self) -> int:
-        """Tiles across."""
-        return int(self.counts.shape[1])
-
-    @property
-    def tile_bytes(self) -> int:
-        """Bytes of a decoded tile."""
-        return self.tile[0] * self.tile[1] * 3
-
-    @cached_property
-    def complete(self) -> bool:
-        """Whether no tile is missing."""
-        return bool(self.counts.all())
 
 
 def read_layout(
@@ -107,10 +69,35 @@ def _read_levels(tiff: tifffile.TiffFile, vendor: str) -> tuple[Level, ...]:
     if vendor != "aperio" and len(set(widths)) != len(widths):
         raise UnrecognisedError("two levels of one width")
     end = tiff.filehandle.size
-    return tuple(_read_level(page, end) for page in pages)
+    levels: list[Level] = []
+    for page in pages:
+        array = read_tile_array(page, end)
+        usable = vendor != "aperio" or _shows_holes(array, levels)
+        levels.append(Level(array.size, (array,), usable))
+    return tuple(levels)
 
 
-def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
+def _shows_holes(array: TileArray, finer: Sequence[Level]) -> bool:
+    """Whether missing tiles of an Aperio's level are plain background.
+
+    They are drawn from the finer level, and what was averaged from missing tiles counts as
+    missing itself: levels that this may concern are left to OpenSlide.
+    """
+    return not finer or (array.codes.complete and all(level.complete for level in finer))
+
+
+def read_tile_array(page: tifffile.TiffPage, file_bytes: int) -> TileArray:
+    """The tiles of one directory.
+
+    Args:
+        page: A directory of tiles.
+        file_bytes: Size of the file.
+
+    Raises:
+        UnrecognisedError: Not 8-bit RGB or YCbCr JPEG, or anything is out of the ordinary.
+    """
+    if not page.is_tiled:
+        raise UnrecognisedError("strips in place of tiles")
     width, height = page.tilewidth, page.tilelength
     largest = max(page.databytecounts, default=0)
     if largest > file_bytes:
@@ -129,13 +116,12 @@ def _read_level(page: tifffile.TiffPage, file_bytes: int) -> Level:
         tables = join_tables(page.jpegtables or b"")
     except UnusualJpegError as error:
         raise UnrecognisedError(str(error)) from error
-    return Level(
+    index = offsets.reshape(rows, columns), counts.reshape(rows, columns)
+    rgb = page.photometric == tifffile.PHOTOMETRIC.RGB
+    return TileArray(
         size=(page.imagewidth, page.imagelength),
         tile=(width, height),
-        rgb=page.photometric == tifffile.PHOTOMETRIC.RGB,
-        tables=tables,
-        offsets=offsets.reshape(rows, columns),
-        counts=counts.reshape(rows, columns),
+        codes=IndexedTiles((width, height), index, rgb=rgb, tables=tables),
     )
 
 

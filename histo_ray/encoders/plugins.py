@@ -1,0 +1,133 @@
+"""Encoders of Python plugins as specs: what they state, bound to where their code is. No torch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from histo_ray.encoder_spec import EncoderSpec
+from histo_ray.encoders.plugin_protocol import GROUP, EncoderPlugin, PluginSpec
+from histo_ray.encoders.request import slugify
+from histo_ray.errors import ConfigError
+from histo_ray.plugins import (
+    Plugin,
+    blame,
+    find_plugin,
+    list_plugins,
+    list_shipped,
+    make_from_plugin,
+)
+from histo_ray.settings import parse_settings, say_rule
+from histo_ray.text import describe_type
+
+_METHODS = ("spec", "load", "encode")
+
+
+def find_encoder_plugin(source: str) -> Plugin | None:
+    """Find the plugin that an encoder request names; None if there is none. Imports nothing."""
+    return find_plugin(GROUP, source)
+
+
+def list_encoder_plugins() -> list[Plugin]:
+    """Encoder plugins of installed packages. Imports none."""
+    return list_plugins(GROUP)
+
+
+def describe_plugin(plugin: Plugin, name: str, request: str) -> EncoderSpec:
+    """Import a plugin and make what it states a spec.
+
+    Args:
+        plugin: The plugin.
+        name: Slug under which its vectors are stored.
+        request: What the user asked for, in full.
+
+    Raises:
+        ConfigError: It cannot be imported, breaks the protocol, or states something impossible.
+    """
+    return spec_from(plugin, state(plugin, make_encoder_plugin(plugin)), name, request)
+
+
+def describe_plugins() -> tuple[list[EncoderSpec], list[str]]:
+    """Import all installed encoder plugins: their specs, and what is wrong with the others."""
+    specs, problems = [], []
+    for plugin in list_encoder_plugins():
+        try:
+            specs.append(describe_plugin(plugin, slugify(plugin.name), plugin.name))
+        except ConfigError as error:
+            problems.append(str(error))
+    return specs, problems
+
+
+def spec_from(plugin: Plugin, stated: PluginSpec, name: str, request: str) -> EncoderSpec:
+    """The spec of an encoder that a plugin states."""
+    values: dict[str, Any] = stated.model_dump(exclude={"precision"})
+    values |= {
+        "name": name,
+        "request": request,
+        "source": "plugin",
+        "architecture": plugin.target,
+        "plugin": plugin.target,
+        "plugin_package": plugin.package,
+    }
+    return parse_settings(EncoderSpec, values, plugin.describe())
+
+
+def plugin_of(spec: EncoderSpec) -> Plugin:
+    """The plugin of a spec; it need not be installed here.
+
+    Raises:
+        ValueError: The spec has none.
+    """
+    if spec.plugin is None:
+        raise ValueError(f"encoder {spec.name} is no plugin")
+    name = spec.request.partition("?")[0] if spec.plugin_package else spec.plugin
+    return Plugin(GROUP, name, spec.plugin, spec.plugin_package)
+
+
+def list_plugin_modules(specs: Sequence[EncoderSpec]) -> list[str]:
+    """Files and package folders of encoders' plugins that other nodes must be given."""
+    return list_shipped([plugin_of(spec) for spec in specs if spec.plugin is not None])
+
+
+def make_encoder_plugin(plugin: Plugin) -> EncoderPlugin:
+    """Import a plugin and call its factory.
+
+    Raises:
+        ConfigError: It cannot be imported or called, or what it makes lacks a method.
+    """
+    made: Any = make_from_plugin(plugin)
+    lacking = [name for name in _METHODS if not callable(getattr(made, name, None))]
+    if lacking:
+        raise ConfigError(
+            f"{plugin.describe()}: it makes {describe_type(made)} without the method "
+            f"{lacking[0]}(); an encoder has spec(), load() and encode() "
+            "(histo_ray.encoders.plugin_protocol.EncoderPlugin)"
+        )
+    found: EncoderPlugin = made
+    return found
+
+
+def state(plugin: Plugin, encoder: EncoderPlugin) -> PluginSpec:
+    """Ask a plugin what it states.
+
+    Raises:
+        ConfigError: `spec()` fails, or returns something else.
+    """
+    with blame(plugin, "spec()"):
+        try:
+            stated: object = encoder.spec()
+        except ValidationError as error:
+            rules = "; ".join(
+                f"{'.'.join(map(str, one['loc'])) or 'it'} {_say(one)}" for one in error.errors()
+            )
+            raise ConfigError(f"{plugin.describe()}: in its PluginSpec {rules}") from None
+    if not isinstance(stated, PluginSpec):
+        raise ConfigError(
+            f"{plugin.describe()}: spec() returns {describe_type(stated)}; return a "
+            "histo_ray.encoders.plugin_protocol.PluginSpec"
+        )
+    return stated
+
+
+def _say(problem: Any) -> str:
+    return "is missing" if problem["type"] == "missing" else say_rule(problem)
