@@ -26,7 +26,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Slides of two looks, a gene that follows the look, and the package."""
     folder = tmp_path_factory.mktemp("plugin")
     write_package(folder / "installed", "quarters96")
-    write_module(folder, "loose_plugin", seed=1)
+    (folder / "own").mkdir()
+    loose = write_module(folder / "own", "loose_plugin", seed=1)
+    told = '"optical density of each channel, clipped at 2"'
+    loose.write_text(loose.read_text().replace(told, "__file__"))  # says where it runs from
     rows = []
     for number in range(PATIENTS + OTHERS):
         look = (GLANDULAR, SOLID)[number % 2]
@@ -57,11 +60,12 @@ def cluster(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield cluster
 
 
-def run(cluster: RayCluster, folder: Path, *words: str) -> str:
-    """A command as a person types it in `folder`; what it prints."""
+def run(cluster: RayCluster, folder: Path, *words: str, own: dict[str, str] | None = None) -> str:
+    """A command as a person types it in `folder`; what it prints. `own`: its environment alone."""
     done = subprocess.run(
         [str(BIN / "histo-ray"), *words],
-        cwd=folder, env=cluster.environment, capture_output=True, text=True, timeout=400,
+        cwd=folder, env=cluster.environment | (own or {}), capture_output=True, text=True,
+        timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     return done.stdout
@@ -69,13 +73,13 @@ def run(cluster: RayCluster, folder: Path, *words: str) -> str:
 
 def extract(
     cluster: RayCluster, folder: Path, encoder: str, manifest: str = "slides.csv",
-    store: str = "store", address: str = "",
+    store: str = "store", address: str = "", own: dict[str, str] | None = None,
 ) -> str:  # fmt: skip
     return run(
         cluster, folder, "extract", "--manifest", manifest, "--store", store, "--encoder",
         encoder, "--tile-px", "96", "--mpp", "0.5", "--device", "cpu", "--batch-size", "16",
         "--encoder-threads", "1", *(() if address else ("--encoder-workers", "2")),
-        "--address", address or cluster.address,
+        "--address", address or cluster.address, own=own,
     )  # fmt: skip
 
 
@@ -114,11 +118,12 @@ def test_a_package_of_ones_own_goes_through_everything_on_two_nodes(
     assert "quarters96" in listed
 
 
-def test_a_module_of_the_working_folder_is_sent_to_the_nodes(
-    cluster: RayCluster, folder: Path
-) -> None:
-    extract(cluster, folder, "loose_plugin:make_encoder")
+def test_a_module_that_the_nodes_lack_is_sent_to_them(cluster: RayCluster, folder: Path) -> None:
+    path = f"{folder / 'own'}{os.pathsep}{cluster.environment['PYTHONPATH']}"  # the driver's alone
+    extract(cluster, folder, "loose_plugin:make_encoder", own={"PYTHONPATH": path})
     store = open_store(str(folder / "store"))
     keys = sorted(store.list_keys("loose_plugin-make_encoder"))
     assert len(keys) == PATIENTS
-    assert store.read_receipt(keys[0]).encoder.plugin == "loose_plugin:make_encoder"
+    facts = store.read_receipt(keys[0]).encoder
+    assert facts.plugin == "loose_plugin:make_encoder"
+    assert "py_modules" in facts.preprocessing  # Ray's folder of what was sent
