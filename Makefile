@@ -47,8 +47,8 @@ audit: setup ## known vulnerabilities of the packages in requirements.lock; asks
 	@uv="$$(command -v uv || echo .venv-uv/bin/uv)"; \
 	$(BIN)/python infra/audit.py $(AUDIT) -- $$uv tool run -q pip-audit@2.10.1
 
-bench: setup ## the benchmarks of docs/benchmarks.md; bench.json and bench.svg
-	$(BIN)/python -m benchmarks > bench.json
+bench: setup ## the benchmarks of docs/benchmarks.md; bench.json, bench.svg, a file in benchmarks/history
+	$(BIN)/python -m benchmarks --history > bench.json
 	$(BIN)/python -m benchmarks.picture bench.json --out bench.svg
 
 lock: ## requirements.lock anew from pyproject.toml

@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--quick] [NAME ...]`: JSON to stdout, a table to stderr."""
+"""`python -m benchmarks [--quick] [NAME ...]`: JSON to stdout, a table to stderr.
+
+`python -m benchmarks compare OLD NEW` tells what got slower between runs that were kept.
+"""
 
 import argparse
 import json
@@ -15,8 +18,10 @@ import psutil
 from benchmarks.bench import Benchmark, Figure, Options, Result
 from benchmarks.bench_store import run_benchmark
 from benchmarks.biopsies import measure_biopsies
+from benchmarks.compare import main as compare
 from benchmarks.encoding import measure_encoding
 from benchmarks.formats import measure_formats
+from benchmarks.history import FOLDER, describe_code, describe_processor, keep_run
 from benchmarks.memory import measure_memory
 from benchmarks.readers import measure_readers
 from benchmarks.reading import measure_reading
@@ -64,6 +69,13 @@ def main() -> None:
     parser.add_argument("--encoder", help="in place of the benchmark's own")
     parser.add_argument("--readers", type=int, help="reader processes")
     parser.add_argument("--batch-size", type=int, help="tiles encoded at once")
+    parser.add_argument(
+        "--history",
+        type=Path,
+        nargs="?",
+        const=FOLDER,
+        help="keep the figures as a file of this folder, too (left empty: benchmarks/history)",
+    )
     args = parser.parse_args()
     if args.list:
         print("\n".join(BENCHMARKS))
@@ -72,7 +84,12 @@ def main() -> None:
     if unknown:
         parser.error(f"{', '.join(unknown)}: no such benchmark; known: {', '.join(BENCHMARKS)}")
     settings = {"readers": args.readers, "batch_size": args.batch_size}
-    answer: dict[str, Any] = {"machine": describe_machine(), "benchmarks": {}}
+    answer: dict[str, Any] = {
+        "code": describe_code(),
+        "machine": describe_machine(),
+        "quick": args.quick,
+        "benchmarks": {},
+    }
     for name in args.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="histo-ray-bench-") as folder:
             options = Options(
@@ -87,12 +104,15 @@ def main() -> None:
         print_figures(name, result)
         answer["benchmarks"][name] = asdict(result)
     print(json.dumps(answer, indent=1))
+    if args.history:
+        print(f"kept as {keep_run(answer, args.history)}", file=sys.stderr)
 
 
 def describe_machine() -> dict[str, Any]:
     """Where and when the figures were taken."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
+        "words": describe_processor(),
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
@@ -110,4 +130,6 @@ def print_figures(name: str, result: Result) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["compare"]:
+        sys.exit(compare(sys.argv[2:]))
     main()

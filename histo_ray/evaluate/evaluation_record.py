@@ -294,6 +294,8 @@ class PatientRecord(EvaluationRecord):
     inner_choice: int = 1
     """2: ridge chose on the inner folds that all heads share; 1: by leaving out one patient at a
     time, as where it is alone and each patient is on their own."""
+    penalty_by: str = "inner-folds"
+    """By what logistic heads chose their penalty: `inner-folds`, or `alo`."""
     configurations: tuple[ConfigurationRecord, ...] = ()
     mil: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     mil_members: tuple[MemberSummary, ...] = ()

@@ -106,6 +106,7 @@ def _fit(
                 settings.choices or head.choices,
                 settings.inner_folds,
                 settings.leave_one_out,
+                settings.penalty_by,
             )
         )
         yield LinearFit(

@@ -1,6 +1,7 @@
 """What goes into a head of patients and what comes out. Pure."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,14 @@ from histo_ray.learn.covariates import CovariateUse
 from histo_ray.learn.harmonise import Harmonise
 
 Floats = npt.NDArray[np.float64]
+
+
+class PenaltyBy(StrEnum):
+    """By what a logistic head chooses its penalty."""
+
+    INNER_FOLDS = "inner-folds"
+    ALO = "alo"
+    """Approximate leave-one-out, where each row is on its own; else inner folds."""
 
 
 class FoldPrediction(NamedTuple):
@@ -24,7 +33,8 @@ class FoldPrediction(NamedTuple):
     """(T,) score on inner folds by which it was chosen, higher is better.
 
     The same for all heads of one kind of targets. Numbers: 1 - SSE / SST of held-out rows, SST
-    about the mean of the training part; classes: the mean AUROC of the inner folds.
+    about the mean of the training part; classes: the mean AUROC of the inner folds, or the AUROC
+    of rows left out one at a time.
     """
 
 
@@ -58,6 +68,8 @@ class PatientHeadSettings:
     """Whether the head is trained on images, on covariates, or on images beyond covariates."""
     covariate_head: str = ""
     """Head on covariates, where images are trained beyond them."""
+    penalty_by: PenaltyBy = PenaltyBy.INNER_FOLDS
+    """By what logistic heads choose."""
 
     def __post_init__(self) -> None:
         if self.inner_folds < 2:
@@ -85,6 +97,8 @@ class FoldData:
     choices: tuple[float, ...]
     inner_folds: int
     leave_one_out: bool = True
+    """As in `PatientHeadSettings`."""
+    penalty_by: PenaltyBy = PenaltyBy.INNER_FOLDS
     """As in `PatientHeadSettings`."""
 
 

@@ -176,6 +176,7 @@ def predict_part(
             choices,
             settings.inner_folds,
             settings.leave_one_out,
+            settings.penalty_by,
         )
 
     head = load_patient_head(settings.head)

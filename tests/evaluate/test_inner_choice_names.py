@@ -68,3 +68,33 @@ def test_a_run_of_before_is_prepared_as_it_was(place: Path) -> None:
     before = record.model_copy(update={"settings": kept})  # as 0.4.0 wrote it
     again = prepare_again(str(place / "store"), before, HERE)
     assert again.folder.folder == old.folder.folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "effective"),
+    [
+        ({"head": ("logistic",)}, True),
+        ({"head": ("logistic",), "keep_together": "site"}, False),
+        ({"head": ("mil",)}, False),
+    ],
+)
+def test_penalties_by_leave_one_out_name_another_run_where_they_are_used(
+    place: Path, settings: dict[str, Any], effective: bool
+) -> None:
+    runs = []
+    for way in ("inner-folds", "alo"):
+        config = TASKS["mutation"].config.model_validate(
+            {"store": str(place / "store"), "labels": str(place / "mutations.csv"),
+             "encoder": ("sharp",), "repeats": 1, "folds": 3,
+             "resamples": 100, "penalty_by": way}
+            | settings
+        )  # fmt: skip
+        prepared = TASKS["mutation"].prepare(config, HERE)
+        assert isinstance(prepared, PreparedPatients)
+        runs.append(prepared)
+    inner, alo = runs
+    assert (inner.folder.folder != alo.folder.folder) is effective
+    assert "penalty_by" not in inner.identity
+    assert alo.identity.get("penalty_by") == ("alo" if effective else None)
+    chosen = {make_head_settings(alo.plan, one).penalty_by for one in alo.plan.configurations}
+    assert chosen == {"alo" if effective else "inner-folds"}

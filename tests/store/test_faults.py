@@ -72,6 +72,22 @@ def test_an_upload_in_parts_survives_a_completion_whose_answer_is_lost(
     assert store.verify() == (slides, [])
 
 
+def test_a_partition_and_a_bag_cost_few_requests(
+    faulty: FaultyServer, make_facts: MakeFacts, make_rows: MakeRows
+) -> None:
+    """An object store is slow by requests; the bounds are what was counted."""
+    store = open_store("s3://bucket/faults/counts", create=True)
+    facts = make_facts("S0", dim=64)
+    faulty.set_faults()
+    store.commit(facts.key, facts, make_rows(70, 64))
+    written = faulty.counts()
+    faulty.set_faults()
+    assert len(store.bag("S0", "e")) == 70
+    read = faulty.counts()
+    assert written["requests"] <= 14
+    assert read["requests"] <= 7
+
+
 def test_a_refusal_is_not_asked_again_and_is_one_line(faulty: FaultyServer) -> None:
     store = open_store("s3://bucket/faults/refused", create=True)
     faulty.set_faults(forbidden=".")

@@ -10,7 +10,7 @@ and penalties are then scored alike.
 from histo_ray.evaluate.patients.covariate_plan import COVARIATE_HEADS
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
 from histo_ray.learn.covariates import CovariateUse
-from histo_ray.learn.fold_data import PatientHeadSettings
+from histo_ray.learn.fold_data import PatientHeadSettings, PenaltyBy
 from histo_ray.learn.harmonise import Harmonise
 from histo_ray.learn.heads.registry import trains_on_bags
 from histo_ray.learn.targets.configurations import Configuration
@@ -39,6 +39,30 @@ def changes_choice(plan: PatientPlan) -> bool:
     return ridge or bool(count_shared_folds(plan))
 
 
+def choose_penalty_by(plan: PatientPlan) -> PenaltyBy:
+    """Tell by what logistic heads of a run choose; inner folds where the run has no such head.
+
+    Approximate leave-one-out treats the penalties of one head alike, as ridge's does; heads that
+    compete, and patients who stay together, keep to inner folds.
+    """
+    asked = PenaltyBy(plan.config.penalty_by)
+    alone = "logistic" in plan.config.head_names and plan.groups is None
+    if shares_inner_folds(plan) or not alone:
+        return PenaltyBy.INNER_FOLDS
+    return asked
+
+
+def identify_choice(plan: PatientPlan) -> dict[str, object]:
+    """List what of a run's choices bears on its name: only what earlier runs did not have."""
+    found: dict[str, object] = {}
+    if changes_choice(plan):
+        found["inner_choice"] = INNER_CHOICE_VERSION
+    chosen_by = choose_penalty_by(plan)
+    if chosen_by is not PenaltyBy.INNER_FOLDS:
+        found["penalty_by"] = chosen_by.value
+    return found
+
+
 def make_head_settings(plan: PatientPlan, configuration: Configuration) -> PatientHeadSettings:
     """Make the settings by which every fold of a run trains a configuration on pooled vectors.
 
@@ -55,4 +79,5 @@ def make_head_settings(plan: PatientPlan, configuration: Configuration) -> Patie
         harmonise=Harmonise(plan.config.harmonise),
         covariates=configuration.use,
         covariate_head=COVARIATE_HEADS[plan.task.kind] if beside else "",
+        penalty_by=choose_penalty_by(plan),
     )

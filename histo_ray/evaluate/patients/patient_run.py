@@ -18,9 +18,8 @@ from histo_ray.evaluate.patients.bag_units import join_folds, list_unfinished, m
 from histo_ray.evaluate.patients.covariate_inputs import read_covariates
 from histo_ray.evaluate.patients.covariate_plan import check_settings, list_covariate_rows
 from histo_ray.evaluate.patients.inner_choice import (
-    INNER_CHOICE_VERSION,
-    changes_choice,
     count_shared_folds,
+    identify_choice,
     make_head_settings,
 )
 from histo_ray.evaluate.patients.mil_members import MemberPart, write_members
@@ -289,8 +288,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         }
     if config.leave_out != "fold":
         differing["leave_out"] = config.leave_out
-    if changes_choice(plan):
-        differing["inner_choice"] = INNER_CHOICE_VERSION
+    differing |= identify_choice(plan)
     if plan.subgroups.digest:
         differing["subgroups_sha256"] = plan.subgroups.digest
     if not config.site_check:

@@ -81,6 +81,12 @@ class PatientConfig(LabelSettings):
         "that all heads share; leave-one-out: one patient at a time, as before 0.5, to repeat "
         "older runs",
     )
+    penalty_by: Literal["inner-folds", "alo"] = Field(
+        default="inner-folds",
+        description="by what logistic heads choose their penalty: inner-folds, or alo (approximate "
+        "leave-one-out: quicker; inner folds all the same where heads compete or groups stay "
+        "together)",
+    )
     resamples: int = Field(
         default=1000, ge=100, le=100_000, description="of the bootstrap over patients"
     )

@@ -7,6 +7,7 @@ sees a row of the test part.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -14,11 +15,12 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction
+from histo_ray.learn.fold_data import Floats, FoldData, FoldPrediction, PenaltyBy
 from histo_ray.learn.heads.base import PatientHead
 from histo_ray.learn.heads.linear_fit import HeadWeights, Link
 from histo_ray.learn.inner_folds import Rows, draw_inner_folds
-from histo_ray.learn.kernel_logistic import fit_logistic_path
+from histo_ray.learn.kernel_logistic import DualFit, fit_logistic_path
+from histo_ray.learn.leave_one_out import leave_one_out
 
 LOGISTIC_PENALTIES = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3)
 """Times the number of features D, strongest first: scikit-learn's C is 1 / (penalty * D)."""
@@ -31,6 +33,8 @@ _Decide = Callable[[Rows, Floats, Sequence[float]], Floats]
 
 def predict_logistic(fold: FoldData) -> FoldPrediction:
     """Penalty of each target by the mean AUROC of stratified inner folds, then predict.
+
+    Or by approximate leave-one-out, where `penalty_by` says so and each row is on its own.
 
     Inner folds depend on the target's own labels and `seed` alone. Where two of them cannot be had,
     as with a single positive, the first penalty is taken, with score nan.
@@ -45,6 +49,14 @@ def predict_logistic(fold: FoldData) -> FoldPrediction:
     count = fold.targets.shape[1]
     penalties = [choice * fold.train.shape[1] for choice in fold.choices]
     prediction = FoldPrediction(np.empty((len(fold.test), count)), np.empty(count), np.empty(count))
+    if _leaves_out_one(fold):
+        gram, across = fold.train @ fold.train.T, fold.test @ fold.train.T
+        for column, labels in enumerate(fold.targets.T):
+            best, fit, score = _choose_left_out(gram, labels, penalties)
+            prediction.predicted[:, column] = expit(across @ fit.weights + fit.bias)
+            prediction.choice[column] = fold.choices[best]
+            prediction.inner_score[column] = score
+        return prediction
     decide = _choose_solver(fold)
     everyone = np.arange(len(fold.train))
     for column, labels in enumerate(fold.targets.T):
@@ -78,6 +90,15 @@ def predict_beyond_logistic(fold: FoldData, offset: Floats, test_offset: Floats)
     everyone = np.arange(len(fold.train))
     for column, labels in enumerate(fold.targets.T):
         known = np.concatenate([offset[:, column], test_offset[:, column]])
+        if _leaves_out_one(fold):
+            gram, own = products[: len(everyone)], offset[:, column]
+            best, fit, score = _choose_left_out(gram, labels, penalties, own)
+            prediction.predicted[:, column] = (
+                products[len(everyone) :] @ fit.weights + fit.bias + test_offset[:, column]
+            )
+            prediction.choice[column] = fold.choices[best]
+            prediction.inner_score[column] = score
+            continue
         decide = _in_patients(products, known)
         scores = _score_penalties(fold, labels, decide, penalties)
         best = int(np.nan_to_num(scores).argmax())
@@ -93,9 +114,15 @@ def fit_logistic(fold: FoldData) -> HeadWeights:
     (rows, dim), count = fold.train.shape, fold.targets.shape[1]
     penalties = [choice * dim for choice in fold.choices]
     found = HeadWeights(np.empty((dim, count)), *(np.empty(count) for _ in range(3)))
+    alone = _leaves_out_one(fold)
     decide = _choose_solver(fold)
-    gram = None if rows > dim else fold.train @ fold.train.T
+    gram = None if rows > dim and not alone else fold.train @ fold.train.T
     for column, labels in enumerate(fold.targets.T):
+        if alone and gram is not None:
+            best, fit, score = _choose_left_out(gram, labels, penalties)
+            found.weights[:, column], found.bias[column] = fold.train.T @ fit.weights, fit.bias
+            found.choice[column], found.inner_score[column] = fold.choices[best], score
+            continue
         scores = _score_penalties(fold, labels, decide, penalties)
         best = int(np.nan_to_num(scores).argmax())
         if gram is None:
@@ -164,6 +191,39 @@ def _score_penalties(
             axis=0,
         )
     )
+
+
+class _LeftOutChoice(NamedTuple):
+    best: int
+    """Number of the penalty."""
+    fit: DualFit
+    """Of all rows, at this penalty."""
+    score: float
+    """AUROC of the rows, each by the fit without it."""
+
+
+def _leaves_out_one(fold: FoldData) -> bool:
+    """Whether penalties are chosen by approximate leave-one-out: no groups, no rivals."""
+    alone = fold.groups is None and fold.leave_one_out
+    return alone and fold.penalty_by is PenaltyBy.ALO
+
+
+def _choose_left_out(
+    gram: Floats, labels: Floats, penalties: Sequence[float], offset: Floats | float = 0.0
+) -> _LeftOutChoice:
+    """Choose the penalty by the AUROC of log-odds that nearly lack the row; of equals the first.
+
+    The bias is that of all rows: without a positive row it falls, which alone would rank that row
+    below the others.
+    """
+    fits = fit_logistic_path(gram, labels, penalties, offset)
+    odds = [
+        leave_one_out(gram, labels, fit, penalty, offset).fixed_bias
+        for fit, penalty in zip(fits, penalties, strict=True)
+    ]
+    scores = rank_auroc(labels, np.column_stack(odds))
+    best = int(scores.argmax())
+    return _LeftOutChoice(best, fits[best], float(scores[best]))
 
 
 def _usable_folds(fold: FoldData, labels: Floats) -> list[tuple[Rows, Rows]]:

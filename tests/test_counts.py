@@ -1,0 +1,152 @@
+"""Counts that do not depend on the machine, with bounds: what costs time on every one.
+
+A bound is what is counted today, or a little more where others may add to it; raising one is a
+decision, not a repair.
+"""
+
+import math
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import openslide
+import pytest
+
+from histo_ray.config import ExtractConfig
+from histo_ray.extract.in_process import open_in_process
+from histo_ray.extract.open_reader import open_reader
+from histo_ray.extract.reader_queue import Backlog
+from histo_ray.extract.recorder import RunSummary
+from histo_ray.extract.resources import Workers
+from histo_ray.extract.run import run_extract
+from histo_ray.extract.work import SubjectWork
+from histo_ray.slides.direct import direct_reader
+from histo_ray.slides.direct.jpeg import decode_tile
+from histo_ray.slides.manifest import read_manifest
+from histo_ray.types import Slide
+
+MODULES_OF_HELP = 125
+"""Modules that `histo-ray --help` may import."""
+OPENS_A_SLIDE = 3
+"""Times that one extraction may open a slide's file."""
+IN_BAND_BYTES = 2048
+"""Bytes of a block that may travel beside its pixels, which are not copied."""
+
+
+@dataclass
+class Counted:
+    """One run of three slides in this process, and what it did."""
+
+    summary: RunSummary
+    decodes: Counter[bytes]
+    """JPEG tiles decoded, by their bytes."""
+    opens: Counter[str] = field(default_factory=Counter)
+    """Files opened, by path."""
+
+
+@dataclass(eq=False)
+class Taker:
+    """A reader, as far as the backlog looks at it."""
+
+    slide_id: str = ""
+    calls: set[Any] = field(default_factory=set)
+
+
+_HEARD: list[Counter[str]] = []
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    """Count opened files while somebody listens; a hook cannot be taken off again."""
+    if _HEARD and event == "open" and isinstance(arguments[0], str):
+        _HEARD[-1][arguments[0]] += 1
+
+
+@pytest.fixture(scope="module")
+def counted(
+    make_config: Callable[..., ExtractConfig], cohort: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Counted:
+    config = make_config(
+        tmp_path_factory.mktemp("counts") / "store", address="none", manifest=str(cohort.good)
+    )
+    decodes, opens = Counter[bytes](), Counter[str]()
+    decode, make = decode_tile, openslide.OpenSlide.__init__
+
+    def decode_counted(data: bytes, size: tuple[int, int]) -> Any:
+        decodes[data] += 1
+        return decode(data, size)
+
+    def open_counted(self: openslide.OpenSlide, filename: Any) -> None:
+        opens[str(filename)] += 1
+        make(self, filename)
+
+    sys.addaudithook(_hear)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct_reader, "decode_tile", decode_counted)
+        patch.setattr(openslide.OpenSlide, "__init__", open_counted)
+        _HEARD.append(opens)
+        summary = run_extract(config, open_in_process)
+        _HEARD.pop()
+    return Counted(summary, decodes, opens)
+
+
+def test_each_jpeg_tile_is_decoded_once(counted: Counted) -> None:
+    assert len(counted.decodes) > 20
+    assert set(counted.decodes.values()) == {1}
+
+
+def test_a_slides_file_is_opened_a_few_times(counted: Counted, cohort: Any) -> None:
+    slides = {name: n for name, n in counted.opens.items() if name.endswith(".svs")}
+    assert len(slides) == 3
+    assert max(slides.values()) <= OPENS_A_SLIDE
+
+
+def test_pixels_of_a_block_travel_without_a_copy(
+    make_config: Callable[..., ExtractConfig], cohort: Any, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path, manifest=str(cohort.good))
+    reader = open_reader(config)
+    slide = read_manifest(config.manifest)[0]
+    plan = reader.plan(slide)
+    block = reader.read(slide, plan, range(4))
+    buffers: list[pickle.PickleBuffer] = []
+    beside = pickle.dumps(block.pixels, protocol=5, buffer_callback=buffers.append)
+    reader.close()
+    assert sum(buffer.raw().nbytes for buffer in buffers) == 4 * config.tile_px**2 * 3
+    assert len(beside) <= IN_BAND_BYTES
+
+
+@pytest.mark.parametrize(("tiles", "batches"), [(95, 1), (400, 4)])
+def test_a_slide_is_planned_once_and_read_in_as_few_calls_as_batches(
+    tiles: int, batches: int
+) -> None:
+    workers = Workers(
+        1, 1, 0, 1, 1, 0, 1, batch_size=10, blocks_in_flight=99, batches_a_call=batches
+    )
+    backlog, reader = Backlog(), Taker()
+    backlog.extend([SubjectWork(Slide("S1", "S1.svs", "S1"), ("a",))])
+    kinds = Counter[str]()
+    while job := backlog.next_job(reader, [reader], 0, workers):
+        kinds[job.kind] += 1
+        reader.slide_id = "S1"
+        if job.kind == "plan":
+            found = SimpleNamespace(grid=range(tiles), empty_reason="")
+            job.work.begin(cast(Any, found), None, reader)
+    fewest = math.ceil(tiles / 10)
+    assert kinds["plan"] == 1
+    assert kinds["read"] == fewest if batches == 1 else kinds["read"] <= fewest // 2
+
+
+def test_help_imports_few_modules() -> None:
+    code = (
+        "import sys; from histo_ray.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(len(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) <= MODULES_OF_HELP
