@@ -77,9 +77,9 @@ def counted(
     decodes, opens = Counter[bytes](), Counter[str]()
     decode, make = decode_tile, openslide.OpenSlide.__init__
 
-    def decode_counted(data: bytes, size: tuple[int, int]) -> Any:
+    def decode_counted(data: bytes, *how: Any) -> Any:
         decodes[data] += 1
-        return decode(data, size)
+        return decode(data, *how)
 
     def open_counted(self: openslide.OpenSlide, filename: Any) -> None:
         opens[str(filename)] += 1
