@@ -6,7 +6,7 @@ Ray deletes some time after the job. A relative path then names something in the
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 from histo_ray.config import Settings
 from histo_ray.errors import ConfigError
@@ -26,7 +26,10 @@ def check_shipped(config: Settings) -> None:
         ConfigError: The store would be deleted with the job, or slides and tiles be read from it.
     """
     for name in (*WRITTEN, *READ):
-        value: Any = getattr(config, name, None)
+        field = type(config).model_fields.get(name)
+        if field is None or get_origin(field.annotation) is Literal:  # a choice of words, no path
+            continue
+        value: Any = getattr(config, name)
         if not isinstance(value, str) or value == "-" or not lies_in_copy(value):
             continue
         if name in WRITTEN:
