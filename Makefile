@@ -31,8 +31,7 @@ demo: setup ## the main job on embedded synthetic slides
 	$(BIN)/histo-ray demo --out demo
 
 test: setup ## all tests but the slow and GPU ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not ray and not slow and not gpu"
-	$(BIN)/python -m pytest -q -m "ray and not slow and not gpu"
+	$(BIN)/python -m infra.run_tests
 
 check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

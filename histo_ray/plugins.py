@@ -144,7 +144,7 @@ def blame(plugin: Plugin, doing: str) -> Iterator[None]:
         yield
     except (HistoRayError, ModuleNotFoundError, MemoryError):
         raise
-    except Exception as error:  # code of others may raise whatever it likes
+    except (Exception, SystemExit) as error:  # code of others may raise whatever it likes
         if type(error).__name__ == "OutOfMemoryError":
             raise
         what = " ".join(str(error).split())[:300]

@@ -113,6 +113,8 @@ def _describe_key(kind: type[Settings], key: str, problem: ErrorDetails, *, has_
         if isinstance(given, dict) and not any("." in name for name, _ in _walk(kind)):
             told = "a run file has no sections; write its keys without one"
         return f"{key}: {told}{_suggest_key(kind, key.split('.'))}"
+    if isinstance(given, dict) and problem["type"] == "value_error":  # a rule on several keys
+        return f"{key}: {say_rule(problem)}"
     return f"{key} = {_shown(given)}: {say_rule(problem)}"
 
 

@@ -92,6 +92,7 @@ def test_a_package_of_the_working_folder_is_shipped_whole_and_an_installed_one_n
     [
         ("import no_such_thing", "needs 'no_such_thing', which is not installed here"),
         ("raise OSError('no disk')", r"importing it failed with OSError \(no disk\)"),
+        ("raise SystemExit(0)", r"importing it failed with SystemExit \(0\)"),
         ("other = 1", "has no 'make'"),
         ("make = 3", "is no function or class"),
         ("def make():\n    return {}['dim']", r"calling it failed with KeyError \('dim'\)"),

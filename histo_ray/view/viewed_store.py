@@ -138,6 +138,21 @@ class ViewedStore:
             found[slide_id].append(PartitionKey(encoder, tiling, slide_id))
         return found
 
+    def check_wanted(self) -> None:
+        """See that the store has what `--encoder` and `--tiling` name.
+
+        Raises:
+            ConfigError: No slide has it.
+        """
+        for flag, column in (("encoder", "encoder"), ("tiling", "tiling")):
+            wanted = getattr(self.config, flag)
+            there = sorted(self.slides[column].unique().tolist())
+            if wanted and wanted not in there:
+                raise ConfigError(
+                    f"--{flag} {wanted}: no slide of the store has it; there are "
+                    f"{', '.join(there) or 'none'}"
+                )
+
     def list_keys(self, slide_id: str) -> list[PartitionKey]:
         """Partitions of a slide, those that the settings ask for first; empty: it has none."""
         wanted = (self.config.encoder, self.config.tiling)

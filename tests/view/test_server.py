@@ -173,6 +173,11 @@ def test_what_cannot_be_shown_is_said_in_a_sentence(
         view(tmp_path / "none")
     with pytest.raises(ConfigError, match=rf"--port {served.port}: cannot listen"):
         view(served.viewer.store.config.store, port=served.port)
+    store = served.viewer.store.config.store
+    with pytest.raises(ConfigError, match="--encoder nope: no slide of the store has it; there"):
+        view(store, encoder="nope")
+    with pytest.raises(ConfigError, match="--tiling nope: no slide of the store has it; there"):
+        view(store, tiling="nope")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"bokeh is not installed.*histo-ray\[view\]"):
         view(served.viewer.store.config.store)
