@@ -66,7 +66,7 @@ class DemoResult(NamedTuple):
     pictures: list[str]
     findings: list[str]
     tile_auroc: float
-    """Of the heat map's scores for what was drawn, 0..1."""
+    """AUROC of the heat map's scores for what was drawn, 0..1."""
     synthetic: bool = True
 
 

@@ -85,7 +85,7 @@ class Adapter(Settings):
     """Last parts of the names of layers that have one."""
     parameters: int
     share: float
-    """Of the parameters of the base."""
+    """Share of the base's number of parameters, 0..1."""
     base: EncoderSpec
     """What has to be loaded, and be of `Base.weights_sha256`, before they are merged."""
 

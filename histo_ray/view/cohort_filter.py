@@ -29,8 +29,8 @@ class CohortFilter:
         if outcome != ALL:
             kept &= self._outcomes == outcome
         for word in text.lower().split():
-            column, _, wanted = word.partition(":")
-            asks_one = bool(wanted) and column in self._cells
+            column, _, sought = word.partition(":")
+            asks_one = bool(sought) and column in self._cells
             cells = self._cells[column] if asks_one else self._rows
-            kept &= cells.str.contains(wanted if asks_one else word, regex=False).to_numpy(bool)
+            kept &= cells.str.contains(sought if asks_one else word, regex=False).to_numpy(bool)
         return np.flatnonzero(kept)

@@ -42,7 +42,7 @@ class ViewServer:
         _check_port(config.port)
         self._token = secrets.token_urlsafe(TOKEN_BYTES)
         self.viewer = Viewer(config, self._token)
-        self.viewer.store.check_wanted()
+        self.viewer.store.check_named()
         self._loop = IOLoop.current()
         self._server = Server(
             {

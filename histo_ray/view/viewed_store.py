@@ -138,27 +138,27 @@ class ViewedStore:
             found[slide_id].append(PartitionKey(encoder, tiling, slide_id))
         return found
 
-    def check_wanted(self) -> None:
+    def check_named(self) -> None:
         """See that the store has what `--encoder` and `--tiling` name.
 
         Raises:
             ConfigError: No slide has it.
         """
         for flag, column in (("encoder", "encoder"), ("tiling", "tiling")):
-            wanted = getattr(self.config, flag)
+            name = getattr(self.config, flag)
             there = sorted(self.slides[column].unique().tolist())
-            if wanted and wanted not in there:
+            if name and name not in there:
                 raise ConfigError(
-                    f"--{flag} {wanted}: no slide of the store has it; there are "
+                    f"--{flag} {name}: no slide of the store has it; there are "
                     f"{', '.join(there) or 'none'}"
                 )
 
     def list_keys(self, slide_id: str) -> list[PartitionKey]:
         """Partitions of a slide, those that the settings ask for first; empty: it has none."""
-        wanted = (self.config.encoder, self.config.tiling)
+        first = (self.config.encoder, self.config.tiling)
 
         def rank(key: PartitionKey) -> tuple[bool, bool]:
-            return key.encoder != wanted[0], key.tiling != wanted[1]
+            return key.encoder != first[0], key.tiling != first[1]
 
         return sorted(self._keys.get(slide_id, []), key=rank)
 

@@ -197,7 +197,7 @@ class _LeftOutChoice(NamedTuple):
     best: int
     """Number of the penalty."""
     fit: DualFit
-    """Of all rows, at this penalty."""
+    """Fit of all rows, at this penalty."""
     score: float
     """AUROC of the rows, each by the fit without it."""
 
