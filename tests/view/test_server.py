@@ -29,10 +29,12 @@ from tests.conftest import Cohort
 FAR = "far & 'b'"
 
 
-def ask(server: ViewServer, path: str, **headers: str) -> tuple[int, bytes, str]:
+def ask(
+    server: ViewServer, path: str, method: str = "GET", **headers: str
+) -> tuple[int, bytes, str]:
     """Status, body and content type of a request for a path as it is."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     reply = connection.getresponse()
     answer = reply.status, reply.read(), reply.getheader("Content-Type", "")
     connection.close()
@@ -59,15 +61,30 @@ def test_without_the_token_everything_is_refused(served: ViewServer) -> None:
 
 def test_another_host_or_origin_is_refused(served: ViewServer) -> None:
     """Refuse a page elsewhere that has its own name point to 127.0.0.1, or that knows the token."""
-    assert ask(served, own(served, "/cohort"), Host=f"evil.example:{served.port}")[0] == 403
+    status, body, _ = ask(served, own(served, "/cohort"), Host=f"evil.example:{served.port}")
+    assert (status, b"forward the same number" in body) == (403, True)
     socket = {
         "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }  # fmt: skip
     path = own(served, "/cohort/ws")
-    assert ask(served, path, Origin="http://evil.example", **socket)[0] == 403
+    for origin in ("http://evil.example", "null", f"https://127.0.0.1:{served.port}"):
+        status, body, _ = ask(served, path, Origin=origin, **socket)
+        assert (status, body) == (403, b"403: pages from elsewhere may not look into this viewer\n")
     assert ask(served, path, Origin=f"http://127.0.0.1:{served.port + 1}", **socket)[0] == 403
     assert ask(served, "/cohort/ws", Origin=f"http://127.0.0.1:{served.port}", **socket)[0] == 403
+
+
+def test_head_says_what_get_would_without_a_body(served: ViewServer) -> None:
+    sessions = served._server.get_sessions("/cohort")
+    for path in ("/cohort", "/slide?slide=good-a", "/map/good-a/0/0/0.jpg", "/static/js/bokeh.js"):
+        status, body, kind = ask(served, own(served, path), "HEAD")
+        assert (status, body) == (200, b""), path
+        assert kind.split(";")[0] in ("text/html", "image/jpeg", "text/javascript")
+    assert served._server.get_sessions("/cohort") == sessions
+    assert ask(served, own(served, "/"), "HEAD")[0] == ask(served, own(served, "/"))[0] == 301
+    assert ask(served, own(served, "/map/gone/0/0/0.jpg"), "HEAD")[0] == 404
+    assert ask(served, "/cohort", "HEAD")[0] == 403
 
 
 def test_pages_load_nothing_from_elsewhere(served: ViewServer) -> None:
