@@ -157,8 +157,8 @@ class PredictorSource:
         command = shlex.join(["histo-ray", "heatmap", self._home, *words])
         raise ConfigError(
             f"patient {tiles.patient}: predictor {card.name} was fitted on this patient, so only "
-            f"out-of-fold heads may be shown, which {command} fits again in the store that it was "
-            "fitted in; give the viewer its files with --scores heatmaps"
+            "out-of-fold heads may be shown. Where it was fitted, they are fitted again by: "
+            f"{command}; then start the viewer with --scores heatmaps"
         )
 
 
