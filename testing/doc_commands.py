@@ -40,7 +40,7 @@ def read_calls(page: Path) -> list[str]:
 
 def find_problem(call: str) -> str:
     """Say what the parser does not take of a call; empty if it takes everything."""
-    words = [word for word in _take_words(call) if word not in ("--help", "-h")]
+    words = [word for word in take_words(call) if word not in ("--help", "-h")]
     if not words or words[0].startswith("-"):
         return ""
     if words[0] not in VERBS:
@@ -75,7 +75,7 @@ def read_flags(page: Path) -> set[str]:
     return set(_FLAG.findall(text))
 
 
-def _take_words(call: str) -> Iterator[str]:
+def take_words(call: str) -> Iterator[str]:
     """Words of one call; placeholders for more are left out."""
     plain = call.replace("[", "").replace("]", "").replace("$(", "").replace("…", "...")
     lexer = shlex.shlex(plain, posix=True, punctuation_chars="|&;<>")

@@ -40,7 +40,8 @@ def test_wrong_calls_and_wrong_python_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```\n.venv/bin/histo-ray extract --manifest m.csv \\\n    --mppp 0.5  # no\n"
-        "histo-ray plan --tile-px 224 | tee x\nhisto-ray store lss STORE && histo-ray fit tissue --jason\n```\n"
+        "histo-ray plan --tile-px 224 | tee x\nhisto-ray store lss STORE && histo-ray fit "
+        "tissue --jason\n```\n"
         "`histo-ray evaluate ... --head lasso`, `histo-ray evaluate ... --pooling max`, `--tile`\n"
     )
     calls = read_calls(page)
