@@ -14,6 +14,7 @@ from histo_ray.view.view_settings import ViewConfig
 def run(args: argparse.Namespace) -> int:
     """Print the address on stdout, and serve until Ctrl-C, which ends every verb with 130."""
     config = read_settings(args, ViewConfig)
+    say("view", "starting")  # imports and the list of slides take seconds
 
     def tell(address: str) -> None:
         print(json.dumps(_describe(address)) if args.json else address, flush=True)

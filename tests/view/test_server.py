@@ -1,7 +1,9 @@
 """The viewer's server: who gets in, which pictures it serves, and what it says."""
 
 import io
+import json
 import re
+import signal
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -10,9 +12,11 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
+from tornado.ioloop import IOLoop
 
 from histo_ray.api.feature_store import open_store
 from histo_ray.api.view import view
+from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import PartitionKey
@@ -198,6 +202,24 @@ def test_what_cannot_be_shown_is_said_in_a_sentence(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"bokeh is not installed.*histo-ray\[view\]"):
         view(served.viewer.store.config.store)
+
+
+def test_the_program_prints_where_it_is_as_json_and_ends_like_every_verb(
+    viewed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = list[str]()
+
+    def end(verb: str, text: str) -> None:
+        said.append(text)
+        if len(said) == 2:  # the address was printed
+            IOLoop.current().call_later(0.01, signal.raise_signal, signal.SIGINT)
+
+    monkeypatch.setattr("histo_ray.cli.view_work.say", end)
+    assert main(["view", str(viewed), "--json", "--quiet"]) == 130
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert told["address"] == f"http://127.0.0.1:{told['port']}/{told['token']}/"
+    assert (told["host"], len(told["token"]) > 30, err) == ("127.0.0.1", True, "")
 
 
 def test_labels_must_say_whose_they_are(
