@@ -25,7 +25,7 @@ NETWORK = "random:resnet10t?px=48&seed=1"
 EVALUATED = {
     "expression": ("expression", "--genes DIR/genes.txt --permutations 0"),
     "mutation": ("mutations", ""),
-    "label": ("clinical", "--column response --column subtype"),
+    "label": ("clinical", "--column response"),
     "survival": ("survival", ""),
 }
 """Label file and more flags, by task."""
