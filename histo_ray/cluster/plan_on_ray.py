@@ -37,9 +37,18 @@ from histo_ray.types import Slide
 class PlanOnRay:
     """A planner whose processes are Ray's actors."""
 
-    def __init__(self, config: ExtractConfig, specs: Sequence[EncoderSpec]) -> None:
-        """Note what is planned; Ray starts, or is joined, as the context is entered."""
+    def __init__(
+        self, config: ExtractConfig, specs: Sequence[EncoderSpec], measures: bool = True
+    ) -> None:
+        """Note what is planned; Ray starts, or is joined, as the context is entered.
+
+        Args:
+            config: The extraction.
+            specs: Its encoders.
+            measures: Whether a batch will be measured; encoders start only for that.
+        """
         self._config = config
+        self._measures = measures
         self._specs = list(specs)
         self._stack = ExitStack()
         self._workers: Workers
@@ -53,7 +62,9 @@ class PlanOnRay:
             nodes = ask_gpu_memory(nodes, self._config)
             self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)
-            self._encoders = start_encoders(self._config, self._specs, self._workers)
+            self._encoders = (
+                start_encoders(self._config, self._specs, self._workers) if self._measures else []
+            )
             stack.callback(kill_actors, [*self._readers, *self._encoders])
             self._stack = stack.pop_all()
         return self
