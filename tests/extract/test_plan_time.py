@@ -33,9 +33,8 @@ def a_run(run_id: str, tiles: int, **changed: Any) -> RunRecord:
 
 
 def asked(**settings: Any) -> ExtractConfig:
-    return ExtractConfig(
-        **{"manifest": "-", "store": "-", "encoder": ("a", "b"), "tile_px": 96} | settings
-    )
+    given: dict[str, Any] = {"manifest": "-", "store": "-", "encoder": ("a", "b"), "tile_px": 96}
+    return ExtractConfig(**given | settings)
 
 
 def test_the_largest_run_like_this_one_gives_its_speed() -> None:
