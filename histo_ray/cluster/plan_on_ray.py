@@ -11,7 +11,13 @@ import ray
 from ray.util import ActorPool
 
 from histo_ray.cluster.gpu_memory import ask_gpu_memory
-from histo_ray.cluster.pool import PooledActor, kill_actors, start_encoders, start_readers
+from histo_ray.cluster.pool import (
+    PooledActor,
+    encoder_variables,
+    kill_actors,
+    start_encoders,
+    start_readers,
+)
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
@@ -58,7 +64,8 @@ class PlanOnRay:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             modules = list_plugin_modules(self._specs)
-            nodes = stack.enter_context(ray_session(self._config.address, modules=modules))
+            variables = encoder_variables(self._config)
+            nodes = stack.enter_context(ray_session(self._config.address, None, modules, variables))
             nodes = ask_gpu_memory(nodes, self._config)
             self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)

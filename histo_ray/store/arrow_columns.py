@@ -6,13 +6,14 @@ that a small run waits for. Here columns are made of their buffers, which asks n
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 Value = str | int | float | bool | None
-Numbers = npt.NDArray[np.bool_ | np.integer | np.floating]
+Numbers = npt.NDArray[Any]
 
 
 def number_column(values: Numbers) -> pa.Array:
