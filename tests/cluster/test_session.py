@@ -63,7 +63,8 @@ from histo_ray.cluster.session import ray_session
 for _ in range(2):
     with ray_session("local", 1) as nodes:
         started = [" ".join(p.cmdline()) for p in psutil.Process().children(recursive=True)]
-        helpers = [name for name in ("dashboard.py", "monitor.py") if any(name in c for c in started)]
+        names = "dashboard.py", "monitor.py"
+        helpers = [name for name in names if any(name in command for command in started)]
         print(len(nodes), "RAY_AUTH_TOKEN" in os.environ, helpers)
     print("RAY_AUTH_TOKEN" in os.environ, "RAY_AUTH_MODE" in os.environ)
 """
