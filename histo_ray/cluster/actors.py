@@ -23,6 +23,7 @@ from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.encode_pass import TilePass, split_blocks
 from histo_ray.errors import SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
+from histo_ray.extract.block_memory import BlockMemory
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.meter import CallResult, Meter, Spent
 from histo_ray.extract.open_reader import open_reader
@@ -108,6 +109,7 @@ class Reader:
         self._fetched: dict[str, Subject] = {}
         self._store: Store | None = None
         self._meter = Meter()
+        self._memory = BlockMemory()
 
     def node(self) -> str:
         """Node that this process runs on; returns once it has started."""
@@ -155,18 +157,13 @@ class Reader:
 
     def _read_block(self, subject: Subject, plan: SubjectPlan, span: range, step: int) -> TileBlock:
         """Tiles of a span; what lies in memory between file and pixels is of `step` tiles."""
-        first = self._reader.read(subject, plan, span[:step])
-        if len(span) <= step:
-            return first
-        whole = TileBlock(
-            np.empty((len(span), *first.pixels.shape[1:]), np.uint8),
-            np.empty(len(span), np.float32),
-        )
+        px = plan.tiling.settings["tile_px"]
+        pixels = self._memory.take((len(span), px, px, 3))
+        focus = np.empty(len(span), np.float32)
         for start in range(0, len(span), step):
             rows = slice(start, min(start + step, len(span)))
-            part = self._reader.read(subject, plan, span[rows]) if start else first
-            whole.pixels[rows], whole.focus[rows] = part.pixels, part.focus
-        return whole
+            focus[rows] = self._reader.read(subject, plan, span[rows], pixels[rows]).focus
+        return TileBlock(pixels, focus)
 
     def commit(
         self, plan: SubjectPlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str

@@ -24,11 +24,12 @@ from histo_ray.cluster.metrics_export import Push
 from histo_ray.cluster.open_calls import OpenCall, OpenCalls
 from histo_ray.cluster.pool import PooledActor, kill_actors, original_error
 from histo_ray.errors import DeviceError, DeviceMemoryError, HistoRayError
+from histo_ray.extract.call_size import EncodingPace
 from histo_ray.extract.meter import CallResult
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.pipeline import Report
 from histo_ray.extract.reader_queue import Backlog
-from histo_ray.extract.resources import Node, Workers
+from histo_ray.extract.resources import Node, Workers, shorten_calls
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import nonfinite_problem
 from histo_ray.extract.work import (
@@ -72,6 +73,7 @@ class RayPipeline:
         self._backlog = Backlog()
         self._lost = LostCalls(self._backlog, self._members, self.counts, self._ping)
         self._calls = OpenCalls()
+        self._pace = EncodingPace()
         self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
         self.nodes: list[Node] = []
         self.report: Report = lambda counts: None
@@ -141,11 +143,17 @@ class RayPipeline:
     def _ping(self, member: PooledActor) -> None:
         self._calls.add(member.handle.ready.remote(), OpenCall(member, Ping()))
 
+    def _suit_calls(self) -> Workers:
+        """The run's bounds, with calls as long as suits what its encoders have taken lately."""
+        most = self.workers.batches_a_call
+        batches = self._pace.batches_in_time(self.workers.batch_size, most)
+        return self.workers if batches == most else shorten_calls(self.workers, batches)
+
     def _feed_readers(self) -> None:
-        backlog = self._backlog
+        backlog, workers = self._backlog, self._suit_calls()
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
-                job = backlog.next_job(member, self.readers, self._calls.load, self.workers)
+                job = backlog.next_job(member, self.readers, self._calls.load, workers)
                 if job is None and (backlog.jobs or backlog.awaits_plan(member)):
                     break  # for another one there may be something all the same
                 if job is None:
@@ -174,7 +182,7 @@ class RayPipeline:
         self._calls.add(answer, OpenCall(member, job, kept))
 
     def _feed_encoders(self) -> None:
-        backlog, workers = self._backlog, self.workers
+        backlog, workers = self._backlog, self._suit_calls()
         backlog.ready.drop_stale()
         while backlog.ready:
             room = [member for member in self.encoders if member.has_room]
@@ -255,6 +263,8 @@ class RayPipeline:
         if not isinstance(value, CallResult | EncodeResult):
             return value
         member.note(what.kind if isinstance(what, ReaderJob) else "encode", value.spent)
+        if isinstance(what, EncoderBatch):
+            self._pace.note(sum(block.count for block in what.blocks), value.spent.busy_s)
         if isinstance(value, EncodeResult) and value.smaller_batch:
             self.counts.note_smaller_batch(value.smaller_batch)
         planned = isinstance(what, ReaderJob) and what.kind == "plan" and value.value is None
