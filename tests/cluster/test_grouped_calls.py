@@ -86,7 +86,14 @@ def test_each_slide_of_a_call_gets_its_own_rows(monkeypatch: pytest.MonkeyPatch)
     group = JobGroup([ReaderJob("plan", work, 0) for work in works], lead=99)
     backlog, counts, member = Backlog(), Counts(0), PooledActor(None, node="n")
     works[1].start_over()  # its rows are passed over
-    found = [begun(3, 3), begun(2, 2), SlideFailure("S2", "damaged"), begun(0, 7), begun(4, 4)]
+    large = begun(0, 7)
+    found: list[Begun | SlideFailure] = [
+        begun(3, 3),
+        begun(2, 2),
+        SlideFailure("S2", "damaged"),
+        large,
+        begun(4, 4),
+    ]
     take_begun(member, group, found, "pixels", backlog, counts)
     assert [(b.work.slide_id, b.rows, b.start) for b in backlog.ready] == [
         ("S0", slice(0, 3), 0),
@@ -94,7 +101,7 @@ def test_each_slide_of_a_call_gets_its_own_rows(monkeypatch: pytest.MonkeyPatch)
     ]
     assert (works[1].plan, works[2].problems) == (None, {"a": "damaged"})
     assert works[3].unread == {member: range(7)}
-    assert works[3].plan_ref == ("reference", found[3].plan)  # type: ignore[union-attr]
+    assert works[3].plan_ref == ("reference", large.plan)
     assert not works[0].has_unread()
     assert (counts.tiles_read, counts.slides_planned, counts.tiles_planned) == (7, 3, 14)
 

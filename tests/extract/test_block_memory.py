@@ -8,7 +8,8 @@ from histo_ray.extract.block_memory import BlockMemory
 def test_memory_is_used_again_once_nobody_holds_the_last_block() -> None:
     memory = BlockMemory()
     first = memory.take((3, 4, 5, 3))
-    assert (first.shape, first.dtype) == ((3, 4, 5, 3), np.uint8)
+    assert first.shape == (3, 4, 5, 3)
+    assert first.dtype == np.uint8
     place = first.ctypes.data
     del first
     smaller = memory.take((2, 4, 5, 3))
