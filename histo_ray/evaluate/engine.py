@@ -33,7 +33,7 @@ from histo_ray.store.tables import PIECES, TableFolder
 
 START_RAY_S = 6.0
 """What starting Ray on this machine costs, measured as 5 to 8 s."""
-PIECE_ROWS = 1048
+PIECE_ROWS = 524
 """Rows of a piece, as targets, that can be read on their own."""
 SMALL_BYTES = 1 << 26
 """Shared inputs above this are spread without a trial: one unit alone may take minutes."""

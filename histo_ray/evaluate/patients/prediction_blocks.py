@@ -26,7 +26,7 @@ from histo_ray.learn.targets.target_tables import ConfigurationPredictions
 from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.store.tables import TableFolder
 
-BLOCK_BYTES = 1 << 28
+BLOCK_BYTES = 1 << 27
 """Predictions held at once, of all configurations: bounds memory, not the result."""
 EVERYTHING = slice(None)
 Floats = npt.NDArray[np.float64]

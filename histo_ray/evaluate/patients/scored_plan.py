@@ -1,10 +1,12 @@
 """Scores of all targets of a plan, a block of targets at a time."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from histo_ray.evaluate.patients.added_value import correlate_rows
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
@@ -15,6 +17,8 @@ from histo_ray.learn.targets.target_matrix import TargetMatrix
 from histo_ray.learn.targets.target_scores import EncoderScores, join_scores, score_encoder
 from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth
 
+THREADS = 2
+"""Blocks scored at a time; more would need more memory, and Python's lock lets few run."""
 PERMUTED_AT_ONCE = 1000
 """Permuted targets whose predictions are held at once."""
 
@@ -46,11 +50,12 @@ def score_plan(
         for name, one in found.items()
     }
     blocks = list_blocks(truth, len(plan.configurations), plan.config.resamples)
-    parts = []
-    for block in blocks:
-        own = truth if len(blocks) == 1 else truth.take_targets(block)
-        outputs = slice(0, len(plan.outputs)) if len(blocks) == 1 else block
-        parts.append(_score_block(plan, own, outputs, found, nulls))
+    if len(blocks) == 1:
+        parts = [_score_block(plan, truth, slice(0, len(plan.outputs)), found, nulls)]
+    else:
+        each = [(truth.take_targets(block), block) for block in blocks]
+        with threadpool_limits(1), ThreadPoolExecutor(THREADS) as pool:
+            parts = list(pool.map(lambda one: _score_block(plan, *one, found, nulls), each))
     added = {
         name: np.concatenate([part.added[name] for part in parts], axis=-1)
         for name in parts[0].added
