@@ -60,8 +60,8 @@ def parse_slide_path(path: str) -> SlideVectorKey | None:
     if len(parts) != 5 or not path.endswith(_SUFFIX):
         return None
     names = ("encoder=", "tiles=", "tiling=")
-    given = [part.removeprefix(name) for part, name in zip(parts[1:4], names, strict=True)]
-    key = SlideVectorKey(*given, parts[4].removesuffix(_SUFFIX))
+    one, two, three = (p.removeprefix(name) for p, name in zip(parts[1:4], names, strict=True))
+    key = SlideVectorKey(one, two, three, parts[4].removesuffix(_SUFFIX))
     try:
         return key if slide_path(key) == path else None
     except StoreError:

@@ -64,4 +64,4 @@ class MixtureModel(NamedTuple):
         constant = np.log(self.variances).sum(axis=1) + self.means.shape[1] * _LOG_2PI
         with np.errstate(divide="ignore"):  # a component that lost all of its tiles
             logs = np.log(self.weights) - 0.5 * (distances + constant)
-        return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+        return np.asarray(np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))

@@ -12,7 +12,7 @@ _ROWS = 4096
 
 
 class Reduction(NamedTuple):
-    """Centre and principal directions of tiles, scaled so that all components together vary by 1."""
+    """Centre and principal directions of tiles, scaled so that all together vary by 1."""
 
     mean: Doubles
     """(D,)."""
@@ -22,10 +22,12 @@ class Reduction(NamedTuple):
     @classmethod
     def fit(cls, tiles: Float32s, components: int) -> Self:
         """Fit on (M, D) tiles: `components` directions of the largest variance, or all D."""
-        values = tiles.astype(np.float64)
-        mean = values.mean(axis=0)
-        values -= mean
-        scatter = values.T @ values / len(values)
+        mean = tiles.mean(axis=0, dtype=np.float64)
+        scatter = np.zeros((len(mean), len(mean)))
+        for at in range(0, len(tiles), _ROWS):
+            block = tiles[at : at + _ROWS] - mean
+            scatter += block.T @ block
+        scatter /= len(tiles)
         variances, directions = np.linalg.eigh(scatter)
         kept = min(components, len(mean))
         chosen = directions[:, ::-1][:, :kept]

@@ -34,7 +34,7 @@ class MixtureEncoder(FittedMethod):
 
     @classmethod
     def fit(cls, tiles: Float32s, settings: SlideSettings) -> Self:
-        """Principal components and k-means; each prototype has share 1 / K and its tiles' variance."""
+        """Principal components and k-means; a prototype has share 1 / K and its tiles' variance."""
         check_tiles(tiles, settings)
         with threadpool_limits(1):
             reduction = Reduction.fit(tiles, settings.components)

@@ -1,8 +1,8 @@
 """Slide encoder `vlad`: how the tiles of a slide lie about prototypes that k-means found.
 
 Jegou, Douze, Schmid and Perez 2010, Aggregating local descriptors into a compact image
-representation (CVPR): the sum of residuals of each prototype's tiles, side by side; signed square
-root and length 1 as in Jegou et al. 2012 (PAMI 34). Tiles are reduced to principal components first.
+representation (CVPR): the sum of residuals of each prototype's tiles, side by side. Signed square
+root and length 1 as in Jegou et al. 2012 (PAMI 34). Tiles are reduced to principal components.
 """
 
 from typing import Self
