@@ -1,7 +1,7 @@
 """Gated attention networks of published slide encoders, with the names of their weights.
 
-Both are equation 9 of Ilse, Tomczak and Welling 2018 (arXiv 1802.04712): a = softmax(w' (tanh(V h) *
-sigmoid(U h))). They differ in sizes, names, and in what is averaged.
+Both are equation 9 of Ilse, Tomczak and Welling 2018 (arXiv 1802.04712): a = softmax(w' (tanh(V h)
+* sigmoid(U h))). They differ in sizes, names, and in what is averaged.
 """
 
 import torch

@@ -23,6 +23,7 @@ from histo_ray.encoders.slide_protocol import TileBag
 from histo_ray.encoders.slide_table import Loader, SlideEntry
 from histo_ray.encoders.weights import Weights, digest_weights, read_weights
 from histo_ray.errors import ConfigError
+from histo_ray.settings import parse_settings
 
 Call = Callable[[Any, torch.Tensor, TileBag], torch.Tensor]
 """(network, (1, N, D) vectors on its device, bag) -> vector."""
@@ -141,16 +142,17 @@ def _build_of_repository(entry: SlideEntry, revision: str) -> Built:
     """Build what the repository's code describes, at the trusted commit."""
     from histo_ray.encoders import transformers_network as library
 
-    spec = EncoderSpec(
-        name=entry.name,
-        request=entry.name,
-        source="table",
-        architecture="AutoModel",
-        library="transformers",
-        hub=entry.hub,
-        remote_code=True,
-        code_revision=revision or None,
-    )
+    values = {
+        "name": entry.name,
+        "request": entry.name,
+        "source": "hub",
+        "architecture": "AutoModel",
+        "library": "transformers",
+        "hub": entry.hub,
+        "remote_code": True,
+        "code_revision": revision or None,
+    }
+    spec = parse_settings(EncoderSpec, values, entry.name)
     if not revision:
         raise ConfigError(untrusted(spec).replace("encoder", "slide encoder", 1))
     hub = f"{entry.hub}@{revision}"

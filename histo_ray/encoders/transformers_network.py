@@ -131,6 +131,7 @@ def create_from_config(library: Any, spec: EncoderSpec, folder: Path) -> Any:
 
 
 def import_library(spec: EncoderSpec) -> Any:
+    """Import transformers; raises ConfigError where it is not installed."""
     if find_spec("transformers") is None:
         raise ConfigError(
             f"encoder {spec.name!r}: its network is one of the library transformers, which is not "

@@ -2,7 +2,7 @@
 
 Ilse, Tomczak and Welling 2018, Attention-based deep multiple instance learning (ICML, arXiv
 1802.04712). The weight of a tile is the mean over all networks of an ensemble, and the slide's
-vector is the weighted mean of the tiles' own vectors: networks share no basis but that of the tiles.
+vector is the weighted mean of the tiles' own vectors: that is the one basis that networks share.
 """
 
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ class AttentionEncoder(SlideMethod):
     def list_arrays(self) -> Arrays:
         """Bytes of the heads, uint8, by name."""
         return {
-            f"head.{at}": np.frombuffer(head.to_bytes(), np.uint8)  # type: ignore[misc]
+            f"head.{at}": np.frombuffer(head.to_bytes(), np.uint8)
             for at, head in enumerate(self._heads)
         }
 
