@@ -21,9 +21,9 @@ GROUP = "histo_ray.slide_encoders"
 class SlideSpec(Settings):
     """What a slide encoder states; receipts of slide vectors record it."""
 
-    dim: int | None = Field(None, ge=1)
+    dim: int | None = Field(default=None, ge=1)
     """Length of a slide's vector; None: it follows from that of the tiles' vectors."""
-    tile_dim: int | None = Field(None, ge=1)
+    tile_dim: int | None = Field(default=None, ge=1)
     """Contract: length of a tile's vector; None accepts any."""
     tile_encoders: tuple[str, ...] = ()
     """Contract: names of the tile encoders it was made for, as stores call them; empty: any."""
@@ -37,7 +37,7 @@ class SlideSpec(Settings):
     """Licence of the weights, as `apache-2.0`."""
     method: str = Field(min_length=1)
     """The published method that it is, as `VLAD (Jegou et al. 2010)`."""
-    weights_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    weights_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the weights, or of the settings where there are none; may be None until loaded."""
     seed: int | None = None
     """Seed of what is drawn at random; None: nothing is."""

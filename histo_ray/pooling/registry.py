@@ -23,8 +23,7 @@ POOLINGS: list[type[PoolingMethod]] = [
     ClassMeanPooling,
     ClassMeansPooling,
 ]
-"""A new pooling is a file in `methods/` and a line here. `slide:NAME` is none of them: it reads what
-slide encoders made, see `pooling.slide_encoders`."""
+"""A new pooling is a file in `methods/` and a line here."""
 
 
 def parse_pooling(text: str) -> PoolingMethod:
@@ -48,11 +47,16 @@ def parse_pooling(text: str) -> PoolingMethod:
 
 def find_pooling(text: str) -> PoolingMethod | None:
     """Find the pooling of a name, as `parse_pooling` reads it; None if there is none."""
-    found = (kind.parse(text) for kind in (*POOLINGS, SlideEncoderPooling))
+    found = (kind.parse(text) for kind in _list_all())
     return next((method for method in found if method is not None), None)
 
 
 def suggest_pooling(text: str) -> str:
     """Say which poolings there are, and which of them an unknown name may have meant."""
-    usages = [kind.usage for kind in (*POOLINGS, SlideEncoderPooling)]
+    usages = [kind.usage for kind in _list_all()]
     return f"choose one of {', '.join(usages)}{did_you_mean(text, usages)}"
+
+
+def _list_all() -> list[type[PoolingMethod]]:
+    """List all poolings, with the one that reads what slide encoders made and pools no tiles."""
+    return [*POOLINGS, SlideEncoderPooling]

@@ -75,7 +75,7 @@ def encode_slides(
     partitions: Partitions,
     receipts: Receipts,
     encoder: NamedSlideEncoder,
-    options: EncodeOptions = EncodeOptions(),  # noqa: B008 - frozen
+    options: EncodeOptions = EncodeOptions(),
     report: Report = lambda done, total: None,
 ) -> Iterator[SlideFate]:
     """Encode the slides of one tile encoder and tiling that have no vector yet.
