@@ -243,3 +243,8 @@ _LOADERS: dict[Loader, tuple[Callable[[SlideEntry, str], Built], Call, bool]] = 
     "cobra": (_build_cobra, _call_cobra, False),
 }
 """How a network is built, how it is called, and whether it computes in float16 on a GPU."""
+
+
+def choose_device() -> Literal["cpu", "cuda"]:
+    """Choose the GPU where torch sees one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

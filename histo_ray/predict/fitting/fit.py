@@ -115,6 +115,7 @@ def _describe(
         encoder=trained.encoder,
         tiling=trained.tiling,
         class_encoder=trained.class_encoder,
+        slide_encoders=trained.slide_encoders,
         labels=trained.labels,
         targets=trained.targets,
         parts=trained.part_cards,
