@@ -45,10 +45,10 @@ def check_slide_encoders(
                 f"({name_some(found)})"
             )
             raise ConfigError(
-                f"--pooling slide:{card.name}: was trained on labels of patients ({who}), so scores "
-                "would be of what it was trained to say; take --head abmil, which is trained inside "
-                "the training parts, train it in another store, or pass --allow-leak, and a caveat "
-                "says so"
+                f"--pooling slide:{card.name}: was trained on labels of patients ({who}), so "
+                "scores would be of what it was trained to say; take --head abmil, which is "
+                "trained inside the training parts, train it in another store, or pass "
+                "--allow-leak, and a caveat says so"
             )
     return [one for card in cards for one in _find_seen(card, patients)]
 

@@ -108,8 +108,8 @@ def _check_stored(
         raise StoreError(
             f"predictor {card.name}: {len(receipts) - len(stored)} of {len(receipts)} slides in "
             f"store {root.path} have no vector of slide encoder {need.name}; make them first: "
-            f"{command} (of one that was fitted, copy {FOLDER}/{need.name} of the predictor's store "
-            "here, and predict makes them)"
+            f"{command} (of one that was fitted, copy {FOLDER}/{need.name} of the predictor's "
+            "store here, and predict makes them)"
         )
 
 

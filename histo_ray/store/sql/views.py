@@ -214,7 +214,8 @@ def slides_schema() -> pa.Schema:
 def slide_vectors_schema() -> pa.Schema:
     """The columns of the view `slide_vectors`; vectors are lists, as widths differ by encoder."""
     path = [(name, pa.string()) for name in ("slide_encoder", "encoder", "tiling")]
-    fields = [pa.field(f.name, f.type) for f in arrow_schema(SLIDE_VECTORS, -1, "float32")]
+    kinds = {"embedding": pa.list_(pa.float32())}
+    fields = [pa.field(f.name, kinds.get(f.name, f.type)) for f in arrow_schema(SLIDE_VECTORS, 1)]
     return pa.schema([*path, *fields])
 
 
