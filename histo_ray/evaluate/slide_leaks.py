@@ -46,7 +46,7 @@ def check_slide_encoders(
             )
             raise ConfigError(
                 f"--pooling slide:{card.name}: was trained on labels of patients ({who}), so "
-                "scores would be of what it was trained to say; take --head abmil, which is "
+                "scores would be of what it was trained to say; take --head mil, which is "
                 "trained inside the training parts, train it in another store, or pass "
                 "--allow-leak, and a caveat says so"
             )

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from histo_ray.errors import ConfigError
 from histo_ray.pooling.base import GroupTiles, Pooled, PoolingMethod
 
 PREFIX = "slide:"
@@ -29,9 +30,12 @@ class SlideEncoderPooling(PoolingMethod):
         return PREFIX + self.slide_encoder
 
     def pool(self, tiles: GroupTiles) -> Pooled:
-        """Refuse: its vectors are made a slide at a time, and kept.
+        """Refuse: its vectors are made a slide at a time, by `pooling.slide_encoders`.
 
         Raises:
-            ValueError: Always.
+            ConfigError: Always; only heat maps ask.
         """
-        raise ValueError(f"{self.name} is not pooled from tiles here: see pool_slide_vectors")
+        raise ConfigError(
+            f"pooling {self.name}: a slide encoder does not say what a single tile adds, so there "
+            "is no heat map of it; take --pooling mean for one"
+        )

@@ -61,7 +61,7 @@ class FitSlideEncoderConfig(SlideSettings):
     tiling: str | None = Field(default=None, description=OF_TILING)
     predictor: str = Field(
         default="",
-        description="attention: predictor in the store with attention heads (fit --head abmil)",
+        description="attention: predictor in the store with attention heads (fit --head mil)",
     )
     patients: str = Field(
         default="",

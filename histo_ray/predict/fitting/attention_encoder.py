@@ -45,7 +45,7 @@ def publish_attention(
     if not config.predictor:
         raise ConfigError(
             "--method attention: needs --predictor NAME, a predictor of this store with attention "
-            "heads: histo-ray fit TASK --head abmil --name NAME ..."
+            "heads: histo-ray fit TASK --head mil --name NAME ..."
         )
     if config.patients:
         raise ConfigError(
@@ -81,7 +81,7 @@ def _choose_part(predictor: FittedPredictor) -> BagPart:
     if not predictor.parts.bags:
         raise ConfigError(
             f"predictor {predictor.card.name}: has no attention heads, but heads on vectors of "
-            f"{', '.join(predictor.card.poolings) or 'tiles'}; fit one with --head abmil"
+            f"{', '.join(predictor.card.poolings) or 'tiles'}; fit one with --head mil"
         )
     part = predictor.parts.bags[0]
     for member in part.members:

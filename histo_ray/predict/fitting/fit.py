@@ -76,7 +76,7 @@ def fit_predictor(task: Task, config: Settings, options: FitOptions, host: Host)
         trained = trainer.train(prepared, evaluation, options, host)
         card = _describe(task, config, options, evaluation, trained, fingerprint)
         published = publish_predictor(store, card, trained.parts)
-    return FitResult(store, FittedPredictor(published, trained.parts), was_there=False)
+    return FitResult(store, FittedPredictor(published, trained.parts, store), was_there=False)
 
 
 def fingerprint_fit(prepared: PreparedRun, options: FitOptions) -> str:
