@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
-from histo_ray.cli.edge import run_at_edge
+from histo_ray.cli.edge import leave, run_at_edge
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence, keep_quiet
@@ -26,6 +26,7 @@ OBJECTS_PER_COLLECTION = 200_000
 stay, and Python would traverse them again and again. Runs keep the default, as garbage may hold
 Ray's memory."""
 restart_keeping_memory = deferred("histo_ray.encoders.heap:restart_keeping_memory")
+keep_memory = deferred("histo_ray.encoders.heap:keep_memory")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         return _run(argv, is_program=False)
-    return run_at_edge(lambda: _run(sys.argv[1:], is_program=True))
+    return leave(run_at_edge(lambda: _run(sys.argv[1:], is_program=True)))
 
 
 def run_job(*verbs: str) -> int:
@@ -52,7 +53,7 @@ def run_job(*verbs: str) -> int:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments.insert(0, "--config")
-    return run_at_edge(lambda: _run([*verbs, *arguments], is_program=True))
+    return leave(run_at_edge(lambda: _run([*verbs, *arguments], is_program=True)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -119,6 +120,8 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
         restart_keeping_memory()
+    if is_program and getattr(args, "encodes", False):
+        keep_memory()
     try:
         unwatched = not is_program or getattr(args, "waits", False)
         watch = nullcontext() if unwatched else break_silence(args.parser.prog.partition(" ")[2])

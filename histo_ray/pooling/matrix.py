@@ -13,6 +13,7 @@ from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.base import Pooled, PoolingMethod
 from histo_ray.pooling.class_heads import read_class_head
+from histo_ray.pooling.methods.slide_encoder import SlideEncoderPooling
 from histo_ray.pooling.pooled_cache import (
     By,
     PooledTable,
@@ -22,11 +23,13 @@ from histo_ray.pooling.pooled_cache import (
     read_pooled,
     write_pooled,
 )
+from histo_ray.pooling.pooled_frame import to_frame
 from histo_ray.pooling.quantiles import Spread
 from histo_ray.pooling.registry import parse_pooling
+from histo_ray.pooling.slide_encoders.slide_matrix import average_slides, read_slide_vectors
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
-from histo_ray.store.catalog import FORMATS, Partitions, name_some
+from histo_ray.store.catalog import FORMATS, Partitions
 from histo_ray.store.find import choose_slides
 from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition_vectors import CountedPartition
@@ -126,6 +129,8 @@ def pool_partitions(
     if by == "patient":
         receipts = correct_receipts(receipts, read_stated(root))
     _check_alike(root, receipts)
+    if isinstance(method, SlideEncoderPooling):
+        return _pool_slide_vectors(root, partitions, receipts, method, by)
     source = find_class_source(root, receipts, class_encoder) if method.needs_head else None
     if source is not None:
         method.check_classes(source.card.classes, source.encoder)
@@ -150,7 +155,26 @@ def pool_partitions(
     empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
     unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
     lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)
-    return _to_frame(table, by, empty, unweighed, sorted(lost))
+    return to_frame(table, by, empty, unweighed, sorted(lost))
+
+
+def _pool_slide_vectors(
+    root: Location, partitions: Partitions, receipts: Receipts, method: SlideEncoderPooling, by: By
+) -> "pd.DataFrame":
+    """Vectors that a slide encoder made, or the mean of them for each patient.
+
+    Returns:
+        As `pool_partitions`; nobody is left out but for slides without tiles.
+    """
+    full = {key: receipt for key, receipt in receipts.items() if receipt.tile_count}
+    groups = _group(full, by)
+    facts = _state_facts(receipts, groups, method, by, None)
+    vectors = read_slide_vectors(root, partitions, full, method.slide_encoder) if full else {}
+    keys = {name: [key for key, _ in group] for name, group in groups.items()}
+    values = average_slides(vectors, keys) if full else np.empty((0, 0), np.float32)
+    table = PooledTable(list(groups), values, PoolReceipt(facts=facts))
+    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    return to_frame(table, by, empty, [], [])
 
 
 def _check_alike(root: Location, receipts: Receipts) -> None:
@@ -299,35 +323,3 @@ def _pool_settled(
             break
         group = now
     raise replaced(counted[0].locate(root).path)
-
-
-def _to_frame(
-    table: PooledTable, by: By, empty: list[str], unweighed: list[str], left_out: list[str]
-) -> "pd.DataFrame":
-    import pandas as pd
-
-    absent = {label: list(names) for label, names in table.receipt.absent_classes.items()}
-    infinite = [
-        name
-        for name, row in zip(table.names, table.values, strict=True)
-        if not np.isfinite(row).all()
-    ]
-    for found, names in {
-        "slides without tiles are left out": empty,
-        "slides without class probabilities are left out": unweighed,
-        f"{by}s without any weight are left out": left_out,
-        f"not finite, so store verify will tell why: {by}s": infinite,
-        **{
-            f"no tile of class {label}, so the mean of all tiles in its place": names
-            for label, names in absent.items()
-        },
-    }.items():
-        if names:
-            _log.warning("matrix: %s: %s", found, name_some(names))
-    frame = pd.DataFrame(table.values, index=pd.Index(table.names, name=f"{by}_id", dtype="str"))
-    frame.attrs["empty_slides"] = empty
-    frame.attrs["left_out"] = left_out
-    frame.attrs["absent_classes"] = absent
-    frame.attrs["slides_without_classes"] = unweighed
-    frame.attrs["receipt"] = table.receipt.facts.model_dump()
-    return frame

@@ -31,6 +31,8 @@ ROOMS = (
     "models",
     "predictors",
     "predictions",
+    "slide_encoders",
+    "slides",
     "labels",
     "evaluations",
 )
