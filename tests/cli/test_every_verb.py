@@ -26,7 +26,7 @@ EVALUATED = {
     "expression": ("expression", "--genes DIR/genes.txt --permutations 0"),
     "mutation": ("mutations", ""),
     "label": ("clinical", "--column response"),
-    "survival": ("survival", ""),
+    "survival": ("survival", "--endpoint OS=os_months,os_status"),
 }
 """Label file and more flags, by task."""
 LINES = (
@@ -47,6 +47,9 @@ LINES = (
     "predict --predictor STORE/predictors/p-mutation --store OTHER",
     "heatmap OTHER --predictor STORE/predictors/p-mutation --target TP53 --slide B00-0 --out DIR/m",
     "report STORE --out DIR/report.html",
+    "encode-slides --store STORE --encoder sharp --slide-encoder quantiles",
+    "encode-slides --store STORE --list",
+    "fit-slide-encoder --store STORE --encoder sharp --name v --prototypes 2 --components 4",
     "store index build STORE --encoder sharp",
     "store export STORE --to trident --out DIR/job --encoder sharp",
     "store import DIR/job --from trident --store DIR/imported --encoder x --slide-mpp 0.25",
