@@ -10,7 +10,7 @@ from histo_ray.predict.extract_command import name_class_extraction, name_extrac
 from histo_ray.store.catalog import Partitions, list_partitions
 from histo_ray.store.layout import is_given, is_imported
 from histo_ray.store.models import read_card
-from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.partition_vectors import CountedPartition, count_tiles
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store
 from histo_ray.store.tilings import describe_tilings, find_tiling
@@ -38,7 +38,7 @@ class TargetSlides:
         found: dict[str, list[CountedPartition]] = {}
         for key in sorted(self.receipts):
             receipt = self.receipts[key]
-            one = CountedPartition(key, self.partitions[key], receipt.tile_count)
+            one = count_tiles(key, self.partitions[key], receipt)
             found.setdefault(receipt.slide.patient_id, []).append(one)
         return dict(sorted(found.items()))
 

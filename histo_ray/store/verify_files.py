@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from histo_ray.errors import UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import State, check_stream
-from histo_ray.store.layout import MARKER, RUNS
+from histo_ray.store.layout import MARKER, QUALITY, RUNS
 from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition import first_line
 from histo_ray.store.tables import EVALUATIONS, PIECES
@@ -26,7 +26,7 @@ from histo_ray.store.upkeep import DAY_S
 
 CARDS = ("models", "predictors")
 """Folders of weights, each with a card beside them."""
-TABLES = (RUNS, EVALUATIONS, "predictions")
+TABLES = (RUNS, EVALUATIONS, "predictions", QUALITY)
 WEIGHTS = ".safetensors"
 
 

@@ -22,7 +22,7 @@ from histo_ray.store.exchange.geojson import Rgb, TileMark, tile_feature
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import is_given
 from histo_ray.store.location import Location, location_of
-from histo_ray.store.partition_vectors import CountedPartition, read_pieces
+from histo_ray.store.partition_vectors import count_tiles, read_pieces
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.store import Store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
@@ -84,7 +84,7 @@ def classify_slide(root: Location, source: ClassSource, slide_id: str) -> Classi
     source.slides.patient_of(slide_id)
     key, receipt = source.slides.receipts[slide_id]
     form = list_partitions(root, key.encoder, key.tiling)[key]
-    pieces = list(read_pieces(root, CountedPartition(key, form, receipt.tile_count)))
+    pieces = list(read_pieces(root, count_tiles(key, form, receipt)))
     scores = np.concatenate([source.score(piece.vectors) for piece in pieces]).astype(np.float32)
     coords = np.concatenate([piece.coords for piece in pieces])
     return ClassifiedTiles(coords, scores.argmax(axis=1), scores)

@@ -21,7 +21,7 @@ from histo_ray.pooling.tile_classes import find_class_source
 from histo_ray.predict.heat.target_heads import PooledHeads, TargetHeads
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.location import Location
-from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.partition_vectors import count_tiles
 from histo_ray.text import name_some
 from histo_ray.types import Floats, PartitionKey, Receipt
 
@@ -95,7 +95,7 @@ def score_patient(
         StoreError: A slide cannot be read.
     """
     forms = list_partitions(root, *next(iter(tiles.receipts))[:2])
-    partitions = [CountedPartition(k, forms[k], r.tile_count) for k, r in tiles.receipts.items()]
+    partitions = [count_tiles(k, forms[k], r) for k, r in tiles.receipts.items()]
     parts, decisions, counts = [], [], []
     for one in heads.pooled:
         method = parse_pooling(one.pooling)
