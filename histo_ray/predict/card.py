@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from histo_ray.config import Settings
 from histo_ray.encoder_spec import NAME_PATTERN
@@ -12,6 +12,7 @@ from histo_ray.evaluate.evaluation_record import MaybeFloat
 from histo_ray.learn.calibration import Calibration, Threshold
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.learn.heads.registry import TrainsOn
+from histo_ray.types import JsonObject
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
@@ -174,6 +175,8 @@ class PredictorCard(Settings):
     targets: tuple[TargetCard, ...]
     parts: tuple[PartCard, ...]
     cohort: CohortCard
+    where: str = ""
+    """Condition on the tiles that it was fitted on, and is applied to; empty: all."""
     evaluation: EvaluationCard
     settings: dict[str, JsonValue]
     """All settings of the fit."""
@@ -185,6 +188,14 @@ class PredictorCard(Settings):
     """What a reader of its scores and calls has to know, as codes: those of the evaluation, and the
     targets that it does not predict."""
     versions: dict[str, str]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_where(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        """Without what says nothing: programs of 0.4.0 refuse fields they do not know."""
+        values: JsonObject = serialise(self)
+        if not self.where:
+            del values["where"]
+        return values
 
     @property
     def target_names(self) -> tuple[str, ...]:

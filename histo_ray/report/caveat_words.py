@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.kept_words import KEPT_WRITERS
 from histo_ray.report.targets.confounder_words import CONFOUNDER_WRITERS
 from histo_ray.report.tissue.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
@@ -344,5 +345,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
     CaveatCode.OLD_TESTS: _write_old_tests,
     **CONFOUNDER_WRITERS,
+    **KEPT_WRITERS,
     **TILE_WRITERS,
 }

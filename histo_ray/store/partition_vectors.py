@@ -35,7 +35,7 @@ class CountedPartition(NamedTuple):
     @property
     def tile_ids(self) -> npt.NDArray[np.int64]:
         """(tiles,) tile_id of each tile that is read, ascending."""
-        return np.arange(self.tiles) if self.kept is None else self.kept.rows
+        return _list_ids(self.tiles, self.kept)
 
 
 class TilePiece(NamedTuple):
@@ -59,6 +59,15 @@ def count_tiles(key: PartitionKey, form: Form, receipt: Receipt) -> CountedParti
 def kept_of(receipt: Receipt) -> KeptTiles | None:
     """The tiles that a condition keeps of a partition; None: all."""
     return receipt.kept if isinstance(receipt, ChosenReceipt) else None
+
+
+def tile_ids_of(receipt: Receipt) -> npt.NDArray[np.int64]:
+    """tile_id of each tile of a receipt, ascending."""
+    return _list_ids(receipt.tile_count, kept_of(receipt))
+
+
+def _list_ids(count: int, kept: KeptTiles | None) -> npt.NDArray[np.int64]:
+    return np.arange(count) if kept is None else kept.rows
 
 
 def read_pieces(root: Location, partition: CountedPartition) -> Iterator[TilePiece]:

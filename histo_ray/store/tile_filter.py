@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 OWN_COLUMNS = ("tile_id", "x", "y", "tissue", "focus")
 """Columns that every partition has."""
-WHERE = (
-    'condition on tiles that are used, as in "focus > 20 and ink < 0.05"; columns: '
-    "tissue, focus, x, y, tile_id, and those of store measure (ink, fold, blur)"
-)
-"""What `--where` means."""
 MEASURES = ("ink", "fold", "blur")
 """Columns that `store measure` adds."""
 COLUMNS = (*OWN_COLUMNS, *MEASURES)
@@ -92,14 +87,12 @@ def parse_where(text: str) -> TileFilter:
     return found
 
 
-def check_where(text: str | None) -> str | None:
-    """Bring a setting `where` into its canonical spelling; None stays None.
+def check_where(text: str) -> str:
+    """Bring a setting `where` into its canonical spelling.
 
     Raises:
         ValueError: It is no condition.
     """
-    if text is None:
-        return None
     try:
         return parse_where(text).text
     except ConfigError as error:
