@@ -96,7 +96,7 @@ def check_where(text: str) -> str:
     try:
         return parse_where(text).text
     except ConfigError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix(_name(text))) from None
 
 
 def _scan(text: str) -> list[str]:
@@ -112,8 +112,7 @@ def _scan(text: str) -> list[str]:
         if word is not None and word.lower() not in _WORDS and word.lower() not in COLUMNS:
             near = did_you_mean(word.lower(), COLUMNS)
             raise ConfigError(
-                f"where {text!r}: tiles have no column {word}; they have {join_or([*COLUMNS])}"
-                f"{near}"
+                f"{_name(text)}tiles have no column {word}; they have {join_or([*COLUMNS])}{near}"
             )
         sign = {"==": "=", "!=": "<>"}.get(match["sign"] or "", match["sign"])
         tokens.append(word.lower() if word else sign or match["number"].lower())
@@ -162,6 +161,10 @@ def _database() -> "duckdb.DuckDBPyConnection":
 
 def _refuse(text: str, found: str) -> ConfigError:
     return ConfigError(
-        f"where {text!r}: {found}; write comparisons of columns and numbers, as in "
+        f"{_name(text)}{found}; write comparisons of columns and numbers, as in "
         "'focus > 20 and (ink < 0.05 or ink is null)'"
     )
+
+
+def _name(text: str) -> str:
+    return f"where {text!r}: "
