@@ -195,12 +195,25 @@ def encode_block(
     return vectors, ~np.isfinite(vectors).all(axis=1)
 
 
-def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
-    """Problem of a slide that an encoder could not encode, in words."""
-    return (
-        f"encoder {encoder}: not a finite {dtype} vector for tile {tile_id}; the slide is left "
-        "out of the store, try --precision float32 or --dtype float32"
-    )
+def nonfinite_problem(facts: EncoderFacts, tile_id: int) -> str:
+    """Problem of a slide that an encoder could not encode, in words.
+
+    Args:
+        facts: The encoder: a plugin's own numbers call for another remedy than a rounding of ours.
+        tile_id: The first such tile.
+    """
+    found = f"encoder {facts.name}: not a finite {facts.dtype} vector for tile {tile_id}; the slide"
+    narrow = facts.dtype == "float16"
+    if facts.plugin:
+        larger = " (a number beyond 65,504 is stored with --dtype float32)" if narrow else ""
+        return (
+            f"{found} is left out of the store; encode() of the plugin {facts.plugin} must return "
+            f"finite numbers for every tile: correct it there{larger}"
+        )
+    remedies = ["--precision float32"] if facts.precision != "float32" else []
+    remedies += ["--dtype float32"] if narrow else []
+    remedy = f"try {' or '.join(remedies)}" if remedies else "check its weights, mean and std"
+    return f"{found} is left out of the store; {remedy}"
 
 
 def partition_facts(plan: SubjectPlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
@@ -254,7 +267,7 @@ def _encode_rows(
         if bad.any():
             raise SlideError(
                 grid.slide_id,
-                nonfinite_problem(facts.name, start + int(bad.argmax()), facts.dtype),
+                nonfinite_problem(facts, start + int(bad.argmax())),
             )
         rows = slice(span.start, span.stop)
         yield TileRows(grid.coords[rows], grid.tissue[rows], block.focus, vectors)
