@@ -18,6 +18,7 @@ from histo_ray.extract import run
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run_workers import plan_run_workers
+from histo_ray.tiles.segmenters import list_segmenter_modules
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
 
@@ -32,7 +33,8 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
         HistoRayError: What went wrong inside Ray, in one line.
     """
     settings = order.settings
-    with ray_session(settings.address, modules=list_plugin_modules(order.specs)) as found:
+    modules = [*list_plugin_modules(order.specs), *list_segmenter_modules(settings)]
+    with ray_session(settings.address, modules=modules) as found:
         nodes = ask_gpu_memory(found, settings)
         workers = plan_run_workers(nodes, settings, order.specs)
         for work in order.todo:

@@ -25,6 +25,7 @@ from histo_ray.store.store import Store
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import FoundTissue, fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
+from histo_ray.tiles.segmenters import state_segmenter
 from histo_ray.tiles.stain import StainFit, normalise
 from histo_ray.types import (
     EncoderFacts,
@@ -140,6 +141,7 @@ def plan_slide(
         tissue_method=tiling.tissue,
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
+        segmenter=state_segmenter(tiling.tissue, tiling.mask_classes),
     )
     return SubjectPlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 

@@ -11,6 +11,7 @@ from histo_ray.types.receipt import (
     ImportFacts,
     PartitionKey,
     Receipt,
+    SegmenterFacts,
     SlideFacts,
     TilingFacts,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Pyramid",
     "Receipt",
     "RunRow",
+    "SegmenterFacts",
     "Size",
     "Slide",
     "SlideFacts",
