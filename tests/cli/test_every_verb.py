@@ -83,6 +83,7 @@ def test_every_verb_action_and_task_is_walked() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_json_is_all_of_stdout_of_every_verb(
     cohort: Cohort, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
