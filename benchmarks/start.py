@@ -158,7 +158,7 @@ def make_figures(took: dict[str, list[Ran]], starts: Sequence[dict[str, Any]]) -
         return median(ran.cpu_s for ran in took[name])
 
     def part(name: str) -> float:
-        return median(record[name] for record in starts)
+        return median(float(record[name]) for record in starts)
 
     def held(what: str, value: float, most: float, sign: str = "<") -> Figure:
         return Figure(what, value, f"{sign} {most:g}", value <= most)

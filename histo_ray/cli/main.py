@@ -91,18 +91,28 @@ class _Parser(argparse.ArgumentParser):
         self.error(f"there is no {what} {value!r}, but {', '.join(names)}{near}")
 
 
-def _run(arguments: Sequence[str], is_program: bool) -> int:
+def make_parser(verb: str = "") -> argparse.ArgumentParser:
+    """Make the program's parser.
+
+    Args:
+        verb: The one whose flags are added; others are there by name.
+    """
     parser = _Parser(
         prog="histo-ray",
         description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
     )
     parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, verb in VERBS.items():
-        sub = verbs.add_parser(name, help=verb.help, description=verb.help)
-        if name in arguments[:1]:
-            importlib.import_module(verb.module).add_arguments(sub)
+    for name, one in VERBS.items():
+        sub = verbs.add_parser(name, help=one.help, description=one.help)
+        if name == verb:
+            importlib.import_module(one.module).add_arguments(sub)
             add_quiet(sub)
+    return parser
+
+
+def _run(arguments: Sequence[str], is_program: bool) -> int:
+    parser = make_parser(arguments[0] if arguments else "")
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.refuse_unknown(unknown)

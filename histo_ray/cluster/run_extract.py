@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import ray
 
-from histo_ray.cluster.actors import SharedSubject
+from histo_ray.cluster.call_values import SharedSubject
 from histo_ray.cluster.gpu_memory import ask_gpu_memory
 from histo_ray.cluster.metrics_export import start_export
 from histo_ray.cluster.pool import encoder_variables
