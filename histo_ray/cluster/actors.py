@@ -8,6 +8,7 @@ has spent since the last one (`CallResult`).
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -46,6 +47,9 @@ NEEDED_FOR_ALL = ("pandas",)
 asks for pandas when it is given an array)."""
 NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
 """The same of the first slide."""
+WRITES = 8
+"""Small partitions that are written side by side: most of the time goes to waiting for the disk or
+the object store."""
 Encoded = tuple[Floats, npt.NDArray[np.bool_]]
 """Vectors of an encoder, and which of them are not finite."""
 
@@ -182,17 +186,22 @@ class Reader:
         with self._meter.work():
             refs = list({piece.ref: None for order in orders for piece in order.pieces})
             arrays = dict(zip(refs, ray.get(refs), strict=True))
-            tiles = [self._write(order, run_id, arrays) for order in orders]
+            self._open_store()
+            with ThreadPoolExecutor(min(WRITES, len(orders))) as threads:
+                tiles = list(threads.map(lambda order: self._write(order, run_id, arrays), orders))
         return self._meter.result(tiles)
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            self._store = open_store(self._settings.store)
+        return self._store
 
     def _write(
         self, order: CommitOrder, run_id: str, arrays: Mapping[Any, Floats] | None = None
     ) -> int:
         """Write one partition; its number of tiles."""
-        if self._store is None:
-            self._store = open_store(self._settings.store)
         facts = partition_facts(order.plan, order.encoder, run_id)
-        receipt = self._store.commit(
+        receipt = self._open_store().commit(
             facts.key,
             facts,
             _rows(order.plan, order.pieces, arrays or {}),
