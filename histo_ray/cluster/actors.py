@@ -7,6 +7,7 @@ has spent since the last one (`CallResult`).
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -42,11 +43,8 @@ from histo_ray.extract.tile_reader import Pixels
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
-NEEDED_FOR_ALL = ("pandas",)
-"""Modules imported while encoders still load; otherwise the first partition waits for them (Arrow
-asks for pandas when it is given an array)."""
 NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
-"""The same of the first slide."""
+"""Modules imported while encoders still load; otherwise the first slide waits for them."""
 WRITES = 8
 """Small partitions that are written side by side: most of the time goes to waiting for the disk or
 the object store."""
@@ -65,8 +63,7 @@ class Reader:
     def __init__(self, settings: RunSettings, niceness: int = 0) -> None:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
-        of_slides = isinstance(settings, ExtractConfig)
-        for name in (*NEEDED_FOR_ALL, *(NEEDED_FOR_SLIDES if of_slides else ())):
+        for name in NEEDED_FOR_SLIDES if isinstance(settings, ExtractConfig) else ():
             import_module(name)
         pa.set_cpu_count(1)
         threadpool_limits(1)
@@ -243,6 +240,7 @@ class EncoderWorker:
         self._encoders: dict[str, BatchLadder] = {}
         self._facts: dict[str, EncoderFacts] = {}
         self._loading = threading.Lock()
+        self._loading_s = 0.0
         self._meter = Meter()
 
     def load(self) -> list[EncoderFacts]:
@@ -253,7 +251,9 @@ class EncoderWorker:
                 precision that the plan asks for and this process cannot give.
             DeviceError: The GPU failed; this process is of no more use.
         """
+        began = time.monotonic()
         loaded = load_ladders(self._config, self._specs, self._plan)
+        self._loading_s = time.monotonic() - began
         self._encoders = {about.name: encoder for encoder, about in loaded}
         self._facts = {about.name: about for _, about in loaded}
         return list(self._facts.values())
@@ -261,6 +261,10 @@ class EncoderWorker:
     def node(self) -> str:
         """Node that this process runs on."""
         return node_id()
+
+    def started(self) -> tuple[str, float]:
+        """Node that it runs on, and the seconds that it took to load its encoders."""
+        return node_id(), self._loading_s
 
     def ready(self) -> tuple[str, dict[str, EncoderFacts]]:
         """Node that it runs on, and its encoders, which are loaded now if not before."""
