@@ -1,8 +1,17 @@
 """Identity of an embedding partition, and the receipt that it carries. No I/O."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from histo_ray.types.json_object import JsonObject
 from histo_ray.types.slide_types import MppSource, Size
@@ -64,6 +73,27 @@ class SlideFacts(BaseModel):
         return frozenset(n for n in _SLIDE_SINCE_2 if getattr(self, n) not in ((), None))
 
 
+class SegmenterFacts(BaseModel):
+    """The segmenter that found a slide's tissue: a part of receipts since version 4."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plugin: str
+    """`module:object of PACKAGE VERSION`."""
+    weights_sha256: str
+    licence: str
+    revision: str
+    """Version or commit of its code and weights, in its words."""
+    mpp: float
+    """Microns per px of what it saw."""
+    input_px: int | None
+    """Edge of the squares that it saw, in px; None: the whole slide at once."""
+    classes: tuple[str, ...]
+    """All that it tells apart."""
+    taken: tuple[str, ...]
+    """Those that counted as tissue."""
+
+
 class TilingFacts(BaseModel):
     """The tiling's part of a receipt."""
 
@@ -85,6 +115,16 @@ class TilingFacts(BaseModel):
     """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
     stain_fit: JsonObject | None = None
     """Fields of the slide's `MacenkoFit` or `ReinhardFit`; None without stain normalisation."""
+    segmenter: SegmenterFacts | None = None
+    """What found tissue; None where no plugin did."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_segmenter(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        """Write what 0.4.0 does not know only where it says something."""
+        said: JsonObject = handler(self)
+        if self.segmenter is None:
+            del said["segmenter"]
+        return said
 
 
 class EncoderFacts(BaseModel):
@@ -214,3 +254,27 @@ class Receipt(BaseModel):
         if self.imported is None:
             del values["imported"]
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTiles:
+    """The tiles of a partition that a condition keeps."""
+
+    rows: npt.NDArray[np.int64]
+    """(n,) their tile_ids, ascending."""
+    whole: int
+    """Tiles of the partition."""
+    sha256: str
+    """Digest of `rows` and `whole`."""
+
+
+class ChosenReceipt(Receipt):
+    """Receipt of the tiles that a condition keeps, as if a partition held no others.
+
+    Never written. `tile_count` is that of the tiles that are kept, and `columns_sha256` another for
+    other tiles; whoever reads more tiles than these finds a wrong count, which is an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kept: KeptTiles = Field(exclude=True)
