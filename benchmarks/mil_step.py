@@ -5,9 +5,10 @@
 Both train gated attention (`abmil`, default settings) on 16 bags of up to 512 drawn tiles a step:
 the plain loop is what a script of one's own does, an `nn.Module` that standardises tiles, draws
 with `torch.randperm` from tensors in memory (float16 as stored, or float32 in twice the memory)
-and steps with `torch.optim.AdamW`. They are timed in turn, round by round, in one process of one thread with fixed seeds; ratios are the plain loop's
-CPU seconds over ours (1 or more: ours is no slower), medians over rounds. First it is checked that
-both networks say the same with the same weights. JSON to stdout.
+and steps with `torch.optim.AdamW`. They are timed in turn, round by round, in one process of one
+thread with fixed seeds; ratios are the plain loop's CPU seconds over ours (1 or more: ours is no
+slower), medians over rounds. First it is checked that both networks say the same with the same
+weights. JSON to stdout.
 """
 
 import argparse
