@@ -1,6 +1,7 @@
 """CPU time of each slide encoder of ours on one slide, and of a fit.
 
-`python -m benchmarks.slide_encoders [TILES] [DIM]`. Vectors are drawn about 12 centres, as tiles of a slide lie in clusters; they are no tissue.
+`python -m benchmarks.slide_encoders [TILES] [DIM]`. Vectors are drawn about 12 centres, as
+tiles of a slide lie in clusters; they are no tissue.
 """
 
 import resource

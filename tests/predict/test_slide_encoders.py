@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,14 @@ from tests.predict.made_predictor import DIM, SALT, make_bags, make_predictor
 
 FITTED_ON = tuple(f"A{at:02d}" for at in range(60))
 NOISY = 60
-SMALL = {"prototypes": 4, "components": 4}
-CV = {"folds": 2, "repeats": 1, "resamples": 100, "site_check": False, "inner_folds": 2}
+SMALL: dict[str, Any] = {"prototypes": 4, "components": 4}
+CV: dict[str, Any] = {
+    "folds": 2,
+    "repeats": 1,
+    "resamples": 100,
+    "site_check": False,
+    "inner_folds": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -135,17 +142,21 @@ def test_one_fitted_without_labels_on_these_patients_is_a_caveat(here: Path) -> 
 
 
 def test_one_trained_on_their_labels_is_refused(noise: Path) -> None:
-    asked = {"labels": noise / "noise.csv", "encoder": "sharp", "pooling": "slide:learned"}
+    asked: dict[str, Any] = {
+        "labels": noise / "noise.csv",
+        "encoder": "sharp",
+        "pooling": "slide:learned",
+    }
     with pytest.raises(hr.ConfigError, match=r"was trained on labels .*60 patients.*--allow"):
-        hr.evaluate.mutation(noise / "N", **asked)  # type: ignore[arg-type]
+        hr.evaluate.mutation(noise / "N", **asked)
     with pytest.raises(hr.ConfigError, match=r"was trained on labels"):
-        hr.fit.mutation(noise / "N", name="never", **asked)  # type: ignore[arg-type]
+        hr.fit.mutation(noise / "N", name="never", **asked)
 
 
 @pytest.mark.slow
 def test_one_trained_on_their_labels_would_flatter_and_one_without_does_not(noise: Path) -> None:
-    labels = {"labels": noise / "noise.csv", "encoder": "sharp", **CV}
-    asked = {**labels, "pooling": "slide:learned"}
+    labels: dict[str, Any] = {"labels": noise / "noise.csv", "encoder": "sharp", **CV}
+    asked: dict[str, Any] = {**labels, "pooling": "slide:learned"}
     allowed = hr.evaluate.mutation(noise / "N", allow_leak=True, **asked)
     (one,) = [c for c in allowed.record.caveats if c.code is CaveatCode.SLIDE_ENCODER_SAW]
     assert one.values["supervised"] is True
