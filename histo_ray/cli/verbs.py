@@ -60,7 +60,7 @@ VERBS = {
     ),
     "store": Verb(
         "histo_ray.cli.store_flags",
-        "ls | verify | sql | views | index | convert | export | import | gc",
+        "ls | verify | sql | views | index | measure | where | convert | export | import | gc",
     ),
     "runs": Verb(
         "histo_ray.cli.runs",

@@ -59,6 +59,9 @@ class CaveatCode(StrEnum):
     """encoder, slides, names, common: slides that one encoder lacks."""
     PATIENTS_DIFFER = "patients differ"
     """encoders: tuple of `name lacks n patients`; of runs that did not state it."""
+    TILES_DROPPED = "tiles dropped"
+    """encoder, where, dropped, tiles; slides (0: a tile set), median, most: share dropped a slide;
+    emptied, names: slides of which no tile is left."""
     SAME_WEIGHTS = "same weights"
     """encoders: those with the same weights under several names; same_vectors: whether their
     embeddings are the same, too, so that there is nothing to compare."""

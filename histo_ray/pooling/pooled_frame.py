@@ -1,7 +1,7 @@
-"""Pooled vectors as a DataFrame, with what was left out."""
+"""Pooled vectors as a DataFrame, with a warning on what was left out."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,13 +11,30 @@ from histo_ray.store.catalog import name_some
 if TYPE_CHECKING:
     import pandas as pd
 
-_log = logging.getLogger("histo_ray.pooling.matrix")
+_log = logging.getLogger(__name__)
 
 
-def to_frame(
-    table: PooledTable, by: By, empty: list[str], unweighed: list[str], left_out: list[str]
-) -> "pd.DataFrame":
-    """Make the table that `pool_partitions` returns, and warn of what was left out."""
+class LeftOut(NamedTuple):
+    """Names of what has no vector, each sorted."""
+
+    empty: list[str]
+    """Slides without tiles."""
+    filtered: list[str]
+    """Slides of whose tiles a condition keeps none."""
+    unweighed: list[str]
+    """Slides without class probabilities."""
+    weightless: list[str]
+    """Slides or patients with tiles, but none of any weight."""
+
+
+def make_frame(table: PooledTable, by: By, lost: LeftOut) -> "pd.DataFrame":
+    """Make the DataFrame of `pool_partitions`.
+
+    Args:
+        table: Vectors of slides or patients.
+        by: Which of both.
+        lost: What has none.
+    """
     import pandas as pd
 
     absent = {label: list(names) for label, names in table.receipt.absent_classes.items()}
@@ -27,9 +44,10 @@ def to_frame(
         if not np.isfinite(row).all()
     ]
     for found, names in {
-        "slides without tiles are left out": empty,
-        "slides without class probabilities are left out": unweighed,
-        f"{by}s without any weight are left out": left_out,
+        "slides without tiles are left out": lost.empty,
+        f"no tile {table.receipt.facts.where}, so slides are left out": lost.filtered,
+        "slides without class probabilities are left out": lost.unweighed,
+        f"{by}s without any weight are left out": lost.weightless,
         f"not finite, so store verify will tell why: {by}s": infinite,
         **{
             f"no tile of class {label}, so the mean of all tiles in its place": names
@@ -39,9 +57,10 @@ def to_frame(
         if names:
             _log.warning("matrix: %s: %s", found, name_some(names))
     frame = pd.DataFrame(table.values, index=pd.Index(table.names, name=f"{by}_id", dtype="str"))
-    frame.attrs["empty_slides"] = empty
-    frame.attrs["left_out"] = left_out
+    frame.attrs["empty_slides"] = lost.empty
+    frame.attrs["filtered_slides"] = lost.filtered
+    frame.attrs["left_out"] = lost.weightless
     frame.attrs["absent_classes"] = absent
-    frame.attrs["slides_without_classes"] = unweighed
+    frame.attrs["slides_without_classes"] = lost.unweighed
     frame.attrs["receipt"] = table.receipt.facts.model_dump()
     return frame

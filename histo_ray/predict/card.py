@@ -190,6 +190,8 @@ class PredictorCard(Settings):
     targets: tuple[TargetCard, ...]
     parts: tuple[PartCard, ...]
     cohort: CohortCard
+    where: str = ""
+    """Condition on the tiles that it was fitted on, and is applied to; empty: all."""
     evaluation: EvaluationCard
     settings: dict[str, JsonValue]
     """All settings of the fit."""
@@ -204,9 +206,11 @@ class PredictorCard(Settings):
 
     @model_serializer(mode="wrap")
     def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        """Without what says nothing: programs of 0.4.0 refuse fields they do not know."""
         values: JsonObject = serialise(self)
-        if not values.get("slide_encoders", True):
-            del values["slide_encoders"]
+        for name in ("slide_encoders", "where"):
+            if not values.get(name, True):
+                del values[name]
         return values
 
     @property

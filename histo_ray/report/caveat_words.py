@@ -16,6 +16,7 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.kept_words import KEPT_WRITERS
 from histo_ray.report.targets.confounder_words import CONFOUNDER_WRITERS
 from histo_ray.report.targets.slide_encoder_words import write_slide_encoder_saw
 from histo_ray.report.tissue.tile_caveat_words import TILE_WRITERS
@@ -346,5 +347,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.OLD_TESTS: _write_old_tests,
     CaveatCode.SLIDE_ENCODER_SAW: write_slide_encoder_saw,
     **CONFOUNDER_WRITERS,
+    **KEPT_WRITERS,
     **TILE_WRITERS,
 }

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from histo_ray.errors import UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import State, check_stream
-from histo_ray.store.layout import MARKER, RUNS
+from histo_ray.store.layout import MARKER, QUALITY, RUNS
 from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition import first_line
 from histo_ray.store.slide_vectors import SLIDES, find_slide_problems
@@ -27,7 +27,7 @@ from histo_ray.store.upkeep import DAY_S
 
 CARDS = ("models", "predictors", "slide_encoders")
 """Folders of weights, each with a card beside them."""
-TABLES = (RUNS, EVALUATIONS, "predictions", SLIDES)
+TABLES = (RUNS, EVALUATIONS, "predictions", SLIDES, QUALITY)
 WEIGHTS = ".safetensors"
 
 

@@ -21,6 +21,7 @@ from histo_ray.evaluate.patients.inner_choice import (
     identify_choice,
     make_head_settings,
 )
+from histo_ray.evaluate.patients.kept_tiles import identify_where
 from histo_ray.evaluate.patients.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patients.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patients.patient_cohort import (
@@ -287,7 +288,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         }
     if config.leave_out != "fold":
         differing["leave_out"] = config.leave_out
-    differing |= identify_choice(plan)
+    differing |= identify_choice(plan) | identify_where(plan.found)
     if plan.subgroups.digest:
         differing["subgroups_sha256"] = plan.subgroups.digest
     if not config.site_check:

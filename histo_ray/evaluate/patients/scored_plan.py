@@ -55,7 +55,9 @@ def score_plan(
     else:
         each = [(truth.take_targets(block), block) for block in blocks]
         with threadpool_limits(1), ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(lambda one: _score_block(plan, *one, found, nulls), each))
+            parts = list(
+                pool.map(lambda one: _score_block(plan, one[0], one[1], found, nulls), each)
+            )
     added = {
         name: np.concatenate([part.added[name] for part in parts], axis=-1)
         for name in parts[0].added

@@ -207,6 +207,7 @@ def describe_class_encoder(
         tiling=found.tiling,
         class_encoder=plan.config.class_encoder,
         slide_ids=plan.patients.slides,
+        where=found.where,
     )
     facts = PoolFacts.model_validate(frame.attrs["receipt"])
     keys = store.list_keys(facts.class_encoder, facts.class_tiling)

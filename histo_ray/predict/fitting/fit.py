@@ -120,6 +120,7 @@ def _describe(
         targets=trained.targets,
         parts=trained.part_cards,
         cohort=_describe_cohort(trained, options.patient_hashes, fingerprint),
+        where=getattr(config, "where", None) or "",
         evaluation=trained.evaluation,
         settings=settings,
         seed=getattr(config, "seed", 0),

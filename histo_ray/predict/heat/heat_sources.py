@@ -17,7 +17,7 @@ from histo_ray.predict.heat.target_heads import TargetHeads
 from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.target_slides import find_target_slides
+from histo_ray.predict.target_slides import find_target_slides, settle_where
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.store.store import Store
@@ -67,7 +67,8 @@ class RunSource:
         self._root, self._prepared, self._encoder = root, prepared, encoder
         plan = prepared.parts[0].plan
         (tiling,) = {s.tiling for s in plan.found if s.encoder == encoder}
-        self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides)
+        where = plan.config.where
+        self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides, where)
         self._most = most_repeats
         self._targets: dict[str, OutOfFold] = {}
 
@@ -101,6 +102,7 @@ class PredictorSource:
         predictor: FittedPredictor,
         open_run: Callable[[], RunSource],
         tiling: str | None = None,
+        where: str | None = None,
     ) -> None:
         """Take a predictor of patients.
 
@@ -109,6 +111,7 @@ class PredictorSource:
             predictor: As it was loaded.
             open_run: Opens the evaluation that the predictor's card names.
             tiling: Of the slides, where several fit.
+            where: Condition on tiles that is asked for; None: that of the predictor.
 
         Raises:
             HistoRayError: The store has no slides of its encoder and tiling.
@@ -117,7 +120,8 @@ class PredictorSource:
         self.name = card.name
         self._root, self._predictor, self._open_run = root, predictor, open_run
         found = find_target_slides(Store(root), card, tiling)
-        self.slides = EncoderSlides(root, found.encoder, found.tiling)
+        where = settle_where(card, where)
+        self.slides = EncoderSlides(root, found.encoder, found.tiling, where=where)
         self._run: RunSource | None = None
         people = {receipt.slide.patient_id for _, receipt in self.slides.receipts.values()}
         self._trained_on = find_overlap(card.cohort, people)
@@ -213,7 +217,7 @@ def open_source(config: HeatmapConfig, host: Host) -> Opened:
         asked = config.model_copy(update={"labels": labels})
         return _open_run(asked, card.evaluation.run_id, card.encoder.name, host)[0]
 
-    source = PredictorSource(root, predictor, open_run, config.tiling)
+    source = PredictorSource(root, predictor, open_run, config.tiling, config.where)
     targets = _choose_targets(config, card.target_names, card.name)
     return Opened(source, targets, synthetic or card.synthetic)
 
@@ -239,9 +243,25 @@ def _open_run(
             f"{did_you_mean(chosen, names)}"
         )
     changes = {} if config.labels is None else {"labels": config.labels}
+    _check_where(config.where, record)
     prepared = prepare_again(config.store, record, host, changes)
     source = RunSource(location_of(config.store), prepared, chosen)
     return source, prepared.outputs
+
+
+def _check_where(asked: str | None, record: PatientRecord) -> None:
+    """Refuse a condition on tiles that is not the one of the run.
+
+    Raises:
+        ConfigError: The patients were predicted from other tiles.
+    """
+    own = None if record.where is None else record.where.text
+    if asked not in (None, own):
+        raise ConfigError(
+            f"--where {asked!r}: run {record.run_id} was made of "
+            f"{'all tiles' if own is None else f'tiles with {own}'}, and its heads say nothing of "
+            "patients made of others; leave --where out, or evaluate with it and show that run"
+        )
 
 
 def _choose_targets(config: HeatmapConfig, known: Sequence[str], name: str) -> Sequence[str]:
