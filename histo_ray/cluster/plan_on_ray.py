@@ -37,6 +37,7 @@ from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.subject import TiledSlide
 from histo_ray.extract.work import SubjectWork
+from histo_ray.tiles.segmenters import list_segmenter_modules
 from histo_ray.types import Slide
 
 
@@ -63,7 +64,7 @@ class PlanOnRay:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            modules = list_plugin_modules(self._specs)
+            modules = [*list_plugin_modules(self._specs), *list_segmenter_modules(self._config)]
             variables = encoder_variables(self._config)
             nodes = stack.enter_context(ray_session(self._config.address, None, modules, variables))
             nodes = ask_gpu_memory(nodes, self._config)

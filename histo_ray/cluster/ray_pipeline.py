@@ -335,8 +335,7 @@ class RayPipeline:
                     continue
                 if bad[rows].any():
                     tile_id = block.start + int(bad[rows].argmax())
-                    dtype = self.facts[name].dtype
-                    work.problems[name] = nonfinite_problem(name, tile_id, dtype)
+                    work.problems[name] = nonfinite_problem(self.facts[name], tile_id)
                     continue
                 work.pieces[name][block.start] = EncodedBlock(
                     block.start, vectors, rows, block.focus, member.devices.get(name, "")

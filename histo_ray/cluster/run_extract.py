@@ -19,6 +19,7 @@ from histo_ray.extract import run
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run_workers import plan_run_workers
+from histo_ray.tiles.segmenters import list_segmenter_modules
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Slide
 
@@ -33,7 +34,8 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
         HistoRayError: What went wrong inside Ray, in one line.
     """
     settings = order.settings
-    modules, began = list_plugin_modules(order.specs), time.monotonic()
+    modules = [*list_plugin_modules(order.specs), *list_segmenter_modules(settings)]
+    began = time.monotonic()
     with ray_session(settings.address, None, modules, encoder_variables(settings)) as found:
         ray_s = time.monotonic() - began
         nodes = ask_gpu_memory(found, settings)

@@ -44,7 +44,7 @@ from histo_ray.slides.manifest import Manifest, open_manifest
 from histo_ray.storage.check import check_folder, check_place
 from histo_ray.store.run_tables import list_runs
 from histo_ray.store.store import Store, peek_store
-from histo_ray.tiles.pixels import check_tissue_pattern
+from histo_ray.tiles.segmenters import settle_tissue
 from histo_ray.types import Outcome, Slide
 
 SLIDES_HERE = 300
@@ -100,6 +100,7 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
     Raises:
         HistoRayError: The extraction could not start.
     """
+    config = settle_tissue(config)
     manifest, groups, agenda, _ = _prepare(config, open_files=False)
     known, planned = _known_rows(agenda, groups), Planned()
     for slide, _ in _todo(agenda):
@@ -145,6 +146,7 @@ def run_plan(
         check_folder(pictures.folder, "pictures")
     if works_here(config.address):
         start_server()
+    config = settle_tissue(config)
     manifest, groups, agenda, store = _prepare(config, open_files=True)
     with_ray = starts_ray(config, agenda.todo)
     known = _known_rows(agenda, groups)
@@ -273,7 +275,6 @@ def _prepare(
     check_cache(config)
     manifest = open_manifest(config.manifest)
     groups = group_encoders(config, resolve_encoders(config))
-    check_tissue_pattern(config.tissue, config.mask_classes)
     store = peek_store(config.store)
     agenda = plan_groups(manifest.slides, groups, store, open_files=open_files)
     return manifest, groups, agenda, store

@@ -178,7 +178,7 @@ class InProcessPipeline:
             self.counts.vectors[name] += len(span)
             if bad.any():
                 tile_id = span.start + int(bad.argmax())
-                work.problems[name] = nonfinite_problem(name, tile_id, self.facts[name].dtype)
+                work.problems[name] = nonfinite_problem(self.facts[name], tile_id)
                 rows[name].clear()
                 continue
             rows[name].append(TileRows(coords, tissue, block.focus, vectors, texts))

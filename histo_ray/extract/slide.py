@@ -25,6 +25,7 @@ from histo_ray.store.store import Store
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import FoundTissue, fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
+from histo_ray.tiles.segmenters import state_segmenter
 from histo_ray.tiles.stain import StainFit, normalise
 from histo_ray.types import (
     EncoderFacts,
@@ -140,6 +141,7 @@ def plan_slide(
         tissue_method=tiling.tissue,
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
+        segmenter=state_segmenter(tiling.tissue, tiling.mask_classes),
     )
     return SubjectPlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
 
@@ -209,12 +211,25 @@ def encode_block(
     return vectors, ~np.isfinite(vectors).all(axis=1)
 
 
-def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
-    """Problem of a slide that an encoder could not encode, in words."""
-    return (
-        f"encoder {encoder}: not a finite {dtype} vector for tile {tile_id}; the slide is left "
-        "out of the store, try --precision float32 or --dtype float32"
-    )
+def nonfinite_problem(facts: EncoderFacts, tile_id: int) -> str:
+    """Problem of a slide that an encoder could not encode, in words.
+
+    Args:
+        facts: The encoder: a plugin's own numbers call for another remedy than a rounding of ours.
+        tile_id: The first such tile.
+    """
+    found = f"encoder {facts.name}: not a finite {facts.dtype} vector for tile {tile_id}; the slide"
+    narrow = facts.dtype == "float16"
+    if facts.plugin:
+        larger = " (a number beyond 65,504 is stored with --dtype float32)" if narrow else ""
+        return (
+            f"{found} is left out of the store; encode() of the plugin {facts.plugin} must return "
+            f"finite numbers for every tile: correct it there{larger}"
+        )
+    remedies = ["--precision float32"] if facts.precision != "float32" else []
+    remedies += ["--dtype float32"] if narrow else []
+    remedy = f"try {' or '.join(remedies)}" if remedies else "check its weights, mean and std"
+    return f"{found} is left out of the store; {remedy}"
 
 
 def partition_facts(plan: SubjectPlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
@@ -268,7 +283,7 @@ def _encode_rows(
         if bad.any():
             raise SlideError(
                 grid.slide_id,
-                nonfinite_problem(facts.name, start + int(bad.argmax()), facts.dtype),
+                nonfinite_problem(facts, start + int(bad.argmax())),
             )
         rows = slice(span.start, span.stop)
         yield TileRows(grid.coords[rows], grid.tissue[rows], block.focus, vectors)

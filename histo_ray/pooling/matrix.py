@@ -134,8 +134,8 @@ def pool_partitions(
         raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
     if isinstance(method, SlideEncoderPooling) and where is not None:
         raise ConfigError(
-            f"--pooling {pool} with --where: vectors of slide encoders are of all tiles of a slide; "
-            "leave out one of the two"
+            f"--pooling {pool} with --where: a slide encoder's vectors are of all tiles of a "
+            "slide; leave out one of the two"
         )
     receipts = read_receipts(root, partitions)
     bare = {key for key, receipt in receipts.items() if not receipt.tile_count}
