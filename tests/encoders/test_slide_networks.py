@@ -1,8 +1,11 @@
 """Slide encoders of others: the table, networks with the published names, and what is refused."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -140,6 +143,55 @@ def test_code_of_a_repository_runs_at_a_full_commit_only(name: str) -> None:
 def test_a_package_that_is_missing_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=r"authors' package (gigapath|cobra), which is not inst"):
         open_slide_entry(entry_of(name), None, ()).load("cpu", 1)
+
+
+CODE = '''
+"""Stands in for the repository's own code, which is not here: a layer, the same call."""
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own_slides"
+
+class OwnModel(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.layer = torch.nn.Linear(768, 768)
+        self.post_init()
+
+    def encode_slide_from_patch_features(self, features, coords, side):
+        assert coords.dtype == torch.int64 and coords.shape == (1, features.shape[1], 2)
+        return self.layer(features).mean(1) * side
+'''
+
+
+@pytest.mark.slow
+def test_titan_is_called_as_its_repository_says_at_the_trusted_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "models--MahmoodLab--TITAN" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    own = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    config: dict[str, Any] = {"model_type": "own_slides", "auto_map": own}
+    (snapshot / "config.json").write_text(json.dumps(config))
+    (snapshot / "own.py").write_text(CODE)
+    weights = draw({"layer.weight": (768, 768), "layer.bias": (768,)})
+    save_file(weights, snapshot / "model.safetensors")
+    encoder = open_slide_entry(entry_of("titan"), None, (COMMIT,))
+    encoder.load("cpu", 1)
+    bag = bag_of(768)
+    plain = torch.from_numpy(bag.vectors) @ weights["layer.weight"].T + weights["layer.bias"]
+    expected = plain.mean(0).numpy() * round((448 + 431) / 2)
+    np.testing.assert_allclose(encoder.encode(bag), expected, rtol=1e-3, atol=1e-3)
+    assert (encoder.spec().code_revision, encoder.spec().precision) == (COMMIT, "float32")
+    (snapshot / "model.safetensors").unlink()
+    save_file({"layer.bias": weights["layer.bias"]}, snapshot / "model.safetensors")
+    with pytest.raises(ConfigError, match=r"1 missing \(layer.weight\)"):
+        open_slide_entry(entry_of("titan"), None, (COMMIT,)).load("cpu", 1)
 
 
 STAND_IN = '''
