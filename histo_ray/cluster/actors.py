@@ -27,7 +27,7 @@ from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.meter import CallResult, Meter, Spent
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, TileBlock, partition_facts
+from histo_ray.extract.slide import SubjectPlan, TileBlock, keep_measures, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
@@ -176,6 +176,7 @@ class Reader:
             if self._store is None:
                 self._store = open_store(self._settings.store)
             facts = partition_facts(plan, encoder, run_id)
+            keep_measures(self._store.root, plan, self._settings.replace_changed)
             receipt = self._store.commit(
                 facts.key,
                 facts,

@@ -28,7 +28,7 @@ from histo_ray.store.measures import (
 )
 from histo_ray.tiles.artefacts import measure_artefacts
 from histo_ray.tiles.blur import WORK_MPP, measure_blur
-from histo_ray.tiles.pixels import read_batch, read_overview
+from histo_ray.tiles.pixels import locate_tissue, read_batch
 from histo_ray.types import PartitionKey, Receipt, Slide, TileGrid
 
 TILES_AT_ONCE = 64
@@ -124,10 +124,12 @@ def measure_slide(
         SlideError: It cannot be read, or is dark-field.
     """
     tiling = _tiling_of(receipt)
-    image, downsample = read_overview(opened, tiling.mask_mpp)
-    mpp = (opened.mpp.x * downsample[0], opened.mpp.y * downsample[1])
+    mask, _, _ = locate_tissue(opened, tiling)
+    if mask is None:
+        raise ValueError("settings of an overview without one")
+    mpp = (opened.mpp.x * mask.downsample[0], opened.mpp.y * mask.downsample[1])
     side = receipt.tiling.side
-    measures = measure_artefacts(image, mpp, downsample, coords, side, tiling, opened.slide_id)
+    measures = measure_artefacts(mask, opened.mpp, coords, side)
     if pixels:
         measures["blur"] = np.concatenate(list(_measure_blur(opened, coords, side)))
     return (

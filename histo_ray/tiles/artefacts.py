@@ -1,47 +1,38 @@
-"""What artefacts cover of tiles, found on an overview of their slide. Pure."""
+"""Artefacts of tiles that an overview of their slide shows. Pure."""
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import TilingConfig
-from histo_ray.tiles.folds import find_folds
+from histo_ray.tiles.folds import measure_folds
 from histo_ray.tiles.grid import tissue_fraction
-from histo_ray.tiles.illumination import optical_density
-from histo_ray.tiles.tissue import examine_overview
 from histo_ray.types import TissueMask
 
 Floats = npt.NDArray[np.float32]
 
 
 def measure_artefacts(
-    image: npt.NDArray[np.uint8],
+    mask: TissueMask,
     mpp: tuple[float, float],
-    downsample: tuple[float, float],
     coords: npt.NDArray[np.int32],
     side: tuple[float, float],
-    tiling: TilingConfig,
-    slide_id: str = "",
 ) -> dict[str, Floats]:
-    """Measure what pen marks and folds cover of each tile.
+    """Measure pen marks and folds.
 
     Args:
-        image: (h, w, 3) uint8 RGB of the whole slide.
-        mpp: (x, y) microns per px of `image`.
-        downsample: (x, y) level-0 px per px of `image`.
+        mask: What was found on the overview; of a mask that was given nothing is known.
+        mpp: (x, y) microns per level-0 px.
         coords: (N, 2) top-left (x, y) of the tiles, level-0 px.
         side: (width, height) of a tile, level-0 px.
-        tiling: What counts as tissue.
-        slide_id: For messages.
 
     Returns:
-        `ink` and `fold`, (N,) each, 0 to 1.
-
-    Raises:
-        SlideError: The image is dark-field.
+        `ink` (N,), part of each tile that pen marks cover, 0 to 1; `fold` (N,), see
+        `measure_folds`. Empty where the overview was not looked at.
     """
-    found = examine_overview(image, mpp, tiling, slide_id)
-    folds = find_folds(optical_density(np.ascontiguousarray(image)), mpp, found.pixels & ~found.ink)
+    if mask.ink is None or mask.density is None:
+        return {}
+    scale = (mpp[0] * mask.downsample[0], mpp[1] * mask.downsample[1])
+    tissue = mask.pixels & ~mask.ink
     return {
-        name: tissue_fraction(TissueMask(mask, downsample), coords, side)
-        for name, mask in (("ink", found.ink), ("fold", folds))
+        "ink": tissue_fraction(TissueMask(mask.ink, mask.downsample), coords, side),
+        "fold": measure_folds(mask.density, scale, tissue, mask.downsample, coords, side),
     }
