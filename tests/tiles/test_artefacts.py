@@ -28,12 +28,12 @@ def as_tile(image: npt.NDArray[np.float64], contrast: float = 200) -> npt.NDArra
     return np.stack([grey, grey // 2, grey], axis=-1)
 
 
-@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
 def test_blur_is_that_of_the_gaussian_in_microns(sigma: float) -> None:
     image = cv2.GaussianBlur(texture(480, 360), (0, 0), sigma / MPP)
     (found,) = measure_blur(as_tile(image)[None], MPP)
     assert found == pytest.approx(sigma, rel=0.25)
-    (pale,) = measure_blur(as_tile(image, 100)[None], MPP)
+    (pale,) = measure_blur(as_tile(image, 140)[None], MPP)
     assert pale == pytest.approx(found, rel=0.15)
     half = cv2.resize(as_tile(image), (240, 180), interpolation=cv2.INTER_AREA)
     (coarse,) = measure_blur(half[None], 2 * MPP)  # the same at another mpp
@@ -60,7 +60,7 @@ def test_a_fold_is_twice_as_dense_as_the_tissue() -> None:
     coords = np.array([[400, 120], [400, 280], [0, 0], [1100, 600]], np.int32)
     found = measure_folds(density, (8.0, 8.0), tissue, (10.0, 10.0), coords, (100.0, 90.0))
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [1.0, 2.0, 0.03, 1.0], atol=0.12)
+    np.testing.assert_allclose(found, [1.0, 2.0, 0.03, 0.03], atol=0.12)
     twice = measure_folds(2 * density, (8.0, 8.0), tissue, (10.0, 10.0), coords, (100.0, 90.0))
     np.testing.assert_allclose(twice, found, rtol=1e-5)  # stain does not matter
     nothing = measure_folds(density, (8.0, 8.0), tissue & False, (10.0, 10.0), coords, (9.0, 9.0))
