@@ -27,7 +27,7 @@ from histo_ray.tiles.mark_shapes import dilate
 from histo_ray.tiles.pixels import read_batch, read_overview
 from histo_ray.tiles.quality import measure_focus
 from histo_ray.tiles.tissue import examine_overview
-from histo_ray.types import TissueMask
+from histo_ray.types import Mpp, Pyramid, TileGrid, TissueMask
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -72,7 +72,7 @@ def draw_ink(colour: tuple[float, ...], width_um: float) -> Draw:
     def draw(image: Pixels, mpp: float, rng: np.random.Generator) -> tuple[Pixels, Mask]:
         band = _band(image.shape, width_um / mpp, rng)
         soft = cv2.GaussianBlur(band.astype(np.float32), (0, 0), 10 / mpp)
-        return _darken(image, soft, colour), band
+        return _darken(image, np.asarray(soft, np.float32), colour), band
 
     return draw
 
@@ -147,7 +147,10 @@ def measure(image: Pixels, mpp: float, corners: npt.NDArray[np.int32]) -> dict[s
     downsample = (image.shape[1] / size[0], image.shape[0] / size[1])
     scale = (mpp * downsample[0], mpp * downsample[1])
     side = (float(TILE_PX), float(TILE_PX))
-    found = measure_artefacts(_look_at(overview, scale, downsample), (mpp, mpp), corners, side)
+    height, width = image.shape[:2]
+    pyramid = Pyramid("drawn", Mpp(mpp, mpp), "file", ((width, height),))
+    grid = TileGrid("drawn", corners, np.ones(len(corners), np.float32), side)
+    found = measure_artefacts(_look_at(overview, scale, downsample), pyramid, grid)
     tiles = np.stack([image[y : y + TILE_PX, x : x + TILE_PX] for x, y in corners.tolist()])
     blur = measure_blur(tiles, mpp)
     return {"ink": found["ink"].tolist(), "fold": found["fold"].tolist(), "blur": blur.tolist()}
@@ -211,7 +214,7 @@ def show_rates(image: Pixels, mpp: float, draws: int, pictures: Path | None) -> 
 def show_costs(path: str, repeats: int) -> None:
     """Print CPU seconds of what measures add to an extraction, as a share of reading, in turn."""
     spent = dict.fromkeys(("read", "focus", "overview and tissue", "ink and fold", "blur"), 0.0)
-    tiling, side, count = TilingConfig(), (float(TILE_PX), float(TILE_PX)), 0
+    tiling, count = TilingConfig(), 0
     for _ in range(repeats):
         with open_slide(path) as slide:  # anew, so that nothing is in its cache
             began = time.process_time()
@@ -222,7 +225,7 @@ def show_costs(path: str, repeats: int) -> None:
             grid = plan_tiles(slide.pyramid, mask, tiling)
             level = choose_level(slide.pyramid, tiling.mpp, tiling.tile_px)
             began = time.process_time()
-            measure_artefacts(mask, slide.mpp, grid.coords, side)
+            measure_artefacts(mask, slide.pyramid, grid)
             spent["ink and fold"] += time.process_time() - began
         with open_slide(path) as slide:
             began = time.process_time()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from histo_ray.api.predictor import load_predictor
     from histo_ray.api.report import report
     from histo_ray.api.show_where import show_where
+    from histo_ray.api.slide_encoders import encode_slides, fit_slide_encoder
     from histo_ray.api.view import view
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
@@ -39,10 +40,12 @@ __all__ = [
     "SlideError",
     "StoreError",
     "__version__",
+    "encode_slides",
     "evaluate",
     "extract",
     "finetune",
     "fit",
+    "fit_slide_encoder",
     "heatmap",
     "import_features",
     "load_encoder",
@@ -59,6 +62,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "encode_slides": "histo_ray.api.slide_encoders",
+    "fit_slide_encoder": "histo_ray.api.slide_encoders",
     "heatmap": "histo_ray.api.heatmap",
     "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",

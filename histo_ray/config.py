@@ -27,6 +27,21 @@ IMPORTED_TILES = "i"
 """First letter of the tilings of slides whose features were imported."""
 
 
+GIVEN_SLIDE = "{slide_id}"
+"""What stands for a slide in the pattern of its given mask."""
+SEGMENTER_MARK = "#"
+"""Between the name of a segmenter and the digest that a run pins it to."""
+TissueKind = Literal["otsu", "none", "mask", "segmenter"]
+
+
+def tissue_kind(tissue: str) -> TissueKind:
+    """How a `--tissue` finds tissue: by a method of ours, a given mask, or a segmenter. Pure."""
+    methods: dict[str, TissueKind] = {"otsu": "otsu", "none": "none"}
+    if tissue in methods:
+        return methods[tissue]
+    return "mask" if GIVEN_SLIDE in tissue else "segmenter"
+
+
 PLACEMENT = frozenset({"encoder_gpus", "accelerator_type", "encoder_label", "reader_label"})
 """Settings that came later and say where processes run: digests hold them only where stated."""
 _NAME = r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
@@ -47,7 +62,8 @@ class TilingConfig(Settings):
     )
     tissue: str = Field(
         default="otsu",
-        description="otsu | none | a pattern of mask or GeoJSON files, as in masks/{slide_id}.png",
+        description="otsu | none | a pattern of mask or GeoJSON files, as in masks/{slide_id}.png "
+        "| a segmenter: module:factory, or the name of an installed one",
     )
     min_tissue: float = Field(
         default=0.25, ge=0, le=1, description="least tissue fraction of a kept tile"
@@ -69,8 +85,9 @@ class TilingConfig(Settings):
 
     mask_classes: tuple[str, ...] = Field(
         default=(),
-        description="class of a GeoJSON mask, or value of a mask image, that counts as tissue; "
-        "may be repeated (default: all but QuPath's Ignore*, or all but 0)",
+        description="class of a GeoJSON mask or a segmenter, or value of a mask image, that counts "
+        "as tissue; may be repeated (default: all but QuPath's Ignore*, all but 0, or what the "
+        "segmenter states)",
     )
 
     @property
@@ -92,8 +109,11 @@ class TilingConfig(Settings):
         return [self._name(old) for old in range(1, TISSUE_VERSION)] if computed else []
 
     def _name(self, version: int) -> str:
-        tissue = self.tissue if self.tissue in ("otsu", "none") else "given"
+        kind = tissue_kind(self.tissue)
+        tissue = "given" if kind == "mask" else kind
         settings = self.model_dump() | {"stride_px": self.stride, "tissue": tissue}
+        if kind == "segmenter":
+            settings["segmenter"] = self._segmenter_digest()
         if self.stain == "none":  # so that older fingerprints stay
             del settings["stain"]
         classes = sorted({name.strip().lower() for name in self.mask_classes})
@@ -104,6 +124,17 @@ class TilingConfig(Settings):
             for key in ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um"):
                 del settings[key]
         return "t" + digest({"version": version, **settings})[:12]
+
+    def _segmenter_digest(self) -> str:
+        """The digest that `tissue` is pinned to.
+
+        Raises:
+            ValueError: It is not pinned: its masks could be anything.
+        """
+        _, _, pinned = self.tissue.partition(SEGMENTER_MARK)
+        if not pinned:
+            raise ValueError(f"--tissue {self.tissue} is not settled: it names no tiling yet")
+        return pinned
 
 
 class EngineConfig(Settings):

@@ -95,11 +95,8 @@ def load_plugin(plugin: Plugin) -> object:
     """
     _look_here()
     module = plugin.module
-    try:
-        with blame(plugin, "importing it"):
-            found: object = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(_missing(plugin, error.name or module)) from None
+    with blame(plugin, "importing it"):
+        found: object = importlib.import_module(module)
     for part in plugin.target.partition(":")[2].split("."):
         if not hasattr(found, part):
             raise ConfigError(
@@ -131,19 +128,21 @@ def make_from_plugin(plugin: Plugin) -> object:
 def blame(plugin: Plugin, doing: str) -> Iterator[None]:
     """Name the plugin in the error of whatever its code raises.
 
-    Errors of histo_ray, of missing modules and of a GPU's memory pass as they are.
+    Errors of histo_ray and of memory, a GPU's too, pass as they are.
 
     Args:
         plugin: Whose code runs within.
         doing: What, as `importing it` or `encode()`.
 
     Raises:
-        ConfigError: It failed; the cause is kept.
+        ConfigError: It failed, or needs a module that is not here; the cause is kept.
     """
     try:
         yield
-    except (HistoRayError, ModuleNotFoundError, MemoryError):
+    except (HistoRayError, MemoryError):
         raise
+    except ModuleNotFoundError as error:  # on import or, if it imports late, in any method
+        raise ConfigError(_missing(plugin, error.name or plugin.module)) from error
     except (Exception, SystemExit) as error:  # code of others may raise whatever it likes
         if type(error).__name__ == "OutOfMemoryError":
             raise
@@ -191,7 +190,7 @@ def _missing(plugin: Plugin, name: str) -> str:
     if name == asked or asked.startswith(f"{name}."):
         what = f"there is no module {name!r} here"
     else:
-        what = f"its module {asked} needs {name!r}, which is not installed here"
+        what = f"its code needs the module {name!r}, which is not installed here"
     return (
         f"{plugin.describe()}: {what}; install it in the environment of this machine (and of every "
         "node of a cluster), or start in the folder that holds it"

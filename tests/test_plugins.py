@@ -90,7 +90,7 @@ def test_a_package_of_the_working_folder_is_shipped_whole_and_an_installed_one_n
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("import no_such_thing", "needs 'no_such_thing', which is not installed here"),
+        ("import no_such_thing", "needs the module 'no_such_thing', which is not installed here"),
         ("raise OSError('no disk')", r"importing it failed with OSError \(no disk\)"),
         ("raise SystemExit(0)", r"importing it failed with SystemExit \(0\)"),
         ("other = 1", "has no 'make'"),

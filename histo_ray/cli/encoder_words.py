@@ -1,6 +1,6 @@
 """Encoders in words: the list, the page and all that is known of one. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from histo_ray.cli.printable import one_line
 from histo_ray.encoder_spec import EncoderSpec
@@ -55,13 +55,28 @@ def draw_page(specs: Sequence[EncoderSpec]) -> str:
     return PAGE_HEAD + "\n".join(lines) + "\n"
 
 
-def describe_encoder(spec: EncoderSpec) -> str:
-    """All that is known of an encoder, one fact a line."""
-    facts = [("name", spec.name), ("about", spec.about), ("request", spec.request), *_facts(spec)]
-    facts += [(f"source of {key}", value) for key, value in spec.sources.items()]
+def describe_encoder(spec: EncoderSpec, tiles: str = "") -> str:
+    """All that is known of an encoder, one fact a line.
+
+    Args:
+        spec: The encoder.
+        tiles: From `describe_tiles`, where its request asks for tiles.
+    """
+    facts = [("name", spec.name), ("about", spec.about), ("request", spec.request)]
+    facts += [("tiles asked for", tiles), *_facts(spec)]
     known = [(key, one_line(value)) for key, value in facts if value]
     width = max(len(key) for key, _ in known)
-    return "\n".join(f"{key:<{width}}  {value}" for key, value in known)
+    lines = [f"{key:<{width}}  {value}" for key, value in known]
+    for key, value in spec.sources.items():  # what a source says is long: it has its own line
+        lines += [f"source of {one_line(key)}", f"  {one_line(value)}"]
+    return "\n".join(lines)
+
+
+def describe_tiles(asked: Mapping[str, float], broken: str) -> str:
+    """The tiles that a request asks for, and what of the encoder's contract they break."""
+    units = {"tile_px": "{:g} px", "mpp": "{:g} mpp", "stride_px": "a step of {:g} px"}
+    told = ", ".join(units[name].format(value) for name, value in asked.items())
+    return f"{told}; not what it was made for ({broken})" if broken else told
 
 
 def describe_filters(mpp: float | None, licence: str | None, gated: bool | None) -> str:
@@ -99,6 +114,7 @@ def _row(spec: EncoderSpec) -> tuple[str, ...]:
 def _facts(spec: EncoderSpec) -> list[tuple[str, str]]:
     """What a row leaves out, and what it holds, in words."""
     where = spec.hub or spec.file or (spec.published and f"store {spec.published}") or ""
+    where = f"random, seed {spec.seed}" if spec.source == "random" else where
     facts = [
         ("dim", str(spec.dim or "")),
         ("tile px", _list_choice(spec.tile_px)),
@@ -112,9 +128,15 @@ def _facts(spec: EncoderSpec) -> list[tuple[str, str]]:
         ("weights", where if spec.plugin is None else f"of the plugin {spec.plugin_package}"),
         ("weights SHA-256", spec.weights_sha256 or ""),
         ("licence", spec.licence),
-        ("gated", "yes, a token and an accepted licence are needed" if spec.gated else "no"),
+        ("gated", _describe_gate(spec)),
     ]
     return [(key, value) for key, value in facts if value]
+
+
+def _describe_gate(spec: EncoderSpec) -> str:
+    if spec.source == "hub" and not spec.licence:
+        return "not known here; the repository's page says so"
+    return "yes, a token and an accepted licence are needed" if spec.gated else "no"
 
 
 def _unstated(spec: EncoderSpec) -> str:
@@ -143,7 +165,7 @@ def _describe_resize(spec: EncoderSpec) -> str:
     if spec.plugin is not None:
         return "the plugin's own"
     if spec.input_px is None:
-        return "what timm states"
+        return "what the repository's configuration states, when it is loaded"
     if spec.resize_px is None:
         mode = f" ({spec.interpolation})" if spec.interpolation else ""
         return f"resized whole to {spec.input_px} px{mode}; nothing is cropped"

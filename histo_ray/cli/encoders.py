@@ -8,6 +8,7 @@ from histo_ray.cli.encoder_words import (
     FOOT,
     describe_encoder,
     describe_filters,
+    describe_tiles,
     draw_page,
     draw_table,
 )
@@ -17,7 +18,11 @@ from histo_ray.errors import ConfigError
 list_encoders = deferred("histo_ray.encoders.registry:list_encoders")
 describe_plugins = deferred("histo_ray.encoders.plugins:describe_plugins")
 select_encoders = deferred("histo_ray.encoders.selection:select_encoders")
-find_encoder = deferred("histo_ray.encoders.selection:find_encoder")
+resolve = deferred("histo_ray.encoders.registry:resolve")
+split_tiles = deferred("histo_ray.encoders.tile_request:split_tiles")
+breach_of = deferred("histo_ray.encoders.selection:breach_of")
+is_open_to_timm = deferred("histo_ray.encoders.selection:is_open_to_timm")
+state_timm_facts = deferred("histo_ray.encoders.timm_facts:state_timm_facts")  # torch takes seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "show",
         nargs="*",
-        metavar="show NAME",
-        help="all that is known of one encoder, with the source of each fact",
+        metavar="show REQUEST",
+        help="all that is known of one encoder, with the source of each fact: a name of the list, "
+        "or any request that --encoder takes",
     )
     parser.add_argument(
         "--mpp", type=float, help="only encoders that take tiles of this mpp (microns per pixel)"
@@ -56,13 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the encoders that are known by name, or show one."""
-    name = _read_name(args.show)
+    request = _read_request(args.show)
+    if request is not None:
+        return _show(request, args)
     plugins, problems = describe_plugins()
     known = [*list_encoders(args.encoder_table, args.store), *plugins]
-    if name is not None:
-        spec = find_encoder(name, known)
-        print(json.dumps(spec.model_dump(), indent=2) if args.json else describe_encoder(spec))
-        return 0
     for problem in problems:
         print(problem, file=sys.stderr)
     gated = None if args.gated is None else args.gated == "yes"
@@ -78,17 +82,42 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_name(words: list[str]) -> str | None:
-    """The name in `encoders show NAME`; None for the list.
+def _show(request: str, args: argparse.Namespace) -> int:
+    """Print all that is known of what a request means, and of the tiles that it asks for."""
+    asked = split_tiles(request)
+    spec = resolve(asked.encoder, args.encoder_table, args.store)
+    if is_open_to_timm(spec):
+        spec = state_timm_facts(spec)
+    broken = breach_of(spec, asked)
+    if args.json:
+        tiles = {"asked_tiles": asked.settings, "contract_broken": broken}
+        print(json.dumps(spec.model_dump() | (tiles if asked.settings else {}), indent=2))
+        return 0
+    print(describe_encoder(spec, describe_tiles(asked.settings, broken)))
+    return 0
+
+
+def _read_request(words: list[str]) -> str | None:
+    """The request in `encoders show REQUEST`; None for the list.
 
     Raises:
         ConfigError: Other words.
     """
     if not words:
         return None
-    if len(words) == 2 and words[0] == "show":
+    if words[0] == "show" and len(words) == 2:
         return words[1]
+    if words == ["show"]:
+        raise ConfigError(
+            "show: no encoder is named; write `histo-ray encoders show NAME`, with a name of "
+            "`histo-ray encoders` or any request that --encoder takes, as random:resnet18"
+        )
+    if len(words) == 1:
+        raise ConfigError(
+            f"{words[0]!r} is no action of `histo-ray encoders`; for all of one encoder write "
+            f"`histo-ray encoders show {words[0]}`, for the list leave it out"
+        )
     raise ConfigError(
         f"{' '.join(words)!r} is no request: write `histo-ray encoders` for the list, or "
-        "`histo-ray encoders show NAME`"
+        "`histo-ray encoders show NAME` for one encoder"
     )

@@ -3,24 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.plugin_protocol import GROUP, EncoderPlugin, PluginSpec
 from histo_ray.encoders.request import slugify
 from histo_ray.errors import ConfigError
-from histo_ray.plugins import (
-    Plugin,
-    blame,
-    find_plugin,
-    list_plugins,
-    list_shipped,
-    make_from_plugin,
-)
-from histo_ray.settings import parse_settings, say_rule
-from histo_ray.text import describe_type
+from histo_ray.plugin_spec import ask_spec, make_with_methods
+from histo_ray.plugins import Plugin, find_plugin, list_plugins, list_shipped
+from histo_ray.settings import parse_settings
 
 _METHODS = ("spec", "load", "encode")
+_FORMS = {
+    "tile_px": "a whole number of 8 to 4096, several such in a tuple, or None",
+    "mpp": "a number above 0, several such in a tuple, or None",
+    "mean": "three numbers, (R, G, B)",
+    "std": "three numbers, (R, G, B)",
+}
+"""What fields take of which a type alone would say too little."""
 
 
 def find_encoder_plugin(source: str) -> Plugin | None:
@@ -95,14 +93,12 @@ def make_encoder_plugin(plugin: Plugin) -> EncoderPlugin:
     Raises:
         ConfigError: It cannot be imported or called, or what it makes lacks a method.
     """
-    made: Any = make_from_plugin(plugin)
-    lacking = [name for name in _METHODS if not callable(getattr(made, name, None))]
-    if lacking:
-        raise ConfigError(
-            f"{plugin.describe()}: it makes {describe_type(made)} without the method "
-            f"{lacking[0]}(); an encoder has spec(), load() and encode() "
-            "(histo_ray.encoders.plugin_protocol.EncoderPlugin)"
-        )
+    made: Any = make_with_methods(
+        plugin,
+        _METHODS,
+        "an encoder has spec(), load() and encode() "
+        "(histo_ray.encoders.plugin_protocol.EncoderPlugin)",
+    )
     found: EncoderPlugin = made
     return found
 
@@ -113,21 +109,4 @@ def state(plugin: Plugin, encoder: EncoderPlugin) -> PluginSpec:
     Raises:
         ConfigError: `spec()` fails, or returns something else.
     """
-    with blame(plugin, "spec()"):
-        try:
-            stated: object = encoder.spec()
-        except ValidationError as error:
-            rules = "; ".join(
-                f"{'.'.join(map(str, one['loc'])) or 'it'} {_say(one)}" for one in error.errors()
-            )
-            raise ConfigError(f"{plugin.describe()}: in its PluginSpec {rules}") from None
-    if not isinstance(stated, PluginSpec):
-        raise ConfigError(
-            f"{plugin.describe()}: spec() returns {describe_type(stated)}; return a "
-            "histo_ray.encoders.plugin_protocol.PluginSpec"
-        )
-    return stated
-
-
-def _say(problem: Any) -> str:
-    return "is missing" if problem["type"] == "missing" else say_rule(problem)
+    return ask_spec(plugin, encoder.spec, PluginSpec, _FORMS)

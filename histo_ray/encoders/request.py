@@ -70,6 +70,12 @@ def parse_request(text: str) -> EncoderRequest:
         if key in keys:
             raise ConfigError(f"encoder {text!r}: the key {key!r} is given twice; leave one out")
         keys[key] = value
+    if source.startswith("timm:"):
+        plain = text.strip().removeprefix("timm:")
+        raise ConfigError(
+            f"encoder {text!r}: timm's networks go by their own names, without timm: before them; "
+            f"ask for {plain or 'one of them'}"
+        )
     kind, name = _split_kind(source, "arch" in keys)
     if not name:
         raise ConfigError(

@@ -1,12 +1,11 @@
-"""Encoders by what they take and allow, or by name. Pure."""
+"""Encoders by what they take and allow, and by what they leave open. Pure."""
 
 import math
 from collections.abc import Sequence
 
 from histo_ray.encoder_spec import EncoderSpec
-from histo_ray.encoders.base import MPP_TOLERANCE
-from histo_ray.errors import ConfigError
-from histo_ray.text import did_you_mean
+from histo_ray.encoders.base import MPP_TOLERANCE, check_contract
+from histo_ray.encoders.tile_request import TileRequest
 
 
 def select_encoders(
@@ -36,17 +35,22 @@ def select_encoders(
     ]
 
 
-def find_encoder(name: str, specs: Sequence[EncoderSpec]) -> EncoderSpec:
-    """Find an encoder by name.
+def breach_of(spec: EncoderSpec, asked: TileRequest) -> str:
+    """What tiles that a request asks for breach of its encoder's contract; empty if nothing."""
+    made_for = spec.tile_px[0] if isinstance(spec.tile_px, tuple) else spec.tile_px
+    tile_px = asked.tile_px or made_for or 0  # 0: neither says anything
+    return check_contract(spec, asked.mpp, tile_px, allow=True, stain=spec.stain or "none")
 
-    Raises:
-        ConfigError: None is called so.
-    """
-    found = next((spec for spec in specs if spec.name == name), None)
-    if found is None:
-        near = did_you_mean(name, [spec.name for spec in specs])
-        raise ConfigError(f"no encoder is called {name!r}{near}; `histo-ray encoders` lists them")
-    return found
+
+def is_open_to_timm(spec: EncoderSpec) -> bool:
+    """Whether a spec leaves open what timm knows of its network, without a repository."""
+    known = (spec.dim, spec.input_px, spec.mean, spec.std)
+    return (
+        spec.plugin is None
+        and spec.library == "timm"
+        and not spec.architecture.startswith("hf-hub:")
+        and any(value is None for value in known)
+    )
 
 
 def _takes(spec: EncoderSpec, mpp: float) -> bool:

@@ -34,6 +34,9 @@ class CaveatCode(StrEnum):
     TRAINED_ON_UNKNOWN = "trained on unknown"
     """encoder, tiles: name of the set it was fine-tuned on; what: tiles or patients, of which no
     overlap can be told; listed: whether its tiles are known, but not their patients."""
+    SLIDE_ENCODER_SAW = "slide encoder saw"
+    """slide_encoder, method, supervised; patients: of those that are evaluated, whom it was fitted
+    on (None: it keeps no hashes, so nobody can tell); total, names."""
     NO_GROUPS = "no groups"
     """None: tiles of one patient may be in several folds."""
     GROUPS_INFERRED = "groups inferred"

@@ -27,7 +27,7 @@ from histo_ray.storage.check import check_place
 from histo_ray.storage.shipped import check_shipped
 from histo_ray.store.extraction_record import ExtractionState
 from histo_ray.store.store import Store, open_store
-from histo_ray.tiles.pixels import check_tissue_pattern
+from histo_ray.tiles.segmenters import settle_tissue
 from histo_ray.tilesets.tileset import TileSet
 
 Notify = Callable[[str], None]
@@ -58,12 +58,12 @@ def run_extract(
     check_place(config.store, "store")
     check_cache(config)
     manifest = open_manifest(config.manifest)
+    config = settle_tissue(config)
     specs: Sequence[EncoderSpec] = resolve_encoders(config)
     groups = group_encoders(config, specs)
     settings: RunSettings = config
     if len(groups) == 1:
         settings, specs = groups[0].settings, groups[0].specs
-    check_tissue_pattern(config.tissue, config.mask_classes)
     store = open_store(config.store, create=True)
     store.sweep()
     agenda = plan_groups(manifest.slides, groups, store)

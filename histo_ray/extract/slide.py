@@ -24,23 +24,22 @@ from histo_ray.store.location import Location
 from histo_ray.store.measures import MeasureReceipt, measures_path, write_measures
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store
-from histo_ray.tiles.artefacts import measure_artefacts
+from histo_ray.tiles.artefacts import measure_artefacts, overview_mpp
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import FoundTissue, fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
+from histo_ray.tiles.segmenters import state_segmenter
 from histo_ray.tiles.stain import StainFit, normalise
 from histo_ray.types import (
     EncoderFacts,
     Floats,
     LevelRead,
-    Pyramid,
     Receipt,
     Slide,
     SlideFacts,
     TileGrid,
     TileRows,
     TilingFacts,
-    TissueMask,
 )
 
 
@@ -149,8 +148,8 @@ def plan_slide(
         tissue_method=tiling.tissue,
         tissue_digest=mask_digest,
         stain_fit=None if stain is None else asdict(stain),
+        segmenter=state_segmenter(tiling.tissue, tiling.mask_classes),
     )
-    known = mask is not None and len(grid) > 0
     return SubjectPlan(
         facts,
         tiling_facts,
@@ -158,13 +157,9 @@ def plan_slide(
         level_read,
         "" if len(grid) else reason,
         stain,
-        measures=measure_artefacts(mask, pyramid.mpp, grid.coords, grid.side) if known else {},
-        overview_mpp=_overview_mpp(pyramid, mask) if known else (0.0, 0.0),
+        measures={} if mask is None else measure_artefacts(mask, pyramid, grid),
+        overview_mpp=(0.0, 0.0) if mask is None else overview_mpp(mask, pyramid),
     )
-
-
-def _overview_mpp(pyramid: Pyramid, mask: TissueMask) -> tuple[float, float]:
-    return (pyramid.mpp.x * mask.downsample[0], pyramid.mpp.y * mask.downsample[1])
 
 
 def keep_measures(root: Location, plan: SubjectPlan, replace: bool) -> None:
@@ -205,18 +200,32 @@ def ink_remark(slide: SlideFacts) -> str:
     )
 
 
-def read_block(opened: OpenedSlide, plan: SubjectPlan, tile_px: int, span: range) -> TileBlock:
+def read_block(
+    opened: OpenedSlide,
+    plan: SubjectPlan,
+    tile_px: int,
+    span: range,
+    into: npt.NDArray[np.uint8] | None = None,
+) -> TileBlock:
     """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
+
+    Args:
+        opened: The slide.
+        plan: Its plan.
+        tile_px: Edge of a tile.
+        span: Which tiles.
+        into: Memory for their pixels, (n, tile_px, tile_px, 3) uint8; None: of their own.
 
     Raises:
         SlideError: The file cannot be read there.
     """
     if plan.level_read is None:
         raise ValueError(f"{plan.grid.slide_id}: its tiles are files of their own")
-    batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop)
+    batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop, into)
     focus = measure_focus(batch.pixels)
-    pixels = batch.pixels if plan.stain is None else normalise(batch.pixels, plan.stain)
-    return TileBlock(pixels, focus)
+    if plan.stain is not None:
+        batch.pixels[:] = normalise(batch.pixels, plan.stain)
+    return TileBlock(batch.pixels, focus)
 
 
 def encode_block(
@@ -240,12 +249,25 @@ def encode_block(
     return vectors, ~np.isfinite(vectors).all(axis=1)
 
 
-def nonfinite_problem(encoder: str, tile_id: int, dtype: str) -> str:
-    """Problem of a slide that an encoder could not encode, in words."""
-    return (
-        f"encoder {encoder}: not a finite {dtype} vector for tile {tile_id}; the slide is left "
-        "out of the store, try --precision float32 or --dtype float32"
-    )
+def nonfinite_problem(facts: EncoderFacts, tile_id: int) -> str:
+    """Problem of a slide that an encoder could not encode, in words.
+
+    Args:
+        facts: The encoder: a plugin's own numbers call for another remedy than a rounding of ours.
+        tile_id: The first such tile.
+    """
+    found = f"encoder {facts.name}: not a finite {facts.dtype} vector for tile {tile_id}; the slide"
+    narrow = facts.dtype == "float16"
+    if facts.plugin:
+        larger = " (a number beyond 65,504 is stored with --dtype float32)" if narrow else ""
+        return (
+            f"{found} is left out of the store; encode() of the plugin {facts.plugin} must return "
+            f"finite numbers for every tile: correct it there{larger}"
+        )
+    remedies = ["--precision float32"] if facts.precision != "float32" else []
+    remedies += ["--dtype float32"] if narrow else []
+    remedy = f"try {' or '.join(remedies)}" if remedies else "check its weights, mean and std"
+    return f"{found} is left out of the store; {remedy}"
 
 
 def partition_facts(plan: SubjectPlan, encoder: EncoderFacts, run_id: str) -> PartitionFacts:
@@ -300,7 +322,7 @@ def _encode_rows(
         if bad.any():
             raise SlideError(
                 grid.slide_id,
-                nonfinite_problem(facts.name, start + int(bad.argmax()), facts.dtype),
+                nonfinite_problem(facts, start + int(bad.argmax())),
             )
         rows = slice(span.start, span.stop)
         yield TileRows(grid.coords[rows], grid.tissue[rows], block.focus, vectors)

@@ -183,7 +183,20 @@ def read_recipe(source: str = DEFAULT, changes: Sequence[str] = ()) -> Recipe:
         )
     for change in changes:
         values = _merge(values, _parse_change(change))
-    return parse_settings(Recipe, values, f"recipe {source!r}")
+    recipe = parse_settings(Recipe, values, f"recipe {source!r}")
+    if source in list_recipes() and "lora_rank" in _named()[source].get("network", {}):
+        _check_rank(source, recipe)
+    return recipe
+
+
+def _check_rank(source: str, recipe: Recipe) -> None:
+    """Refuse a recipe of adapters that was left without any."""
+    if not recipe.network.lora_rank:
+        raise ConfigError(
+            f"--recipe {source} with network.lora_rank=0: without adapters the whole network would "
+            "be trained, by settings made for adapters; give a rank of 1 or more, or another "
+            "--recipe"
+        )
 
 
 def list_recipes() -> list[str]:

@@ -13,6 +13,7 @@ from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.base import Pooled, PoolingMethod
 from histo_ray.pooling.class_heads import read_class_head
+from histo_ray.pooling.methods.slide_encoder import SlideEncoderPooling
 from histo_ray.pooling.pooled_cache import (
     By,
     PooledTable,
@@ -25,6 +26,7 @@ from histo_ray.pooling.pooled_cache import (
 from histo_ray.pooling.pooled_frame import LeftOut, make_frame
 from histo_ray.pooling.quantiles import Spread
 from histo_ray.pooling.registry import parse_pooling
+from histo_ray.pooling.slide_encoders.slide_matrix import average_slides, read_slide_vectors
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
 from histo_ray.store.catalog import FORMATS, Partitions
@@ -130,12 +132,19 @@ def pool_partitions(
     method = parse_pooling(pool)
     if by not in get_args(By):
         raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
+    if isinstance(method, SlideEncoderPooling) and where is not None:
+        raise ConfigError(
+            f"--pooling {pool} with --where: a slide encoder's vectors are of all tiles of a "
+            "slide; leave out one of the two"
+        )
     receipts = read_receipts(root, partitions)
     bare = {key for key, receipt in receipts.items() if not receipt.tile_count}
     receipts = choose_tiles(root, partitions, receipts, where)
     if by == "patient":
         receipts = correct_receipts(receipts, read_stated(root))
     _check_alike(root, receipts)
+    if isinstance(method, SlideEncoderPooling):
+        return _pool_slide_vectors(root, partitions, receipts, method, by)
     source = find_class_source(root, receipts, class_encoder) if method.needs_head else None
     if source is not None:
         method.check_classes(source.card.classes, source.encoder)
@@ -162,6 +171,25 @@ def pool_partitions(
     lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)
     empty = sorted(key.slide_id for key in bare)
     return make_frame(table, by, LeftOut(empty, filtered, unweighed, sorted(lost)))
+
+
+def _pool_slide_vectors(
+    root: Location, partitions: Partitions, receipts: Receipts, method: SlideEncoderPooling, by: By
+) -> "pd.DataFrame":
+    """Vectors that a slide encoder made, or the mean of them for each patient.
+
+    Returns:
+        As `pool_partitions`; nobody is left out but for slides without tiles.
+    """
+    full = {key: receipt for key, receipt in receipts.items() if receipt.tile_count}
+    groups = _group(full, by)
+    facts = _state_facts(receipts, groups, method, by, None, None)
+    vectors = read_slide_vectors(root, partitions, full, method.slide_encoder) if full else {}
+    keys = {name: [key for key, _ in group] for name, group in groups.items()}
+    values = average_slides(vectors, keys) if full else np.empty((0, 0), np.float32)
+    table = PooledTable(list(groups), values, PoolReceipt(facts=facts))
+    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    return make_frame(table, by, LeftOut(empty, [], [], []))
 
 
 def _check_alike(root: Location, receipts: Receipts) -> None:

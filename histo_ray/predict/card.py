@@ -56,6 +56,19 @@ class ClassEncoderCard(Settings):
     """SHA-256 of its model.safetensors, head included."""
 
 
+class SlideEncoderNeed(Settings):
+    """A slide encoder whose vectors are needed, for the pooling `slide:NAME`."""
+
+    name: str
+    """As a store calls it."""
+    request: str
+    """What was asked for, in full."""
+    method: str
+    """The published method that it is."""
+    weights_sha256: str
+    dim: int
+
+
 class PartCard(Settings):
     """One trained head: some targets from one pooling; its arrays are in predictor.safetensors."""
 
@@ -171,6 +184,8 @@ class PredictorCard(Settings):
     encoder: EncoderCard
     tiling: TilingCard
     class_encoder: ClassEncoderCard | None = None
+    slide_encoders: tuple[SlideEncoderNeed, ...] = ()
+    """Those of its poolings; not written where there are none, as 0.5.0 does not know them."""
     labels: LabelsCard
     targets: tuple[TargetCard, ...]
     parts: tuple[PartCard, ...]
@@ -190,11 +205,12 @@ class PredictorCard(Settings):
     versions: dict[str, str]
 
     @model_serializer(mode="wrap")
-    def _leave_out_where(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
         """Without what says nothing: programs of 0.4.0 refuse fields they do not know."""
         values: JsonObject = serialise(self)
-        if not self.where:
-            del values["where"]
+        for name in ("slide_encoders", "where"):
+            if not values.get(name, True):
+                del values[name]
         return values
 
     @property

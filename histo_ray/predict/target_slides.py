@@ -108,7 +108,7 @@ def find_target_slides(
             f"store {store.root.path}: none of {count_of(len(empty), 'slide')} of {key.encoder} in "
             f"tiling {key.tiling} has a tile; see `histo-ray runs {store.root.path}` for the reason"
         )
-    _check_class_head(store, card, home)
+    check_class_head(store, card, home)
     chosen = {one: partitions[one] for one in full}
     return TargetSlides(key.encoder, key.tiling, chosen, full, tuple(empty), where, tuple(filtered))
 
@@ -211,8 +211,25 @@ def _other_weights(store: Store, card: PredictorCard, firsts: Receipts, home: st
     )
 
 
-def _check_class_head(store: Store, card: PredictorCard, home: str) -> None:
+def fits_slide(card: PredictorCard, key: PartitionKey, receipt: Receipt) -> bool:
+    """Whether a predictor can be applied to a slide: its encoder's weights, in tiles like its own.
+
+    Args:
+        card: Of the predictor.
+        key: Of the slide's partition.
+        receipt: The same's.
+    """
+    own = bool(_take_own(card, {key: receipt})) and not is_given(key.tiling)
+    return own and (key.tiling == card.tiling.fingerprint or _fits(card, key.tiling, receipt))
+
+
+def check_class_head(store: Store, card: PredictorCard, home: str) -> None:
     """See that the head that weighs tiles is the one that the predictor was fitted with.
+
+    Args:
+        store: Where the predictor is to be applied.
+        card: Of the predictor.
+        home: As for `find_target_slides`.
 
     Raises:
         ConfigError: It is missing, or another one.

@@ -18,6 +18,7 @@ from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.report.kept_words import KEPT_WRITERS
 from histo_ray.report.targets.confounder_words import CONFOUNDER_WRITERS
+from histo_ray.report.targets.slide_encoder_words import write_slide_encoder_saw
 from histo_ray.report.tissue.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
@@ -144,14 +145,6 @@ def _write_synthetic(one: Caveat) -> str:
     return (
         f"SYNTHETIC data: {many} marked so in the manifest; no figure here says anything of "
         "patients"
-    )
-
-
-def _write_slides_differ(one: Caveat) -> str:
-    return (
-        f"{one.values['encoder']} lacks {count_of(one.number('slides'), 'slide')} that another "
-        f"encoder has ({name_some(one.names('names'))}): encoders are compared on the "
-        f"{count_of(one.number('common'), 'slide')} common to all"
     )
 
 
@@ -299,7 +292,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         f"{one.number('groups')} {_name_groups(one)} only: tests over folds have few degrees of "
         f"freedom, and below some {one.number('enough')} groups P values are approximate"
     ),
-    CaveatCode.SLIDES_DIFFER: _write_slides_differ,
     CaveatCode.PATIENTS_DIFFER: lambda one: (
         f"encoders have different slides ({', '.join(one.names('encoders'))}): compared on the "
         "common set"
@@ -344,6 +336,7 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
     CaveatCode.OLD_TESTS: _write_old_tests,
+    CaveatCode.SLIDE_ENCODER_SAW: write_slide_encoder_saw,
     **CONFOUNDER_WRITERS,
     **KEPT_WRITERS,
     **TILE_WRITERS,

@@ -41,6 +41,24 @@ def shrink_slide(slide: Readable, size: Size) -> npt.NDArray[np.uint8]:
     Raises:
         SlideError: A region cannot be read.
     """
+    return shrink_rows(slide, size, 0, size[1])
+
+
+def shrink_rows(slide: Readable, size: Size, first: int, stop: int) -> npt.NDArray[np.uint8]:
+    """Average the whole slide down to `size`, and return some rows: those of `shrink_slide`.
+
+    Args:
+        slide: An open slide.
+        size: (width, height) of the whole result, at most the slide's own.
+        first: First row.
+        stop: One past the last.
+
+    Returns:
+        (stop - first, width, 3) uint8 RGB.
+
+    Raises:
+        SlideError: A region cannot be read.
+    """
     pyramid = slide.pyramid
     (full_width, full_height), (width, height) = pyramid.size, size
     coarsest = Mpp(pyramid.mpp.x * full_width / width, pyramid.mpp.y * full_height / height)
@@ -49,10 +67,10 @@ def shrink_slide(slide: Readable, size: Size) -> npt.NDArray[np.uint8]:
     across = axis_weights(level_width, width)
     down = axis_weights(level_height, height)
     scale_x, scale_y = nominal_downsample(pyramid, level)
-    image = np.empty((height, width, 3), np.uint8)
-    for top, bottom in _spans(height, level_height):
+    image = np.empty((stop - first, width, 3), np.uint8)
+    for top, bottom in _spans(first, stop, height, level_height):
         y0, y1 = _reach(down, top, bottom)
-        for left, right in _spans(width, level_width):
+        for left, right in _spans(0, width, width, level_width):
             x0, x1 = _reach(across, left, right)
             corner = (round(x0 * scale_x), round(y0 * scale_y))
             block = slide.read(corner, level, (x1 - x0, y1 - y0)).astype(np.float32)
@@ -60,14 +78,21 @@ def shrink_slide(slide: Readable, size: Size) -> npt.NDArray[np.uint8]:
             columns = rows.reshape(bottom - top, x1 - x0, 3).transpose(1, 0, 2)
             means = across[left:right, x0:x1] @ columns.reshape(x1 - x0, -1)
             part = means.reshape(right - left, bottom - top, 3).transpose(1, 0, 2)
-            image[top:bottom, left:right] = part + 0.5
+            image[top - first : bottom - first, left:right] = part + 0.5
     return image
 
 
-def _spans(count: int, length: int) -> list[tuple[int, int]]:
-    """Output spans, each covering about `BLOCK_PX` input px."""
+def _spans(first: int, stop: int, count: int, length: int) -> list[tuple[int, int]]:
+    """Spans of the outputs from `first` to `stop`, each covering about `BLOCK_PX` input px.
+
+    Args:
+        first: First output.
+        stop: One past the last.
+        count: Outputs along the whole axis.
+        length: Inputs along the whole axis.
+    """
     step = max(1, math.floor(BLOCK_PX * count / length))
-    return [(start, min(count, start + step)) for start in range(0, count, step)]
+    return [(start, min(stop, start + step)) for start in range(first, stop, step)]
 
 
 def _reach(weights: Any, start: int, stop: int) -> tuple[int, int]:

@@ -34,6 +34,8 @@ ROOMS = (
     "models",
     "predictors",
     "predictions",
+    "slide_encoders",
+    "slides",
     "labels",
     "evaluations",
 )

@@ -31,8 +31,8 @@ FIRST_VERSION, FORMAT_VERSION = 1, 4
 """Versions of the format of stores and receipts: the first, and the newest that this code writes.
 
 Since version 2 receipts may have fields that 0.1.0 takes for damage, since version 3 some that
-0.3.0 does (imported partitions), since version 4 some that 0.4.0 does (plugins); the first such
-receipt raises the version of its store (`version_of`).
+0.3.0 does (imported partitions), since version 4 some that 0.4.0 does (plugins of encoders and
+segmenters); the first such receipt raises the version of its store (`version_of`).
 """
 
 RECEIPT_KEY = "histo_ray"
@@ -256,7 +256,7 @@ def write_receipt(facts: PartitionFacts, totals: Totals) -> Receipt:
 
 def version_of(facts: PartitionFacts) -> int:
     """The lowest version of the format whose programs can read the receipt of a partition."""
-    if facts.encoder.list_newest():
+    if facts.encoder.list_newest() or facts.tiling.segmenter is not None:
         return 4
     if facts.imported is not None:
         return 3

@@ -3,36 +3,34 @@
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.tiles.folds import measure_folds
+from histo_ray.tiles.folds import DensityMap, measure_folds
 from histo_ray.tiles.grid import tissue_fraction
-from histo_ray.types import TissueMask
+from histo_ray.types import Pyramid, TileGrid, TissueMask
 
 Floats = npt.NDArray[np.float32]
 
 
-def measure_artefacts(
-    mask: TissueMask,
-    mpp: tuple[float, float],
-    coords: npt.NDArray[np.int32],
-    side: tuple[float, float],
-) -> dict[str, Floats]:
+def measure_artefacts(mask: TissueMask, pyramid: Pyramid, grid: TileGrid) -> dict[str, Floats]:
     """Measure pen marks and folds.
 
     Args:
         mask: What was found on the overview; of a mask that was given nothing is known.
-        mpp: (x, y) microns per level-0 px.
-        coords: (N, 2) top-left (x, y) of the tiles, level-0 px.
-        side: (width, height) of a tile, level-0 px.
+        pyramid: Resolution of the slide.
+        grid: N tiles.
 
     Returns:
         `ink` (N,), part of each tile that pen marks cover, 0 to 1; `fold` (N,), see
-        `measure_folds`. Empty where the overview was not looked at.
+        `measure_folds`. Empty without tiles, or where the overview was not looked at.
     """
-    if mask.ink is None or mask.density is None:
+    if mask.ink is None or mask.density is None or not len(grid):
         return {}
-    scale = (mpp[0] * mask.downsample[0], mpp[1] * mask.downsample[1])
-    tissue = mask.pixels & ~mask.ink
+    seen = DensityMap(mask.density, overview_mpp(mask, pyramid), mask.downsample)
     return {
-        "ink": tissue_fraction(TissueMask(mask.ink, mask.downsample), coords, side),
-        "fold": measure_folds(mask.density, scale, tissue, mask.downsample, coords, side),
+        "ink": tissue_fraction(TissueMask(mask.ink, mask.downsample), grid.coords, grid.side),
+        "fold": measure_folds(seen, mask.pixels & ~mask.ink, grid.coords, grid.side),
     }
+
+
+def overview_mpp(mask: TissueMask, pyramid: Pyramid) -> tuple[float, float]:
+    """(x, y) microns per px of the overview that a mask was found on."""
+    return (pyramid.mpp.x * mask.downsample[0], pyramid.mpp.y * mask.downsample[1])

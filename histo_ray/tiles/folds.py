@@ -8,6 +8,8 @@ such. Tissue of many nuclei is denser than stroma, so a ratio of 2 says that a t
 two layers of the slide's usual tissue, not that it is folded: docs/quality.md has the rates.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -22,21 +24,28 @@ _LEAST_DENSITY = 0.05
 """Of the usual tissue: fainter sections are compared with this."""
 
 
+class DensityMap(NamedTuple):
+    """Optical densities of a slide."""
+
+    density: Density
+    """(h, w) mean over red, green and blue."""
+    mpp: tuple[float, float]
+    """(x, y) microns per px of it."""
+    downsample: tuple[float, float]
+    """(x, y) level-0 px per px of it."""
+
+
 def measure_folds(
-    density: Density,
-    mpp: tuple[float, float],
+    seen: DensityMap,
     tissue: Mask,
-    downsample: tuple[float, float],
     coords: npt.NDArray[np.int32],
     side: tuple[float, float],
 ) -> npt.NDArray[np.float32]:
     """Density of the darkest tenth of each tile over the median density of the slide's tissue.
 
     Args:
-        density: (h, w) mean optical density of an overview.
-        mpp: (x, y) microns per px of it.
+        seen: Of an overview.
         tissue: (h, w) bool, without pen marks.
-        downsample: (x, y) level-0 px per px.
         coords: (N, 2) top-left (x, y) of the tiles, level-0 px.
         side: (width, height) of a tile, level-0 px.
 
@@ -45,12 +54,14 @@ def measure_folds(
     """
     if not tissue.any():
         return np.full(len(coords), np.nan, np.float32)
-    sigma_x, sigma_y = (max(0.5, _SMOOTHING_UM / axis) for axis in mpp)
-    density = np.asarray(cv2.GaussianBlur(density, (0, 0), sigma_x, sigmaY=sigma_y), np.float32)
+    sigma_x, sigma_y = (max(0.5, _SMOOTHING_UM / axis) for axis in seen.mpp)
+    density = np.asarray(
+        cv2.GaussianBlur(seen.density, (0, 0), sigma_x, sigmaY=sigma_y), np.float32
+    )
     usual = max(float(np.median(density[tissue])), _LEAST_DENSITY)
     height, width = tissue.shape
-    low = np.floor(coords / np.asarray(downsample)).astype(np.int64)
-    high = np.ceil((coords + np.asarray(side)) / np.asarray(downsample)).astype(np.int64)
+    low = np.floor(coords / np.asarray(seen.downsample)).astype(np.int64)
+    high = np.ceil((coords + np.asarray(side)) / np.asarray(seen.downsample)).astype(np.int64)
     low = np.clip(low, 0, [width - 1, height - 1])
     high = np.maximum(np.minimum(high, [width, height]), low + 1)
     folds = np.empty(len(coords), np.float32)

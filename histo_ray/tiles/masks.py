@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from histo_ray.config import TilingConfig
+from histo_ray.config import GIVEN_SLIDE, TilingConfig, tissue_kind
 from histo_ray.errors import SlideError
 from histo_ray.slides.sound_levels import sizes_agree
 from histo_ray.storage import locate
@@ -15,7 +15,6 @@ from histo_ray.types import Size, TissueMask
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".json")
-PLACEHOLDER = "{slide_id}"
 RASTER_PX = 4096
 """Longest side of the raster that polygons are drawn on."""
 MOST_BYTES = 2**28
@@ -119,7 +118,7 @@ def _class_number(name: str) -> int:
 
 def given_mask_path(pattern: str, slide_id: str) -> str:
     """Where a slide's own mask lies, by the pattern given as --tissue."""
-    return pattern.replace(PLACEHOLDER, slide_id)
+    return pattern.replace(GIVEN_SLIDE, slide_id)
 
 
 def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
@@ -128,7 +127,7 @@ def digest_given_mask(slide_id: str, tiling: TilingConfig) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    if tiling.tissue in ("otsu", "none"):
+    if tissue_kind(tiling.tissue) != "mask":
         return ""
     data = read_file(*locate(given_mask_path(tiling.tissue, slide_id)), MOST_BYTES)
     return hashlib.sha256(data).hexdigest()

@@ -1,26 +1,21 @@
 """Pixels of an opened slide: its overview, and its tiles in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import TilingConfig, parse_settings
+from histo_ray.config import TilingConfig, parse_settings, tissue_kind
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.overview import shrink_slide
 from histo_ray.slides.reader import OpenedSlide
-from histo_ray.text import did_you_mean
 from histo_ray.tiles.grid import plan_tiles
-from histo_ray.tiles.masks import (
-    GEOJSON_SUFFIXES,
-    IMAGE_SUFFIXES,
-    PLACEHOLDER,
-    given_mask_path,
-    read_mask,
-)
+from histo_ray.tiles.masks import given_mask_path, read_mask
 from histo_ray.tiles.resample import needs_no_resampling, resample_tile
+from histo_ray.tiles.segment_slide import segment_slide
+from histo_ray.tiles.segmenters import check_tissue, load_segmenter
 from histo_ray.tiles.stain import StainFit, fit_stain, normalise
 from histo_ray.tiles.tissue import examine_overview
 from histo_ray.types import LevelRead, Mpp, TileBatch, TileGrid, TissueMask
@@ -65,20 +60,26 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> FoundTissue:
 
     Args:
         slide: An opened slide.
-        tiling: `tissue` is `otsu`, `none`, or a pattern with `{slide_id}` of mask files.
+        tiling: `tissue` is `otsu`, `none`, a pattern with `{slide_id}` of mask files, or a
+            segmenter.
 
     Returns:
         The mask (None: every tile counts), why it holds no tissue (else empty), and the SHA-256
         of a given mask's file (else empty).
 
     Raises:
-        SlideError: Tissue cannot be told on this slide, or its mask is unusable.
-        ConfigError: `tiling.tissue` is neither a method nor such a pattern.
+        SlideError: Tissue cannot be told on this slide, its mask is unusable, or a segmenter fails
+            on it.
+        ConfigError: `tiling.tissue` is none of these, or the segmenter is not here.
     """
-    check_tissue_pattern(tiling.tissue, tiling.mask_classes)
-    if tiling.tissue == "none":
+    kind = tissue_kind(tiling.tissue)
+    if kind == "segmenter":
+        segmenter = load_segmenter(tiling.tissue)
+        return *segment_slide(slide, segmenter, tiling.mask_classes), ""
+    check_tissue(tiling.tissue, tiling.mask_classes)
+    if kind == "none":
         return None, "", ""
-    if tiling.tissue == "otsu":
+    if kind == "otsu":
         image, downsample = read_overview(slide, tiling.mask_mpp)
         mpp = Mpp(slide.mpp.x * downsample[0], slide.mpp.y * downsample[1])
         found = examine_overview(image, mpp, tiling, slide.slide_id)
@@ -90,27 +91,6 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> FoundTissue:
     of_classes = f" of class {' or '.join(classes)}" if classes else ""
     reason = "" if mask.pixels.any() else f"no tissue: the mask {path} marks none{of_classes}"
     return mask, reason, digest
-
-
-def check_tissue_pattern(tissue: str, mask_classes: Sequence[str] = ()) -> None:
-    """Refuse a `--tissue` that is neither a method nor a pattern of mask files.
-
-    Raises:
-        ConfigError: It is neither, or no masks are given that `mask_classes` could choose from.
-    """
-    suffixes = IMAGE_SUFFIXES + GEOJSON_SUFFIXES
-    if tissue in ("otsu", "none"):
-        if mask_classes:
-            raise ConfigError(
-                f"--mask-classes chooses from given masks, and --tissue {tissue} uses none; give "
-                f"--tissue a path with {PLACEHOLDER}, or leave --mask-classes out"
-            )
-        return
-    if PLACEHOLDER not in tissue or not tissue.lower().endswith(suffixes):
-        raise ConfigError(
-            f"--tissue {tissue}: must be otsu, none, or a path of mask files with {PLACEHOLDER} in "
-            f"it that ends in {', '.join(suffixes)}{did_you_mean(tissue, ('otsu', 'none'))}"
-        )
 
 
 STAIN_TILES = 32
@@ -142,6 +122,7 @@ def read_batch(
     tile_px: int,
     start: int,
     stop: int,
+    into: npt.NDArray[np.uint8] | None = None,
 ) -> TileBatch:
     """Read and resample consecutive tiles.
 
@@ -152,12 +133,13 @@ def read_batch(
         tile_px: Edge of a tile.
         start: First tile.
         stop: One past the last.
+        into: Memory for them, (number of tiles, tile_px, tile_px, 3); None: of their own.
 
     Raises:
         SlideError: A tile cannot be read.
     """
     coords = grid.coords[start:stop]
-    tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8)
+    tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8) if into is None else into
     as_read = needs_no_resampling(level_read.extent, tile_px)
     width, height = level_read.read_size
     region = np.empty((height, width, 3), np.uint8)
@@ -184,7 +166,7 @@ def read_tiles(
         mpp: Microns per px of the tiles.
         tile_px: Edge of a tile.
         batch_size: Tiles a batch; the last may be smaller.
-        tissue: `none` (every tile), `otsu`, or a pattern of mask files.
+        tissue: `none` (every tile), `otsu`, a pattern of mask files, or a segmenter.
         stain: `none`, `macenko` or `reinhard`.
         tiling: Further fields of `TilingConfig`, as `stride_px` or `min_tissue`.
 

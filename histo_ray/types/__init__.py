@@ -13,6 +13,7 @@ from histo_ray.types.receipt import (
     KeptTiles,
     PartitionKey,
     Receipt,
+    SegmenterFacts,
     SlideFacts,
     TilingFacts,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Pyramid",
     "Receipt",
     "RunRow",
+    "SegmenterFacts",
     "Size",
     "Slide",
     "SlideFacts",

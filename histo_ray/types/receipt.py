@@ -73,6 +73,27 @@ class SlideFacts(BaseModel):
         return frozenset(n for n in _SLIDE_SINCE_2 if getattr(self, n) not in ((), None))
 
 
+class SegmenterFacts(BaseModel):
+    """The segmenter that found a slide's tissue: a part of receipts since version 4."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plugin: str
+    """`module:object of PACKAGE VERSION`."""
+    weights_sha256: str
+    licence: str
+    revision: str
+    """Version or commit of its code and weights, in its words."""
+    mpp: float
+    """Microns per px of what it saw."""
+    input_px: int | None
+    """Edge of the squares that it saw, in px; None: the whole slide at once."""
+    classes: tuple[str, ...]
+    """All that it tells apart."""
+    taken: tuple[str, ...]
+    """Those that counted as tissue."""
+
+
 class TilingFacts(BaseModel):
     """The tiling's part of a receipt."""
 
@@ -94,6 +115,16 @@ class TilingFacts(BaseModel):
     """SHA-256 of a given mask or GeoJSON file; empty for a computed mask."""
     stain_fit: JsonObject | None = None
     """Fields of the slide's `MacenkoFit` or `ReinhardFit`; None without stain normalisation."""
+    segmenter: SegmenterFacts | None = None
+    """What found tissue; None where no plugin did."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_segmenter(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        """Write what 0.4.0 does not know only where it says something."""
+        said: JsonObject = handler(self)
+        if self.segmenter is None:
+            del said["segmenter"]
+        return said
 
 
 class EncoderFacts(BaseModel):

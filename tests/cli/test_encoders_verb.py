@@ -1,6 +1,8 @@
 """`histo-ray encoders`: the table, its filters, one encoder, and the page in the documentation."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from histo_ray.cli import main
 from histo_ray.encoders.registry import list_encoders
 from histo_ray.encoders.selection import select_encoders
+from testing.plugin_package import write_module
 
 PAGE = Path(__file__).parents[2] / "docs" / "encoders.md"
 
@@ -73,10 +76,11 @@ def test_one_encoder_is_shown_with_crop_normalisation_and_sources(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = told(capsys, "show", "gigapath-flash")
-    facts = dict(line.split("  ", 1) for line in out.splitlines())
+    told_of, _, sources = out.partition("source of")
+    facts = dict(line.split("  ", 1) for line in told_of.splitlines())
     assert facts["resize or crop"].strip().startswith("resized to 256 px (bicubic)")
     assert facts["mean of pixels 0..1"].strip() == "0.485 0.456 0.406"
-    assert any(key.startswith("source of") and "https://" in facts[key] for key in facts)
+    assert re.search(r"resize.*\n  https://", sources)
     assert json.loads(told(capsys, "show", "uni", "--json"))["dim"] == 1024
 
 
@@ -84,11 +88,53 @@ def test_one_encoder_is_shown_with_crop_normalisation_and_sources(
     ("words", "says"),
     [
         (("show", "gigapath-flesh"), "did you mean gigapath-flash?"),
-        (("list",), "write `histo-ray encoders` for the list"),
-        (("show",), "`histo-ray encoders show NAME`"),
+        (("list",), "for the list leave it out"),
+        (("uni2-h",), "write `histo-ray encoders show uni2-h`"),
+        (("show",), "show: no encoder is named; write `histo-ray encoders show NAME`"),
+        (("show", "uni", "uni2-h"), "is no request: write `histo-ray encoders` for the list"),
+        (("show", "timm:resnet18"), "without timm: before them; ask for resnet18"),
+        (("show", "random:resnet18?seed=0@"), "nothing follows the @"),
+        (("show", "no_such_module:make"), "there is no module 'no_such_module' here"),
     ],
 )
 def test_what_is_no_request_is_refused(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
 ) -> None:
     assert says in told(capsys, *words, code=2)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "says"),
+    [
+        ("random:resnet10t?seed=3", {"dim": "512", "weights": "random, seed 3"}),
+        ("resnet10t.c3_in1k?pool=avg", {"resize or crop": "resized whole to 176 px (bicubic)"}),
+        ("hf-hub:some/where", {"mean of pixels 0..1": "what the network's own configuration"}),
+        (
+            "uni@px=96,mpp=0.5",
+            {"tiles asked for": "96 px, 0.5 mpp; not what it was made for (tile_px 96 instead"},
+        ),
+        ("virchow2@mpp=1", {"tiles asked for": "1 mpp\n"}),
+        ("shown_plugin:make_encoder", {"preprocessing": "optical density", "licence": "mit"}),
+    ],
+)
+def test_any_request_is_shown(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request_text: str,
+    says: dict[str, str],
+) -> None:
+    write_module(tmp_path, "shown_plugin")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    out = told(capsys, "show", request_text)
+    for fact, value in says.items():
+        assert re.search(rf"^{fact} +{re.escape(value)}", out, re.MULTILINE), (fact, out)
+
+
+def test_what_is_shown_of_a_request_is_there_as_json_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = json.loads(told(capsys, "show", "uni@px=96", "--json"))
+    assert (found["name"], found["asked_tiles"]) == ("uni", {"tile_px": 96})
+    assert found["contract_broken"] == "tile_px 96 instead of 256"

@@ -15,6 +15,7 @@ from histo_ray.synth.slide_writer import write_slide
 from histo_ray.synth.tissue_looks import GLANDULAR, SOLID
 from testing.plugin_package import write_module, write_package
 from testing.raylets import BIN, RayCluster, ray_cluster
+from testing.segmenter_package import write_segmenter
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENTS, OTHERS = 24, 4
@@ -74,12 +75,13 @@ def run(cluster: RayCluster, folder: Path, *words: str, own: dict[str, str] | No
 def extract(
     cluster: RayCluster, folder: Path, encoder: str, manifest: str = "slides.csv",
     store: str = "store", address: str = "", own: dict[str, str] | None = None,
+    more: tuple[str, ...] = (),
 ) -> str:  # fmt: skip
     return run(
         cluster, folder, "extract", "--manifest", manifest, "--store", store, "--encoder",
         encoder, "--tile-px", "96", "--mpp", "0.5", "--device", "cpu", "--batch-size", "16",
         "--encoder-threads", "1", *(() if address else ("--encoder-workers", "2")),
-        "--address", address or cluster.address, own=own,
+        "--address", address or cluster.address, *more, own=own,
     )  # fmt: skip
 
 
@@ -127,3 +129,17 @@ def test_a_module_that_the_nodes_lack_is_sent_to_them(cluster: RayCluster, folde
     facts = store.read_receipt(keys[0]).encoder
     assert facts.plugin == "loose_plugin:make_encoder"
     assert "py_modules" in facts.preprocessing  # Ray's folder of what was sent
+
+
+def test_a_segmenter_that_the_nodes_lack_is_sent_to_them(cluster: RayCluster, folder: Path) -> None:
+    write_segmenter(folder / "own", "loose_segmenter")
+    path = f"{folder / 'own'}{os.pathsep}{cluster.environment['PYTHONPATH']}"  # the driver's alone
+    words = ("--tissue", "loose_segmenter:make_segmenter", "--mask-classes", "tissue")
+    extract(cluster, folder, "quarters96", store="masked", own={"PYTHONPATH": path}, more=words)
+    store = open_store(str(folder / "masked"))
+    keys = sorted(store.list_keys("quarters96"))
+    assert len(keys) == PATIENTS
+    facts = store.read_receipt(keys[0]).tiling.segmenter
+    assert facts is not None
+    assert facts.plugin == "loose_segmenter:make_segmenter"
+    assert facts.taken == ("tissue",)

@@ -13,8 +13,8 @@ import histo_ray as hr
 from histo_ray.cli import main
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.slide import keep_measures, open_manifest_slide, partition_facts, plan_slide
+from histo_ray.pooling.feature_store import FeatureStore
 from histo_ray.slides.manifest import read_manifest
-from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts, TileRows
 from tests.made_up import facts_of
 
@@ -25,7 +25,7 @@ NAMES = ("good-a", "good-b")
 @pytest.fixture(scope="module")
 def made(
     cohort: Any, make_config: Callable[..., ExtractConfig], tmp_path_factory: pytest.TempPathFactory
-) -> Store:
+) -> FeatureStore:
     """Two slides of made-up vectors, measured as extraction does."""
     store = hr.open_store(str(tmp_path_factory.mktemp("measures") / "store"), create=True)
     config = make_config(Path(store.root.path))
@@ -43,12 +43,12 @@ def made(
     return store
 
 
-def measures_of(store: Store, name: str) -> Path:
+def measures_of(store: FeatureStore, name: str) -> Path:
     (path,) = Path(store.root.path).glob(f"quality/*/{name}.parquet")
     return path
 
 
-def test_what_is_added_later_is_what_extraction_writes(made: Store) -> None:
+def test_what_is_added_later_is_what_extraction_writes(made: FeatureStore) -> None:
     before = pq.read_table(measures_of(made, "good-b"))
     bag = made.bag("good-b", "e")
     np.testing.assert_array_equal(np.stack([before["x"], before["y"]], axis=1), bag.coords)
@@ -67,7 +67,7 @@ def test_what_is_added_later_is_what_extraction_writes(made: Store) -> None:
     assert not made.inspect().problems  # the tables are checked, too
 
 
-def test_blur_takes_pixels_and_a_second_run_does_nothing(made: Store) -> None:
+def test_blur_takes_pixels_and_a_second_run_does_nothing(made: FeatureStore) -> None:
     with pytest.raises(hr.StoreError, match=r"store measure .* --pixels"):
         made.bag("good-a", "e", where="blur < 2")
     assert sorted(hr.measure(made.root.path, pixels=True).done) == [*NAMES]
@@ -82,7 +82,7 @@ def test_blur_takes_pixels_and_a_second_run_does_nothing(made: Store) -> None:
     )
 
 
-def test_measures_of_other_tiles_are_refused(made: Store, tmp_path: Path) -> None:
+def test_measures_of_other_tiles_are_refused(made: FeatureStore, tmp_path: Path) -> None:
     path = measures_of(made, "good-a")
     kept = path.read_bytes()
     path.write_bytes(measures_of(made, "good-b").read_bytes())
@@ -98,7 +98,7 @@ def test_measures_of_other_tiles_are_refused(made: Store, tmp_path: Path) -> Non
 
 
 def test_a_slide_that_is_another_is_a_line_and_the_others_are_measured(
-    made: Store, cohort: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: FeatureStore, cohort: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = tmp_path / "moved.csv"
     manifest.write_text(f"slide_id,path\ngood-a,{cohort.folder / 'good-c.svs'}\n")
@@ -112,7 +112,7 @@ def test_a_slide_that_is_another_is_a_line_and_the_others_are_measured(
 
 
 def test_where_counts_and_draws_what_is_dropped(
-    made: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = made.bag("good-a", "e").coords
     half = int(np.median(whole[:, 0]))

@@ -30,6 +30,7 @@ from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import plan_slide
 from histo_ray.extract.source_cells import SourceTally, touched_cells
 from histo_ray.extract.subject import TiledSlide
+from histo_ray.extract.work import ReaderJob
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.store.run_tables import read_run
@@ -208,7 +209,17 @@ def test_a_plan_counts_each_tiling_and_what_is_decoded_once(
     [
         ("x@px=", "names no tiles"),
         ("x@pxx=3", "did you mean px"),
-        ("x@px=3", "tile_px"),
+        ("x@px=3", r"px = 3: must be 16 or more"),
+        ("x@px=9.5", r"px = 9\.5: must be a whole number"),
+        ("x@px=96mpp=1", "'px=96mpp=1' holds two settings of tiles"),
+        ("x@", "nothing follows the @"),
+        ("x?seed=0@", "nothing follows the @"),
+        ("x@px", "'px' names no tiles"),
+        ("x@px=96@mpp=1", "more than one @"),
+        ("x@px=96?seed=0@mpp=1", "more than one @"),
+        ("hf-hub:a/b@", "nothing follows the @"),
+        ("hf-hub:a/b@main@px", "'px' names no tiles"),
+        ("@px=96", "no encoder is named before the @"),
         ("x@px=96,px=96", "given twice"),
         ("x@mpp=fine", "mpp"),
     ],
@@ -265,7 +276,7 @@ def test_a_reader_walks_down_a_slide_with_all_its_tilings(
     for _ in range(200):
         for at, taker in enumerate(takers):
             job = backlog.next_job(taker, takers, 0, workers)
-            if job is None:
+            if not isinstance(job, ReaderJob):
                 continue
             work, taker.slide_id = job.work, job.work.slide_id
             if job.kind == "plan":

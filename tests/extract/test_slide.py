@@ -1,5 +1,6 @@
 """One slide from file to partition, without Ray."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from histo_ray.config import ExtractConfig
+from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import SlideError
-from histo_ray.extract.slide import extract_slide, ink_remark, open_manifest_slide, plan_slide
+from histo_ray.extract.loading import encoder_facts
+from histo_ray.extract.slide import (
+    extract_slide,
+    ink_remark,
+    nonfinite_problem,
+    open_manifest_slide,
+    plan_slide,
+)
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import open_store
 from histo_ray.synth.scene import SlideDesign
@@ -145,6 +153,25 @@ def test_a_vector_that_is_not_finite_fails_the_slide_and_leaves_nothing(
     assert not list(tmp_path.glob("store/.staging/*/*"))
     full = config.model_copy(update={"dtype": "float32"})
     assert extract(slides["good-a"], full, Overflowing(encoder)).tile_count > 0
+
+
+@pytest.mark.parametrize(
+    ("facts", "said", "unsaid"),
+    [
+        ({"precision": "float16"}, "try --precision float32 or --dtype float32", "weights"),
+        ({"precision": "float32"}, "try --dtype float32", "--precision"),
+        ({"precision": "float32", "dtype": "float32"}, "check its weights, mean and std", "try"),
+        ({"plugin": "m:o"}, r"m:o must return finite .* 65,504 is stored with --dtype", "try"),
+        ({"plugin": "m:o", "dtype": "float32"}, "m:o must return finite", "--dtype"),
+    ],
+)
+def test_the_remedy_for_a_vector_that_is_not_finite_is_one(
+    encoder: TorchEncoder, facts: dict[str, str], said: str, unsaid: str
+) -> None:
+    own = encoder_facts(encoder, TilingConfig(), "float16", allow_contract_break=True)
+    told = nonfinite_problem(own.model_copy(update=facts), 7)
+    assert re.search(rf"vector for tile 7; .*{said}", told)
+    assert unsaid not in told
 
 
 def test_the_same_tissue_at_two_resolutions_gives_the_same_tiles_and_like_vectors(

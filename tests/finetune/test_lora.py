@@ -157,6 +157,12 @@ def test_settings_that_contradict_adapters_are_refused(other: str) -> None:
         read_recipe("lora", [other])
 
 
+def test_the_recipe_of_adapters_is_refused_without_any() -> None:
+    with pytest.raises(ConfigError, match=r"--recipe lora with network\.lora_rank=0.*1 or more"):
+        read_recipe("lora", ["network.lora_rank=0"])
+    assert read_recipe("default", ["network.lora_rank=0"]) == read_recipe("default")
+
+
 def test_recipes_without_adapters_keep_their_digest() -> None:
     assert "lora_rank" not in read_recipe("default").model_dump()["network"]
     assert read_recipe("lora").model_dump()["network"]["lora_rank"] == 8

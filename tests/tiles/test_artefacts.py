@@ -1,5 +1,7 @@
 """Blur, folds and ink of tiles: physical sizes, whatever stain, contrast and mpp."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -7,8 +9,8 @@ import pytest
 
 from histo_ray.tiles.artefacts import measure_artefacts
 from histo_ray.tiles.blur import measure_blur
-from histo_ray.tiles.folds import measure_folds
-from histo_ray.types import TissueMask
+from histo_ray.tiles.folds import DensityMap, measure_folds
+from histo_ray.types import Mpp, Pyramid, TileGrid, TissueMask
 
 MPP = 0.5
 
@@ -23,7 +25,7 @@ def texture(width: int, height: int, seed: int = 0) -> npt.NDArray[np.float64]:
     return np.asarray((image - image.min()) / np.ptp(image))
 
 
-def as_tile(image: npt.NDArray[np.float64], contrast: float = 200) -> npt.NDArray[np.uint8]:
+def as_tile(image: npt.NDArray[Any], contrast: float = 200) -> npt.NDArray[np.uint8]:
     grey = (240 - contrast * image).round().astype(np.uint8)
     return np.stack([grey, grey // 2, grey], axis=-1)
 
@@ -35,7 +37,9 @@ def test_blur_is_that_of_the_gaussian_in_microns(sigma: float) -> None:
     assert found == pytest.approx(sigma, rel=0.25)
     (pale,) = measure_blur(as_tile(image, 140)[None], MPP)
     assert pale == pytest.approx(found, rel=0.15)
-    half = cv2.resize(as_tile(image), (240, 180), interpolation=cv2.INTER_AREA)
+    half = np.asarray(
+        cv2.resize(as_tile(image), (240, 180), interpolation=cv2.INTER_AREA), np.uint8
+    )
     (coarse,) = measure_blur(half[None], 2 * MPP)  # the same at another mpp
     assert coarse == pytest.approx(found, rel=0.05)
 
@@ -58,12 +62,13 @@ def test_a_fold_is_twice_as_dense_as_the_tissue() -> None:
     density[tissue] = 0.3
     density[30:36, 20:110] = 0.6  # a fold of 6 px
     coords = np.array([[400, 120], [400, 280], [0, 0], [1100, 600]], np.int32)
-    found = measure_folds(density, (8.0, 8.0), tissue, (10.0, 10.0), coords, (100.0, 90.0))
+    seen = DensityMap(density, (8.0, 8.0), (10.0, 10.0))
+    found = measure_folds(seen, tissue, coords, (100.0, 90.0))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [1.0, 2.0, 0.03, 0.03], atol=0.12)
-    twice = measure_folds(2 * density, (8.0, 8.0), tissue, (10.0, 10.0), coords, (100.0, 90.0))
+    twice = measure_folds(seen._replace(density=2 * density), tissue, coords, (100.0, 90.0))
     np.testing.assert_allclose(twice, found, rtol=1e-5)  # stain does not matter
-    nothing = measure_folds(density, (8.0, 8.0), tissue & False, (10.0, 10.0), coords, (9.0, 9.0))
+    nothing = measure_folds(seen, tissue & False, coords, (9.0, 9.0))
     assert np.isnan(nothing).all()
 
 
@@ -72,7 +77,9 @@ def test_ink_is_the_part_of_a_tile_that_marks_cover() -> None:
     ink[:, 100:] = True
     mask = TissueMask(~ink, (10.0, 12.0), ink, np.full((70, 120), 0.3, np.float32))
     coords = np.array([[0, 0], [950, 0], [1100, 780]], np.int32)
-    found = measure_artefacts(mask, (0.5, 0.5), coords, (100.0, 60.0))
+    pyramid = Pyramid("S", Mpp(0.5, 0.5), "file", ((1200, 840),))
+    grid = TileGrid("S", coords, np.ones(3, np.float32), (100.0, 60.0))
+    found = measure_artefacts(mask, pyramid, grid)
     np.testing.assert_allclose(found["ink"], [0, 0.5, 1], atol=1e-6)
     assert found["fold"].shape == (3,)
-    assert measure_artefacts(TissueMask(ink, (10.0, 12.0)), (0.5, 0.5), coords, (9.0, 9.0)) == {}
+    assert measure_artefacts(TissueMask(ink, (10.0, 12.0)), pyramid, grid) == {}

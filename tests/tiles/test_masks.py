@@ -15,7 +15,7 @@ from histo_ray.errors import ConfigError, SlideError
 from histo_ray.tiles import mask_image
 from histo_ray.tiles.mask_image import MaskError, decode_mask_image
 from histo_ray.tiles.masks import read_mask
-from histo_ray.tiles.pixels import check_tissue_pattern
+from histo_ray.tiles.segmenters import check_tissue
 
 SIZE = (1200, 700)
 
@@ -287,8 +287,8 @@ def test_chosen_classes_are_part_of_the_tiling_and_older_tilings_keep_their_name
     again = TilingConfig(tissue="other/{slide_id}.png", mask_classes=("2", "tumor "))
     assert chosen.fingerprint() == again.fingerprint() != plain.fingerprint()
     with pytest.raises(ConfigError, match="--tissue otsu uses none"):
-        check_tissue_pattern("otsu", ("Tumor",))
-    check_tissue_pattern("masks/{slide_id}.png", ("Tumor",))
+        check_tissue("otsu", ("Tumor",))
+    check_tissue("masks/{slide_id}.png", ("Tumor",))
 
 
 def test_a_mask_that_is_too_large_to_be_decoded_at_once_is_refused(

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -202,14 +201,14 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         patients = add_notes(patients, covariates.notes)
     known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
     subgroups = read_subgroups(patients.cohort, config, known)
-    notes = (*patients.cohort.notes, *subgroups.notes)
-    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    patients = add_notes(patients, subgroups.notes)
     leaks = check_patients(
         store.root,
         {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
         config.class_encoder,
         patients.cohort.patients,
         config.allow_leak,
+        config.pooling,
     )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)

@@ -36,7 +36,8 @@ class PatientConfig(LabelSettings):
     pooling: tuple[str, ...] = Field(
         default=("mean",),
         description="tiles to one vector a patient: mean, mean+std, quantiles, tissue, class:NAME, "
-        "classes, ...; repeat it and the best by inner folds of each training part is taken",
+        "classes, slide:NAME, ...; repeat it and the best by inner folds of each training part is "
+        "taken",
     )
     where: Where = Field(default=None, description=WHERE)
     class_encoder: str | None = Field(

@@ -7,9 +7,11 @@ from itertools import islice
 
 from histo_ray.config import digest
 from histo_ray.evaluate.leaks import describe_patient_leaks
+from histo_ray.evaluate.slide_leaks import describe_slide_leaks
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
+from histo_ray.predict.slide_needs import list_poolings
 from histo_ray.predict.target_slides import TargetSlides
 from histo_ray.store.layout import is_given
 from histo_ray.store.partition_vectors import CountedPartition
@@ -169,6 +171,9 @@ class PredictionRun:
             {self.slides.encoder: next(iter(self.slides.receipts.values()))},
             None if head is None else head.name,
             list(self.groups),
+        )
+        yield from describe_slide_leaks(
+            self.store.root, list_poolings(self.predictor.card), list(self.groups)
         )
         if self.slides.empty:
             some = name_some(self.slides.empty)

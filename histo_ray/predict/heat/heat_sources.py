@@ -3,19 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from scipy.special import logit
-
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import find_run, prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patients.patient_run import PreparedTargets
-from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.patient_tiles import EncoderSlides
-from histo_ray.predict.heat.target_heads import KIND_LINKS, TargetHeads, gather_heads
+from histo_ray.predict.heat.predictor_heads import take_heads
+from histo_ray.predict.heat.target_heads import TargetHeads
 from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
@@ -24,7 +22,6 @@ from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.store.store import Store
 from histo_ray.text import did_you_mean, name_some
-from histo_ray.types import TargetKind
 
 
 class HeatSource(Protocol):
@@ -177,28 +174,13 @@ class PredictorSource:
             ) from None
 
     def _heads(self, target: str) -> TargetHeads:
-        card, parts = self._predictor.card, self._predictor.parts
+        card = self._predictor.card
         if target not in card.target_names:
             raise ConfigError(
                 f"--target {target}: predictor {card.name} does not predict it; it predicts "
                 f"{name_some(card.target_names)}{did_you_mean(target, card.target_names)}"
             )
-        linear = [
-            (part.pooling, part.fit.take([part.targets.index(target)]))
-            for part in parts.linear
-            if target in part.targets
-        ]
-        bags = [
-            head.take([part.targets.index(target)])
-            for part in parts.bags
-            if target in part.targets
-            for head in part.members
-        ]
-        about = card.by_name[target]
-        link = KIND_LINKS[TargetKind(card.kind)]
-        share = about.positives / max(about.n_patients, 1)
-        average = float(logit(share)) if link is Link.LOGISTIC else 0.0
-        return gather_heads(target, card.name, link, linear, bags, average)
+        return take_heads(self._predictor, target)
 
 
 class Opened(NamedTuple):

@@ -13,6 +13,7 @@ from histo_ray.extract.subject import name_subject, tiling_of
 from histo_ray.report.slides.preview import draw_overlay, draw_preview, write_png
 from histo_ray.slides.slide_cache import SlideCache
 from histo_ray.tiles.pixels import locate_tissue, read_overview
+from histo_ray.tiles.segmenters import state_segmenter
 from histo_ray.types import Slide, TileGrid, TissueMask
 
 PICTURE_PX = 1600
@@ -23,10 +24,16 @@ def _legend(tiling: TilingConfig, mask: TissueMask | None) -> str:
     """What the colours mean, and how much of the slide is what."""
     parts = [f"tiles of {tiling.tile_px} px at {tiling.mpp:g} um/px"]
     if mask is not None:
-        parts.append(f"green line: tissue ({mask.tissue_share:.1%} of the slide)")
+        parts.append(f"green line: {_name_tissue(tiling)} ({mask.tissue_share:.1%} of the slide)")
         if mask.ink_share:
             parts.append(f"magenta line: pen ink ({mask.ink_share:.1%})")
     return "  ·  ".join([*parts, "blue boxes: tiles kept"])
+
+
+def _name_tissue(tiling: TilingConfig) -> str:
+    """What is outlined: tissue, or the classes of a segmenter that count as such."""
+    facts = state_segmenter(tiling.tissue, tiling.mask_classes)
+    return "tissue" if facts is None else f"{' or '.join(facts.taken)}, {facts.plugin}"
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,9 @@ def picture_slide(
         SlideError: The slide cannot be used.
     """
     with open_manifest_slide(slide, fallback_mpp, cache=cache) as opened:
-        plan = plan_slide(opened, slide, tiling)
-        mask, _, _ = locate_tissue(opened, tiling)
+        found = locate_tissue(opened, tiling)
+        plan = plan_slide(opened, slide, tiling, found)
+        mask = found[0]
         pyramid = opened.pyramid
         widest_um = max(n * mpp for n, mpp in zip(pyramid.size, pyramid.mpp, strict=True))
         finest = max(pyramid.mpp)
