@@ -277,4 +277,4 @@ class ChosenReceipt(Receipt):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    kept: KeptTiles = Field(exclude=True)
+    kept: InstanceOf[KeptTiles] = Field(exclude=True)
