@@ -25,6 +25,7 @@ from benchmarks.history import FOLDER, describe_code, describe_processor, keep_r
 from benchmarks.memory import measure_memory
 from benchmarks.readers import measure_readers
 from benchmarks.reading import measure_reading
+from benchmarks.reading_bound import measure_reading_bound
 from benchmarks.scale import measure_scale
 from benchmarks.throughput import measure_throughput
 from benchmarks.two_encoders import measure_two_encoders
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "encoding": measure_encoding,
     "throughput": measure_throughput,
     "readers": measure_readers,
+    "reading_bound": measure_reading_bound,
     "two_encoders": measure_two_encoders,
     "biopsies": measure_biopsies,
     "memory": measure_memory,

@@ -26,7 +26,7 @@ import psutil
 
 from benchmarks.__main__ import describe_machine
 from benchmarks.bench_store import make_facts
-from histo_ray.cluster.actors import EncodeResult
+from histo_ray.cluster.call_values import EncodeResult
 from histo_ray.cluster.pool import QUEUE_PER_WORKER, PooledActor
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.free_encoder import workers_for
+from benchmarks.process_cpu import measure_work
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
 from histo_ray.config import ExtractConfig, parse_settings
@@ -20,7 +21,7 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SystemExit: A slide is not `done`, so the figure would mean something else.
     """
-    with workers_for(settings["encoder"]):
+    with workers_for(settings["encoder"]), measure_work() as cpu_s:
         summary = run_extract(parse_settings(ExtractConfig, settings, "benchmark"))
     if set(summary.outcomes) != {"done"}:
         raise SystemExit(f"benchmark: outcomes {summary.outcomes} instead of done only")
@@ -32,6 +33,7 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
         "tiles_per_s": counts.tiles_encoded / encode_s,
         "run_s": summary.seconds,
         "work_s": summary.record.work_s,
+        "cpu_s": cpu_s,
         "deaths": counts.deaths,
         "gpu_busy": summary.record.gpu_busy,
         "verdict": summary.record.hint,

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from histo_ray.api.finetune import finetune
     from histo_ray.api.heatmap import heatmap
     from histo_ray.api.import_features import import_features
+    from histo_ray.api.measure import measure
     from histo_ray.api.plan import plan
     from histo_ray.api.predict import predict
     from histo_ray.api.predictor import load_predictor
     from histo_ray.api.report import report
+    from histo_ray.api.show_where import show_where
+    from histo_ray.api.slide_encoders import encode_slides, fit_slide_encoder
     from histo_ray.api.view import view
     from histo_ray.slides.reader import open_slide
     from histo_ray.tiles.pixels import read_tiles
@@ -37,32 +40,40 @@ __all__ = [
     "SlideError",
     "StoreError",
     "__version__",
+    "encode_slides",
     "evaluate",
     "extract",
     "finetune",
     "fit",
+    "fit_slide_encoder",
     "heatmap",
     "import_features",
     "load_encoder",
     "load_predictor",
+    "measure",
     "open_slide",
     "open_store",
     "plan",
     "predict",
     "read_tiles",
     "report",
+    "show_where",
     "view",
 ]
 
 _HOMES = {
+    "encode_slides": "histo_ray.api.slide_encoders",
+    "fit_slide_encoder": "histo_ray.api.slide_encoders",
     "heatmap": "histo_ray.api.heatmap",
     "import_features": "histo_ray.api.import_features",
     "load_encoder": "histo_ray.api.encoder",
     "load_predictor": "histo_ray.api.predictor",
+    "measure": "histo_ray.api.measure",
     "open_slide": "histo_ray.slides.reader",
     "open_store": "histo_ray.api.feature_store",
     "plan": "histo_ray.api.plan",
     "read_tiles": "histo_ray.tiles.pixels",
+    "show_where": "histo_ray.api.show_where",
 }
 _MODULES = {"fit": "histo_ray.api.fit"}
 """Modules whose functions are part of the Python API, as in `hr.fit.mutation`."""

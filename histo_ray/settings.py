@@ -4,13 +4,30 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 from histo_ray.text import describe_type, did_you_mean, join_or
+
+_check_where = deferred("histo_ray.store.tile_filter:check_where")
+Where = Annotated[str | None, AfterValidator(lambda text: _check_where(text) if text else text)]
+"""Condition on tiles, in canonical spelling; see `store.tile_filter`. None: all tiles."""
+WHERE = (
+    "condition on the tiles that are used, as in 'focus > 20 and ink < 0.05'; of tissue, focus, x, "
+    "y, tile_id, and ink, fold, blur of `store measure`"
+)
+"""What `--where` means."""
 
 
 class Settings(BaseModel):

@@ -15,17 +15,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import openslide
 import pytest
 
+from histo_ray.cluster.actors import Reader
 from histo_ray.config import ExtractConfig
 from histo_ray.extract.in_process import open_in_process
+from histo_ray.extract.job_group import JobGroup
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.reader_queue import Backlog
 from histo_ray.extract.recorder import RunSummary
-from histo_ray.extract.resources import Workers
+from histo_ray.extract.resources import Node, Workers, plan_workers
 from histo_ray.extract.run import run_extract
-from histo_ray.extract.work import SubjectWork
+from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.work import ReaderJob, SubjectWork
 from histo_ray.slides.direct import direct_reader
 from histo_ray.slides.direct.jpeg import decode_tile
 from histo_ray.slides.manifest import read_manifest
@@ -35,6 +39,9 @@ MODULES_OF_HELP = 125
 """Modules that `histo-ray --help` may import."""
 OPENS_A_SLIDE = 3
 """Times that one extraction may open a slide's file."""
+CALLS_A_BIOPSY = 0.21
+"""Calls of a reader for a slide of 20 tiles: planned, read and written, as encoders are quick."""
+BIOPSIES = 400
 IN_BAND_BYTES = 2048
 """Bytes of a block that may travel beside its pixels, which are not copied."""
 
@@ -132,6 +139,7 @@ def test_a_slide_is_planned_once_and_read_in_as_few_calls_as_batches(
     backlog.extend([SubjectWork(Slide("S1", "S1.svs", "S1"), ("a",))])
     kinds = Counter[str]()
     while job := backlog.next_job(reader, [reader], 0, workers):
+        assert isinstance(job, ReaderJob)
         kinds[job.kind] += 1
         reader.slide_id = "S1"
         if job.kind == "plan":
@@ -140,6 +148,55 @@ def test_a_slide_is_planned_once_and_read_in_as_few_calls_as_batches(
     fewest = math.ceil(tiles / 10)
     assert kinds["plan"] == 1
     assert kinds["read"] == fewest if batches == 1 else kinds["read"] <= fewest // 2
+
+
+def test_biopsies_are_read_and_written_in_few_calls() -> None:
+    workers = plan_workers(
+        [Node(2, 0, 2**32)], ExtractConfig(manifest="m", store="s", encoder=("a",))
+    )
+    backlog, reader, calls = Backlog(), Taker(), 0
+    backlog.extend([SubjectWork(Slide(f"S{n}", "", ""), ("a",)) for n in range(BIOPSIES)])
+    while job := backlog.next_job(reader, [reader], 0, workers):
+        calls += 1
+        jobs = job.jobs if isinstance(job, JobGroup) else [job]
+        for each in jobs:
+            if each.kind == "plan":
+                found = SimpleNamespace(grid=range(20), empty_reason="")
+                each.work.begin(cast(Any, found), None, reader)
+                backlog.note_plan(each.work, Counts(0))
+            if isinstance(job, JobGroup) and each.kind == "plan":
+                each.work.take_span(20, reader)
+            if not each.work.has_unread() and each.kind != "commit":
+                backlog.jobs.append(ReaderJob("commit", each.work, 0, encoder="a"))
+            if each.kind == "commit":
+                each.work.committed["a"] = 20
+        reader.slide_id = jobs[-1].work.slide_id
+        backlog.take_finished()
+    assert not backlog
+    assert calls <= CALLS_A_BIOPSY * BIOPSIES
+
+
+def test_a_long_read_copies_no_pixel(
+    make_config: Callable[..., ExtractConfig],
+    cohort: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = Reader(make_config(tmp_path, manifest=str(cohort.good)))
+    slide = read_manifest(str(cohort.good))[0]
+    plan, _ = reader.plan(slide)
+    assert plan is not None
+    given: list[Any] = []
+    read = reader._reader.read
+
+    def read_noted(*arguments: Any) -> Any:
+        given.append(arguments[-1])
+        return read(*arguments)
+
+    monkeypatch.setattr(reader._reader, "read", read_noted)
+    pixels, _ = reader.read(slide, plan, range(10), 4)
+    assert [len(part) for part in given] == [4, 4, 2]
+    assert all(np.shares_memory(part, pixels) for part in given)
 
 
 def test_help_imports_few_modules() -> None:

@@ -1,9 +1,14 @@
 """What an archive needs: files beside the code, honest classifiers, bounds that can be held."""
 
 import re
+import shutil
+import subprocess
 import tomllib
+import zipfile
 from pathlib import Path
 
+import bokeh
+import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -38,3 +43,29 @@ def test_issue_forms_can_be_read() -> None:
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.stem != "config":
             assert {"name", "description", "body"} <= form.keys(), path
+
+
+def test_scripts_that_pages_load_lie_in_wheels() -> None:
+    """Of the viewer in that of bokeh, of the report in ours; no page loads any from elsewhere."""
+    scripts = Path(bokeh.__file__).parent / "server/static/js"
+    for name in ("bokeh", "bokeh-widgets", "bokeh-tables"):
+        assert (scripts / f"{name}.min.js").stat().st_size > 10_000
+    assert (ROOT / "histo_ray/report/templates/tables.js").stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_the_package_and_the_schemas(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or ROOT / ".venv-uv/bin/uv"
+    if not Path(uv).exists():
+        pytest.skip("uv is neither on the PATH nor in .venv-uv, where `make setup` puts it")
+    subprocess.run([uv, "build", "-q", "--wheel", "--out-dir", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    listed = subprocess.run(
+        ["git", "ls-files", "histo_ray", "schemas"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wanted = {re.sub("^schemas/", "histo_ray/schemas/", name) for name in listed.stdout.split()}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == wanted
+    kinds = {Path(name).suffix for name in held}
+    assert kinds == {".py", ".toml", ".json", ".j2", ".css", ".js", ".html"}

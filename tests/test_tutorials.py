@@ -52,13 +52,13 @@ def enter(
     tasks = dict(TASKS)
     monkeypatch.setattr(heads, "HEADS", heads.HEADS)
     monkeypatch.setattr(readers, "READERS", readers.READERS)
-    monkeypatch.syspath_prepend(str(tmp_path / "copy"))
 
     def enter(page: str) -> None:
         if page:
             shutil.copytree(folders[page], tmp_path / "copy")
         else:
             (tmp_path / "copy").mkdir()
+        monkeypatch.syspath_prepend(str(tmp_path / "copy"))  # a folder that is missing is not seen
         monkeypatch.chdir(tmp_path / "copy")
 
     yield enter

@@ -1,6 +1,6 @@
 """Whole runs against other tools: `python -m benchmarks.peers --tool NAME=PYTHON ... --slide FILE`.
 
-From opening one slide to vectors on disk, with a network that costs next to nothing, so that
+From opening slides to vectors on disk, with a network that costs next to nothing, so that
 reading decides, and with ResNet-18 with random weights. Each tool has its own environment (`--tool
 lazyslide=/somewhere/bin/python`), finds tissue its own way, and gets two loader processes and two
 threads. All take turns, round by round. JSON on stdout, a table on stderr.
@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -49,7 +51,8 @@ def main() -> None:
     """Run all tools in turn."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tool", action="append", default=[], metavar="NAME=PYTHON")
-    parser.add_argument("--slide", type=Path, required=True)
+    parser.add_argument("--slide", type=Path, required=True, action="append")
+    parser.add_argument("--copies", type=int, default=1, help="each slide under so many names")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--network", action="append", choices=sorted(NETWORKS))
     parser.add_argument("--options", action="store_true", help="ours with other engines too")
@@ -61,7 +64,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="histo-ray-peers-") as folder:
         options = Options(folder=Path(folder))
-        manifest = write_manifest(options.fresh("manifest.csv"), [args.slide])
+        slides = copy_names(options, args.slide, args.copies)
+        manifest = write_manifest(options.fresh("manifest.csv"), slides)
         for number in range(args.rounds):
             for network in args.network or NETWORKS:
                 ours = OPTIONS if args.options and network != "free" else {OURS: OPTIONS[OURS]}
@@ -70,7 +74,7 @@ def main() -> None:
                     for name, settings in ours.items()
                 }
                 for name, python in pythons.items():
-                    results[name] = run_peer(options, name, python, args.slide, network)
+                    results[name] = run_peer(options, name, python, slides, network)
                 for name, result in results.items():
                     rows.append({"round": number, "network": network, "tool": name, **result})
                     print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
@@ -99,13 +103,28 @@ def run_ours(
     }
 
 
-def run_peer(options: Options, name: str, python: str, slide: Path, network: str) -> dict[str, Any]:
+def copy_names(options: Options, slides: Sequence[Path], copies: int) -> list[Path]:
+    """Each slide under `copies` names of its own."""
+    folder = options.fresh("slides")
+    folder.mkdir()
+    made = []
+    for slide in slides:
+        for number in range(copies):
+            made.append(folder / f"{slide.stem}-{number}{slide.suffix}")
+            made[-1].symlink_to(slide.absolute())
+    return made
+
+
+def run_peer(
+    options: Options, name: str, python: str, slides: Sequence[Path], network: str
+) -> dict[str, Any]:
     """One run of another tool; what went wrong, if it did."""
     out = options.fresh(name)
     out.mkdir()
     driver = Path(__file__).with_name(f"drive_{name}.py")
-    command = [python, str(driver), slide, network, out, THREADS, WORKERS]
+    command = [python, str(driver), network, out, THREADS, WORKERS, *slides]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    began = time.monotonic()
     done = subprocess.run(
         [str(word) for word in command],
         env=environment,
@@ -113,11 +132,12 @@ def run_peer(options: Options, name: str, python: str, slide: Path, network: str
         text=True,
         timeout=LIMIT_S,
     )
+    command_s = time.monotonic() - began
     if done.returncode:
         return {"problem": done.stderr.strip().splitlines()[-1:]}
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     result["tiles_per_s"] = result["tiles"] / result["extract_s"]
-    result["command_s"] = result["load_s"] + result["extract_s"]
+    result["command_s"] = command_s
     return result
 
 
@@ -155,7 +175,7 @@ def table(rows: list[dict[str, Any]], bounds: dict[str, float], ratios: dict[str
             tiles, speed, whole = (
                 middle(rows, network, tool, name) for name in ("tiles", "tiles_per_s", "command_s")
             )
-            lines.append(f"| {network} | {tool} | {tiles:.0f} | {speed:.1f} | {whole:.0f} |")
+            lines.append(f"| {network} | {tool} | {tiles:.0f} | {speed:.1f} | {whole:.1f} |")
         lines.append(
             f"{network}: {ratios[network]:.2f} times the fastest peer (goal {GOALS[network]}); "
             f"{middle(rows, network, OURS) / bounds[network]:.2f} of what CPU seconds allow, "

@@ -16,7 +16,7 @@ BATCH = 32
 class Job(NamedTuple):
     """What one driver is asked to do."""
 
-    slide: Path
+    slides: tuple[Path, ...]
     network: str
     """`free` or `resnet18`."""
     out: Path
@@ -46,18 +46,19 @@ def build_network(name: str) -> Any:
 
 
 def drive(package: str, load: Callable[[Job], Callable[[], int]]) -> None:
-    """Run `python -m benchmarks.peers.drive_... SLIDE NETWORK OUT THREADS WORKERS`.
+    """Run `python -m benchmarks.peers.drive_... NETWORK OUT THREADS WORKERS SLIDE ...`.
 
     Args:
         package: Package whose version is reported.
         load: Imports the tool and builds the network; gives back what runs the whole pipeline,
-            from opening the slide to vectors on disk, and returns the number of tiles.
+            from opening the slides to vectors on disk, and returns the number of tiles.
     """
     began = time.monotonic()
-    slide, network, out, threads, workers = sys.argv[1:]
+    network, out, threads, workers, *slides = sys.argv[1:]
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = threads
-    run = load(Job(Path(slide), network, Path(out), int(threads), int(workers)))
+    paths = tuple(Path(slide) for slide in slides)
+    run = load(Job(paths, network, Path(out), int(threads), int(workers)))
     import torch
 
     torch.set_num_threads(int(threads))

@@ -1,6 +1,7 @@
 """LazySlide: tissue, tiles, features, and its store as Zarr."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.peers.drive import BATCH, MPP, TILE_PX, Job, build_network, drive
 
@@ -19,8 +20,9 @@ def load(job: Job) -> Callable[[], int]:
         vectors: torch.Tensor = network(tiles)
         return vectors
 
-    def run() -> int:
-        wsi = open_wsi(str(job.slide), store=str(job.out / "A.zarr"))
+    def run_one(slide: Path) -> int:
+        place = str(job.out / f"{slide.stem}.zarr")
+        wsi = open_wsi(str(slide), store=place)
         zs.pp.find_tissues(wsi)
         zs.pp.tile_tissues(wsi, TILE_PX, mpp=MPP)
         zs.tl.feature_extraction(
@@ -33,8 +35,11 @@ def load(job: Job) -> Callable[[], int]:
             pbar=False,
             key_added="vectors",
         )
-        wsi.write(str(job.out / "A.zarr"))
+        wsi.write(place)
         return len(wsi.shapes["tiles"])
+
+    def run() -> int:
+        return sum(run_one(slide) for slide in job.slides)
 
     return run
 

@@ -49,7 +49,7 @@ def load(job: Job) -> Callable[[], int]:
     pipeline = s2v.Pipeline(model, s2v.PreprocessingConfig(), execution=execution)
 
     def run() -> int:
-        pipeline.run(slides=[job.slide])
+        pipeline.run(slides=list(job.slides))
         paths = list(job.out.rglob("tile_embeddings/*.pt"))
         return sum(len(_rows(torch.load(path, weights_only=False))) for path in paths)
 

@@ -33,7 +33,7 @@ def load(job: Job) -> Callable[[], int]:
 
     def run() -> int:
         where = engine.run(
-            images=[job.slide],
+            images=list(job.slides),
             patch_mode=False,
             input_resolutions=[{"units": "mpp", "resolution": MPP}],
             patch_input_shape=(TILE_PX, TILE_PX),
@@ -42,9 +42,8 @@ def load(job: Job) -> Callable[[], int]:
             output_type="zarr",
             auto_get_mask=True,
         )
-        (path,) = where.values()
-        group = zarr.open(str(path), mode="r")
-        return int(group["coordinates"].shape[0])
+        groups = [zarr.open(str(path), mode="r") for path in where.values()]
+        return sum(int(group["coordinates"].shape[0]) for group in groups)
 
     return run
 

@@ -101,6 +101,7 @@ def draw_score_files(
     pictures = draw_scores(scores, coords, record, pixels, top)
     scale = scale_scores(scores, record)
     span = scale.high - scale.low
+    tile_ids = scored.tiles.tile_ids_of(slide_id)
     bands = (scale.low + BANDS[0] * span, scale.low + BANDS[1] * span)
     ends = scale.colour(np.array([scale.low, scale.low + span / 2, scale.high]))
     low, middle, high = (_as_rgb(colour.tolist()) for colour in ends)
@@ -111,7 +112,10 @@ def draw_score_files(
         (
             ".geojson",
             lambda path: write_features(
-                path, score_features(scores, coords, record, colours, bands, (low, middle, high))
+                path,
+                score_features(
+                    scores, coords, tile_ids, record, colours, bands, (low, middle, high)
+                ),
             ),
         ),
     ]
@@ -130,7 +134,7 @@ def draw_classes(
     draws: bool,
 ) -> Drawn:
     """Draw the classes of one slide's tiles; arguments as `draw_score_files`."""
-    record = describe_classes(source, slide_id, synthetic)
+    record = describe_classes(source, found, slide_id, synthetic)
     classes = source.classes
     table = with_record(tabulate_classes(found, classes, slide_id), record)
     shares = with_record(tabulate_shares(found, classes, slide_id), record)

@@ -60,13 +60,22 @@ class ExtractionPlan:
 
     @property
     def bytes(self) -> int | None:
-        """Bytes to be written; None where slides were not opened."""
+        """Bytes to be written; None where slides, or encoders of unknown dim, were not opened."""
         return self.summary.bytes
 
     @property
     def seconds(self) -> float | None:
-        """Estimated time, from one batch that was read and encoded; None without tiles."""
+        """Estimated time, as `seconds_from` says; None without tiles, or without an estimate."""
         return self.summary.seconds
+
+    @property
+    def seconds_from(self) -> str:
+        """What `seconds` is from.
+
+        `batch`: one that was read and encoded here; else the name of a run of the store whose speed
+        was taken; empty: there is no estimate.
+        """
+        return self.summary.seconds_from
 
 
 def plan(
@@ -75,6 +84,7 @@ def plan(
     *,
     pictures: str | Path | None = None,
     open_slides: bool = True,
+    measure: bool | None = None,
     listener: PlanListener | None = None,
     **settings: Unpack[ExtractSettings],
 ) -> ExtractionPlan:
@@ -84,13 +94,16 @@ def plan(
         manifest: CSV or Parquet of the slides, or a config object that holds all settings.
         store: Folder or URI of the store; it need not be there.
         pictures: Folder for one PNG a slide: overview, tissue outline, tiles.
-        open_slides: Whether slides are opened and a batch is measured; without it only the
-            manifest is compared with the store.
+        open_slides: Whether slides are opened; without it only the manifest is compared with the
+            store.
+        measure: Whether the encoders are loaded, and one batch is read and encoded, for the
+            estimate of time. Left out, that is done from 1,000 vectors on, and not where the store
+            has a run like this one, whose speed is taken.
         listener: Called while it works.
         **settings: As of `hr.extract`.
 
     Returns:
-        One row a slide, sums, and an estimate of time.
+        One row a slide, sums, and where that is worth its while an estimate of time.
 
     Raises:
         ConfigError: The settings, the manifest or an encoder cannot be used.
@@ -109,6 +122,11 @@ def plan(
             raise ConfigError(
                 "hr.plan: slides are drawn once opened; leave out pictures, or open_slides=False"
             )
+        if measure:
+            raise ConfigError(
+                "hr.plan: a batch is measured of slides that are opened; leave out measure, or "
+                "open_slides=False"
+            )
         return ExtractionPlan(survey_slides(config))
     drawn = None if pictures is None else Pictures(Path(pictures), draw_or_problem)
-    return ExtractionPlan(run_plan(config, _plan_on_ray, drawn, listener))
+    return ExtractionPlan(run_plan(config, _plan_on_ray, drawn, listener, measure))

@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import time
 from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import SlideProgress, say
+from histo_ray.cli.progress import ProgressBar, SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks.base import Task
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.extract.run_counts import Counts
 
-LINE_EVERY_S = 15.0
-"""Between lines of progress."""
 _evaluate = deferred("histo_ray.api.evaluate:evaluate")
 _describe_event = deferred("histo_ray.report.event_words:describe_event")
 _describe_record = deferred("histo_ray.report.record_words:describe_record")
@@ -40,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
     config: Settings = read_settings(args, task.config)
     task.check_inputs(config)
     tell("starting")  # the imports take seconds
-    with TileProgress() as progress:
+    with TileProgress() as progress, RepeatCounter() as repeats:
         result = _evaluate(
             task,
             config,
             tell=tell_event,
-            report=RepeatCounter().report,
+            report=repeats.report,
             report_tiles=progress.report,
             say=tell,
         )
@@ -67,22 +64,15 @@ class TileProgress(ExitStack):
         self._progress.report(counts)
 
 
-class RepeatCounter:
-    """Progress on stderr, a line now and then and one at the end."""
+class RepeatCounter(ProgressBar):
+    """Progress of repeats; the end of each count has a line."""
 
     def __init__(self, verb: str = "evaluate") -> None:
-        self._verb = verb
-        self._next = 0.0
-        self._told = (-1, -1)
+        super().__init__(verb, tells_ends=True)
 
     def report(self, done: int, total: int) -> None:
         """Show how many repeats are done."""
-        if (done, total) == self._told:
-            return
-        if done == total or time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE_EVERY_S
-            self._told = done, total
-            say(self._verb, f"{done}/{total} repeats evaluated")
+        self.show(done, total, f"{done}/{total} repeats evaluated")
 
 
 def tell(text: str) -> None:

@@ -2,11 +2,10 @@
 
 import argparse
 import math
-import time
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import format_seconds, say
+from histo_ray.cli.progress import ProgressBar, format_seconds, say
 from histo_ray.deferred import deferred
 from histo_ray.finetune.finetune_config import FinetuneConfig
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from histo_ray.store.models import Metrics
 
 finetune = deferred("histo_ray.api.finetune:finetune")
-LINE_EVERY_S = 15.0
-"""Between lines within an epoch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune, publish, and say what came of it."""
     config = read_settings(args, FinetuneConfig)
     notify("starting")  # the imports take seconds
-    result: FinetuneResult = finetune(config, report=FinetuneLines().report, notify=notify)
+    with TrainingBar() as training:
+        result: FinetuneResult = finetune(config, report=training.report, notify=notify)
     if args.json:
         print(result.card.model_dump_json(indent=2))
     else:
@@ -39,17 +37,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class FinetuneLines:
-    """Progress on stderr, a line now and then and one an epoch."""
+class TrainingBar(ProgressBar):
+    """Progress of training; each epoch has a line."""
 
     def __init__(self) -> None:
-        self._next = 0.0
+        super().__init__("finetune", tells_ends=True)
 
     def report(self, progress: "TrainingProgress") -> None:
         """Show how far training is."""
-        if progress.batch == progress.batches or time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE_EVERY_S
-            notify(describe(progress))
+        self.show(progress.batch, progress.batches, describe(progress))
 
 
 def notify(text: str) -> None:

@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
     task: Task = TASKS[args.task]
     settings = read_settings(args, fit_settings(task))
     tell("starting")  # the imports take seconds
-    with TileProgress() as progress:
+    with TileProgress() as progress, RepeatCounter("fit") as repeats:
         result: FitResult = _fit(
             task,
             settings,
             tell=tell_event,
-            report=RepeatCounter("fit").report,
+            report=repeats.report,
             report_tiles=progress.report,
             say=tell,
         )

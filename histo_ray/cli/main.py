@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from histo_ray._version import __version__
-from histo_ray.cli.edge import run_at_edge
+from histo_ray.cli.edge import leave, run_at_edge
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence, keep_quiet
@@ -26,6 +26,7 @@ OBJECTS_PER_COLLECTION = 200_000
 stay, and Python would traverse them again and again. Runs keep the default, as garbage may hold
 Ray's memory."""
 restart_keeping_memory = deferred("histo_ray.encoders.heap:restart_keeping_memory")
+keep_memory = deferred("histo_ray.encoders.heap:keep_memory")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         return _run(argv, is_program=False)
-    return run_at_edge(lambda: _run(sys.argv[1:], is_program=True))
+    return leave(run_at_edge(lambda: _run(sys.argv[1:], is_program=True)))
 
 
 def run_job(*verbs: str) -> int:
@@ -52,7 +53,7 @@ def run_job(*verbs: str) -> int:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments.insert(0, "--config")
-    return run_at_edge(lambda: _run([*verbs, *arguments], is_program=True))
+    return leave(run_at_edge(lambda: _run([*verbs, *arguments], is_program=True)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -90,18 +91,28 @@ class _Parser(argparse.ArgumentParser):
         self.error(f"there is no {what} {value!r}, but {', '.join(names)}{near}")
 
 
-def _run(arguments: Sequence[str], is_program: bool) -> int:
+def make_parser(verb: str = "") -> argparse.ArgumentParser:
+    """Make the program's parser.
+
+    Args:
+        verb: The one whose flags are added; others are there by name.
+    """
     parser = _Parser(
         prog="histo-ray",
         description="Whole-slide images in, queryable per-model feature stores out, on Ray.",
     )
     parser.add_argument("--version", action="version", version=f"histo-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, verb in VERBS.items():
-        sub = verbs.add_parser(name, help=verb.help, description=verb.help)
-        if name in arguments[:1]:
-            importlib.import_module(verb.module).add_arguments(sub)
+    for name, one in VERBS.items():
+        sub = verbs.add_parser(name, help=one.help, description=one.help)
+        if name == verb:
+            importlib.import_module(one.module).add_arguments(sub)
             add_quiet(sub)
+    return parser
+
+
+def _run(arguments: Sequence[str], is_program: bool) -> int:
+    parser = make_parser(arguments[0] if arguments else "")
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         args.parser.refuse_unknown(unknown)
@@ -109,6 +120,8 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
         gc.set_threshold(OBJECTS_PER_COLLECTION)
     if is_program and getattr(args, "trains", False):
         restart_keeping_memory()
+    if is_program and getattr(args, "encodes", False):
+        keep_memory()
     try:
         unwatched = not is_program or getattr(args, "waits", False)
         watch = nullcontext() if unwatched else break_silence(args.parser.prog.partition(" ")[2])

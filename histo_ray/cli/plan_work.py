@@ -11,8 +11,8 @@ from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import SlideProgress, format_seconds, note
 from histo_ray.config import ExtractConfig
-from histo_ray.extract.dry_run import PlanListener
-from histo_ray.extract.plan_summary import Planned, PlanRow, PlanStatus, PlanSummary
+from histo_ray.extract.dry_run import MEASURED_FROM, PlanListener
+from histo_ray.extract.plan_summary import FROM_BATCH, Planned, PlanRow, PlanStatus, PlanSummary
 
 
 def plan_slides(
@@ -22,6 +22,7 @@ def plan_slides(
     *,
     open_slides: bool,
     as_json: bool,
+    measure: bool | None,
 ) -> PlanSummary:
     """Plan an extraction, and print its rows as soon as they are known."""
 
@@ -34,7 +35,9 @@ def plan_slides(
             print_rows(rows, opened=open_slides)
 
     listener = PlanListener(report, show_rows, progress.say)
-    made = plan(config, pictures=pictures, open_slides=open_slides, listener=listener).summary
+    made = plan(
+        config, pictures=pictures, open_slides=open_slides, measure=measure, listener=listener
+    ).summary
     if not open_slides:
         show_rows(made.rows, {})
     return made
@@ -96,8 +99,30 @@ def _print_tilings(rows: Sequence[PlanRow]) -> None:
         print(f"  {what}: {count} tiles")
 
 
+def describe_time(plan: PlanSummary) -> str:
+    """Say how long a run would take, and how that is known; empty where nothing is to do. Pure."""
+    ray = ", and Ray's start" if plan.starts_ray else ""
+    if plan.seconds is not None and plan.seconds_from == FROM_BATCH:
+        return f"about {format_seconds(plan.seconds)}, measured on one batch here{ray}"
+    if plan.seconds is not None:
+        return (
+            f"about {format_seconds(plan.seconds)}, at the speed of run {plan.seconds_from}{ray}; "
+            "the encoders were not loaded (--measure loads them and measures one batch)"
+        )
+    if not plan.tiles or plan.vectors is None:
+        return ""
+    if plan.vectors < MEASURED_FROM:
+        why = f"below {MEASURED_FROM:,} vectors"
+    else:
+        why = "with --no-measure, as no run of the store was like this one"
+    return (
+        f"no estimate of time {why}, and the encoders were not loaded: --measure loads them and "
+        "measures one batch"
+    )
+
+
 def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
-    if plan.tiles is None or plan.vectors is None or plan.bytes is None:
+    if plan.tiles is None or plan.vectors is None:
         counts = Counter(str(row.status) for row in plan.rows)
         print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
         note(
@@ -105,10 +130,8 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
             "not compared with its file; without --no-open both are shown"
         )
     else:
-        print(
-            f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode, "
-            f"{plan.bytes / 1e6:.1f} MB to write"
-        )
+        size = "" if plan.bytes is None else f", {plan.bytes / 1e6:.1f} MB to write"
+        print(f"{plan.tiles} tiles to read, {plan.vectors} vectors to encode{size}")
         if plan.source_tiles is not None and plan.source_tiles_saved is not None:
             _print_tilings(plan.rows)
             print(
@@ -117,9 +140,8 @@ def _print_sums(plan: PlanSummary, pictures: str | None) -> None:
             )
     for remark in plan.notes:
         print(one_line(remark))
-    if plan.seconds is not None:
-        ray = ", and Ray's start" if plan.starts_ray else ""
-        print(f"about {format_seconds(plan.seconds)}, measured on one batch here{ray}")
+    if told := describe_time(plan):
+        print(told)
     if pictures:
         print(f"pictures of slides that the store lacks: {pictures}")
         for slide_id, problem in plan.undrawn.items():

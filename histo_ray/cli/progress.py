@@ -30,10 +30,16 @@ def died(count: int) -> str:
 
 
 class _Voice:
-    """When something was last said on stderr, and whether progress is to be said at all."""
+    """What is on stderr: when something was last said, the bar, and whether to be quiet."""
 
     last: float = 0.0
     quiet: bool = False
+    bar: "ProgressBar | None" = None
+    """The one that is on the terminal."""
+
+
+_WRITING = threading.RLock()
+"""Held while stderr is written: the thread that breaks silence writes, too."""
 
 
 @contextmanager
@@ -52,10 +58,13 @@ def say(verb: str, text: str) -> None:
 
 
 def note(line: str) -> None:
-    """Write a line on stderr that tells of no problem, unless quiet."""
-    _Voice.last = time.monotonic()
-    if not _Voice.quiet:
-        print(line, file=sys.stderr, flush=True)
+    """Write a line on stderr that tells of no problem, above the bar; nothing if quiet."""
+    with _WRITING:
+        _Voice.last = time.monotonic()
+        if _Voice.bar is not None:
+            _Voice.bar.clear()
+        if not _Voice.quiet:
+            print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -81,51 +90,69 @@ def break_silence(verb: str) -> Iterator[None]:
         watcher.join()
 
 
-class SlideProgress:
-    """Shows `Counts`; use as a context manager."""
+class ProgressBar:
+    """Shows how far a verb is: a bar on a terminal, a line now and then in a log.
 
-    def __init__(self, verb: str) -> None:
-        self._verb = verb
+    Usable as a context manager, which takes the bar away at its end.
+    """
+
+    def __init__(self, verb: str, tells_ends: bool = False) -> None:
+        """Show nothing yet.
+
+        Args:
+            verb: What is at work, as lines begin.
+            tells_ends: Whether the first report in a log, and whatever ends a count, has a line.
+        """
+        self._verb, self._tells_ends = verb, tells_ends
         self._bar: Any = None
-        self._began = time.monotonic()
-        self._next_line = self._began + LINE_EVERY_S
+        self._next_line = time.monotonic() + (0.0 if tells_ends else LINE_EVERY_S)
+        self._told = ""
         self._terminal = sys.stderr.isatty() and not _Voice.quiet
 
     def __enter__(self) -> Self:
-        self.say("starting")
         return self
 
-    def report(self, counts: Counts) -> None:
-        """Show how far the run is."""
-        self.show(counts.slides_done, counts.slides, describe(counts, time.monotonic()))
-
     def show(self, done: int, total: int, text: str) -> None:
-        """Show how many slides are done, and `text`."""
-        if not self._terminal:
-            if time.monotonic() >= self._next_line:
+        """Show how many units are done, and `text`."""
+        ended = self._tells_ends and done == total
+        if ended or not self._terminal:
+            if (ended or time.monotonic() >= self._next_line) and text != self._told:
                 self._next_line = time.monotonic() + LINE_EVERY_S
+                self._told = text
                 self.say(text)
             return
+        with _WRITING:
+            self._draw(done, total, text)
+
+    def _draw(self, done: int, total: int, text: str) -> None:
         _Voice.last = time.monotonic()
+        if _Voice.bar is not self:
+            if _Voice.bar is not None:
+                _Voice.bar.clear()
+            _Voice.bar = self
         if self._bar is None:
             from tqdm import tqdm  # the first line does not wait for it
 
-            self._bar = tqdm(total=total, unit="slide", desc=self._verb, leave=False)
-        self._bar.n = done
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(0)
-        self._bar.refresh()
+            self._bar = tqdm(
+                total=total, initial=done, desc=text, leave=False, dynamic_ncols=True,
+                bar_format=f"{self._verb}: {{percentage:3.0f}}%|{{bar:20}}| {{desc}}",
+            )  # fmt: skip
+            return
+        self._bar.n, self._bar.total = done, total
+        self._bar.set_description_str(text)
 
     def say(self, text: str) -> None:
         """Say what is done next, in a line of its own."""
-        self.clear()
         say(self._verb, text)
 
     def clear(self) -> None:
         """Take the bar from the terminal; the next report draws it anew."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        with _WRITING:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+            if _Voice.bar is self:
+                _Voice.bar = None
 
     def __exit__(
         self,
@@ -134,6 +161,21 @@ class SlideProgress:
         trace: TracebackType | None,
     ) -> None:
         self.clear()
+
+
+class SlideProgress(ProgressBar):
+    """Shows `Counts` of slides; use as a context manager."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(verb)
+
+    def __enter__(self) -> Self:
+        self.say("starting")
+        return self
+
+    def report(self, counts: Counts) -> None:
+        """Show how far the run is."""
+        self.show(counts.slides_done, counts.slides, describe(counts, time.monotonic()))
 
 
 def describe(counts: Counts, now: float) -> str:

@@ -109,6 +109,11 @@ def _describe(record: "RunRecord") -> list[tuple[str, str]]:
     ]
     if record.seconds:
         start = f", {format_seconds(record.startup_s)} of it to start" if record.work_s else ""
+        if start and record.ray_start_s:
+            start += (
+                f" (Ray {record.ray_start_s:.1f} s, processes {record.process_start_s:.1f} s, "
+                f"encoders {record.loading_s:.1f} s)"
+            )
         lines.insert(2, ("took", f"{format_seconds(record.seconds)}{start}"))
     if record.work_s:
         size = f", {record.file_bytes / 1e6:.1f} MB of slides read" if record.file_bytes else ""

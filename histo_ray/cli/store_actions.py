@@ -4,6 +4,8 @@ import argparse
 import json
 import math
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -11,8 +13,11 @@ import duckdb
 from histo_ray.cli.printable import csv_cell, one_line, printable
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.store.layout import is_given
+from histo_ray.store.location import Location
+from histo_ray.store.slide_vectors import list_slide_vectors
 from histo_ray.store.store import open_store
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
+from histo_ray.text import count_of
 from histo_ray.types import PartitionKey
 
 if TYPE_CHECKING:
@@ -54,9 +59,18 @@ def run_ls(args: argparse.Namespace) -> int:
             keys = [key for key in store.list_keys() if key.tiling in tilings]
             text = describe_tilings(store.receipts(one_of_each_tiling(keys)))
             print(printable(f"tilings of slides: {text}"))
+    for line in [] if args.json else _describe_slide_vectors(store.root):
+        print(printable(line))
     for error in damaged:
         print(f"left out: {one_line(str(error))}", file=sys.stderr)
     return 1 if damaged else 0
+
+
+def _describe_slide_vectors(root: Location) -> Iterator[str]:
+    """Lines on the vectors of slides, one a slide encoder, tile encoder and tiling."""
+    counts = Counter(key[:3] for key in list_slide_vectors(root))
+    for (name, encoder, tiling), count in sorted(counts.items()):
+        yield f"slide vectors: {name} of {encoder}, tiling {tiling}: {count_of(count, 'slide')}"
 
 
 def run_verify(args: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
-"""Flags of `histo-ray store`: ls, verify, sql, views, index, convert, export, import, gc."""
+"""Flags of `histo-ray store`: ls, verify, sql, views, index, measure, where, convert, ..."""
 
 import argparse
 
 from histo_ray.cli.flags import add_settings
 from histo_ray.deferred import deferred
+from histo_ray.settings import WHERE
 from histo_ray.store.exchange.import_config import ImportConfig
 from histo_ray.store.exchange.registry import EXCHANGE_FORMATS, IMPORT_LAYOUTS
 
@@ -51,10 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gc.add_argument("--older-than-h", type=float, default=24.0, help="hours (default: 24)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.set_defaults(run=deferred("histo_ray.cli.store_actions:run_gc"))
-    for sub in (ls, verify, sql, views, index, convert, export, gc):
+    measure, where = _add_quality(verbs)
+    for sub in (ls, verify, sql, views, index, convert, export, gc, measure, where):
         sub.add_argument("store", help="folder or URI of the store")
         sub.add_argument("--json", action="store_true", help="print as JSON")
     export.add_argument("out_folder", nargs="?", metavar="OUT", help="the same as --out")
+    where.add_argument("where", metavar="CONDITION", help=WHERE)
     sql.add_argument("query", help="SQL")
     sql.add_argument(
         "--csv",
@@ -62,6 +65,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print all rows as CSV, not the first few; control characters in texts are spelled "
         "out, and an apostrophe stands before a text that a spreadsheet would calculate",
     )
+
+
+def _add_quality(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    measure = verbs.add_parser(
+        "measure", help="measure pen, folds and blur of tiles that are stored, without encoding"
+    )
+    measure.add_argument(
+        "--pixels", action="store_true", help="read the tiles' own pixels, too, for blur"
+    )
+    measure.add_argument("--again", action="store_true", help="slides that were measured, too")
+    measure.add_argument("--threads", type=int, help="slides at once (default: one a core)")
+    measure.set_defaults(run=deferred("histo_ray.cli.store_quality:run_measure"))
+    where = verbs.add_parser("where", help="count and draw the tiles that a condition keeps")
+    where.add_argument("--encoder", required=True, help="whose slides")
+    where.add_argument("--tiling", help="fingerprint, where the encoder has several")
+    where.add_argument(
+        "--slide", action="append", default=[], metavar="ID", help="repeat it (default: all)"
+    )
+    where.add_argument("--pictures", metavar="DIR", help="folder for one PNG a slide")
+    where.set_defaults(run=deferred("histo_ray.cli.store_quality:run_where"))
+    for sub in (measure, where):
+        sub.add_argument(
+            "--manifest", help="where the slides lie now, if not where they were extracted"
+        )
+    return measure, where
 
 
 def _add_import(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

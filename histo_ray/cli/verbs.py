@@ -21,6 +21,14 @@ VERBS = {
         "histo_ray.cli.plan", "dry run of an extraction: tiles, lost slides and why, bytes, time"
     ),
     "extract": Verb("histo_ray.cli.extract", "manifest + encoders -> feature store"),
+    "encode-slides": Verb(
+        "histo_ray.cli.encode_slides",
+        "stored embeddings + slide encoders -> one vector a slide, in the store",
+    ),
+    "fit-slide-encoder": Verb(
+        "histo_ray.cli.fit_slide_encoder",
+        "stored embeddings -> a slide encoder (VLAD, Fisher, ...), published into the store",
+    ),
     "finetune": Verb(
         "histo_ray.cli.finetune", "labelled tiles -> a new encoder, published into the store"
     ),
@@ -52,7 +60,7 @@ VERBS = {
     ),
     "store": Verb(
         "histo_ray.cli.store_flags",
-        "ls | verify | sql | views | index | convert | export | import | gc",
+        "ls | verify | sql | views | index | measure | where | convert | export | import | gc",
     ),
     "runs": Verb(
         "histo_ray.cli.runs",

@@ -11,5 +11,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's flags."""
     parser.add_argument("store", help=ViewConfig.model_fields["store"].description)
     add_settings(parser, ViewConfig, without=("store",))
-    parser.add_argument("--json", action="store_true", help="print the address as JSON")
+    parser.add_argument("--json", action="store_true", help="print address, port and token as JSON")
     parser.set_defaults(run=deferred("histo_ray.cli.view_work:run"), waits=True)

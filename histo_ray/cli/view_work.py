@@ -2,21 +2,34 @@
 
 import argparse
 import json
+from urllib.parse import urlsplit
 
 from histo_ray.api.view import view
-from histo_ray.cli.exit_codes import DONE
+from histo_ray.cli.exit_codes import INTERRUPTED
 from histo_ray.cli.flags import read_settings
 from histo_ray.cli.progress import say
 from histo_ray.view.view_settings import ViewConfig
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the address on stdout, and serve; Ctrl-C is the usual end."""
+    """Print the address on stdout, and serve until Ctrl-C, which ends every verb with 130."""
     config = read_settings(args, ViewConfig)
+    say("view", "starting")  # imports and the list of slides take seconds
 
     def tell(address: str) -> None:
-        print(json.dumps({"address": address}) if args.json else address, flush=True)
+        print(json.dumps(_describe(address)) if args.json else address, flush=True)
         say("view", "open this address in a browser on this machine; Ctrl-C ends it")
 
     view(config, started=tell)
-    return DONE
+    return INTERRUPTED
+
+
+def _describe(address: str) -> dict[str, str | int | None]:
+    """Address of a viewer and its parts."""
+    parts = urlsplit(address)
+    return {
+        "address": address,
+        "host": parts.hostname,
+        "port": parts.port,
+        "token": parts.path.strip("/"),
+    }

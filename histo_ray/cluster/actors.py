@@ -7,10 +7,10 @@ has spent since the last one (`CallResult`).
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,73 +18,34 @@ import pyarrow as pa
 import ray
 from threadpoolctl import threadpool_limits
 
+from histo_ray.cluster.call_values import (
+    Begun,
+    CommitOrder,
+    EncodedBlock,
+    EncodeResult,
+    SharedSubject,
+    SlideFailure,
+)
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.encode_pass import TilePass, split_blocks
 from histo_ray.errors import SlideError
 from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_limit
+from histo_ray.extract.block_memory import BlockMemory
 from histo_ray.extract.encoder_plan import EncoderPlan
-from histo_ray.extract.meter import CallResult, Meter, Spent
+from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
 from histo_ray.extract.slide import SubjectPlan, TileBlock, partition_facts
 from histo_ray.extract.subject import Subject
+from histo_ray.extract.tile_reader import Pixels
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
-NEEDED_FOR_ALL = ("pandas",)
-"""Modules imported while encoders still load; otherwise the first partition waits for them (Arrow
-asks for pandas when it is given an array)."""
 NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
-"""The same of the first slide."""
+"""Modules imported while encoders still load; otherwise the first slide waits for them."""
 Encoded = tuple[Floats, npt.NDArray[np.bool_]]
 """Vectors of an encoder, and which of them are not finite."""
-
-
-@dataclass(frozen=True)
-class SlideFailure:
-    """A slide or tile set that cannot be used, and why."""
-
-    slide_id: str
-    problem: str
-
-
-@dataclass(frozen=True)
-class EncodedBlock:
-    """Vectors of one block inside the array that an encoder returned for a whole batch."""
-
-    start: int
-    """tile_id of the first vector."""
-    ref: "ray.ObjectRef[Floats]"
-    rows: slice
-    """Which rows of the array."""
-    focus: npt.NDArray[np.float32]
-    device: str = ""
-    """What computed them, in words."""
-
-
-class EncodeResult(NamedTuple):
-    """Result of a call of `EncoderWorker.encode`, as `CallResult` is one of others."""
-
-    value: list[npt.NDArray[np.bool_]]
-    """For each encoder, which vectors are not finite."""
-    spent: Spent
-    smaller_batch: int
-    """Fewest tiles that an encoder takes at once for want of memory; 0: as many as asked for."""
-
-
-def name_devices(encoder: EncoderFacts, pieces: Sequence[EncodedBlock]) -> EncoderFacts:
-    """Facts for the receipt of one partition: on which devices its vectors were computed."""
-    devices = sorted({piece.device for piece in pieces if piece.device})
-    return encoder.model_copy(update={"device": " + ".join(devices)}) if devices else encoder
-
-
-@dataclass(frozen=True)
-class SharedSubject:
-    """A subject that is large, as readers are sent it: they fetch it once each."""
-
-    slide_id: str
-    ref: "ray.ObjectRef[Subject]"
 
 
 def node_id() -> str:
@@ -98,8 +59,7 @@ class Reader:
     def __init__(self, settings: RunSettings, niceness: int = 0) -> None:
         if niceness:
             os.nice(niceness)  # where cores are shared, encoding goes first
-        of_slides = isinstance(settings, ExtractConfig)
-        for name in (*NEEDED_FOR_ALL, *(NEEDED_FOR_SLIDES if of_slides else ())):
+        for name in NEEDED_FOR_SLIDES if isinstance(settings, ExtractConfig) else ():
             import_module(name)
         pa.set_cpu_count(1)
         threadpool_limits(1)
@@ -108,6 +68,7 @@ class Reader:
         self._fetched: dict[str, Subject] = {}
         self._store: Store | None = None
         self._meter = Meter()
+        self._memory = BlockMemory()
 
     def node(self) -> str:
         """Node that this process runs on; returns once it has started."""
@@ -155,35 +116,87 @@ class Reader:
 
     def _read_block(self, subject: Subject, plan: SubjectPlan, span: range, step: int) -> TileBlock:
         """Tiles of a span; what lies in memory between file and pixels is of `step` tiles."""
-        first = self._reader.read(subject, plan, span[:step])
-        if len(span) <= step:
-            return first
-        whole = TileBlock(
-            np.empty((len(span), *first.pixels.shape[1:]), np.uint8),
-            np.empty(len(span), np.float32),
-        )
+        px = plan.tiling.settings["tile_px"]
+        pixels = self._memory.take((len(span), px, px, 3))
+        return TileBlock(pixels, self._read_into(pixels, subject, plan, span, step))
+
+    def _read_into(
+        self, pixels: Pixels, subject: Subject, plan: SubjectPlan, span: range, step: int
+    ) -> npt.NDArray[np.float32]:
+        """Read tiles into memory that is given; their focus."""
+        focus = np.empty(len(span), np.float32)
         for start in range(0, len(span), step):
             rows = slice(start, min(start + step, len(span)))
-            part = self._reader.read(subject, plan, span[rows]) if start else first
-            whole.pixels[rows], whole.focus[rows] = part.pixels, part.focus
-        return whole
+            focus[rows] = self._reader.read(subject, plan, span[rows], pixels[rows]).focus
+        return focus
+
+    def begin(
+        self, subjects: Sequence[Subject], most: int, step: int
+    ) -> tuple[npt.NDArray[np.uint8], CallResult]:
+        """Plan small subjects, and read each whole as long as there is room for it.
+
+        Args:
+            subjects: At least one.
+            most: Tiles that may be read, of all together. Of a first subject with more, so many
+                are; of others none.
+            step: Tiles that are read, and have their stain normalised, at once.
+
+        Returns:
+            (n, tile_px, tile_px, 3) pixels of all, in order; and a `Begun` or `SlideFailure` of
+            each.
+        """
+        with self._meter.work():
+            begun: list[Begun | SlideFailure] = []
+            pixels, used = np.empty((0, 0, 0, 3), np.uint8), 0
+            for subject in subjects:
+                try:
+                    plan = self._reader.plan(subject)
+                    count = min(len(plan.grid), most)
+                    if used + count > most:
+                        count = 0
+                    if not len(pixels):
+                        px = plan.tiling.settings["tile_px"]
+                        pixels = self._memory.take((most, px, px, 3))
+                    part = pixels[used : used + count]
+                    focus = self._read_into(part, subject, plan, range(count), step)
+                except SlideError as error:
+                    begun.append(SlideFailure(subject.slide_id, error.problem))
+                else:
+                    begun.append(Begun(plan, focus))
+                    used += count
+        return pixels[:used], self._meter.result(begun)
 
     def commit(
         self, plan: SubjectPlan, encoder: EncoderFacts, pieces: Sequence[EncodedBlock], run_id: str
     ) -> CallResult:
         """Write one partition from vectors in the object store; its number of tiles."""
         with self._meter.work():
-            if self._store is None:
-                self._store = open_store(self._settings.store)
-            facts = partition_facts(plan, encoder, run_id)
-            receipt = self._store.commit(
-                facts.key,
-                facts,
-                _rows(plan, pieces),
-                format=self._settings.format,
-                replace=self._settings.replace_changed,
-            )
-        return self._meter.result(receipt.tile_count)
+            tiles = self._write(CommitOrder(plan, encoder, pieces), run_id)
+        return self._meter.result(tiles)
+
+    def commit_all(self, orders: Sequence[CommitOrder], run_id: str) -> CallResult:
+        """Write several small partitions; the number of tiles of each."""
+        with self._meter.work():
+            refs = list({piece.ref: None for order in orders for piece in order.pieces})
+            arrays = dict(zip(refs, ray.get(refs), strict=True))
+            tiles = [self._write(order, run_id, arrays) for order in orders]
+        return self._meter.result(tiles)
+
+    def _write(
+        self, order: CommitOrder, run_id: str, arrays: Mapping[Any, Floats] | None = None
+    ) -> int:
+        """Write one partition; its number of tiles."""
+        if self._store is None:
+            self._store = open_store(self._settings.store)
+        facts = partition_facts(order.plan, order.encoder, run_id)
+        receipt = self._store.commit(
+            facts.key,
+            facts,
+            _rows(order.plan, order.pieces, arrays or {}),
+            format=self._settings.format,
+            replace=self._settings.replace_changed,
+        )
+        return receipt.tile_count
 
     def _fetch(self, sent: Subject | SharedSubject) -> Subject:
         if not isinstance(sent, SharedSubject):
@@ -193,10 +206,14 @@ class Reader:
         return self._fetched[sent.slide_id]
 
 
-def _rows(plan: SubjectPlan, pieces: Sequence[EncodedBlock]) -> Iterator[TileRows]:
+def _rows(
+    plan: SubjectPlan, pieces: Sequence[EncodedBlock], arrays: Mapping[Any, Floats]
+) -> Iterator[TileRows]:
+    """Rows of a partition, in order; vectors that are not in `arrays` are fetched one by one."""
     grid = plan.grid
     for piece in sorted(pieces, key=lambda piece: piece.start):
-        vectors = ray.get(piece.ref)[piece.rows]
+        vectors = arrays[piece.ref] if piece.ref in arrays else ray.get(piece.ref)
+        vectors = vectors[piece.rows]
         here = slice(piece.start, piece.start + len(vectors))
         texts = {name: values[here] for name, values in plan.texts.items()}
         yield TileRows(grid.coords[here], grid.tissue[here], piece.focus, vectors, texts)
@@ -214,6 +231,7 @@ class EncoderWorker:
         self._encoders: dict[str, BatchLadder] = {}
         self._facts: dict[str, EncoderFacts] = {}
         self._loading = threading.Lock()
+        self._loading_s = 0.0
         self._meter = Meter()
 
     def load(self) -> list[EncoderFacts]:
@@ -224,7 +242,9 @@ class EncoderWorker:
                 precision that the plan asks for and this process cannot give.
             DeviceError: The GPU failed; this process is of no more use.
         """
+        began = time.monotonic()
         loaded = load_ladders(self._config, self._specs, self._plan)
+        self._loading_s = time.monotonic() - began
         self._encoders = {about.name: encoder for encoder, about in loaded}
         self._facts = {about.name: about for _, about in loaded}
         return list(self._facts.values())
@@ -232,6 +252,10 @@ class EncoderWorker:
     def node(self) -> str:
         """Node that this process runs on."""
         return node_id()
+
+    def started(self) -> tuple[str, float]:
+        """Node that it runs on, and the seconds that it took to load its encoders."""
+        return node_id(), self._loading_s
 
     def ready(self) -> tuple[str, dict[str, EncoderFacts]]:
         """Node that it runs on, and its encoders, which are loaded now if not before."""

@@ -9,10 +9,12 @@ from ray.exceptions import RayError
 
 from histo_ray.cluster.gather import PING_S
 from histo_ray.cluster.membership import DeviceFailure, Membership
+from histo_ray.cluster.open_calls import Called
 from histo_ray.cluster.pool import PooledActor
+from histo_ray.extract.job_group import JobGroup
 from histo_ray.extract.reader_queue import Backlog
 from histo_ray.extract.run_counts import Counts
-from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob
+from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob, SubjectWork
 
 DEATHS_ALONE = 2
 """Processes that must die under a job that has them to itself before its slide is failed."""
@@ -35,7 +37,7 @@ class LostCalls:
         self._counts = counts
         self._ping = ping
 
-    def ask_after_death(self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping) -> None:
+    def ask_after_death(self, member: PooledActor, what: Called) -> None:
         """Queue `what` again, whose process died, and ping that until Ray has started it anew."""
         first_word = not member.suspect
         member.suspect, member.slide_id = True, ""
@@ -51,18 +53,23 @@ class LostCalls:
             if first_word:
                 self._members.note_encoder_death()
             return
-        what.deaths += what.alone
-        what.alone = True
-        if what.deaths >= DEATHS_ALONE:
-            what.work.fail(
-                f"the process that tried to {what.kind} it died {what.deaths + 1} times: out of "
+        for job in reversed(what.jobs if isinstance(what, JobGroup) else [what]):
+            self._ask_alone(job)
+
+    def _ask_alone(self, job: ReaderJob) -> None:
+        """Queue a job whose process died, for one that it has to itself."""
+        job.deaths += job.alone
+        job.alone = True
+        if job.deaths >= DEATHS_ALONE:
+            job.work.fail(
+                f"the process that tried to {job.kind} it died {job.deaths + 1} times: out of "
                 "memory, or the file crashes the decoder"
             )
             return
-        self._backlog.jobs.appendleft(what)
+        self._backlog.jobs.appendleft(job)
 
     def ask_after_device_failure(
-        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping, why: DeviceFailure
+        self, member: PooledActor, what: Called, why: DeviceFailure
     ) -> None:
         """Queue `what` again for others; the encoder whose GPU failed is restarted or left out."""
         if isinstance(what, EncoderBatch):
@@ -75,15 +82,11 @@ class LostCalls:
         if ask_again and (first_word or isinstance(what, Ping)):
             self._ping(member)
 
-    def start_over(self, what: ReaderJob | EncoderBatch | Ping) -> None:
+    def start_over(self, what: Called) -> None:
         """Begin slides again whose pixels or vectors were lost with a node."""
         if isinstance(what, Ping):
             return
-        for work in (
-            {id(b.work): b.work for b in what.blocks}.values()
-            if isinstance(what, EncoderBatch)
-            else [what.work]
-        ):
+        for work in _subjects_of(what):
             if work.finished:
                 continue
             work.start_over()
@@ -92,6 +95,13 @@ class LostCalls:
                 work.fail(f"nodes that held its vectors were lost {work.restarts} times")
                 continue
             self._backlog.jobs.append(ReaderJob("plan", work, work.generation))
+
+
+def _subjects_of(what: ReaderJob | JobGroup | EncoderBatch) -> list[SubjectWork]:
+    """Subjects that a call is for."""
+    if isinstance(what, EncoderBatch):
+        return list({id(block.work): block.work for block in what.blocks}.values())
+    return [job.work for job in what.jobs] if isinstance(what, JobGroup) else [what.work]
 
 
 def _take_note_of_errors(batch: EncoderBatch) -> None:

@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 import ray
 
 from histo_ray.cluster.pool import PooledActor
+from histo_ray.extract.job_group import JobGroup
 from histo_ray.extract.work import EncoderBatch, Ping, ReaderJob
+
+Called = ReaderJob | JobGroup | EncoderBatch | Ping
+"""What a process is asked for."""
 
 MANY_CALLS = 100
 """From so many open calls on, answers are gathered for `GATHER_S`."""
@@ -20,7 +24,7 @@ class OpenCall(NamedTuple):
     """One call: who was asked what."""
 
     member: PooledActor
-    what: ReaderJob | EncoderBatch | Ping
+    what: Called
     kept: Any = None
     """Reference to what it leaves in the object store for others: pixels or a plan."""
 
@@ -71,4 +75,6 @@ class OpenCalls:
 
     def _count(self, call: OpenCall, sign: int) -> None:
         self.load += sign * call.what.load
-        self.reads += sign * (isinstance(call.what, ReaderJob) and call.what.kind == "read")
+        what = call.what
+        reads = isinstance(what, ReaderJob) and what.kind == "read"
+        self.reads += sign * (reads or (isinstance(what, JobGroup) and what.lead > 0))

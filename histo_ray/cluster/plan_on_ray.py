@@ -11,7 +11,13 @@ import ray
 from ray.util import ActorPool
 
 from histo_ray.cluster.gpu_memory import ask_gpu_memory
-from histo_ray.cluster.pool import PooledActor, kill_actors, start_encoders, start_readers
+from histo_ray.cluster.pool import (
+    PooledActor,
+    encoder_variables,
+    kill_actors,
+    start_encoders,
+    start_readers,
+)
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import load_encoders
@@ -38,9 +44,18 @@ from histo_ray.types import Slide
 class PlanOnRay:
     """A planner whose processes are Ray's actors."""
 
-    def __init__(self, config: ExtractConfig, specs: Sequence[EncoderSpec]) -> None:
-        """Note what is planned; Ray starts, or is joined, as the context is entered."""
+    def __init__(
+        self, config: ExtractConfig, specs: Sequence[EncoderSpec], measures: bool = True
+    ) -> None:
+        """Note what is planned; Ray starts, or is joined, as the context is entered.
+
+        Args:
+            config: The extraction.
+            specs: Its encoders.
+            measures: Whether a batch will be measured; encoders start only for that.
+        """
         self._config = config
+        self._measures = measures
         self._specs = list(specs)
         self._stack = ExitStack()
         self._workers: Workers
@@ -50,11 +65,14 @@ class PlanOnRay:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             modules = [*list_plugin_modules(self._specs), *list_segmenter_modules(self._config)]
-            nodes = stack.enter_context(ray_session(self._config.address, modules=modules))
+            variables = encoder_variables(self._config)
+            nodes = stack.enter_context(ray_session(self._config.address, None, modules, variables))
             nodes = ask_gpu_memory(nodes, self._config)
             self._workers = plan_run_workers(nodes, self._config, self._specs)
             self._readers = start_readers(self._config, self._workers)
-            self._encoders = start_encoders(self._config, self._specs, self._workers)
+            self._encoders = (
+                start_encoders(self._config, self._specs, self._workers) if self._measures else []
+            )
             stack.callback(kill_actors, [*self._readers, *self._encoders])
             self._stack = stack.pop_all()
         return self

@@ -11,6 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from histo_ray.cluster.actors import EncoderWorker, Reader
 from histo_ray.cluster.head_watch import head_answers
+from histo_ray.cluster.session import workers_have
 from histo_ray.config import RunSettings
 from histo_ray.encoders.base import GPU_BATCHES_AT_ONCE, EncoderSpec
 from histo_ray.encoders.heap import ENVIRONMENT
@@ -20,6 +21,7 @@ from histo_ray.extract.meter import Spent
 from histo_ray.extract.node_labels import parse_labels
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.shares import Place
+from histo_ray.extract.small_work import count_gpus
 
 BATCHES_AT_ONCE = 2
 """Batches that a CPU encoder has at once: threads that are done with one start on the next while
@@ -87,11 +89,20 @@ def start_readers(config: RunSettings, workers: Workers, node_id: str = "") -> l
     ]
 
 
+def encoder_variables(config: RunSettings) -> Mapping[str, str]:
+    """Environment of CPU encoders; nothing where a GPU of this machine may encode.
+
+    Given to all workers of a Ray that starts here, so that no encoder needs a process of its own.
+    """
+    return ENVIRONMENT if config.device == "cpu" or not count_gpus() else {}
+
+
 def start_encoders(
     config: RunSettings, specs: list[EncoderSpec], workers: Workers, node_id: str = ""
 ) -> list[PooledActor]:
     """Start the encoder actors, spread over the nodes, or on one if there is room."""
-    runtime = {} if workers.encoder_gpus else {"runtime_env": {"env_vars": ENVIRONMENT}}
+    plain = bool(workers.encoder_gpus) or workers_have(ENVIRONMENT)
+    runtime = {} if plain else {"runtime_env": {"env_vars": ENVIRONMENT}}
     batches = GPU_BATCHES_AT_ONCE if workers.encoder_gpus else BATCHES_AT_ONCE
     options = {
         "num_cpus": workers.encoder_cpus,

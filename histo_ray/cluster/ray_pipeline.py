@@ -17,18 +17,21 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from histo_ray.cluster.actors import EncodedBlock, EncodeResult, SlideFailure, name_devices
+from histo_ray.cluster.call_values import EncodedBlock, EncodeResult, SlideFailure, name_devices
+from histo_ray.cluster.grouped_calls import ask_group, join_blocks, take_begun
 from histo_ray.cluster.lost_calls import LostCalls
 from histo_ray.cluster.membership import Membership, describe_exclusion
 from histo_ray.cluster.metrics_export import Push
-from histo_ray.cluster.open_calls import OpenCall, OpenCalls
+from histo_ray.cluster.open_calls import Called, OpenCall, OpenCalls
 from histo_ray.cluster.pool import PooledActor, kill_actors, original_error
 from histo_ray.errors import DeviceError, DeviceMemoryError, HistoRayError
+from histo_ray.extract.call_size import EncodingPace
+from histo_ray.extract.job_group import JobGroup
 from histo_ray.extract.meter import CallResult
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.pipeline import Report
 from histo_ray.extract.reader_queue import Backlog
-from histo_ray.extract.resources import Node, Workers
+from histo_ray.extract.resources import Node, Workers, shorten_calls
 from histo_ray.extract.run_counts import Counts
 from histo_ray.extract.slide import nonfinite_problem
 from histo_ray.extract.work import (
@@ -70,8 +73,10 @@ class RayPipeline:
         self.workers = workers
         self._run_id = run_id
         self._backlog = Backlog()
+        self._backlog.groups_small = not plan_only
         self._lost = LostCalls(self._backlog, self._members, self.counts, self._ping)
         self._calls = OpenCalls()
+        self._pace = EncodingPace()
         self.use_new_nodes: Callable[[RayPipeline], None] = lambda pipeline: None
         self.nodes: list[Node] = []
         self.report: Report = lambda counts: None
@@ -141,20 +146,40 @@ class RayPipeline:
     def _ping(self, member: PooledActor) -> None:
         self._calls.add(member.handle.ready.remote(), OpenCall(member, Ping()))
 
+    def _suit_calls(self) -> Workers:
+        """The run's bounds, with calls as long as suits what its encoders have taken lately."""
+        most = self.workers.batches_a_call
+        batches = self._pace.batches_in_time(self.workers.batch_size, most)
+        return self.workers if batches == most else shorten_calls(self.workers, batches)
+
     def _feed_readers(self) -> None:
-        backlog = self._backlog
+        backlog, workers = self._backlog, self._suit_calls()
         for member in sorted(self.readers, key=lambda member: len(member.calls)):
             while member.has_room:
-                job = backlog.next_job(member, self.readers, self._calls.load, self.workers)
+                job = backlog.next_job(member, self.readers, self._calls.load, workers)
                 if job is None and (backlog.jobs or backlog.awaits_plan(member)):
                     break  # for another one there may be something all the same
                 if job is None:
                     return
-                self._ask_reader(member, job)
+                if isinstance(job, JobGroup):
+                    self._ask_group(member, job)
+                else:
+                    self._ask_reader(member, job)
+
+    def _ask_group(self, member: PooledActor, group: JobGroup) -> None:
+        group.drop_stale()
+        if not group.jobs:
+            return
+        step = self.workers.batch_size
+        kept, answer = ask_group(member, group, self.facts, self._run_id, step)
+        if group.kind == "plan":
+            member.slide_id = group.jobs[-1].work.slide_id
+        member.calls.add(answer)
+        self._calls.add(answer, OpenCall(member, group, kept))
 
     def _ask_reader(self, member: PooledActor, job: ReaderJob) -> None:
         work, actor = job.work, member.handle
-        if job.generation != work.generation or work.finished:
+        if job.is_stale:
             return
         kept = None
         if job.kind == "plan":
@@ -174,7 +199,7 @@ class RayPipeline:
         self._calls.add(answer, OpenCall(member, job, kept))
 
     def _feed_encoders(self) -> None:
-        backlog, workers = self._backlog, self.workers
+        backlog, workers = self._backlog, self._suit_calls()
         backlog.ready.drop_stale()
         while backlog.ready:
             room = [member for member in self.encoders if member.has_room]
@@ -199,11 +224,12 @@ class RayPipeline:
             near = [member for member in room if member.node == blocks[0].node]
             member = min(near or room, key=lambda member: len(member.calls))
             names = blocks[0].work.encoders_left
+            rows, pixels = join_blocks(blocks)
             *vectors, answer = member.handle.encode.options(num_returns=len(names) + 1).remote(
                 names,
                 workers.batch_of(blocks[0].work.group),
-                [block.rows for block in blocks],
-                *(block.pixels for block in blocks),
+                rows,
+                *pixels,
             )
             self.counts.encode_began = self.counts.encode_began or time.monotonic()
             member.calls.add(answer)
@@ -244,25 +270,34 @@ class RayPipeline:
                     self._members.admit(member, *value)
                 elif isinstance(what, EncoderBatch):
                     self._take_vectors(member, what, value)
+                elif isinstance(what, JobGroup):
+                    self._take_group(member, what, value, kept)
                 else:
                     self._take_result(member, what, value, kept)
 
-    def _fetch(
-        self, member: PooledActor, what: ReaderJob | EncoderBatch | Ping, answer: Any, kept: Any
-    ) -> Any:
+    def _fetch(self, member: PooledActor, what: Called, answer: Any, kept: Any) -> Any:
         """Result of a call, whose cost is noted."""
         value = ray.get(answer)
         if not isinstance(value, CallResult | EncodeResult):
             return value
-        member.note(what.kind if isinstance(what, ReaderJob) else "encode", value.spent)
+        member.note(what.kind if isinstance(what, ReaderJob | JobGroup) else "encode", value.spent)
+        if isinstance(what, EncoderBatch):
+            self._pace.note(sum(block.count for block in what.blocks), value.spent.busy_s)
         if isinstance(value, EncodeResult) and value.smaller_batch:
             self.counts.note_smaller_batch(value.smaller_batch)
         planned = isinstance(what, ReaderJob) and what.kind == "plan" and value.value is None
         return ray.get(kept) if planned else value.value
 
+    def _take_group(self, member: PooledActor, group: JobGroup, value: Any, kept: Any) -> None:
+        if group.kind == "plan":
+            take_begun(member, group, value, kept, self._backlog, self.counts)
+            return
+        for job, tiles in zip(group.jobs, value, strict=True):
+            self._take_result(member, job, tiles, None)
+
     def _take_result(self, member: PooledActor, job: ReaderJob, value: Any, kept: Any) -> None:
         work = job.work
-        if job.generation != work.generation or work.finished:
+        if job.is_stale:
             return
         if isinstance(value, SlideFailure):
             work.fail(value.problem)

@@ -1,14 +1,15 @@
 """Extraction on Ray: `extract.run` with slides and tile sets spread over a cluster."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import ray
 
-from histo_ray.cluster.actors import SharedSubject
+from histo_ray.cluster.call_values import SharedSubject
 from histo_ray.cluster.gpu_memory import ask_gpu_memory
 from histo_ray.cluster.metrics_export import start_export
-from histo_ray.cluster.pool import start_readers
+from histo_ray.cluster.pool import encoder_variables
 from histo_ray.cluster.ray_pipeline import RayPipeline
 from histo_ray.cluster.session import ray_session
 from histo_ray.cluster.start import NodeWatcher, start_pipeline
@@ -34,16 +35,16 @@ def open_on_ray(order: RunOrder) -> Iterator[RayPipeline]:
     """
     settings = order.settings
     modules = [*list_plugin_modules(order.specs), *list_segmenter_modules(settings)]
-    with ray_session(settings.address, modules=modules) as found:
+    began = time.monotonic()
+    with ray_session(settings.address, None, modules, encoder_variables(settings)) as found:
+        ray_s = time.monotonic() - began
         nodes = ask_gpu_memory(found, settings)
         workers = plan_run_workers(nodes, settings, order.specs)
         for work in order.todo:
             if not isinstance(work.subject, Slide):  # a tile set is large: one copy for all readers
                 work.sent = SharedSubject(work.slide_id, ray.put(work.subject))
-        readers = start_readers(settings, workers)
-        pipeline = start_pipeline(
-            settings, order.specs, workers, order.store, order.run_id, readers
-        )
+        pipeline = start_pipeline(settings, order.specs, workers, order.store, order.run_id)
+        pipeline.counts.start = pipeline.counts.start._replace(ray_s=ray_s)
         pipeline.nodes = nodes
         pipeline.push = start_export()
         pipeline.use_new_nodes = NodeWatcher(settings, order.specs, nodes).use_new_nodes

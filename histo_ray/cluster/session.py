@@ -4,7 +4,7 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from histo_ray.cluster.head_watch import head_answers, watch_head
+from histo_ray.cluster.lean_head import inherited, without_helpers
 from histo_ray.cluster.local_ray import (
     check_machine,
     has_failed,
@@ -49,11 +50,17 @@ ACCELERATOR = "accelerator_type:"
 """First letters of the resource by which Ray tells the kind of a node's accelerators."""
 STARTS = 3
 """How often Ray is started here before that counts as failed."""
+NO_VARIABLES: Mapping[str, str] = {}
+_given_to_workers: dict[str, str] = {}
+"""Variables that every worker of the Ray which this process started has."""
 
 
 @contextmanager
 def ray_session(
-    address: str, cpus: int | None = None, modules: Sequence[str] = ()
+    address: str,
+    cpus: int | None = None,
+    modules: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Iterator[list[Node]]:
     """Stay connected to Ray; a cluster that this call started ends with it.
 
@@ -65,6 +72,8 @@ def ray_session(
         cpus: CPUs of a local cluster; default all.
         modules: Files and package folders of Python modules that other nodes are given. Where this
             process is connected already, they must be there.
+        variables: Environment of all workers, where this call starts Ray (`workers_have`); of those
+            that the user has set, the user's values hold.
 
     Yields:
         The cluster's nodes.
@@ -78,7 +87,7 @@ def ray_session(
         return
     if address == "local" and os.environ.get("RAY_ADDRESS"):
         address = "auto"
-    _start_or_join(address, cpus, modules)
+    _start_or_join(address, cpus, modules, variables)
     there, folder = True, mark_session() if address == "local" else None
     try:
         with watch_head():
@@ -99,6 +108,12 @@ def ray_session(
         if folder is not None and not has_failed(folder):
             remove_folder(folder)
         _forget_own_token()
+        _given_to_workers.clear()
+
+
+def workers_have(variables: Mapping[str, str]) -> bool:
+    """Whether every worker has these variables: then none needs a process of its own for them."""
+    return variables.items() <= _given_to_workers.items()
 
 
 def _forget_own_token() -> None:
@@ -159,7 +174,12 @@ def check_cluster(address: str) -> None:
         _check_answers(address)
 
 
-def _start_or_join(address: str, cpus: int | None, modules: Sequence[str] = ()) -> None:
+def _start_or_join(
+    address: str,
+    cpus: int | None,
+    modules: Sequence[str] = (),
+    variables: Mapping[str, str] = NO_VARIABLES,
+) -> None:
     """Check this machine, or that a head listens, and connect; a start that fails leaves nothing.
 
     Raises:
@@ -172,7 +192,9 @@ def _start_or_join(address: str, cpus: int | None, modules: Sequence[str] = ()) 
     check_machine(cpus)
     sweep_folders(scratch_folder())
     try:
-        _connect(address, cpus)
+        with inherited(variables) as given:
+            _connect(address, cpus)
+        _given_to_workers.update(given)
     except BaseException:
         remove_own(scratch_folder())
         raise
@@ -216,7 +238,7 @@ def _connect(address: str, cpus: int | None, modules: Sequence[str] = ()) -> Non
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             if address == "local":
-                with on_loopback():
+                with on_loopback(), without_helpers():
                     connect("local", include_dashboard=False, num_cpus=cpus)
             else:
                 connect(address, runtime_env={"py_modules": list(modules)} if modules else None)

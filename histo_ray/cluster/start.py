@@ -21,6 +21,7 @@ from histo_ray.config import RunSettings
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.extract.loading import check_alike, check_loaded
 from histo_ray.extract.resources import Node, Workers, blocks_in_flight, share_of_newcomer
+from histo_ray.extract.run_counts import StartTimes
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts
 
@@ -34,17 +35,22 @@ def start_pipeline(
     workers: Workers,
     store: Store,
     run_id: str,
-    readers: list[PooledActor],
 ) -> RayPipeline:
-    """Start the encoders beside `readers`, and load them.
+    """Start encoders and readers, and have the encoders load.
+
+    Encoders are asked for first: they load longest, and the processes that Ray has ready are few.
 
     Raises:
         ConfigError: Weights that cannot be had, or that the store knows otherwise by that name.
     """
+    began = time.monotonic()
     encoders = start_encoders(config, list(specs), workers)
+    readers = start_readers(config, workers)
     loaded = load_encoders(encoders)
+    started_s = time.monotonic() - began
     check_loaded(store, loaded.first)
-    here = gather(list(loaded.facts), _ask_node, "encoder").answers
+    started = gather(list(loaded.facts), _ask_start, "encoder").answers
+    here = {member: node for member, (node, _) in started.items()}
     here |= gather(readers, _ask_node, "reader").answers
     for member, node in here.items():
         member.node = node
@@ -56,9 +62,16 @@ def start_pipeline(
         run_id,
     )
     pipeline.note_start(loaded.facts, loaded.left_out.values())
+    loading_s = min((seconds for _, seconds in started.values()), default=0.0)
+    pipeline.counts.start = StartTimes(0.0, max(0.0, started_s - loading_s), loading_s)
     later = [member for member in encoders if member not in {*here, *loaded.left_out}]
     pipeline.join([member for member in readers if member not in here], later)
     return pipeline
+
+
+def _ask_start(member: PooledActor) -> "ray.ObjectRef[tuple[str, float]]":
+    ref: ray.ObjectRef[tuple[str, float]] = member.handle.started.remote()
+    return ref
 
 
 def _ask_node(member: PooledActor) -> "ray.ObjectRef[str]":

@@ -21,6 +21,7 @@ class PatientExclusion(StrEnum):
     SLIDES_FAILED = "every slide failed in extraction"
     SLIDES_EMPTY = "every slide is without tiles"
     SLIDES_FAILED_OR_EMPTY = "every slide failed or is without tiles"
+    TILES_FILTERED = "no tile is kept by --where"
 
 
 IN_EXTRACTION = frozenset(
@@ -28,6 +29,7 @@ IN_EXTRACTION = frozenset(
         PatientExclusion.SLIDES_FAILED,
         PatientExclusion.SLIDES_EMPTY,
         PatientExclusion.SLIDES_FAILED_OR_EMPTY,
+        PatientExclusion.TILES_FILTERED,
     }
 )
 """Reasons that only the run tables of an extraction know."""

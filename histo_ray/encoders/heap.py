@@ -20,6 +20,31 @@ ENVIRONMENT = {
 up to 1 GiB from it; freed memory kept; grown by 64 MiB."""
 
 
+_MALLOPT = {
+    "MALLOC_ARENA_MAX": -8,
+    "MALLOC_MMAP_THRESHOLD_": -3,
+    "MALLOC_TRIM_THRESHOLD_": -1,
+    "MALLOC_TOP_PAD_": -2,
+}
+"""Numbers of the same settings for glibc's `mallopt`, from its `malloc.h`."""
+
+
+def keep_memory() -> None:
+    """Give this process the settings of `ENVIRONMENT` from now on.
+
+    That takes less than a new start, and does nearly as much where no thread has allocated yet: at
+    the beginning of a program. Nothing is changed where the user has set any of it, or where there
+    is no glibc.
+    """
+    if platform.libc_ver()[0] != "glibc" or ENVIRONMENT.keys() & os.environ.keys():
+        return
+    import ctypes  # of no use to whoever only asks for help
+
+    libc = ctypes.CDLL(None)
+    for name, value in ENVIRONMENT.items():
+        libc.mallopt(_MALLOPT[name], int(value))
+
+
 def restart_keeping_memory() -> None:
     """Start this program anew, in the same process, with `ENVIRONMENT`.
 

@@ -127,7 +127,7 @@ def _import() -> Any:
     if find_spec("openvino") is None:
         raise ConfigError(
             "--engine openvino: OpenVINO is not installed where the encoder runs; "
-            "pip install openvino there, or use --engine torch"
+            "pip install 'histo-ray[openvino]' there, or use --engine torch"
         )
     before = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # it then takes its own stub

@@ -72,6 +72,25 @@ def list_encoders(tables: Sequence[str] = (), store: str | None = None) -> list[
     return [*_merge_tables(tables).values(), *published]
 
 
+def find_dim(spec: EncoderSpec) -> int | None:
+    """Find the length of a vector without loading the encoder; None where nothing states it.
+
+    An encoder that states none has that of a built-in one of the same timm network, if both are
+    built and pooled alike.
+    """
+    if spec.dim is not None or spec.library != "timm" or spec.plugin is not None:
+        return spec.dim
+    alike = {
+        entry.dim
+        for entry in _built_in().values()
+        if entry.library == spec.library
+        and entry.architecture.partition(".")[0] == spec.architecture.partition(".")[0]
+        and entry.pool == spec.pool
+        and entry.timm_kwargs == spec.timm_kwargs
+    }
+    return alike.pop() if len(alike) == 1 else None
+
+
 def _source_values(parsed: EncoderRequest, table: Table, store: str | None) -> JsonObject:
     """What the source alone says."""
     slug = slugify(parsed.text)

@@ -3,8 +3,9 @@
 torch runs it, on CPU or GPU; on CPU OpenVINO may take torch's place for the network itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,9 @@ _DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+SMALL_WEIGHTS = 50_000_000
+"""Weights below which a network is folded and probed on one core: threads that have so little to
+do spend more time on waiting for each other, and on a busy machine several times as much."""
 LANE_PIXELS = 16 * 299 * 299
 """Pixels that one CPU thread takes at once: enough to keep it busy, little enough to share out."""
 LANE_TILES = (2, 16)
@@ -281,6 +285,22 @@ def load_encoder(
             if precision == "float32":
                 switch_tf32_off()
         build = build_transformers if spec.library == "transformers" else build_network
-        network, complete = build(spec)
         threads = threads or torch.get_num_threads()
-        return TorchEncoder(complete, network, device, precision, threads, engine)
+        network, complete = build(spec)
+        with _one_thread() if device == "cpu" and _is_small(network) else nullcontext():
+            return TorchEncoder(complete, network, device, precision, threads, engine)
+
+
+def _is_small(network: nn.Module) -> bool:
+    return sum(weights.numel() for weights in network.parameters()) < SMALL_WEIGHTS
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have torch work on one core meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -73,11 +73,11 @@ def build_transformers(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
     """
     if spec.remote_code and spec.code_revision is None:
         raise ConfigError(untrusted(spec))
-    library = _import_library(spec)
+    library = import_library(spec)
     hub = spec.hub or ""
     if spec.remote_code:
         hub = f"{hub.partition('@')[0]}@{spec.code_revision}"
-        folder = _fetch_code(spec, hub)
+        folder = fetch_code(spec, hub)
     else:
         folder = fetch_file(hub, CONFIG_FILE, spec.name).parent
     network = create_from_config(library, spec, folder)
@@ -130,7 +130,8 @@ def create_from_config(library: Any, spec: EncoderSpec, folder: Path) -> Any:
         ) from None
 
 
-def _import_library(spec: EncoderSpec) -> Any:
+def import_library(spec: EncoderSpec) -> Any:
+    """Import transformers; raises ConfigError where it is not installed."""
     if find_spec("transformers") is None:
         raise ConfigError(
             f"encoder {spec.name!r}: its network is one of the library transformers, which is not "
@@ -139,7 +140,7 @@ def _import_library(spec: EncoderSpec) -> Any:
     return importlib.import_module("transformers")
 
 
-def _fetch_code(spec: EncoderSpec, hub: str) -> Path:
+def fetch_code(spec: EncoderSpec, hub: str) -> Path:
     """Bring configuration and code of the trusted commit here; the folder of that commit."""
     config = fetch_file(hub, CONFIG_FILE, spec.name)
     repo, _, revision = hub.partition("@")

@@ -34,6 +34,9 @@ class CaveatCode(StrEnum):
     TRAINED_ON_UNKNOWN = "trained on unknown"
     """encoder, tiles: name of the set it was fine-tuned on; what: tiles or patients, of which no
     overlap can be told; listed: whether its tiles are known, but not their patients."""
+    SLIDE_ENCODER_SAW = "slide encoder saw"
+    """slide_encoder, method, supervised; patients: of those that are evaluated, whom it was fitted
+    on (None: it keeps no hashes, so nobody can tell); total, names."""
     NO_GROUPS = "no groups"
     """None: tiles of one patient may be in several folds."""
     GROUPS_INFERRED = "groups inferred"
@@ -56,6 +59,9 @@ class CaveatCode(StrEnum):
     """encoder, slides, names, common: slides that one encoder lacks."""
     PATIENTS_DIFFER = "patients differ"
     """encoders: tuple of `name lacks n patients`; of runs that did not state it."""
+    TILES_DROPPED = "tiles dropped"
+    """encoder, where, dropped, tiles; slides (0: a tile set), median, most: share dropped a slide;
+    emptied, names: slides of which no tile is left."""
     SAME_WEIGHTS = "same weights"
     """encoders: those with the same weights under several names; same_vectors: whether their
     embeddings are the same, too, so that there is nothing to compare."""

@@ -28,6 +28,7 @@ from histo_ray.evaluate.summary_record import PairSummary as PairSummary
 from histo_ray.evaluate.summary_record import ShownScore as ShownScore
 from histo_ray.evaluate.summary_record import ShownTarget as ShownTarget
 from histo_ray.evaluate.tiles.groups_record import GroupsRecord
+from histo_ray.evaluate.where_record import WhereRecord
 
 RECORD_VERSION = 2
 """2: caveats are codes with values, and sentences are rendered where they are shown."""
@@ -84,6 +85,8 @@ class EvaluationRecord(RecordPart):
     """None: a run from before they were recorded."""
     caveats: tuple[Caveat, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+    where: WhereRecord | None = None
+    """Condition on the tiles that were used; None: all were."""
 
     @model_validator(mode="before")
     @classmethod
@@ -223,6 +226,8 @@ class CohortRecord(RecordPart):
     slides_failed: int | None = None
     """Slides of the manifest without a receipt; None: a run from before they were counted."""
     slides_without_tiles: int = 0
+    slides_filtered: int = 0
+    """With tiles, none of which the condition of the run keeps."""
     slides_used: int = 0
     patients_lost: int = 0
     """Without a single slide with tiles."""

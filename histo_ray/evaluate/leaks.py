@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
+from histo_ray.evaluate.slide_leaks import check_slide_encoders
 from histo_ray.store.location import Location
 from histo_ray.store.models import ModelCard, read_card
 from histo_ray.store.trained_on import TrainedOn, read_trained_on
@@ -103,8 +104,9 @@ def check_patients(
     class_encoder: str | None,
     patients: Sequence[str],
     allowed: bool,
+    poolings: Sequence[str] = (),
 ) -> list[Caveat]:
-    """Find the patients that encoders, or those whose classes weigh tiles, were fine-tuned on.
+    """Find the patients that encoders, slide encoders, or class heads were trained on.
 
     Args:
         root: The store.
@@ -112,6 +114,7 @@ def check_patients(
         class_encoder: Whose head weighs tiles, where it is another.
         patients: That are evaluated.
         allowed: Whether such patients are evaluated all the same.
+        poolings: As they are asked for; `slide:NAME` names slide encoders.
 
     Raises:
         ConfigError: There are some, and they are not allowed; or a card is damaged.
@@ -119,7 +122,7 @@ def check_patients(
     tuned = list_tuned(root, receipts, class_encoder)
     found = list(find_patient_leaks(tuned, patients))
     refuse_leaks(found, allowed)
-    return found
+    return found + check_slide_encoders(root, poolings, patients, allowed)
 
 
 def describe_patient_leaks(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from histo_ray.extract.meter import Spent
+from histo_ray.extract.run_counts import NOT_TIMED, StartTimes
 
 Bottleneck = Literal[
     "reader-bound", "encoder-bound", "balanced", "latency-bound", "start-up-bound", "none"
@@ -59,6 +60,8 @@ class Load:
     """Blocks that were read and waited for an encoder, on average over the time of work."""
     float32: bool
     """Whether encoders compute in it."""
+    start: StartTimes = NOT_TIMED
+    """What `startup_s` went into, as far as it is known."""
 
     @property
     def reader_busy(self) -> float:
@@ -118,7 +121,7 @@ def find_bottleneck(load: Load, *, taking_turns: bool = False) -> Verdict:
     if not load.tiles:
         return Verdict("none", "no tile was encoded")
     if load.startup_s >= load.work_s:
-        started = "loading encoders" if taking_turns else "starting Ray, processes and encoders"
+        started = "loading encoders" if taking_turns else _describe_start(load.start)
         return Verdict(
             "start-up-bound",
             f"{load.startup_s:.0f} s of {load.startup_s + load.work_s:.0f} s went into {started}, "
@@ -137,6 +140,16 @@ def find_bottleneck(load: Load, *, taking_turns: bool = False) -> Verdict:
     if encoders > readers:
         return Verdict("encoder-bound", f"{shares}: {_advise_encoders(load)}")
     return Verdict("reader-bound", f"{shares}: {_advise_readers(load)}")
+
+
+def _describe_start(start: StartTimes) -> str:
+    """What a start on Ray consists of, with the seconds of each where they were measured."""
+    if not start.ray_s:
+        return "starting Ray, processes and encoders"
+    return (
+        f"starting Ray ({start.ray_s:.1f} s), processes ({start.processes_s:.1f} s) and encoders "
+        f"({start.loading_s:.1f} s)"
+    )
 
 
 def _advise_waiting(load: Load) -> str:

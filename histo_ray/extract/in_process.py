@@ -26,7 +26,7 @@ from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.resources import Node, Workers
-from histo_ray.extract.run_counts import Counts
+from histo_ray.extract.run_counts import Counts, StartTimes
 from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import SubjectPlan, nonfinite_problem, partition_facts
 from histo_ray.extract.this_machine import describe_machine
@@ -52,9 +52,12 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
     workers = plan_run_workers(nodes, order.settings, order.specs)
     with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
         plan = plan_encoders(order.settings, workers)
+        began = time.monotonic()
         loaded = load_ladders(order.settings, order.specs, plan)
         check_loaded(order.store, [about for _, about in loaded])
-        yield InProcessPipeline(order, reader, loaded, workers, nodes)
+        pipeline = InProcessPipeline(order, reader, loaded, workers, nodes)
+        pipeline.counts.start = StartTimes(loading_s=time.monotonic() - began)
+        yield pipeline
 
 
 Rows = dict[str, list[TileRows]]

@@ -12,6 +12,7 @@ from histo_ray.config import TileSetConfig
 from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.resume import LOOKUPS, Agenda, kept_reason, other_precision
 from histo_ray.extract.slide import SubjectPlan, TileBlock
+from histo_ray.extract.tile_reader import Pixels
 from histo_ray.extract.work import SubjectWork, row_of
 from histo_ray.store.store import Store
 from histo_ray.tiles.quality import measure_focus
@@ -54,8 +55,10 @@ class TileSetReader:
         """List the tiles of a set."""
         return plan_tileset(subject.tiles, self._config)
 
-    def read(self, subject: TileSetSubject, plan: SubjectPlan, span: range) -> TileBlock:
-        """Read the tiles of `span` (tile_ids).
+    def read(
+        self, subject: TileSetSubject, plan: SubjectPlan, span: range, into: Pixels | None = None
+    ) -> TileBlock:
+        """Read the tiles of `span` (tile_ids), into memory that is given if any is.
 
         Raises:
             SlideError: A file has gone or changed since the set was read; it costs its set, not
@@ -66,6 +69,9 @@ class TileSetReader:
             pixels = load_tiles(subject.tiles, span, threads=1, check=True)
         except ConfigError as error:
             raise SlideError(subject.slide_id, str(error)) from None
+        if into is not None:
+            into[:] = pixels
+            pixels = into
         return TileBlock(pixels, measure_focus(pixels))
 
     def close(self) -> None:

@@ -161,6 +161,9 @@ def record_work(record: RunRecord, pipeline: RunPipeline, began: float) -> RunRe
     return record.model_copy(
         update={
             "startup_s": load.startup_s,
+            "ray_start_s": counts.start.ray_s,
+            "process_start_s": counts.start.processes_s,
+            "loading_s": counts.start.loading_s,
             "work_s": load.work_s,
             "tiles_read": counts.tiles_read,
             "tiles_encoded": counts.tiles_encoded,

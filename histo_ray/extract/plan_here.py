@@ -37,19 +37,38 @@ class PlanHere:
         config: ExtractConfig,
         specs: Sequence[EncoderSpec],
         shape: Callable[[int], RunShape],
+        measured_from: float = 0,
     ) -> None:
-        """Start to load the encoders.
+        """Prepare; where a batch will be measured in any case, start to load the encoders.
 
         Args:
             config: The extraction.
             specs: Its encoders.
             shape: From a number of GPUs to the processes of a run on this machine; its process
                 imports it by name.
+            measured_from: Vectors to be encoded from which on the encoders are loaded, as soon as
+                so many are planned.
         """
         self._config = config
+        self._specs = specs
+        self._shape = shape
+        self._measured_from = measured_from
+        self._probe: EncoderProbe | None = None
         readers = min(config.readers or count_cores(), MOST_PROCESSES)
         self._slides = ProcessPool(readers, keep_to_one_core)
-        self._probe = EncoderProbe(config, specs, shape)
+        if not measured_from:
+            self._start_probe()
+
+    def _start_probe(self) -> EncoderProbe:
+        """Start to load the encoders in a process of their own, unless that is done already."""
+        if self._probe is None:
+            self._probe = EncoderProbe(self._config, self._specs, self._shape)
+        return self._probe
+
+    def _look(self) -> None:
+        """Raise the error of loading at once, if it failed."""
+        if self._probe is not None:
+            self._probe.look()
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +80,8 @@ class PlanHere:
         trace: TracebackType | None,
     ) -> None:
         self._slides.close()
-        self._probe.close()
+        if self._probe is not None:
+            self._probe.close()
 
     def plan(
         self, todo: Sequence[tuple[Slide, tuple[str, ...]]], planned: Planned, report: Report
@@ -73,19 +93,21 @@ class PlanHere:
         """
 
         def look() -> None:
-            self._probe.look()
+            self._look()
             report(planned, len(todo))
 
         tasks = [(slide, self._config) for slide, _ in todo]
         for index, plan in self._slides.map(plan_or_problem, tasks, look):
             slide, encoders = todo[index]
             planned.add(slide, encoders, _died("plan") if isinstance(plan, Died) else plan)
+            if planned.vectors.total() >= self._measured_from:
+                self._start_probe()
 
     def draw(self, draw: DrawSlide, slides: Sequence[Slide], folder: Path) -> dict[str, str]:
         """Draw slides with `draw`; those that could not be, and why."""
         tasks = [(slide, self._config, str(folder)) for slide in slides]
         problems = {}
-        for index, problem in self._slides.map(draw, tasks, self._probe.look):
+        for index, problem in self._slides.map(draw, tasks, self._look):
             if problem:
                 reason = _died("draw") if isinstance(problem, Died) else problem
                 problems[slides[index].slide_id] = reason
@@ -97,11 +119,12 @@ class PlanHere:
         Raises:
             ConfigError: An encoder cannot be loaded.
         """
-        loaded = self._probe.loaded()
-        times = [self._measure_tiling(widest, loaded) for widest in planned.widest.values()]
+        probe = self._start_probe()
+        loaded = probe.loaded()
+        times = [self._measure_tiling(widest, probe, loaded) for widest in planned.widest.values()]
         return Measured(loaded.facts, sum(times) if times else None)
 
-    def _measure_tiling(self, widest: Widest, loaded: Loaded) -> float:
+    def _measure_tiling(self, widest: Widest, probe: EncoderProbe, loaded: Loaded) -> float:
         """Estimate the seconds of all tiles of one tiling from one batch."""
         workers, plan = loaded.workers, widest.plan
         size = workers.batch_of(widest.group)
@@ -111,7 +134,7 @@ class PlanHere:
             time_reading, widest.slide, self._config, plan, min(size, len(plan.grid))
         ).result()
         several = isinstance(widest.slide, TiledSlide)
-        encode_s = self._probe.time_encoding(pixels, size, widest.encoders if several else ())
+        encode_s = probe.time_encoding(pixels, size, widest.encoders if several else ())
         return estimate_seconds(
             widest.tiles,
             read_s / workers.readers,

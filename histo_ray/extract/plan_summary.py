@@ -1,7 +1,7 @@
 """Result of a plan: a row a slide, sums, and an estimate of time."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -70,9 +70,9 @@ class PlanSummary:
     vectors: int | None
     """To be encoded, over all encoders."""
     bytes: int | None
-    """To be written."""
+    """To be written; None also where only a loaded encoder could say it."""
     seconds: float | None
-    """Estimated from one batch read and encoded here; None if there was nothing to measure."""
+    """Estimated as `seconds_from` says; None where there is nothing to do or no estimate."""
     undrawn: dict[str, str]
     """Slides without a picture, where pictures were asked for, and why."""
     notes: tuple[str, ...] = ()
@@ -85,6 +85,9 @@ class PlanSummary:
     source_tiles_saved: int | None = None
     """Those that are decoded once for several tilings, and would be decoded again in a run for
     each."""
+    seconds_from: str = ""
+    """`batch`: one batch that was read and encoded here; else the run of the store whose speed was
+    taken; empty: no estimate."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,21 @@ class Planned:
         """Number of slides that cannot be used."""
         return len(self.rows) - len(self.slides)
 
-    def count_bytes(self, facts: Sequence[EncoderFacts]) -> int:
-        """Bytes to be written, from what the loaded encoders say of their vectors."""
-        size = {
-            about.name: about.dim * (2 if about.dtype == "float16" else 4) + BYTES_A_ROW
-            for about in facts
-        }
-        return sum(count * size[name] for name, count in self.vectors.items() if count)
+    def count_bytes(self, dims: Mapping[str, int], dtype: str) -> int | None:
+        """Bytes to be written.
+
+        Args:
+            dims: Numbers a vector, by encoder.
+            dtype: `float16` or `float32`.
+
+        Returns:
+            None if the length of an encoder's vectors is not known.
+        """
+        wanted = {name: count for name, count in self.vectors.items() if count}
+        if not wanted.keys() <= dims.keys():
+            return None
+        width = 4 if dtype == "float32" else 2
+        return sum(count * (dims[name] * width + BYTES_A_ROW) for name, count in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,14 @@ class Measured:
     seconds: float | None = None
     """For all tiles; None without a tile."""
 
+    @property
+    def dims(self) -> dict[str, int]:
+        """Numbers a vector, by encoder."""
+        return {about.name: about.dim for about in self.facts}
 
+
+FROM_BATCH = "batch"
+"""`PlanSummary.seconds_from` where a batch was measured."""
 Report = Callable[[Planned, int], None]
 """Called with what is planned so far, and the number of slides to be planned."""
 Notify = Callable[[str], None]

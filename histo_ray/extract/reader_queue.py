@@ -3,9 +3,11 @@
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence, Set
+from itertools import islice
 from typing import Any, Protocol
 
 from histo_ray.extract.call_size import tiles_to_read
+from histo_ray.extract.job_group import JobGroup, RecentSizes, take_commits
 from histo_ray.extract.ready_blocks import ReadyBlocks
 from histo_ray.extract.resources import Workers
 from histo_ray.extract.run_counts import Counts
@@ -40,6 +42,9 @@ class Backlog:
         """Jobs that go before all others."""
         self.ready = ReadyBlocks()
         """Tiles that were read and wait for an encoder."""
+        self.groups_small = True
+        """Whether small subjects are planned and read, several in one call."""
+        self._sizes = RecentSizes()
         self._asked: Counter[JobTaker] = Counter()
         """Tiles that each reader was asked for."""
         self.siblings: list[SubjectWork] = []
@@ -74,6 +79,7 @@ class Backlog:
             self._planned.add(work.slide_id)
             counts.slides_planned = len(self._planned)
             counts.tiles_planned += work.tiles
+            self._sizes.note(work.tiles)
 
     def note_outcome(self, work: SubjectWork, counts: Counts) -> None:
         """Count the subject of what `take_finished` gave, once the last of its tilings is over."""
@@ -90,7 +96,7 @@ class Backlog:
 
     def next_job(
         self, taker: JobTaker, takers: Sequence[JobTaker], load_called: float, workers: Workers
-    ) -> ReaderJob | None:
+    ) -> ReaderJob | JobGroup | None:
         """Choose what a reader does next.
 
         A queued job goes first, then tiles of its own slide, a new slide, and last a stretch of
@@ -104,10 +110,10 @@ class Backlog:
             workers: The run's bounds.
 
         Returns:
-            The job; None where it has to wait.
+            The job, or several for small subjects; None where it has to wait.
         """
         if self.jobs and (not self.jobs[0].alone or not taker.calls):
-            return self.jobs.popleft()
+            return take_commits(self.jobs, workers.call_tiles // 2)
         if (sibling := self._take_sibling(taker, takers)) is not None:
             return ReaderJob("plan", sibling, sibling.generation)
         size = self._tiles_to_read(taker, takers, workers)
@@ -119,7 +125,7 @@ class Backlog:
             others = {other.slide_id for other in takers if other is not taker} if room else ()
             free = [work for work in readable if work.slide_id not in others]
             if not free and self._may_begin(takers):
-                return self._begin()
+                return self._begin_several(taker, takers, size if room else 0, workers)
             long_calls = workers.batches_a_call > 1
             alone = long_calls and self.awaits_plan(taker)
             work = next(iter(free if alone else (*free, *readable)), None)
@@ -161,7 +167,9 @@ class Backlog:
 
     def _may_begin(self, takers: Sequence[JobTaker]) -> bool:
         """Whether a new subject is there, and not too many are planned ahead of reading."""
-        ahead = {w.slide_id for w in self.active if w.plan is None or w.has_unread()}
+        ahead = {
+            w.begun_with or w.slide_id for w in self.active if w.plan is None or w.has_unread()
+        }
         return bool(self.waiting) and len(ahead) < len(takers) + AHEAD
 
     def _take_sibling(self, taker: JobTaker, takers: Sequence[JobTaker]) -> SubjectWork | None:
@@ -174,6 +182,28 @@ class Backlog:
                 self.siblings.remove(work)
                 return work
         return None
+
+    def _begin_several(
+        self, taker: JobTaker, takers: Sequence[JobTaker], size: int, workers: Workers
+    ) -> ReaderJob | JobGroup:
+        """Take a new subject, or several small ones, which are read as they are planned.
+
+        Args:
+            taker: The reader.
+            takers: All readers.
+            size: Tiles that it may read.
+            workers: The run's bounds.
+        """
+        count = 1
+        if self.groups_small and not workers.batch_sizes:
+            count = self._sizes.count_together(size, len(self.waiting), len(takers))
+        if count == 1 or any(w.sent is not w.subject for w in islice(self.waiting, count)):
+            return self._begin()
+        jobs = [self._begin() for _ in range(count)]
+        for job in jobs:
+            job.work.begun_with = jobs[0].work.slide_id
+        self._asked[taker] += size
+        return JobGroup(jobs, size, jobs[0].work.weight)
 
     def _begin(self) -> ReaderJob:
         """Take a new subject, which is planned first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from histo_ray.config import RunSettings
 from histo_ray.errors import ConfigError
 from histo_ray.extract.batch_size import BATCH_PX, choose_batch_size
-from histo_ray.extract.call_size import batches_a_call
+from histo_ray.extract.call_size import CALL_PIXELS, CPU_CALL_PIXELS, batches_a_call
 from histo_ray.extract.node_labels import choose_accelerated, choose_labelled, has_labels
 from histo_ray.extract.shares import (
     READER_NICENESS,
@@ -114,10 +114,10 @@ def plan_workers(nodes: Sequence[Node], config: RunSettings, input_px: int = 0) 
         workers = _share_chosen_cores(encoding, reading, config)
     else:
         workers = _share_cores(nodes, cpus, config)
-    if workers.encoder_gpus:
-        room, calls = _count_room(nodes, workers.batch_size, config), _count_calls(workers)
-        batches = batches_a_call(config.tile_px, workers.batch_size, room, calls)
-        workers = replace(workers, batches_a_call=batches)
+    pixels = CALL_PIXELS if workers.encoder_gpus else CPU_CALL_PIXELS
+    room, calls = _count_room(nodes, workers.batch_size, config), _count_calls(workers)
+    batches = batches_a_call(config.tile_px, workers.batch_size, room, calls, pixels)
+    workers = replace(workers, batches_a_call=batches)
     return replace(workers, blocks_in_flight=blocks_in_flight(nodes, workers, config))
 
 
@@ -268,6 +268,12 @@ def blocks_in_flight(nodes: Sequence[Node], workers: Workers, config: RunSetting
     """Count the blocks of pixels that keep all processes at work and fit the object stores."""
     useful = _count_calls(workers) * workers.batches_a_call
     return max(2, min(useful, _count_room(nodes, workers.batch_size, config)))
+
+
+def shorten_calls(workers: Workers, batches: int) -> Workers:
+    """Plan calls of fewer batches, and no more pixels at once than these keep at work."""
+    blocks = min(workers.blocks_in_flight, max(2, _count_calls(workers) * batches))
+    return replace(workers, batches_a_call=batches, blocks_in_flight=blocks)
 
 
 def _count_calls(workers: Workers) -> int:

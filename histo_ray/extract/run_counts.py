@@ -3,6 +3,21 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class StartTimes(NamedTuple):
+    """Seconds until a run could work, by what they went into; 0 where it was not there."""
+
+    ray_s: float = 0.0
+    """Ray itself: started here, or joined."""
+    processes_s: float = 0.0
+    """From then until the first encoder's process loaded: Ray starts it, it imports our code."""
+    loading_s: float = 0.0
+    """That this process took to import torch and to load the encoders."""
+
+
+NOT_TIMED = StartTimes()
 
 
 @dataclass
@@ -35,6 +50,8 @@ class Counts:
     """Blocks that were read and wait for an encoder."""
     block_seconds: float = 0.0
     """Their number, summed over the seconds of the run."""
+    start: StartTimes = NOT_TIMED
+    """What the time until `began` went into."""
     encode_began: float = 0.0
     """time.monotonic() when the first batch went to an encoder; 0 before."""
     encode_ended: float = 0.0

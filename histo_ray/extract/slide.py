@@ -162,18 +162,32 @@ def ink_remark(slide: SlideFacts) -> str:
     )
 
 
-def read_block(opened: OpenedSlide, plan: SubjectPlan, tile_px: int, span: range) -> TileBlock:
+def read_block(
+    opened: OpenedSlide,
+    plan: SubjectPlan,
+    tile_px: int,
+    span: range,
+    into: npt.NDArray[np.uint8] | None = None,
+) -> TileBlock:
     """Read the tiles of `span` (tile_ids), measure their focus, then normalise their stain.
+
+    Args:
+        opened: The slide.
+        plan: Its plan.
+        tile_px: Edge of a tile.
+        span: Which tiles.
+        into: Memory for their pixels, (n, tile_px, tile_px, 3) uint8; None: of their own.
 
     Raises:
         SlideError: The file cannot be read there.
     """
     if plan.level_read is None:
         raise ValueError(f"{plan.grid.slide_id}: its tiles are files of their own")
-    batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop)
+    batch = read_batch(opened, plan.grid, plan.level_read, tile_px, span.start, span.stop, into)
     focus = measure_focus(batch.pixels)
-    pixels = batch.pixels if plan.stain is None else normalise(batch.pixels, plan.stain)
-    return TileBlock(pixels, focus)
+    if plan.stain is not None:
+        batch.pixels[:] = normalise(batch.pixels, plan.stain)
+    return TileBlock(batch.pixels, focus)
 
 
 def encode_block(

@@ -3,6 +3,9 @@
 from collections import OrderedDict
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import SlideError
 from histo_ray.extract.slide import (
@@ -19,6 +22,8 @@ from histo_ray.slides.reader import OpenedSlide
 from histo_ray.tiles.pixels import FoundTissue, locate_tissue
 from histo_ray.types import Slide
 
+Pixels = npt.NDArray[np.uint8]
+"""(n, tile_px, tile_px, 3) RGB."""
 OPEN_SLIDES = 3
 """Slides that a reader keeps open: file handles and decoder caches stay bounded."""
 TOO_MUCH_MEMORY = "needs more memory than there is, or states a size that is made up"
@@ -33,8 +38,10 @@ class TileReader(Protocol):
     def plan(self, subject: Any) -> SubjectPlan:
         """Find the tiles of one subject."""
 
-    def read(self, subject: Any, plan: SubjectPlan, span: range) -> TileBlock:
-        """Read the tiles of `span` (tile_ids)."""
+    def read(
+        self, subject: Any, plan: SubjectPlan, span: range, into: Pixels | None = None
+    ) -> TileBlock:
+        """Read the tiles of `span` (tile_ids), into memory that is given if any is."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -61,8 +68,10 @@ class SlideTileReader:
         except MemoryError as error:
             raise SlideError(subject.slide_id, f"{TOO_MUCH_MEMORY} ({error})") from None
 
-    def read(self, subject: Slide, plan: SubjectPlan, span: range) -> TileBlock:
-        """Read the tiles of `span` (tile_ids).
+    def read(
+        self, subject: Slide, plan: SubjectPlan, span: range, into: Pixels | None = None
+    ) -> TileBlock:
+        """Read the tiles of `span` (tile_ids), into memory that is given if any is.
 
         Raises:
             SlideError: The file cannot be read there.
@@ -71,7 +80,7 @@ class SlideTileReader:
             opened = self._opened(subject)
             self._tilings.add(plan.tiling.fingerprint)
             shared_cache().walks = len(self._tilings)
-            return read_block(opened, plan, plan.tiling.settings["tile_px"], span)
+            return read_block(opened, plan, plan.tiling.settings["tile_px"], span, into)
         except MemoryError as error:
             raise SlideError(subject.slide_id, f"{TOO_MUCH_MEMORY} ({error})") from None
 

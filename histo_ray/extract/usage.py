@@ -46,6 +46,7 @@ def measure_load(
         encode=add_up(encoders, "encode"),
         blocks_waiting=counts.block_seconds / work_s if work_s > 0 else 0.0,
         float32=float32,
+        start=counts.start,
     )
 
 

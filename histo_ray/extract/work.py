@@ -77,6 +77,11 @@ class ReaderJob:
         """Pixels that it brings, in tiles of the run's largest size."""
         return len(self.span) * self.work.weight
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether its subject is finished, or has started over since it was queued."""
+        return self.generation != self.work.generation or self.work.finished
+
 
 @dataclass
 class EncoderBatch:
@@ -125,6 +130,8 @@ class SubjectWork:
     began: float = field(default_factory=time.monotonic)
     sent: Any = None
     """What readers in other processes are given: the subject, or a reference to it."""
+    begun_with: str = ""
+    """The first of the subjects that one call plans, where it plans several; empty: itself."""
     group: int = 0
     """Which of the run's tilings it is in."""
     weight: float = 1.0

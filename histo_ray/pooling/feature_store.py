@@ -28,6 +28,7 @@ class FeatureStore(Store):
         class_encoder: str | None = None,
         slide_ids: Iterable[str] | None = None,
         check: bool = False,
+        where: str | None = None,
     ) -> "pd.DataFrame":
         """One vector a slide or patient, float32, from all of its tiles.
 
@@ -44,6 +45,7 @@ class FeatureStore(Store):
             slide_ids: The slides that are pooled; None: all.
             check: Hold every byte that is pooled against the partitions' digests first, which
                 reads them twice; without it a changed vector is not noticed.
+            where: Condition on tiles, as in "focus > 20 and ink < 0.05": others are not pooled.
 
         Returns:
             Index slide_id or patient_id, sorted; what was left out is in its `attrs`, as
@@ -54,7 +56,7 @@ class FeatureStore(Store):
                 Or a partition is damaged.
             ConfigError: Another `pool` or `by`, no class head, or a class that it does not know.
         """
-        return pool_matrix(self, encoder, pool, by, tiling, class_encoder, slide_ids, check)
+        return pool_matrix(self, encoder, pool, by, tiling, class_encoder, slide_ids, check, where)
 
     def export(
         self,

@@ -13,6 +13,7 @@ from histo_ray.config import digest
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.base import Pooled, PoolingMethod
 from histo_ray.pooling.class_heads import read_class_head
+from histo_ray.pooling.methods.slide_encoder import SlideEncoderPooling
 from histo_ray.pooling.pooled_cache import (
     By,
     PooledTable,
@@ -22,18 +23,22 @@ from histo_ray.pooling.pooled_cache import (
     read_pooled,
     write_pooled,
 )
+from histo_ray.pooling.pooled_frame import LeftOut, make_frame
 from histo_ray.pooling.quantiles import Spread
 from histo_ray.pooling.registry import parse_pooling
+from histo_ray.pooling.slide_encoders.slide_matrix import average_slides, read_slide_vectors
 from histo_ray.pooling.stored_tiles import StoredTiles, TileClassifier
 from histo_ray.pooling.tile_classes import ClassSource, find_class_source
-from histo_ray.store.catalog import FORMATS, Partitions, name_some
+from histo_ray.store.catalog import FORMATS, Partitions
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.find import choose_slides
 from histo_ray.store.location import THREADS, Location
-from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.partition_vectors import CountedPartition, count_tiles
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.replaced import TRIES, read_again, replaced
 from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.store.store import Store
+from histo_ray.store.tile_filter import parse_where
 from histo_ray.store.verify import check_partitions
 from histo_ray.types import PartitionKey, Receipt
 
@@ -57,6 +62,7 @@ def pool_matrix(
     class_encoder: str | None = None,
     slide_ids: Iterable[str] | None = None,
     check: bool = False,
+    where: str | None = None,
 ) -> "pd.DataFrame":
     """Pool the tiles of an encoder to one vector a slide or patient; see `pool_partitions`.
 
@@ -73,6 +79,7 @@ def pool_matrix(
         slide_ids: The slides that are pooled; None: all.
         check: Hold every byte that is pooled against the partitions' digests first, which reads
             them twice; without it a changed vector is not noticed.
+        where: Condition on tiles, see `parse_where`: others are not pooled; None: all are.
 
     Raises:
         StoreError: Nothing of this encoder or of a slide, or several tilings and none is named.
@@ -82,7 +89,7 @@ def pool_matrix(
     partitions = choose_slides(store.root, encoder, tiling, slide_ids)
     if check:
         check_partitions(store.root, partitions)
-    return pool_partitions(store.root, partitions, pool, by, class_encoder)
+    return pool_partitions(store.root, partitions, pool, by, class_encoder, where)
 
 
 def pool_partitions(
@@ -91,6 +98,7 @@ def pool_partitions(
     pool: str,
     by: By,
     class_encoder: str | None = None,
+    where: str | None = None,
 ) -> "pd.DataFrame":
     """Pool the tiles of each slide, or of all slides of each patient together.
 
@@ -104,10 +112,12 @@ def pool_partitions(
         by: `slide` or `patient`.
         class_encoder: Published encoder whose head gives the class probabilities, from its own
             embeddings of the same tiles; None: the pooled encoder. Of no concern to other pools.
+        where: Condition on the tiles that are pooled; None: all are.
 
     Returns:
         float32, index slide_id or patient_id in sorted order. In its `attrs`:
         `empty_slides`: without tiles, so left out;
+        `filtered_slides`: with tiles of which `where` keeps none, so left out;
         `left_out`: slides or patients with tiles, but none of any weight: no tissue, or less than
         half a tile (`LEAST_CLASS_TILES`) of the classes asked for;
         `absent_classes`, for `classes`: by class, slides or patients with less than half a tile of
@@ -122,10 +132,19 @@ def pool_partitions(
     method = parse_pooling(pool)
     if by not in get_args(By):
         raise ConfigError(f"by={by!r}: vectors can be pooled by slide or by patient")
+    if isinstance(method, SlideEncoderPooling) and where is not None:
+        raise ConfigError(
+            f"--pooling {pool} with --where: a slide encoder's vectors are of all tiles of a "
+            "slide; leave out one of the two"
+        )
     receipts = read_receipts(root, partitions)
+    bare = {key for key, receipt in receipts.items() if not receipt.tile_count}
+    receipts = choose_tiles(root, partitions, receipts, where)
     if by == "patient":
         receipts = correct_receipts(receipts, read_stated(root))
     _check_alike(root, receipts)
+    if isinstance(method, SlideEncoderPooling):
+        return _pool_slide_vectors(root, partitions, receipts, method, by)
     source = find_class_source(root, receipts, class_encoder) if method.needs_head else None
     if source is not None:
         method.check_classes(source.card.classes, source.encoder)
@@ -134,23 +153,43 @@ def pool_partitions(
         full if source is None else {k: full[k] for k in full if k.slide_id in source.partitions}
     )
     groups = _group(weighed, by)
-    facts = _state_facts(receipts, groups, method, by, source)
+    facts = _state_facts(receipts, groups, method, by, source, where)
     table = read_pooled(root, facts, groups)
     if table is None:
         table, groups = _pool_groups(root, partitions, groups, facts, source)
         read = dict(pair for group in groups.values() for pair in group)
         if digest_snapshot(read.items()) != digest_snapshot((k, receipts[k]) for k in read):
             receipts |= read  # some were replaced before they were read
-            facts = _state_facts(receipts, groups, method, by, source)
+            facts = _state_facts(receipts, groups, method, by, source, where)
             table = replace(table, receipt=table.receipt.model_copy(update={"facts": facts}))
         try:
             write_pooled(root, table, groups)
         except StoreError as error:  # a store that may only be read still answers
             _log.warning("pooled vectors are not kept for the next time: %s", error)
-    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    filtered = sorted(key.slide_id for key in receipts.keys() - full.keys() - bare)
     unweighed = sorted(key.slide_id for key in full.keys() - weighed.keys())
     lost = _group(full, by).keys() - groups.keys() | set(table.receipt.left_out)
-    return _to_frame(table, by, empty, unweighed, sorted(lost))
+    empty = sorted(key.slide_id for key in bare)
+    return make_frame(table, by, LeftOut(empty, filtered, unweighed, sorted(lost)))
+
+
+def _pool_slide_vectors(
+    root: Location, partitions: Partitions, receipts: Receipts, method: SlideEncoderPooling, by: By
+) -> "pd.DataFrame":
+    """Vectors that a slide encoder made, or the mean of them for each patient.
+
+    Returns:
+        As `pool_partitions`; nobody is left out but for slides without tiles.
+    """
+    full = {key: receipt for key, receipt in receipts.items() if receipt.tile_count}
+    groups = _group(full, by)
+    facts = _state_facts(receipts, groups, method, by, None, None)
+    vectors = read_slide_vectors(root, partitions, full, method.slide_encoder) if full else {}
+    keys = {name: [key for key, _ in group] for name, group in groups.items()}
+    values = average_slides(vectors, keys) if full else np.empty((0, 0), np.float32)
+    table = PooledTable(list(groups), values, PoolReceipt(facts=facts))
+    empty = sorted(key.slide_id for key in receipts.keys() - full.keys())
+    return make_frame(table, by, LeftOut(empty, [], [], []))
 
 
 def _check_alike(root: Location, receipts: Receipts) -> None:
@@ -178,7 +217,12 @@ def _group(receipts: Receipts, by: By) -> Groups:
 
 
 def _state_facts(
-    receipts: Receipts, groups: Groups, method: PoolingMethod, by: By, source: ClassSource | None
+    receipts: Receipts,
+    groups: Groups,
+    method: PoolingMethod,
+    by: By,
+    source: ClassSource | None,
+    where: str | None,
 ) -> PoolFacts:
     key, receipt = next(iter(receipts.items()))
     facts = PoolFacts(
@@ -192,6 +236,7 @@ def _state_facts(
         tiles=sum(receipt.tile_count for receipt in receipts.values()),
         snapshot_sha256=digest_snapshot(receipts.items()),
         groups_sha256=digest([[name, *(k.slide_id for k, _ in g)] for name, g in groups.items()]),
+        where="" if where is None else parse_where(where).text,
     )
     if source is None:
         return facts
@@ -229,6 +274,7 @@ def _pool_groups(
                 root,
                 partitions,
                 groups[name],
+                facts.where or None,
                 lambda counted: pool_group(root, counted, method, classifier, inner.map),
             )
 
@@ -271,6 +317,7 @@ def _pool_settled(
     root: Location,
     partitions: Partitions,
     group: Group,
+    where: str | None,
     pool: Callable[[list[CountedPartition]], Pooled],
 ) -> tuple[Pooled, Group]:
     """Pool one group, again where another run replaced a partition of it meanwhile.
@@ -283,13 +330,14 @@ def _pool_settled(
         StoreError: As `pool_group`.
     """
     for _ in range(TRIES):
-        counted = [CountedPartition(k, partitions[k], r.tile_count) for k, r in group]
+        counted = [count_tiles(k, partitions[k], r) for k, r in group]
         pooled, error = None, None
         try:
             pooled = pool(counted)
         except StoreError as raised:
             error = raised
-        now = [(one.key, FORMATS[one.form].read_receipt(one.locate(root))) for one in counted]
+        read = {one.key: FORMATS[one.form].read_receipt(one.locate(root)) for one in counted}
+        now = [*choose_tiles(root, partitions, read, where).items()]
         if digest_snapshot(now) == digest_snapshot(group):
             if pooled is not None:
                 return pooled, group
@@ -299,35 +347,3 @@ def _pool_settled(
             break
         group = now
     raise replaced(counted[0].locate(root).path)
-
-
-def _to_frame(
-    table: PooledTable, by: By, empty: list[str], unweighed: list[str], left_out: list[str]
-) -> "pd.DataFrame":
-    import pandas as pd
-
-    absent = {label: list(names) for label, names in table.receipt.absent_classes.items()}
-    infinite = [
-        name
-        for name, row in zip(table.names, table.values, strict=True)
-        if not np.isfinite(row).all()
-    ]
-    for found, names in {
-        "slides without tiles are left out": empty,
-        "slides without class probabilities are left out": unweighed,
-        f"{by}s without any weight are left out": left_out,
-        f"not finite, so store verify will tell why: {by}s": infinite,
-        **{
-            f"no tile of class {label}, so the mean of all tiles in its place": names
-            for label, names in absent.items()
-        },
-    }.items():
-        if names:
-            _log.warning("matrix: %s: %s", found, name_some(names))
-    frame = pd.DataFrame(table.values, index=pd.Index(table.names, name=f"{by}_id", dtype="str"))
-    frame.attrs["empty_slides"] = empty
-    frame.attrs["left_out"] = left_out
-    frame.attrs["absent_classes"] = absent
-    frame.attrs["slides_without_classes"] = unweighed
-    frame.attrs["receipt"] = table.receipt.facts.model_dump()
-    return frame

@@ -9,7 +9,13 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from histo_ray._version import __version__
 from histo_ray.config import digest
@@ -20,7 +26,7 @@ from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import POOLED
 from histo_ray.store.location import Location
 from histo_ray.store.partition import RECEIPT_KEY
-from histo_ray.types import PartitionKey, Receipt
+from histo_ray.types import JsonObject, PartitionKey, Receipt
 
 CACHE_VERSION = 2
 """Raised whenever the same vectors are pooled to other numbers."""
@@ -55,6 +61,16 @@ class PoolFacts(BaseModel):
     """Digest of the file with the head's weights."""
     class_snapshot_sha256: str = ""
     """Digest of the partitions that the head read."""
+    where: str = ""
+    """Condition on the tiles that were pooled; empty: all."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_where(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        """Without what says nothing, so that tables have the names that they had."""
+        values: JsonObject = serialise(self)
+        if not self.where:
+            del values["where"]
+        return values
 
     def path(self) -> str:
         """Where the table is, relative to the store."""

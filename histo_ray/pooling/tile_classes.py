@@ -1,6 +1,6 @@
 """Find the class head that weighs tiles, and hold both encoders' tiles against each other."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,18 @@ from histo_ray.errors import ConfigError, StoreError
 from histo_ray.pooling.class_weights import ClassHead, class_probabilities
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.store.catalog import Partitions, list_partitions, name_some
+from histo_ray.store.chosen_tiles import narrow_receipt
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import is_given
 from histo_ray.store.location import Location
 from histo_ray.store.models import ModelCard, list_names, read_card
-from histo_ray.store.partition_vectors import CountedPartition, TilePiece, read_pieces
+from histo_ray.store.partition_vectors import (
+    CountedPartition,
+    TilePiece,
+    count_tiles,
+    kept_of,
+    read_pieces,
+)
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
 from histo_ray.types import PartitionKey, Receipt
@@ -64,13 +71,34 @@ def find_class_source(
             f"extract the same slides with {name}"
         )
     card = _find_card(root, name, known.values())
-    counted = {k.slide_id: CountedPartition(k, forms[k], r.tile_count) for k, r in known.items()}
+    known = _keep_alike(receipts, known)
+    counted = {k.slide_id: count_tiles(k, forms[k], r) for k, r in known.items()}
     for key, receipt in receipts.items():
         match = counted.get(key.slide_id)
         if match is not None and match.tiles != receipt.tile_count:
             raise _unlike(key, match.key, f"{receipt.tile_count} and {match.tiles} tiles")
     first = next(iter(known))
     return ClassSource(card, counted, *first[:2], digest_snapshot(known.items()))
+
+
+def _keep_alike(
+    receipts: Mapping[PartitionKey, Receipt], known: Mapping[PartitionKey, Receipt]
+) -> dict[PartitionKey, Receipt]:
+    """Keep the same tiles of the head's embeddings as of the pooled ones.
+
+    Raises:
+        StoreError: A slide has another number of tiles.
+    """
+    kept = {key.slide_id: (key, kept_of(receipt)) for key, receipt in receipts.items()}
+    alike = dict(known)
+    for key, receipt in known.items():
+        pooled, some = kept[key.slide_id]
+        if some is None or kept_of(receipt) is some:
+            continue
+        if receipt.tile_count != some.whole:
+            raise _unlike(pooled, key, f"{some.whole} and {receipt.tile_count} tiles")
+        alike[key] = narrow_receipt(receipt, some, "kept")
+    return alike
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from histo_ray.config import Settings
 from histo_ray.encoder_spec import NAME_PATTERN
@@ -12,6 +12,7 @@ from histo_ray.evaluate.evaluation_record import MaybeFloat
 from histo_ray.learn.calibration import Calibration, Threshold
 from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.learn.heads.registry import TrainsOn
+from histo_ray.types import JsonObject
 
 CARD_VERSION = 1
 RESEARCH_USE = "research use only: not a medical device, and not validated for any clinical use"
@@ -53,6 +54,19 @@ class ClassEncoderCard(Settings):
     weights_sha256: str
     file_sha256: str
     """SHA-256 of its model.safetensors, head included."""
+
+
+class SlideEncoderNeed(Settings):
+    """A slide encoder whose vectors are needed, for the pooling `slide:NAME`."""
+
+    name: str
+    """As a store calls it."""
+    request: str
+    """What was asked for, in full."""
+    method: str
+    """The published method that it is."""
+    weights_sha256: str
+    dim: int
 
 
 class PartCard(Settings):
@@ -170,10 +184,14 @@ class PredictorCard(Settings):
     encoder: EncoderCard
     tiling: TilingCard
     class_encoder: ClassEncoderCard | None = None
+    slide_encoders: tuple[SlideEncoderNeed, ...] = ()
+    """Those of its poolings; not written where there are none, as 0.5.0 does not know them."""
     labels: LabelsCard
     targets: tuple[TargetCard, ...]
     parts: tuple[PartCard, ...]
     cohort: CohortCard
+    where: str = ""
+    """Condition on the tiles that it was fitted on, and is applied to; empty: all."""
     evaluation: EvaluationCard
     settings: dict[str, JsonValue]
     """All settings of the fit."""
@@ -185,6 +203,15 @@ class PredictorCard(Settings):
     """What a reader of its scores and calls has to know, as codes: those of the evaluation, and the
     targets that it does not predict."""
     versions: dict[str, str]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, serialise: SerializerFunctionWrapHandler) -> JsonObject:
+        """Without what says nothing: programs of 0.4.0 refuse fields they do not know."""
+        values: JsonObject = serialise(self)
+        for name in ("slide_encoders", "where"):
+            if not values.get(name, True):
+                del values[name]
+        return values
 
     @property
     def target_names(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from histo_ray.pooling.registry import parse_pooling
 from histo_ray.predict.card import PredictorCard
 from histo_ray.predict.extract_command import name_class_extraction, name_extraction
 from histo_ray.store.catalog import Partitions, list_partitions
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.layout import is_given, is_imported
 from histo_ray.store.models import read_card
-from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.partition_vectors import CountedPartition, count_tiles
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store
 from histo_ray.store.tilings import describe_tilings, find_tiling
@@ -32,13 +33,17 @@ class TargetSlides:
     """Receipts of the same, with patient and site as the newest manifest says."""
     empty: tuple[str, ...]
     """Slides without tiles, which are left out."""
+    where: str | None = None
+    """Condition on the tiles that are used; receipts are those of these tiles."""
+    filtered: tuple[str, ...] = ()
+    """Slides with tiles of which it keeps none, which are left out."""
 
     def by_patient(self) -> dict[str, list[CountedPartition]]:
         """Partitions of each patient, both in sorted order."""
         found: dict[str, list[CountedPartition]] = {}
         for key in sorted(self.receipts):
             receipt = self.receipts[key]
-            one = CountedPartition(key, self.partitions[key], receipt.tile_count)
+            one = count_tiles(key, self.partitions[key], receipt)
             found.setdefault(receipt.slide.patient_id, []).append(one)
         return dict(sorted(found.items()))
 
@@ -52,7 +57,11 @@ class TargetSlides:
 
 
 def find_target_slides(
-    store: Store, card: PredictorCard, tiling: str | None = None, home: str = ""
+    store: Store,
+    card: PredictorCard,
+    tiling: str | None = None,
+    home: str = "",
+    where: str | None = None,
 ) -> TargetSlides:
     """Find the slides that a predictor can be applied to.
 
@@ -64,6 +73,7 @@ def find_target_slides(
         tiling: Which, where several fit; see `find_tiling`.
         home: Path or URI of the store that the predictor lies in; empty: unknown. Its fine-tuned
             encoder is there.
+        where: Condition on the tiles that are used, see `settle_where`; None: all.
 
     Raises:
         StoreError: Slides of other weights or another tiling alone; says what to extract.
@@ -82,17 +92,44 @@ def find_target_slides(
         for one, form in list_partitions(store.root, key.encoder, key.tiling).items()
         if not is_given(one.tiling)
     }
-    receipts = correct_receipts(store.receipts(partitions), store.stated())
+    whole = correct_receipts(store.receipts(partitions), store.stated())
+    empty = sorted(one.slide_id for one, receipt in whole.items() if not receipt.tile_count)
+    receipts = choose_tiles(store.root, partitions, whole, where)
     full = {one: receipt for one, receipt in receipts.items() if receipt.tile_count}
-    empty = sorted(one.slide_id for one in receipts.keys() - full.keys())
+    filtered = sorted({one.slide_id for one in receipts.keys() - full.keys()} - {*empty})
+    if filtered and not full:
+        raise StoreError(
+            f"store {store.root.path}: {where} keeps no tile of any of "
+            f"{count_of(len(filtered), 'slide')} of {key.encoder}; see what it drops with "
+            f'`histo-ray store where {store.root.path} "{where}"`'
+        )
     if not full:
         raise StoreError(
             f"store {store.root.path}: none of {count_of(len(empty), 'slide')} of {key.encoder} in "
             f"tiling {key.tiling} has a tile; see `histo-ray runs {store.root.path}` for the reason"
         )
-    _check_class_head(store, card, home)
+    check_class_head(store, card, home)
     chosen = {one: partitions[one] for one in full}
-    return TargetSlides(key.encoder, key.tiling, chosen, full, tuple(empty))
+    return TargetSlides(key.encoder, key.tiling, chosen, full, tuple(empty), where, tuple(filtered))
+
+
+def settle_where(card: PredictorCard, asked: str | None) -> str | None:
+    """Decide which tiles a predictor is applied to: those that it was fitted on.
+
+    Args:
+        card: Of the predictor.
+        asked: Condition that the user gives; only a predictor of all tiles takes one.
+
+    Raises:
+        ConfigError: The predictor was fitted with another one.
+    """
+    own = card.where or None
+    if own is not None and asked is not None and asked != own:
+        raise ConfigError(
+            f"--where {asked!r}: predictor {card.name} was fitted on tiles with {own}, and is "
+            "applied to such tiles; leave --where out, or fit another predictor"
+        )
+    return own or asked
 
 
 def _read_firsts(store: Store) -> Receipts:
@@ -174,8 +211,25 @@ def _other_weights(store: Store, card: PredictorCard, firsts: Receipts, home: st
     )
 
 
-def _check_class_head(store: Store, card: PredictorCard, home: str) -> None:
+def fits_slide(card: PredictorCard, key: PartitionKey, receipt: Receipt) -> bool:
+    """Whether a predictor can be applied to a slide: its encoder's weights, in tiles like its own.
+
+    Args:
+        card: Of the predictor.
+        key: Of the slide's partition.
+        receipt: The same's.
+    """
+    own = bool(_take_own(card, {key: receipt})) and not is_given(key.tiling)
+    return own and (key.tiling == card.tiling.fingerprint or _fits(card, key.tiling, receipt))
+
+
+def check_class_head(store: Store, card: PredictorCard, home: str) -> None:
     """See that the head that weighs tiles is the one that the predictor was fitted with.
+
+    Args:
+        store: Where the predictor is to be applied.
+        card: Of the predictor.
+        home: As for `find_target_slides`.
 
     Raises:
         ConfigError: It is missing, or another one.

@@ -16,7 +16,9 @@ from histo_ray.evaluate.caveats import (
 from histo_ray.evaluate.evaluation_record import EvaluationRecord, PatientRecord
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.kept_words import KEPT_WRITERS
 from histo_ray.report.targets.confounder_words import CONFOUNDER_WRITERS
+from histo_ray.report.targets.slide_encoder_words import write_slide_encoder_saw
 from histo_ray.report.tissue.tile_caveat_words import TILE_WRITERS
 from histo_ray.text import count_of, name_first, name_some
 from histo_ray.types import TargetKind
@@ -343,6 +345,8 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
     CaveatCode.FAR_OFF_PREDICTIONS: _write_far_off,
     CaveatCode.NO_BETTER_THAN_CHANCE: _write_useless,
     CaveatCode.OLD_TESTS: _write_old_tests,
+    CaveatCode.SLIDE_ENCODER_SAW: write_slide_encoder_saw,
     **CONFOUNDER_WRITERS,
+    **KEPT_WRITERS,
     **TILE_WRITERS,
 }

@@ -43,6 +43,12 @@ class RunRecord(BaseModel):
     """From the command's start."""
     startup_s: float = 0.0
     """Until the first slide was given out: Ray, processes, weights."""
+    ray_start_s: float = 0.0
+    """Of these: Ray itself, started here or joined; 0 without Ray."""
+    process_start_s: float = 0.0
+    """Of these: from then until the first encoder's process loaded; 0 without Ray."""
+    loading_s: float = 0.0
+    """Of these: that an encoder's process took to import torch and load weights."""
     work_s: float = 0.0
     """From then on."""
     tiles_read: int = 0

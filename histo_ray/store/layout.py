@@ -18,6 +18,8 @@ MARKER = "store.json"
 EMBEDDINGS = "embeddings"
 RUNS = "runs"
 CACHE = "cache"
+QUALITY = "quality"
+"""Tables of what was measured of tiles, a folder a tiling."""
 POOLED = f"{CACHE}/matrix"
 """Cached tables of pooled vectors; `pooling` writes and reads them, `store gc` removes them."""
 FITS = f"{CACHE}/fits"
@@ -25,12 +27,15 @@ FITS = f"{CACHE}/fits"
 STAGING = ".staging"
 ROOMS = (
     EMBEDDINGS,
+    QUALITY,
     RUNS,
     CACHE,
     STAGING,
     "models",
     "predictors",
     "predictions",
+    "slide_encoders",
+    "slides",
     "labels",
     "evaluations",
 )

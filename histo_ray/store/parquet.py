@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema, column_names, optional_names
 from histo_ray.storage.seal import BLANK, SEAL_KEY, TAIL_BYTES, check_stream, find_seal
+from histo_ray.store.arrow_columns import number_column, repeated_text, value_column
 from histo_ray.store.footer import GUESS_BYTES, find_receipt_text, footer_bytes
 from histo_ray.store.layout import Form
 from histo_ray.store.location import Location, Span, byte_view, read_spans
@@ -231,16 +232,16 @@ def _writer_options(schema: pa.Schema) -> dict[str, object]:
 def _make_table(rows: TileRows, schema: pa.Schema, slide_id: str, first: int) -> pa.Table:
     vectors = np.ascontiguousarray(rows.embeddings).reshape(-1)
     columns = {
-        "slide_id": pa.repeat(slide_id, len(rows)),
-        "tile_id": pa.array(np.arange(first, first + len(rows), dtype=np.int32)),
-        "x": pa.array(rows.coords[:, 0].astype(np.int32)),
-        "y": pa.array(rows.coords[:, 1].astype(np.int32)),
-        "tissue": pa.array(rows.tissue.astype(np.float32)),
-        "focus": pa.array(rows.focus.astype(np.float32)),
+        "slide_id": repeated_text(slide_id, len(rows)),
+        "tile_id": number_column(np.arange(first, first + len(rows), dtype=np.int32)),
+        "x": number_column(rows.coords[:, 0].astype(np.int32)),
+        "y": number_column(rows.coords[:, 1].astype(np.int32)),
+        "tissue": number_column(rows.tissue.astype(np.float32)),
+        "focus": number_column(rows.focus.astype(np.float32)),
         VECTOR: pa.FixedSizeListArray.from_arrays(
-            pa.array(vectors), type=schema.field(VECTOR).type
+            number_column(vectors), type=schema.field(VECTOR).type
         ),
-        **{name: pa.array(values.tolist(), pa.string()) for name, values in rows.texts.items()},
+        **{name: value_column(values.tolist(), pa.string()) for name, values in rows.texts.items()},
     }
     return pa.table([columns[name] for name in schema.names], schema=schema)
 

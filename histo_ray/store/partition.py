@@ -202,7 +202,11 @@ def regroup_rows(rows: Iterable[TileRows], shape: Shape, size: int) -> Iterator[
 
 def slice_rows(rows: TileRows, start: int, stop: int) -> TileRows:
     """Rows from `start` up to `stop`."""
-    cut = slice(start, stop)
+    return take_rows(rows, slice(start, stop))
+
+
+def take_rows(rows: TileRows, cut: slice | npt.NDArray[np.int64]) -> TileRows:
+    """Some rows: a span, or those at given places."""
     texts = {name: values[cut] for name, values in rows.texts.items()}
     return TileRows(
         rows.coords[cut], rows.tissue[cut], rows.focus[cut], rows.embeddings[cut], texts

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import Partitions
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.location import Location
-from histo_ray.store.partition_vectors import CountedPartition, read_vectors
+from histo_ray.store.partition_vectors import CountedPartition, count_tiles, read_vectors
 from histo_ray.types import Floats, PartitionKey, Receipt
 
 if TYPE_CHECKING:
@@ -48,23 +49,37 @@ def tabulate_patients(receipts: dict[PartitionKey, Receipt]) -> "pd.DataFrame":
 
 
 def find_patient_partitions(
-    partitions: Partitions, receipts: Mapping[PartitionKey, Receipt], patient_id: str
+    root: Location,
+    partitions: Partitions,
+    receipts: Mapping[PartitionKey, Receipt],
+    patient_id: str,
+    where: str | None = None,
 ) -> list[CountedPartition]:
     """The partitions of one patient that have tiles, among some of one encoder and tiling.
+
+    Args:
+        root: The store.
+        partitions: Form of each.
+        receipts: With patients as the newest manifest says.
+        patient_id: Who.
+        where: Condition on the tiles that are read; None: all are.
 
     Raises:
         StoreError: There are none.
     """
+    own = {key: one for key, one in receipts.items() if one.slide.patient_id == patient_id}
+    chosen = choose_tiles(root, partitions, own, where)
     found = [
-        CountedPartition(key, partitions[key], receipt.tile_count)
-        for key, receipt in receipts.items()
-        if receipt.slide.patient_id == patient_id and receipt.tile_count
+        count_tiles(key, partitions[key], receipt)
+        for key, receipt in chosen.items()
+        if receipt.tile_count
     ]
     if not found:
         encoder = next(iter(partitions)).encoder
+        kept = "" if where is None or not own else f" {where}"
         raise StoreError(
-            f"patient {patient_id!r} of encoder {encoder}: the store holds no tiles; extract the "
-            "slides, or leave the patient out"
+            f"patient {patient_id!r} of encoder {encoder}: the store holds no tiles{kept}; extract "
+            "the slides, or leave the patient out"
         )
     return found
 

@@ -17,6 +17,8 @@ from histo_ray.store.sql.views import (
     ABOUT,
     CARDS,
     PREDICTED,
+    SLIDE_FILES,
+    SLIDE_VECTORS,
     TABLES,
     ZARR,
     create_view,
@@ -26,6 +28,7 @@ from histo_ray.store.sql.views import (
     select_partitions,
     select_predicted,
     select_runs,
+    select_slide_vectors,
     select_tables,
 )
 
@@ -117,6 +120,8 @@ def _define(
         query = select_cards(base, CARDS[name])
     if name == RUNS and has_files(root, f"{RUNS}/*.parquet"):
         query = select_runs(base)
+    if name == SLIDE_VECTORS and has_files(root, SLIDE_FILES):
+        query = select_slide_vectors(base)
     connection.execute(create_view(name, query))
 
 

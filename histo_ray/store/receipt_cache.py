@@ -272,7 +272,7 @@ def _write_catalogue(folder: Folder, table: pa.Table) -> None:
 
 
 def _nothing(columns: Sequence[str]) -> pa.Table:
-    return table_schema().empty_table().select(columns)
+    return pa.Table.from_batches([], table_schema()).select(columns)
 
 
 def _marks(folder: Folder) -> tuple[bytes, bytes]:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histo_ray.errors import StoreError
-from histo_ray.schema import arrow_schema, column_names, optional_names
+from histo_ray.schema import arrow_schema, optional_names
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import MARKS, check_bytes, seal_bytes
+from histo_ray.store.arrow_columns import value_column
 from histo_ray.store.atomic_write import write_bytes
 from histo_ray.store.catalog import open_marker
 from histo_ray.store.extraction_record import ExtractionState, RunRecord, pack_record, unpack_record
@@ -56,13 +57,15 @@ def write_run_table(
 ) -> None:
     """Write, or write anew, the table of a run: a row a slide and encoder, and its record."""
     own = tuple(n for n in optional_names("runs") if any(getattr(row, n) for row in rows))
-    columns = {name: [getattr(row, name) for row in rows] for name in column_names("runs", own)}
     schema = arrow_schema("runs", optional=own)
+    columns = [
+        value_column([getattr(row, field.name) for row in rows], field.type) for field in schema
+    ]
     if record is not None:
         schema = schema.with_metadata(pack_record(record))
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema) as writer:
-        writer.write_table(pa.table(columns, schema=schema))
+        writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         writer.add_key_value_metadata(MARKS)
     write_bytes(root, run_path(run_id), seal_bytes(sink.getvalue()))
 

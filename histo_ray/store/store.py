@@ -18,7 +18,6 @@ from histo_ray.store.find import (
     choose_keys,
     choose_slides,
     find_partition,
-    find_slide,
     find_tile_set,
 )
 from histo_ray.store.forms import settle_forms
@@ -42,6 +41,7 @@ from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, 
 from histo_ray.store.receipt_table import SLIDES, as_frame
 from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.run_tables import write_run_table
+from histo_ray.store.slide_bags import read_slide_bag
 from histo_ray.store.sql.script import write_view_script
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage
@@ -218,9 +218,14 @@ class Store:
 
     @read_again
     def bag(
-        self, slide_id: str, encoder: str, tiling: str | None = None, check: bool = False
+        self,
+        slide_id: str,
+        encoder: str,
+        tiling: str | None = None,
+        check: bool = False,
+        where: str | None = None,
     ) -> Bag:
-        """All coords and embeddings of one slide.
+        """All coords and embeddings of one slide, or of those of its tiles that are asked for.
 
         Args:
             slide_id: Which.
@@ -228,15 +233,14 @@ class Store:
             tiling: Where the encoder has several.
             check: Hold every byte against the partition's digests first, which reads it twice;
                 without it a changed vector is not noticed (docs/reliability.md has the cost).
+            where: Condition on tiles, as in "focus > 20 and ink < 0.05": others are left out.
 
         Raises:
-            StoreError: It is not there, damaged, or in several tilings and none is named.
+            StoreError: It is not there, damaged, not measured so, or in several tilings and none is
+                named.
+            ConfigError: `where` is no condition on columns of tiles.
         """
-        key, form = find_slide(self._root, slide_id, encoder, tiling)
-        if check:
-            check_partitions(self._root, {key: form})
-        coords, vectors = FORMATS[form].read_bag(self._root.child(partition_path(key, form)))
-        return Bag(slide_id, coords, vectors)
+        return read_slide_bag(self._root, slide_id, encoder, tiling, check, where)
 
     def check(self, keys: Iterable[PartitionKey]) -> None:
         """Hold every byte of some partitions against their receipts and digests.
@@ -287,6 +291,7 @@ class Store:
         most: int | None = None,
         seed: int = 0,
         slide_ids: Iterable[str] | None = None,
+        where: str | None = None,
     ) -> Floats:
         """All embeddings of all slides of a patient, (N, D) as stored; see `read_patient_bag`.
 
@@ -297,13 +302,14 @@ class Store:
             most: Draw so many tiles at random where there are more.
             seed: Of the draw.
             slide_ids: Only of these; where `tiling` is given too, no other slide is looked at.
+            where: Condition on tiles: others are left out before any are drawn.
 
         Raises:
             StoreError: No tiles of this patient, or several tilings and none is named.
         """
         partitions = choose_slides(self._root, encoder, tiling, slide_ids)
         receipts = correct_receipts(read_receipts(self._root, partitions), self.stated())
-        found = find_patient_partitions(partitions, receipts, patient_id)
+        found = find_patient_partitions(self._root, partitions, receipts, patient_id, where)
         return read_patient_bag(self._root, found, most, seed)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":

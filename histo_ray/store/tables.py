@@ -34,20 +34,38 @@ class TableFolder(NamedTuple):
         """What lies in it, sorted."""
         return self.root.child(self.folder).names()
 
-    def write(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-        """Write `name`.parquet, or write it anew; memory holds one of `tables` at a time."""
+    def write(
+        self,
+        name: str,
+        tables: Iterable[pa.Table],
+        schema: pa.Schema,
+        group_rows: int | None = None,
+    ) -> None:
+        """Write `name`.parquet, or write it anew; memory holds one of `tables` at a time.
+
+        Args:
+            name: Of the table.
+            tables: Its rows.
+            schema: Of all of them.
+            group_rows: Most rows of a row group, of which `read_between` reads no more than it
+                needs; None: about a million.
+        """
         path = self._path(f"{name}.parquet")
         with stage(self.root) as folder:
             built = folder / "table"
             with pq.ParquetWriter(built, schema, compression="zstd") as writer:
                 for table in tables:
-                    writer.write_table(table.cast(schema))
+                    writer.write_table(table.cast(schema), group_rows)
                 writer.add_key_value_metadata(MARKS)
             seal_file(built)
             publish(built, self.root.child(path), replace=True)
 
-    def read(self, name: str) -> pa.Table:
-        """All of `name`.parquet, held against its own digest.
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of `name`.parquet, the whole file held against its own digest.
+
+        Args:
+            name: Of the table.
+            columns: In this order; None: all.
 
         Raises:
             StoreError: It is not there, or damaged.
@@ -57,13 +75,46 @@ class TableFolder(NamedTuple):
             data = self.root.child(path).read_bytes()
             if check_bytes(data) == "damaged":
                 raise damaged(path)
-            return strip_table(pq.read_table(native(data)))
+            return strip_table(
+                pq.read_table(native(data), columns=None if columns is None else list(columns))
+            )
         except FileNotFoundError:
-            raise StoreError(
-                f"{path}: there is no such table; run the command again that writes it"
-            ) from None
+            raise missing_table(path) from None
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from None
+
+    def read_between(self, name: str, rows: slice, columns: Sequence[str]) -> list[pa.ChunkedArray]:
+        """Some columns of some consecutive rows of `name`.parquet; holds their row groups.
+
+        The file's own digest is not looked at, as that takes all of its bytes.
+
+        Args:
+            name: Of the table.
+            rows: Which, without a step.
+            columns: In this order.
+
+        Raises:
+            StoreError: It is not there, or is damaged.
+        """
+        path = self._path(f"{name}.parquet")
+        try:
+            with self.root.child(path).open() as opened:
+                file = pq.ParquetFile(native(opened))
+                start, stop, _ = rows.indices(file.metadata.num_rows)
+                groups, skipped, at = list[int](), 0, 0
+                for group in range(file.num_row_groups):
+                    count = file.metadata.row_group(group).num_rows
+                    if at + count <= start:
+                        skipped += count
+                    elif at < stop:
+                        groups.append(group)
+                    at += count
+                table = file.read_row_groups(groups, list(columns))
+        except FileNotFoundError:
+            raise missing_table(path) from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise damaged(path, error) from None
+        return [table[column].slice(start - skipped, stop - start) for column in columns]
 
     def read_rows(self, name: str, columns: Sequence[str], equal: Mapping[str, str]) -> pa.Table:
         """Some columns of the rows of `name`.parquet that have given values; holds no others.
@@ -89,9 +140,7 @@ class TableFolder(NamedTuple):
                     pq.read_table(native(file), columns=list(columns), filters=filters)
                 )
         except FileNotFoundError:
-            raise StoreError(
-                f"{path}: there is no such table; run the command again that writes it"
-            ) from None
+            raise missing_table(path) from None
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from None
 
@@ -137,6 +186,11 @@ class TableFolder(NamedTuple):
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{check_file_name('table', name)}"
+
+
+def missing_table(path: str) -> StoreError:
+    """The error of a table that is not there."""
+    return StoreError(f"{path}: there is no such table; run the command again that writes it")
 
 
 def damaged(path: str, error: Exception | None = None) -> StoreError:

@@ -18,15 +18,16 @@ import pyarrow.parquet as pq
 from histo_ray.errors import UnreachableError
 from histo_ray.storage.native import native
 from histo_ray.storage.seal import State, check_stream
-from histo_ray.store.layout import MARKER, RUNS
+from histo_ray.store.layout import MARKER, QUALITY, RUNS
 from histo_ray.store.location import THREADS, Location
 from histo_ray.store.partition import first_line
+from histo_ray.store.slide_vectors import SLIDES, find_slide_problems
 from histo_ray.store.tables import EVALUATIONS, PIECES
 from histo_ray.store.upkeep import DAY_S
 
-CARDS = ("models", "predictors")
+CARDS = ("models", "predictors", "slide_encoders")
 """Folders of weights, each with a card beside them."""
-TABLES = (RUNS, EVALUATIONS, "predictions")
+TABLES = (RUNS, EVALUATIONS, "predictions", SLIDES, QUALITY)
 WEIGHTS = ".safetensors"
 
 
@@ -81,6 +82,8 @@ def _check_file(root: Location, path: str) -> tuple[State | None, list[str]]:
             if state == "damaged":
                 return state, [f"{path}: bytes differ from those that were written"]
             if path.endswith(".parquet"):
+                if path.startswith(f"{SLIDES}/"):
+                    return state, find_slide_problems(root, [path])
                 if state == "unsealed":
                     file.seek(0)
                     pq.read_table(native(file.read()))

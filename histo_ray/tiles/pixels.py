@@ -121,6 +121,7 @@ def read_batch(
     tile_px: int,
     start: int,
     stop: int,
+    into: npt.NDArray[np.uint8] | None = None,
 ) -> TileBatch:
     """Read and resample consecutive tiles.
 
@@ -131,12 +132,13 @@ def read_batch(
         tile_px: Edge of a tile.
         start: First tile.
         stop: One past the last.
+        into: Memory for them, (number of tiles, tile_px, tile_px, 3); None: of their own.
 
     Raises:
         SlideError: A tile cannot be read.
     """
     coords = grid.coords[start:stop]
-    tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8)
+    tiles = np.empty((len(coords), tile_px, tile_px, 3), np.uint8) if into is None else into
     as_read = needs_no_resampling(level_read.extent, tile_px)
     width, height = level_read.read_size
     region = np.empty((height, width, 3), np.uint8)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from histo_ray.config import digest
 from histo_ray.errors import ConfigError
 from histo_ray.storage import locate
 from histo_ray.storage.files import read_file
+from histo_ray.text import name_some
 from histo_ray.tilesets.image import Pixels, TileError, decode_tile
 
 MOST_BYTES = 2**27
@@ -43,6 +44,8 @@ class TileSet:
     """Edge of every tile in px."""
     synthetic: bool = False
     """Whether its table marks any tile as synthetic; not part of the digest."""
+    kept: npt.NDArray[np.int64] | None = None
+    """(N,) tile_id of each tile in the set that these were chosen from; None: it is whole."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -57,6 +60,36 @@ class TileSet:
                 "groups": self.groups and list(self.groups),
                 "pixels": list(self.digests),
             }
+        )
+
+    @property
+    def tile_ids(self) -> npt.NDArray[np.int64]:
+        """(N,) tile_id of each tile in the store."""
+        return np.arange(len(self)) if self.kept is None else self.kept
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "TileSet":
+        """Some tiles of it, as if there were no others.
+
+        Args:
+            rows: (n,) which, ascending.
+
+        Raises:
+            ConfigError: A class has none left.
+        """
+        lost = set(range(len(self.classes))) - set(self.labels[rows].tolist())
+        if lost:
+            named = name_some([self.classes[at] for at in sorted(lost)])
+            raise ConfigError(
+                f"tiles {self.name}: no tile of class {named} is kept of {self.counts}; loosen "
+                "--where, or leave the class out of --tiles"
+            )
+        return replace(
+            self,
+            paths=tuple(self.paths[at] for at in rows),
+            labels=self.labels[rows],
+            groups=None if self.groups is None else tuple(self.groups[at] for at in rows),
+            digests=tuple(self.digests[at] for at in rows),
+            kept=self.tile_ids[rows],
         )
 
     @property

@@ -7,8 +7,10 @@ top-left corner in level-0 px. A unit stands in the name where it is not level-0
 from histo_ray.types.json_object import JsonObject
 from histo_ray.types.receipt import (
     UNKNOWN_WEIGHTS,
+    ChosenReceipt,
     EncoderFacts,
     ImportFacts,
+    KeptTiles,
     PartitionKey,
     Receipt,
     SegmenterFacts,
@@ -44,10 +46,12 @@ __all__ = [
     "NO_MARKS",
     "UNKNOWN_WEIGHTS",
     "Bag",
+    "ChosenReceipt",
     "EncoderFacts",
     "Floats",
     "ImportFacts",
     "JsonObject",
+    "KeptTiles",
     "LabelledBag",
     "LevelRead",
     "Mpp",

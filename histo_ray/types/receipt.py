@@ -1,8 +1,17 @@
 """Identity of an embedding partition, and the receipt that it carries. No I/O."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from histo_ray.types.json_object import JsonObject
 from histo_ray.types.slide_types import MppSource, Size
@@ -245,3 +254,27 @@ class Receipt(BaseModel):
         if self.imported is None:
             del values["imported"]
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTiles:
+    """The tiles of a partition that a condition keeps."""
+
+    rows: npt.NDArray[np.int64]
+    """(n,) their tile_ids, ascending."""
+    whole: int
+    """Tiles of the partition."""
+    sha256: str
+    """Digest of `rows` and `whole`."""
+
+
+class ChosenReceipt(Receipt):
+    """Receipt of the tiles that a condition keeps, as if a partition held no others.
+
+    Never written. `tile_count` is that of the tiles that are kept, and `columns_sha256` another for
+    other tiles; whoever reads more tiles than these finds a wrong count, which is an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kept: KeptTiles = Field(exclude=True)

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
-from tornado.web import RequestHandler
+from tornado.web import RedirectHandler, RequestHandler
 
 from histo_ray.errors import HistoRayError
 from histo_ray.types import PartitionKey
@@ -24,25 +24,64 @@ _NUMBER = r"(\d{1,9})"
 
 
 class Outsider(Matcher):
-    """Matches requests whose path does not begin with the token, or that come for another host."""
+    """Matches requests without the token, for another host, or from a page of another origin."""
 
     def __init__(self, token: str, hosts: frozenset[str]) -> None:
         self._token, self._hosts = token.encode(), hosts
 
-    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
-        """An empty match for an outsider; None for who knows the token."""
+    def match(self, request: HTTPServerRequest) -> dict[str, dict[str, str]] | None:
+        """Why an outsider is refused; None for who knows the token."""
         given = (request.path or "").lstrip("/").partition("/")[0].encode()
-        knows = hmac.compare_digest(given, self._token)
-        return None if knows and request.host in self._hosts else {}
+        if not hmac.compare_digest(given, self._token):
+            return _refuse("this viewer is opened by the whole address that it printed")
+        if request.host not in self._hosts:
+            names = " and ".join(sorted(self._hosts))
+            return _refuse(
+                f"this viewer answers at {names} alone; where its port is forwarded, forward the "
+                "same number"
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.lower() not in {f"http://{name}" for name in self._hosts}:
+            return _refuse("pages from elsewhere may not look into this viewer")
+        return None
+
+
+def _refuse(reason: str) -> dict[str, dict[str, str]]:
+    return {"target_kwargs": {"reason": reason}}
 
 
 class Refusal(RequestHandler):
     """Says 403 to everything."""
 
+    def initialize(self, reason: str) -> None:
+        """Take what the refused is told."""
+        self.reason = reason
+
     def prepare(self) -> None:
         """Refuse the request, whatever its method."""
         self.set_status(403)
-        self.finish("403: this viewer is opened by the whole address that it printed\n")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"403: {self.reason}\n")
+
+
+class PageHead(Matcher):
+    """Matches the method HEAD for some paths: a page is answered without a session being made."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        self._paths = paths
+
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        """An empty match for such a request, else None."""
+        return {} if request.method == "HEAD" and request.path in self._paths else None
+
+
+class PageHeadHandler(RequestHandler):
+    """Says that a page is there."""
+
+    def head(self) -> None:
+        """Answer without a body."""
+        self.set_header("Content-Type", "text/html")
+        self.finish()
 
 
 class _PictureHandler(RequestHandler):
@@ -79,6 +118,8 @@ class MapTileHandler(_PictureHandler):
         """Send one."""
         await self.serve(self.pictures.draw_map_tile, slide_id, int(zoom), int(column), int(row))
 
+    head = get
+
 
 class GridHandler(_PictureHandler):
     """Outlines of tiles."""
@@ -92,6 +133,8 @@ class GridHandler(_PictureHandler):
         key = PartitionKey(encoder, tiling, slide_id)
         await self.serve(self.pictures.draw_grid_tile, key, int(zoom), int(column), int(row))
 
+    head = get
+
 
 class TileHandler(_PictureHandler):
     """Single tiles."""
@@ -102,6 +145,14 @@ class TileHandler(_PictureHandler):
         """Send one."""
         key = PartitionKey(encoder, tiling, slide_id)
         await self.serve(self.pictures.draw_tile, key, int(tile_id), int(longest_px))
+
+    head = get
+
+
+class StartHandler(RedirectHandler):
+    """Leads from the printed address to the cohort."""
+
+    head = RedirectHandler.get
 
 
 def route_pictures(

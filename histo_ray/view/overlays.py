@@ -5,6 +5,7 @@ from threading import Lock
 
 from histo_ray.errors import ConfigError
 from histo_ray.view.overlay_sources import ClassHeadSource, ColumnSource, ComponentSource
+from histo_ray.view.predictor_sources import PredictorSource
 from histo_ray.view.score_sources import PredictionSource, ScoreFileSource
 from histo_ray.view.tile_numbers import OverlaySource, TileNumbers
 from histo_ray.view.viewed_store import ViewedSlide, ViewedStore
@@ -17,12 +18,13 @@ class Overlays:
         """Open the sources.
 
         Raises:
-            ConfigError: Files of scores that were asked for are not there.
+            ConfigError: Files of scores or predictors that were asked for are not there.
         """
         self._sources: Sequence[OverlaySource] = (
             ColumnSource(),
             ScoreFileSource(store.config.scores),
             PredictionSource(store.root),
+            PredictorSource(store),
             ClassHeadSource(store.root),
             ComponentSource(),
         )

@@ -21,11 +21,12 @@ from histo_ray.view.viewed_store import ViewedSlide
 
 PREDICTIONS = "predictions"
 _RECORD = b"histo_ray"
-_NUMBERS = {
+NUMBERS = {
     "contribution": "what a tile adds to the prediction of its patient",
     "score": "what the heads say of a tile alone",
     "weight": "share of a tile in the pooled vector, or its attention",
 }
+"""Numbers of a tile, and what they are."""
 
 
 class _ScoreFile(NamedTuple):
@@ -63,7 +64,7 @@ class ScoreFileSource:
             if record.kind == "classes":
                 found[f"class map of {record.source}"] = file, "label"
                 continue
-            for column in _NUMBERS:
+            for column in NUMBERS:
                 found[f"{record.target}: {column} ({record.source}, {record.encoder})"] = (
                     file,
                     column,
@@ -107,7 +108,7 @@ class PredictionSource:
             if "label" in columns and targets:
                 found[f"class map of {predictor}"] = location, "", "label"
             for target in targets if "contribution" in columns else ():
-                for column in _NUMBERS:
+                for column in NUMBERS:
                     found[f"{target}: {column} ({predictor})"] = location, target, column
         return found
 
@@ -163,7 +164,7 @@ def _spread(
         return TileNumbers(values, note, classes=classes.classes)
     values = _scatter(tiles, table[column].to_numpy().astype(np.float64), count)
     middle = None if column == "weight" else neutral
-    return TileNumbers(values, f"{_NUMBERS[column]}, {note}", middle)
+    return TileNumbers(values, f"{NUMBERS[column]}, {note}", middle)
 
 
 def _scatter(

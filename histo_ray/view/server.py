@@ -15,11 +15,17 @@ from bokeh.server.server import Server
 from bokeh.server.views.static_handler import StaticHandler
 from tornado.ioloop import IOLoop
 from tornado.routing import Rule
-from tornado.web import RedirectHandler
 
 from histo_ray.errors import ConfigError
 from histo_ray.view.cohort_page import make_cohort_page
-from histo_ray.view.handlers import Outsider, Refusal, route_pictures
+from histo_ray.view.handlers import (
+    Outsider,
+    PageHead,
+    PageHeadHandler,
+    Refusal,
+    StartHandler,
+    route_pictures,
+)
 from histo_ray.view.slide_page import Asked, make_slide_page
 from histo_ray.view.view_settings import ViewConfig
 from histo_ray.view.viewer import Viewer
@@ -55,7 +61,7 @@ class ViewServer:
             prefix=self._token,
             extra_patterns=[
                 *route_pictures(self.viewer.pictures, self.viewer.readers),
-                ("/?", RedirectHandler, {"url": self.viewer.addresses.cohort}),
+                ("/?", StartHandler, {"url": self.viewer.addresses.cohort}),
             ],
             allow_websocket_origin=_hosts(config.port) or None,
             use_index=False,
@@ -72,9 +78,12 @@ class ViewServer:
         hosts = frozenset(_hosts(self.port))
         application = self._server._tornado
         application._websocket_origins = set(hosts)
-        outsider = Outsider(self._token, hosts)
         application.resources = self._name_scripts
-        application.default_router.rules.insert(0, Rule(outsider, Refusal))
+        pages = PageHead(frozenset(f"/{self._token}/{name}" for name in ("cohort", "slide")))
+        application.default_router.rules[:0] = [
+            Rule(Outsider(self._token, hosts), Refusal),
+            Rule(pages, PageHeadHandler),
+        ]
 
     def _name_scripts(self, absolute_url: str | bool | None = None) -> Resources:
         """Scripts that pages load: Bokeh's own, without WebGL and formulas, which none needs."""

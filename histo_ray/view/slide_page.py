@@ -116,7 +116,12 @@ class SlidePage:
         controls.layers.on_change("active", lambda _a, _o, _n: self._choose_layers())
         controls.partition.on_change("value", lambda _a, _o, name: self._go_to(name))
 
-    def _later(self, work: Callable[[], T], show: Callable[[T], None]) -> None:
+    def _later(
+        self,
+        work: Callable[[], T],
+        show: Callable[[T], None],
+        fail: Callable[[], None] = lambda: None,
+    ) -> None:
         """Do work in a thread, and show its result in this session; errors are told."""
 
         def finish(future: Future[T]) -> None:
@@ -125,6 +130,7 @@ class SlidePage:
                     show(future.result())
                 except HistoRayError as error:
                     self._controls.message(str(error))
+                    fail()
 
             with suppress(RuntimeError):  # the session has ended meanwhile
                 self._doc.add_next_tick_callback(tell)
@@ -174,11 +180,19 @@ class SlidePage:
             hide_numbers(self._map)
             self._controls.set_overlay(None, "")
             return
+        if not self._problem:
+            self._controls.notice.visible = False
         self._controls.legend.text = "computing ..."
         self._later(
             lambda: self._viewer.overlays.read(self._slide, name),
             lambda numbers: self._start_overlay(name, numbers),
+            lambda: self._drop_overlay(name),
         )
+
+    def _drop_overlay(self, name: str) -> None:
+        """Show none where one could not be had."""
+        if self._controls.overlay.value == name:
+            self._controls.overlay.value = NO_OVERLAY
 
     def _start_overlay(self, name: str, numbers: TileNumbers) -> None:
         self._seen[name] = numbers

@@ -30,6 +30,16 @@ class ViewConfig(Settings):
         description="file or folder of tile scores or classes that histo-ray heatmap wrote, to lay "
         "over slides; may be repeated",
     )
+    predictor: tuple[str, ...] = Field(
+        default=(),
+        description="folder of a predictor of another store to lay over slides, beside those of "
+        "this one; may be repeated",
+    )
+    target: tuple[str, ...] = Field(
+        default=(),
+        description="target of predictors that is offered; may be repeated; without it the twelve "
+        "that each predicts best",
+    )
     remote_slides: bool = Field(
         default=False,
         description="open slides in object stores, too: some are brought to this machine whole",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from histo_ray.errors import ConfigError, SlideError
+from histo_ray.errors import ConfigError, SlideError, StoreError
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.slides.stored_slide import open_stored_slide
@@ -104,7 +104,7 @@ class ViewedStore:
         """
         self.config = config
         self.root = open_root(config.store)
-        self._store = Store(self.root, keep_catalogue=False)
+        self.store = Store(self.root, keep_catalogue=False)
         moved = [] if config.manifest is None else read_manifest(config.manifest)
         self.moved: dict[str, Slide] = {slide.slide_id: slide for slide in moved}
         self.problems: list[str] = []
@@ -114,14 +114,14 @@ class ViewedStore:
     @cached_property
     def slides(self) -> pd.DataFrame:
         """One row a slide, encoder and tiling, with `COLUMNS`; read once."""
-        frame = self._store.slides(
+        frame = self.store.slides(
             COLUMNS, on_damaged=lambda _, error: self.problems.append(str(error))
         )
         return frame[[not is_given(tiling) for tiling in frame["tiling"]]].reset_index(drop=True)
 
     def read_stated(self) -> dict[str, Stated]:
         """What the newest manifests say of slides."""
-        return self._store.stated()
+        return self.store.stated()
 
     @cached_property
     def runs(self) -> list[pd.DataFrame]:
@@ -191,6 +191,29 @@ class ViewedStore:
         form, location = find_partition(self.root, key)
         receipt = FORMATS[form].read_receipt(location)
         return ViewedSlide(self.root, key, form, receipt, FORMATS[form].read_columns(location))
+
+    def read_patient(self, key: PartitionKey) -> tuple[str, dict[PartitionKey, Receipt]]:
+        """The patient of a slide, and receipts of all of the patient's slides with tiles.
+
+        Args:
+            key: Of the slide; the others are of the same encoder and tiling.
+
+        Raises:
+            StoreError: A receipt cannot be read.
+        """
+        frame = self.slides
+        same = (frame["encoder"] == key.encoder) & (frame["tiling"] == key.tiling)
+        same &= frame["n_tiles"] > 0
+        patient = frame.loc[same & (frame["slide_id"] == key.slide_id), "patient_id"]
+        if patient.empty:
+            raise StoreError(f"slide {key.slide_id}: it has no tiles, so nothing can be scored")
+        own = sorted(frame.loc[same & (frame["patient_id"] == patient.iloc[0]), "slide_id"])
+        receipts = dict[PartitionKey, Receipt]()
+        for slide_id in own:
+            one = PartitionKey(key.encoder, key.tiling, slide_id)
+            form, location = find_partition(self.root, one)
+            receipts[one] = FORMATS[form].read_receipt(location)
+        return str(patient.iloc[0]), receipts
 
     def open_slide(self, slide_id: str) -> OpenedSlide:
         """Open the file of a slide.

@@ -83,7 +83,7 @@ def test_a_plan_runs_a_script_without_a_guard_once(way: str, cohort: Any, tmp_pa
         "from pathlib import Path\nimport histo_ray as hr\n"
         "with Path('runs').open('a') as file:\n    file.write('x')\n"
         "made = hr.plan('slides.csv', 'store', encoder='random:resnet10t?seed=0&px=64', tile_px=64,"
-        " mpp=0.5)\nprint(made.tiles > 0, made.seconds > 0)\n"
+        " mpp=0.5, measure=True)\nprint(made.tiles > 0, made.seconds > 0)\n"
     )
     arguments = {
         "file": [script.name],

@@ -193,7 +193,7 @@ def test_without_faiss_an_index_is_refused_and_a_search_scans(
 
     monkeypatch.setattr(ann_index, "_faiss", absent)
     assert main(["store", "index", "build", store.root.path]) == 2
-    assert "pip install faiss-cpu" in capsys.readouterr().err
+    assert "pip install 'histo-ray[neighbours]'" in capsys.readouterr().err
     assert len(store.similar(("S1", 17), k=3)) == 3
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from histo_ray.cli import main
-from histo_ray.cluster.actors import Reader, SlideFailure
+from histo_ray.cluster.actors import Reader
+from histo_ray.cluster.call_values import SlideFailure
 from histo_ray.config import ExtractConfig
 from histo_ray.types import Slide
 from testing import bad_inputs

@@ -10,13 +10,20 @@ import pytest
 import tifffile
 
 from histo_ray.cli import main
-from histo_ray.cli.plan_work import print_plan, print_rows
+from histo_ray.cli.plan_work import describe_time, print_plan, print_rows
 from histo_ray.config import ExtractConfig, TilingConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.errors import ConfigError
-from histo_ray.extract.dry_run import _shape_here
+from histo_ray.extract.dry_run import MEASURED_FROM, _shape_here
 from histo_ray.extract.plan_here import PlanHere
-from histo_ray.extract.plan_summary import Planned, PlanStatus, PlanSummary, _row, blank_row
+from histo_ray.extract.plan_summary import (
+    FROM_BATCH,
+    Planned,
+    PlanStatus,
+    PlanSummary,
+    _row,
+    blank_row,
+)
 from histo_ray.extract.slide import open_manifest_slide, plan_slide
 from histo_ray.report.charts.canvas import PEN
 from histo_ray.report.slides.slide_picture import picture_slide
@@ -111,7 +118,7 @@ def test_some_slides_are_planned_without_ray_and_all_problems_are_told(
     code = (
         "import sys, histo_ray.cli\n"
         f"histo_ray.cli.main({PLAN!r})\n"
-        "print(sorted({'ray', 'torch', 'timm', 'sklearn'} & set(sys.modules)))"
+        "print(sorted({'ray', 'torch', 'timm', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.splitlines()[-1] == "[]", answer.stderr
@@ -154,16 +161,44 @@ def test_a_plan_tells_how_much_of_a_slide_is_tissue_and_ink(
     assert (page == PEN).all(2).any()
 
 
+def summarised(
+    seconds: float | None, seconds_from: str, vectors: int = 9, starts_ray: bool = False
+) -> PlanSummary:
+    return PlanSummary(
+        [], vectors, vectors, None, seconds, undrawn={}, starts_ray=starts_ray,
+        seconds_from=seconds_from,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("starts_ray", [True, False])
 def test_the_start_of_ray_is_told_where_an_extraction_would_start_it(
     starts_ray: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_plan(
-        PlanSummary([], 9, 9, 9, 90.0, undrawn={}, starts_ray=starts_ray), None, as_json=False
-    )
+    print_plan(summarised(90.0, FROM_BATCH, starts_ray=starts_ray), None, as_json=False)
     told = capsys.readouterr().out
     assert "measured on one batch here" in told
     assert ("Ray's start" in told) is starts_ray
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (summarised(9.0, "20261201T1"), "about 9 s, at the speed of run 20261201T1; "),
+        (summarised(None, ""), "no estimate of time below 1,000 vectors, "),
+        (summarised(None, "", MEASURED_FROM), "no estimate of time with --no-measure"),
+    ],
+)
+def test_a_plan_says_what_its_estimate_is_from_and_how_to_get_another(
+    plan: PlanSummary, told: str
+) -> None:
+    assert describe_time(plan).startswith(told)
+    assert "--measure loads them and measures one batch" in describe_time(plan)
+    assert describe_time(summarised(None, "", 0)) == ""
+
+
+def test_no_open_and_measure_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PLAN, "--no-open", "--measure"]) == 2
+    assert "leave one out" in capsys.readouterr().err
 
 
 def test_weights_that_cannot_be_read_end_the_plan(capsys: pytest.CaptureFixture[str]) -> None:

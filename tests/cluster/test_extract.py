@@ -323,7 +323,8 @@ def test_a_plan_counts_the_tiles_of_the_run_and_writes_nothing(
     first: tuple[ExtractConfig, RunSummary], tmp_path: Path
 ) -> None:
     config, summary = first
-    plan = run_plan(config.model_copy(update={"store": str(tmp_path / "store")}), PlanOnRay)
+    planned = config.model_copy(update={"store": str(tmp_path / "store")})
+    plan = run_plan(planned, PlanOnRay, measure=True)
     assert not (tmp_path / "store").exists()
     assert {row.slide_id: row.n_tiles for row in plan.rows} == {
         row.slide_id: row.n_tiles for row in summary.rows
@@ -341,11 +342,12 @@ def test_a_plan_is_the_same_in_this_process_and_on_ray(
     first: tuple[ExtractConfig, RunSummary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = first[0].model_copy(update={"store": str(tmp_path / "store")})
-    here = run_plan(config, PlanOnRay, Pictures(tmp_path / "here", draw_or_problem))
+    here = run_plan(config, PlanOnRay, Pictures(tmp_path / "here", draw_or_problem), measure=True)
     monkeypatch.setattr("histo_ray.extract.dry_run.SLIDES_HERE", 0)
     told: list[str] = []
     pictured = Pictures(tmp_path / "ray", draw_or_problem)
-    on_ray = run_plan(config, PlanOnRay, pictured, PlanListener(notify=told.append))
+    listener = PlanListener(notify=told.append)
+    on_ray = run_plan(config, PlanOnRay, pictured, listener, measure=True)
     assert told[0] == "starting Ray"
     assert here.rows == on_ray.rows
     assert {"todo", "empty", "failed"} <= {row.status for row in here.rows}

@@ -18,7 +18,8 @@ import pytest
 from ray import cloudpickle
 
 from histo_ray.cluster import pool
-from histo_ray.cluster.actors import Reader, SharedSubject
+from histo_ray.cluster.actors import Reader
+from histo_ray.cluster.call_values import SharedSubject
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.config import ExtractConfig
 from histo_ray.extract import run

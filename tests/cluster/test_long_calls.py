@@ -13,13 +13,15 @@ import psutil
 import pytest
 
 from histo_ray.cluster import run_extract as ray_run
-from histo_ray.cluster.actors import EncodeResult, EncoderWorker, Reader
+from histo_ray.cluster.actors import EncoderWorker, Reader
+from histo_ray.cluster.call_values import EncodeResult
 from histo_ray.config import ExtractConfig
 from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.in_process import open_in_process
-from histo_ray.extract.resources import Workers, plan_workers
+from histo_ray.extract.resources import Workers
 from histo_ray.extract.run import run_extract
+from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.store import open_store
 
@@ -74,7 +76,7 @@ def test_a_long_call_of_an_encoder_is_that_of_its_batches(config: ExtractConfig)
 
 def plan_long_calls(*arguments: Any) -> Workers:
     """The plan of a run, as if it were one on GPUs."""
-    workers = plan_workers(*arguments)
+    workers = plan_run_workers(*arguments)
     blocks = BATCHES * workers.blocks_in_flight
     return replace(workers, batches_a_call=BATCHES, blocks_in_flight=blocks)
 
@@ -104,7 +106,7 @@ def test_long_calls_give_the_same_vectors_whatever_dies_under_them(
 ) -> None:
     alone = config.model_copy(update={"store": str(tmp_path / "alone"), "address": "none"})
     run_extract(alone, open_in_process)
-    monkeypatch.setattr(ray_run, "plan_workers", plan_long_calls)
+    monkeypatch.setattr(ray_run, "plan_run_workers", plan_long_calls)
     killed: list[str] = []
     titles = ["ray::Reader.read", "ray::EncoderWorker.encode"]
     watcher = threading.Thread(target=kill_when_seen, args=(titles, killed))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from histo_ray.cluster import gather, membership, start
-from histo_ray.cluster.actors import EncodedBlock, name_devices
+from histo_ray.cluster.call_values import EncodedBlock, name_devices
 from histo_ray.cluster.gather import Gathered
 from histo_ray.cluster.membership import Membership
 from histo_ray.cluster.pool import PooledActor

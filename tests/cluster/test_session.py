@@ -58,17 +58,21 @@ def test_auto_without_a_cluster_is_told_without_joining_one(
 
 TWICE = """
 import os
+import psutil
 from histo_ray.cluster.session import ray_session
 for _ in range(2):
     with ray_session("local", 1) as nodes:
-        print(len(nodes), "RAY_AUTH_TOKEN" in os.environ)
+        started = [" ".join(p.cmdline()) for p in psutil.Process().children(recursive=True)]
+        names = "dashboard.py", "monitor.py"
+        helpers = [name for name in names if any(name in command for command in started)]
+        print(len(nodes), "RAY_AUTH_TOKEN" in os.environ, helpers)
     print("RAY_AUTH_TOKEN" in os.environ, "RAY_AUTH_MODE" in os.environ)
 """
 
 
 @pytest.mark.ray
-def test_a_process_starts_one_ray_after_another_each_with_its_token_and_keeps_none() -> None:
+def test_a_process_starts_one_lean_ray_after_another_each_with_its_token_and_keeps_none() -> None:
     command = [sys.executable, "-c", TWICE]
     own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=200)
-    assert done.stdout.split("\n")[:4] == ["1 True", "False False"] * 2, done.stderr
+    assert done.stdout.split("\n")[:4] == ["1 True []", "False False"] * 2, done.stderr

@@ -120,7 +120,7 @@ def test_a_network_that_it_does_not_know_is_told_in_one_line() -> None:
 
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_network, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"not installed.*pip install openvino.*--engine torch"):
+    with pytest.raises(ConfigError, match=r"not installed.*histo-ray\[openvino\].*--engine torch"):
         load_compiled(CONV)
 
 

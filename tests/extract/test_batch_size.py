@@ -80,7 +80,7 @@ def test_on_a_cpu_neither_pixels_nor_memory_count() -> None:
     node = Node(4, 0, 4 * GIB)
     for settings in ({}, {"tile_px": 1024}):
         workers = plan_workers([node], config(**settings), 448)
-        assert (workers.batch_size, workers.batches_a_call) == (64, 1)
+        assert workers.batch_size == 64
 
 
 def test_of_a_machines_cards_those_with_the_most_free_memory_are_used() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from histo_ray.extract.bottleneck import Load, find_bottleneck
 from histo_ray.extract.meter import Spent
+from histo_ray.extract.run_counts import StartTimes
 
 NOTHING = Spent()
 
@@ -71,7 +72,11 @@ def test_a_run_that_took_longer_to_start_than_to_work_is_told_so() -> None:
     short = load(0.98, 0.40, startup_s=100.0)
     verdict = find_bottleneck(short)
     assert verdict.bottleneck == "start-up-bound"
-    assert "100 s of 200 s" in verdict.hint
+    assert "100 s of 200 s went into starting Ray, processes and encoders, " in verdict.hint
+    timed = dataclasses.replace(short, start=StartTimes(60.0, 15.0, 24.96))
+    assert "starting Ray (60.0 s), processes (15.0 s) and encoders (25.0 s), " in (
+        find_bottleneck(timed).hint
+    )
     longer = dataclasses.replace(short, startup_s=99.0)
     assert find_bottleneck(longer).bottleneck == "reader-bound"
 

@@ -1,9 +1,10 @@
 """How many tiles a call reads or encodes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histo_ray.extract.call_size import CALL_PIXELS, batches_a_call, tiles_to_read
+from histo_ray.extract.call_size import CALL_PIXELS, EncodingPace, batches_a_call, tiles_to_read
 
 
 def test_a_call_has_a_thousand_tiles_of_usual_size_where_memory_holds_them_for_all() -> None:
@@ -40,3 +41,25 @@ def test_with_one_batch_a_call_every_call_has_one(
     asked: int, unread: int | None, size: int
 ) -> None:
     assert tiles_to_read(size, 1, asked, unread, readers=2) == size
+
+
+@pytest.mark.parametrize(
+    ("answers", "batches"),
+    [
+        ([], 1),  # nothing is known yet
+        ([(32, 0.001)], 8),
+        ([(32, 0.1)], 4),
+        ([(96, 0.3), (32, 0.1)], 4),
+        ([(32, 3.0)], 1),
+        ([(32, 3.0), *[(256, 0.01)] * 8], 8),  # a slow first batch is forgotten
+        ([(32, 0.0)], 8),
+    ],
+)
+def test_calls_are_as_long_as_encoders_take_for_them_in_a_short_time(
+    answers: list[tuple[int, float]], batches: int
+) -> None:
+    pace = EncodingPace()
+    for tiles, busy_s in answers:
+        pace.note(tiles, busy_s)
+    assert pace.batches_in_time(32, 8) == batches
+    assert pace.batches_in_time(32, 1) == 1

@@ -217,7 +217,7 @@ def test_labelled_tile_sets_take_the_same_way(tmp_path: Path) -> None:
     assert encoder.dim == bag.embeddings.shape[1]
 
 
-def test_the_program_does_not_import_ray_without_an_address(
+def test_the_program_imports_neither_ray_nor_pandas_without_an_address(
     make_config: MakeConfig, cohort: Any, tmp_path: Path
 ) -> None:
     config = make_config(tmp_path / "store", manifest=str(cohort.good))
@@ -228,7 +228,7 @@ def test_the_program_does_not_import_ray_without_an_address(
     code = (
         "import sys, histo_ray.cli\n"
         f"code = histo_ray.cli.main({flags!r})\n"
-        "print(code, sorted({'ray', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+        "print(code, sorted({'ray', 'sklearn', 'pandas'} & set(sys.modules)), file=sys.stderr)"
     )
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     done = subprocess.run(

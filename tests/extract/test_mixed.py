@@ -30,6 +30,7 @@ from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import plan_slide
 from histo_ray.extract.source_cells import SourceTally, touched_cells
 from histo_ray.extract.subject import TiledSlide
+from histo_ray.extract.work import ReaderJob
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.slides.reader import open_slide
 from histo_ray.store.run_tables import read_run
@@ -275,7 +276,7 @@ def test_a_reader_walks_down_a_slide_with_all_its_tilings(
     for _ in range(200):
         for at, taker in enumerate(takers):
             job = backlog.next_job(taker, takers, 0, workers)
-            if job is None:
+            if not isinstance(job, ReaderJob):
                 continue
             work, taker.slide_id = job.work, job.work.slide_id
             if job.kind == "plan":

@@ -36,6 +36,7 @@ def planned(backlog: Backlog, slide_id: str, tiles: int, reader: Taker) -> Subje
 
 def next_of(backlog: Backlog, taker: Taker, others: list[Taker], called: int = 0) -> Any:
     job = backlog.next_job(taker, [taker, *others], called, WORKERS)
+    assert job is None or isinstance(job, ReaderJob)
     return job and (job.kind, job.work.slide_id, tuple(job.span))
 
 
@@ -65,7 +66,7 @@ def test_with_long_calls_a_reader_waits_for_its_plan_before_it_helps() -> None:
     backlog.extend([work("S1")])
     long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=99)
     begun = backlog.next_job(mine, [mine, other], 0, long_calls)
-    assert begun is not None
+    assert isinstance(begun, ReaderJob)
     mine.slide_id = begun.work.slide_id
     assert backlog.awaits_plan(mine)
     assert not backlog.awaits_plan(other)
@@ -74,12 +75,12 @@ def test_with_long_calls_a_reader_waits_for_its_plan_before_it_helps() -> None:
     sizes = []
     while backlog.active[1].has_unread():
         job = backlog.next_job(mine, [mine, other], 0, long_calls)
-        assert job is not None
+        assert isinstance(job, ReaderJob)
         assert job.work is begun.work
         sizes.append(len(job.span))
     assert sizes == [10, 30, 40, 20]
     helping = backlog.next_job(mine, [mine, other], 0, long_calls)
-    assert helping is not None
+    assert isinstance(helping, ReaderJob)
     assert helping.span == range(200, 240)
 
 
@@ -88,7 +89,7 @@ def test_with_long_calls_a_subject_that_its_planner_left_is_taken_over_whole() -
     slide = planned(backlog, "S1", 400, planner)
     long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=99)
     job = backlog.next_job(other, [planner, other], 0, long_calls)
-    assert job is not None
+    assert isinstance(job, ReaderJob)
     assert job.span == range(10)
     assert slide.unread == {other: range(10, 400)}
 
@@ -99,6 +100,7 @@ def test_long_calls_keep_to_the_bound_on_pixels() -> None:
     long_calls = replace(WORKERS, batches_a_call=4, blocks_in_flight=8)
     held = 0
     while job := backlog.next_job(reader, [reader], held, long_calls):
+        assert isinstance(job, ReaderJob)
         held += len(job.span)
         assert held <= 80
     assert held == 80

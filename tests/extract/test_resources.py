@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from histo_ray.config import ExtractConfig
 from histo_ray.errors import ConfigError
-from histo_ray.extract.resources import Node, Workers, plan_workers, share_of_newcomer
+from histo_ray.extract.resources import (
+    Node,
+    Workers,
+    plan_workers,
+    share_of_newcomer,
+    shorten_calls,
+)
 
 GIB = 2**30
 
@@ -104,6 +110,15 @@ def test_calls_are_long_on_gpus_as_far_as_all_their_pixels_fit_the_object_stores
     assert workers.call_tiles == batches * workers.batch_size
     held = workers.blocks_in_flight * workers.batch_size * 224 * 224 * 3
     assert held <= max(0.4 * store_gib * GIB, 2 * workers.batch_size * 224 * 224 * 3)
+
+
+def test_slow_encoders_have_calls_of_one_batch_and_few_pixels_wait_for_them() -> None:
+    quick = plan_workers([Node(2, 0, 4 * GIB)], config())
+    assert (quick.batch_size, quick.batches_a_call, quick.blocks_in_flight) == (32, 8, 64)
+    slow = shorten_calls(quick, 1)
+    assert (slow.batches_a_call, slow.blocks_in_flight) == (1, 8)
+    tight = shorten_calls(plan_workers([Node(2, 0, 2**26)], config()), 1)
+    assert tight.blocks_in_flight * 32 * 224 * 224 * 3 <= 0.4 * 2**26
 
 
 def test_a_gpu_that_is_not_there_is_told() -> None:

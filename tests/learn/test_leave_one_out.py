@@ -9,7 +9,7 @@ from histo_ray.learn.fold_data import FoldData, PenaltyBy
 from histo_ray.learn.heads import patient_logistic
 from histo_ray.learn.heads.patient_logistic import HEAD, predict_beyond_logistic, predict_logistic
 from histo_ray.learn.kernel_logistic import fit_logistic_path
-from histo_ray.learn.leave_one_out import leave_one_out
+from histo_ray.learn.leave_one_out import invert_triangle, leave_one_out
 from tests.learn.patient_data import make_features, make_fold, make_labels
 
 PENALTIES = (1e1, 1.0, 1e-1)
@@ -44,6 +44,13 @@ def test_log_odds_are_those_of_a_fit_without_the_row(
     assert np.abs(found.odds - exact).max() < share * moved
     assert np.abs(found.bias_change - (bias - fit.bias)).max() < share * moved
     np.testing.assert_allclose(found.fixed_bias, found.odds - found.bias_change)
+
+
+def test_a_triangle_is_inverted_whatever_its_size() -> None:
+    rng = np.random.default_rng(0)
+    for rows in (1, 100, 101, 263):
+        upper = np.triu(rng.normal(size=(rows, rows)) / rows) + np.eye(rows)
+        np.testing.assert_allclose(invert_triangle(upper) @ upper, np.eye(rows), atol=1e-12)
 
 
 def test_rows_that_carry_no_signal_are_not_ranked_by_the_bias_they_leave() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -72,6 +74,31 @@ def test_few_positives_do_not_make_newton_run_away(positives: int) -> None:
         (fit,) = fit_logistic_path(gram, labels, [penalty])
         missed = labels - expit(gram @ fit.weights + fit.bias)
         np.testing.assert_allclose(penalty * fit.weights, missed, atol=1e-7)
+
+
+@pytest.mark.parametrize("positives", [1, 8, 25])
+def test_curvature_used_again_leads_to_the_same_minimum_by_fewer_factorisations(
+    positives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = make_features(50, 80)
+    gram, labels = features @ features.T, np.zeros(50)
+    labels[:positives] = 1
+    counts: list[int] = []
+    factorise = kernel_logistic._factorise
+
+    def count(*given: Any) -> Any:
+        counts.append(1)
+        return factorise(*given)
+
+    monkeypatch.setattr(kernel_logistic, "_factorise", count)
+    penalties = [penalty * 80 for penalty in LOGISTIC_PENALTIES]
+    newton = fit_logistic_path(gram, labels, penalties)
+    of_newton = len(counts)
+    chord = fit_logistic_path(gram, labels, penalties, reuse=True)
+    assert len(counts) - of_newton < 0.75 * of_newton
+    for one, other in zip(newton, chord, strict=True):
+        odds, again = (gram @ fit.weights + fit.bias for fit in (one, other))
+        np.testing.assert_allclose(odds, again, atol=1e-6)
 
 
 def test_a_fit_that_is_not_at_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from histo_ray.learn.calibration import CalibrationMethod, choose_thresholds, fit_calibration
 from histo_ray.learn.fit_heads import fit_patients
-from histo_ray.learn.fold_data import PatientHeadSettings
-from histo_ray.learn.heads.linear_fit import Link
+from histo_ray.learn.fold_data import PatientHeadSettings, measure_scale
+from histo_ray.learn.heads.linear_fit import LinearFit, Link
 from histo_ray.learn.heads.registry import TrainsOn
 from histo_ray.learn.label_scale import fit_label_scale
 from histo_ray.learn.mil.bags import measure_bags
@@ -72,6 +72,31 @@ def make_predictor(name: str = "made", mil: bool = False) -> FittedPredictor:
         linear, attention, fit_label_scale("", labels, labels), measure_range(bags)
     )
     return FittedPredictor(_describe(name, parts, labels, features), parts)
+
+
+def make_class_predictor(classes: tuple[str, ...], dim: int = DIM) -> FittedPredictor:
+    """A predictor `tissue` of classes of tiles, whatever their encoder's tiling, drawn weights."""
+    made = make_predictor("tissue")
+    train, nothing = np.random.default_rng(3).normal(size=(30, dim)), np.full(len(classes), np.nan)
+    weights = np.random.default_rng(4).normal(size=(dim, len(classes)))
+    bias = np.zeros(len(classes))
+    fit = LinearFit(classes, measure_scale(train), weights, bias, Link.SOFTMAX, nothing, nothing)
+    parts = PredictorParts((LinearPart("", "logistic", fit),), (), made.parts.label_scale, None)
+    part = made.card.parts[0].model_copy(
+        update={
+            "trains_on": TrainsOn.TILES, "pooling": "", "targets": classes, "link": Link.SOFTMAX,
+        }
+    )  # fmt: skip
+    target = made.card.targets[0]
+    changes = {
+        "task": "tissue", "kind": "classes", "parts": (part,),
+        "encoder": made.card.encoder.model_copy(update={"dim": dim}),
+        "tiling": TilingCard(fingerprint="x01", settings={"mpp": 0.5}),
+        "targets": tuple(
+            target.model_copy(update={"name": name, "thresholds": ()}) for name in classes
+        ),
+    }  # fmt: skip
+    return FittedPredictor(made.card.model_copy(update=changes), parts)
 
 
 def _train_attention(bags: list[npt.NDArray[np.float16]], labels: Floats) -> BagPart:

@@ -12,17 +12,13 @@ from safetensors.numpy import save
 import histo_ray as hr
 from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError
-from histo_ray.learn.fold_data import measure_scale
-from histo_ray.learn.heads.linear_fit import LinearFit, Link
-from histo_ray.learn.heads.registry import TrainsOn
 from histo_ray.predict.files import publish_predictor
-from histo_ray.predict.predictor import LinearPart, PredictorParts
 from histo_ray.schema import column_names
 from histo_ray.store.store import Store, open_store
 from histo_ray.tiles.masks import read_mask
 from histo_ray.types import TileRows
 from tests.made_up import card_of, facts_of
-from tests.predict.made_predictor import make_predictor
+from tests.predict.made_predictor import make_class_predictor
 
 CLASSES = ("ADI", "TUM: solid", "STR")
 DIM, WIDE = 4, 7
@@ -101,29 +97,12 @@ def test_a_slide_that_is_not_there_is_told_before_another_one_is_written(
 
 
 def test_a_predictor_of_classes_is_shown_likewise(store: Store) -> None:
-    made = make_predictor("tissue")
-    train, nothing = np.random.default_rng(3).normal(size=(30, DIM)), np.full(3, np.nan)
-    scale = measure_scale(train)
-    weights = np.random.default_rng(4).normal(size=(DIM, 3))
-    fit = LinearFit(CLASSES, scale, weights, np.zeros(3), Link.SOFTMAX, nothing, nothing)
-    parts = PredictorParts((LinearPart("", "logistic", fit),), (), made.parts.label_scale, None)
-    encoder = made.card.encoder.model_copy(
-        update={"name": "ft", "weights_sha256": "a" * 64, "dim": DIM}
+    made = make_class_predictor(CLASSES, DIM)
+    encoder = made.card.encoder.model_copy(update={"name": "ft", "weights_sha256": "a" * 64})
+    publish_predictor(
+        store.root.path, made.card.model_copy(update={"encoder": encoder}), made.parts
     )
-    tiling = made.card.tiling.model_copy(update={"fingerprint": "x01", "settings": {"mpp": 0.5}})
-    part = made.card.parts[0].model_copy(
-        update={
-            "trains_on": TrainsOn.TILES, "pooling": "", "targets": CLASSES, "link": Link.SOFTMAX,
-        }
-    )  # fmt: skip
-    targets = tuple(
-        made.card.targets[0].model_copy(update={"name": name, "thresholds": ()}) for name in CLASSES
-    )
-    changes = {
-        "task": "tissue", "kind": "classes", "encoder": encoder, "tiling": tiling,
-        "parts": (part,), "targets": targets,
-    }  # fmt: skip
-    publish_predictor(store.root.path, made.card.model_copy(update=changes), parts)
+    (fit,) = (part.fit for part in made.parts.linear)
     result = hr.heatmap(store.root.path, predictor="tissue", slide=["S1", "S2"])
     expected = fit.predict(store.bag("S2", "ft").embeddings.astype(np.float32))
     own = result.tiles[result.tiles["slide_id"] == "S2"]

@@ -1,7 +1,9 @@
 """The viewer's server: who gets in, which pictures it serves, and what it says."""
 
 import io
+import json
 import re
+import signal
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -10,9 +12,11 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
+from tornado.ioloop import IOLoop
 
 from histo_ray.api.feature_store import open_store
 from histo_ray.api.view import view
+from histo_ray.cli.main import main
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.slides.reader import open_slide
 from histo_ray.types import PartitionKey
@@ -29,10 +33,12 @@ from tests.conftest import Cohort
 FAR = "far & 'b'"
 
 
-def ask(server: ViewServer, path: str, **headers: str) -> tuple[int, bytes, str]:
+def ask(
+    server: ViewServer, path: str, method: str = "GET", **headers: str
+) -> tuple[int, bytes, str]:
     """Status, body and content type of a request for a path as it is."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     reply = connection.getresponse()
     answer = reply.status, reply.read(), reply.getheader("Content-Type", "")
     connection.close()
@@ -59,15 +65,30 @@ def test_without_the_token_everything_is_refused(served: ViewServer) -> None:
 
 def test_another_host_or_origin_is_refused(served: ViewServer) -> None:
     """Refuse a page elsewhere that has its own name point to 127.0.0.1, or that knows the token."""
-    assert ask(served, own(served, "/cohort"), Host=f"evil.example:{served.port}")[0] == 403
+    status, body, _ = ask(served, own(served, "/cohort"), Host=f"evil.example:{served.port}")
+    assert (status, b"forward the same number" in body) == (403, True)
     socket = {
         "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }  # fmt: skip
     path = own(served, "/cohort/ws")
-    assert ask(served, path, Origin="http://evil.example", **socket)[0] == 403
+    for origin in ("http://evil.example", "null", f"https://127.0.0.1:{served.port}"):
+        status, body, _ = ask(served, path, Origin=origin, **socket)
+        assert (status, body) == (403, b"403: pages from elsewhere may not look into this viewer\n")
     assert ask(served, path, Origin=f"http://127.0.0.1:{served.port + 1}", **socket)[0] == 403
     assert ask(served, "/cohort/ws", Origin=f"http://127.0.0.1:{served.port}", **socket)[0] == 403
+
+
+def test_head_says_what_get_would_without_a_body(served: ViewServer) -> None:
+    sessions = served._server.get_sessions("/cohort")
+    for path in ("/cohort", "/slide?slide=good-a", "/map/good-a/0/0/0.jpg", "/static/js/bokeh.js"):
+        status, body, kind = ask(served, own(served, path), "HEAD")
+        assert (status, body) == (200, b""), path
+        assert kind.split(";")[0] in ("text/html", "image/jpeg", "text/javascript")
+    assert served._server.get_sessions("/cohort") == sessions
+    assert ask(served, own(served, "/"), "HEAD")[0] == ask(served, own(served, "/"))[0] == 301
+    assert ask(served, own(served, "/map/gone/0/0/0.jpg"), "HEAD")[0] == 404
+    assert ask(served, "/cohort", "HEAD")[0] == 403
 
 
 def test_pages_load_nothing_from_elsewhere(served: ViewServer) -> None:
@@ -181,6 +202,24 @@ def test_what_cannot_be_shown_is_said_in_a_sentence(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"bokeh is not installed.*histo-ray\[view\]"):
         view(served.viewer.store.config.store)
+
+
+def test_the_program_prints_where_it_is_as_json_and_ends_like_every_verb(
+    viewed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = list[str]()
+
+    def end(verb: str, text: str) -> None:
+        said.append(text)
+        if len(said) == 2:  # the address was printed
+            IOLoop.current().call_later(0.01, signal.raise_signal, signal.SIGINT)
+
+    monkeypatch.setattr("histo_ray.cli.view_work.say", end)
+    assert main(["view", str(viewed), "--json", "--quiet"]) == 130
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert told["address"] == f"http://127.0.0.1:{told['port']}/{told['token']}/"
+    assert (told["host"], len(told["token"]) > 30, err) == ("127.0.0.1", True, "")
 
 
 def test_labels_must_say_whose_they_are(

@@ -152,6 +152,7 @@ def prepare_label_run(task: KindTask, config: LabelConfig, host: Host) -> Prepar
         config.class_encoder,
         patients.cohort.patients,
         config.allow_leak,
+        config.pooling,
     )
     notes = (*patients.cohort.notes, *subgroups.notes)
     patients = replace(patients, cohort=replace(patients.cohort, notes=notes))

@@ -10,18 +10,26 @@ import pyarrow as pa
 from histo_ray.cohort.cohort_table import tabulate_cohort
 from histo_ray.cohort.patient_folds import tabulate_outcome_folds
 from histo_ray.evaluate.patients.added_value import TABLE as ADDED
-from histo_ray.evaluate.patients.added_value import tabulate_added, take_encoders
+from histo_ray.evaluate.patients.added_value import (
+    correlate_rows,
+    tabulate_added,
+    take_encoders,
+)
 from histo_ray.evaluate.patients.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
 from histo_ray.evaluate.patients.patient_tables import (
-    EncoderPredictions,
     decode_predictions,
+    iterate_scores,
     name_head,
     read_predictions,
-    score_encoders,
-    tabulate_configurations,
 )
-from histo_ray.evaluate.patients.review_tables import tabulate_reviews
+from histo_ray.evaluate.patients.prediction_blocks import (
+    EncoderPieces,
+    EncoderPredictions,
+    open_pieces,
+)
+from histo_ray.evaluate.patients.review_tables import score_reviews, tabulate_reviews
+from histo_ray.evaluate.patients.scored_plan import score_predictions
 from histo_ray.learn.statistics import adjust_p
 from histo_ray.learn.targets.class_folds import take_classes
 from histo_ray.learn.targets.class_tables import tabulate_classes, tabulate_confusion
@@ -49,15 +57,17 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
 
     q-values are over all columns of an encoder, or pair of encoders, whatever their kinds.
     """
-    found = [
-        read_predictions(part.pieces, part.plan.configurations, part.matrix, part.plan.truth.layout)
+    opened = [
+        open_pieces(part.pieces, part.plan.configurations, part.matrix, part.plan.truth.layout)
         for part in parts
     ]
-    each = [_tabulate_part(part, own) for part, own in zip(parts, found, strict=True)]
+    found = [read_predictions(own) for own in opened]
+    each = [_tabulate_part(*one) for one in zip(parts, opened, found, strict=True)]
     if len(parts) == 1:  # scores of several kinds have no mean by site or subgroup
         plan = parts[0].plan
         decoded = decode_predictions(plan, found[0])
-        each[0] |= tabulate_reviews(plan, {s.encoder: decoded[s.encoder] for s in plan.found})
+        own = {slides.encoder: decoded[slides.encoder] for slides in plan.found}
+        each[0] |= tabulate_reviews(plan, [score_reviews(plan, plan.truth, own)])
     names = dict.fromkeys(name for one in each for name in one)
     tables = {name: _join(name, [one[name] for one in each if name in one]) for name in names}
     tables["targets"] = _correct(tables["targets"], ("encoder",), "p_chance", "q_chance")
@@ -68,8 +78,8 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
     schema = arrow_schema("outcome_predictions", optional=optional_names("outcome_predictions"))
     rows = (
         table
-        for part, own in zip(parts, found, strict=True)
-        for table in iterate_predictions(part, own)
+        for part, read in zip(parts, found, strict=True)
+        for table in iterate_predictions(part, read)
     )
     folder.write("predictions", rows, schema)
     for name, table in tables.items():
@@ -77,13 +87,18 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
     return tables
 
 
-def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> Tables:
+def _tabulate_part(
+    part: LabelPart,
+    opened: Mapping[str, EncoderPieces],
+    found: Mapping[str, EncoderPredictions],
+) -> Tables:
     plan = part.plan
     truth, people = plan.truth, plan.patients.cohort.patients
-    scores = score_encoders(plan, part.matrix, found)
-    decoded, encoders = decode_predictions(plan, found), take_encoders(plan, scores)
+    decoded = decode_predictions(plan, found)
+    scores = score_predictions(plan, truth, decoded)
+    encoders, added = take_encoders(plan, scores), correlate_rows(plan, truth, decoded)
     return {
-        "scores": tabulate_configurations(truth, found),
+        "scores": pa.concat_tables(iterate_scores(truth, opened)),
         "targets": tabulate_targets(truth, scores),
         "endpoints": tabulate_endpoints(truth, encoders),
         "comparisons": compare_encoders(truth, encoders),
@@ -91,7 +106,7 @@ def _tabulate_part(part: LabelPart, found: Mapping[str, EncoderPredictions]) -> 
         "classes": tabulate_classes(truth, decoded, plan.config.resamples, plan.config.seed),
         "confusion": tabulate_confusion(truth, decoded),
         **tabulate_sites(plan, decoded),
-        **tabulate_added(plan, scores, decoded),
+        **tabulate_added(plan, scores, added),
     }
 
 

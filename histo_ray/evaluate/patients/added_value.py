@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from histo_ray.evaluate.patients.confounder_record import AddedValue
 from histo_ray.evaluate.patients.covariate_plan import ALONE, name_added
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
-from histo_ray.learn.targets.added_tables import ScoredPredictions, tabulate_added_value
+from histo_ray.learn.targets.added_tables import (
+    AddedScores,
+    correlate_added,
+    tabulate_added_scores,
+)
 from histo_ray.learn.targets.target_scores import EncoderScores
+from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth
 
 TABLE = "added_value"
 """Name of the table in a run's folder."""
@@ -26,27 +30,42 @@ def take_encoders(
     return {slides.encoder: scores[slides.encoder] for slides in plan.found}
 
 
+def correlate_rows(
+    plan: PatientPlan, truth: TargetTruth, predictions: Mapping[str, Predictions]
+) -> dict[str, Floats]:
+    """Correlate what images add with what covariates leave, (R, F, T) by encoder.
+
+    Args:
+        plan: Of the run.
+        truth: Its targets, or some of them.
+        predictions: (R, P, T) out-of-fold predictions of these by row.
+
+    Returns:
+        Nothing for a run without covariates.
+    """
+    if plan.covariates is None:
+        return {}
+    return {
+        slides.encoder: correlate_added(truth, predictions[ALONE], predictions[row])
+        for slides in plan.found
+        if (row := name_added(slides.encoder)) in predictions
+    }
+
+
 def tabulate_added(
-    plan: PatientPlan,
-    scores: Mapping[str, EncoderScores],
-    predictions: Mapping[str, npt.NDArray[np.float32]],
+    plan: PatientPlan, scores: Mapping[str, EncoderScores], added: Mapping[str, Floats]
 ) -> dict[str, pa.Table]:
     """Tabulate what the images of each encoder add; empty for a run without covariates.
 
     Args:
         plan: Of the run.
         scores: By row: encoder, covariates, images beyond covariates.
-        predictions: (R, P, T) out-of-fold predictions by row.
+        added: From `correlate_rows`.
     """
     if plan.covariates is None:
         return {}
-    both = {
-        encoder: ScoredPredictions(predictions[row], scores[row])
-        for encoder in (slides.encoder for slides in plan.found)
-        if (row := name_added(encoder)) in scores
-    }
-    alone = ScoredPredictions(predictions[ALONE], scores[ALONE])
-    return {TABLE: tabulate_added_value(plan.truth, alone, both)}
+    both = {name: AddedScores(scores[name_added(name)], one) for name, one in added.items()}
+    return {TABLE: tabulate_added_scores(plan.truth, scores[ALONE], both)}
 
 
 def summarise_added(table: pa.Table | None) -> tuple[AddedValue, ...]:

@@ -7,6 +7,7 @@ from histo_ray.cohort.join import Cohort, CohortRow
 from histo_ray.cohort.patient_exclusions import Exclusion, PatientExclusion
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
 from histo_ray.store.lost_slides import find_synthetic, last_failures
+from histo_ray.store.partition_vectors import kept_of
 from histo_ray.store.run_tables import read_runs
 from histo_ray.types import Receipt
 
@@ -19,6 +20,8 @@ class Manifested:
     """Patient (empty where the table is too old to say) of each slide that has no receipt."""
     empty: Mapping[str, str]
     """Patient of each slide whose receipts all have no tile."""
+    filtered: Mapping[str, str]
+    """Patient of each slide with tiles, none of which the run's condition keeps."""
     synthetic: frozenset[str]
     """Slides that the newest manifest marks as synthetic."""
     lost: Mapping[str, PatientExclusion]
@@ -48,11 +51,14 @@ def read_manifested(
         for slide, patient in zip(rows["slide_id"], rows["patient_id"], strict=True)
         if slide not in known
     }
-    empty = {name: r.slide.patient_id for name, r in slides.items() if name not in full}
+    bare = {name: r for name, r in slides.items() if name not in full}
+    filtered = {name: r.slide.patient_id for name, r in bare.items() if kept_of(r) is not None}
+    empty = {name: r.slide.patient_id for name, r in bare.items() if name not in filtered}
     synthetic = frozenset(find_synthetic(tables)["slide_id"])
     alive = {slides[name].slide.patient_id for name in full}
     reasons = _name_reasons(failed, empty, alive)
-    return Manifested(failed, empty, synthetic, reasons, tuple(problems))
+    reasons |= dict.fromkeys({*filtered.values()} - alive, PatientExclusion.TILES_FILTERED)
+    return Manifested(failed, empty, filtered, synthetic, reasons, tuple(problems))
 
 
 def add_lost_patients(cohort: Cohort, lost: Mapping[str, PatientExclusion]) -> Cohort:

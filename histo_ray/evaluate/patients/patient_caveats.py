@@ -14,6 +14,7 @@ from histo_ray.evaluate.caveats import (
 )
 from histo_ray.evaluate.events import CohortJoined
 from histo_ray.evaluate.patients.independent_groups import find_site_caveat, find_unit_caveats
+from histo_ray.evaluate.patients.kept_tiles import find_kept_caveats
 from histo_ray.evaluate.patients.patient_cohort import Patients, StoredSlides
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
 from histo_ray.types import UNKNOWN_WEIGHTS
@@ -50,6 +51,7 @@ def find_patient_caveats(plan: PatientPlan) -> Iterator[Caveat]:
     for text in patients.manifested.unread:
         yield caveat(CaveatCode.TEXT, text=text)
     yield from patients.caveats
+    yield from find_kept_caveats(plan.found)
     yield from same_weights_caveats(
         {slides.encoder: _digest_encoder(slides, patients.slides) for slides in plan.found}
     )

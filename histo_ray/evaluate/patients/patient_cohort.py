@@ -18,6 +18,8 @@ from histo_ray.evaluate.patients.lost_patients import Manifested, add_lost_patie
 from histo_ray.evaluate.patients.patient_settings import PatientConfig
 from histo_ray.evaluate.tasks.patient_task import PatientTask
 from histo_ray.labels.label_table import LabelTable
+from histo_ray.store.chosen_tiles import choose_tiles
+from histo_ray.store.find import choose_keys
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
@@ -40,6 +42,8 @@ class StoredSlides:
     corrected: Mapping[str, list[str | bool]]
     """Newest patient, site and mark `synthetic` by slide_id, of slides that were extracted under
     others."""
+    where: str | None = None
+    """Condition on the tiles that are used; receipts are those of these tiles."""
 
     @property
     def full(self) -> dict[str, Receipt]:
@@ -218,7 +222,9 @@ def _find_encoder(
             f"encoder {asked}: no slides in store {config.store}; {_name_stored(asked, names)}; "
             "extract them first, or check --encoder"
         )
-    receipts = store.receipts(own)
+    receipts = choose_tiles(
+        store.root, choose_keys(store.root, own), store.receipts(own), config.where
+    )
     by_slide = {key.slide_id: receipts[key] for key in sorted(own)}
     stated = store.stated()
     newest = correct_receipts(by_slide, stated)
@@ -228,7 +234,7 @@ def _find_encoder(
         marked = word is not None and word.synthetic
         if receipt is not by_slide[slide] or (word and marked != word.first_synthetic):
             corrected[slide] = [receipt.slide.patient_id, receipt.slide.site, marked]
-    return StoredSlides(name, tilings[0], newest, corrected)
+    return StoredSlides(name, tilings[0], newest, corrected, config.where)
 
 
 def _has(receipt: Receipt, tiles: TileRequest) -> bool:

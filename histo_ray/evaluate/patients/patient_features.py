@@ -37,6 +37,7 @@ def load_features(
                 tiling=slides.tiling,
                 class_encoder=config.class_encoder,
                 slide_ids=patients.slides,
+                where=slides.where,
             )
             lost = sorted(set(patients.cohort.patients) - set(frame.index))
             if lost:
@@ -62,7 +63,7 @@ def load_bags(
         for name in sorted(set(patients.slides)):
             own.setdefault(slides.receipts[name].slide.patient_id, []).append(name)
         vectors = [
-            store.patient_bag(p, slides.encoder, slides.tiling, most, seed, own[p])
+            store.patient_bag(p, slides.encoder, slides.tiling, most, seed, own[p], slides.where)
             for p in patients.cohort.patients
         ]
         bags[slides.encoder] = measure_bags(vectors, patients.groups)

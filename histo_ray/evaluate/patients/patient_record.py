@@ -127,7 +127,8 @@ def _record_cohort(plan: PatientPlan) -> CohortRecord:
     return CohortRecord(
         slides=len(slides),
         slides_failed=len(manifested.failed),
-        slides_without_tiles=len(slides) - len({n for f in plan.found for n in f.full}),
+        slides_without_tiles=len(manifested.empty),
+        slides_filtered=len(manifested.filtered),
         slides_used=len(plan.patients.slides),
         patients_lost=len(manifested.lost),
         patients_with_features=cohort.with_features,

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from histo_ray.evaluate.patients.inner_choice import (
     identify_choice,
     make_head_settings,
 )
+from histo_ray.evaluate.patients.kept_tiles import identify_where
 from histo_ray.evaluate.patients.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patients.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patients.patient_cohort import (
@@ -201,14 +201,14 @@ def prepare_patients(task: PatientTask, config: PatientConfig, host: Host) -> Pr
         patients = add_notes(patients, covariates.notes)
     known = {receipt.slide.patient_id for s in found for receipt in s.receipts.values()}
     subgroups = read_subgroups(patients.cohort, config, known)
-    notes = (*patients.cohort.notes, *subgroups.notes)
-    patients = replace(patients, cohort=replace(patients.cohort, notes=notes))
+    patients = add_notes(patients, subgroups.notes)
     leaks = check_patients(
         store.root,
         {slides.encoder: next(iter(slides.receipts.values())) for slides in found},
         config.class_encoder,
         patients.cohort.patients,
         config.allow_leak,
+        config.pooling,
     )
     folds = draw_patient_folds(patients, task, config)
     variants = task.list_variants(config)
@@ -288,7 +288,7 @@ def identify(plan: PatientPlan, features: Features) -> Identity:
         }
     if config.leave_out != "fold":
         differing["leave_out"] = config.leave_out
-    differing |= identify_choice(plan)
+    differing |= identify_choice(plan) | identify_where(plan.found)
     if plan.subgroups.digest:
         differing["subgroups_sha256"] = plan.subgroups.digest
     if not config.site_check:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from histo_ray.labels.label_settings import LabelSettings
+from histo_ray.settings import WHERE, Where
 
 ADDRESS = (
     "where the work is done: none (this process, without Ray), local (a Ray on this machine), auto "
@@ -35,8 +36,10 @@ class PatientConfig(LabelSettings):
     pooling: tuple[str, ...] = Field(
         default=("mean",),
         description="tiles to one vector a patient: mean, mean+std, quantiles, tissue, class:NAME, "
-        "classes, ...; repeat it and the best by inner folds of each training part is taken",
+        "classes, slide:NAME, ...; repeat it and the best by inner folds of each training part is "
+        "taken",
     )
+    where: Where = Field(default=None, description=WHERE)
     class_encoder: str | None = Field(
         default=None,
         description="fine-tuned encoder whose tissue head weighs tiles, for class: and classes",

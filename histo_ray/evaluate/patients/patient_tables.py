@@ -1,5 +1,10 @@
-"""All tables of an evaluation of patients, from the pieces that its units left behind."""
+"""All tables of an evaluation of patients, from the pieces that its units left behind.
 
+Predictions are read twice: a block of targets with all repeats, to be scored, and a repeat with all
+targets, to be written. So memory does not grow with the number of targets times that of repeats.
+"""
+
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,46 +18,35 @@ from histo_ray.cohort.patient_folds import tabulate_outcome_folds
 from histo_ray.evaluate.patients.added_value import tabulate_added, take_encoders
 from histo_ray.evaluate.patients.left_out_sites import tabulate_sites
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
-from histo_ray.evaluate.patients.patient_units import read_repeat
-from histo_ray.evaluate.patients.review_tables import tabulate_reviews
-from histo_ray.learn.statistics import chance_statistic
-from histo_ray.learn.targets.class_codings import OutputLayout
-from histo_ray.learn.targets.configurations import (
-    Configuration,
-    assemble_predictions,
-    select_configurations,
+from histo_ray.evaluate.patients.prediction_blocks import (
+    EncoderPieces,
+    EncoderPredictions,
+    list_repeats,
+    open_pieces,
 )
+from histo_ray.evaluate.patients.review_tables import tabulate_reviews
+from histo_ray.evaluate.patients.scored_plan import score_plan
+from histo_ray.learn.targets.configurations import Configuration
 from histo_ray.learn.targets.endpoint import tabulate_endpoints
 from histo_ray.learn.targets.target_matrix import TargetMatrix
-from histo_ray.learn.targets.target_scores import EncoderScores, score_encoder
 from histo_ray.learn.targets.target_tables import (
     ConfigurationPredictions,
     compare_encoders,
     tabulate_scores,
     tabulate_targets,
 )
-from histo_ray.learn.targets.target_truth import TargetTruth
+from histo_ray.learn.targets.target_truth import Predictions, TargetTruth
 from histo_ray.schema import arrow_schema
 from histo_ray.store.tables import TableFolder
 
-
-class EncoderPredictions(NamedTuple):
-    """What one encoder's configurations predict."""
-
-    configurations: tuple[Configuration, ...]
-    """C of them."""
-    predictions: tuple[ConfigurationPredictions, ...]
-    """Predictions of each; permuted targets too."""
-    selected: npt.NDArray[np.bool_]
-    """(C, R, F, T)."""
-    assembled: npt.NDArray[np.float32]
-    """(R, P, T) of the configuration selected for each fold."""
+ROWS_AT_ONCE = 1 << 20
+"""Rows of a table made at once: bounds memory, not the result."""
 
 
 def write_patient_tables(
     folder: TableFolder, pieces: TableFolder, plan: PatientPlan, matrix: TargetMatrix
 ) -> dict[str, pa.Table]:
-    """Write every table of a run; all but the predictions are returned.
+    """Write every table of a run; all but scores and predictions are returned.
 
     Args:
         folder: Of the run.
@@ -61,21 +55,22 @@ def write_patient_tables(
         matrix: Labels, and permuted ones behind them.
     """
     truth, patients = plan.truth, plan.patients
-    found = read_predictions(pieces, plan.configurations, matrix)
-    scores = score_encoders(plan, matrix, found)
-    decoded, encoders = decode_predictions(plan, found), take_encoders(plan, scores)
+    found = open_pieces(pieces, plan.configurations, matrix)
+    scores, added, reviews = score_plan(plan, matrix, found)
+    encoders = take_encoders(plan, scores)
     people = patients.cohort.patients
     tables = {
-        "scores": tabulate_configurations(truth, found),
         "targets": tabulate_targets(truth, scores),
         "endpoints": tabulate_endpoints(truth, encoders),
         "comparisons": compare_encoders(truth, encoders),
         "folds": tabulate_outcome_folds(plan.folds, people, truth.targets, patients.groups),
         "cohort": tabulate_cohort(patients.cohort),
-        **tabulate_sites(plan, decoded),
-        **tabulate_added(plan, scores, decoded),
-        **tabulate_reviews(plan, {name: decoded[name] for name in encoders}),
+        **tabulate_added(plan, scores, added),
+        **tabulate_reviews(plan, reviews),
     }
+    if plan.config.leave_out == "site":  # one repeat
+        tables |= tabulate_sites(plan, decode_predictions(plan, read_predictions(found)))
+    write_scores(folder, truth, found)
     predictions = iterate_predictions(truth, found, matrix, people)
     folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
     for name, table in tables.items():
@@ -83,75 +78,45 @@ def write_patient_tables(
     return tables
 
 
+def read_predictions(found: Mapping[str, EncoderPieces]) -> dict[str, EncoderPredictions]:
+    """Read all predictions of each encoder."""
+    return {name: one.read() for name, one in found.items()}
+
+
 def decode_predictions(
     plan: PatientPlan, found: Mapping[str, EncoderPredictions]
-) -> dict[str, npt.NDArray[np.floating]]:
+) -> dict[str, Predictions]:
     """Take each encoder's selected predictions of its targets, without permuted ones."""
     count, layout = len(plan.outputs), plan.truth.layout
     return {name: layout.decode(one.assembled[:, :, :count]) for name, one in found.items()}
 
 
-def score_encoders(
-    plan: PatientPlan, matrix: TargetMatrix, found: Mapping[str, EncoderPredictions]
-) -> dict[str, EncoderScores]:
-    """Score the selected predictions of each encoder."""
-    truth, config = plan.truth, plan.config
-    count = len(plan.outputs)
-    return {
-        encoder: score_encoder(
-            truth,
-            truth.layout.decode(one.assembled[:, :, :count]),
-            config.resamples,
-            config.seed,
-            _measure_null(truth, matrix, one.assembled) if plan.permutations else None,
-        )
-        for encoder, one in found.items()
-    }
+def write_scores(
+    folder: TableFolder, truth: TargetTruth, found: Mapping[str, EncoderPieces]
+) -> None:
+    """Write the scores of every configuration as rows of `schemas/outcome_scores.json`."""
+    tables = iterate_scores(truth, found)
+    first = next(tables)
+    folder.write("scores", itertools.chain([first], tables), first.schema)
 
 
-def read_predictions(
-    pieces: TableFolder,
-    configurations: Sequence[Configuration],
-    matrix: TargetMatrix,
-    layout: OutputLayout | None = None,
-) -> dict[str, EncoderPredictions]:
-    """Read the predictions of each encoder; configurations are selected by their inner scores.
-
-    Args:
-        pieces: Of a run's units.
-        configurations: In the order of their numbers.
-        matrix: What was predicted.
-        layout: Of targets that have several outputs each, which share one configuration in a fold:
-            the one with the best mean inner score.
-    """
-    found: dict[str, EncoderPredictions] = {}
-    for encoder in dict.fromkeys(configuration.encoder for configuration in configurations):
-        numbers = [at for at, c in enumerate(configurations) if c.encoder == encoder]
-        own = tuple(configurations[at] for at in numbers)
-        read = [
-            [read_repeat(pieces, number, repeat) for repeat in range(matrix.repeats)]
-            for number in numbers
-        ]
-        predicted, choice, inner_score = (
-            np.stack([np.stack([getattr(one, name) for one in some]) for some in read])
-            for name in ("predicted", "choice", "inner_score")
-        )
-        if layout is not None and layout.coding is not None:
-            of_targets = select_configurations(own, layout.average(inner_score))
-            selected = of_targets[..., layout.owners]
-        else:
-            selected = select_configurations(own, inner_score)
-        assembled = assemble_predictions(predicted, selected, matrix.fold_ids)
-        own_predictions = tuple(
-            map(ConfigurationPredictions, predicted, choice, inner_score, selected)
-        )
-        found[encoder] = EncoderPredictions(own, own_predictions, selected, assembled)
-    return found
+def iterate_scores(truth: TargetTruth, found: Mapping[str, EncoderPieces]) -> Iterator[pa.Table]:
+    """Yield the scores of every configuration, some repeats at a time."""
+    outputs = slice(0, len(truth.layout.outputs))
+    for one in found.values():
+        for at, configuration in enumerate(one.configurations):
+            named = replace(configuration, head=name_head(configuration))
+            alone = one.take(at)
+            for repeats in list_repeats(truth, 1):
+                part = truth.take_repeats(repeats) if truth.repeats_alike else truth
+                (own,) = alone.read(outputs, repeats).predictions
+                own = own._replace(selected=one.selected[at, repeats, :, outputs])
+                yield tabulate_scores(part, named, of_targets(own, truth), repeats.start)
 
 
 def iterate_predictions(
     truth: TargetTruth,
-    found: Mapping[str, EncoderPredictions],
+    found: Mapping[str, EncoderPieces],
     matrix: TargetMatrix,
     patients: Sequence[str],
 ) -> Iterator[pa.Table]:
@@ -159,67 +124,74 @@ def iterate_predictions(
 
     Args:
         truth: The targets that are labels.
-        found: Predictions by encoder.
+        found: Pieces by encoder.
         matrix: What was predicted: those, then permuted ones.
         patients: (P,) their names.
     """
-    schema = arrow_schema("outcome_predictions")
     rows, count = truth.values.shape
-    labels = truth.values.T.astype(np.float32).reshape(-1)
+    step = max(1, ROWS_AT_ONCE // rows)
+    for encoder, one in found.items():
+        for repeat in range(matrix.repeats):
+            (assembled,) = one.read(slice(0, count), slice(repeat, repeat + 1)).assembled
+            fold_ids = matrix.fold_ids[..., repeat, :]
+            for start in range(0, count, step):
+                some = slice(start, min(count, start + step))
+                own = _Rows(
+                    truth.values[:, some],
+                    assembled[:, some],
+                    fold_ids[some] if fold_ids.ndim == 2 else fold_ids,
+                    one.selected[:, repeat, :, some],
+                )
+                names = (truth.targets[some], patients)
+                yield _tabulate_rows(own, truth.task, encoder, repeat, names, one.configurations)
+
+
+class _Rows(NamedTuple):
+    """Some targets of one repeat."""
+
+    values: npt.NDArray[np.float64]
+    """(P, t) labels."""
+    predicted: npt.NDArray[np.float32]
+    """(P, t)."""
+    fold_ids: npt.NDArray[np.int32]
+    """(P,), or (t, P)."""
+    selected: npt.NDArray[np.bool_]
+    """(C, F, t)."""
+
+
+def _tabulate_rows(
+    own: _Rows, task: str, encoder: str, repeat: int,
+    names: tuple[Sequence[str], Sequence[str]], configurations: Sequence[Configuration],
+) -> pa.Table:  # fmt: skip
+    """Tabulate rows of `outcome_predictions`; `names` are those of targets and patients."""
+    schema = arrow_schema("outcome_predictions")
+    rows, count = own.values.shape
+    labels = own.values.T.astype(np.float32).reshape(-1)
     target = np.repeat(np.arange(count, dtype=np.int32), rows)
     patient = np.tile(np.arange(rows, dtype=np.int32), count)
-    for encoder, one in found.items():
-        poolings = pa.array([c.pooling for c in one.configurations])
-        heads = pa.array([name_head(c) for c in one.configurations])
-        for repeat in range(matrix.repeats):
-            fold_ids = matrix.fold_ids[..., repeat, :]
-            fold = np.broadcast_to(fold_ids, (count, rows)).reshape(-1)
-            chosen = one.selected[:, repeat, :, :count].argmax(0)  # (F, T)
-            at = chosen[np.maximum(fold, 0), target].astype(np.int32)
-            predicted = one.assembled[repeat, :, :count].T.reshape(-1)
-            kept = pa.array((fold >= 0) & ~np.isnan(labels) & ~np.isnan(predicted))
-            columns = {
-                "task": pa.repeat(truth.task, len(fold)),
-                "target": pa.DictionaryArray.from_arrays(target, pa.array(truth.targets)),
-                "encoder": pa.repeat(encoder, len(fold)),
-                "patient_id": pa.DictionaryArray.from_arrays(patient, pa.array(patients)),
-                "repeat": np.full(len(fold), repeat, np.int32),
-                "fold": fold.astype(np.int32),
-                "truth": labels,
-                "predicted": predicted,
-                "pooling": pa.DictionaryArray.from_arrays(at, poolings),
-                "head": pa.DictionaryArray.from_arrays(at, heads),
-            }
-            table = pa.table({name: columns[name] for name in schema.names})
-            yield table.filter(kept).cast(schema)
+    fold = np.broadcast_to(own.fold_ids, (count, rows)).reshape(-1)
+    at = own.selected.argmax(0)[np.maximum(fold, 0), target].astype(np.int32)
+    predicted = own.predicted.T.reshape(-1)
+    kept = pa.array((fold >= 0) & ~np.isnan(labels) & ~np.isnan(predicted))
+    poolings = pa.array([c.pooling for c in configurations])
+    heads = pa.array([name_head(c) for c in configurations])
+    columns = {
+        "task": pa.repeat(task, len(fold)),
+        "target": pa.DictionaryArray.from_arrays(target, pa.array(names[0])),
+        "encoder": pa.repeat(encoder, len(fold)),
+        "patient_id": pa.DictionaryArray.from_arrays(patient, pa.array(names[1])),
+        "repeat": np.full(len(fold), repeat, np.int32),
+        "fold": fold.astype(np.int32),
+        "truth": labels,
+        "predicted": predicted,
+        "pooling": pa.DictionaryArray.from_arrays(at, poolings),
+        "head": pa.DictionaryArray.from_arrays(at, heads),
+    }
+    table = pa.table({name: columns[name] for name in schema.names})
+    return table.filter(kept).cast(schema)
 
 
-def _measure_null(
-    truth: TargetTruth, matrix: TargetMatrix, assembled: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """Score the permuted targets in each repeat, (R, B)."""
-    count = len(truth.targets)
-    permuted = matrix.targets[:, count:]
-    return np.stack(
-        [
-            chance_statistic(permuted, one[:, count:], fold_ids, truth.sites)
-            for one, fold_ids in zip(assembled, truth.fold_ids, strict=True)
-        ]
-    )
-
-
-def tabulate_configurations(
-    truth: TargetTruth, found: Mapping[str, EncoderPredictions]
-) -> pa.Table:
-    """Tabulate the scores of every configuration as rows of `schemas/outcome_scores.json`."""
-    return pa.concat_tables(
-        tabulate_scores(truth, _with_variant(configuration), _of_targets(predictions, truth))
-        for one in found.values()
-        for configuration, predictions in zip(one.configurations, one.predictions, strict=True)
-    )
-
-
-def _of_targets(
+def of_targets(
     predictions: ConfigurationPredictions, truth: TargetTruth
 ) -> ConfigurationPredictions:
     """Take the targets that are labels, without the permuted ones; of several outputs their mean.
@@ -235,11 +207,6 @@ def _of_targets(
         layout.average(predictions.inner_score[..., :count]),
         predictions.selected[..., first],
     )
-
-
-def _with_variant(configuration: Configuration) -> Configuration:
-    """Put the variant into the head's name, as the tables have no column for it."""
-    return replace(configuration, head=name_head(configuration))
 
 
 def name_head(configuration: Configuration) -> str:

@@ -108,19 +108,38 @@ def tabulate_repeat(prediction: RepeatPrediction) -> pa.Table:
     )
 
 
-def read_repeat(pieces: TableFolder, number: int, repeat: int) -> RepeatPrediction:
-    """Read the piece of a configuration's repeat; predictions are float32.
+def read_choices(
+    pieces: TableFolder, number: int, repeat: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Read what a configuration's repeat chose, and its inner scores, (F, T) each.
+
+    The whole piece is held against its digest.
 
     Raises:
         StoreError: It is not there, or damaged.
     """
-    table = pieces.read(piece_name(number, repeat))
-    return RepeatPrediction(
-        *(
-            np.stack(table[name].combine_chunks().to_numpy(zero_copy_only=False), axis=1)
-            for name in ("predicted", "choice", "inner_score")
-        )
-    )
+    table = pieces.read(piece_name(number, repeat), ("choice", "inner_score"))
+    choice, score = (_columns(table[name]).astype(np.float64) for name in table.column_names)
+    return choice, score
+
+
+def read_predicted(
+    pieces: TableFolder, number: int, repeat: int, first: int, out: npt.NDArray[np.float32]
+) -> None:
+    """Read the predictions of some targets in a configuration's repeat.
+
+    Args:
+        pieces: Of a run.
+        number: Of the configuration.
+        repeat: Which.
+        first: First of the targets.
+        out: (P, t) is filled.
+
+    Raises:
+        StoreError: The piece is not there, or cannot be read.
+    """
+    rows = slice(first, first + out.shape[1])
+    out[:] = _columns(pieces.read_between(piece_name(number, repeat), rows, ("predicted",))[0])
 
 
 def needs_of(
@@ -166,3 +185,10 @@ def _lists(values: npt.NDArray[np.floating]) -> pa.Array:
     """(n, T) as T lists of n."""
     flat = np.ascontiguousarray(values.T).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), len(values))
+
+
+def _columns(lists: pa.ChunkedArray) -> npt.NDArray[np.floating]:
+    """(n, T) of T lists of n, the inverse of `_lists`."""
+    whole = lists.combine_chunks()
+    flat: npt.NDArray[np.floating] = whole.flatten().to_numpy()
+    return flat.reshape(len(whole), -1).T

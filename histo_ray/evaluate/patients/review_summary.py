@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.patients.review_record import (
@@ -35,7 +36,7 @@ def summarise_reviews(tables: Mapping[str, pa.Table]) -> ReviewRecord:
     Args:
         tables: By name.
     """
-    rows = {name: table.to_pylist() for name, table in tables.items() if name in _READ}
+    rows = {name: _take_means(table).to_pylist() for name, table in tables.items() if name in _READ}
     return ReviewRecord(
         groups=tuple(_summarise_groups(rows.get(SUBGROUPS, []))),
         sites=_summarise_sites(rows.get(SITE_PREDICTION, [])),
@@ -62,6 +63,12 @@ def find_site_told(record: ReviewRecord, kept_together: str) -> Iterator[Caveat]
     )
     if told:
         yield caveat(CaveatCode.SITE_TOLD, encoders=told)
+
+
+def _take_means(table: pa.Table) -> pa.Table:
+    """Take the means over targets where a table has them: there may be 20,000 targets beside."""
+    means = pc.equal(table["target"], "") if "target" in table.column_names else None
+    return table if means is None or not pc.any(means).as_py() else table.filter(means)
 
 
 _READ = (SUBGROUPS, SITE_PREDICTION, SITE_MEANS, CALIBRATION)

@@ -8,7 +8,8 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from histo_ray.evaluate.patients.patient_run import PreparedPatients
-from histo_ray.evaluate.patients.patient_tables import EncoderPredictions, read_predictions
+from histo_ray.evaluate.patients.patient_tables import read_predictions
+from histo_ray.evaluate.patients.prediction_blocks import EncoderPredictions, open_pieces
 from histo_ray.learn.heads.registry import load_patient_head
 from histo_ray.learn.statistics import find_horizon, integrate_over
 from histo_ray.learn.targets.follow_up import choose_times, measure_follow_up
@@ -50,7 +51,8 @@ def write_survival_tables(prepared: PreparedPatients, pieces: TableFolder) -> No
     """
     plan, matrix = prepared.plan, prepared.matrix
     rows: dict[str, list[Row]] = {"survival": [], "survival_times": [], "survival_curves": []}
-    for encoder, found in read_predictions(pieces, plan.configurations, matrix).items():
+    opened = open_pieces(pieces, plan.configurations, matrix)
+    for encoder, found in read_predictions(opened).items():
         endpoints = [
             _Endpoint(
                 number,

@@ -11,6 +11,7 @@ from histo_ray.evaluate.jobs import Host, PreparedRun
 from histo_ray.evaluate.patients.patient_settings import ADDRESS
 from histo_ray.evaluate.tasks.base import Task, TaskWords
 from histo_ray.learn.heads.registry import Solver, TrainsOn, check_head, head_names
+from histo_ray.settings import WHERE, Where
 
 AUTO, INFERRED, NO_GROUPS = "auto", "inferred", "none"
 """Values of `--groups` that are no column."""
@@ -27,6 +28,7 @@ class TissueConfig(TileSetConfig):
     test_tiles: str | None = Field(
         default=None, description="external test set: predicted by a head trained on all of --tiles"
     )
+    where: Where = Field(default=None, description=WHERE)
     folds: int = Field(default=5, ge=2, le=100, description="of a repeat")
     repeats: int = Field(default=50, ge=1, le=1000, description="of the cross-validation")
     seed: int = Field(default=0, ge=0, description="of folds and resamples")

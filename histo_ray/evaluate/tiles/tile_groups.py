@@ -108,7 +108,7 @@ def draw_tile_folds(config: TissueConfig, tiles: TileSet, groups: TileGroups) ->
     """
     if config.fold_file is not None:
         table = read_fold_file(config.fold_file)
-        items = [str(row) for row in range(len(tiles))]
+        items = [str(name) for name in tiles.tile_ids.tolist()]
         folds = parse_folds(table, items, tiles.label_names, groups.names, config.fold_file)
         return DrawnFolds(folds, None, groups)
     if groups.source is not GroupSource.INFERRED:

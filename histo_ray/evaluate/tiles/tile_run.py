@@ -21,6 +21,12 @@ from histo_ray.evaluate.evaluation_record import (
 from histo_ray.evaluate.events import CostEstimated
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.tasks.tissue import TissueConfig
+from histo_ray.evaluate.tiles.kept_tiles import (
+    find_dropped,
+    fits_tiles,
+    identify_kept,
+    keep_tiles,
+)
 from histo_ray.evaluate.tiles.tile_caveats import (
     check_leaks,
     find_score_caveats,
@@ -157,12 +163,17 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
         check_disjoint(sets[CV], sets[TEST])
     names = [stored_name(spec.name, config.dtype) for spec in resolve_encoders(config)]
     _check_names(names)
+    whole, where = sets, None
+    if config.where is not None:
+        host.bring_tiles(config, list(sets.values()))
+        sets, where = keep_tiles(open_store(config.store), sets, names, config.where)
     traits = {split: read_traits(tiles) for split, tiles in sets.items()}
     leaks = check_leaks(config, sets, traits)
     groups = choose_all_groups(config, sets, traits)
     drawn = draw_tile_folds(config, sets[CV], groups[CV])
     groups[CV] = drawn.groups
-    host.bring_tiles(config, list(sets.values()))
+    if where is None:
+        host.bring_tiles(config, list(whole.values()))
     store = open_store(config.store)
     embedded = {
         split: _load(store, tiles, groups[split], names, config.check)
@@ -177,8 +188,8 @@ def prepare_tiles(config: TissueConfig, host: Host) -> PreparedTiles:
         for name in names
     }
     encoders = {name: _digest_encoder(list(of.values())) for name, of in snapshots.items()}
-    identity = identify(plan, snapshots) | as_identity(groups)
-    return PreparedTiles(plan, groups, identity, encoders, leaks)
+    identity = identify(plan, snapshots) | as_identity(groups) | identify_kept(where)
+    return PreparedTiles(plan, groups, identity, encoders, (*leaks, *find_dropped(where)))
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -294,13 +305,17 @@ def _load(
 ) -> EmbeddedSet:
     bags = {name: store.labelled(tiles.name, name, check) for name in names}
     for name, bag in bags.items():
-        if bag.labels != tiles.label_names:
+        if not fits_tiles(bag, tiles):
             raise ConfigError(
                 f"tile set {tiles.name}, encoder {name}: the store has other labels than the "
                 "files; --replace-changed extracts the set again"
             )
-    truth = TileTruth(tiles.classes, tiles.labels, groups.names)
-    return EmbeddedSet(truth, {name: bag.embeddings for name, bag in bags.items()})
+    truth = TileTruth(tiles.classes, tiles.labels, groups.names, tiles.kept)
+    vectors = {
+        name: bag.embeddings if tiles.kept is None else bag.embeddings[tiles.kept]
+        for name, bag in bags.items()
+    }
+    return EmbeddedSet(truth, vectors)
 
 
 def _digest_encoder(snapshots: Sequence[TileEncoderRecord]) -> EncoderDigests:

@@ -147,7 +147,9 @@ def write_tile_tables(folder: TableFolder, pieces: TableFolder, plan: TissuePlan
         "recalls": to_table("tissue_recalls", [row for t in all_tallies for row in t.recalls]),
         "summary": to_table("tissue_summary", summary),
         "comparisons": to_table("tissue_comparisons", comparisons),
-        "folds": tabulate_folds(plan.folds, [str(row) for row in range(n_trained)]),
+        "folds": tabulate_folds(
+            plan.folds, [str(name) for name in plan.embedded[CV].truth.names.tolist()]
+        ),
     }
     for name, table in made.items():
         folder.write(name, [table], table.schema)

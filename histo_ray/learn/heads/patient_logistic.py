@@ -216,7 +216,7 @@ def _choose_left_out(
     The bias is that of all rows: without a positive row it falls, which alone would rank that row
     below the others.
     """
-    fits = fit_logistic_path(gram, labels, penalties, offset)
+    fits = fit_logistic_path(gram, labels, penalties, offset, reuse=True)
     odds = [
         leave_one_out(gram, labels, fit, penalty, offset).fixed_bias
         for fit, penalty in zip(fits, penalties, strict=True)

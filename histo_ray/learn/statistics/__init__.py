@@ -22,7 +22,10 @@ from histo_ray.learn.statistics.correlation import (
     score_r2,
     score_spearman,
 )
-from histo_ray.learn.statistics.correlation_bootstrap import bootstrap_correlation
+from histo_ray.learn.statistics.correlation_bootstrap import (
+    bootstrap_correlation,
+    targets_at_once,
+)
 from histo_ray.learn.statistics.discovery import (
     PaperCount,
     adjust_holm,
@@ -168,6 +171,7 @@ __all__ = [
     "score_r2",
     "score_spearman",
     "smooth_permutation_p",
+    "targets_at_once",
     "variance_inflation",
     "weigh_precision",
     "wilson_interval",

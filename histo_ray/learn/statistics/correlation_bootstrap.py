@@ -44,12 +44,17 @@ def bootstrap_correlation(
     folds = list(_list_folds(predicted.shape[:2], fold_ids))
     weights = draw_weights(len(truth), resamples, seed, groups)
     draws = np.empty((resamples, truth.shape[1]), np.float32)
-    step = max(1, _CELLS // resamples)
+    step = targets_at_once(resamples)
     for start in range(0, truth.shape[1], step):
         some = slice(start, start + step)
         draws[:, some] = _resample(weights, truth[:, some], predicted[:, :, some], folds)
     scores = [score_pearson(truth[rows], predicted[repeat, rows]) for repeat, rows in folds]
     return Resampled(mean_defined(np.stack(scores)), draws)
+
+
+def targets_at_once(resamples: int) -> int:
+    """Count the targets whose resamples are drawn in one go."""
+    return max(1, _CELLS // resamples)
 
 
 def _list_folds(

@@ -11,6 +11,7 @@ jackknife: Efron and Tibshirani 1993, chapter 11; of an AUROC of one fold it is 
 `widen_error` adds what other training patients would change.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -198,10 +199,16 @@ def correlation_ends(r: float, error: float, count: int, share: float) -> Interv
     """95 % interval of a pooled correlation, on the scale of Fisher's z; arguments as above."""
     if np.isnan(r) or np.isnan(error) or abs(r) >= 1:
         return Interval(r, np.nan, np.nan)
-    away = float(stats.t.ppf(0.975, max(1, count - 2)))
+    away = _reach_of_t(max(1, count - 2))
     away *= widen_error(error, share) / (1 - r**2)
     low, high = np.tanh(np.arctanh(r) + np.array([-away, away]))
     return Interval(r, float(low), float(high))
+
+
+@lru_cache
+def _reach_of_t(df: int) -> float:
+    """97.5 % point of Student's t, which thousands of targets of a group share."""
+    return float(stats.t.ppf(0.975, df))
 
 
 def _compare_pairs(

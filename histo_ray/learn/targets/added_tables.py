@@ -28,6 +28,14 @@ from histo_ray.schema import arrow_schema
 TABLE = "outcome_added_value"
 
 
+class AddedScores(NamedTuple):
+    """Scores of images beyond covariates, and what images add in each fold."""
+
+    scores: EncoderScores
+    by_fold: Floats
+    """(R, F, T) from `correlate_added`."""
+
+
 class ScoredPredictions(NamedTuple):
     """Out-of-fold predictions and their scores."""
 
@@ -48,21 +56,31 @@ def tabulate_added_value(
         alone: Covariates alone.
         both: Images beyond covariates, by encoder; same patients and folds.
     """
+    added = {
+        encoder: AddedScores(one.scores, correlate_added(truth, alone.predicted, one.predicted))
+        for encoder, one in both.items()
+    }
+    return tabulate_added_scores(truth, alone.scores, added)
+
+
+def tabulate_added_scores(
+    truth: TargetTruth, alone: EncoderScores, both: Mapping[str, AddedScores]
+) -> pa.Table:
+    """Tabulate as `tabulate_added_value` does, from what predictions were scored to."""
     schema = arrow_schema(TABLE)
     tables = [schema.empty_table()]
     count = len(truth.targets)
-    for encoder, one in both.items():
-        change = test_difference(truth, one.scores.by_fold - alone.scores.by_fold)
-        folds = correlate_added(truth, alone.predicted, one.predicted)
+    for encoder, (scores, folds) in both.items():
+        change = test_difference(truth, scores.by_fold - alone.by_fold)
         partial = test_difference(truth, folds)
         columns = {
             "task": pa.repeat(truth.task, count),
             "target": pa.array(truth.targets),
             "encoder": pa.repeat(encoder, count),
             "metric": pa.repeat(METRICS[truth.kind].name, count),
-            "score_covariates": alone.scores.resampled.score,
-            "score_both": one.scores.resampled.score,
-            "difference": one.scores.resampled.score - alone.scores.resampled.score,
+            "score_covariates": alone.resampled.score,
+            "score_both": scores.resampled.score,
+            "difference": scores.resampled.score - alone.resampled.score,
             "low": change.low,
             "high": change.high,
             "p_difference": change.p,

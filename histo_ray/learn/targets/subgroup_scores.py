@@ -4,7 +4,7 @@ tabulate_subgroups(truth, {"uni2-h": predicted}, {"site": ("A", "B", ...)})
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -171,13 +171,62 @@ def tabulate_subgroups(
         Rows of `schemas/outcome_subgroups.json`: first the mean over targets, where there are
         several, then each target. Groups that are too small have no score, but a row.
     """
-    rows = [
-        row
-        for column, names in columns.items()
-        for encoder, predicted in predictions.items()
-        for row in _score_column(truth, encoder, predicted, column, names)
-    ]
-    return pa.Table.from_pylist(rows, arrow_schema("outcome_subgroups"))
+    scores = {name: score_subgroups(truth, one, columns) for name, one in predictions.items()}
+    return tabulate_group_scores(truth, scores, columns)
+
+
+def score_subgroups(
+    truth: TargetTruth, predicted: Predictions, columns: Columns
+) -> dict[str, GroupScores]:
+    """Score every group of every column that has two or more, by column.
+
+    Args:
+        truth: Labels and folds.
+        predicted: (R, P, T); nan: not predicted.
+        columns: Who belongs where.
+    """
+    kind = GROUP_SCORES.get(truth.kind)
+    numbered = {column: number_groups(names) for column, names in columns.items()}
+    if kind is None:
+        return {}
+    return {
+        column: kind.score(truth, predicted, groups)
+        for column, (found, groups) in numbered.items()
+        if len(found) > 1
+    }
+
+
+def join_group_scores(parts: Sequence[Mapping[str, GroupScores]]) -> dict[str, GroupScores]:
+    """Join the scores of consecutive targets, by column."""
+    return {
+        column: GroupScores(
+            *(
+                np.concatenate(same, axis=1)
+                for same in zip(*(part[column] for part in parts), strict=True)
+            )
+        )
+        for column in parts[0]
+    }
+
+
+def tabulate_group_scores(
+    truth: TargetTruth, scores: Mapping[str, Mapping[str, GroupScores]], columns: Columns
+) -> pa.Table:
+    """Tabulate the groups of every column as `tabulate_subgroups` says.
+
+    Args:
+        truth: Labels and folds.
+        scores: From `score_subgroups`, by encoder.
+        columns: Who belongs where.
+    """
+    schema = arrow_schema("outcome_subgroups")
+    tables = [schema.empty_table()]
+    for column, names in columns.items():
+        for encoder, found in scores.items():
+            if column in found:  # as Python objects, rows of one group are held at a time
+                groups = _score_column(truth, encoder, found[column], column, names)
+                tables += [pa.Table.from_pylist(rows, schema) for rows in groups]
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def number_groups(names: tuple[str, ...]) -> tuple[list[str], Ids]:
@@ -195,15 +244,13 @@ def folds_of(truth: TargetTruth, target: int) -> Ids:
 def _score_column(
     truth: TargetTruth,
     encoder: str,
-    predicted: Predictions,
+    scores: GroupScores,
     column: str,
     names: tuple[str, ...],
-) -> Iterator[Row]:
-    kind = GROUP_SCORES.get(truth.kind)
+) -> Iterator[list[Row]]:
+    """Yield the rows of each group."""
+    kind = GROUP_SCORES[truth.kind]
     found, groups = number_groups(names)
-    if kind is None or len(found) < 2:
-        return
-    scores = kind.score(truth, predicted, groups)
     clusters = None if truth.groups is None else np.unique(truth.groups, return_inverse=True)[1]
     labelled = ~np.isnan(truth.values)
     for number, group in enumerate(found):
@@ -237,8 +284,8 @@ def _score_column(
                 }
             )
         if len(own) > 1:
-            yield shared | _average(truth, scores, kind, number, rows, kept, clusters)
-        yield from own
+            own.insert(0, shared | _average(truth, scores, kind, number, rows, kept, clusters))
+        yield own
 
 
 def _average(

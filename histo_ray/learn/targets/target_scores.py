@@ -1,6 +1,6 @@
 """Scores of out-of-fold predictions, target by target. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,6 +94,38 @@ def score_encoder(
         p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
         by_fold=by_fold,
         together=np.where(truth.support.untested, np.nan, together),
+        permuted=permuted,
+    )
+
+
+def join_scores(parts: Sequence[EncoderScores]) -> EncoderScores:
+    """Join the scores of consecutive targets; what `p_chance` compares has the same null in all."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def join(take: Callable[[EncoderScores], Floats]) -> Floats:
+        return np.concatenate([take(part) for part in parts], axis=-1)
+
+    permuted = None
+    if (first := parts[0].permuted) is not None:
+        observed = [part.permuted.observed for part in parts if part.permuted is not None]
+        permuted = PermutedScores(np.concatenate(observed, axis=-1), first.null)
+    return EncoderScores(
+        resampled=Resampled(
+            join(lambda one: one.resampled.score),
+            np.concatenate([part.resampled.draws for part in parts], axis=-1),
+        ),
+        interval=IntervalEnds(
+            join(lambda one: one.interval.low), join(lambda one: one.interval.high)
+        ),
+        others={
+            name: np.concatenate([part.others[name] for part in parts], axis=-1)
+            for name in parts[0].others
+        },
+        p_chance=join(lambda one: one.p_chance),
+        p_paper=join(lambda one: one.p_paper),
+        by_fold=join(lambda one: one.by_fold),
+        together=join(lambda one: one.together),
         permuted=permuted,
     )
 

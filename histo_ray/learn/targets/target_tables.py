@@ -42,7 +42,10 @@ class ConfigurationPredictions(NamedTuple):
 
 
 def tabulate_scores(
-    truth: TargetTruth, configuration: Configuration, predictions: ConfigurationPredictions
+    truth: TargetTruth,
+    configuration: Configuration,
+    predictions: ConfigurationPredictions,
+    first_repeat: int = 0,
 ) -> pa.Table:
     """Tabulate one configuration as rows of `schemas/outcome_scores.json`.
 
@@ -50,6 +53,7 @@ def tabulate_scores(
         truth: Labels and folds.
         configuration: Which it is.
         predictions: What it predicts.
+        first_repeat: Number of the first of these repeats.
     """
     counts = truth.counts
     repeats, n_folds, count = counts.n_test.shape
@@ -60,7 +64,7 @@ def tabulate_scores(
         "encoder": configuration.encoder,
         "pooling": configuration.pooling,
         "head": configuration.head,
-        "repeat": np.arange(repeats, dtype=np.int32)[:, None, None],
+        "repeat": np.arange(first_repeat, first_repeat + repeats, dtype=np.int32)[:, None, None],
         "fold": np.arange(n_folds, dtype=np.int32)[:, None],
         "selected": predictions.selected,
         "n_train": counts.n_train.astype(np.int64),

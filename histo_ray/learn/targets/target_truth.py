@@ -1,8 +1,9 @@
 """Labels and folds of patients, and scores of every fold. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from types import EllipsisType
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,36 @@ class TargetTruth:
             fold_ids=own,
             classes=self.classes[target : target + 1],
         )
+
+    @property
+    def repeats_alike(self) -> bool:
+        """Whether all targets share folds, and each repeat has as many."""
+        if self.fold_ids.ndim == 3:
+            return False
+        last = self.fold_ids.max(-1)
+        return bool((last == last.max()).all())
+
+    def take_targets(self, some: slice) -> "TargetTruth":
+        """Take some targets that share folds, and what was counted of all."""
+        part = replace(
+            self,
+            targets=self.targets[some],
+            values=self.values[:, some],  # its layout decides the order of sums
+            classes=self.classes[some],
+        )
+        return self._keep_counts(part, (Ellipsis, some))
+
+    def take_repeats(self, some: slice) -> "TargetTruth":
+        """Take some repeats, which are alike (`repeats_alike`), and what was counted of all."""
+        return self._keep_counts(replace(self, fold_ids=self.fold_ids[some]), (some,))
+
+    def _keep_counts(
+        self, part: "TargetTruth", at: tuple["slice | EllipsisType", ...]
+    ) -> "TargetTruth":
+        """Give a part what was counted, as counting again may round otherwise."""
+        counts = (getattr(self.counts, each.name)[at] for each in fields(FoldCounts))
+        vars(part)["counts"] = FoldCounts(*counts)
+        return part
 
     def sum_by_fold(self, values: Predictions, repeat: int) -> Floats:
         """Sum (P, T) over the patients tested in each fold, to (F, T)."""

@@ -33,6 +33,13 @@ class TileTruth:
     labels: Ints
     """(N,) index into `classes`."""
     groups: tuple[str, ...] | None
+    tile_ids: npt.NDArray[np.int64] | None = None
+    """(N,) of each in the store; None: 0..N-1."""
+
+    @property
+    def names(self) -> npt.NDArray[np.int64]:
+        """(N,) tile_id of each."""
+        return np.arange(len(self.labels)) if self.tile_ids is None else self.tile_ids
 
 
 @dataclass
@@ -79,7 +86,7 @@ def tabulate_predictions(
     names = pa.array(truth.classes, pa.string())
     columns = {key: pa.array([value] * count) for key, value in where.items()} | {
         "fold": folds,
-        "tile_id": np.arange(count, dtype=np.int32),
+        "tile_id": truth.names.astype(np.int32),
         "label": names.take(pa.array(truth.labels)),
         "predicted": names.take(pa.array(predicted)),
         "confidence": confidence,

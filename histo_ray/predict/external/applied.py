@@ -15,7 +15,8 @@ from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.made_once import Say, make_once, open_predictions
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.target_slides import TargetSlides, find_target_slides
+from histo_ray.predict.slide_needs import provide_slide_encoders
+from histo_ray.predict.target_slides import TargetSlides, find_target_slides, settle_where
 from histo_ray.store.store import Store
 from histo_ray.store.tables import TableFolder
 from histo_ray.text import count_of, did_you_mean, join_or, name_some
@@ -77,7 +78,9 @@ def _plan(store: Store, predictor: FittedPredictor, config: PredictConfig) -> Pr
         raise ConfigError(
             f"--threshold {config.threshold}: no threshold of predictor {card.name}; {there}"
         )
-    slides = find_target_slides(store, card, config.tiling, predictor.home)
+    where = settle_where(card, config.where)
+    slides = find_target_slides(store, card, config.tiling, predictor.home, where)
+    provide_slide_encoders(store.root, card, predictor.home, slides.receipts)
     groups = slides.by_patient()
     overlap = find_overlap(card.cohort, groups)
     renamed = _find_renamed(card.cohort, slides, overlap)

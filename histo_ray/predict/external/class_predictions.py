@@ -93,7 +93,7 @@ def _classify(run: PredictionRun, partition: CountedPartition) -> pa.Table:
         columns = {
             "predictor": pa.repeat(run.predictor.card.name, count),
             "slide_id": pa.repeat(partition.key.slide_id, count),
-            "tile_id": np.arange(piece.start, piece.start + count),
+            "tile_id": partition.tile_ids[piece.start : piece.start + count],
             "x": piece.coords[:, 0],
             "y": piece.coords[:, 1],
             "label": labels.take(pa.array(best)),

@@ -175,7 +175,7 @@ def _pool(run: PredictionRun, groups: Groups, pooling: str) -> dict[str, npt.NDA
     card = run.predictor.card
     partitions = {one.key: one.form for group in groups.values() for one in group}
     head = None if card.class_encoder is None else card.class_encoder.name
-    frame = pool_partitions(run.store.root, partitions, pooling, "patient", head)
+    frame = pool_partitions(run.store.root, partitions, pooling, "patient", head, run.slides.where)
     return dict(zip(frame.index, frame.to_numpy(), strict=True))
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from histo_ray.config import Settings
 from histo_ray.labels.label_settings import LayoutName
+from histo_ray.settings import WHERE, Where
 
 
 class PredictConfig(Settings):
@@ -26,6 +27,9 @@ class PredictConfig(Settings):
         default=None,
         description="for a predictor of classes of tiles, where the store holds several tilings of "
         "its tile size and mpp: fingerprint, the first letters of it, or mpp",
+    )
+    where: Where = Field(
+        default=None, description=f"{WHERE} (default: that which the predictor was fitted with)"
     )
     tiles: bool = Field(
         default=False,

@@ -53,6 +53,10 @@ class PredictionRecord(MadeRecord):
     slides: int
     """With tiles, whose patients are predicted."""
     empty_slides: tuple[str, ...] = ()
+    where: str = ""
+    """Condition on the tiles that were used; empty: all were."""
+    filtered_slides: tuple[str, ...] = ()
+    """Slides with tiles, none of which it keeps."""
     snapshot_sha256: str
     """Digest of the partitions and of whose they are."""
     patients: int

@@ -7,9 +7,11 @@ from itertools import islice
 
 from histo_ray.config import digest
 from histo_ray.evaluate.leaks import describe_patient_leaks
+from histo_ray.evaluate.slide_leaks import describe_slide_leaks
 from histo_ray.pooling.pooled_cache import digest_snapshot
 from histo_ray.predict.external.prediction_record import PredictionRecord, list_versions, now_text
 from histo_ray.predict.predictor import FittedPredictor
+from histo_ray.predict.slide_needs import list_poolings
 from histo_ray.predict.target_slides import TargetSlides
 from histo_ray.store.layout import is_given
 from histo_ray.store.partition_vectors import CountedPartition
@@ -54,7 +56,7 @@ class PredictionRun:
             "snapshot_sha256": self.snapshot_sha256,
             "threshold": self.threshold,
             "tiles": [self.tiles, self.tile_targets],
-        }
+        } | ({} if self.slides.where is None else {"where": self.slides.where})
         return f"predict-{digest(identity)[:12]}"
 
     @property
@@ -111,6 +113,8 @@ class PredictionRun:
             tiling=slides.tiling,
             slides=len(used),
             empty_slides=slides.empty,
+            where=slides.where or "",
+            filtered_slides=slides.filtered,
             snapshot_sha256=self.snapshot_sha256,
             patients=len(predicted),
             overlap=self.overlap,
@@ -168,9 +172,13 @@ class PredictionRun:
             None if head is None else head.name,
             list(self.groups),
         )
+        yield from describe_slide_leaks(
+            self.store.root, list_poolings(self.predictor.card), list(self.groups)
+        )
         if self.slides.empty:
             some = name_some(self.slides.empty)
             yield f"{count_of(len(self.slides.empty), 'slide')} without tiles left out: {some}"
+        yield from self._notes_of_tiles()
         fitted_on = self.predictor.card.tiling.fingerprint
         if fitted_on != self.slides.tiling and not is_given(fitted_on):
             yield (
@@ -182,6 +190,28 @@ class PredictionRun:
         fitted = self.predictor.card.encoder.dtype
         if fitted and dtypes != {fitted}:
             yield f"vectors are stored as {', '.join(sorted(dtypes))}, it was fitted on {fitted}"
+
+    def _notes_of_tiles(self) -> Iterator[str]:
+        """Note what a condition drops; the predictor's own one is applied wherever it is."""
+        where = self.slides.where
+        if where is None:
+            return
+        own = self.predictor.card.where
+        kept = [one.kept for group in self.groups.values() for one in group if one.kept]
+        tiles = sum(one.whole for one in kept)
+        dropped = tiles - sum(len(one.rows) for one in kept)
+        told = f"only tiles with {where} are used: {dropped:,} of {tiles:,} tiles are dropped"
+        yield (
+            f"the predictor was fitted so, and {told}"
+            if own
+            else (f"{told}, although the predictor was fitted on all tiles")
+        )
+        if self.slides.filtered:
+            some = name_some(self.slides.filtered)
+            yield (
+                f"{count_of(len(self.slides.filtered), 'slide')} left out, as no tile is kept: "
+                f"{some}"
+            )
 
     def _notes(self, lost: Sequence[str], outside: float) -> Iterator[str]:
         yield from self._notes_of_patients()

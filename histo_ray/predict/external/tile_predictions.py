@@ -12,7 +12,7 @@ from histo_ray.errors import StoreError
 from histo_ray.predict.external.prediction_run import PredictionRun
 from histo_ray.predict.predictor import FittedPredictor
 from histo_ray.schema import arrow_schema
-from histo_ray.store.partition_vectors import CountedPartition, read_pieces
+from histo_ray.store.partition_vectors import CountedPartition, read_pieces, tile_ids_of
 
 if TYPE_CHECKING:
     from histo_ray.predict.heat.tile_scores import ScoredTiles
@@ -36,7 +36,10 @@ class TilePredictor:
         card = predictor.card.model_copy(update={"encoder": encoder})  # as this store calls it
         self._run = run
         self._source = _open_source(
-            run.store.root, FittedPredictor(card, predictor.parts), _no_evaluation
+            run.store.root,
+            FittedPredictor(card, predictor.parts),
+            _no_evaluation,
+            where=slides.where,
         )
 
     def tabulate(self, patient: str, partitions: Sequence[CountedPartition]) -> Iterator[pa.Table]:
@@ -70,7 +73,7 @@ def _tabulate(
     slides, tile_ids = [], []
     for key, receipt in scored.tiles.receipts.items():
         slides += [key.slide_id] * receipt.tile_count
-        tile_ids.append(np.arange(receipt.tile_count))
+        tile_ids.append(tile_ids_of(receipt))
     count = len(slides)
     columns: dict[str, object] = {
         "predictor": pa.repeat(predictor, count),

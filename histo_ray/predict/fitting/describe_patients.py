@@ -22,11 +22,13 @@ from histo_ray.predict.card import (
     EncoderCard,
     EvaluationCard,
     LabelsCard,
+    SlideEncoderNeed,
     TargetCard,
     TilingCard,
 )
 from histo_ray.predict.fitting.fit_settings import PatientFitOptions
-from histo_ray.types import Receipt, TargetKind
+from histo_ray.predict.slide_needs import list_needs
+from histo_ray.types import PartitionKey, Receipt, TargetKind
 
 _AUTO = {
     TargetKind.BINARY: CalibrationMethod.PLATT,
@@ -205,6 +207,7 @@ def describe_class_encoder(
         tiling=found.tiling,
         class_encoder=plan.config.class_encoder,
         slide_ids=plan.patients.slides,
+        where=found.where,
     )
     facts = PoolFacts.model_validate(frame.attrs["receipt"])
     keys = store.list_keys(facts.class_encoder, facts.class_tiling)
@@ -215,6 +218,19 @@ def describe_class_encoder(
         weights_sha256=receipt.encoder.weights_sha256,
         file_sha256=facts.class_file_sha256,
     )
+
+
+def describe_slide_encoders(
+    prepared: PreparedPatients, poolings: Sequence[str]
+) -> tuple[SlideEncoderNeed, ...]:
+    """Describe the slide encoders whose vectors are read, by the receipts of these."""
+    plan = prepared.plan
+    found = plan.found[0]
+    receipts = {
+        PartitionKey(found.encoder, found.tiling, name): found.receipts[name]
+        for name in plan.patients.slides
+    }
+    return tuple(list_needs(prepared.store.root, receipts, poolings))
 
 
 def describe_labels(prepared: PreparedPatients) -> LabelsCard:

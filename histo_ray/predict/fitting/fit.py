@@ -76,7 +76,7 @@ def fit_predictor(task: Task, config: Settings, options: FitOptions, host: Host)
         trained = trainer.train(prepared, evaluation, options, host)
         card = _describe(task, config, options, evaluation, trained, fingerprint)
         published = publish_predictor(store, card, trained.parts)
-    return FitResult(store, FittedPredictor(published, trained.parts), was_there=False)
+    return FitResult(store, FittedPredictor(published, trained.parts, store), was_there=False)
 
 
 def fingerprint_fit(prepared: PreparedRun, options: FitOptions) -> str:
@@ -115,10 +115,12 @@ def _describe(
         encoder=trained.encoder,
         tiling=trained.tiling,
         class_encoder=trained.class_encoder,
+        slide_encoders=trained.slide_encoders,
         labels=trained.labels,
         targets=trained.targets,
         parts=trained.part_cards,
         cohort=_describe_cohort(trained, options.patient_hashes, fingerprint),
+        where=getattr(config, "where", None) or "",
         evaluation=trained.evaluation,
         settings=settings,
         seed=getattr(config, "seed", 0),

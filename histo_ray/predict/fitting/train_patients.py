@@ -28,6 +28,7 @@ from histo_ray.predict.fitting.describe_patients import (
     describe_encoder,
     describe_evaluation,
     describe_labels,
+    describe_slide_encoders,
     describe_targets,
     describe_tiling,
 )
@@ -165,6 +166,7 @@ def train_patients(
         encoder=describe_encoder(part),
         tiling=describe_tiling(part),
         class_encoder=describe_class_encoder(part, list(poolings)),
+        slide_encoders=describe_slide_encoders(part, list(poolings)),
         labels=describe_labels(part),
         evaluation=describe_evaluation(part, evaluation),
         patients=cohort.persons,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LabelsCard,
         PartCard,
         PredictedKind,
+        SlideEncoderNeed,
         TargetCard,
         TilingCard,
     )
@@ -49,6 +50,8 @@ class Trained:
     sites: tuple[str, ...]
     receipts: tuple["Receipt", ...] = ()
     """Receipts of the slides whose patients were trained on; empty for labelled tiles."""
+    slide_encoders: tuple["SlideEncoderNeed", ...] = ()
+    """Slide encoders of its poolings."""
 
 
 class Trainer(NamedTuple):

@@ -15,14 +15,14 @@ from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 from histo_ray.predict.heat.patient_tiles import EncoderSlides
 from histo_ray.predict.heat.score_record import ScoreRecord
-from histo_ray.predict.target_slides import find_target_slides
+from histo_ray.predict.target_slides import find_target_slides, settle_where
 from histo_ray.schema import arrow_schema
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.exchange.geojson import Rgb, TileMark, tile_feature
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.layout import is_given
 from histo_ray.store.location import Location, location_of
-from histo_ray.store.partition_vectors import CountedPartition, read_pieces
+from histo_ray.store.partition_vectors import read_pieces
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.store import Store
 from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
@@ -55,6 +55,8 @@ class ClassifiedTiles:
     """(N,) class with the highest score, 0..K-1."""
     scores: Float32s
     """(N, K)."""
+    tile_ids: npt.NDArray[np.int64]
+    """(N,) ascending; not 0..N-1 where a condition drops some."""
 
 
 def open_class_source(config: HeatmapConfig) -> ClassSource:
@@ -66,11 +68,12 @@ def open_class_source(config: HeatmapConfig) -> ClassSource:
     """
     root = location_of(config.store)
     if config.predictor is None:
-        return _open_encoder(root, config.class_encoder or "", config.tiling)
+        return _open_encoder(root, config.class_encoder or "", config.tiling, config.where)
     predictor = load_predictor(config.predictor, config.predictor_store)
     card = predictor.card
     found = find_target_slides(Store(root), card, config.tiling)
-    slides = EncoderSlides(root, found.encoder, found.tiling)
+    where = settle_where(card, config.where)
+    slides = EncoderSlides(root, found.encoder, found.tiling, where=where)
     return ClassSource(card.name, card.target_names, predictor.predict_tiles, slides, "probability")
 
 
@@ -81,16 +84,16 @@ def classify_slide(root: Location, source: ClassSource, slide_id: str) -> Classi
         ConfigError: The slide is not there.
         StoreError: It cannot be read.
     """
-    source.slides.patient_of(slide_id)
-    key, receipt = source.slides.receipts[slide_id]
-    form = list_partitions(root, key.encoder, key.tiling)[key]
-    pieces = list(read_pieces(root, CountedPartition(key, form, receipt.tile_count)))
+    partition = source.slides.partition_of(slide_id)
+    pieces = list(read_pieces(root, partition))
     scores = np.concatenate([source.score(piece.vectors) for piece in pieces]).astype(np.float32)
     coords = np.concatenate([piece.coords for piece in pieces])
-    return ClassifiedTiles(coords, scores.argmax(axis=1), scores)
+    return ClassifiedTiles(coords, scores.argmax(axis=1), scores, partition.tile_ids)
 
 
-def describe_classes(source: ClassSource, slide_id: str, synthetic: bool) -> ScoreRecord:
+def describe_classes(
+    source: ClassSource, found: ClassifiedTiles, slide_id: str, synthetic: bool
+) -> ScoreRecord:
     """Record whose classes a slide's are."""
     key, receipt = source.slides.receipts[slide_id]
     return ScoreRecord(
@@ -104,9 +107,10 @@ def describe_classes(source: ClassSource, slide_id: str, synthetic: bool) -> Sco
         source=source.name,
         scale=source.scale,
         slides=(slide_id,),
-        tiles=receipt.tile_count,
-        patient_tiles=receipt.tile_count,
+        tiles=len(found.coords),
+        patient_tiles=len(found.coords),
         synthetic=synthetic,
+        where=source.slides.where or "",
     )
 
 
@@ -115,7 +119,7 @@ def tabulate_classes(found: ClassifiedTiles, classes: tuple[str, ...], slide_id:
     count = len(found.coords)
     columns = {
         "slide_id": pa.repeat(slide_id, count),
-        "tile_id": np.arange(count, dtype=np.int32),
+        "tile_id": found.tile_ids.astype(np.int32),
         "x": found.coords[:, 0],
         "y": found.coords[:, 1],
         "label": pa.array(classes).take(pa.array(found.numbers)),
@@ -151,15 +155,21 @@ def class_features(
         side: (width, height) of a tile, level-0 px.
     """
     names = [name.replace(":", "-") for name in classes]
-    columns = zip(found.coords.tolist(), found.numbers.tolist(), found.scores.tolist(), strict=True)
-    for tile_id, ((x, y), number, scores) in enumerate(columns):
+    columns = zip(
+        found.tile_ids.tolist(),
+        found.coords.tolist(),
+        found.numbers.tolist(),
+        found.scores.tolist(),
+        strict=True,
+    )
+    for tile_id, (x, y), number, scores in columns:
         measurements = dict(zip(names, scores, strict=True))
         mark = TileMark(measurements, names[number], colours[number])
         yield tile_feature(tile_id, (x, y), side, mark)
 
 
-def _open_encoder(root: Location, name: str, tiling: str | None) -> ClassSource:
-    slides = EncoderSlides(root, name, _choose_tiling(root, name, tiling))
+def _open_encoder(root: Location, name: str, tiling: str | None, where: str | None) -> ClassSource:
+    slides = EncoderSlides(root, name, _choose_tiling(root, name, tiling), where=where)
     receipts = dict(slides.receipts.values())
     source = find_class_source(root, receipts, None)
     head = read_class_head(root, source.card)

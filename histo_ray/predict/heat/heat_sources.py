@@ -3,28 +3,25 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from scipy.special import logit
-
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.evaluation_record import PatientRecord
 from histo_ray.evaluate.find_run import find_run, prepare_again
 from histo_ray.evaluate.jobs import Host
 from histo_ray.evaluate.patients.patient_run import PreparedTargets
-from histo_ray.learn.heads.linear_fit import Link
 from histo_ray.predict.files import load_predictor
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 from histo_ray.predict.heat.out_of_fold import OutOfFold
 from histo_ray.predict.heat.patient_tiles import EncoderSlides
-from histo_ray.predict.heat.target_heads import KIND_LINKS, TargetHeads, gather_heads
+from histo_ray.predict.heat.predictor_heads import take_heads
+from histo_ray.predict.heat.target_heads import TargetHeads
 from histo_ray.predict.heat.tile_scores import ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import FittedPredictor
-from histo_ray.predict.target_slides import find_target_slides
+from histo_ray.predict.target_slides import find_target_slides, settle_where
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.store.store import Store
 from histo_ray.text import did_you_mean, name_some
-from histo_ray.types import TargetKind
 
 
 class HeatSource(Protocol):
@@ -70,7 +67,8 @@ class RunSource:
         self._root, self._prepared, self._encoder = root, prepared, encoder
         plan = prepared.parts[0].plan
         (tiling,) = {s.tiling for s in plan.found if s.encoder == encoder}
-        self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides)
+        where = plan.config.where
+        self.slides = EncoderSlides(root, encoder, tiling, plan.patients.slides, where)
         self._most = most_repeats
         self._targets: dict[str, OutOfFold] = {}
 
@@ -104,6 +102,7 @@ class PredictorSource:
         predictor: FittedPredictor,
         open_run: Callable[[], RunSource],
         tiling: str | None = None,
+        where: str | None = None,
     ) -> None:
         """Take a predictor of patients.
 
@@ -112,6 +111,7 @@ class PredictorSource:
             predictor: As it was loaded.
             open_run: Opens the evaluation that the predictor's card names.
             tiling: Of the slides, where several fit.
+            where: Condition on tiles that is asked for; None: that of the predictor.
 
         Raises:
             HistoRayError: The store has no slides of its encoder and tiling.
@@ -120,7 +120,8 @@ class PredictorSource:
         self.name = card.name
         self._root, self._predictor, self._open_run = root, predictor, open_run
         found = find_target_slides(Store(root), card, tiling)
-        self.slides = EncoderSlides(root, found.encoder, found.tiling)
+        where = settle_where(card, where)
+        self.slides = EncoderSlides(root, found.encoder, found.tiling, where=where)
         self._run: RunSource | None = None
         people = {receipt.slide.patient_id for _, receipt in self.slides.receipts.values()}
         self._trained_on = find_overlap(card.cohort, people)
@@ -173,28 +174,13 @@ class PredictorSource:
             ) from None
 
     def _heads(self, target: str) -> TargetHeads:
-        card, parts = self._predictor.card, self._predictor.parts
+        card = self._predictor.card
         if target not in card.target_names:
             raise ConfigError(
                 f"--target {target}: predictor {card.name} does not predict it; it predicts "
                 f"{name_some(card.target_names)}{did_you_mean(target, card.target_names)}"
             )
-        linear = [
-            (part.pooling, part.fit.take([part.targets.index(target)]))
-            for part in parts.linear
-            if target in part.targets
-        ]
-        bags = [
-            head.take([part.targets.index(target)])
-            for part in parts.bags
-            if target in part.targets
-            for head in part.members
-        ]
-        about = card.by_name[target]
-        link = KIND_LINKS[TargetKind(card.kind)]
-        share = about.positives / max(about.n_patients, 1)
-        average = float(logit(share)) if link is Link.LOGISTIC else 0.0
-        return gather_heads(target, card.name, link, linear, bags, average)
+        return take_heads(self._predictor, target)
 
 
 class Opened(NamedTuple):
@@ -231,7 +217,7 @@ def open_source(config: HeatmapConfig, host: Host) -> Opened:
         asked = config.model_copy(update={"labels": labels})
         return _open_run(asked, card.evaluation.run_id, card.encoder.name, host)[0]
 
-    source = PredictorSource(root, predictor, open_run, config.tiling)
+    source = PredictorSource(root, predictor, open_run, config.tiling, config.where)
     targets = _choose_targets(config, card.target_names, card.name)
     return Opened(source, targets, synthetic or card.synthetic)
 
@@ -257,9 +243,25 @@ def _open_run(
             f"{did_you_mean(chosen, names)}"
         )
     changes = {} if config.labels is None else {"labels": config.labels}
+    _check_where(config.where, record)
     prepared = prepare_again(config.store, record, host, changes)
     source = RunSource(location_of(config.store), prepared, chosen)
     return source, prepared.outputs
+
+
+def _check_where(asked: str | None, record: PatientRecord) -> None:
+    """Refuse a condition on tiles that is not the one of the run.
+
+    Raises:
+        ConfigError: The patients were predicted from other tiles.
+    """
+    own = None if record.where is None else record.where.text
+    if asked not in (None, own):
+        raise ConfigError(
+            f"--where {asked!r}: run {record.run_id} was made of "
+            f"{'all tiles' if own is None else f'tiles with {own}'}, and its heads say nothing of "
+            "patients made of others; leave --where out, or evaluate with it and show that run"
+        )
 
 
 def _choose_targets(config: HeatmapConfig, known: Sequence[str], name: str) -> Sequence[str]:

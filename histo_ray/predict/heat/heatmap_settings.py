@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from histo_ray.config import Settings
+from histo_ray.settings import WHERE, Where
 
 
 class HeatmapConfig(Settings):
@@ -39,6 +40,10 @@ class HeatmapConfig(Settings):
         default=None,
         description="of --predictor or --class-encoder, where slides are there in several: its "
         "fingerprint, the first letters of it, or its mpp",
+    )
+    where: Where = Field(
+        default=None,
+        description=f"{WHERE} (default: that of --run, or which --predictor was fitted with)",
     )
     labels: str | None = Field(
         default=None, description="where the label file of the evaluation lies now, if not there"

@@ -5,7 +5,9 @@ from collections.abc import Collection
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.heat.tile_scores import PatientTiles
 from histo_ray.store.catalog import list_partitions
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.location import Location
+from histo_ray.store.partition_vectors import CountedPartition, count_tiles
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.text import did_you_mean, name_some
@@ -15,7 +17,12 @@ class EncoderSlides:
     """All slides of one encoder and tiling, by patient as the newest manifest says."""
 
     def __init__(
-        self, root: Location, encoder: str, tiling: str, slides: Collection[str] | None = None
+        self,
+        root: Location,
+        encoder: str,
+        tiling: str,
+        slides: Collection[str] | None = None,
+        where: str | None = None,
     ) -> None:
         """Read their receipts.
 
@@ -24,6 +31,7 @@ class EncoderSlides:
             encoder: Its name in the store.
             tiling: Fingerprint.
             slides: Those that are pooled; None: all.
+            where: Condition on the tiles that are scored; None: all.
 
         Raises:
             StoreError: There is none.
@@ -36,6 +44,7 @@ class EncoderSlides:
             )
         receipts = correct_receipts(read_receipts(root, found), read_stated(root))
         self._root, self._encoder = root, encoder
+        self._forms, self.where = found, where
         self.receipts = {
             key.slide_id: (key, receipt)
             for key, receipt in sorted(receipts.items())
@@ -62,10 +71,36 @@ class EncoderSlides:
         return receipt.slide.patient_id
 
     def tiles_of(self, patient: str) -> PatientTiles:
-        """All slides of a patient that have tiles."""
+        """All slides of a patient that have tiles which are used.
+
+        Raises:
+            ConfigError: None has.
+        """
         own = {
             key: receipt
             for key, receipt in self.receipts.values()
             if receipt.slide.patient_id == patient and receipt.tile_count
         }
-        return PatientTiles(patient, own)
+        chosen = choose_tiles(self._root, self._forms, own, self.where)
+        full = {key: receipt for key, receipt in chosen.items() if receipt.tile_count}
+        if not full:
+            raise ConfigError(
+                f"patient {patient}: {self.where} keeps no tile of any slide; choose another "
+                "patient, or another --where"
+            )
+        return PatientTiles(patient, full)
+
+    def partition_of(self, slide_id: str) -> CountedPartition:
+        """The tiles of one slide.
+
+        Raises:
+            ConfigError: The slide is not there, or has no tiles that are used.
+        """
+        self.patient_of(slide_id)
+        key, receipt = self.receipts[slide_id]
+        chosen = choose_tiles(self._root, self._forms, {key: receipt}, self.where)[key]
+        if not chosen.tile_count:
+            raise ConfigError(
+                f"--slide {slide_id}: {chosen.empty_reason}; choose another one, or another --where"
+            )
+        return count_tiles(key, self._forms[key], chosen)

@@ -38,8 +38,8 @@ def describe_scores(
     source: HeatSource, scored: ScoredTiles, slide_id: str, synthetic: bool
 ) -> ScoreRecord:
     """Record whose scores a slide's are."""
-    key, receipt = source.slides.receipts[slide_id]
     heads, tiles = scored.heads, scored.tiles
+    key, receipt = tiles.find_slide(slide_id)
     return ScoreRecord(
         kind="scores",
         slide_id=slide_id,
@@ -61,6 +61,7 @@ def describe_scores(
         slides=tuple(one.slide_id for one in tiles.receipts),
         tiles=receipt.tile_count,
         patient_tiles=tiles.count,
+        where=source.slides.where or "",
         synthetic=synthetic,
         notes=source.notes,
     )
@@ -74,7 +75,7 @@ def tabulate_scores(scored: ScoredTiles, record: ScoreRecord) -> pa.Table:
     columns = {
         "slide_id": pa.repeat(record.slide_id, count),
         "patient_id": pa.repeat(record.patient_id, count),
-        "tile_id": np.arange(count, dtype=np.int32),
+        "tile_id": scored.tiles.tile_ids_of(record.slide_id).astype(np.int32),
         "x": coords[:, 0],
         "y": coords[:, 1],
         "target": pa.repeat(record.target, count),
@@ -102,6 +103,7 @@ def parse_record(schema: pa.Schema) -> ScoreRecord | None:
 def score_features(
     scores: TileScores,
     coords: npt.NDArray[np.int32],
+    tile_ids: npt.NDArray[np.int64],
     record: ScoreRecord,
     colours: npt.NDArray[np.uint8],
     bands: tuple[float, float],
@@ -112,6 +114,7 @@ def score_features(
     Args:
         scores: Of the slide's N tiles.
         coords: (N, 2) top-left (x, y), level-0 px.
+        tile_ids: (N,).
         record: Of the scores.
         colours: (N, 3) RGB of each tile.
         bands: Scores below the first are of class `<target> low`, above the second `<target> high`,
@@ -121,6 +124,7 @@ def score_features(
     classes = [f"{record.target} {word}".replace(":", "-") for word in ("low", "middle", "high")]
     numbers = np.digitize(scores.score, bands)
     columns = zip(
+        tile_ids.tolist(),
         coords.tolist(),
         scores.score.tolist(),
         scores.weight.tolist(),
@@ -129,7 +133,7 @@ def score_features(
         colours.tolist(),
         strict=True,
     )
-    for tile_id, ((x, y), score, weight, contribution, number, colour) in enumerate(columns):
+    for tile_id, (x, y), score, weight, contribution, number, colour in columns:
         measurements = {
             f"{record.target} score": score,
             f"{record.target} weight": weight,

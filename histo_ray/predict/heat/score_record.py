@@ -47,6 +47,8 @@ class ScoreRecord(Settings):
     """Tiles of the slide."""
     patient_tiles: int = 0
     """Tiles of all those slides."""
+    where: str = ""
+    """Condition on the tiles that were scored and pooled; empty: all were."""
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     """What else a reader should know."""

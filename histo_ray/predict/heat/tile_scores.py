@@ -21,7 +21,7 @@ from histo_ray.pooling.tile_classes import find_class_source
 from histo_ray.predict.heat.target_heads import PooledHeads, TargetHeads
 from histo_ray.store.catalog import list_partitions
 from histo_ray.store.location import Location
-from histo_ray.store.partition_vectors import CountedPartition
+from histo_ray.store.partition_vectors import count_tiles, tile_ids_of
 from histo_ray.text import name_some
 from histo_ray.types import Floats, PartitionKey, Receipt
 
@@ -60,6 +60,15 @@ class PatientTiles:
             f"({name_some([key.slide_id for key in self.receipts])})"
         )
 
+    def tile_ids_of(self, slide_id: str) -> npt.NDArray[np.int64]:
+        """tile_id of each tile of a slide that is scored, ascending."""
+        return tile_ids_of(self.find_slide(slide_id)[1])
+
+    def find_slide(self, slide_id: str) -> tuple[PartitionKey, Receipt]:
+        """Find the partition of a slide; raises ConfigError as `rows_of`."""
+        self.rows_of(slide_id)
+        return next(pair for pair in self.receipts.items() if pair[0].slide_id == slide_id)
+
 
 @dataclass(frozen=True)
 class ScoredTiles:
@@ -95,7 +104,7 @@ def score_patient(
         StoreError: A slide cannot be read.
     """
     forms = list_partitions(root, *next(iter(tiles.receipts))[:2])
-    partitions = [CountedPartition(k, forms[k], r.tile_count) for k, r in tiles.receipts.items()]
+    partitions = [count_tiles(k, forms[k], r) for k, r in tiles.receipts.items()]
     parts, decisions, counts = [], [], []
     for one in heads.pooled:
         method = parse_pooling(one.pooling)

@@ -107,6 +107,8 @@ def _preparation(run: TargetEvaluation) -> Iterator[str]:
             f"{cohort.slides_failed or 0:,} slides failed in extraction, "
             f"{cohort.slides_without_tiles:,} had no tissue."
         )
+    if run.record.where is not None:
+        yield f"Only tiles with {run.record.where.text} were used."
     if labels.transform:
         yield (
             f"Transform of labels: {labels.transform}, of each target by itself over all patients "

@@ -40,10 +40,12 @@ def flow_steps(run: TargetEvaluation, failed: int = 0) -> list[Step]:
     """
     cohort = run.record.cohort
     failed = failed if cohort.slides_failed is None else cohort.slides_failed
-    with_tiles = cohort.slides - cohort.slides_without_tiles
+    with_tiles = cohort.slides - cohort.slides_without_tiles - cohort.slides_filtered
     missed = [f"{failed:,} failed"] if failed else []
     if cohort.slides_without_tiles:
         missed.append(f"{cohort.slides_without_tiles:,} without tiles")
+    if cohort.slides_filtered:
+        missed.append(f"{cohort.slides_filtered:,} without a tile that the condition keeps")
     gone = cohort.patients_lost
     missed += [f"with them {count_of(gone, 'patient')}"] if gone else []
     both = cohort.patients_with_features - cohort.features_only

@@ -230,12 +230,16 @@ def describe_patients(record: PatientRecord) -> list[str]:
 def _describe_slides(cohort: CohortRecord) -> list[str]:
     """Slides that were lost before anything was predicted, if any were."""
     failed, empty = cohort.slides_failed, cohort.slides_without_tiles
-    if failed is None or not failed + empty:  # None: a run of before they were counted
+    filtered = cohort.slides_filtered
+    if failed is None or not failed + empty + filtered:  # None: a run of before they were counted
         return []
     told = f"slides: {cohort.slides + failed} in, {failed} failed in extraction, {empty} "
     gone = cohort.patients_lost
     with_them = f", and with them {count_of(gone, 'patient')}" if gone else ""
-    return [f"{told}without tiles{with_them} (cohort.parquet and the report say which)"]
+    told += (
+        f"without tiles, {filtered} without a tile that is kept" if filtered else "without tiles"
+    )
+    return [f"{told}{with_them} (cohort.parquet and the report say which)"]
 
 
 def describe_dropped(dropped: Sequence[DroppedTarget], noun: str = "gene") -> list[str]:

@@ -69,8 +69,8 @@ def build_index(
         faiss = _faiss()
     except ImportError:
         raise ConfigError(
-            "the package faiss-cpu is not installed, which makes the index; pip install faiss-cpu, "
-            "or search without an index"
+            "the package faiss-cpu is not installed, which makes the index; "
+            "pip install 'histo-ray[neighbours]', or search without an index"
         ) from None
     dim = sample.shape[1]
     cells = max(1, len(sample) // A_CENTRE)

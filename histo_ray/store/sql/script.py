@@ -12,6 +12,8 @@ from histo_ray.store.sql.views import (
     ABOUT,
     CARDS,
     PREDICTED,
+    SLIDE_FILES,
+    SLIDE_VECTORS,
     TABLES,
     create_view,
     select_cards,
@@ -19,6 +21,7 @@ from histo_ray.store.sql.views import (
     select_partitions,
     select_predicted,
     select_runs,
+    select_slide_vectors,
     select_tables,
     slides_schema,
 )
@@ -67,6 +70,8 @@ def write_view_script(root: Location) -> str:
     queries |= {n: select_cards(base, v) for n, v in CARDS.items() if has_files(root, v.files)}
     if has_runs := has_files(root, f"{RUNS}/*.parquet"):
         queries[RUNS] = select_runs(base)
+    if has_files(root, SLIDE_FILES):
+        queries[SLIDE_VECTORS] = select_slide_vectors(base)
     if forms:
         queries["slides"] = _select_slides(base, forms, has_runs)
     for table in list_predicted(root):

@@ -24,6 +24,9 @@ MEASURED = ("tissue", "focus")
 NaN for the largest number."""
 ZARR = "zarr_embeddings"
 """Name of the view of Zarr partitions alone, where there are some that DuckDB asks for."""
+SLIDE_VECTORS = "slide_vectors"
+SLIDE_FILES = "slides/*/*/*/*.parquet"
+"""Pattern of the files of slide vectors, relative to the store."""
 PREDICTED = "predicted_"
 """How the names of views begin that are of tables of predictions: `predicted_patients`, ..."""
 
@@ -167,6 +170,7 @@ ABOUT = {
     "embeddings": "every tile with its vector, by encoder and tiling",
     "slides": "every slide, encoder and tiling, as receipts and the newest manifest say",
     "runs": "every slide and encoder of every extraction",
+    SLIDE_VECTORS: "every slide vector of every slide encoder",
     **{name: view.about for name, view in TABLES.items()},
     **{name: view.about for name, view in CARDS.items()},
 }
@@ -207,6 +211,24 @@ def slides_schema() -> pa.Schema:
     return pa.schema([pa.field(field.name, field.type) for field in arrow_schema("slides")])
 
 
+def slide_vectors_schema() -> pa.Schema:
+    """The columns of the view `slide_vectors`; vectors are lists, as widths differ by encoder."""
+    path = [(name, pa.string()) for name in ("slide_encoder", "encoder", "tiling")]
+    kinds = {"embedding": pa.list_(pa.float32())}
+    fields = [pa.field(f.name, kinds.get(f.name, f.type)) for f in arrow_schema(SLIDE_VECTORS, 1)]
+    return pa.schema([*path, *fields])
+
+
+def select_slide_vectors(base: str) -> str:
+    """SQL of all slide vectors; there must be one."""
+    named = ("encoder AS slide_encoder", "tiles AS encoder", "tiling")
+    columns = (quote_name(name) for name in arrow_schema(SLIDE_VECTORS, 1).names)
+    return (
+        f"SELECT {', '.join([*named, *columns])} FROM read_parquet("
+        f"{_pattern(base, SLIDE_FILES)}, hive_partitioning = true, hive_types_autocast = false)"
+    )
+
+
 def select_empty(name: str) -> str:
     """SQL of a view of every store where it holds nothing of the kind."""
     if name in TABLES:
@@ -216,7 +238,12 @@ def select_empty(name: str) -> str:
         fields = [(column, pa.string()) for column in view.names]
         nothing = select_nothing(pa.schema(fields)).removesuffix(" WHERE false")
         return f"{nothing}, NULL::JSON AS {quote_name(view.content)} WHERE false"
-    schemas = {"embeddings": embeddings_schema, "slides": slides_schema, "runs": runs_schema}
+    schemas = {
+        "embeddings": embeddings_schema,
+        "slides": slides_schema,
+        "runs": runs_schema,
+        SLIDE_VECTORS: slide_vectors_schema,
+    }
     return select_nothing(schemas[name]())
 
 
