@@ -63,7 +63,9 @@ def _is_multiple(length: float, unit: int) -> bool:
     return length >= unit and length % unit == 0
 
 
-def _resample(tile: Pixels, extent: tuple[float, float], target: Pixels) -> None:
+def _resample(
+    tile: Pixels, extent: tuple[float, float], target: Pixels | npt.NDArray[np.float32]
+) -> None:
     """One tile by separable weights, rows first; 0.5 is added so that truncation rounds.
 
     Rows of the output are made some at a time, so that what lies between the steps stays in the
