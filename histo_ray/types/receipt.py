@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    InstanceOf,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
