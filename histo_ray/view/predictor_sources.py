@@ -20,7 +20,9 @@ from histo_ray.predict.heat.tile_scores import PatientTiles, ScoredTiles, score_
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import BAGS, FittedPredictor
 from histo_ray.predict.target_slides import check_class_head, fits_slide
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.half_floats import widen
+from histo_ray.store.partition_vectors import tile_ids_of
 from histo_ray.text import did_you_mean, name_some
 from histo_ray.types import PartitionKey
 from histo_ray.view.score_sources import NUMBERS
@@ -101,8 +103,9 @@ class PredictorSource:
         if not offer.column:
             return self._classify(slide, offer)
         scored = self._score(offer.predictor, offer.target, slide.key)
-        rows = scored.tiles.rows_of(slide.slide_id)
-        values = np.asarray(getattr(scored.scores, offer.column)[rows], np.float64)
+        scores = getattr(scored.scores, offer.column)[scored.tiles.rows_of(slide.slide_id)]
+        values = np.full(len(slide.rows), np.nan)
+        values[scored.tiles.tile_ids_of(slide.slide_id)] = scores
         neutral = None if offer.column == "weight" else scored.heads.neutral
         note = f"{NUMBERS[offer.column]}, by predictor {self._cards[offer.predictor].name}"
         note += f"; it predicts {scored.heads.predict(scored.decision):.3g} of the patient"
@@ -113,6 +116,12 @@ class PredictorSource:
     def _classify(self, slide: ViewedSlide, offer: _Offer) -> TileNumbers:
         card = self._cards[offer.predictor]
         shares = self._load(offer.predictor).predict_tiles(widen(slide.read_vectors()))
+        chosen = choose_tiles(
+            slide.root, {slide.key: slide.form}, {slide.key: slide.receipt}, card.where or None
+        )
+        unused = np.ones(len(shares), bool)
+        unused[tile_ids_of(chosen[slide.key])] = False
+        shares[unused] = np.nan
         note = f"by predictor {card.name}"
         if offer.target:
             return TileNumbers(shares[:, card.target_names.index(offer.target)], note)
@@ -128,9 +137,13 @@ class PredictorSource:
         return load_predictor(name, self._place(name))
 
     def _score_patient(self, name: str, target: str, key: PartitionKey) -> ScoredTiles:
-        patient, receipts = self._store.read_patient(key)
-        tiles = PatientTiles(patient, receipts)
-        self._check_unseen(self._cards[name], target, key, tiles)
+        patient, card = self._store.read_patient(key), self._cards[name]
+        self._check_unseen(card, target, key, PatientTiles(patient.patient, patient.receipts))
+        chosen = choose_tiles(self._store.root, patient.forms, patient.receipts, card.where or None)
+        full = {one: receipt for one, receipt in chosen.items() if receipt.tile_count}
+        tiles = PatientTiles(patient.patient, full)
+        if key not in full:
+            raise ConfigError(f"slide {key.slide_id}: {chosen[key].empty_reason}")
         predictor = self._load(name)
         encoder = predictor.card.class_encoder
         check_class_head(self._store.store, predictor.card, predictor.home)

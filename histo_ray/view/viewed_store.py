@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,14 @@ class ViewedSlide:
     def read_texts(self) -> dict[str, npt.NDArray[np.str_]]:
         """Columns of text, (N,) each."""
         return FORMATS[self.form].read_texts(self.location) if self.receipt.text_columns else {}
+
+
+class ViewedPatient(NamedTuple):
+    """The slides of a patient that have tiles, by one encoder and tiling."""
+
+    patient: str
+    forms: dict[PartitionKey, Form]
+    receipts: dict[PartitionKey, Receipt]
 
 
 class ViewedStore:
@@ -192,8 +201,8 @@ class ViewedStore:
         receipt = FORMATS[form].read_receipt(location)
         return ViewedSlide(self.root, key, form, receipt, FORMATS[form].read_columns(location))
 
-    def read_patient(self, key: PartitionKey) -> tuple[str, dict[PartitionKey, Receipt]]:
-        """The patient of a slide, and receipts of all of the patient's slides with tiles.
+    def read_patient(self, key: PartitionKey) -> ViewedPatient:
+        """The patient of a slide, and all of the patient's slides with tiles.
 
         Args:
             key: Of the slide; the others are of the same encoder and tiling.
@@ -208,12 +217,12 @@ class ViewedStore:
         if patient.empty:
             raise StoreError(f"slide {key.slide_id}: it has no tiles, so nothing can be scored")
         own = sorted(frame.loc[same & (frame["patient_id"] == patient.iloc[0]), "slide_id"])
-        receipts = dict[PartitionKey, Receipt]()
+        found = ViewedPatient(str(patient.iloc[0]), {}, {})
         for slide_id in own:
             one = PartitionKey(key.encoder, key.tiling, slide_id)
-            form, location = find_partition(self.root, one)
-            receipts[one] = FORMATS[form].read_receipt(location)
-        return str(patient.iloc[0]), receipts
+            found.forms[one], location = find_partition(self.root, one)
+            found.receipts[one] = FORMATS[found.forms[one]].read_receipt(location)
+        return found
 
     def open_slide(self, slide_id: str) -> OpenedSlide:
         """Open the file of a slide.

@@ -139,3 +139,22 @@ def test_of_many_targets_those_predicted_best_are_offered(store: str, tmp_path: 
     overlays, slide = open_slide(root, "B01-0")
     offered = {name.partition(":")[0] for name in overlays.names(slide) if "(many)" in name}
     assert offered == {f"G{at}" for at in range(21 - MOST_TARGETS, 21)}
+
+
+def test_tiles_that_a_predictor_was_not_fitted_on_have_no_numbers(tmp_path: Path) -> None:
+    root = write_external(tmp_path / "store", ("B00", "B01"))
+    for made in (make_predictor("genes"), make_class_predictor(CLASSES)):
+        card = made.card.model_copy(update={"where": "tile_id > 1"})
+        publish(root, FittedPredictor(card, made.parts))
+    overlays, slide = open_slide(root, "B01-0")
+    for name in ("ALPHA: contribution (genes)", "class map of tissue"):
+        values = overlays.read(slide, name).values
+        assert np.isnan(values[:2]).all()
+        assert np.isfinite(values[2:]).all()
+    truth = hr.heatmap(root, predictor="genes", target=["ALPHA"], slide=["B01-0"]).tiles
+    found = overlays.read(slide, "ALPHA: contribution (genes)").values
+    np.testing.assert_allclose(found[2:], truth["contribution"], rtol=1e-6)
+    overlays, short = open_slide(root, "B00-1")  # of two tiles
+    assert len(short.rows) == 2
+    with pytest.raises(ConfigError, match="slide B00-1: none of 2 tiles tile_id > 1"):
+        overlays.read(short, "ALPHA: contribution (genes)")
