@@ -20,6 +20,7 @@ import histo_ray as hr
 from histo_ray.api.feature_store import FeatureStore
 from histo_ray.cli.main import main
 from histo_ray.schema import arrow_schema
+from histo_ray.store.neighbours import index_files
 from histo_ray.store.store import Store, open_store
 from histo_ray.types import TileRows
 from testing.doc_commands import take_words
@@ -82,6 +83,7 @@ def folder(tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> d
     batches = SimpleNamespace(iter_torch_batches=lambda batch_size: iter(()))
     monkeypatch.setattr(hr, "extract", lambda *args, **settings: run)
     monkeypatch.setattr("histo_ray.api.evaluate.mutation", lambda *args, **settings: result)
+    monkeypatch.setattr(index_files, "SETTLED_NS", 0)  # no file changes any more
     monkeypatch.setattr(FeatureStore, "to_ray", lambda *args, **settings: batches)
     return {"__name__": "page"}
 
