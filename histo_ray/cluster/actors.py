@@ -37,7 +37,7 @@ from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, TileBlock, partition_facts
+from histo_ray.extract.slide import SubjectPlan, TileBlock, keep_measures, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.extract.tile_reader import Pixels
 from histo_ray.store.store import Store, open_store
@@ -198,7 +198,9 @@ class Reader:
     ) -> int:
         """Write one partition; its number of tiles."""
         facts = partition_facts(order.plan, order.encoder, run_id)
-        receipt = self._open_store().commit(
+        store = self._open_store()
+        keep_measures(store.root, order.plan, self._settings.replace_changed)
+        receipt = store.commit(
             facts.key,
             facts,
             _rows(order.plan, order.pieces, arrays or {}),
