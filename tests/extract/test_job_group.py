@@ -108,6 +108,13 @@ def test_a_call_has_as_many_subjects_as_fill_it_and_leaves_some_to_other_readers
     assert together == 1 or together * mean <= call
 
 
+def test_towards_the_end_all_readers_get_some_subjects() -> None:
+    sizes = RecentSizes()
+    sizes.note(10)
+    shares = [sizes.count_together(256, waiting, readers=4) for waiting in (999, 80, 17, 16, 3)]
+    assert shares == [16, 10, 2, 2, 1]
+
+
 def test_small_partitions_are_written_several_in_a_call_and_others_alone() -> None:
     def commit(tiles: int, **about: Any) -> ReaderJob:
         return ReaderJob("commit", work("S", tiles), 0, encoder="a", **about)
