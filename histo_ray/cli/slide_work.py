@@ -55,8 +55,8 @@ def run_fit_slide_encoder(args: argparse.Namespace) -> int:
     if args.json:
         print(card.model_dump_json(indent=1))
         return DONE
-    for line in describe_card(card):
-        print(line)
+    for line in describe_card(card, config.store):
+        print(one_line(line))
     return DONE
 
 
@@ -75,7 +75,7 @@ def describe_run(run: SlideRun) -> Iterator[str]:
             yield f"  ... and {len(lost) - LISTED} more"
 
 
-def describe_card(card: SlideEncoderCard) -> Iterator[str]:
+def describe_card(card: SlideEncoderCard, store: str) -> Iterator[str]:
     """Lines on a published slide encoder. Pure."""
     seen = card.fitted_on
     yield f"slide encoder {card.name}: {card.published_as}; {card.dim:,} numbers a slide"
@@ -92,8 +92,9 @@ def describe_card(card: SlideEncoderCard) -> Iterator[str]:
     else:
         yield "  evaluations of these patients state as a caveat that it saw their tiles"
     yield (
-        f"next: histo-ray encode-slides --encoder {card.encoder} --slide-encoder {card.name}, or "
-        f"--pooling slide:{card.name} of evaluate, fit and predict, which make what is missing"
+        f"next: histo-ray encode-slides --store {store} --encoder {card.encoder} --slide-encoder "
+        f"{card.name}, or --pooling slide:{card.name} of evaluate, fit and predict, which make "
+        "what is missing"
     )
 
 

@@ -37,8 +37,9 @@ def write_slide(store: Store, slide: str, seed: int = 0, **changes: Any) -> None
     )
     settings = {"mpp": changes.get("mpp", 0.5), "tile_px": changes.get("tile_px", 224)}
     facts = replace(facts, tiling=facts.tiling.model_copy(update={"settings": settings}))
+    places = np.random.default_rng([*slide.encode()])  # the same whatever the seed
+    coords = places.integers(0, [1200, 700], (count, 2)).astype(np.int32)
     random = np.random.default_rng([seed, *slide.encode()])
-    coords = random.integers(0, [1200, 700], (count, 2)).astype(np.int32)
     vectors = random.standard_normal((count, dim)).astype(np.float16)
     if changes.get("nan"):
         vectors[1, 0] = np.nan

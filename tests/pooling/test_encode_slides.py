@@ -1,6 +1,7 @@
 """The stage: vectors of slides with receipts, resumed, kept apart by weights, read by all."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,6 +238,16 @@ def test_a_fitted_one_is_published_once_and_names_whom_it_saw(filled: FeatureSto
         fit(filled, "mean")
     assert filled.matrix("e", pool="slide:v4").shape == (3, 4 * 3)
     assert filled.inspect().problems == []
+
+
+def test_vectors_of_one_whose_card_is_gone_are_not_used(filled: FeatureStore) -> None:
+    fit(filled)
+    filled.matrix("e", pool="slide:v4")
+    shutil.rmtree(Path(filled.root.path) / "slide_encoders/v4")
+    with pytest.raises(StoreError, match=r"card slide_encoders/v4 is gone, so nobody can tell"):
+        filled.matrix("e", pool="slide:v4")
+    encode(filled, "mean?name=plain")  # has none to lose
+    assert filled.matrix("e", pool="slide:plain").shape == (3, DIM)
 
 
 def test_patients_that_are_named_are_fitted_on_alone(filled: FeatureStore, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -15,13 +16,14 @@ from histo_ray.learn.mil.mil_settings import MilSettings
 from histo_ray.learn.mil.training import train_mil
 from histo_ray.predict.files import publish_predictor
 from histo_ray.predict.patient_hashes import hash_patient
+from histo_ray.predict.predictor import BagPart, FittedPredictor
 from histo_ray.report.caveat_words import write_caveat
 from histo_ray.store.slide_cards import list_slide_encoders
 from tests.predict.external_store import COUNT, PEOPLE, write_external, write_labels
 from tests.predict.made_predictor import DIM, SALT, make_bags, make_predictor
 
 FITTED_ON = tuple(f"A{at:02d}" for at in range(60))
-NOISY = 60
+NOISY = [f"P{at}" for at in range(60)]
 SMALL: dict[str, Any] = {"prototypes": 4, "components": 4}
 CV: dict[str, Any] = {
     "folds": 2,
@@ -51,32 +53,39 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose patients' labels say nothing, and attention that was trained on them."""
+    """A store whose patients' labels say nothing, and the attention of a predictor of theirs."""
     folder = tmp_path_factory.mktemp("noise")
-    people = [f"P{at}" for at in range(NOISY)]
-    bags = [
-        bag.astype(np.float16) for bag in np.random.default_rng(5).normal(size=(NOISY, 10, DIM))
-    ]
-    write_external(folder / "N", people, bags)
-    labels = np.random.default_rng(5).permutation(np.repeat([0.0, 1.0], NOISY // 2))
-    frame = pd.DataFrame({"patient_id": people, "NOISE": labels.astype(int)})
+    write_external(folder / "N", NOISY, noisy_bags())
+    frame = pd.DataFrame({"patient_id": NOISY, "NOISE": noisy_labels().astype(int)})
     frame.to_csv(folder / "noise.csv", index=False)
     made = make_predictor("heads", mil=True)
-    settings = MilSettings(members=1, epochs=60, patience=60, dropout=0, hidden=32, stop_share=0.05)
-    head = train_mil(measure_bags(bags), labels[:, None], settings, 0)
-    part = replace(made.parts.bags[0], members=(head,))
-    hashes = tuple(sorted(hash_patient(SALT, person) for person in people))
+    publish_attention(folder, "learned", made, made.parts.bags[0])
+    return folder
+
+
+def noisy_bags() -> list[npt.NDArray[np.float16]]:
+    """Ten tiles a patient, without any meaning."""
+    tiles = np.random.default_rng(5).normal(size=(len(NOISY), 10, DIM))
+    return [bag.astype(np.float16) for bag in tiles]
+
+
+def noisy_labels() -> npt.NDArray[np.float64]:
+    """Half of the patients, drawn."""
+    return np.random.default_rng(5).permutation(np.repeat([0.0, 1.0], len(NOISY) // 2))
+
+
+def publish_attention(folder: Path, name: str, made: FittedPredictor, part: BagPart) -> None:
+    """A predictor that says it was fitted on these patients, and the slide encoder of it."""
+    hashes = tuple(sorted(hash_patient(SALT, person) for person in NOISY))
     cohort = made.card.cohort.model_copy(update={"patient_hashes": hashes})
     cards = tuple(
-        one.model_copy(update={"members": 1}) if one.members else one for one in made.card.parts
+        one.model_copy(update={"members": len(part.members)}) if one.members else one
+        for one in made.card.parts
     )
-    publish_predictor(
-        str(folder / "N"),
-        made.card.model_copy(update={"cohort": cohort, "parts": cards}),
-        replace(made.parts, bags=(part,)),
-    )
-    hr.fit_slide_encoder(folder / "N", method="attention", predictor="heads", name="learned")
-    return folder
+    changes = {"name": f"of-{name}", "cohort": cohort, "parts": cards, "fingerprint": name}
+    card = made.card.model_copy(update=changes)
+    publish_predictor(str(folder / "N"), card, replace(made.parts, bags=(part,)))
+    hr.fit_slide_encoder(folder / "N", method="attention", predictor=f"of-{name}", name=name)
 
 
 def test_a_predictor_names_its_slide_encoder_and_takes_it_to_another_store(here: Path) -> None:
@@ -156,7 +165,11 @@ def test_one_trained_on_their_labels_is_refused(noise: Path) -> None:
 @pytest.mark.slow
 def test_one_trained_on_their_labels_would_flatter_and_one_without_does_not(noise: Path) -> None:
     labels: dict[str, Any] = {"labels": noise / "noise.csv", "encoder": "sharp", **CV}
-    asked: dict[str, Any] = {**labels, "pooling": "slide:learned"}
+    made = make_predictor("heads", mil=True)
+    settings = MilSettings(members=1, epochs=60, patience=60, dropout=0, hidden=32, stop_share=0.05)
+    head = train_mil(measure_bags(noisy_bags()), noisy_labels()[:, None], settings, 0)
+    publish_attention(noise, "knows", made, replace(made.parts.bags[0], members=(head,)))
+    asked: dict[str, Any] = {**labels, "pooling": "slide:knows"}
     allowed = hr.evaluate.mutation(noise / "N", allow_leak=True, **asked)
     (one,) = [c for c in allowed.record.caveats if c.code is CaveatCode.SLIDE_ENCODER_SAW]
     assert one.values["supervised"] is True
@@ -171,7 +184,7 @@ def test_one_trained_on_their_labels_would_flatter_and_one_without_does_not(nois
 def test_attention_weighs_tiles_as_the_heads_of_the_predictor_do(noise: Path) -> None:
     store = hr.open_store(str(noise / "N"))
     found = store.matrix("sharp", pool="slide:learned")
-    (part,) = hr.load_predictor(str(noise / "N/predictors/heads")).fitted.parts.bags
+    (part,) = hr.load_predictor(str(noise / "N/predictors/of-learned")).fitted.parts.bags
     slide = found.index[7]
     bag = store.bag(slide, "sharp").embeddings.astype(np.float32)
     np.testing.assert_allclose(found.loc[slide], part.attend(bag) @ bag, rtol=1e-4, atol=1e-5)

@@ -4,12 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from histo_ray.encoders.slide_table import find_slide_entry
 from histo_ray.errors import StoreError
 from histo_ray.pooling.slide_encoders.encode import encode_slides, read_stored
-from histo_ray.pooling.slide_encoders.resolve import NamedSlideEncoder, find_slide_encoder
+from histo_ray.pooling.slide_encoders.registry import find_method
+from histo_ray.pooling.slide_encoders.resolve import (
+    NamedSlideEncoder,
+    find_slide_encoder,
+    parse_slide_request,
+)
 from histo_ray.store.catalog import Partitions
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.location import Location
+from histo_ray.store.slide_cards import SLIDE_ENCODERS
 from histo_ray.store.slide_vectors import SlideVector
 from histo_ray.text import count_of, name_some
 from histo_ray.types import Outcome, PartitionKey, Receipt
@@ -44,6 +51,8 @@ def read_slide_vectors(
         if len(own) < len(receipts):
             _make_missing(root, partitions, receipts, found)
             stored = read_stored(root, name, receipts)
+    if found is None:
+        _check_card(root, slide_encoder, stored)
     missing = sorted(key.slide_id for key in receipts.keys() - stored.keys())
     if missing:
         raise _missing(root, missing, slide_encoder, receipts)
@@ -68,12 +77,23 @@ def average_slides(
     return np.asarray(rows, np.float32)
 
 
-def digest_weights_of(root: Location, slide_encoder: str, receipts: Receipts) -> str:
-    """Digest of the weights that stored vectors of some slides are of; empty without any."""
-    found = find_slide_encoder(root, slide_encoder)
-    name = slide_encoder if found is None else found.name
-    stored = read_stored(root, name, receipts)
-    return next((_weights_of(one) for one in stored.values()), "")
+def _check_card(
+    root: Location, slide_encoder: str, stored: Mapping[PartitionKey, SlideVector]
+) -> None:
+    """Refuse vectors of a published slide encoder whose card is gone.
+
+    Raises:
+        StoreError: It is, so that nobody can tell whom it was fitted on.
+    """
+    for one in stored.values():
+        facts = one.receipt.slide_encoder
+        source = parse_slide_request(facts.request)[0]
+        if not facts.plugin and find_slide_entry(source) is None and find_method(source) is None:
+            raise StoreError(
+                f"store {root.path}: has slide vectors of {slide_encoder}, but its card "
+                f"{SLIDE_ENCODERS}/{source} is gone, so nobody can tell whom it was fitted on; "
+                "restore it from a copy, or fit another one"
+            )
 
 
 def _weights_of(one: SlideVector) -> str:

@@ -23,5 +23,5 @@ def write_slide_encoder_saw(one: Caveat) -> str:
         )
     return (
         f"slide encoder {name} ({method}) was fitted on slides of {whom}, test parts included: "
-        "without labels, but it saw their tiles; fit it on another cohort to be free of that"
+        "without labels, but it saw their tiles; fit it on other patients to be free of that"
     )
