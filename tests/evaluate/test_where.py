@@ -195,10 +195,10 @@ def test_labelled_tiles_that_are_dropped_are_in_no_fold(tmp_path: Path) -> None:
         "encoder": "random:resnet10t?seed=0&px=64", "folds": 2, "repeats": 2, "resamples": 100,
         "device": "cpu", "groups": "none", "address": "none",
     }  # fmt: skip
-    found = hr.evaluate.tissue(
+    found: Any = hr.evaluate.tissue(
         tmp_path / "whole" / "store", tiles=whole, where="focus > 100", **given
     )
-    plain = hr.evaluate.tissue(tmp_path / "clean" / "store", tiles=clean, **given)
+    plain: Any = hr.evaluate.tissue(tmp_path / "clean" / "store", tiles=clean, **given)
     assert (len(plain.predictions), found.record.where.encoders["tiles"].tiles) == (60, 21)
     same = [name for name in plain.predictions if name != "tile_id"]
     pd.testing.assert_frame_equal(found.predictions[same], plain.predictions[same])
