@@ -15,12 +15,16 @@ import numpy as np
 from histo_ray.errors import ConfigError, HistoRayError
 from histo_ray.predict.card import PredictorCard
 from histo_ray.predict.files import list_predictors, load_predictor, read_predictor_card
+from histo_ray.predict.heat.patient_tiles import choose_patient_tiles
 from histo_ray.predict.heat.predictor_heads import take_heads
 from histo_ray.predict.heat.tile_scores import PatientTiles, ScoredTiles, score_patient
 from histo_ray.predict.patient_hashes import find_overlap, is_known_slide
 from histo_ray.predict.predictor import BAGS, FittedPredictor
 from histo_ray.predict.target_slides import check_class_head, fits_slide
+from histo_ray.store.catalog import list_partitions
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.half_floats import widen
+from histo_ray.store.partition_vectors import tile_ids_of
 from histo_ray.text import did_you_mean, name_some
 from histo_ray.types import PartitionKey
 from histo_ray.view.score_sources import NUMBERS
@@ -102,7 +106,10 @@ class PredictorSource:
             return self._classify(slide, offer)
         scored = self._score(offer.predictor, offer.target, slide.key)
         rows = scored.tiles.rows_of(slide.slide_id)
-        values = np.asarray(getattr(scored.scores, offer.column)[rows], np.float64)
+        values = np.full(slide.receipt.tile_count, np.nan)  # of tiles that a condition drops
+        values[scored.tiles.tile_ids_of(slide.slide_id)] = getattr(scored.scores, offer.column)[
+            rows
+        ]
         neutral = None if offer.column == "weight" else scored.heads.neutral
         note = f"{NUMBERS[offer.column]}, by predictor {self._cards[offer.predictor].name}"
         note += f"; it predicts {scored.heads.predict(scored.decision):.3g} of the patient"
@@ -114,6 +121,14 @@ class PredictorSource:
         card = self._cards[offer.predictor]
         shares = self._load(offer.predictor).predict_tiles(widen(slide.read_vectors()))
         note = f"by predictor {card.name}"
+        if card.where:
+            chosen = choose_tiles(
+                self._store.root, {slide.key: slide.form}, {slide.key: slide.receipt}, card.where
+            )
+            dropped = np.ones(len(shares), bool)
+            dropped[tile_ids_of(chosen[slide.key])] = False
+            shares = np.where(dropped[:, None], np.nan, shares)
+            note += f", for tiles with {card.where}"
         if offer.target:
             return TileNumbers(shares[:, card.target_names.index(offer.target)], note)
         numbers = shares.argmax(axis=1).astype(np.float64)
@@ -129,7 +144,10 @@ class PredictorSource:
 
     def _score_patient(self, name: str, target: str, key: PartitionKey) -> ScoredTiles:
         patient, receipts = self._store.read_patient(key)
-        tiles = PatientTiles(patient, receipts)
+        root = self._store.root
+        forms = list_partitions(root, key.encoder, key.tiling)
+        where = self._cards[name].where or None
+        tiles = choose_patient_tiles(root, forms, patient, receipts, where)
         self._check_unseen(self._cards[name], target, key, tiles)
         predictor = self._load(name)
         encoder = predictor.card.class_encoder
