@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from histo_ray._version import __version__
 from histo_ray.errors import StoreError
 from histo_ray.schema import arrow_schema
+from histo_ray.store.arrow_columns import number_column, repeated_text
 from histo_ray.store.layout import QUALITY, check_file_name, check_slug
 from histo_ray.store.location import Location
 from histo_ray.store.partition import RECEIPT_KEY
@@ -62,18 +63,20 @@ def write_measures(
     """
     schema = arrow_schema("quality")
     count = len(coords)
-    columns: dict[str, object] = {
-        "slide_id": pa.repeat(receipt.slide_id, count),
-        "tile_id": np.arange(count, dtype=np.int32),
-        "x": coords[:, 0],
-        "y": coords[:, 1],
+    columns = {
+        "slide_id": repeated_text(receipt.slide_id, count),
+        "tile_id": number_column(np.arange(count, dtype=np.int32)),
+        "x": number_column(coords[:, 0].astype(np.int32)),
+        "y": number_column(coords[:, 1].astype(np.int32)),
     }
     nothing = np.full(count, np.nan, np.float32)
-    columns |= {n: measures.get(n, nothing) for n in schema.names if n not in columns}
+    for name in schema.names:
+        if name not in columns:
+            columns[name] = number_column(measures.get(name, nothing).astype(np.float32))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = receipt.model_copy(update={"created_at": now}).model_dump_json()
     described = schema.with_metadata({RECEIPT_KEY: said})
-    table = pa.table([pa.array(columns[f.name], f.type) for f in schema], described)
+    table = pa.table([columns[name] for name in schema.names], schema=described)
     _folder(root, receipt.tiling).write(receipt.slide_id, [table], described)
 
 

@@ -123,6 +123,8 @@ class PredictorSource:
         unused[tile_ids_of(chosen[slide.key])] = False
         shares[unused] = np.nan
         note = f"by predictor {card.name}"
+        if card.where:
+            note += f", for tiles with {card.where}"
         if offer.target:
             return TileNumbers(shares[:, card.target_names.index(offer.target)], note)
         numbers = shares.argmax(axis=1).astype(np.float64)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ import pytest
 import histo_ray as hr
 from histo_ray.pooling.registry import POOLINGS
 from histo_ray.types import TileRows
-from tests.made_up import facts_of
+from tests.made_up import draw_tiles, facts_of
 from tests.predict.external_store import write_labels
 from tests.predict.made_predictor import DIM, make_bags
 
@@ -180,3 +181,31 @@ def test_slides_that_nobody_measured_are_named(made: SimpleNamespace) -> None:
         "sharp", where="focus > 20 and (ink < 0.1 or ink is null)"
     )
     assert len(matrix) == COUNT
+
+
+def test_labelled_tiles_that_are_dropped_are_in_no_fold(tmp_path: Path) -> None:
+    """The same folder without the blurred tiles gives the same tables but for the tile_ids."""
+    whole = draw_tiles(tmp_path / "whole" / "tiles", 7, seed=0)
+    clean = draw_tiles(tmp_path / "clean" / "tiles", 7, seed=0)
+    for at, path in enumerate(sorted(whole.rglob("*.png"))):
+        if at % 7 in (0, 4):
+            sharp = np.asarray(cv2.imread(str(path)))
+            cv2.imwrite(str(path), cv2.GaussianBlur(sharp, (0, 0), 4))
+            (clean / path.parent.name / path.name).unlink()
+    given: dict[str, Any] = {
+        "encoder": "random:resnet10t?seed=0&px=64", "folds": 2, "repeats": 2, "resamples": 100,
+        "device": "cpu", "groups": "none", "address": "none",
+    }  # fmt: skip
+    found: Any = hr.evaluate.tissue(
+        tmp_path / "whole" / "store", tiles=whole, where="focus > 100", **given
+    )
+    plain: Any = hr.evaluate.tissue(tmp_path / "clean" / "store", tiles=clean, **given)
+    assert (len(plain.predictions), found.record.where.encoders["tiles"].tiles) == (60, 21)
+    same = [name for name in plain.predictions if name != "tile_id"]
+    pd.testing.assert_frame_equal(found.predictions[same], plain.predictions[same])
+    assert set(found.predictions["tile_id"]) == set(range(21)) - {0, 4, 7, 11, 14, 18}
+    assert found.record.summary == plain.record.summary
+    with pytest.raises(hr.StoreError, match="tile sets have no slide"):
+        hr.evaluate.tissue(tmp_path / "whole" / "store", tiles=whole, where="ink < 1", **given)
+    with pytest.raises(hr.ConfigError, match=r"keeps no tile|no tile of class"):
+        hr.evaluate.tissue(tmp_path / "whole" / "store", tiles=whole, where="focus > 1e9", **given)

@@ -155,6 +155,11 @@ CASES = [
         "only tiles with focus > 20 are used: 30 of 1,200 tiles of e are dropped (2.5%), of a "
         "slide 2.0% in the median and 100.0% at most; no tile is left of 1 slide (S1)",
     ),
+    (
+        caveat(C.SLIDE_ENCODER_SAW, slide_encoder="v", method="vlad", supervised=False, patients=2,
+               total=9, names=("P1", "P2")),
+        "slide encoder v (vlad) was fitted on slides of 2 of the 9 patients (P1, P2), test parts",
+    ),
     (caveat(C.OLD_TESTS, whole="sites"), "though few sites can be put into folds in few ways"),
 ]  # fmt: skip
 

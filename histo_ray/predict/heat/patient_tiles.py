@@ -1,16 +1,17 @@
 """The slides of one patient that are pooled together."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.predict.heat.tile_scores import PatientTiles
-from histo_ray.store.catalog import list_partitions
+from histo_ray.store.catalog import Partitions, list_partitions
 from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.location import Location
 from histo_ray.store.partition_vectors import CountedPartition, count_tiles
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.stated import correct_receipts, read_stated
 from histo_ray.text import did_you_mean, name_some
+from histo_ray.types import PartitionKey, Receipt
 
 
 class EncoderSlides:
@@ -81,14 +82,7 @@ class EncoderSlides:
             for key, receipt in self.receipts.values()
             if receipt.slide.patient_id == patient and receipt.tile_count
         }
-        chosen = choose_tiles(self._root, self._forms, own, self.where)
-        full = {key: receipt for key, receipt in chosen.items() if receipt.tile_count}
-        if not full:
-            raise ConfigError(
-                f"patient {patient}: {self.where} keeps no tile of any slide; choose another "
-                "patient, or another --where"
-            )
-        return PatientTiles(patient, full)
+        return choose_patient_tiles(self._root, self._forms, patient, own, self.where)
 
     def partition_of(self, slide_id: str) -> CountedPartition:
         """The tiles of one slide.
@@ -104,3 +98,26 @@ class EncoderSlides:
                 f"--slide {slide_id}: {chosen.empty_reason}; choose another one, or another --where"
             )
         return count_tiles(key, self._forms[key], chosen)
+
+
+def choose_patient_tiles(
+    root: Location,
+    partitions: Partitions,
+    patient: str,
+    receipts: Mapping[PartitionKey, Receipt],
+    where: str | None,
+) -> PatientTiles:
+    """Choose the tiles of a patient that a condition keeps; slides without any are left out.
+
+    Raises:
+        ConfigError: It keeps none.
+        StoreError: Tiles were not measured so.
+    """
+    chosen = choose_tiles(root, partitions, receipts, where)
+    full = {key: receipt for key, receipt in chosen.items() if receipt.tile_count}
+    if not full:
+        raise ConfigError(
+            f"patient {patient}: {where} keeps no tile of any slide; choose another patient, or "
+            "another --where"
+        )
+    return PatientTiles(patient, full)
