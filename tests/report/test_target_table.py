@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from histo_ray.evaluate.tasks.registry import TASKS
+from histo_ray.report.targets import target_table
 from histo_ray.report.targets.target_table import RankedTargets, rank_targets, tabulate_targets
 
 
@@ -62,3 +64,13 @@ def test_expression_has_neither_positives_nor_precision() -> None:
     assert row[3:5] == ("0.250", "-1.2e+04")  # predictions that explode are seen
     numbers = [column for column in table.columns if column.head in ("R2", "Spearman")]
     assert all(column.sort for column in numbers)
+
+
+def test_what_a_long_table_leaves_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not tabulate_targets(make_scores(), TASKS["mutation"].words, "genes").note
+    monkeypatch.setattr(target_table, "LISTED", 1)
+    table = tabulate_targets(make_scores(), TASKS["mutation"].words, "genes")
+    assert [row[0] for row in table.rows] == ["G2"]
+    assert table.note.startswith("The 1 best of 4 genes; of the 3 others")
+    assert "2 are better than chance" in table.note
+    assert "from targets where encoder = 'a' order by score desc offset 1" in table.note

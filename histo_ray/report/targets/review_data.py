@@ -53,6 +53,11 @@ def read_review(run: TargetEvaluation, name: str) -> ReviewData:
         return ReviewData(pd.DataFrame(), str(error))
 
 
+def tell_rest(left: int, table: str) -> str:
+    """Tell how many rows a table of the page lacks; empty where it has all."""
+    return f" {left:,} more rows are in {table}.parquet." if left > 0 else ""
+
+
 def rank_run(run: TargetEvaluation) -> RankedTargets:
     """Order a run's targets by their best score with any encoder."""
     return rank_targets(run.targets, run.comparisons, list(run.record.encoders))

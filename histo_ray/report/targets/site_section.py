@@ -18,7 +18,13 @@ from histo_ray.report.page_blocks import (
     Title,
     legend_of,
 )
-from histo_ray.report.targets.review_data import index_rows, rank_run, read_review, title_of
+from histo_ray.report.targets.review_data import (
+    index_rows,
+    rank_run,
+    read_review,
+    tell_rest,
+    title_of,
+)
 from histo_ray.report.targets.subgroup_words import describe_sites
 
 NAME = "site"
@@ -140,7 +146,8 @@ def _tabulate_means(run: TargetEvaluation, table: pd.DataFrame, name: str) -> Ta
         )
     }
     rows = []
-    for target in [name for name in scores.targets if name in others][:LISTED]:
+    known = [name for name in scores.targets if name in others]
+    for target in known[:LISTED]:
         one, (sites, explained) = found[target,], others[target]
         rows.append(
             [
@@ -157,5 +164,5 @@ def _tabulate_means(run: TargetEvaluation, table: pd.DataFrame, name: str) -> Ta
     return Table(
         name, title, columns, rows, searchable=f"{run.words.target}s",
         folded=f"{title}: {len(rows):,} rows" if len(rows) > 30 else "",
-        note=_EXPLAINED,
+        note=_EXPLAINED + tell_rest(len(known) - LISTED, SITE_MEANS),
     )  # fmt: skip

@@ -18,7 +18,13 @@ from histo_ray.report.page_blocks import (
     Title,
     legend_of,
 )
-from histo_ray.report.targets.review_data import index_rows, rank_run, read_review, title_of
+from histo_ray.report.targets.review_data import (
+    index_rows,
+    rank_run,
+    read_review,
+    tell_rest,
+    title_of,
+)
 from histo_ray.report.targets.subgroup_words import write_groups
 from histo_ray.report.targets.target_section import split_run
 
@@ -148,6 +154,9 @@ def _tabulate(run: TargetEvaluation, frame: pd.DataFrame, encoders: list[str], n
     if not (frame["positives"] > 0).any():
         columns = [column for column in columns if column.head != "positives"]
     order = {target: at for at, target in enumerate(["", *rank_run(run).targets])}
+    total = len(frame[["target", "group"]].drop_duplicates())
+    if len(order) > LISTED:  # each target has a row or more: others would not be shown
+        frame = frame[frame["target"].isin(list(order)[:LISTED])]
     found = index_rows(frame, ("target", "group", "encoder"))
     groups = dict.fromkeys((target, group) for target, group, _ in found)
     rows = []
@@ -161,17 +170,16 @@ def _tabulate(run: TargetEvaluation, frame: pd.DataFrame, encoders: list[str], n
             cells += [format_score(one.score), format_interval(one.low, one.high)]
         rows.append(cells)
     title = f"All groups by {frame['column'].iloc[0]}"
-    left = len(rows) - LISTED
     return Table(
         f"{name}-table",
         title,
         columns,
         rows[:LISTED],
         searchable="rows",
-        folded=f"{title}: {len(rows):,} rows" if len(rows) > 12 else "",
+        folded=f"{title}: {total:,} rows" if total > 12 else "",
         note=(
             "Groups with fewer than five patients of a class (for survival: with or without an "
             "event), or ten where targets are numbers, have no score."
         )
-        + (f" {left:,} more rows are in subgroups.parquet." if left > 0 else ""),
+        + tell_rest(total - LISTED, SUBGROUPS),
     )

@@ -1,7 +1,7 @@
 """Table of targets: a row each, with every encoder and comparison. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,9 @@ from histo_ray.evaluate.tasks.base import TaskWords
 from histo_ray.report.format_numbers import format_interval, format_maybe_p, format_score
 from histo_ray.report.page_blocks import Column, Table
 from histo_ray.report.targets.target_counts import LEVEL
+
+LISTED = 2000
+"""Rows of the table at most; 20,000 would be 5 MB that browsers sort and search slowly."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,15 @@ class RankedTargets:
     """Rows of `schemas/outcome_targets.json` by encoder, one for each target; nan where missing."""
     by_pair: dict[tuple[str, str], pd.DataFrame]
     """Rows of `schemas/outcome_comparisons.json` by pair, likewise."""
+
+    def take_best(self, count: int) -> "RankedTargets":
+        """Take the first targets."""
+        return replace(
+            self,
+            targets=self.targets[:count],
+            by_encoder={name: frame[:count] for name, frame in self.by_encoder.items()},
+            by_pair={pair: frame[:count] for pair, frame in self.by_pair.items()},
+        )
 
     @property
     def scored(self) -> list[str]:
@@ -75,8 +87,9 @@ def rank_targets(
     )
 
 
-def tabulate_targets(scores: RankedTargets, words: TaskWords, table_name: str) -> Table:
-    """Make the table of all targets."""
+def tabulate_targets(everything: RankedTargets, words: TaskWords, table_name: str) -> Table:
+    """Make the table of all targets, or of the best `LISTED`, as a page must open in a browser."""
+    scores = everything.take_best(LISTED)
     columns, cells = [Column(words.target, number=False)], [scores.targets]
     corrected = f"after Benjamini-Hochberg over {words.target}s"
     first = list(scores.by_encoder.values())
@@ -123,6 +136,24 @@ def tabulate_targets(scores: RankedTargets, words: TaskWords, table_name: str) -
         frozenset(np.flatnonzero(sure).tolist()),
         "better than chance (q < 0.05 with any encoder)",
         f"{words.target}s",
+        note=_tell_rest(everything, words),
+    )
+
+
+def _tell_rest(scores: RankedTargets, words: TaskWords) -> str:
+    """Tell which targets the table lacks, and how to look at them; empty where it has all."""
+    left = len(scores.targets) - LISTED
+    if left <= 0:
+        return ""
+    frames = [frame["q_chance"][LISTED:] < LEVEL for frame in scores.by_encoder.values()]
+    sure = int(np.any(frames, axis=0).sum())
+    encoder = scores.encoders[0].replace("'", "''")
+    return (
+        f"The {LISTED:,} best of {len(scores.targets):,} {words.target}s; of the {left:,} others, "
+        f"which charts and counts include, {sure:,} are better than chance (q < {LEVEL}). All are "
+        "in targets.parquet and comparisons.parquet beside run.json, and are asked for by "
+        f"histo-ray store sql STORE \"from targets where encoder = '{encoder}' order by score desc "
+        f'offset {LISTED}".'
     )
 
 
