@@ -12,7 +12,7 @@ import histo_ray
 PACKAGE = Path(histo_ray.__file__).parent
 NAMED = re.compile(r"histo_ray(\.\w+)+")
 LOGGERS = {"histo_ray.slides"}
-GROUPS = {"histo_ray.segmenters"}
+GROUPS = {"histo_ray.segmenters", "histo_ray.slide_encoders"}
 """Groups of entry points that are no modules."""
 
 
