@@ -1,15 +1,20 @@
 """Encoders in words: the list, the page and all that is known of one. Pure."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from histo_ray.cli.printable import one_line
 from histo_ray.encoder_spec import EncoderSpec
 
 FOOT = (
-    "Also: any timm name, hf-hub:ORG/NAME, PATH?arch=NAME\n(.safetensors, .pth, .pt or .bin), "
-    "random:NAME?seed=0, MODULE:OBJECT (Python), and entries of your own\n(--encoder-table "
+    "Also: any timm name, hf-hub:ORG/NAME, PATH?arch=NAME (.safetensors, .pth, .pt or .bin), "
+    "random:NAME?seed=0, MODULE:OBJECT (Python), and entries of your own (--encoder-table "
     "FILE.toml). `histo-ray encoders show NAME` says all of one."
 )
+_WIDEST = 100
+"""Columns of prose below a table."""
+_SPARED = ("pool", "sees", "gated")
+"""Columns that a narrow terminal goes without, the first first; `show` has them."""
 _HEAD = ("name", "dim", "tile px", "mpp", "sees", "pool", "gated", "licence")
 _RIGHT = frozenset({"dim"})
 PAGE_HEAD = """\
@@ -27,17 +32,40 @@ of the weights as their authors name them; what they allow you, you must read th
 """
 
 
-def draw_table(specs: Sequence[EncoderSpec]) -> str:
-    """A table for a terminal, one row an encoder."""
-    rows = [_HEAD, *map(_row, specs)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_HEAD))]
-    return "\n".join(
+def draw_table(specs: Sequence[EncoderSpec], width: int | None = None) -> str:
+    """A table for a terminal, one row an encoder.
+
+    Args:
+        specs: The encoders.
+        width: Columns of the terminal: what `_SPARED` names is left out until the table fits, and
+            said below; None: all of it.
+    """
+    rows = [dict(zip(_HEAD, cells, strict=True)) for cells in (_HEAD, *map(_row, specs))]
+    widths = {name: max(len(row[name]) for row in rows) for name in _HEAD}
+    shown, spared = list(_HEAD), list[str]()
+    while width is not None and _total(widths, shown) > width and len(spared) < len(_SPARED):
+        spared.append(_SPARED[len(spared)])
+        shown.remove(spared[-1])
+    lines = [
         "  ".join(
-            cell.rjust(width) if name in _RIGHT else cell.ljust(width)
-            for cell, width, name in zip(row, widths, _HEAD, strict=True)
+            row[name].rjust(widths[name]) if name in _RIGHT else row[name].ljust(widths[name])
+            for name in shown
         ).rstrip()
         for row in rows
-    )
+    ]
+    if spared:
+        what = " and ".join(filter(None, (", ".join(spared[:-1]), spared[-1])))
+        lines += ["", f"Left out for the width of this terminal: {what}."]
+    return "\n".join(lines)
+
+
+def _total(widths: Mapping[str, int], names: Sequence[str]) -> int:
+    return sum(widths[name] + 2 for name in names) - 2
+
+
+def wrap_foot(count: str, width: int | None = None) -> str:
+    """What stands below a table: how many encoders it has, and what else may be asked for."""
+    return textwrap.fill(f"{count} {FOOT}", min(width or _WIDEST, _WIDEST), break_on_hyphens=False)
 
 
 def draw_page(specs: Sequence[EncoderSpec]) -> str:

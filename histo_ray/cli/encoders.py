@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import shutil
 import sys
 
 from histo_ray.cli.encoder_words import (
-    FOOT,
     describe_encoder,
     describe_filters,
     describe_tiles,
     draw_page,
     draw_table,
+    wrap_foot,
 )
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
@@ -76,9 +77,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.markdown:
         print(draw_page(chosen), end="")
     else:
-        print(draw_table(chosen))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print(draw_table(chosen, width))
         filters = describe_filters(args.mpp, args.licence, gated)
-        print(f"\n{len(chosen)} of {len(known)} encoders{filters}. {FOOT}")
+        print(f"\n{wrap_foot(f'{len(chosen)} of {len(known)} encoders{filters}.', width)}")
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from histo_ray.cli import main
+from histo_ray.cli.encoder_words import draw_table, wrap_foot
 from histo_ray.encoders.plugins import OURS
 from histo_ray.encoders.registry import list_encoders
 from histo_ray.encoders.selection import select_encoders
@@ -40,6 +41,27 @@ def test_the_table_has_one_line_an_encoder_in_columns(capsys: pytest.CaptureFixt
     end = head.index("dim") + 3  # numbers end where their head ends
     assert all(row[end] == " " != row[end - 1] for row in rows)
     assert f"{len(rows)} of {len(rows)} encoders." in lines[len(rows) + 1]
+
+
+@pytest.mark.parametrize(
+    ("width", "spared"),
+    [
+        (160, []),
+        (113, []),
+        (104, ["pool"]),
+        (84, ["pool", "sees"]),
+        (80, ["pool", "sees", "gated"]),
+    ],
+)
+def test_a_terminal_gets_the_columns_that_fit(width: int, spared: list[str]) -> None:
+    head, *lines = draw_table(list_encoders(), width).splitlines()
+    rows = lines[: len(list_encoders())]
+    assert max(map(len, [head, *rows])) <= width
+    assert [name for name in ("pool", "sees", "gated") if name not in head.split()] == spared
+    assert len({row.split()[0] for row in rows}) == len(rows)
+    assert ("Left out" in lines[-1]) == bool(spared)
+    foot = wrap_foot("3 of 48 encoders.", width).splitlines()
+    assert max(map(len, foot)) <= min(width, 100)
 
 
 def test_filters_leave_what_passes_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,8 +129,16 @@ def test_what_is_no_request_is_refused(
 @pytest.mark.parametrize(
     ("request_text", "says"),
     [
-        ("random:resnet10t?seed=3", {"dim": "512", "weights": "random, seed 3"}),
-        ("resnet10t.c3_in1k?pool=avg", {"resize or crop": "resized whole to 176 px (bicubic)"}),
+        pytest.param(
+            "random:resnet10t?seed=3",
+            {"dim": "512", "weights": "random, seed 3"},
+            marks=pytest.mark.slow,  # timm is imported
+        ),
+        pytest.param(
+            "resnet10t.c3_in1k?pool=avg",
+            {"resize or crop": "resized whole to 176 px (bicubic)"},
+            marks=pytest.mark.slow,
+        ),
         ("hf-hub:some/where", {"mean of pixels 0..1": "what the network's own configuration"}),
         (
             "uni@px=96,mpp=0.5",

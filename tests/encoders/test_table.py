@@ -35,7 +35,7 @@ EXPECTED = {
     "kaiko-vitb8": (HALF, "bilinear", None, None, None, "timm", 768, FREE),
     "kaiko-vitl14": (HALF, "bilinear", None, None, None, "timm", 1024, FREE),
     "pathorchestra": (IMAGENET, "bilinear", 224, None, None, "timm", 1024, ND),
-    "digepath": (IMAGENET, "bilinear", 224, None, None, "timm", 1024, "see-model-card"),
+    "digepath": (IMAGENET, "bilinear", 224, None, None, "timm", 1024, "cc-by-nc-4.0"),
     "gigapath-flash": (IMAGENET, "bicubic", (224, 256), 0.5, 256, "timm", 384, "apache-2.0"),
     "gpfm": (IMAGENET, "bicubic", 224, 0.5, None, "timm", 1024, CONTESTED),
     "openmidnight": (IMAGENET, "bilinear", 224, None, None, "token", 1536, "apache-2.0"),

@@ -1,9 +1,15 @@
 """Rasters show each tile's number at its place."""
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from histo_ray.view.outline import trace_mask
+from histo_ray.config import TilingConfig
+from histo_ray.view.outline import outline_slide, trace_mask
 from histo_ray.view.tile_raster import MOST_CELLS, draw_grid, find_tile, lay_raster
 
 SIDE = (112.0, 100.0)
@@ -82,3 +88,18 @@ def test_an_outline_runs_along_the_outer_edge_of_a_mask() -> None:
     assert (min(xs), max(xs)) == pytest.approx((120, 180), abs=3)
     assert (min(ys), max(ys)) == pytest.approx((20, 80), abs=6)
     assert (xs[0], ys[0]) == (xs[-1], ys[-1])
+
+
+def test_code_that_a_store_names_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named_by_a_store.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tiling = TilingConfig(tissue="named_by_a_store:make#0123456789ab").model_dump()
+    facts = SimpleNamespace(tiling=SimpleNamespace(settings=tiling))
+    slide: Any = SimpleNamespace(
+        slide_id="S1", receipt=facts, side=(10.0, 10.0), coords=np.array([[0, 0], [10, 0]])
+    )
+    opened: Any = object()
+    assert outline_slide(slide, opened).note == "the area that tiles cover"
+    assert "named_by_a_store" not in sys.modules
