@@ -27,6 +27,7 @@ from benchmarks.readers import measure_readers
 from benchmarks.reading import measure_reading
 from benchmarks.reading_bound import measure_reading_bound
 from benchmarks.scale import measure_scale
+from benchmarks.start import measure_start
 from benchmarks.throughput import measure_throughput
 from benchmarks.two_encoders import measure_two_encoders
 
@@ -55,6 +56,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": measure_memory,
     "scale": measure_scale,
     "bag": measure_bag,
+    "start": measure_start,
 }
 
 

@@ -37,9 +37,7 @@ TissueKind = Literal["otsu", "none", "mask", "segmenter"]
 def tissue_kind(tissue: str) -> TissueKind:
     """How a `--tissue` finds tissue: by a method of ours, a given mask, or a segmenter. Pure."""
     methods: dict[str, TissueKind] = {"otsu": "otsu", "none": "none"}
-    if tissue in methods:
-        return methods[tissue]
-    return "mask" if GIVEN_SLIDE in tissue else "segmenter"
+    return methods.get(tissue, "mask" if GIVEN_SLIDE in tissue else "segmenter")
 
 
 PLACEMENT = frozenset({"encoder_gpus", "accelerator_type", "encoder_label", "reader_label"})

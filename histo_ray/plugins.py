@@ -168,6 +168,8 @@ def list_shipped(plugins: Sequence[Plugin]) -> list[str]:
     found: dict[str, str] = {}
     for plugin in plugins:
         top = plugin.module.partition(".")[0]
+        if top == __name__.partition(".")[0]:  # of ours, which every node has
+            continue
         spec = importlib.util.find_spec(top)
         if spec is None or spec.origin is None or top in sys.stdlib_module_names:
             continue

@@ -94,7 +94,7 @@ def list_commands() -> list[Bad]:
              "--name", "new"], "dev/zero: cannot be read .*not a regular file"),
         Bad("a tissue pattern that is any file",
             [*EXTRACT, RANDOM, "--tissue", "/etc/passwd"],
-            "--tissue /etc/passwd: must be otsu, none, or a path"),
+            "--tissue /etc/passwd: must be otsu, none, a path"),
         Bad("a store of a newer version", ["store", "ls", "newer"], "upgrade histo-ray"),
         Bad("a folder of something else as store",
             ["extract", "--manifest", "slides.csv", "--store", "bombs", "--encoder", RANDOM],

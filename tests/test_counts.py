@@ -37,6 +37,8 @@ from histo_ray.types import Slide
 
 MODULES_OF_HELP = 125
 """Modules that `histo-ray --help` may import."""
+MODULES_OF_PLAN = 700
+"""Modules that `plan` and `extract` may import before their work; torch would add 800."""
 OPENS_A_SLIDE = 3
 """Times that one extraction may open a slide's file."""
 CALLS_A_BIOPSY = 0.21
@@ -199,11 +201,18 @@ def test_a_long_read_copies_no_pixel(
     assert all(np.shares_memory(part, pixels) for part in given)
 
 
-def test_help_imports_few_modules() -> None:
+@pytest.mark.parametrize(
+    ("work", "most"),
+    [
+        ("main(['--help'])", MODULES_OF_HELP),
+        ("import histo_ray.cli.plan_work, histo_ray.api.extract", MODULES_OF_PLAN),
+    ],
+)
+def test_help_and_plan_import_few_modules(work: str, most: int) -> None:
     code = (
         "import sys; from histo_ray.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"try: {work}\nexcept SystemExit: pass\n"
         "print(len(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout.splitlines()[-1]) <= MODULES_OF_HELP
+    assert int(done.stdout.splitlines()[-1]) <= most

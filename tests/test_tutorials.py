@@ -12,7 +12,7 @@ import yaml
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.heads import registry as heads
 from histo_ray.slides import registry as readers
-from testing.tutorials import read_blocks, run_page
+from testing.tutorials import find_missing_line, read_blocks, run_page
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = ROOT / "docs/tutorials"
@@ -82,6 +82,13 @@ def test_a_tutorial_runs_as_it_stands(name: str, enter: EnterFolder) -> None:
 def test_a_tutorial_runs_by_bash(name: str, enter: EnterFolder) -> None:
     enter((QUICK | LONG).get(name, ""))
     run_page(TUTORIALS / f"{name}.md", by_shell=True)
+
+
+def test_what_a_page_shows_must_have_been_printed_in_that_order() -> None:
+    printed = "store /tmp/x1/STORE, run\n 5  done\nlast\n"
+    assert find_missing_line("store ...STORE, run\n5 done\n", printed) is None
+    assert find_missing_line("5 done\nstore ...STORE, run\n", printed) == "store ...STORE, run"
+    assert find_missing_line("5 do\n", printed) == "5 do"
 
 
 def test_every_tutorial_is_run_or_needs_a_cluster() -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import ProgressBar, SlideProgress, say
+from histo_ray.cli.progress import CountBar, SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks.base import Task
@@ -64,15 +64,11 @@ class TileProgress(ExitStack):
         self._progress.report(counts)
 
 
-class RepeatCounter(ProgressBar):
+class RepeatCounter(CountBar):
     """Progress of repeats; the end of each count has a line."""
 
     def __init__(self, verb: str = "evaluate") -> None:
-        super().__init__(verb, tells_ends=True)
-
-    def report(self, done: int, total: int) -> None:
-        """Show how many repeats are done."""
-        self.show(done, total, f"{done}/{total} repeats evaluated")
+        super().__init__(verb, "repeats evaluated", tells_ends=True)
 
 
 def tell(text: str) -> None:

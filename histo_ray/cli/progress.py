@@ -163,6 +163,18 @@ class ProgressBar:
         self.clear()
 
 
+class CountBar(ProgressBar):
+    """Shows how many of something are done; use as a context manager."""
+
+    def __init__(self, verb: str, what: str, tells_ends: bool = False) -> None:
+        super().__init__(verb, tells_ends)
+        self._what = what
+
+    def report(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        self.show(done, total, f"{done:,}/{total:,} {self._what}")
+
+
 class SlideProgress(ProgressBar):
     """Shows `Counts` of slides; use as a context manager."""
 

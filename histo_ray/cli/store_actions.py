@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from histo_ray.cli.printable import csv_cell, one_line, printable
+from histo_ray.cli.progress import CountBar
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.store.layout import is_given
 from histo_ray.store.location import Location
 from histo_ray.store.slide_vectors import list_slide_vectors
 from histo_ray.store.store import open_store
 from histo_ray.store.tilings import describe_tilings, one_of_each_tiling
+from histo_ray.store.verify import verify_store
 from histo_ray.text import count_of
 from histo_ray.types import PartitionKey
 
@@ -75,7 +77,8 @@ def _describe_slide_vectors(root: Location) -> Iterator[str]:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Check every file against its digest; return 1 if something is wrong."""
-    found = open_store(args.store).inspect()
+    with CountBar("store verify", "partitions checked") as bar:
+        found = verify_store(open_store(args.store).root, bar.report)
     problems = found.problems
     if args.json:
         print(json.dumps(found._asdict(), indent=2))

@@ -5,7 +5,9 @@ import json
 import sys
 
 from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import CountBar
 from histo_ray.errors import ConfigError
+from histo_ray.store.convert import convert_partitions
 from histo_ray.store.exchange.export_slides import export_all
 from histo_ray.store.exchange.registry import find_exchange_format
 from histo_ray.store.layout import FORMS
@@ -27,15 +29,18 @@ def run_export(args: argparse.Namespace) -> int:
     formats = find_exchange_format(args.to)
     if not args.out:
         raise ConfigError("store export: give --out, the folder that the files shall be in")
-    done = export_all(
-        open_store(args.store).root,
-        formats,
-        location_of(args.out),
-        args.encoder,
-        args.tiling,
-        args.slide,
-        args.overwrite,
-    )
+    root = open_store(args.store).root
+    with CountBar("store export", "slides exported") as bar:
+        done = export_all(
+            root,
+            formats,
+            location_of(args.out),
+            args.encoder,
+            args.tiling,
+            args.slide,
+            args.overwrite,
+            bar.report,
+        )
     if args.json:
         print(json.dumps(done._asdict(), indent=2))
         return 1 if done.problems else 0
@@ -65,7 +70,9 @@ def _choose_out(flag: str | None, folder: str | None) -> str | None:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Convert every partition; return 1 if some could not be converted and stayed."""
-    done = open_store(args.store).convert(to=args.to)
+    root = open_store(args.store).root
+    with CountBar("store convert", "partitions converted") as bar:
+        done = convert_partitions(root, args.to, root, bar.report)
     if args.json:
         print(json.dumps(done._asdict(), indent=2))
         return 1 if done.problems else 0

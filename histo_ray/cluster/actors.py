@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +37,7 @@ from histo_ray.extract.encoder_plan import EncoderPlan
 from histo_ray.extract.meter import CallResult, Meter
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.plan_summary import DrawSlide
-from histo_ray.extract.slide import SubjectPlan, TileBlock, partition_facts
+from histo_ray.extract.slide import SubjectPlan, TileBlock, keep_measures, partition_facts
 from histo_ray.extract.subject import Subject
 from histo_ray.extract.tile_reader import Pixels
 from histo_ray.store.store import Store, open_store
@@ -44,6 +45,9 @@ from histo_ray.types import EncoderFacts, Floats, Slide, TileRows
 
 NEEDED_FOR_SLIDES = ("histo_ray.slides.direct.direct_opening", "scipy.sparse")
 """Modules imported while encoders still load; otherwise the first slide waits for them."""
+WRITES = 8
+"""Small partitions that are written side by side: most of the time goes to waiting for the disk or
+the object store."""
 Encoded = tuple[Floats, npt.NDArray[np.bool_]]
 """Vectors of an encoder, and which of them are not finite."""
 
@@ -179,17 +183,24 @@ class Reader:
         with self._meter.work():
             refs = list({piece.ref: None for order in orders for piece in order.pieces})
             arrays = dict(zip(refs, ray.get(refs), strict=True))
-            tiles = [self._write(order, run_id, arrays) for order in orders]
+            self._open_store()
+            with ThreadPoolExecutor(min(WRITES, len(orders))) as threads:
+                tiles = list(threads.map(lambda order: self._write(order, run_id, arrays), orders))
         return self._meter.result(tiles)
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            self._store = open_store(self._settings.store)
+        return self._store
 
     def _write(
         self, order: CommitOrder, run_id: str, arrays: Mapping[Any, Floats] | None = None
     ) -> int:
         """Write one partition; its number of tiles."""
-        if self._store is None:
-            self._store = open_store(self._settings.store)
         facts = partition_facts(order.plan, order.encoder, run_id)
-        receipt = self._store.commit(
+        store = self._open_store()
+        keep_measures(store.root, order.plan, self._settings.replace_changed)
+        receipt = store.commit(
             facts.key,
             facts,
             _rows(order.plan, order.pieces, arrays or {}),

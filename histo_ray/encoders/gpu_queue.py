@@ -4,6 +4,7 @@ A batch takes three steps: its tiles are written into pinned memory (`stage`), c
 a stream for copies, and computed in a stream for work by each encoder of the process (`run`).
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -90,7 +91,7 @@ class CudaCard:
 
 
 class _Slot:
-    """Pinned memory for the tiles of one batch, and when the card has read it."""
+    """Pinned memory for the tiles of a batch of any size, and when the card has read it."""
 
     def __init__(self) -> None:
         self.memory: torch.Tensor | None = None
@@ -136,16 +137,15 @@ class Lane:
         shape = (size, *blocks[0].shape[1:])
         if slot.read is not None:
             slot.read.synchronize()  # the card may still read what was there before
-        if slot.memory is None or slot.memory.shape != shape:
-            slot.memory = self.card.pin(shape, torch.uint8)
-        rows, count = slot.memory.numpy(), 0
+        slot.memory, pinned = _pinned(self.card, slot.memory, shape, torch.uint8)
+        rows, count = pinned.numpy(), 0
         for block in blocks:
             np.copyto(rows[count : count + len(block)], block)
             count += len(block)
         rows[count:] = 0
         slot.read = self.card.event(timed=False)
         with self.card.launch_in(self.copies):
-            tiles = self.card.upload(slot.memory)
+            tiles = self.card.upload(pinned)
             slot.read.record(self.copies)
         return StagedTiles(tiles, slot.read, count)
 
@@ -207,7 +207,22 @@ class GpuQueue:
 
     def _pinned_vectors(self, shape: tuple[int, ...]) -> torch.Tensor:
         """This thread's memory for vectors; it waits for each batch before it takes the next."""
-        found: torch.Tensor | None = getattr(self._own, "vectors", None)
-        if found is None or found.shape != shape:
-            found = self._own.vectors = self._lane.card.pin(shape, torch.float32)
+        before: torch.Tensor | None = getattr(self._own, "vectors", None)
+        self._own.vectors, found = _pinned(self._lane.card, before, shape, torch.float32)
         return found
+
+
+def _pinned(
+    card: GpuCard, memory: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pinned memory of a shape: a part of what is there, if that is enough.
+
+    Batches of several tilings take turns, and pinning is slow.
+
+    Returns:
+        The memory, and its part of that shape.
+    """
+    count = math.prod(shape)
+    if memory is None or memory.numel() < count:
+        memory = card.pin((count,), dtype)
+    return memory, memory[:count].view(shape)

@@ -46,6 +46,8 @@ class PluginSpec(Settings):
     """Whether the weights need a token and an accepted licence."""
     about: str = ""
     """One line for lists."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Where facts were read, by fact: URL of a model card or file."""
 
     @model_validator(mode="after")
     def _check_normalisation(self) -> Self:

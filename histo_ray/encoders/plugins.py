@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from histo_ray._version import __version__
 from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.plugin_protocol import GROUP, EncoderPlugin, PluginSpec
 from histo_ray.encoders.request import slugify
@@ -11,6 +12,12 @@ from histo_ray.plugin_spec import ask_spec, make_with_methods
 from histo_ray.plugins import Plugin, find_plugin, list_plugins, list_shipped
 from histo_ray.settings import parse_settings
 
+OURS = {
+    "conch": "histo_ray.encoders.conch:make_conch",
+    "conch-v1.5": "histo_ray.encoders.conch:make_conch_v15",
+    "musk": "histo_ray.encoders.musk:make_musk",
+}
+"""Plugins of ours, by name: encoders that neither timm nor transformers builds."""
 _METHODS = ("spec", "load", "encode")
 _FORMS = {
     "tile_px": "a whole number of 8 to 4096, several such in a tuple, or None",
@@ -23,12 +30,17 @@ _FORMS = {
 
 def find_encoder_plugin(source: str) -> Plugin | None:
     """Find the plugin that an encoder request names; None if there is none. Imports nothing."""
+    if source in OURS:
+        return Plugin(GROUP, source, OURS[source], f"histo_ray {__version__}")
     return find_plugin(GROUP, source)
 
 
 def list_encoder_plugins() -> list[Plugin]:
-    """Encoder plugins of installed packages. Imports none."""
-    return list_plugins(GROUP)
+    """Encoder plugins of ours, and of installed packages. Imports none."""
+    ours = [
+        Plugin(GROUP, name, target, f"histo_ray {__version__}") for name, target in OURS.items()
+    ]
+    return [*ours, *(plugin for plugin in list_plugins(GROUP) if plugin.name not in OURS)]
 
 
 def describe_plugin(plugin: Plugin, name: str, request: str) -> EncoderSpec:

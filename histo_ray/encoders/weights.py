@@ -121,6 +121,30 @@ def fit_weights(
     return resampled
 
 
+def load_whole(network: torch.nn.Module, weights: Weights, origin: str) -> None:
+    """Load weights into a network, all of them or none; they may lie elsewhere, as on `meta`.
+
+    Args:
+        network: The network, which takes the tensors themselves.
+        weights: By the network's own names.
+        origin: Whose they are, for the message.
+
+    Raises:
+        ConfigError: Some are missing, left over or of another shape.
+    """
+    expected = network.state_dict()
+    wrong = [name for name in expected.keys() ^ weights.keys() if not _counts(name)]
+    shared = expected.keys() & weights.keys()
+    wrong += [name for name in shared if expected[name].shape != weights[name].shape]
+    if wrong:
+        raise ConfigError(
+            f"{origin} does not fit the network ({len(wrong)} weights are missing, left over or of "
+            f"another shape, as {', '.join(sorted(wrong)[:_SHOWN])}); restore the file from its "
+            "repository"
+        )
+    network.load_state_dict(weights, strict=False, assign=True)
+
+
 def digest_weights(weights: Mapping[str, torch.Tensor]) -> str:
     """SHA-256, in hex, over names, types, shapes and bytes in the order of names."""
     total = hashlib.sha256()

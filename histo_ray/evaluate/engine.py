@@ -8,6 +8,7 @@ Where units are done is decided by a `Spread`: `run_here` does them one after an
 process, `cluster.run_evaluate` spreads them with Ray. All of them leave the same bits.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -119,7 +120,9 @@ def spread_if_worth(elsewhere: Spread, tell: Tell) -> Spread:
     """Make a `Spread` that does small jobs in this process, and leaves large ones to another.
 
     The first units are done and timed here. As soon as what is left would take longer than starting
-    Ray, the rest is spread; what was done stays done.
+    Ray, the rest is spread; what was done stays done. A unit counts as its shortest so far, by the
+    clock or by this process's time, whichever is less: the first one imports modules, and other
+    programs on the machine hold up Ray as well.
 
     Args:
         elsewhere: Does what is too large.
@@ -132,16 +135,19 @@ def spread_if_worth(elsewhere: Spread, tell: Tell) -> Spread:
         if job.input_bytes > SMALL_BYTES or job.needs.gpus:
             elsewhere(job, report)
             return
-        began = time.monotonic()
+        shortest = math.inf
         for done, unit in enumerate(job.units, 1):
+            began, began_cpu = time.monotonic(), time.process_time()
             do_unit(job.pieces, job.work, unit, take_inputs(job, unit))
             report()
+            took = min(time.monotonic() - began, time.process_time() - began_cpu)
+            shortest = min(shortest, took)
             left = job.units[done:]
-            expected = len(left) * (time.monotonic() - began) / done
-            if expected > START_RAY_S:
+            expected = len(left) * shortest
+            if (shortest if done == 1 else expected) > START_RAY_S:
                 elsewhere(replace(job, units=left), report)
                 return
-            if not told:
+            if not told and (done > 1 or not left):
                 tell(RunHere(expected, START_RAY_S))
                 told = True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.evaluate.caveats import Caveat, CaveatCode, caveat
 from histo_ray.evaluate.slide_leaks import check_slide_encoders
@@ -13,9 +14,10 @@ from histo_ray.store.location import Location
 from histo_ray.store.models import ModelCard, read_card
 from histo_ray.store.trained_on import TrainedOn, read_trained_on
 from histo_ray.text import count_of, name_some
-from histo_ray.tilesets.near_duplicates import find_known_pictures
 from histo_ray.tilesets.tileset import TileSet
 from histo_ray.types import Receipt
+
+find_known_pictures = deferred("histo_ray.tilesets.near_duplicates:find_known_pictures")
 
 F32 = "-f32"
 """Ends the name of an encoder whose float32 vectors are stored."""

@@ -28,7 +28,12 @@ from histo_ray.extract.pipeline import Report, RunOrder
 from histo_ray.extract.resources import Node, Workers
 from histo_ray.extract.run_counts import Counts, StartTimes
 from histo_ray.extract.run_workers import plan_run_workers
-from histo_ray.extract.slide import SubjectPlan, nonfinite_problem, partition_facts
+from histo_ray.extract.slide import (
+    SubjectPlan,
+    keep_measures,
+    nonfinite_problem,
+    partition_facts,
+)
 from histo_ray.extract.this_machine import describe_machine
 from histo_ray.extract.tile_reader import TileReader
 from histo_ray.extract.work import SubjectWork
@@ -193,6 +198,7 @@ class InProcessPipeline:
         for name in work.encoders_left:
             with self._metered(self.readers[0], "commit"):
                 facts = partition_facts(plan, work.facts_of(self.facts[name]), self._run_id)
+                keep_measures(self._store.root, plan, self._settings.replace_changed)
                 receipt = self._store.commit(
                     facts.key,
                     facts,

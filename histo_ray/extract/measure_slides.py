@@ -26,9 +26,9 @@ from histo_ray.store.measures import (
     read_measure_receipt,
     write_measures,
 )
-from histo_ray.tiles.artefacts import measure_artefacts
+from histo_ray.tiles.artefacts import measure_artefacts, overview_mpp
 from histo_ray.tiles.blur import WORK_MPP, measure_blur
-from histo_ray.tiles.pixels import read_batch, read_overview
+from histo_ray.tiles.pixels import locate_tissue, read_batch
 from histo_ray.types import PartitionKey, Receipt, Slide, TileGrid
 
 TILES_AT_ONCE = 64
@@ -124,18 +124,20 @@ def measure_slide(
         SlideError: It cannot be read, or is dark-field.
     """
     tiling = _tiling_of(receipt)
-    image, downsample = read_overview(opened, tiling.mask_mpp)
-    mpp = (opened.mpp.x * downsample[0], opened.mpp.y * downsample[1])
-    side = receipt.tiling.side
-    measures = measure_artefacts(image, mpp, downsample, coords, side, tiling, opened.slide_id)
+    mask, _, _ = locate_tissue(opened, tiling)
+    if mask is None:
+        raise ValueError("settings of an overview without one")
+    nothing = np.zeros(len(coords), np.float32)
+    grid = TileGrid(opened.slide_id, coords, nothing, receipt.tiling.side)
+    measures = measure_artefacts(mask, opened.pyramid, grid)
     if pixels:
-        measures["blur"] = np.concatenate(list(_measure_blur(opened, coords, side)))
+        measures["blur"] = np.concatenate(list(_measure_blur(opened, grid)))
     return (
         MeasureReceipt(
             slide_id=receipt.slide.slide_id,
             fingerprint=opened.fingerprint,
             tiling=receipt.tiling.fingerprint,
-            overview_mpp=mpp,
+            overview_mpp=overview_mpp(mask, opened.pyramid),
             pixels=pixels,
         ),
         measures,
@@ -153,15 +155,12 @@ def _measure_one(root: Location, partitions: Partitions, task: MeasureTask, pixe
     write_measures(root, receipt, coords, measures)
 
 
-def _measure_blur(
-    opened: OpenedSlide, coords: Coords, side: tuple[float, float]
-) -> Iterator[npt.NDArray[np.float32]]:
+def _measure_blur(opened: OpenedSlide, grid: TileGrid) -> Iterator[npt.NDArray[np.float32]]:
     """Read tiles at `WORK_MPP`, which is a coarser level than theirs on most slides."""
     mpp = max(WORK_MPP, *opened.mpp)
-    tile_px = max(8, round(side[0] * opened.mpp.x / mpp))
+    tile_px = max(8, round(grid.side[0] * opened.mpp.x / mpp))
     level = choose_level(opened.pyramid, mpp, tile_px)
-    grid = TileGrid(opened.slide_id, coords, np.ones(len(coords), np.float32), side)
-    for start in range(0, len(coords), TILES_AT_ONCE):
+    for start in range(0, len(grid), TILES_AT_ONCE):
         batch = read_batch(opened, grid, level, tile_px, start, start + TILES_AT_ONCE)
         yield measure_blur(batch.pixels, mpp)
 

@@ -20,8 +20,11 @@ from histo_ray.extract.loading import stored_name as stored_name
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide, open_slide
 from histo_ray.slides.slide_cache import SlideCache
+from histo_ray.store.location import Location
+from histo_ray.store.measures import MeasureReceipt, measures_path, write_measures
 from histo_ray.store.partition import PartitionFacts
 from histo_ray.store.store import Store
+from histo_ray.tiles.artefacts import measure_artefacts, overview_mpp
 from histo_ray.tiles.grid import plan_tiles
 from histo_ray.tiles.pixels import FoundTissue, fit_slide_stain, locate_tissue, read_batch
 from histo_ray.tiles.quality import measure_focus
@@ -55,6 +58,10 @@ class SubjectPlan:
     """How its tiles' stain is normalised, if at all."""
     texts: Mapping[str, npt.NDArray[np.str_]] = field(default_factory=dict)
     """(N,) of each optional column that its partitions have: `label`, `group`."""
+    measures: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """(N,) `ink` and `fold`; empty where tissue was not found on an overview."""
+    overview_mpp: tuple[float, float] = (0.0, 0.0)
+    """(x, y) microns per px of that overview; 0 without."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,38 @@ def plan_slide(
         stain_fit=None if stain is None else asdict(stain),
         segmenter=state_segmenter(tiling.tissue, tiling.mask_classes),
     )
-    return SubjectPlan(facts, tiling_facts, grid, level_read, "" if len(grid) else reason, stain)
+    return SubjectPlan(
+        facts,
+        tiling_facts,
+        grid,
+        level_read,
+        "" if len(grid) else reason,
+        stain,
+        measures={} if mask is None else measure_artefacts(mask, pyramid, grid),
+        overview_mpp=(0.0, 0.0) if mask is None else overview_mpp(mask, pyramid),
+    )
+
+
+def keep_measures(root: Location, plan: SubjectPlan, replace: bool) -> None:
+    """Write what was measured of the tiles of a plan, once a tiling, before its partitions appear.
+
+    Args:
+        root: The store.
+        plan: Of a slide whose partition is about to be written.
+        replace: Whether partitions are written anew, so this is, too.
+    """
+    if not plan.measures:
+        return
+    slide, tiling = plan.slide, plan.tiling.fingerprint
+    if not replace and root.child(measures_path(tiling, slide.slide_id)).kind():
+        return
+    receipt = MeasureReceipt(
+        slide_id=slide.slide_id,
+        fingerprint=slide.fingerprint,
+        tiling=tiling,
+        overview_mpp=plan.overview_mpp,
+    )
+    write_measures(root, receipt, plan.grid.coords, plan.measures)
 
 
 INK_CAVEAT = 0.1
@@ -268,6 +306,7 @@ def extract_slide(
             )
             partition = partition_facts(plan, facts, run_id)
             rows = _encode_rows(opened, plan, encoder, facts, batch_size)
+            keep_measures(store.root, plan, replace=False)
             receipts.append(store.commit(partition.key, partition, rows, format=config.format))
     return receipts
 

@@ -148,14 +148,6 @@ def _write_synthetic(one: Caveat) -> str:
     )
 
 
-def _write_slides_differ(one: Caveat) -> str:
-    return (
-        f"{one.values['encoder']} lacks {count_of(one.number('slides'), 'slide')} that another "
-        f"encoder has ({name_some(one.names('names'))}): encoders are compared on the "
-        f"{count_of(one.number('common'), 'slide')} common to all"
-    )
-
-
 def _write_same_weights(one: Caveat) -> str:
     names = one.names("encoders")
     told = f"{', '.join(names[:-1])} and {names[-1]} have the same weights"
@@ -300,7 +292,6 @@ _WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
         f"{one.number('groups')} {_name_groups(one)} only: tests over folds have few degrees of "
         f"freedom, and below some {one.number('enough')} groups P values are approximate"
     ),
-    CaveatCode.SLIDES_DIFFER: _write_slides_differ,
     CaveatCode.PATIENTS_DIFFER: lambda one: (
         f"encoders have different slides ({', '.join(one.names('encoders'))}): compared on the "
         "common set"

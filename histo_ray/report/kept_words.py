@@ -1,9 +1,17 @@
-"""Tiles that a condition drops, in words. Pure."""
+"""Tiles that a condition drops and slides that an encoder lacks, in words. Pure."""
 
 from collections.abc import Callable
 
 from histo_ray.evaluate.caveats import Caveat, CaveatCode
 from histo_ray.text import count_of, name_some
+
+
+def _write_slides_differ(one: Caveat) -> str:
+    return (
+        f"{one.values['encoder']} lacks {count_of(one.number('slides'), 'slide')} that another "
+        f"encoder has ({name_some(one.names('names'))}): encoders are compared on the "
+        f"{count_of(one.number('common'), 'slide')} common to all"
+    )
 
 
 def _write_tiles_dropped(one: Caveat) -> str:
@@ -24,6 +32,7 @@ def _write_tiles_dropped(one: Caveat) -> str:
 
 
 KEPT_WRITERS: dict[CaveatCode, Callable[[Caveat], str]] = {
-    CaveatCode.TILES_DROPPED: _write_tiles_dropped
+    CaveatCode.TILES_DROPPED: _write_tiles_dropped,
+    CaveatCode.SLIDES_DIFFER: _write_slides_differ,
 }
 """Writers of these caveats."""

@@ -5,7 +5,7 @@ with the old one bit by bit, and only then remove the old one. A partition that 
 already counts as the replacement only after the same comparison.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -81,7 +81,12 @@ class _Task(NamedTuple):
         return self.target.child(partition_path(self.key, self.to))
 
 
-def convert_partitions(root: Location, to: Form, target: Location) -> Conversion:
+def convert_partitions(
+    root: Location,
+    to: Form,
+    target: Location,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Conversion:
     """Give all partitions another form, in place or in another store; receipts stay as they are.
 
     One that cannot be converted stays as it is, and the others are converted all the same.
@@ -90,6 +95,7 @@ def convert_partitions(root: Location, to: Form, target: Location) -> Conversion
         root: The store they are in.
         to: New form.
         target: Store to write to; `root` itself replaces the old form by the new.
+        report: Called with (partitions done, partitions in all).
 
     Raises:
         StoreError: Another conversion is at work on the store, or it cannot be written.
@@ -105,7 +111,10 @@ def convert_partitions(root: Location, to: Form, target: Location) -> Conversion
         found = _list_sources(root, to) if in_place else list_partitions(root)
         tasks = [_Task(root, target, key, form, to) for key, form in sorted(found.items())]
         with ThreadPoolExecutor(2) as pool:
-            outcomes = list(pool.map(_replace if in_place else _copy, tasks))
+            outcomes = list[str]()
+            for outcome in pool.map(_replace if in_place else _copy, tasks):
+                outcomes.append(outcome)
+                report(len(outcomes), len(tasks))
     return Conversion(
         outcomes.count("written"),
         outcomes.count("dropped"),

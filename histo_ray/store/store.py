@@ -18,7 +18,6 @@ from histo_ray.store.find import (
     choose_keys,
     choose_slides,
     find_partition,
-    find_tile_set,
 )
 from histo_ray.store.forms import settle_forms
 from histo_ray.store.layout import RUNS, Form, partition_path
@@ -39,9 +38,9 @@ from histo_ray.store.patient_bags import (
 from histo_ray.store.query import run_query
 from histo_ray.store.receipt_cache import Damaged, each_receipt, read_receipts, read_rows
 from histo_ray.store.receipt_table import SLIDES, as_frame
-from histo_ray.store.replaced import look_at, read_again, unreplaced
+from histo_ray.store.replaced import read_again
 from histo_ray.store.run_tables import write_run_table
-from histo_ray.store.slide_bags import read_slide_bag
+from histo_ray.store.slide_bags import read_labelled_bag, read_slide_bag
 from histo_ray.store.sql.script import write_view_script
 from histo_ray.store.stated import Stated, correct_receipts, correct_slides, read_stated
 from histo_ray.store.upkeep import DAY_S, collect_garbage
@@ -262,15 +261,7 @@ class Store:
         Raises:
             StoreError: It is not there, which says what is, or damaged.
         """
-        key = find_tile_set(self._root, name, encoder)
-        if check:
-            self.check([key])
-        form, location = find_partition(self._root, key)
-        with unreplaced(location.path, lambda: look_at(location, form)):
-            coords, vectors = FORMATS[form].read_bag(location)
-            texts = FORMATS[form].read_texts(location)
-        groups = tuple(texts["group"].tolist()) if "group" in texts else None
-        return LabelledBag(name, coords, vectors, tuple(texts["label"].tolist()), groups)
+        return read_labelled_bag(self._root, name, encoder, check)
 
     def patients(self, encoder: str, tiling: str | None = None) -> "pd.DataFrame":
         """One row a patient: patient_id, slides, tiles, sites, slide_ids; see `tabulate_patients`.

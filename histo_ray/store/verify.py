@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -61,8 +62,15 @@ class Verification(NamedTuple):
     """One line each: `<path>: <what is wrong>`."""
 
 
-def verify_store(root: Location) -> Verification:
-    """Read every byte and check it against receipts, digests, paths, schemas and siblings."""
+def verify_store(
+    root: Location, report: Callable[[int, int], None] = lambda done, total: None
+) -> Verification:
+    """Read every byte and check it against receipts, digests, paths, schemas and siblings.
+
+    Args:
+        root: The store.
+        report: Called with (partitions checked, partitions in all).
+    """
     problems = _find_strays(root)
     partitions: list[tuple[PartitionKey, Form]] = []
     for folder in list_folders(root, None, None):
@@ -84,7 +92,9 @@ def verify_store(root: Location) -> Verification:
     forms = Counter(key for key, _ in partitions)
     with ThreadPoolExecutor(4 if root.local else THREADS) as pool:
         checked = pool.map(lambda item: _check_one(root, *item), partitions)
-        for (key, form), (found, said) in zip(partitions, checked, strict=True):
+        pairs = zip(partitions, checked, strict=True)
+        for done, ((key, form), (found, said)) in enumerate(pairs, 1):
+            report(done, len(partitions))
             path = partition_path(key, form)
             if forms[key] > 1 and form == "zarr":
                 found = [*found, _describe_double(root, key)]

@@ -1,47 +1,36 @@
-"""What artefacts cover of tiles, found on an overview of their slide. Pure."""
+"""Artefacts of tiles that an overview of their slide shows. Pure."""
 
 import numpy as np
 import numpy.typing as npt
 
-from histo_ray.config import TilingConfig
-from histo_ray.tiles.folds import find_folds
+from histo_ray.tiles.folds import DensityMap, measure_folds
 from histo_ray.tiles.grid import tissue_fraction
-from histo_ray.tiles.illumination import optical_density
-from histo_ray.tiles.tissue import examine_overview
-from histo_ray.types import TissueMask
+from histo_ray.types import Pyramid, TileGrid, TissueMask
 
 Floats = npt.NDArray[np.float32]
 
 
-def measure_artefacts(
-    image: npt.NDArray[np.uint8],
-    mpp: tuple[float, float],
-    downsample: tuple[float, float],
-    coords: npt.NDArray[np.int32],
-    side: tuple[float, float],
-    tiling: TilingConfig,
-    slide_id: str = "",
-) -> dict[str, Floats]:
-    """Measure what pen marks and folds cover of each tile.
+def measure_artefacts(mask: TissueMask, pyramid: Pyramid, grid: TileGrid) -> dict[str, Floats]:
+    """Measure pen marks and folds.
 
     Args:
-        image: (h, w, 3) uint8 RGB of the whole slide.
-        mpp: (x, y) microns per px of `image`.
-        downsample: (x, y) level-0 px per px of `image`.
-        coords: (N, 2) top-left (x, y) of the tiles, level-0 px.
-        side: (width, height) of a tile, level-0 px.
-        tiling: What counts as tissue.
-        slide_id: For messages.
+        mask: What was found on the overview; of a mask that was given nothing is known.
+        pyramid: Resolution of the slide.
+        grid: N tiles.
 
     Returns:
-        `ink` and `fold`, (N,) each, 0 to 1.
-
-    Raises:
-        SlideError: The image is dark-field.
+        `ink` (N,), part of each tile that pen marks cover, 0 to 1; `fold` (N,), see
+        `measure_folds`. Empty without tiles, or where the overview was not looked at.
     """
-    found = examine_overview(image, mpp, tiling, slide_id)
-    folds = find_folds(optical_density(np.ascontiguousarray(image)), mpp, found.pixels & ~found.ink)
+    if mask.ink is None or mask.density is None or not len(grid):
+        return {}
+    seen = DensityMap(mask.density, overview_mpp(mask, pyramid), mask.downsample)
     return {
-        name: tissue_fraction(TissueMask(mask, downsample), coords, side)
-        for name, mask in (("ink", found.ink), ("fold", folds))
+        "ink": tissue_fraction(TissueMask(mask.ink, mask.downsample), grid.coords, grid.side),
+        "fold": measure_folds(seen, mask.pixels & ~mask.ink, grid.coords, grid.side),
     }
+
+
+def overview_mpp(mask: TissueMask, pyramid: Pyramid) -> tuple[float, float]:
+    """(x, y) microns per px of the overview that a mask was found on."""
+    return (pyramid.mpp.x * mask.downsample[0], pyramid.mpp.y * mask.downsample[1])

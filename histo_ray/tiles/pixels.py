@@ -83,7 +83,8 @@ def locate_tissue(slide: OpenedSlide, tiling: TilingConfig) -> FoundTissue:
         image, downsample = read_overview(slide, tiling.mask_mpp)
         mpp = Mpp(slide.mpp.x * downsample[0], slide.mpp.y * downsample[1])
         found = examine_overview(image, mpp, tiling, slide.slide_id)
-        return TissueMask(found.pixels, downsample, found.ink), found.reason, ""
+        mask = TissueMask(found.pixels, downsample, found.ink, found.density)
+        return mask, found.reason, ""
     path = given_mask_path(tiling.tissue, slide.slide_id)
     classes = tiling.mask_classes
     mask, digest = read_mask(path, slide.size, slide.slide_id, classes)

@@ -1,5 +1,8 @@
 """Brings tiles to their exact size. Pure: numpy in, numpy out."""
 
+from functools import lru_cache
+from typing import Any, NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +10,8 @@ import numpy.typing as npt
 from histo_ray.slides.area import axis_weights
 
 Pixels = npt.NDArray[np.uint8]
+STRIP_FLOATS = 2**18
+"""Numbers between the two steps that are made at once: a MiB, which most cores' caches hold."""
 
 
 def resample_tiles(pixels: Pixels, extent: tuple[float, float], tile_px: int) -> Pixels:
@@ -51,19 +56,54 @@ def resample_tile(pixels: Pixels, extent: tuple[float, float], target: Pixels) -
         source = pixels[: round(height), : round(width)]
         cv2.resize(source, (tile_px, tile_px), dst=target, interpolation=cv2.INTER_AREA)
     else:
-        target[:] = _resample(pixels, extent, tile_px)
+        _resample(pixels, extent, target)
 
 
 def _is_multiple(length: float, unit: int) -> bool:
     return length >= unit and length % unit == 0
 
 
-def _resample(tile: Pixels, extent: tuple[float, float], tile_px: int) -> npt.NDArray[np.float32]:
-    """One tile by separable weights, rows first; 0.5 is added so that truncation rounds."""
-    across, down = (axis_weights(length, tile_px) for length in extent)
-    height, width = down.shape[1], across.shape[1]
-    values = tile[:height, :width].astype(np.float32).reshape(height, width * 3)
-    rows = (down @ values).reshape(tile_px, width, 3)
-    columns = cv2.transpose(rows).reshape(width, tile_px * 3)
-    means = (across @ columns).reshape(tile_px, tile_px, 3)
-    return np.asarray(cv2.transpose(means) + np.float32(0.5), np.float32)
+def _resample(
+    tile: Pixels, extent: tuple[float, float], target: Pixels | npt.NDArray[np.float32]
+) -> None:
+    """One tile by separable weights, rows first; 0.5 is added so that truncation rounds.
+
+    Rows of the output are made some at a time, so that what lies between the steps stays in the
+    processor's cache; each value is the same sum, whatever is made at once.
+    """
+    tile_px = len(target)
+    across = axis_weights(extent[0], tile_px)
+    width = across.shape[1]
+    for strip in _strips(extent[1], tile_px, max(1, STRIP_FLOATS // (3 * width))):
+        values = tile[strip.first : strip.last, :width].astype(np.float32)
+        count = strip.bottom - strip.top
+        rows = (strip.down @ values.reshape(-1, width * 3)).reshape(count, width, 3)
+        columns = cv2.transpose(rows).reshape(width, count * 3)
+        means = (across @ columns).reshape(tile_px, count, 3)
+        target[strip.top : strip.bottom] = cv2.transpose(means) + np.float32(0.5)
+
+
+class _Strip(NamedTuple):
+    """Some rows of an output, and what they draw on."""
+
+    top: int
+    bottom: int
+    first: int
+    """First input row."""
+    last: int
+    """One past the last."""
+    down: Any
+    """(bottom - top, last - first) weights."""
+
+
+@lru_cache(maxsize=64)
+def _strips(extent: float, tile_px: int, count: int) -> list[_Strip]:
+    """The rows of an output, at most `count` at a time."""
+    weights = axis_weights(extent, tile_px)
+    strips = []
+    for top in range(0, tile_px, count):
+        bottom = min(tile_px, top + count)
+        used = weights.indices[weights.indptr[top] : weights.indptr[bottom]]
+        first, last = int(used.min()), int(used.max()) + 1
+        strips.append(_Strip(top, bottom, first, last, weights[top:bottom, first:last]))
+    return strips

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
 from histo_ray.errors import SlideError
-from histo_ray.tiles.channels import split_channels
+from histo_ray.tiles.channels import mean_channel, split_channels
 from histo_ray.tiles.illumination import Od, dark_ground, optical_density
 from histo_ray.tiles.ink import find_ink
 
@@ -44,6 +44,8 @@ class Tissue(NamedTuple):
     """Pen marks."""
     reason: str
     """Why there is no tissue; empty if there is some."""
+    density: Od
+    """(h, w) mean optical density over red, green and blue."""
 
 
 def find_tissue(
@@ -97,7 +99,7 @@ def examine_overview(
     if not pieces.any():
         size = (image.shape[1] * microns[0], image.shape[0] * microns[1])
         reason = _describe_none(size, stained, ink.pen, largest_um2, tiling.min_area_um2)
-    return Tissue(pieces, ink.pen, reason)
+    return Tissue(pieces, ink.pen, reason, mean_channel(od))
 
 
 def _describe_none(

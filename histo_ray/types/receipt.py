@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    InstanceOf,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -277,4 +278,4 @@ class ChosenReceipt(Receipt):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    kept: KeptTiles = Field(exclude=True)
+    kept: InstanceOf[KeptTiles] = Field(exclude=True)

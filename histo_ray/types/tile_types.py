@@ -19,6 +19,8 @@ class TissueMask:
     """Level-0 px per mask px, (x, y)."""
     ink: npt.NDArray[np.bool_] | None = None
     """(height, width) bool, pen marks; None where nobody looked for them (a given mask)."""
+    density: npt.NDArray[np.float32] | None = None
+    """(height, width) mean optical density of the overview; None likewise."""
 
     @property
     def tissue_share(self) -> float:

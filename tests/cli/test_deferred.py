@@ -56,10 +56,12 @@ def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_plan_and_extract_begin_their_work_without_pandas_torch_and_ray() -> None:
+def test_plan_extract_and_linear_heads_begin_their_work_without_pandas_torch_and_ray() -> None:
     code = (
         "import sys; import histo_ray.cli.plan_work, histo_ray.api.extract\n"
-        "print(sorted({'pandas', 'torch', 'ray', 'duckdb', 'matplotlib'} & set(sys.modules)))"
+        "print(sorted({'pandas', 'torch', 'ray', 'duckdb', 'matplotlib'} & set(sys.modules)))\n"
+        "import histo_ray.evaluate.patients.patient_run, histo_ray.api.evaluate\n"
+        "print(sorted({'torch', 'ray', 'timm', 'sklearn.neighbors'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines() == ["[]", "[]"]

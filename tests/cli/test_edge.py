@@ -165,3 +165,36 @@ def test_a_closed_stdout_is_never_a_file_of_the_program() -> None:
     os.close(told)
     with os.fdopen(out) as said:
         assert int(said.read()) > 2
+
+
+LEAVING = """
+import atexit, sys, threading, time
+from histo_ray.cli.edge import leave
+class Late:
+    def __del__(self):
+        print("taken apart")
+late = Late()
+atexit.register(print, "tidied up")
+threading.Thread(target=lambda: (time.sleep(0.2), print("waited for"))).start()
+sys.stdout.write("result ")
+if sys.argv[1:]:
+    sys.setprofile(lambda *_: None)
+code = leave(3)
+sys.setprofile(None)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out"),
+    [
+        ([], "result waited for\ntidied up\n"),
+        (["profiled"], "result waited for\ntidied up\ntaken apart\n"),
+    ],
+)
+def test_the_program_waits_tidies_up_and_writes_before_it_leaves(
+    arguments: list[str], out: str
+) -> None:
+    command = [sys.executable, "-c", LEAVING, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, out, "")

@@ -8,16 +8,19 @@ import pytest
 from histo_ray.cli.main import main, make_parser
 from histo_ray.cli.quiet_flag import list_leaves
 from histo_ray.cli.verbs import VERBS
+from histo_ray.store.store import open_store
 from histo_ray.synth.tile_writer import write_demo_tiles
 from tests.cli.test_quiet_json import ON_A_STORE
 from tests.cluster.patients import (
+    DIM,
+    TILES,
     write_clinical,
     write_labels,
     write_store,
     write_survival,
 )
 from tests.conftest import Cohort
-from tests.predict.external_store import write_external
+from tests.made_up import facts_of, rows_of
 
 SMALL = "--encoder sharp --folds 2 --repeats 1 --resamples 100 --address none"
 ON_PATIENTS = f"--store STORE --labels DIR/LABELS.csv {SMALL}"
@@ -25,8 +28,8 @@ NETWORK = "random:resnet10t?px=48&seed=1"
 EVALUATED = {
     "expression": ("expression", "--genes DIR/genes.txt --permutations 0"),
     "mutation": ("mutations", ""),
-    "label": ("clinical", "--column response --column subtype"),
-    "survival": ("survival", ""),
+    "label": ("clinical", "--column response"),
+    "survival": ("survival", "--endpoint OS=os_months,os_status"),
 }
 """Label file and more flags, by task."""
 LINES = (
@@ -38,6 +41,8 @@ LINES = (
         for task, (labels, more) in EVALUATED.items()
         for verb in ("evaluate", "fit")
     ),
+    "store measure DIR/own",
+    "store where DIR/own tissue>0.5 --encoder random-resnet10t-px48-seed1",
     f"finetune --tiles DIR/tiles --encoder {NETWORK} --name tuned --store DIR/own --device cpu "
     "--set network.epochs=1",
     f"evaluate tissue --tiles DIR/tiles --store DIR/own --encoder {NETWORK} --folds 2 --repeats 1 "
@@ -47,6 +52,9 @@ LINES = (
     "predict --predictor STORE/predictors/p-mutation --store OTHER",
     "heatmap OTHER --predictor STORE/predictors/p-mutation --target TP53 --slide B00-0 --out DIR/m",
     "report STORE --out DIR/report.html",
+    "encode-slides --store STORE --encoder sharp --slide-encoder quantiles",
+    "encode-slides --store STORE --list",
+    "fit-slide-encoder --store STORE --encoder sharp --name v --prototypes 2 --components 4",
     "store index build STORE --encoder sharp",
     "store export STORE --to trident --out DIR/job --encoder sharp",
     "store import DIR/job --from trident --store DIR/imported --encoder x --slide-mpp 0.25",
@@ -84,10 +92,13 @@ def test_json_is_all_of_stdout_of_every_verb(
     write_survival(tmp_path)
     (tmp_path / "genes.txt").write_text("G0\nG1\n")
     write_demo_tiles(tmp_path / "tiles", 8, seed=0)
-    other = write_external(tmp_path / "other", encoder="sharp")
+    other = open_store(str(tmp_path / "other"), create=True)
+    for number in range(4):  # patients that no predictor knows
+        facts = facts_of(f"B{number:02d}-0", "sharp", "t0", DIM)
+        other.commit(facts.key, facts, rows_of(TILES, DIM, seed=number))
     places = {"STORE": store, "DIR": str(tmp_path), "MANIFEST": str(cohort.manifest)}
     for line in LINES:
-        words = line.replace("OTHER", other).split()
+        words = line.replace("OTHER", other.root.path).split()
         for name, place in places.items():
             words = [word.replace(name, place) for word in words]
         code = main([*words, "--json", "--quiet"])

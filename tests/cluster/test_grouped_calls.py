@@ -9,9 +9,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from benchmarks.bench_store import make_facts
 from histo_ray.cluster import run_extract as ray_run
 from histo_ray.cluster.actors import Reader
-from histo_ray.cluster.call_values import Begun, SlideFailure
+from histo_ray.cluster.call_values import Begun, CommitOrder, EncodedBlock, SlideFailure
 from histo_ray.cluster.grouped_calls import join_blocks, take_begun
 from histo_ray.cluster.pool import PooledActor
 from histo_ray.config import ExtractConfig
@@ -72,6 +73,35 @@ def test_of_a_first_slide_that_is_large_as_many_tiles_are_read_as_may_be(
     slide = next(iter(read_manifest(config.manifest)))
     pixels, answer = Reader(config).begin([slide], 3, 2)
     assert len(pixels) == len(answer.value[0].focus) == 3 < len(answer.value[0].plan.grid)
+
+
+def test_partitions_that_are_written_together_are_those_of_each_alone(
+    config: ExtractConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, dim = Reader(config), 6
+    slides = [s for s in read_manifest(config.manifest) if s.slide_id.startswith("good")]
+    plans = [plan for plan, _ in map(reader.plan, slides) if plan]
+    rng = np.random.default_rng(0)
+    total = sum(len(plan.grid) for plan in plans)
+    arrays: dict[Any, Any] = {"whole": rng.normal(size=(total, dim)).astype(np.float16)}
+    monkeypatch.setattr("ray.get", lambda refs: [arrays[ref] for ref in refs])
+    facts = make_facts("enc").encoder.model_copy(update={"dim": dim, "dtype": "float16"})
+    orders, start = [], 0
+    for plan in plans:
+        rows = slice(start, start + len(plan.grid))
+        start = rows.stop
+        focus = rng.random(len(plan.grid)).astype(np.float32)
+        piece = EncodedBlock(0, cast(Any, "whole"), rows, focus)
+        orders.append(CommitOrder(plan, facts, [piece]))
+    open_store(config.store, create=True)
+    answer = reader.commit_all(orders, "run")
+    assert answer.value == [len(plan.grid) for plan in plans]
+    store = open_store(config.store)
+    assert store.verify()[1] == []
+    for order in orders:
+        bag = store.bag(order.plan.grid.slide_id, "enc")
+        assert np.array_equal(bag.coords, order.plan.grid.coords)
+        assert np.array_equal(bag.embeddings, arrays["whole"][order.pieces[0].rows])
 
 
 def begun(count: int, tiles: int) -> Begun:

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import pytest
+from ray._private import node as _ray_node
 
 from histo_ray.cluster import lean_head
 from histo_ray.cluster.lean_head import inherited, without_helpers
@@ -13,7 +14,7 @@ from histo_ray.encoders.heap import ENVIRONMENT
 class Node:
     """Ray's node of some version, which has no log monitor."""
 
-    _webui_url = None
+    _webui_url: str | None = None
 
     def start_api_server(self, *, include_dashboard: bool) -> None:
         raise AssertionError("it takes a second")
@@ -39,7 +40,7 @@ def test_helpers_that_this_version_has_are_left_out_and_come_back(
 
 
 def test_the_names_are_those_of_the_installed_ray() -> None:
-    node: Any = lean_head._ray_node.Node
+    node: Any = _ray_node.Node
     assert [name for name in lean_head._HELPERS if not callable(getattr(node, name, None))] == []
 
 

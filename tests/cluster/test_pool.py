@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from histo_ray.cluster import pool
+from histo_ray.cluster import pool, session
 from histo_ray.config import ExtractConfig
+from histo_ray.encoders.heap import ENVIRONMENT
 from histo_ray.extract.resources import Node, plan_workers
 
 GIB = 2**30
@@ -75,3 +76,26 @@ def test_on_cores_ray_spreads_them_as_before(started: list[dict[str, Any]]) -> N
     pool.start_encoders(asked, [], workers)
     assert [actor["scheduling_strategy"] for actor in started] == ["SPREAD"] * 3
     assert not any("label_selector" in actor for actor in started)
+
+
+def test_an_encoder_has_an_environment_of_its_own_only_where_workers_lack_it(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = config(device="cpu")
+    workers = plan_workers([Node(2, 0, GIB, node_id="a" * 56)], asked)
+    pool.start_encoders(asked, [], workers)
+    monkeypatch.setattr(session, "_given_to_workers", {**ENVIRONMENT, "OTHER": "1"})
+    pool.start_encoders(asked, [], workers)
+    monkeypatch.setattr(session, "_given_to_workers", {"OTHER": "1"})
+    pool.start_encoders(asked, [], workers)
+    own, none, again = [actor.get("runtime_env") for actor in started]
+    assert own == again == {"env_vars": ENVIRONMENT}
+    assert none is None
+
+
+def test_workers_of_a_machine_with_a_gpu_are_given_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "count_gpus", lambda: 1)
+    assert pool.encoder_variables(config()) == {}
+    assert pool.encoder_variables(config(device="cpu")) == ENVIRONMENT
+    monkeypatch.setattr(pool, "count_gpus", lambda: 0)
+    assert pool.encoder_variables(config()) == ENVIRONMENT

@@ -56,6 +56,21 @@ def test_the_steps_of_a_batch_come_in_order(card: FakeCard) -> None:
     assert queue.device_s == pytest.approx(0.002)
 
 
+def test_batches_of_several_tile_sizes_take_turns_in_the_same_memory(card: FakeCard) -> None:
+    queue = GpuQueue(Lane(card))
+    rng = np.random.default_rng(0)
+    shapes = [(4, 11, 7, 3), (2, 3, 5, 3), (6, 3, 5, 3)]  # the first is the largest
+    for round_ in range(6):
+        for shape in shapes if round_ else shapes[:1] * GPU_BATCHES_AT_ONCE:
+            pixels = rng.integers(0, 256, shape, np.uint8)
+            vectors = queue.run(
+                queue.stage([pixels[:-1]], len(pixels)), lambda t: flatten(t)[:, :9]
+            )
+            assert np.array_equal(vectors, expected(pixels)[:-1, :9])
+        pinned = card.log.count("pin")
+        assert pinned == GPU_BATCHES_AT_ONCE + 1 + (round_ > 0)  # tiles; vectors of 4, then of 6
+
+
 def test_pinned_memory_is_not_overwritten_before_the_card_has_read_it(card: FakeCard) -> None:
     queue = GpuQueue(Lane(card))
     batches = [draw(4, seed) for seed in range(3 * GPU_BATCHES_AT_ONCE)]
@@ -184,3 +199,21 @@ def test_a_pass_on_a_gpu_is_that_of_each_encoder(tiles: Callable[..., Pixels]) -
 
     with ThreadPoolExecutor(GPU_BATCHES_AT_ONCE) as callers:
         assert all(callers.map(encode, range(0, 400, 20)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_batches_of_several_tile_sizes_on_a_gpu_are_those_of_each_alone(
+    tiles: Callable[..., Pixels],
+) -> None:
+    encoder = load_encoder(resolve("random:resnet10t?px=32&seed=1"), device="cuda")
+    batches = [tiles(count, px, seed=px + count) for count in (3, 8) for px in (32, 96, 64)]
+    alone = [encode_fixed(encoder, batch, len(batch)) for batch in batches]
+
+    def encode(at: int) -> bool:
+        batch = batches[at % len(batches)]
+        found = TilePass([batch]).encode_with(encoder, len(batch))
+        return np.array_equal(found, alone[at % len(batches)])
+
+    with ThreadPoolExecutor(GPU_BATCHES_AT_ONCE) as callers:
+        assert all(callers.map(encode, range(120)))

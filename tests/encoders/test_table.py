@@ -67,6 +67,9 @@ NATURAL = {
     "dinov2-small": (IMAGENET, "bicubic"),
     "dinov2-base": (IMAGENET, "bicubic"),
     "dinov2-large": (IMAGENET, "bicubic"),
+    "dinov3-small": (IMAGENET, "bicubic"),
+    "dinov3-base": (IMAGENET, "bicubic"),
+    "dinov3-large": (IMAGENET, "bicubic"),
 }
 
 
@@ -92,7 +95,7 @@ def test_histology_encoders_get_tiles_as_their_authors_prepare_them(name: str) -
 def test_encoders_of_natural_images_get_what_timm_states(name: str) -> None:
     spec = resolve(name)
     assert ((spec.mean, spec.std), spec.interpolation) == NATURAL[name]
-    assert spec.input_px == 224
+    assert spec.input_px == (256 if name.startswith("dinov3") else 224)
     assert (spec.tile_px, spec.mpp, spec.resize_px) == (None, None, None)
 
 

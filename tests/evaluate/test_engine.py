@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -96,6 +97,36 @@ def test_work_that_turns_out_to_be_long_is_handed_over_and_none_is_done_twice(
     run_job(make_job(pieces), spread, lambda done, total: counts.append(done))
     assert elsewhere == ["sum.1", "sum.2", "sum.3"]
     assert counts == [0, 1, 2, 3, 4]
+
+
+def test_a_first_unit_that_imports_modules_sends_small_work_nowhere(
+    pieces: TableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.0, 5.0, 5.0, 5.1, 5.1, 99.0, 99.0, 99.1])  # the third is held up by others
+    cpu = iter([0.0, 4.0, 4.0, 4.1, 4.1, 4.2, 4.2, 4.3])
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), process_time=lambda: next(cpu))
+    monkeypatch.setattr(engine, "time", clock)
+    monkeypatch.setattr(engine, "START_RAY_S", 6.0)
+    elsewhere: list[str] = []
+    told: list[Event] = []
+    run_job(make_job(pieces), spread_if_worth(note_units(elsewhere), told.append))
+    assert elsewhere == []
+    (event,) = told
+    assert isinstance(event, RunHere)
+    assert event.seconds == pytest.approx(0.2)
+
+
+def test_one_unit_longer_than_the_start_of_ray_is_enough(
+    pieces: TableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.0, 6.5])
+    cpu = iter([0.0, 6.2])
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), process_time=lambda: next(cpu))
+    monkeypatch.setattr(engine, "time", clock)
+    monkeypatch.setattr(engine, "START_RAY_S", 6.0)
+    elsewhere: list[str] = []
+    run_job(make_job(pieces), spread_if_worth(note_units(elsewhere), lambda event: None))
+    assert elsewhere == ["sum.1", "sum.2", "sum.3"]
 
 
 @pytest.mark.parametrize("needs", [Needs(gpus=1.0), None])

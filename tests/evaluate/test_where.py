@@ -118,7 +118,8 @@ def test_an_evaluation_is_that_of_a_store_without_the_dropped_tiles(made: Simple
     assert (told.number("emptied"), told.names("names")) == (1, ["blurred"])
     assert found.record.cohort.slides_filtered == 1
     lost = pd.read_parquet(Path(made.whole) / found.folder / "cohort.parquet")
-    assert lost.set_index("patient_id").loc["BLURRED", "reason"].startswith("no tile is kept")
+    reasons = dict(zip(lost["patient_id"], lost["reason"], strict=True))
+    assert reasons["BLURRED"].startswith("no tile is kept by --where")
 
 
 def test_without_a_condition_a_run_has_the_name_that_it_had(made: SimpleNamespace) -> None:
@@ -153,7 +154,7 @@ def test_a_heat_map_shows_the_tiles_that_are_kept(made: SimpleNamespace) -> None
     whole = run(made, made.whole, head="logistic", where=WHERE)
     clean = run(made, made.clean, head="logistic")
     slide = f"{PEOPLE[3]}-0"
-    asked = {"slide": slide, "target": "ALPHA"}
+    asked: dict[str, Any] = {"slide": slide, "target": "ALPHA"}
     found = hr.heatmap(made.whole, run=whole.record.run_id, **asked)
     plain = hr.heatmap(made.clean, run=clean.record.run_id, **asked)
     scores = ["x", "y", "score", "weight", "contribution"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ COUNTS: Mapping[str, int] = {"S1": 90, "S2": 7, "S3": 0, "S4": 41}
 PATIENTS: Mapping[str, str] = {"S1": "PA", "S2": "PB", "S3": "PC", "S4": "PA"}
 
 
-def write_slide_store(folder: Path, **changes: object) -> Store:
+def write_slide_store(folder: Path, **changes: Any) -> Store:
     """Four slides of three patients; S3 has no tile."""
     store = open_store(str(folder), create=True)
     for slide in COUNTS:
@@ -23,7 +24,7 @@ def write_slide_store(folder: Path, **changes: object) -> Store:
     return store
 
 
-def write_slide(store: Store, slide: str, seed: int = 0, **changes: object) -> None:
+def write_slide(store: Store, slide: str, seed: int = 0, **changes: Any) -> None:
     """One slide, or write it anew."""
     count, dim = COUNTS[slide], int(str(changes.get("dim", DIM)))
     facts = facts_of(

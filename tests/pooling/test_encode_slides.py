@@ -22,7 +22,8 @@ from histo_ray.pooling.slide_encoders.slide_settings import (
     FitSlideEncoderConfig,
 )
 from histo_ray.store.slide_cards import SlideEncoderCard
-from histo_ray.store.slide_vectors import SlideVectorKey, read_slide_vector
+from histo_ray.store.slide_vectors import read_slide_vector
+from histo_ray.types.slide_vector_receipt import SlideVectorKey
 from tests.pooling.slide_stores import DIM, write_slide, write_slide_store
 
 PLUGIN = '''

@@ -149,6 +149,12 @@ CASES = [
         "embeddings tell the site of a patient (sharp at AUROC 0.97): scores may ride on the site; "
         "keep sites together with --keep-together site",
     ),
+    (
+        caveat(C.TILES_DROPPED, encoder="e", where="focus > 20", dropped=30, tiles=1200, slides=9,
+               median=0.02, most=1.0, emptied=1, names=("S1",)),
+        "only tiles with focus > 20 are used: 30 of 1,200 tiles of e are dropped (2.5%), of a "
+        "slide 2.0% in the median and 100.0% at most; no tile is left of 1 slide (S1)",
+    ),
     (caveat(C.OLD_TESTS, whole="sites"), "though few sites can be put into folds in few ways"),
 ]  # fmt: skip
 

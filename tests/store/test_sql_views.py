@@ -14,6 +14,7 @@ import pytest
 
 from histo_ray.cli.main import main
 from histo_ray.errors import StoreError
+from histo_ray.pooling.feature_store import FeatureStore
 from histo_ray.schema import arrow_schema
 from histo_ray.store import tile_segments
 from histo_ray.store.layout import Form
@@ -79,6 +80,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.commit(facts.key, facts, rows_of(4), format=form)
     rows = [RunRow("it's", "e", Outcome.DONE, "", 4, 1.0, "P9", False, "site'9")]
     store.write_run("20260101T000000-1", rows)
+    FeatureStore(store.root).matrix("e", pool="slide:mean")  # writes slide vectors
     write_evaluations(path)
     write_cards_and_predictions(path)
     return path

@@ -16,7 +16,7 @@ COLUMNS = {
 
 
 def keep(where: str) -> list[int]:
-    return parse_where(where).find_rows(COLUMNS).tolist()
+    return [int(row) for row in parse_where(where).find_rows(COLUMNS)]
 
 
 @pytest.mark.parametrize(

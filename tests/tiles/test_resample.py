@@ -46,7 +46,9 @@ def test_shrinking_is_the_exact_area_average(width: float, height: float, seed: 
 def test_the_fast_way_agrees_with_the_weights_within_rounding(ratio: int) -> None:
     pixels = tiles(14 * ratio, 14 * ratio)
     fast = resample_tiles(pixels, (14.0 * ratio, 14.0 * ratio), 14)
-    slow = np.stack([resample._resample(tile, (14.0 * ratio,) * 2, 14) for tile in pixels])
+    slow = np.empty((len(pixels), 14, 14, 3), np.float32)
+    for tile, target in zip(pixels, slow, strict=True):
+        resample._resample(tile, (14.0 * ratio,) * 2, target)
     assert np.abs(fast.astype(int) - slow.astype(np.uint8)).max() <= 1
     assert (np.abs(fast - (slow - 0.5)) <= 0.501).all()
 
@@ -104,3 +106,16 @@ def test_a_slight_enlargement_is_linear() -> None:
 
 def test_an_empty_batch_stays_empty() -> None:
     assert resample_tiles(np.empty((0, 40, 41, 3), np.uint8), (40.5, 40.0), 20).shape[0] == 0
+
+
+@pytest.mark.parametrize(("extent", "tile_px"), [((301.3, 299.7), 150), ((77.5, 78.25), 80)])
+def test_a_value_is_the_same_however_many_rows_are_made_at_once(
+    monkeypatch: pytest.MonkeyPatch, extent: tuple[float, float], tile_px: int
+) -> None:
+    tile = np.random.default_rng(0).integers(0, 256, (300, 302, 3)).astype(np.uint8)
+    made = {}
+    for floats in (1, 5_000, 2**18):
+        monkeypatch.setattr(resample, "STRIP_FLOATS", floats)
+        made[floats] = resample.resample_tiles(tile[np.newaxis], extent, tile_px)[0]
+    np.testing.assert_array_equal(made[1], made[2**18])
+    np.testing.assert_array_equal(made[5_000], made[2**18])

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histo_ray.evaluate.evaluation_record import MemberSummary
-from histo_ray.evaluate.patients.bag_units import columns_of, fold_piece_name, list_unit_targets
+from histo_ray.evaluate.patients.late_bags import columns_of, fold_piece_name, list_unit_targets
 from histo_ray.evaluate.patients.patient_features import BAGS
 from histo_ray.evaluate.patients.patient_plan import PatientPlan
 from histo_ray.evaluate.patients.patient_tables import name_head

@@ -13,7 +13,6 @@ from histo_ray.evaluate.evaluation_record import ConfigurationRecord, FoldsRecor
 from histo_ray.evaluate.events import CheckingVectors
 from histo_ray.evaluate.jobs import Host, PreparedRun, Tell, UnitJob
 from histo_ray.evaluate.leaks import check_patients
-from histo_ray.evaluate.patients.bag_units import join_folds, list_unfinished, make_bag_job
 from histo_ray.evaluate.patients.covariate_inputs import read_covariates
 from histo_ray.evaluate.patients.covariate_plan import check_settings, list_covariate_rows
 from histo_ray.evaluate.patients.inner_choice import (
@@ -22,6 +21,7 @@ from histo_ray.evaluate.patients.inner_choice import (
     make_head_settings,
 )
 from histo_ray.evaluate.patients.kept_tiles import identify_where
+from histo_ray.evaluate.patients.late_bags import join_folds, list_unfinished, make_bag_job
 from histo_ray.evaluate.patients.mil_members import MemberPart, write_members
 from histo_ray.evaluate.patients.patient_caveats import describe_cohort, find_patient_caveats
 from histo_ray.evaluate.patients.patient_cohort import (
@@ -117,6 +117,8 @@ class PreparedPatients(PreparedTargets):
         if self._shared:
             yield self._pooled_job(pieces)
         bags = {at: c for at, c in enumerate(plan.configurations) if c.pooling == BAGS}
+        if not bags:
+            return
         unfinished = list_unfinished(pieces, bags, matrix.repeats)
         if not unfinished:
             return

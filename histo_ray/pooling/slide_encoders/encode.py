@@ -121,8 +121,9 @@ def encode_slides(
     spec = load(encoder, options)
     _check_name(root, encoder.name, there, spec)
     counted = [CountedPartition(k, partitions[k], receipts[k].tile_count) for k in todo]
+    work = _Work(root, receipts, encoder, spec, options, broken)
     for partition, bag, began in _read_ahead(root, counted, receipts):
-        fate = _encode_one(root, partition, bag, began, receipts, encoder, spec, options, broken)
+        fate = work.encode(partition.key, bag, began)
         done += 1
         report(done, len(receipts))
         yield fate
@@ -225,61 +226,68 @@ def _read_ahead(
             yield waiting.popleft().result()
 
 
-def _encode_one(
-    root: Location,
-    partition: CountedPartition,
-    bag: TileBag | StoreError,
-    began: float,
-    receipts: Receipts,
-    encoder: NamedSlideEncoder,
-    spec: SlideSpec,
-    options: EncodeOptions,
-    broken: Mapping[PartitionKey, str],
-) -> SlideFate:
-    key, receipt = partition.key, receipts[partition.key]
+@dataclass(frozen=True)
+class _Work:
+    """All that one slide's encoding needs beside its tiles."""
 
-    def fate(outcome: Outcome, reason: str = "") -> SlideFate:
-        took = time.monotonic() - began
-        tiles = receipt.tile_count if outcome is Outcome.DONE else 0
-        return SlideFate(key.slide_id, outcome, reason, tiles, round(took, 3))
+    root: Location
+    receipts: Receipts
+    encoder: NamedSlideEncoder
+    spec: SlideSpec
+    """Asked once it was loaded."""
+    options: EncodeOptions
+    broken: Mapping[PartitionKey, str]
+    """What of its contract each slide breaks, on request."""
 
-    if isinstance(bag, StoreError):
-        return fate(Outcome.FAILED, str(bag))
-    if not np.isfinite(bag.vectors).all():
-        return fate(Outcome.FAILED, "vectors of its tiles are not finite; see store verify")
-    try:
-        vector = check_vector(encoder.name, spec, encoder.encoder.encode(bag))
-    except SlideError as error:
-        return fate(Outcome.FAILED, error.problem)
-    if not np.isfinite(vector).all():
-        return fate(Outcome.FAILED, "its vector is not finite")
-    facts = SlideEncoderFacts(
-        name=encoder.name,
-        request=encoder.request,
-        method=spec.method,
-        weights_sha256=str(spec.weights_sha256),
-        dim=len(vector),
-        licence=spec.licence,
-        seed=spec.seed,
-        precision=spec.precision,
-        device=options.device,
-        plugin=encoder.plugin,
-        code_revision=spec.code_revision,
-        contract_broken=broken[key],
-    )
-    written = SlideVectorReceipt(
-        format_version=FORMAT_VERSION,
-        slide_id=key.slide_id,
-        patient_id=receipt.slide.patient_id,
-        slide_encoder=facts,
-        input=describe_input(key, receipt),
-        vector_sha256=digest_vector(vector),
-        library_version=__version__,
-        run_id=options.run_id,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    write_slide_vector(root, written, vector)
-    return fate(Outcome.DONE)
+    def encode(self, key: PartitionKey, bag: TileBag | StoreError, began: float) -> SlideFate:
+        """Encode one slide and publish its vector; what cannot be encoded is an answer."""
+        receipt = self.receipts[key]
+        found = self._try(bag)
+        took = round(time.monotonic() - began, 3)
+        if isinstance(found, str):
+            return SlideFate(key.slide_id, Outcome.FAILED, found, 0, took)
+        written = SlideVectorReceipt(
+            format_version=FORMAT_VERSION,
+            slide_id=key.slide_id,
+            patient_id=receipt.slide.patient_id,
+            slide_encoder=self._describe(key, len(found)),
+            input=describe_input(key, receipt),
+            vector_sha256=digest_vector(found),
+            library_version=__version__,
+            run_id=self.options.run_id,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_slide_vector(self.root, written, found)
+        return SlideFate(key.slide_id, Outcome.DONE, "", receipt.tile_count, took)
+
+    def _try(self, bag: TileBag | StoreError) -> Float32s | str:
+        """Vector of a slide, or why it has none."""
+        if isinstance(bag, StoreError):
+            return str(bag)
+        if not np.isfinite(bag.vectors).all():
+            return "vectors of its tiles are not finite; see store verify"
+        try:
+            found = self.encoder.encoder.encode(bag)
+        except SlideError as error:
+            return error.problem
+        vector = check_vector(self.encoder.name, self.spec, found)
+        return vector if np.isfinite(vector).all() else "its vector is not finite"
+
+    def _describe(self, key: PartitionKey, dim: int) -> SlideEncoderFacts:
+        return SlideEncoderFacts(
+            name=self.encoder.name,
+            request=self.encoder.request,
+            method=self.spec.method,
+            weights_sha256=str(self.spec.weights_sha256),
+            dim=dim,
+            licence=self.spec.licence,
+            seed=self.spec.seed,
+            precision=self.spec.precision,
+            device=self.options.device,
+            plugin=self.encoder.plugin,
+            code_revision=self.spec.code_revision,
+            contract_broken=self.broken[key],
+        )
 
 
 def check_vector(name: str, spec: SlideSpec, found: object) -> Float32s:

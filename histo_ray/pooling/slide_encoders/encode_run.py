@@ -22,7 +22,7 @@ from histo_ray.store.location import Location
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, read_stated
-from histo_ray.types import Outcome, PartitionKey, Receipt, RunRow
+from histo_ray.types import Outcome, Receipt, RunRow
 
 MARK = "slide:"
 """Begins the name of a slide encoder in run tables, where tile encoders stand too."""
@@ -70,6 +70,7 @@ def run_encode(
     partitions = choose_slides(root, config.encoder, tiling, config.slide or None)
     stated = read_stated(root)
     receipts = correct_receipts(read_receipts(root, partitions), stated)
+    slides = {key.slide_id: receipt for key, receipt in receipts.items()}
     run_id = f"{stamp:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     rows: list[RunRow] = []
     state = ExtractionState.STOPPED
@@ -84,7 +85,7 @@ def run_encode(
                 report(done, total, name)
 
             fates = encode_slides(root, partitions, receipts, encoder, options, count)
-            rows.extend(_row(fate, encoder.name, receipts, stated) for fate in fates)
+            rows.extend(_row(fate, encoder.name, slides, stated) for fate in fates)
         state = ExtractionState.FINISHED
     except KeyboardInterrupt:
         state = ExtractionState.INTERRUPTED
@@ -127,11 +128,11 @@ def _device(config: EncodeSlidesConfig, encoder: NamedSlideEncoder) -> Literal["
 def _row(
     fate: SlideFate,
     slide_encoder: str,
-    receipts: Mapping[PartitionKey, Receipt],
+    slides: Mapping[str, Receipt],
     stated: Mapping[str, Stated],
 ) -> RunRow:
     """Row of a run's table; patient, site and mark are what the newest manifest said."""
-    receipt = next(r for key, r in receipts.items() if key.slide_id == fate.slide_id)
+    receipt = slides[fate.slide_id]
     word = stated.get(fate.slide_id)
     return RunRow(
         slide_id=fate.slide_id,

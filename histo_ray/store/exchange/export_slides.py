@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,9 @@ from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.tilings import find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean
 from histo_ray.types import PartitionKey
+
+Report = Callable[[int, int], None]
+"""(slides done, slides in all)."""
 
 
 class SlideExport(NamedTuple):
@@ -41,6 +44,7 @@ def export_all(
     tiling: str | None = None,
     slide_ids: Sequence[str] = (),
     overwrite: bool = False,
+    report: Report = lambda done, total: None,
 ) -> SlideExport:
     """Write slides in each of some formats; as `export_slides`, with one result.
 
@@ -52,7 +56,7 @@ def export_all(
     done = SlideExport([], [], [])
     for format in formats:
         written, there, problems = export_slides(
-            root, format, out, encoder, tiling, slide_ids, overwrite
+            root, format, out, encoder, tiling, slide_ids, overwrite, report
         )
         done.written.extend(written)
         done.there.extend(there)
@@ -81,6 +85,7 @@ def export_slides(
     tiling: str | None = None,
     slide_ids: Iterable[str] = (),
     overwrite: bool = False,
+    report: Report = lambda done, total: None,
 ) -> SlideExport:
     """Write slides as files of another tool, each whole or not at all; the store is only read.
 
@@ -95,6 +100,7 @@ def export_slides(
         tiling: Where the encoder has several: fingerprint, its first letters, or its mpp.
         slide_ids: The slides; none: all.
         overwrite: Write files anew that are there already.
+        report: Called with (slides done, slides in all).
 
     Raises:
         ConfigError: Several encoders and none is named, or the folder cannot be written.
@@ -104,7 +110,7 @@ def export_slides(
     partitions = _choose(root, encoder, tiling, list(slide_ids))
     done = SlideExport([], [], [])
     with workspace(out) as folder:
-        for key, form in sorted(partitions.items()):
+        for number, (key, form) in enumerate(sorted(partitions.items()), 1):
             try:
                 _export_slide(root, (key, form), format, out, folder, overwrite, done)
             except UnreachableError:
@@ -113,6 +119,7 @@ def export_slides(
                 done.problems.append(str(error))
             except OSError as error:
                 raise _not_written(out, error) from error
+            report(number, len(partitions))
     return done
 
 
