@@ -44,7 +44,7 @@ STAGES = {
     "scores by site": ("histo_ray.evaluate.patients.scored_plan", "score_reviews"),
     "tables by site": ("histo_ray.evaluate.patients.patient_tables", "tabulate_reviews"),
     "scores written": ("histo_ray.evaluate.patients.patient_tables", "write_scores"),
-    "tables written": ("histo_ray.evaluate.patients.patient_tables", "write_patient_tables"),
+    "other tables": ("histo_ray.evaluate.patients.patient_run", "write_patient_tables"),
 }
 """Functions whose time is a stage of its own; what they call in turn counts there alone."""
 SAMPLE_S = 0.5

@@ -133,9 +133,16 @@ def measure_scale(train: Floats) -> FeatureScale:
     Args:
         train: (n, D).
     """
-    mean, sd = train.mean(0), train.std(0)
+    return _measure(train)[0]
+
+
+def _measure(train: Floats) -> tuple[FeatureScale, Floats]:
+    """Measure the scale, and return (n, D) features less their means, which that needs anyway."""
+    mean = train.mean(0)
+    centred = train - mean
+    sd = np.sqrt((centred * centred).sum(0) / len(train))  # as `train.std(0)`, to the bit
     scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 1e-6 * np.abs(mean))
-    return FeatureScale(train.min(0), train.max(0), mean, scale)
+    return FeatureScale(train.min(0), train.max(0), mean, scale), centred
 
 
 def standardise_by(train: Floats, test: Floats) -> tuple[Floats, Floats]:
@@ -145,5 +152,6 @@ def standardise_by(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     those trained on, as a channel that is nearly always 0, would else lie hundreds of sd away in
     one patient, and decide that prediction alone.
     """
-    found = measure_scale(train)
-    return (train - found.mean) * found.scale, found.standardise(test)
+    found, centred = _measure(train)
+    centred *= found.scale
+    return centred, found.standardise(test)
