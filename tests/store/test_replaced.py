@@ -168,7 +168,7 @@ def test_an_object_that_is_replaced_between_two_requests_is_read_again(
 def test_a_slide_that_changes_its_form_while_it_is_read_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from histo_ray.store import store as module
+    from histo_ray.store import slide_bags as module
 
     store = open_store(str(tmp_path / "store"), create=True)
     put(store, "A", 2, "parquet")
