@@ -12,7 +12,7 @@ from threading import Timer, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
-from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED
+from histo_ray.cli.exit_codes import INTERRUPTED, NOT_STARTED
 from histo_ray.cli.printable import one_line
 from histo_ray.errors import HistoRayError
 
@@ -33,7 +33,8 @@ def run_at_edge(run: Callable[[], int]) -> int:
     * A standard stream that is closed is replaced by /dev/null: the next file that is opened would
       get its number, and whatever prints would write into that file.
     * stdout spells out control characters, wherever they came from; if it cannot be written, one
-      line says so. If its reader has gone, that is no error.
+      line says so. If its reader has gone, that is no error: the work goes on, and its exit code
+      counts.
     * What cannot be written to stderr is dropped: the work goes on.
     * The first Ctrl-C raises `KeyboardInterrupt`, and again where Python had to drop it (in a
       destructor, or around a fork); a second one ends the process at once.
@@ -53,8 +54,6 @@ def run_at_edge(run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
         print("histo-ray: interrupted", file=sys.stderr)
-    except BrokenPipeError:  # the reader of stdout has seen enough
-        code = DONE
     except HistoRayError as error:
         print(f"histo-ray: {one_line(str(error))}", file=sys.stderr)
     finally:
@@ -142,7 +141,7 @@ class _Results(_Stream):
         try:
             self._stream.write(plain)
         except OSError as error:
-            raise self._give_up(error) from None
+            self._give_up(error)
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -155,19 +154,23 @@ class _Results(_Stream):
         try:
             self._stream.flush()
         except OSError as error:
-            raise self._give_up(error) from None
+            self._give_up(error)
 
-    def _give_up(self, error: OSError) -> Exception:
-        """Send the rest to /dev/null, so that Python can end; return the error to raise."""
+    def _give_up(self, error: OSError) -> None:
+        """Send the rest to /dev/null, so that Python can end.
+
+        Raises:
+            OutputError: It cannot be written, and not since its reader has seen enough.
+        """
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)
         if isinstance(error, BrokenPipeError):
-            return error
-        return OutputError(
+            return
+        raise OutputError(
             f"standard output cannot be written ({error.strerror}), so results are missing there; "
             "what the command wrote to files and stores is whole"
-        )
+        ) from None
 
 
 class _Notes(_Stream):

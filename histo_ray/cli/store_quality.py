@@ -64,7 +64,7 @@ def run_where(args: argparse.Namespace) -> int:
 def _print(found: WhereResult, pictures: str | None) -> None:
     frame = found.slides
     shown = frame.head(SHOWN).assign(dropped=frame["dropped"].map("{:.1%}".format, "ignore"))
-    print(printable(shown.to_string(index=False)))
+    print(printable(shown.to_string(index=False, na_rep="-")))
     if len(frame) > SHOWN:
         print(
             f"... and {count_of(len(frame) - SHOWN, 'slide')} with less dropped; --json lists all"

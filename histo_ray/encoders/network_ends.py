@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from histo_ray.encoders.base import EncoderSpec, Pool
+from histo_ray.errors import ConfigError
 
 
 class Normaliser:
@@ -24,6 +25,26 @@ class Normaliser:
         return torch.addcmul(self._bias, values, self._scale).contiguous(
             memory_format=torch.channels_last
         )
+
+
+REFUSALS = (AssertionError, AttributeError, RuntimeError)
+"""What networks raise on tiles of a size that is not theirs."""
+
+
+def describe_size(spec: EncoderSpec, side: int, error: BaseException) -> ConfigError:
+    """The error of a network that does not run on tiles of `side` px.
+
+    Args:
+        spec: Of the network.
+        side: Edge of the tiles, in px.
+        error: What the network raised.
+    """
+    reason = " ".join(str(error).split())[:200]
+    return ConfigError(
+        f"encoder {spec.name!r}: {spec.architecture} does not run on tiles of {side} px with pool "
+        f"{spec.pool!r} ({reason}); change px, add img_size={side} for a network of fixed size, or "
+        "choose another pool"
+    )
 
 
 def fit_tiles(values: torch.Tensor, spec: EncoderSpec) -> torch.Tensor:

@@ -20,9 +20,11 @@ from histo_ray.encoders.folding import fold_batch_norms
 from histo_ray.encoders.gpu_queue import GpuQueue, StagedTiles
 from histo_ray.encoders.half_weights import hold_in_half
 from histo_ray.encoders.network_ends import (
+    REFUSALS,
     Normaliser,
     PooledNetwork,
     average_orientations,
+    describe_size,
     fit_tiles,
 )
 from histo_ray.encoders.openvino_network import OpenVinoNetwork, openvino_version
@@ -206,13 +208,8 @@ class TorchEncoder:
         try:
             with ResamplingWatch() as watch, name_device_errors(self.device, no_memory):
                 shape = self._encode_at_once(np.zeros((2, side, side, 3), np.uint8)).shape
-        except (AssertionError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"encoder {self.spec.name!r}: {self.spec.architecture} does not run on tiles of "
-                f"{side} px with pool {self.spec.pool!r} ({reason}); change px, add "
-                f"img_size={side} for a network of fixed size, or choose another pool"
-            ) from None
+        except REFUSALS as error:
+            raise describe_size(self.spec, side, error) from None
         self._check_positions(side, watch.describe())
         if len(shape) != 2:
             raise ConfigError(

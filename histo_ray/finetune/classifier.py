@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from histo_ray.encoders.base import EncoderSpec, Pool
-from histo_ray.encoders.network_ends import encode_pooled
+from histo_ray.encoders.network_ends import REFUSALS, describe_size, encode_pooled
 from histo_ray.encoders.timm_network import build_network
 
 
@@ -44,12 +44,16 @@ def build_classifier(spec: EncoderSpec, classes: Sequence[str]) -> tuple[Classif
         The classifier on CPU, and the spec with nothing left open.
 
     Raises:
-        ConfigError: The weights cannot be had or do not fit.
+        ConfigError: The weights cannot be had or do not fit, or the network does not run on tiles
+            of the size that the encoder is asked for.
     """
     network, complete = build_network(spec)
     probe = Classifier(network, complete.pool, 1, 1)
     side = complete.input_px or 224
-    with torch.inference_mode():
-        dim = probe.features(torch.zeros(1, 3, side, side)).shape[1]
+    try:
+        with torch.inference_mode():
+            dim = probe.features(torch.zeros(1, 3, side, side)).shape[1]
+    except REFUSALS as error:
+        raise describe_size(complete, side, error) from None
     complete = complete.model_copy(update={"dim": int(dim)})
     return Classifier(network, complete.pool, int(dim), len(classes)), complete

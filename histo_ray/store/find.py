@@ -113,7 +113,9 @@ def several_tilings(root: Location, what: str, partitions: Partitions) -> StoreE
     """The error of something that is there in several tilings, where none is named."""
     firsts = {key: partitions[key] for key in one_of_each_tiling(partitions)}
     there = describe_tilings(read_receipts(root, firsts))
-    return StoreError(f"{what} are stored in several tilings; name one with tiling=: {there}")
+    return StoreError(
+        f"{what} are stored in several tilings; name one with --tiling (tiling= in Python): {there}"
+    )
 
 
 def choose_keys(root: Location, keys: Iterable[PartitionKey]) -> Partitions:

@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z_0-9.])"
     r"|(?P<sign><=|>=|<>|!=|==|[<>=(),+-]))"
 )
+_COMMENT = re.compile(r"--|/\*")
 _WORDS = frozenset({"and", "or", "not", "between", "in", "is", "null"})
 _open = deferred("duckdb:connect")
 
@@ -101,6 +102,10 @@ def check_where(text: str) -> str:
 
 def _scan(text: str) -> list[str]:
     """Cut a condition into names, keywords, numbers and signs, in canonical spelling."""
+    if not isinstance(text, str):
+        raise ConfigError(f"where={text!r}: a condition is text, such as 'focus > 20'")
+    if found := _COMMENT.search(text):
+        raise _refuse(text, f"{found[0]!r} begins a comment in SQL; write - (-1) for two signs")
     tokens, at, depth = list[str](), 0, 0
     body = text.rstrip()
     while at < len(body):

@@ -38,6 +38,7 @@ _FORMS = {
     "mpp": "a number above 0",
     "input_px": "a whole number of 8 to 4096, or None",
 }
+_OF_OTSU = ("mask_mpp", "min_area_um2", "max_hole_um2", "close_um")
 _DIGITS = 12
 """Hex digits of a segmenter's digest in `--tissue NAME#DIGEST`."""
 
@@ -117,9 +118,26 @@ def settle_tissue(config: Run) -> Run:
     if not isinstance(config, ExtractConfig):
         return config
     settled = check_tissue(config.tissue, config.mask_classes)
+    if tissue_kind(settled) not in ("otsu", "none", "mask"):
+        _refuse_settings_of_otsu(config)
     if settled == config.tissue:
         return config
     return config.model_copy(update={"tissue": settled})
+
+
+def _refuse_settings_of_otsu(config: ExtractConfig) -> None:
+    """Refuse what a segmenter would pass over in silence.
+
+    Raises:
+        ConfigError: A setting of `otsu` has another value than its default.
+    """
+    for name in _OF_OTSU:
+        value = getattr(config, name)
+        if value != ExtractConfig.model_fields[name].default:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {value:g} is a setting of --tissue otsu, and a "
+                f"segmenter's mask ({config.tissue}) is taken as it is; leave it out"
+            )
 
 
 def check_tissue(tissue: str, mask_classes: Sequence[str] = ()) -> str:

@@ -177,6 +177,8 @@ def test_slides_that_nobody_measured_are_named(made: SimpleNamespace) -> None:
         hr.ConfigError, match=r"where = focs > 1: tiles have no column focs.*mean focus"
     ):
         run(made, made.whole, where="focs > 1")
+    with pytest.raises(hr.ConfigError, match=r"'focus > 1e9': no tile of the 21 slides of .*sharp"):
+        run(made, made.whole, where="focus > 1e9")
     matrix = hr.open_store(made.whole).matrix(
         "sharp", where="focus > 20 and (ink < 0.1 or ink is null)"
     )

@@ -138,6 +138,9 @@ def test_a_network_without_such_layers_is_refused(tile_folder: Path, tmp_path: P
     wrong = config.model_copy(update={"set": (*LORA, 'network.lora_layers=["q"]')})
     with pytest.raises(ConfigError, match=r"called fc1, fc2, proj, qkv"):
         finetune(wrong)
+    small = config.model_copy(update={"encoder": "random:vit_tiny_patch16_224?px=64"})
+    with pytest.raises(ConfigError, match=r"does not run on tiles of 64 px .*img_size=64"):
+        finetune(small)
 
 
 def test_a_missing_package_is_said(

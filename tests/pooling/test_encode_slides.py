@@ -154,6 +154,12 @@ def test_a_slide_that_cannot_be_encoded_is_an_answer(filled: FeatureStore, plugi
     assert "not finite" in reasons["S4"]
     with pytest.raises(StoreError, match=r"2 slides of e .*have no vector \(S2, S4\); make them"):
         filled.matrix("e", pool="slide:reach_plugin:make")
+    module = plugin / "reach_plugin.py"
+    module.write_text(module.read_text().replace("raise SlideError(", "raise ValueError("))
+    sys.modules.pop("reach_plugin")
+    (failed,) = (row for row in encode(filled, "reach_plugin:make").failed if row.slide_id == "S2")
+    assert "reach_plugin:make" in failed.reason
+    assert "too few tiles" in failed.reason
 
 
 def test_quantiles_are_those_of_the_pooling_and_a_patient_is_the_mean_of_slides(
@@ -190,6 +196,8 @@ def test_one_name_is_bound_to_one_set_of_weights(filled: FeatureStore, plugin: P
     encode(filled, write_plugin(plugin), slide=("S1",))
     with pytest.raises(StoreError, match=r"one name is bound to one set of weights.*\?name=NAME"):
         encode(filled, write_plugin(plugin, weights="others"))
+    with pytest.raises(StoreError, match="one name is bound"):  # with nothing left to encode
+        encode(filled, write_plugin(plugin, weights="others"), slide=("S1",))
     assert fates(encode(filled, f"{write_plugin(plugin, weights='others')}?name=other"))["S1"] == (
         "done"
     )

@@ -54,7 +54,8 @@ def test_nothing_hands_pythons_memory_to_arrows_threads() -> None:
     found = [
         str(path.relative_to(root))
         for path in root.rglob("*.py")
-        if path.name not in ("native.py", "arrow_columns.py") and FROM_PYTHON.search(path.read_text(encoding="utf-8"))
+        if path.name not in ("native.py", "arrow_columns.py")
+        and FROM_PYTHON.search(path.read_text(encoding="utf-8"))
     ]
     assert found == []
 

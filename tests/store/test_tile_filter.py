@@ -1,5 +1,7 @@
 """Conditions on tiles: what is let through, what is refused, and which tiles are kept."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,8 +70,8 @@ def test_one_condition_has_one_spelling() -> None:
         ('"focus" > 1', "neither a column"),
         ("focus > 1; drop table tiles", "'; drop table tiles' is neither"),
         ("focus > (select 1)", "no column select"),
-        ("focus > 1 -- comment", "no column comment"),
-        ("focus > 1 /* c", "neither"),
+        ("focus > 1 -- comment", "'--' begins a comment"),
+        ("focus > 1 /* c", "begins a comment"),
         ("focus > $1", "neither"),
         ("focus::int > 1", "neither"),
         ("focus > 1) or (x < 2", "brackets do not match"),
@@ -88,6 +90,12 @@ def test_all_else_is_refused_in_one_sentence(where: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         parse_where(where)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", [5, b"focus > 1"])
+def test_a_condition_is_text(where: Any) -> None:
+    with pytest.raises(ConfigError, match="a condition is text, such as"):
+        parse_where(where)
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,7 +22,7 @@ from histo_ray.store.store import open_store
 from histo_ray.tiles import segment_slide as segmenting
 from histo_ray.tiles.pixels import locate_tissue, read_overview, read_tiles
 from histo_ray.tiles.segment_slide import segment_slide
-from histo_ray.tiles.segmenters import check_tissue, load_segmenter
+from histo_ray.tiles.segmenters import check_tissue, load_segmenter, settle_tissue
 from histo_ray.types import Slide
 from testing.segmenter_package import write_segmenter, write_segmenter_package
 from tests.tiles.segmenter_contract import SegmenterContract
@@ -201,6 +201,15 @@ def test_what_no_tissue_is_found_by_is_refused(
     write_segmenter(folder, MODULE)
     with pytest.raises(ConfigError, match=told.replace("?", r"\?").replace("{", r"\{")):
         check_tissue(tissue, classes)
+
+
+def test_settings_of_otsu_are_not_passed_over_in_silence(folder: Path) -> None:
+    write_segmenter(folder, MODULE)
+    config = ExtractConfig(
+        manifest="m.csv", store="s", encoder=("e",), tissue=TISSUE, min_area_um2=1e9
+    )
+    with pytest.raises(ConfigError, match=r"--min-area-um2 1e\+09 is a setting of --tissue otsu"):
+        settle_tissue(config)
 
 
 def test_a_tiling_is_named_by_all_that_the_segmenter_states(folder: Path) -> None:

@@ -107,6 +107,13 @@ def gather_patients(
     Raises:
         ConfigError: Labels cannot be read or do not fit, or no patient is left.
     """
+    for slides in found:
+        if slides.where is not None and not slides.full:
+            raise ConfigError(
+                f"--where '{slides.where}': no tile of the "
+                f"{count_of(len(slides.receipts), 'slide')} of encoder {slides.encoder} fulfils "
+                "it; histo-ray store where shows what a condition keeps of each slide"
+            )
     some = {name: r for slides in found for name, r in slides.full.items()}
     common = set.intersection(*(set(slides.full) for slides in found))
     patients = {name: receipt.slide.patient_id for name, receipt in some.items()}

@@ -84,7 +84,8 @@ def encode_slides(
         root: The store.
         partitions: Of the slides.
         receipts: Of the same, with the patients as they are stated now.
-        encoder: The slide encoder; it is loaded only if there is something to do.
+        encoder: The slide encoder; it is loaded only if there is something to do, or if it is a
+            plugin and made what is there.
         options: How.
         report: Called after each slide.
 
@@ -116,9 +117,9 @@ def encode_slides(
             continue
         done += 1
         report(done, len(receipts))
-    if not todo:
+    if not todo and not (encoder.plugin and there):
         return
-    spec = load(encoder, options)
+    spec = load(encoder, options)  # also to see that a plugin's weights are those of before
     _check_name(root, encoder.name, there, spec)
     counted = [CountedPartition(k, partitions[k], receipts[k].tile_count) for k in todo]
     work = _Work(root, receipts, encoder, spec, options, broken)
@@ -270,6 +271,8 @@ class _Work:
             found = self.encoder.encoder.encode(bag)
         except SlideError as error:
             return error.problem
+        except ConfigError as error:  # its code fails on this slide; others may be well
+            return str(error)
         vector = check_vector(self.encoder.name, self.spec, found)
         return vector if np.isfinite(vector).all() else "its vector is not finite"
 
