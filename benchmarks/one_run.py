@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.free_encoder import workers_for
 from benchmarks.process_cpu import measure_work
 from histo_ray.cluster.run_extract import run_extract
 from histo_ray.cluster.session import ray_session
@@ -21,7 +20,7 @@ def measure_run(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SystemExit: A slide is not `done`, so the figure would mean something else.
     """
-    with workers_for(settings["encoder"]), measure_work() as cpu_s:
+    with measure_work() as cpu_s:
         summary = run_extract(parse_settings(ExtractConfig, settings, "benchmark"))
     if set(summary.outcomes) != {"done"}:
         raise SystemExit(f"benchmark: outcomes {summary.outcomes} instead of done only")

@@ -14,7 +14,6 @@ KINDS = {
     "gcs_server": "gcs",
     "raylet": "raylet",
     "ray::Reader": "readers",
-    "ray::FreeEncoderWorker": "encoder",
     "ray::EncoderWorker": "encoder",
     "ray::IDLE": "idle workers",
 }

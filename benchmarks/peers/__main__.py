@@ -3,7 +3,8 @@
 From opening slides to vectors on disk, with a network that costs next to nothing, so that
 reading decides, and with ResNet-18 with random weights. Each tool has its own environment (`--tool
 lazyslide=/somewhere/bin/python`), finds tissue its own way, and gets two loader processes and two
-threads. All take turns, round by round. JSON on stdout, a table on stderr.
+threads; this library's runs are its own command, `histo-ray extract`. All take turns, round by
+round. JSON on stdout, a table on stderr.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.__main__ import describe_machine
-from benchmarks.bench import Options, ask_module, make_runs, run_settings, write_manifest
+from benchmarks.bench import Options, ask_module, write_manifest
 from benchmarks.free_encoder import FREE
 from benchmarks.read_cost import read_together
+from benchmarks.start import PROGRAM, run_command
 
 NETWORKS = {
     "free": FREE,
@@ -36,12 +38,8 @@ TILES = 600
 """Read for the bound."""
 OURS = "histo_ray"
 OPTIONS = {
-    OURS: {},
-    f"{OURS} --engine openvino": {"engine": "openvino"},
-    f"{OURS} --engine openvino --precision bfloat16": {
-        "engine": "openvino",
-        "precision": "bfloat16",
-    },
+    f"{OURS}{more}": more.split()
+    for more in ("", " --engine openvino", " --engine openvino --precision bfloat16")
 }
 """Ours as it comes, and with what a user may ask for; the encoder that costs nothing has no use for
 that."""
@@ -89,17 +87,20 @@ def main() -> None:
     print(table(rows, bounds, ratios), file=sys.stderr)
 
 
-def run_ours(
-    options: Options, manifest: Path, network: str, more: dict[str, str]
-) -> dict[str, Any]:
-    """One run of this library, Ray and all."""
-    settings = run_settings(options, manifest, [NETWORKS[network]], **more)
-    (run,), command_s = make_runs(options, [settings])
+def run_ours(options: Options, manifest: Path, network: str, more: Sequence[str]) -> dict[str, Any]:
+    """One command of this library, which takes Ray or not by itself."""
+    ran = run_command(
+        [
+            *PROGRAM, "extract", "--manifest", str(manifest),
+            "--store", str(options.fresh("store")), "--encoder", NETWORKS[network], "--json", *more,
+        ]
+    )  # fmt: skip
+    record = json.loads(ran.out)["record"]
     return {
-        "tiles": run["tiles"],
-        "extract_s": run["work_s"],
-        "tiles_per_s": run["tiles"] / run["work_s"],
-        "command_s": command_s,
+        "tiles": record["tiles_encoded"],
+        "extract_s": record["work_s"],
+        "tiles_per_s": record["tiles_encoded"] / record["work_s"],
+        "command_s": ran.seconds,
     }
 
 
@@ -123,7 +124,10 @@ def run_peer(
     out.mkdir()
     driver = Path(__file__).with_name(f"drive_{name}.py")
     command = [python, str(driver), network, out, THREADS, WORKERS, *slides]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    seen = options.fresh("path")  # this package alone: others' names are not ours to hide
+    seen.mkdir()
+    (seen / "benchmarks").symlink_to(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": str(seen)}
     began = time.monotonic()
     done = subprocess.run(
         [str(word) for word in command],

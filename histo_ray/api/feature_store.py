@@ -34,6 +34,7 @@ class FeatureStore(PooledStore):
         slide_ids: Iterable[str] | None = None,
         vectors: bool = True,
         address: str = "local",
+        where: str | None = None,
     ) -> "ray.data.Dataset":
         """All tiles of an encoder as a Ray Dataset, a block a slide; nothing is read yet.
 
@@ -47,6 +48,8 @@ class FeatureStore(PooledStore):
             slide_ids: Only these; None: all slides. Labelled tile sets are no slides.
             vectors: Whether rows have their embeddings.
             address: `local`, `auto` (a running one), or `ray://host:port`, as elsewhere.
+            where: Only tiles that this condition keeps, as in "focus > 20 and ink < 0.05", and
+                slides that have some.
 
         Returns:
             Rows with slide_id, patient_id, tile_id, x, y (level-0 px), tissue, focus, and
@@ -54,10 +57,11 @@ class FeatureStore(PooledStore):
 
         Raises:
             StoreError: Nothing of this encoder, a slide that is not there, or several tilings and
-                none is named. Of a damaged partition, when it is read.
-            ConfigError: No Ray at `address`, or this machine cannot start one.
+                none is named; or slides that were not measured so. Of a damaged partition, when it
+                is read.
+            ConfigError: No Ray at `address`, this machine cannot start one, or no condition.
         """
-        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated())
+        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated(), where)
         dataset: ray.data.Dataset = _open_on_ray(self.root, found, vectors, address)
         return dataset
 
@@ -70,6 +74,7 @@ class FeatureStore(PooledStore):
         slide_ids: Iterable[str] | None = None,
         batch_size: int | None = None,
         seed: int | None = None,
+        where: str | None = None,
     ) -> "BagDataset | TileStream":
         """A torch dataset over the slides of an encoder, for a `DataLoader` with any workers.
 
@@ -83,6 +88,7 @@ class FeatureStore(PooledStore):
             batch_size: Of `tiles`: rows of a batch that the stream gives whole, for
                 `DataLoader(stream, batch_size=None)`; None: it gives single tiles.
             seed: Of `tiles`: shuffle slides, and tiles within each; None: as they are stored.
+            where: As `to_ray`.
 
         Returns:
             Items are dicts: slide_id and patient_id (text; a list for each tile in batches of
@@ -92,7 +98,7 @@ class FeatureStore(PooledStore):
             slide (N,) int32, which of them each tile is of.
 
         Raises:
-            ConfigError: Another `of`, or settings of the other.
+            ConfigError: Another `of`, settings of the other, or no condition.
             StoreError: As `to_ray`.
         """
         if of not in ("bags", "tiles"):
@@ -105,7 +111,7 @@ class FeatureStore(PooledStore):
             )
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"to_torch: batch_size={batch_size} must be 1 or more")
-        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated())
+        found = choose_stored_slides(self.root, encoder, tiling, slide_ids, self.stated(), where)
         if of == "bags":
             bags: BagDataset = _open_bags(self.root, found, by)
             return bags

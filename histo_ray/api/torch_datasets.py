@@ -160,7 +160,7 @@ def _names_of(slide: StoredSlide) -> Tiles:
 def _to_tensors(tiles: SlideTiles) -> Tiles:
     """Tensors on the arrays' own memory."""
     return {
-        "tile_id": torch.arange(len(tiles.coords), dtype=torch.int32),
+        "tile_id": torch.from_numpy(tiles.tile_ids),
         "coords": torch.from_numpy(tiles.coords),
         "tissue": torch.from_numpy(np.require(tiles.tissue, requirements="W")),
         "embeddings": torch.from_numpy(tiles.embeddings),

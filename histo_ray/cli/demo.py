@@ -2,11 +2,11 @@
 
 import argparse
 import io
-import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.progress import note
 from histo_ray.deferred import deferred
 
@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
     with redirect_stdout(told):
         made = run_demo(Path(args.out), small=args.small, seed=args.seed, say=note)
     if args.json:
-        print(json.dumps(made._asdict(), indent=2))
+        print_json(made._asdict())
     return 0

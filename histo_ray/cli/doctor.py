@@ -1,7 +1,6 @@
 """Verb `histo-ray doctor`: can this machine or cluster run, what to do if not, and what next."""
 
 import argparse
-import json
 import os
 import shlex
 import shutil
@@ -14,6 +13,7 @@ from typing import Literal
 
 from histo_ray.cli.doctor_check import Check
 from histo_ray.cli.doctor_data import add_data_arguments, list_data_checks
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError, HistoRayError
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 _print(check)
     if args.json:
-        print(json.dumps([asdict(check) for check in checks], indent=2))
+        print_json([asdict(check) for check in checks])
     return 2 if any(check.state == "bad" for check in checks) else 0
 
 

@@ -1,7 +1,6 @@
 """Verb `histo-ray encoders`."""
 
 import argparse
-import json
 import shutil
 import sys
 
@@ -13,6 +12,7 @@ from histo_ray.cli.encoder_words import (
     draw_table,
     wrap_foot,
 )
+from histo_ray.cli.json_results import print_json
 from histo_ray.deferred import deferred
 from histo_ray.errors import ConfigError
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     gated = None if args.gated is None else args.gated == "yes"
     chosen = select_encoders(known, mpp=args.mpp, licence=args.licence, gated=gated)
     if args.json:
-        print(json.dumps([spec.model_dump() for spec in chosen], indent=2))
+        print_json([spec.model_dump() for spec in chosen])
     elif args.markdown:
         print(draw_page(chosen), end="")
     else:
@@ -93,7 +93,7 @@ def _show(request: str, args: argparse.Namespace) -> int:
     broken = breach_of(spec, asked)
     if args.json:
         tiles = {"asked_tiles": asked.settings, "contract_broken": broken}
-        print(json.dumps(spec.model_dump() | (tiles if asked.settings else {}), indent=2))
+        print_json(spec.model_dump() | (tiles if asked.settings else {}))
         return 0
     print(describe_encoder(spec, describe_tiles(asked.settings, broken)))
     return 0

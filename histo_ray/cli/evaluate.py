@@ -1,11 +1,11 @@
 """`histo-ray evaluate TASK`; tasks and their flags are those of the registry."""
 
 import argparse
-import json
 from contextlib import ExitStack
 from typing import Any
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.progress import CountBar, SlideProgress, say
 from histo_ray.config import Settings
 from histo_ray.deferred import deferred
@@ -85,7 +85,7 @@ def tell_event(event: Any) -> None:
 def _print(args: argparse.Namespace, result: Any) -> None:
     record: Any = result.record
     if args.json:
-        print(json.dumps(_dump_with_words(record), indent=1))
+        print_json(_dump_with_words(record), indent=1)
         return
     lines: list[str] = _describe_record(record)
     for line in lines:

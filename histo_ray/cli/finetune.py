@@ -5,6 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.json_results import print_document
 from histo_ray.cli.progress import ProgressBar, format_seconds, say
 from histo_ray.deferred import deferred
 from histo_ray.finetune.finetune_config import FinetuneConfig
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     with TrainingBar() as training:
         result: FinetuneResult = finetune(config, report=training.report, notify=notify)
     if args.json:
-        print(result.card.model_dump_json(indent=2))
+        print_document(result.card.model_dump_json(indent=2))
     else:
         print_result(result, config.store)
     return 0

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from histo_ray.cli.evaluate import RepeatCounter, TileProgress
 from histo_ray.cli.flags import add_settings, read_settings
+from histo_ray.cli.json_results import print_document
 from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
 from histo_ray.evaluate.tasks.base import Task
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
     card: PredictorCard = result.predictor.card
     if args.json:
-        print(card.model_dump_json(indent=1))
+        print_document(card.model_dump_json(indent=1))
         return 0
     for line in _describe_predictor(card, f"{result.store.rstrip('/')}/predictors/{card.name}"):
         print(line)

@@ -1,12 +1,12 @@
 """`histo-ray heatmap`: write the files, and print what they say in short."""
 
 import argparse
-import json
 import sys
 
 from histo_ray.api.heatmap import HeatmapResult, heatmap
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.flags import read_settings
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import say
 from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in result.problems:
         print(f"not in the pictures: {one_line(problem)}", file=sys.stderr)
     if args.json:
-        print(json.dumps(_to_json(result), indent=1))
+        print_json(_to_json(result), indent=1)
     else:
         _print(result, args.out)
     return SOME_FAILED if result.problems else DONE

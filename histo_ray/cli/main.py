@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from histo_ray._version import __version__
 from histo_ray.cli.edge import leave, run_at_edge
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
+from histo_ray.cli.json_results import keep_results_apart
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import break_silence, keep_quiet
 from histo_ray.cli.quiet_flag import add_quiet
@@ -125,7 +126,8 @@ def _run(arguments: Sequence[str], is_program: bool) -> int:
     try:
         unwatched = not is_program or getattr(args, "waits", False)
         watch = nullcontext() if unwatched else break_silence(args.parser.prog.partition(" ")[2])
-        with keep_quiet(args.quiet), watch:
+        apart = keep_results_apart(getattr(args, "json", False))
+        with keep_quiet(args.quiet), watch, apart:
             code: int = args.run(args)
             sys.stdout.flush()
     except HistoRayError as error:

@@ -1,6 +1,5 @@
 """What `histo-ray plan` does and prints."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import asdict
 
 from histo_ray.api.plan import plan
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import SlideProgress, format_seconds, note
 from histo_ray.config import ExtractConfig
@@ -46,7 +46,7 @@ def plan_slides(
 def print_plan(made: PlanSummary, pictures: str | None, *, as_json: bool) -> int:
     """Print what is left to be printed of a plan; the exit code it stands for."""
     if as_json:
-        print(json.dumps(asdict(made), indent=2))
+        print_json(asdict(made))
     else:
         _print_sums(made, pictures)
     return SOME_FAILED if any(row.status is PlanStatus.FAILED for row in made.rows) else DONE

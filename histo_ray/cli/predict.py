@@ -1,12 +1,14 @@
 """`histo-ray predict`: predictors applied to a store that they were not fitted on."""
 
 import argparse
-import json
+import sys
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.flags import add_settings, read_settings
-from histo_ray.cli.progress import say
+from histo_ray.cli.json_results import print_json
+from histo_ray.cli.printable import one_line
+from histo_ray.cli.progress import LineBar
 from histo_ray.deferred import deferred
 from histo_ray.predict.external.predict_settings import PredictConfig
 
@@ -35,23 +37,19 @@ def run(args: argparse.Namespace) -> int:
         1 if labels of some target are of one class alone, so that it could not be validated.
     """
     config = read_settings(args, PredictConfig)
-    tell("starting")  # the imports take seconds
-    result: PredictionResult = _predict_all(config, tell)
+    with LineBar("predict") as progress:
+        progress.tell("starting")  # the imports take seconds
+        result: PredictionResult = _predict_all(config, progress.tell)
     for problem in result.problems:
-        tell(problem)
+        print(f"predict: {one_line(problem)}", file=sys.stderr)
     code = DONE if result.is_whole else SOME_FAILED
     if args.json:
-        print(json.dumps(_dump(result), indent=1))
+        print_json(_dump(result), indent=1)
         return code
     lines: list[str] = _describe_result(result)
     for line in lines:
         print(line)
     return code
-
-
-def tell(text: str) -> None:
-    """Write a line on stderr."""
-    say("predict", text)
 
 
 def _dump(result: "PredictionResult") -> dict[str, list[dict[str, object]]]:

@@ -1,5 +1,6 @@
 """Progress on stderr: a bar on a terminal, a line now and then in a log."""
 
+import re
 import sys
 import threading
 import time
@@ -18,6 +19,9 @@ SILENCE_S = 0.8
 second."""
 LONG_SILENCE_S = 30.0
 """The same later on."""
+
+
+_COUNT = re.compile(r"(\d+)/(\d+) ")
 
 
 def died(count: int) -> str:
@@ -173,6 +177,24 @@ class CountBar(ProgressBar):
     def report(self, done: int, total: int) -> None:
         """Show how far it is."""
         self.show(done, total, f"{done:,}/{total:,} {self._what}")
+
+
+class LineBar(ProgressBar):
+    """Shows lines of progress, those that begin with a count (`3/40 slides`) as a bar.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(verb, tells_ends=True)
+
+    def tell(self, text: str) -> None:
+        """Show a line."""
+        found = _COUNT.match(text)
+        if found:
+            self.show(int(found[1]), int(found[2]), text)
+        else:
+            self.say(text)
 
 
 class SlideProgress(ProgressBar):

@@ -1,9 +1,9 @@
 """`histo-ray report`: write the page, and print what it says in short."""
 
 import argparse
-import json
 
 from histo_ray.api.report import report
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.progress import say
 from histo_ray.report.checklist.sheet import ItemState
 from histo_ray.report.evaluations import choose_runs
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             for f in made.findings
         ]
         files = {} if beside is None else {"checklist": [*map(str, beside[:3])]}
-        print(json.dumps({"report": str(made.page), "findings": said, **files}, indent=1))
+        print_json({"report": str(made.page), "findings": said, **files}, indent=1)
         return 0
     for finding in made.findings:
         print(f"{finding.task}{' (SYNTHETIC)' if finding.synthetic else ''}: {finding.sentence}")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import format_seconds
 from histo_ray.deferred import deferred
@@ -45,7 +46,7 @@ def _list(args: argparse.Namespace) -> int:
     code = SOME_FAILED if runs.problems else DONE
     if args.json:
         records = [record.model_dump(mode="json") for record in runs.records]
-        print(json.dumps({"runs": records, "problems": runs.problems}, indent=2))
+        print_json({"runs": records, "problems": runs.problems})
         return code
     for problem in runs.problems:
         print(one_line(problem))
@@ -87,7 +88,7 @@ def _show(args: argparse.Namespace) -> int:
     record, rows = read_run(args.store, args.run_id)
     if args.json:
         slides = json.loads(rows.to_json(orient="records"))
-        print(json.dumps({**record.model_dump(mode="json"), "rows": slides}, indent=2))
+        print_json({**record.model_dump(mode="json"), "rows": slides})
         return DONE
     for heading, text in _describe(record):
         print(f"{heading:<11} {one_line(text)}")

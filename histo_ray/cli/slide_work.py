@@ -1,7 +1,6 @@
 """What `histo-ray encode-slides` and `histo-ray fit-slide-encoder` do."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from dataclasses import asdict
 from histo_ray.api.slide_encoders import encode_slides, fit_slide_encoder
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.flags import read_settings
+from histo_ray.cli.json_results import print_document, print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import SlideProgress, say
 from histo_ray.encoders.base import describe_choice
@@ -41,7 +41,7 @@ def run_encode_slides(args: argparse.Namespace) -> int:
         run = encode_slides(config, report=report, tell=progress.say).run
     if args.json:
         slides = [asdict(row) for row in run.rows]
-        print(json.dumps({"run_id": run.run_id, "store": config.store, "slides": slides}, indent=2))
+        print_json({"run_id": run.run_id, "store": config.store, "slides": slides})
     else:
         for line in describe_run(run):
             print(line)
@@ -53,7 +53,7 @@ def run_fit_slide_encoder(args: argparse.Namespace) -> int:
     config = read_settings(args, FitSlideEncoderConfig)
     card = fit_slide_encoder(config, tell=lambda text: say("fit-slide-encoder", text))
     if args.json:
-        print(card.model_dump_json(indent=1))
+        print_document(card.model_dump_json(indent=1))
         return DONE
     for line in describe_card(card, config.store):
         print(one_line(line))
@@ -107,7 +107,7 @@ def _list_encoders(args: argparse.Namespace) -> int:
             | (entry.model_dump(mode="json") if entry is not None else {})
             for name, origin, entry, about in known
         ]
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
         return DONE
     lines = [("name", "from", "tiles", "licence", "about")]
     for name, origin, entry, about in known:

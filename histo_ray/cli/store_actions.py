@@ -1,7 +1,6 @@
 """What `histo-ray store ls`, `verify`, `sql` and `gc` do."""
 
 import argparse
-import json
 import math
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from histo_ray.cli.json_results import print_document, print_json
 from histo_ray.cli.printable import csv_cell, one_line, printable
 from histo_ray.cli.progress import CountBar
 from histo_ray.errors import ConfigError, StoreError
@@ -49,7 +49,7 @@ def run_ls(args: argparse.Namespace) -> int:
             )
         )
     if args.json:
-        print(slides.to_json(orient="records", indent=2))
+        print_document(slides.to_json(orient="records", indent=2))
     else:
         known = slides["tile_mpp"].map("{:g}".format, na_action="ignore")
         slides = slides.assign(tile_mpp=known).astype(object)
@@ -81,7 +81,7 @@ def run_verify(args: argparse.Namespace) -> int:
         found = verify_store(open_store(args.store).root, bar.report)
     problems = found.problems
     if args.json:
-        print(json.dumps(found._asdict(), indent=2))
+        print_json(found._asdict())
     else:
         for problem in problems:
             print(one_line(problem))
@@ -107,10 +107,10 @@ def run_sql(args: argparse.Namespace) -> int:
         result: Any = open_store(args.store).sql(args.query)
         if result is None:  # a statement that is no query, as COPY
             if args.json:
-                print("[]")
+                print_document("[]")
             return 0
         if args.json:
-            print(result.df().to_json(orient="records", indent=2))
+            print_document(result.df().to_json(orient="records", indent=2))
         elif args.csv:
             as_csv_cells(result.df()).to_csv(sys.stdout, index=False)
         else:
@@ -124,7 +124,7 @@ def run_views(args: argparse.Namespace) -> int:
     """Print SQL that makes the views of the store in any DuckDB."""
     script = open_store(args.store).view_script()
     if args.json:
-        print(json.dumps({"sql": script}, indent=2))
+        print_json({"sql": script})
     else:
         print(script, end="")
     return 0
@@ -152,7 +152,7 @@ def run_gc(args: argparse.Namespace) -> int:
         raise ConfigError(f"--older-than-h {args.older_than_h:g}: must be 0 or more")
     removed = open_store(args.store).gc(older_than_s=args.older_than_h * 3600, dry_run=args.dry_run)
     if args.json:
-        print(json.dumps(removed, indent=2))
+        print_json(removed)
         return 0
     for path in removed:
         print(one_line(path))

@@ -1,9 +1,9 @@
 """What `histo-ray store export` and `histo-ray store convert` do."""
 
 import argparse
-import json
 import sys
 
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import CountBar
 from histo_ray.errors import ConfigError
@@ -42,7 +42,7 @@ def run_export(args: argparse.Namespace) -> int:
             bar.report,
         )
     if args.json:
-        print(json.dumps(done._asdict(), indent=2))
+        print_json(done._asdict())
         return 1 if done.problems else 0
     for problem in done.problems:
         print(f"not exported: {one_line(problem)}", file=sys.stderr)
@@ -74,7 +74,7 @@ def run_convert(args: argparse.Namespace) -> int:
     with CountBar("store convert", "partitions converted") as bar:
         done = convert_partitions(root, args.to, root, bar.report)
     if args.json:
-        print(json.dumps(done._asdict(), indent=2))
+        print_json(done._asdict())
         return 1 if done.problems else 0
     for problem in done.problems:
         print(f"not converted: {one_line(problem)}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """What `histo-ray store import` does."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from dataclasses import asdict
 from histo_ray.api.import_features import import_features
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, SOME_FAILED
 from histo_ray.cli.flags import read_settings
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import SlideProgress
 from histo_ray.store.exchange.import_config import ImportConfig
@@ -31,7 +31,7 @@ def run_import(args: argparse.Namespace) -> int:
 
         summary = import_features(config, report=report, notify=progress.say).summary
     if args.json:
-        print(json.dumps(describe_as_json(summary, config.store), indent=2))
+        print_json(describe_as_json(summary, config.store))
     else:
         for line in describe_import(summary):
             print(line)

@@ -1,9 +1,9 @@
 """What `histo-ray store index build` and `drop` do."""
 
 import argparse
-import json
 
 from histo_ray.api.feature_store import open_store
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import note
 from histo_ray.errors import ConfigError
@@ -18,7 +18,7 @@ def run_index(args: argparse.Namespace) -> int:
             raise ConfigError("store index drop: --tiling is of build; drop removes all tilings")
         dropped = store.drop_index(args.encoder)
         if args.json:
-            print(json.dumps(dropped, indent=2))
+            print_json(dropped)
             return 0
         for path in dropped:
             print(one_line(path))
@@ -26,7 +26,7 @@ def run_index(args: argparse.Namespace) -> int:
         return 0
     built = store.build_index(args.encoder, args.tiling, lambda text: note(one_line(text)))
     if args.json:
-        print(json.dumps(built._asdict() | {"quality": built.quality._asdict()}, indent=2))
+        print_json(built._asdict() | {"quality": built.quality._asdict()})
         return 0
     quality = built.quality
     print(

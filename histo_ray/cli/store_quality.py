@@ -7,8 +7,9 @@ import sys
 from histo_ray.api.measure import measure
 from histo_ray.api.show_where import WhereResult, show_where
 from histo_ray.cli.exit_codes import DONE, SOME_FAILED
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line, printable
-from histo_ray.cli.progress import say
+from histo_ray.cli.progress import LineBar
 from histo_ray.text import count_of
 
 SHOWN = 40
@@ -17,18 +18,19 @@ SHOWN = 40
 
 def run_measure(args: argparse.Namespace) -> int:
     """Measure what is missing; return 1 if a slide could not be measured."""
-    found = measure(
-        args.store,
-        manifest=args.manifest,
-        pixels=args.pixels,
-        again=args.again,
-        threads=args.threads,
-        say=lambda text: say("measure", text),
-    )
+    with LineBar("measure") as progress:
+        found = measure(
+            args.store,
+            manifest=args.manifest,
+            pixels=args.pixels,
+            again=args.again,
+            threads=args.threads,
+            say=progress.tell,
+        )
     for problem in found.problems:
         print(f"not measured: {one_line(problem)}", file=sys.stderr)
     if args.json:
-        print(json.dumps(vars(found), indent=2))
+        print_json(vars(found))
     else:
         print(
             f"{count_of(len(found.done), 'slide')} measured, {found.there} had been before, "
@@ -39,23 +41,22 @@ def run_measure(args: argparse.Namespace) -> int:
 
 def run_where(args: argparse.Namespace) -> int:
     """Print what a condition keeps of each slide, and draw it where asked for."""
-    found = show_where(
-        args.store,
-        args.where,
-        encoder=args.encoder,
-        tiling=args.tiling,
-        slide_ids=args.slide or None,
-        pictures=args.pictures,
-        manifest=args.manifest,
-        say=lambda text: say("where", text),
-    )
+    with LineBar("where") as progress:
+        found = show_where(
+            args.store,
+            args.where,
+            encoder=args.encoder,
+            tiling=args.tiling,
+            slide_ids=args.slide or None,
+            pictures=args.pictures,
+            manifest=args.manifest,
+            say=progress.tell,
+        )
     for problem in found.problems:
         print(f"no slide in the picture: {one_line(problem)}", file=sys.stderr)
     if args.json:
         rows = json.loads(found.slides.to_json(orient="records"))
-        print(
-            json.dumps({"where": found.where, "slides": rows, "written": found.written}, indent=2)
-        )
+        print_json({"where": found.where, "slides": rows, "written": found.written})
     else:
         _print(found, args.pictures)
     return SOME_FAILED if found.problems else DONE

@@ -1,11 +1,11 @@
 """What a run prints when it ends: counts, every lost slide with its reason, where things are."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from histo_ray.cli.exit_codes import DONE, INTERRUPTED, SOME_FAILED
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.printable import one_line
 from histo_ray.cli.progress import died
 from histo_ray.extract.recorder import RunSummary
@@ -20,7 +20,7 @@ LISTED = 50
 def print_run(summary: RunSummary, store: str, *, as_json: bool) -> int:
     """Print a run's result to stdout; the exit code it stands for."""
     if as_json:
-        print(json.dumps(describe_as_json(summary, store), indent=2))
+        print_json(describe_as_json(summary, store))
     elif not summary.rows:
         print("interrupted before a slide was finished; the same command starts again")
     else:
@@ -56,7 +56,9 @@ def describe_run(summary: RunSummary) -> Iterator[str]:
     slides = len({row.slide_id for row in summary.rows})
     encoders = len({row.encoder for row in summary.rows})
     parts = [f"{count} {outcome}" for outcome, count in sorted(summary.outcomes.items())]
+    tilings = len({row.tiling for row in summary.rows})
     size = f"{count_of(slides, 'slide')} x {count_of(encoders, 'encoder')}"
+    size += f" in {tilings} tilings" if tilings > 1 else ""
     yield f"{size}: {', '.join(parts)}"
     counts = summary.counts
     span = counts.encode_ended - counts.encode_began

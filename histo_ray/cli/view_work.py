@@ -1,12 +1,12 @@
 """`histo-ray view`: serve the viewer until Ctrl-C."""
 
 import argparse
-import json
 from urllib.parse import urlsplit
 
 from histo_ray.api.view import view
 from histo_ray.cli.exit_codes import INTERRUPTED
 from histo_ray.cli.flags import read_settings
+from histo_ray.cli.json_results import print_json
 from histo_ray.cli.progress import say
 from histo_ray.view.view_settings import ViewConfig
 
@@ -17,7 +17,10 @@ def run(args: argparse.Namespace) -> int:
     say("view", "starting")  # imports and the list of slides take seconds
 
     def tell(address: str) -> None:
-        print(json.dumps(_describe(address)) if args.json else address, flush=True)
+        if args.json:
+            print_json(_describe(address), indent=None)
+        else:
+            print(address, flush=True)
         say("view", "open this address in a browser on this machine; Ctrl-C ends it")
 
     view(config, started=tell)

@@ -52,7 +52,7 @@ def _read_slides(
         yield {
             "slide_id": np.full(count, slide.partition.key.slide_id),
             "patient_id": np.full(count, slide.patient_id),
-            "tile_id": np.arange(count, dtype=np.int32),
+            "tile_id": tiles.tile_ids,
             "x": tiles.coords[:, 0].copy(),
             "y": tiles.coords[:, 1].copy(),
             "tissue": tiles.tissue,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from histo_ray.config import ExtractConfig, RunSettings
 from histo_ray.encoders.base import EncoderSpec, check_contract
 from histo_ray.encoders.stored_name import stored_name
-from histo_ray.encoders.tile_request import split_tiles
+from histo_ray.encoders.tile_request import KEYS, split_tiles
 from histo_ray.errors import ConfigError
 
 
@@ -76,6 +76,22 @@ def group_encoders(config: RunSettings, specs: Sequence[EncoderSpec]) -> tuple[E
             tuple(spec for _, spec in of_tiling),
         )
         for key, of_tiling in members.items()
+    )
+
+
+def name_unused(config: ExtractConfig) -> tuple[str, ...]:
+    """Say which settings of tiles were given for nothing: every request has its own.
+
+    With `native` tiles a value chooses among those of a contract.
+    """
+    if config.tiles == "native":
+        return ()
+    asked = [split_tiles(text).settings for text in config.encoder]
+    return tuple(
+        f"--{name.replace('_', '-')} {getattr(config, name)} is not used: every encoder states its "
+        f"own {key} after the @"
+        for key, name in KEYS.items()
+        if name in config.model_fields_set and all(name in own for own in asked)
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from histo_ray.config import NO_RAY, ExtractConfig, works_here
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
-from histo_ray.encoders.tile_groups import EncoderGroup, group_encoders
+from histo_ray.encoders.tile_groups import EncoderGroup, group_encoders, name_unused
 from histo_ray.extract.earlier_speed import EarlierSpeed, Machine, find_earlier_speed
 from histo_ray.extract.known_sizes import find_known_dims
 from histo_ray.extract.mixed_agenda import plan_groups
@@ -107,7 +107,7 @@ def survey_slides(config: ExtractConfig) -> PlanSummary:
         row = blank_row(slide.slide_id, PlanStatus.TODO)
         planned.rows.append(in_tiling(row, tiling_of_several(slide)))
     ordered = _order_rows(manifest, groups, known, planned)
-    notes = (*manifest.notes, *agenda.notes)
+    notes = (*manifest.notes, *agenda.notes, *name_unused(config))
     return PlanSummary(
         ordered,
         None,
@@ -176,7 +176,7 @@ def run_plan(
         bytes=planned.count_bytes(dims, config.dtype),
         seconds=seconds,
         undrawn=undrawn,
-        notes=(*manifest.notes, *agenda.notes),
+        notes=(*manifest.notes, *agenda.notes, *name_unused(config)),
         starts_ray=with_ray,
         source_tiles=planned.sources.shared or None,
         source_tiles_saved=planned.sources.saved,

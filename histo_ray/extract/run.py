@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from histo_ray.config import ExtractConfig, RunSettings, TileSetConfig
 from histo_ray.encoders.base import EncoderSpec
 from histo_ray.encoders.requested import resolve_encoders
-from histo_ray.encoders.tile_groups import group_encoders
+from histo_ray.encoders.tile_groups import group_encoders, name_unused
 from histo_ray.extract.labelled_tiles import plan_sets, settle_size
 from histo_ray.extract.mixed_agenda import plan_groups
 from histo_ray.extract.observer import Observer
@@ -67,7 +67,7 @@ def run_extract(
     store = open_store(config.store, create=True)
     store.sweep()
     agenda = plan_groups(manifest.slides, groups, store)
-    for line in (*manifest.notes, *agenda.notes):
+    for line in (*manifest.notes, *agenda.notes, *name_unused(config)):
         notify(line)
     return work_off(settings, specs, store, agenda, began, open_pipeline, report)
 

@@ -95,11 +95,8 @@ def read_vectors(root: Location, partition: CountedPartition) -> Floats:
         StoreError: As `read_pieces`.
     """
     vectors = FORMATS[partition.form].read_bag(partition.locate(root))[1]
-    if partition.kept is None:
-        check_count(root, partition, len(vectors))
-        return vectors
-    _check_whole(root, partition, partition.kept, len(vectors))
-    return vectors[partition.kept.rows]
+    check_whole(root, partition, len(vectors))
+    return vectors if partition.kept is None else vectors[partition.kept.rows]
 
 
 def read_partition_rows(location: Location, form: Form) -> Iterator[TileRows]:
@@ -138,12 +135,14 @@ def _drop_rows(
         if low < high:
             yield take_rows(rows, kept.rows[low:high] - start)
         start += len(rows)
-    _check_whole(root, partition, kept, start)
+    check_whole(root, partition, start)
 
 
-def _check_whole(root: Location, partition: CountedPartition, kept: KeptTiles, found: int) -> None:
+def check_whole(root: Location, partition: CountedPartition, found: int) -> None:
     """Hold the number of tiles of the whole partition against its receipt; see `check_count`."""
-    check_count(root, partition._replace(tiles=kept.whole, kept=None), found)
+    if partition.kept is not None:
+        partition = partition._replace(tiles=partition.kept.whole, kept=None)
+    check_count(root, partition, found)
 
 
 def check_count(root: Location, partition: CountedPartition, found: int) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from histo_ray.errors import StoreError
 from histo_ray.store.catalog import list_partitions
-from histo_ray.store.layout import RUNS, is_given
+from histo_ray.store.layout import QUALITY, RUNS, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.partition import VECTOR
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
@@ -17,6 +17,7 @@ from histo_ray.store.sql.views import (
     ABOUT,
     CARDS,
     PREDICTED,
+    QUALITY_FILES,
     SLIDE_FILES,
     SLIDE_VECTORS,
     TABLES,
@@ -27,6 +28,7 @@ from histo_ray.store.sql.views import (
     select_empty,
     select_partitions,
     select_predicted,
+    select_quality,
     select_runs,
     select_slide_vectors,
     select_tables,
@@ -122,6 +124,8 @@ def _define(
         query = select_runs(base)
     if name == SLIDE_VECTORS and has_files(root, SLIDE_FILES):
         query = select_slide_vectors(base)
+    if name == QUALITY and has_files(root, QUALITY_FILES):
+        query = select_quality(base)
     connection.execute(create_view(name, query))
 
 

@@ -7,9 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.store.catalog import FORMATS
+from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.find import choose_slides
 from histo_ray.store.location import Location
-from histo_ray.store.partition_vectors import CountedPartition, check_count, read_vectors
+from histo_ray.store.partition import take_rows
+from histo_ray.store.partition_vectors import (
+    CountedPartition,
+    check_whole,
+    count_tiles,
+    read_vectors,
+)
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.stated import Stated, correct_receipts
@@ -24,8 +31,10 @@ class StoredSlide(NamedTuple):
 
 
 class SlideTiles(NamedTuple):
-    """All tiles of one slide, in their order."""
+    """The tiles of one slide that are read, in their order."""
 
+    tile_ids: npt.NDArray[np.int32]
+    """(N,) ascending."""
     coords: npt.NDArray[np.int32]
     """(N, 2) top-left (x, y), level-0 px."""
     tissue: npt.NDArray[np.float32]
@@ -42,6 +51,7 @@ def choose_stored_slides(
     tiling: str | None,
     slide_ids: Iterable[str] | None,
     stated: Mapping[str, Stated],
+    where: str | None = None,
 ) -> list[StoredSlide]:
     """The slides of an encoder that have tiles, sorted, or in the order that they are asked for.
 
@@ -51,17 +61,20 @@ def choose_stored_slides(
         tiling: Where the encoder has several.
         slide_ids: Only these; None: all.
         stated: The newest words on patients.
+        where: Only tiles that this condition keeps, and slides that have some; None: all.
 
     Raises:
+        ConfigError: `where` is no condition.
         StoreError: Nothing of this encoder, a slide that is not there, or several tilings and none
-            is named.
+            is named; or slides were not measured so.
     """
     asked = None if slide_ids is None else list(dict.fromkeys(slide_ids))
     partitions = choose_slides(root, encoder, tiling, asked)
-    receipts = correct_receipts(read_receipts(root, partitions), stated)
+    whole = correct_receipts(read_receipts(root, partitions), stated)
+    receipts = choose_tiles(root, partitions, whole, where)
     found = {
         key.slide_id: StoredSlide(
-            CountedPartition(key, partitions[key], receipt.tile_count), receipt.slide.patient_id
+            count_tiles(key, partitions[key], receipt), receipt.slide.patient_id
         )
         for key, receipt in sorted(receipts.items())
         if receipt.tile_count
@@ -71,7 +84,7 @@ def choose_stored_slides(
 
 @read_again
 def read_slide_tiles(root: Location, slide: StoredSlide, vectors: bool = True) -> SlideTiles:
-    """All tiles of a slide, of one version even if it is replaced meanwhile.
+    """The tiles of a slide that are to be read, of one version even if it is replaced meanwhile.
 
     Args:
         root: The store.
@@ -85,6 +98,10 @@ def read_slide_tiles(root: Location, slide: StoredSlide, vectors: bool = True) -
     location = partition.locate(root)
     with unreplaced(location.path, lambda: look_at(location, partition.form)):
         own = FORMATS[partition.form].read_columns(location)
-        embeddings = read_vectors(root, partition) if vectors else own.embeddings
-        check_count(root, partition, len(own))
-    return SlideTiles(own.coords, own.tissue, own.focus, embeddings)
+        embeddings = read_vectors(root, partition) if vectors else None
+        check_whole(root, partition, len(own))
+    ids = partition.tile_ids
+    if partition.kept is not None:
+        own = take_rows(own, ids)
+    found = own.embeddings if embeddings is None else embeddings
+    return SlideTiles(ids.astype(np.int32), own.coords, own.tissue, own.focus, found)

@@ -40,6 +40,11 @@ class SlideVector(NamedTuple):
     """(dim,)."""
 
 
+def has_slide_encoder(root: Location, slide_encoder: str) -> bool:
+    """Whether a store has vectors of a slide encoder, of any tiles."""
+    return f"encoder={slide_encoder}" in root.child(SLIDES).names()
+
+
 def slide_folder(slide_encoder: str, encoder: str, tiling: str) -> str:
     """Folder of all vectors of one slide encoder, tile encoder and tiling."""
     return (

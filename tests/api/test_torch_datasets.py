@@ -59,6 +59,26 @@ def test_a_bag_of_a_patient_has_the_tiles_of_all_slides(store: FeatureStore) -> 
     assert np.array_equal(bag["embeddings"].numpy(), own)
 
 
+def test_a_condition_keeps_some_tiles_under_their_own_numbers(store: FeatureStore) -> None:
+    where = "tile_id in (0, 3, 9)"  # slide B has 7 tiles
+    bags: Any = store.to_torch("e", where=where)
+    assert (bags.names, bags.tiles) == (list(COUNTS), [3, 2, 3])
+    for number, name in enumerate(COUNTS):
+        own, kept = store.bag(name, "e"), [0, 3] if name == "B" else [0, 3, 9]
+        assert bags[number]["tile_id"].tolist() == kept
+        assert np.array_equal(bags[number]["embeddings"].numpy(), own.embeddings[kept])
+        assert np.array_equal(bags[number]["coords"].numpy(), own.coords[kept])
+    tiles: Any = store.to_torch("e", of="tiles", batch_size=2, seed=3, where=where)
+    loader: Any = DataLoader(tiles, batch_size=None)
+    assert len(list(loader)) == len(loader) == 5
+    kept_of = {key: n for key, n in stored(store).items() if key[1] in (0, 3, 9)}
+    assert seen(loader) == kept_of
+    few: Any = store.to_torch("e", where="tile_id > 20")
+    assert few.names == ["A"]
+    with pytest.raises(ConfigError, match="where"):
+        store.to_torch("e", where="tile_id >")
+
+
 def test_slides_come_in_the_order_that_they_are_asked_for(store: FeatureStore) -> None:
     bags: Any = store.to_torch("e", slide_ids=["C", "empty", "A"])
     assert bags.names == ["C", "A"]

@@ -9,7 +9,7 @@ import pytest
 from histo_ray.cli import progress
 from histo_ray.cli.evaluate import RepeatCounter
 from histo_ray.cli.finetune import TrainingBar
-from histo_ray.cli.progress import ProgressBar, SlideProgress, keep_quiet, say
+from histo_ray.cli.progress import LineBar, ProgressBar, SlideProgress, keep_quiet, say
 from histo_ray.extract.run_counts import Counts
 from histo_ray.finetune.job import TrainingProgress
 
@@ -62,8 +62,21 @@ def slides() -> None:
         show_slides(bar)
 
 
+def measure() -> None:
+    with LineBar("measure") as bar:
+        bar.tell("starting")
+        for done in (1, 2, 3):
+            bar.tell(f"{done}/3 slides measured")
+
+
 @pytest.mark.parametrize(
-    ("verb", "work"), [("extract", slides), ("evaluate", count_repeats), ("finetune", train)]
+    ("verb", "work"),
+    [
+        ("extract", slides),
+        ("evaluate", count_repeats),
+        ("finetune", train),
+        ("measure", measure),
+    ],
 )
 def test_every_long_verb_has_the_same_bar_on_a_terminal(
     verb: str, work: Callable[[], None], on_terminal: OnTerminal
@@ -97,6 +110,9 @@ def test_a_line_stands_above_the_bar_and_one_bar_gives_way_to_another(
     [
         (slides, ["extract: starting"]),
         (count_repeats, ["evaluate: 0/3 repeats evaluated", "evaluate: 3/3 repeats evaluated"]),
+        (measure, [
+            "measure: starting", "measure: 1/3 slides measured", "measure: 3/3 slides measured",
+        ]),
         (train, [
             f"finetune: step 2, epoch {epoch}/2, batch {batch}/3, loss 0.500, accuracy 0.750, "
             "9.0 images/s" for epoch, batch in ((1, 1), (1, 3), (2, 3))
@@ -113,7 +129,7 @@ def test_a_log_has_lines_and_no_bar(
     assert "\x1b" not in told
 
 
-@pytest.mark.parametrize("work", [slides, count_repeats, train])
+@pytest.mark.parametrize("work", [slides, count_repeats, train, measure])
 def test_quiet_has_neither_on_a_terminal(work: Callable[[], None], on_terminal: OnTerminal) -> None:
     with keep_quiet(True):
         assert on_terminal(work) == ""

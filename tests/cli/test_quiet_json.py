@@ -12,6 +12,7 @@ from histo_ray.cli.progress import SlideProgress, keep_quiet, note, say
 from histo_ray.cli.quiet_flag import add_quiet, list_leaves
 from histo_ray.cli.verbs import VERBS
 from histo_ray.store.store import open_store
+from testing.plugin_package import write_module
 from tests.conftest import Cohort
 from tests.made_up import facts_of, rows_of
 
@@ -76,3 +77,24 @@ def test_quiet_holds_back_progress_and_no_error(capsys: pytest.CaptureFixture[st
     assert "no-store" in capsys.readouterr().err
     say("extract", "loud again")
     assert capsys.readouterr().err == "extract: loud again\n"
+
+
+def test_what_a_plugin_prints_is_not_in_the_json(
+    cohort: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = write_module(tmp_path, "chatty_plugin")
+    said = '        print("hello from the plugin", flush=True)\n'
+    text = module.read_text()
+    for start in ('        """State what', '        """Draw the', '        """(N, 96'):
+        text = text.replace(start, said + start)
+    module.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    flags = f"--manifest {cohort.manifest} --store {tmp_path / 'store'} --tile-px 96 --json"
+    encoder = "chatty_plugin:make_encoder"
+    main(["extract", *flags.split(), "--encoder", encoder, "--address", "none"])
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["record"]["tiles_encoded"]
+    assert "hello from the plugin" in printed.err

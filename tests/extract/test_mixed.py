@@ -13,7 +13,7 @@ from histo_ray.api.extract import extract
 from histo_ray.api.plan import plan
 from histo_ray.config import ExtractConfig, TileSetConfig
 from histo_ray.encoders.requested import resolve_encoders
-from histo_ray.encoders.tile_groups import group_encoders
+from histo_ray.encoders.tile_groups import group_encoders, name_unused
 from histo_ray.encoders.tile_request import split_tiles
 from histo_ray.errors import ConfigError
 from histo_ray.evaluate.patients.patient_cohort import StoredSlides, find_slides
@@ -246,6 +246,16 @@ def test_an_encoder_twice_in_one_tiling_and_tiles_of_a_tile_set_are_refused(
     labelled = TileSetConfig(store=str(tmp_path), encoder=(f"{ENCODER}@px=64",), tile_px=64)
     with pytest.raises(ConfigError, match="encoded as they are given"):
         resolve_encoders(labelled)
+
+
+def test_a_setting_that_no_encoder_takes_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    own = (f"{ENCODER}@px=64,mpp=0.5", f"{OTHER}@px=96,mpp=0.5")
+    config = make_config(tmp_path / "store", encoder=own, tile_px=64, address="none")
+    said: list[str] = []
+    run_extract(config, open_in_process, notify=said.append)
+    unused = "--tile-px 64 is not used: every encoder states its own px after the @"
+    assert [line for line in said if "not used" in line] == [unused]
+    assert name_unused(config.model_copy(update={"encoder": (own[0], OTHER)})) == ()  # it takes it
 
 
 class Taker:

@@ -162,6 +162,15 @@ def test_a_slide_that_cannot_be_encoded_is_an_answer(filled: FeatureStore, plugi
     assert "too few tiles" in failed.reason
 
 
+def test_pooling_by_a_slide_encoder_that_nobody_knows_says_which_there_are(
+    filled: FeatureStore,
+) -> None:
+    with pytest.raises(ConfigError, match=r"'quantile': is unknown.*did you mean quantiles"):
+        filled.matrix("e", pool="slide:quantile")
+    with pytest.raises(ConfigError, match="'vlad': is a method that is fitted first"):
+        filled.matrix("e", pool="slide:vlad")
+
+
 def test_quantiles_are_those_of_the_pooling_and_a_patient_is_the_mean_of_slides(
     filled: FeatureStore,
 ) -> None:
@@ -283,6 +292,9 @@ def test_what_is_not_there_is_told(filled: FeatureStore) -> None:
         encode(filled, "fisher")
     with pytest.raises(ConfigError, match=r"color=red is no setting of it"):
         resolve_slide_encoder(filled.root, "mean?color=red")
+    with pytest.raises(ConfigError, match=r"'nosuch': is unknown; there are mean"):
+        filled.matrix("e", pool="slide:nosuch")
+    (Path(filled.root.path) / "slides/encoder=nosuch").mkdir(parents=True)  # of other tiles
     with pytest.raises(StoreError, match=r"pooling slide:nosuch: 3 slides of e .*encode-slides"):
         filled.matrix("e", pool="slide:nosuch")
 

@@ -19,6 +19,7 @@ from histo_ray.schema import arrow_schema
 from histo_ray.store import tile_segments
 from histo_ray.store.layout import Form
 from histo_ray.store.location import location_of
+from histo_ray.store.measures import MeasureReceipt, write_measures
 from histo_ray.store.sql.views import ABOUT, TABLES
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder
@@ -56,6 +57,18 @@ def write_evaluations(root: Path) -> None:
         )
 
 
+def write_quality(store: Store, slide_id: str) -> None:
+    """What `extract` writes of a slide; blur is not measured by it."""
+    (key,) = (key for key in store.list_keys() if key.slide_id == slide_id)
+    ink = np.array([0, 0.5, 0, np.nan], np.float32)
+    facts = store.read_receipt(key).slide
+    receipt = MeasureReceipt(
+        slide_id=slide_id, fingerprint=facts.fingerprint, tiling=key.tiling, overview_mpp=(8, 8)
+    )
+    coords = np.zeros((4, 2), np.int32)
+    write_measures(store.root, receipt, coords, {"ink": ink, "fold": np.ones(4, np.float32)})
+
+
 def write_cards_and_predictions(root: Path) -> None:
     """What `finetune`, `fit` and `predict` write."""
     for path in ("predictors/luad/predictor.json", "models/own/model.json"):
@@ -81,6 +94,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [RunRow("it's", "e", Outcome.DONE, "", 4, 1.0, "P9", False, "site'9")]
     store.write_run("20260101T000000-1", rows)
     FeatureStore(store.root).matrix("e", pool="slide:mean")  # writes slide vectors
+    write_quality(store, "it's")
     write_evaluations(path)
     write_cards_and_predictions(path)
     return path
@@ -126,6 +140,15 @@ def test_cards_and_predictions_are_views_as_soon_as_they_are_there(root: Path) -
         ("luad", "TP53")
     ]
     assert store.sql("from predicted_patients").fetchall() == [("luad", "b-1", "P'1", 0.25)]
+
+
+def test_tiles_are_joined_with_what_was_measured_of_them(root: Path) -> None:
+    query = (
+        "select tile_id, ink, fold, blur from embeddings join quality "
+        "using (tiling, slide_id, tile_id) where ink < 0.1 or ink is null order by 1"
+    )
+    rows = open_store(str(root)).sql(query).fetchall()
+    assert rows == [(0, 0.0, 1.0, None), (2, 0.0, 1.0, None), (3, None, 1.0, None)]
 
 
 def test_a_damaged_table_stops_queries_of_its_view_alone(root: Path, tmp_path: Path) -> None:
@@ -239,3 +262,15 @@ def test_what_nobody_measured_is_null_in_views(
     assert [one.split().count("-") for one in (head, first)] == [0, 6]
     assert main(["store", "ls", store.root.path]) == 0
     assert " 0.0 " not in capsys.readouterr().out
+
+
+def test_what_was_not_measured_of_some_tiles_is_null_among_numbers(store: Store) -> None:
+    (rows,) = rows_of(4)
+    facts = facts_of("S1")
+    focus = np.array([5, np.nan, 7, np.nan], np.float32)
+    store.commit(facts.key, facts, [replace(rows, focus=focus)])
+    for columns in ("tile_id, focus", "tile_id, focus, embedding"):  # without vectors: a cache
+        found = store.sql(f"select {columns} from embeddings where focus is null order by 1")
+        assert [row[:2] for row in found.fetchall()] == [(1, None), (3, None)]
+        found = store.sql(f"select {columns} from embeddings where focus > 6")
+        assert [row[:2] for row in found.fetchall()] == [(2, 7.0)]

@@ -12,12 +12,13 @@ from histo_ray.pooling.slide_encoders.resolve import (
     NamedSlideEncoder,
     find_slide_encoder,
     parse_slide_request,
+    resolve_slide_encoder,
 )
 from histo_ray.store.catalog import Partitions
 from histo_ray.store.half_floats import Float32s
 from histo_ray.store.location import Location
 from histo_ray.store.slide_cards import SLIDE_ENCODERS
-from histo_ray.store.slide_vectors import SlideVector
+from histo_ray.store.slide_vectors import SlideVector, has_slide_encoder
 from histo_ray.text import count_of, name_some
 from histo_ray.types import Outcome, PartitionKey, Receipt
 
@@ -39,6 +40,7 @@ def read_slide_vectors(
         (W,) float32 of every slide.
 
     Raises:
+        ConfigError: There is no such slide encoder, neither to be run nor stored.
         StoreError: Vectors are missing and cannot be made here, of several weights, or a slide
             cannot be encoded; says what to run.
     """
@@ -51,6 +53,8 @@ def read_slide_vectors(
         if len(own) < len(receipts):
             _make_missing(root, partitions, receipts, found)
             stored = read_stored(root, name, receipts)
+    if found is None and not has_slide_encoder(root, slide_encoder):
+        resolve_slide_encoder(root, slide_encoder)  # says what there is
     if found is None:
         _check_card(root, slide_encoder, stored)
     missing = sorted(key.slide_id for key in receipts.keys() - stored.keys())

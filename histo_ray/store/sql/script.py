@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from histo_ray.store.catalog import list_partitions
-from histo_ray.store.layout import RUNS, Form, is_given
+from histo_ray.store.layout import QUALITY, RUNS, Form, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.receipt_table import UNKNOWN
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
@@ -12,6 +12,7 @@ from histo_ray.store.sql.views import (
     ABOUT,
     CARDS,
     PREDICTED,
+    QUALITY_FILES,
     SLIDE_FILES,
     SLIDE_VECTORS,
     TABLES,
@@ -20,6 +21,7 @@ from histo_ray.store.sql.views import (
     select_empty,
     select_partitions,
     select_predicted,
+    select_quality,
     select_runs,
     select_slide_vectors,
     select_tables,
@@ -72,6 +74,8 @@ def write_view_script(root: Location) -> str:
         queries[RUNS] = select_runs(base)
     if has_files(root, SLIDE_FILES):
         queries[SLIDE_VECTORS] = select_slide_vectors(base)
+    if has_files(root, QUALITY_FILES):
+        queries[QUALITY] = select_quality(base)
     if forms:
         queries["slides"] = _select_slides(base, forms, has_runs)
     for table in list_predicted(root):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from histo_ray.schema import arrow_schema, optional_names
-from histo_ray.store.layout import RUNS
+from histo_ray.store.layout import QUALITY, RUNS
 from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, select_nothing
 from histo_ray.store.tables import EVALUATIONS
 
@@ -27,6 +27,9 @@ ZARR = "zarr_embeddings"
 SLIDE_VECTORS = "slide_vectors"
 SLIDE_FILES = "slides/*/*/*/*.parquet"
 """Pattern of the files of slide vectors, relative to the store."""
+QUALITY_FILES = f"{QUALITY}/*/*.parquet"
+"""Pattern of the tables of artefacts, relative to the store."""
+ARTEFACTS = ("ink", "fold", "blur")
 PREDICTED = "predicted_"
 """How the names of views begin that are of tables of predictions: `predicted_patients`, ..."""
 
@@ -171,6 +174,7 @@ ABOUT = {
     "slides": "every slide, encoder and tiling, as receipts and the newest manifest say",
     "runs": "every slide and encoder of every extraction",
     SLIDE_VECTORS: "every slide vector of every slide encoder",
+    QUALITY: "artefacts of every tile that was measured, by tiling",
     **{name: view.about for name, view in TABLES.items()},
     **{name: view.about for name, view in CARDS.items()},
 }
@@ -229,6 +233,24 @@ def select_slide_vectors(base: str) -> str:
     )
 
 
+def quality_schema() -> pa.Schema:
+    """The columns of the view `quality`."""
+    fields = [pa.field(field.name, field.type) for field in arrow_schema(QUALITY)]
+    return pa.schema([("tiling", pa.string()), *fields])
+
+
+def select_quality(base: str) -> str:
+    """SQL of all tables of artefacts; there must be one."""
+    columns = (
+        f"{null_if_nan(name)} AS {quote_name(name)}" if name in ARTEFACTS else quote_name(name)
+        for name in quality_schema().names
+    )
+    return (
+        f"SELECT {', '.join(columns)} FROM read_parquet({_pattern(base, QUALITY_FILES)}, "
+        "hive_partitioning = true, hive_types_autocast = false)"
+    )
+
+
 def select_empty(name: str) -> str:
     """SQL of a view of every store where it holds nothing of the kind."""
     if name in TABLES:
@@ -243,6 +265,7 @@ def select_empty(name: str) -> str:
         "slides": slides_schema,
         "runs": runs_schema,
         SLIDE_VECTORS: slide_vectors_schema,
+        QUALITY: quality_schema,
     }
     return select_nothing(schemas[name]())
 
@@ -313,8 +336,13 @@ def replace_nan(excluded: str = "") -> str:
 
 
 def null_if_nan(name: str) -> str:
-    """SQL of a column of numbers whose NaN are NULL."""
-    return f"nullif({quote_name(name)}, 'nan'::FLOAT)"
+    """SQL of a column of finite numbers whose NaN are NULL.
+
+    Statistics of Parquet say nothing of NaN, so DuckDB takes a comparison with NaN, or `isnan`, for
+    false wherever a file has a least and a greatest number; `isfinite` it does ask of every row.
+    """
+    column = quote_name(name)
+    return f"CASE WHEN isfinite({column}) THEN {column} END"
 
 
 def create_view(name: str, query: str) -> str:
