@@ -1,14 +1,16 @@
 """The work of a run in this process, without Ray: plan, read, encode, commit, slide by slide.
 
-The pieces are those that Ray's actors call, so the bits are the same. What a process of its own
-would have survived (a decoder that crashes, memory that runs out) ends the run here; the same
-command goes on from what is stored.
+The pieces are those that Ray's actors call, so the bits are the same. Threads find the tissue of
+the next slide and read the next tiles while this one encodes and writes, in the order of one. What
+a process of its own would have survived (a decoder that crashes, memory that runs out) ends the run
+here; the same command goes on from what is stored.
 """
 
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -21,15 +23,18 @@ from histo_ray.extract.batch_ladder import BatchLadder, load_ladders, smallest_l
 from histo_ray.extract.encoder_plan import plan_encoders
 from histo_ray.extract.interleave import interleave_spans
 from histo_ray.extract.loading import check_loaded
-from histo_ray.extract.meter import Meter, Spent
+from histo_ray.extract.meter import Spent
 from histo_ray.extract.metric_samples import Sample
 from histo_ray.extract.open_reader import open_reader
 from histo_ray.extract.pipeline import Report, RunOrder
+from histo_ray.extract.plan_processes import count_cores
+from histo_ray.extract.read_ahead import call_ahead
 from histo_ray.extract.resources import Node, Workers
 from histo_ray.extract.run_counts import Counts, StartTimes
 from histo_ray.extract.run_workers import plan_run_workers
 from histo_ray.extract.slide import (
     SubjectPlan,
+    TileBlock,
     keep_measures,
     nonfinite_problem,
     partition_facts,
@@ -37,6 +42,7 @@ from histo_ray.extract.slide import (
 from histo_ray.extract.this_machine import describe_machine
 from histo_ray.extract.tile_reader import TileReader
 from histo_ray.extract.work import SubjectWork
+from histo_ray.slides.direct.traffic import FETCHED
 from histo_ray.storage.full_disk import FULL, describe_full
 from histo_ray.store.store import Store
 from histo_ray.types import EncoderFacts, TileRows
@@ -55,14 +61,37 @@ def open_in_process(order: RunOrder) -> Iterator["InProcessPipeline"]:
     """
     nodes = [describe_machine(torch.cuda.device_count())]
     workers = plan_run_workers(nodes, order.settings, order.specs)
-    with _sigterm_interrupts(), _explained_errors(), closing(open_reader(order.settings)) as reader:
+    with (
+        _sigterm_interrupts(),
+        _explained_errors(),
+        closing(open_reader(order.settings)) as reader,
+        closing(Threads()) as threads,
+    ):
         plan = plan_encoders(order.settings, workers)
         began = time.monotonic()
         loaded = load_ladders(order.settings, order.specs, plan)
         check_loaded(order.store, [about for _, about in loaded])
-        pipeline = InProcessPipeline(order, reader, loaded, workers, nodes)
+        pipeline = InProcessPipeline(order, (reader, threads), loaded, workers, nodes)
         pipeline.counts.start = StartTimes(loading_s=time.monotonic() - began)
         yield pipeline
+
+
+MOST_READERS = 8
+"""Threads that read at most: Python's lock lets more gain little, and each holds a batch."""
+
+
+class Threads:
+    """Threads of a run: one that plans, as slides are planned one by one, and some that read."""
+
+    def __init__(self) -> None:
+        self.count = min(count_cores(), MOST_READERS)
+        self.planning = ThreadPoolExecutor(1, "plan")
+        self.reading = ThreadPoolExecutor(self.count, "read")
+
+    def close(self) -> None:
+        """Wait for what is at work, and drop what is not."""
+        self.planning.shutdown(cancel_futures=True)
+        self.reading.shutdown(cancel_futures=True)
 
 
 Rows = dict[str, list[TileRows]]
@@ -76,10 +105,54 @@ class Side:
     node: str = ""
     spent: dict[str, Spent] = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
+    """Of readers there is one a thread; what all of them spent is noted with the first."""
 
     def note(self, kind: str, spent: Spent) -> None:
         """Add what some work cost."""
         self.spent[kind] = self.spent.get(kind, Spent()).plus(spent)
+
+
+class Costs:
+    """What the threads of a run spend, by kind of work.
+
+    CPU time of encoders' own threads is what is left of the process's: Python is told of none.
+    """
+
+    def __init__(self, readers: Side, encoders: Side) -> None:
+        self._readers, self._encoders = readers, encoders
+        self._lock = threading.Lock()
+        self._cpu_s, self._noted_cpu_s = time.process_time(), 0.0
+        self._fetched = FETCHED.total
+        self._device_s = 0.0
+
+    @contextmanager
+    def of_thread(self, kind: str) -> Iterator[None]:
+        """Note what the work within costs, which this thread does alone."""
+        began, cpu_s = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            own_cpu_s = time.thread_time() - cpu_s
+            busy_s = time.perf_counter() - began
+            with self._lock:
+                before, self._fetched = self._fetched, FETCHED.total
+                size, storage_s = (a - b for a, b in zip(self._fetched, before, strict=True))
+                self._noted_cpu_s += own_cpu_s
+                self._readers.note(kind, Spent(busy_s, own_cpu_s, storage_s, 0.0, int(size)))
+
+    @contextmanager
+    def of_encoding(self, device_s: Callable[[], float]) -> Iterator[None]:
+        """Note what encoding within costs; `device_s` gives the GPU's seconds so far."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            busy_s = time.perf_counter() - began
+            with self._lock:
+                others = time.process_time() - self._noted_cpu_s
+                cpu_s, self._cpu_s = others - self._cpu_s, others
+                own_device_s, self._device_s = device_s() - self._device_s, device_s()
+                self._encoders.note("encode", Spent(busy_s, cpu_s, 0.0, own_device_s))
 
 
 class InProcessPipeline:
@@ -90,7 +163,7 @@ class InProcessPipeline:
     def __init__(
         self,
         order: RunOrder,
-        reader: TileReader,
+        reading: tuple[TileReader, Threads],
         loaded: Sequence[tuple[BatchLadder, EncoderFacts]],
         workers: Workers,
         nodes: Sequence[Node],
@@ -98,15 +171,16 @@ class InProcessPipeline:
         self._settings = order.settings
         self._store: Store = order.store
         self._run_id = order.run_id
-        self._reader = reader
+        self._reader, self._threads = reading
         self._encoders = {about.name: encoder for encoder, about in loaded}
         self.facts: Mapping[str, EncoderFacts] = {about.name: about for _, about in loaded}
         self.workers = workers
         self.nodes = nodes
-        self.readers, self.encoders = [Side()], [Side()]
+        self.readers = [Side() for _ in range(self._threads.count)]
+        self.encoders = [Side()]
         self.counts = Counts(0)
         self.report: Report = lambda counts: None
-        self._meter = Meter()
+        self._costs = Costs(self.readers[0], self.encoders[0])
 
     def run(self, subjects: Iterable[SubjectWork], finish: Callable[[SubjectWork], None]) -> None:
         """Extract all subjects; `finish` is called with each.
@@ -117,8 +191,8 @@ class InProcessPipeline:
         todo = [list(works) for _, works in groupby(subjects, key=lambda work: work.slide_id)]
         self.counts.slides = len(todo)
         self._turn()
-        for works in todo:
-            self._extract(works)
+        for works, planning in call_ahead(self._threads.planning, self._plan, todo, 1):
+            self._extract(works, planning.result())
             self.counts.slides_done += 1
             self.counts.slides_failed += any(work.problems for work in works)
             for work in works:
@@ -129,28 +203,49 @@ class InProcessPipeline:
     def export(self, samples: Sequence[Sample]) -> None:
         """Metrics of one process are not exported."""
 
-    def _extract(self, works: Sequence[SubjectWork]) -> None:
-        """Bring one subject, in all its tilings, into the store, or note why that cannot be."""
+    def _plan(self, works: Sequence[SubjectWork]) -> list[SubjectPlan | SlideError]:
+        """Plan one subject in all its tilings; why not, where that cannot be."""
+        found: list[SubjectPlan | SlideError] = []
         for work in works:
             work.began = time.monotonic()
             try:
-                with self._metered(self.readers[0], "plan"):
-                    plan = self._reader.plan(work.subject)
+                with self._costs.of_thread("plan"):
+                    found.append(self._reader.plan(work.subject))
             except SlideError as error:
-                work.fail(error.problem)
+                found.append(error)
+        return found
+
+    def _extract(
+        self, works: Sequence[SubjectWork], plans: Sequence[SubjectPlan | SlideError]
+    ) -> None:
+        """Bring one subject, in all its tilings, into the store, or note why that cannot be."""
+        planned: list[tuple[SubjectWork, SubjectPlan]] = []
+        for work, plan in zip(works, plans, strict=True):
+            if isinstance(plan, SlideError):
+                work.fail(plan.problem)
                 continue
             work.begin(plan, None, self)
             self.counts.tiles_planned += work.tiles
-        self.counts.slides_planned += any(work.plan for work in works)
-        planned = [(work, work.plan) for work in works if work.plan]
+            planned.append((work, plan))
+        self.counts.slides_planned += bool(planned)
         sizes = [self.workers.batch_of(work.group) for work, _ in planned]
         rows: list[Rows] = [{name: [] for name in work.encoders} for work, _ in planned]
-        for at, span in interleave_spans([plan.grid.coords for _, plan in planned], sizes):
+        spans = interleave_spans([plan.grid.coords for _, plan in planned], sizes)
+
+        def read(job: tuple[int, range]) -> TileBlock | None:
+            work, plan = planned[job[0]]
+            if work.finished:  # it has failed meanwhile
+                return None
+            with self._costs.of_thread("read"):
+                return self._reader.read(work.subject, plan, job[1])
+
+        ahead = call_ahead(self._threads.reading, read, spans, self._threads.count)
+        for (at, span), reading in ahead:
             work, plan = planned[at]
             if work.finished:
                 continue
             try:
-                self._encode_tiles(work, plan, span, rows[at])
+                self._encode_tiles(work, plan, span, reading, rows[at])
             except SlideError as error:
                 work.fail(error.problem)
             if span.stop == work.tiles or work.finished:
@@ -159,17 +254,26 @@ class InProcessPipeline:
             if not work.tiles:
                 self._commit(work, plan, rows[at])
 
-    def _encode_tiles(self, work: SubjectWork, plan: SubjectPlan, span: range, rows: Rows) -> None:
-        """Read some tiles once, and encode them with every encoder that has not failed.
+    def _encode_tiles(
+        self,
+        work: SubjectWork,
+        plan: SubjectPlan,
+        span: range,
+        reading: "Future[TileBlock | None]",
+        rows: Rows,
+    ) -> None:
+        """Encode some tiles, which are read once, with every encoder that has not failed.
 
         Args:
             work: Their slide, in one tiling.
             plan: Its plan.
             span: Their tile_ids.
+            reading: Their pixels.
             rows: Rows of each encoder's partition, which are added to.
         """
-        with self._metered(self.readers[0], "read"):
-            block = self._reader.read(work.subject, plan, span)
+        block = reading.result()
+        if block is None:
+            raise RuntimeError(f"tiles {span} of {work.slide_id} were not read, but it goes on")
         self.counts.tiles_read += len(span)
         self.counts.encode_began = self.counts.encode_began or time.monotonic()
         here = slice(span.start, span.stop)
@@ -178,7 +282,7 @@ class InProcessPipeline:
         tiles = TilePass([block.pixels])  # on a GPU it is copied there once for all encoders
         size = self.workers.batch_of(work.group)
         for name in work.encoders_left:
-            with self._metered(self.encoders[0], "encode"):
+            with self._costs.of_encoding(self._device_s):
                 vectors, bad = self._encoders[name].encode(tiles, size, self._settings.dtype)
             self.counts.vectors[name] += len(span)
             if bad.any():
@@ -196,7 +300,7 @@ class InProcessPipeline:
     def _commit(self, work: SubjectWork, plan: SubjectPlan, rows: Rows) -> None:
         """Write the partitions of all encoders that have not failed, and let their rows go."""
         for name in work.encoders_left:
-            with self._metered(self.readers[0], "commit"):
+            with self._costs.of_thread("commit"):
                 facts = partition_facts(plan, work.facts_of(self.facts[name]), self._run_id)
                 keep_measures(self._store.root, plan, self._settings.replace_changed)
                 receipt = self._store.commit(
@@ -208,15 +312,6 @@ class InProcessPipeline:
                 )
             work.committed[name] = receipt.tile_count
         rows.clear()
-
-    @contextmanager
-    def _metered(self, side: Side, kind: str) -> Iterator[None]:
-        """Note what the work within costs."""
-        try:
-            with self._meter.work():
-                yield
-        finally:
-            side.note(kind, self._meter.result(None, self._device_s()).spent)
 
     def _device_s(self) -> float:
         return sum(encoder.device_s for encoder in self._encoders.values())

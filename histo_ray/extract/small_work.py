@@ -1,8 +1,8 @@
 """Estimate of whether work is done before Ray would have started.
 
 Encoding takes as long on Ray as in one process: the cores, or the one GPU, are the same. What Ray
-gains is that slides are read side by side and while others are encoded, so only the time of reading
-counts, and it is compared with the time that Ray takes to start (docs/decisions/0021).
+gains is that processes read on all cores, where threads wait for Python's lock, so only the time of
+reading counts, and it is compared with the time that Ray takes to start (docs/decisions/0021).
 """
 
 import sys
@@ -18,6 +18,9 @@ from histo_ray.types import Slide
 
 RAY_START_S = 6.0
 """Seconds that Ray and its processes take to start, beyond what this process needs as well."""
+THREADS_GAIN = 1.4
+"""How many times as fast threads of one process read as one of them; on two cores. More cores are
+not trusted to bring more."""
 LONG_S = 60.0
 """Seconds of reading from which on processes of their own are worth it on one core, too: a file
 that crashes a decoder then costs its slide, not the run."""
@@ -67,14 +70,15 @@ def is_small(subjects: Sequence[Subject], settings: RunSettings) -> bool:
 
 
 def outlasts_ray_start(reading_s: float, cores: int) -> bool:
-    """Whether reading in one process takes longer than starting Ray and reading on all cores. Pure.
+    """Whether reading by threads takes longer than starting Ray and reading on all cores. Pure.
 
     Args:
         reading_s: Seconds to read everything on one core.
         cores: Cores of this machine.
     """
-    saved_s = reading_s - reading_s / max(cores, 1) if reading_s < LONG_S else LONG_S
-    return saved_s > RAY_START_S
+    cores = max(cores, 1)
+    saved_s = reading_s / min(cores, THREADS_GAIN) - reading_s / cores
+    return reading_s >= LONG_S or saved_s > RAY_START_S
 
 
 def count_gpus() -> int:

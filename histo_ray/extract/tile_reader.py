@@ -1,5 +1,6 @@
 """Reading the tiles of a run's subjects in one process: slides here, tile sets in `tileset`."""
 
+import threading
 from collections import OrderedDict
 from typing import Any, Protocol
 
@@ -48,11 +49,15 @@ class TileReader(Protocol):
 
 
 class SlideTileReader:
-    """Reads slides; the last `OPEN_SLIDES` stay open."""
+    """Reads slides; the last `OPEN_SLIDES` stay open.
+
+    Threads may share one: several that read one slide, and one that plans the next.
+    """
 
     def __init__(self, config: ExtractConfig) -> None:
         self._config = config
         self._open: OrderedDict[str, OpenedSlide] = OrderedDict()
+        self._opening = threading.RLock()
         self._tissue: tuple[str, FoundTissue] | None = None
         self._tilings: set[str] = set()
 
@@ -99,15 +104,18 @@ class SlideTileReader:
             self._open.popitem()[1].close()
 
     def _opened(self, slide: Slide) -> OpenedSlide:
-        if slide.slide_id in self._open:
-            self._open.move_to_end(slide.slide_id)
-        else:
+        with self._opening:
+            found = self._open.get(slide.slide_id)
+            if found is not None:
+                self._open.move_to_end(slide.slide_id)
+                return found
             while len(self._open) >= OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
-            self._open[slide.slide_id] = open_manifest_slide(
-                slide,
-                self._config.slide_mpp,
-                self._config.slide_reader,
-                slide_cache(self._config),
-            )
-        return self._open[slide.slide_id]
+        opened = open_manifest_slide(  # others read meanwhile
+            slide, self._config.slide_mpp, self._config.slide_reader, slide_cache(self._config)
+        )
+        with self._opening:
+            kept = self._open.setdefault(slide.slide_id, opened)
+        if kept is not opened:  # another thread was faster
+            opened.close()
+        return kept

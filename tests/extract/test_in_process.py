@@ -21,7 +21,8 @@ from histo_ray.encoders.requested import resolve_encoders
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
 from histo_ray.errors import ConfigError, StoreError
 from histo_ray.extract.batch_ladder import load_ladders
-from histo_ray.extract.in_process import _explained_errors, open_in_process
+from histo_ray.extract.in_process import MOST_READERS, _explained_errors, open_in_process
+from histo_ray.extract.plan_processes import count_cores
 from histo_ray.extract.recorder import RunSummary
 from histo_ray.extract.run import extract_tilesets, run_extract
 from histo_ray.extract.slide import extract_slide
@@ -75,8 +76,11 @@ def test_its_record_says_what_this_process_did(first: Run) -> None:
     tiles = sum(row.n_tiles for row in summary.rows)
     assert (record.state, record.slides) == (ExtractionState.FINISHED, 6)
     assert record.tiles_read == record.tiles_encoded == tiles == rows["n_tiles"].sum()
-    assert (record.nodes, record.readers, record.encoder_workers) == (1, 1, 1)
-    assert 0 < record.reader_busy + record.encoder_busy <= 1.01
+    threads = min(count_cores(), MOST_READERS)
+    assert (record.nodes, record.readers, record.encoder_workers) == (1, threads, 1)
+    assert 0 < record.reader_busy <= 1.01
+    assert 0 < record.encoder_busy <= 1.01
+    assert 0 < record.cores_busy <= 1.01
     assert record.file_bytes > 0
     assert "Ray" not in record.hint
     assert record.settings["address"] == "none"

@@ -1,12 +1,16 @@
 """The pure pieces of the direct reader: JPEG headers, places, cache, layout."""
 
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 from hypothesis import given
@@ -236,3 +240,31 @@ def test_a_slide_that_openslide_sees_differently_is_not_recognised(tmp_path: Pat
         layout_of(path, tiles=((240, 256),) * 2)
     with pytest.raises(UnrecognisedError, match="format philips"):
         layout_of(path, "philips")
+
+
+def test_of_several_threads_one_decodes_a_tile_and_each_has_its_own_error() -> None:
+    cache, calls = TileCache(limit_bytes=1000), []
+    cache.need(1, 1000)
+    key, tile, begun = Key(1, 0, 0, 0), np.zeros((2, 2, 3), np.uint8), threading.Barrier(4)
+
+    def decode() -> npt.NDArray[np.uint8]:
+        calls.append(1)
+        time.sleep(0.05)
+        if len(calls) == 1:
+            raise ValueError("the first")
+        return tile
+
+    def ask(_: int) -> object:
+        begun.wait(10)
+        try:
+            return cache.provide(key, decode)
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(ask, range(4)))
+    assert len(calls) == 2
+    assert [one for one in found if isinstance(one, str)] == ["the first"]
+    assert sum(one is tile for one in found) == 3
+    assert cache.provide(Key(1, 0, 1, 0), lambda: None) is None
+    assert cache.provide(key, decode) is tile

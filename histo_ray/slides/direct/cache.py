@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class TileCache:
         self._needs: dict[int, int] = {}
         self._tiles: OrderedDict[Key, Pixels] = OrderedDict()
         self._bytes = 0
+        self._coming: dict[Key, threading.Event] = {}
         self._lock = threading.Lock()
         self.walks = 1
         """Tilings that are read side by side: each comes back to rows of its own."""
@@ -59,6 +61,32 @@ class TileCache:
             if tile is not None:
                 self._tiles.move_to_end(key)
             return tile
+
+    def provide(self, key: Key, decode: Callable[[], Pixels | None]) -> Pixels | None:
+        """The tile, decoded by `decode` if it is not here; None if there is none.
+
+        Of several threads that ask for it one decodes, and the others wait. What it raises is the
+        matter of each.
+        """
+        while True:
+            with self._lock:
+                tile = self._tiles.get(key)
+                if tile is not None:
+                    return tile
+                other = self._coming.get(key)
+                if other is None:
+                    own = self._coming[key] = threading.Event()
+                    break
+            other.wait()
+        try:
+            tile = decode()
+            if tile is not None:
+                self.put(key, tile)
+            return tile
+        finally:
+            with self._lock:
+                del self._coming[key]
+            own.set()
 
     def put(self, key: Key, tile: Pixels) -> None:
         """Keep a tile; those used longest ago make room."""

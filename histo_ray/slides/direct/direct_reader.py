@@ -181,12 +181,12 @@ class DirectReader:
         key = Key(self._owner, level, column, row)
         tile = self._cache.get(key)
         if tile is None:
-            jpeg = array.codes.read_jpeg(partial(self._fetch, array.file), column, row)
-            if jpeg is None:
-                return None
-            tile = decode_tile(jpeg.data, jpeg.size, jpeg.shrink)
-            self._cache.put(key, tile)
+            tile = self._cache.provide(key, partial(self._decode, array, column, row))
         return tile
+
+    def _decode(self, array: TileArray, column: int, row: int) -> Pixels | None:
+        jpeg = array.codes.read_jpeg(partial(self._fetch, array.file), column, row)
+        return None if jpeg is None else decode_tile(jpeg.data, jpeg.size, jpeg.shrink)
 
     def _fetch(self, file: int, offset: int, length: int) -> bytes:
         began = time.perf_counter()
