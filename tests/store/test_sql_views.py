@@ -134,6 +134,17 @@ def test_tables_of_all_tasks_are_one_view_that_says_task_and_run(root: Path) -> 
     assert found.fetchall() == [("expression", 5), ("tissue", 5)]
 
 
+def test_scores_that_are_undefined_are_null(store: Store) -> None:
+    schema = arrow_schema("outcome_scores")
+    rows = pa.concat_tables([one_row(schema)] * 3)
+    at = schema.get_field_index("auroc")
+    rows = rows.set_column(at, schema.field(at), pa.array([0.75, np.nan, 0.5]))
+    TableFolder(store.root, "evaluations/mutation/m-1").write("scores", [rows], schema)
+    found = store.sql("select auroc from scores where auroc > 0.6 or auroc is null order by 1")
+    assert found.fetchall() == [(0.75,), (None,)]
+    assert store.sql("select avg(auroc), max(auroc) from scores").fetchall() == [(0.625, 0.75)]
+
+
 def test_cards_and_predictions_are_views_as_soon_as_they_are_there(root: Path) -> None:
     store = open_store(str(root))
     assert store.sql("select name, card->>'$.targets[0]' from predictors").fetchall() == [

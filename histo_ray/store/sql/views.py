@@ -20,8 +20,8 @@ TILE_TASKS = ("tissue",)
 OF_RUNS = ("task", "run")
 """Columns that the path of an evaluation's table says."""
 MEASURED = ("tissue", "focus")
-"""Columns of tiles that files hold as NaN where nobody measured them, and views as NULL: SQL takes
-NaN for the largest number."""
+"""Columns of tiles that files hold as NaN where nobody measured them, and views as NULL, as all
+numbers of tables: SQL takes NaN for the largest number, and a mean over one is NaN."""
 ZARR = "zarr_embeddings"
 """Name of the view of Zarr partitions alone, where there are some that DuckDB asks for."""
 SLIDE_VECTORS = "slide_vectors"
@@ -278,10 +278,15 @@ def select_tables(base: str, view: TableView, patterns: Sequence[str]) -> str:
         view: Which.
         patterns: As `TableView.choose_patterns` gives them.
     """
-    nothing = select_nothing(table_schema(view))
+    schema = table_schema(view)
+    nothing = select_nothing(schema)
     if not patterns:
         return nothing
-    return f"{nothing} UNION ALL BY NAME {_select_files(base, patterns, view.names)}"
+    rows = f"{nothing} UNION ALL BY NAME {_select_files(base, patterns, view.names)}"
+    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
+    if not numbers:
+        return rows
+    return f"SELECT * {_replace_nan(numbers)} FROM ({rows})"
 
 
 def select_predicted(base: str, table: str) -> str:
@@ -331,18 +336,22 @@ def replace_nan(excluded: str = "") -> str:
         excluded: Column that is left out.
     """
     without = f"EXCLUDE ({quote_name(excluded)}) " if excluded else ""
-    parts = (f"{null_if_nan(name)} AS {quote_name(name)}" for name in MEASURED)
-    return f"{without}REPLACE ({', '.join(parts)})"
+    return without + _replace_nan(MEASURED)
+
+
+def _replace_nan(names: Iterable[str]) -> str:
+    parts = (f"{null_if_nan(name)} AS {quote_name(name)}" for name in names)
+    return f"REPLACE ({', '.join(parts)})"
 
 
 def null_if_nan(name: str) -> str:
-    """SQL of a column of finite numbers whose NaN are NULL.
+    """SQL of a column of numbers whose NaN are NULL.
 
     Statistics of Parquet say nothing of NaN, so DuckDB takes a comparison with NaN, or `isnan`, for
     false wherever a file has a least and a greatest number; `isfinite` it does ask of every row.
     """
     column = quote_name(name)
-    return f"CASE WHEN isfinite({column}) THEN {column} END"
+    return f"CASE WHEN isfinite({column}) OR isinf({column}) THEN {column} END"
 
 
 def create_view(name: str, query: str) -> str:
