@@ -209,7 +209,8 @@ def test_only_small_work_of_a_default_address_is_done_in_this_process(
     assert starts_ray(default, works(small, large))
     assert not starts_ray(default, [])
     assert not starts_ray(default.model_copy(update={"address": "none"}), works(small, large))
-    for work in (works(small, large), works(remote), works(folder), works(*[small] * 30)):
+    assert prefers_this_process(default, works(*[small] * 20))
+    for work in (works(small, large), works(remote), works(folder), works(*[small] * 90)):
         assert not prefers_this_process(default, work)
     for changes in ({"address": "local"}, {"address": "auto"}, {"readers": 3}):
         asked = ExtractConfig(manifest="m.csv", store="s", encoder=("e",), **changes)
