@@ -31,7 +31,7 @@ from histo_ray.store.location import Location
 from histo_ray.store.parquet import UNREADABLE
 from histo_ray.store.receipt_table import LISTING, NAME, changed_ns, split_listing
 
-VERSION = b"2"
+VERSION = b"3"
 """Raised whenever segments of the same partitions would be others."""
 LEAST, MOST = 64, 4096
 """Partitions of a segment: fewer new ones are read from their files, more begin another one."""
