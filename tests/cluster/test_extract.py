@@ -120,7 +120,12 @@ def test_prometheus_gets_the_run_from_a_node_of_ray(
     found: dict[str, list[Any]] = {}
     told: dict[str, float] = {}  # of all runs of this process
     deadline = time.monotonic() + SCRAPE_S  # Ray hands metrics over every ten seconds
-    while not (wanted <= found.keys() and told.keys() >= summary.outcomes.keys()):
+    shares = [f"ray_histo_ray_{side}_busy_share" for side in ("reader", "encoder")]
+    while not (
+        wanted <= found.keys()
+        and told.keys() >= summary.outcomes.keys()
+        and all(sample.value == 0 for name in shares for sample in found[name])  # the last ones
+    ):
         if time.monotonic() > deadline:
             break
         time.sleep(0.5)
@@ -140,8 +145,8 @@ def test_prometheus_gets_the_run_from_a_node_of_ray(
     assert wanted <= found.keys()  # gauges for twenty seconds after they were set
     assert all(told.get(outcome, 0) >= count for outcome, count in summary.outcomes.items())
     assert found["ray_histo_ray_tiles_read_total"][0].value >= summary.record.tiles_read
-    for side in ("reader", "encoder"):
-        (share,) = found[f"ray_histo_ray_{side}_busy_share"]
+    for name in shares:
+        (share,) = found[name]
         assert (share.labels["node_kind"], share.value) == ("cpu", 0)  # the run is over
 
 
