@@ -98,7 +98,7 @@ def _tabulate_part(
     scores = score_predictions(plan, truth, decoded)
     encoders, added = take_encoders(plan, scores), correlate_rows(plan, truth, decoded)
     return {
-        "scores": pa.concat_tables(iterate_scores(truth, opened)),
+        "scores": pa.concat_tables(iterate_scores(truth, opened, scores)),
         "targets": tabulate_targets(truth, scores),
         "endpoints": tabulate_endpoints(truth, encoders),
         "comparisons": compare_encoders(truth, encoders),

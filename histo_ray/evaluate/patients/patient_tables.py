@@ -5,7 +5,10 @@ targets, to be written. So memory does not grow with the number of targets times
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,6 +32,7 @@ from histo_ray.evaluate.patients.scored_plan import score_plan
 from histo_ray.learn.targets.configurations import Configuration
 from histo_ray.learn.targets.endpoint import tabulate_endpoints
 from histo_ray.learn.targets.target_matrix import TargetMatrix
+from histo_ray.learn.targets.target_scores import EncoderScores
 from histo_ray.learn.targets.target_tables import (
     ConfigurationPredictions,
     compare_encoders,
@@ -56,9 +60,12 @@ def write_patient_tables(
     """
     truth, patients = plan.truth, plan.patients
     found = open_pieces(pieces, plan.configurations, matrix)
-    scores, added, reviews = score_plan(plan, matrix, found)
-    encoders = take_encoders(plan, scores)
     people = patients.cohort.patients
+    predictions = iterate_predictions(truth, found, matrix, people)
+    with _write_beside(folder, "predictions", predictions, arrow_schema("outcome_predictions")):
+        scores, added, reviews = score_plan(plan, matrix, found)
+        write_scores(folder, truth, found, scores)
+    encoders = take_encoders(plan, scores)
     tables = {
         "targets": tabulate_targets(truth, scores),
         "endpoints": tabulate_endpoints(truth, encoders),
@@ -70,12 +77,35 @@ def write_patient_tables(
     }
     if plan.config.leave_out == "site":  # one repeat
         tables |= tabulate_sites(plan, decode_predictions(plan, read_predictions(found)))
-    write_scores(folder, truth, found)
-    predictions = iterate_predictions(truth, found, matrix, people)
-    folder.write("predictions", predictions, arrow_schema("outcome_predictions"))
     for name, table in tables.items():
         folder.write(name, [table], table.schema)
     return tables
+
+
+@contextmanager
+def _write_beside(
+    folder: TableFolder, name: str, tables: Iterable[pa.Table], schema: pa.Schema
+) -> Iterator[None]:
+    """Write a table in a thread beside what is done meanwhile; it is there at the end.
+
+    Where that fails, the table is given up.
+    """
+    failed = threading.Event()
+
+    def give() -> Iterator[pa.Table]:
+        for table in tables:
+            if failed.is_set():
+                raise CancelledError
+            yield table
+
+    with ThreadPoolExecutor(1) as thread:
+        written = thread.submit(folder.write, name, give(), schema)
+        try:
+            yield
+        except BaseException:
+            failed.set()
+            raise
+        written.result()
 
 
 def read_predictions(found: Mapping[str, EncoderPieces]) -> dict[str, EncoderPredictions]:
@@ -92,18 +122,30 @@ def decode_predictions(
 
 
 def write_scores(
-    folder: TableFolder, truth: TargetTruth, found: Mapping[str, EncoderPieces]
+    folder: TableFolder,
+    truth: TargetTruth,
+    found: Mapping[str, EncoderPieces],
+    scores: Mapping[str, EncoderScores],
 ) -> None:
     """Write the scores of every configuration as rows of `schemas/outcome_scores.json`."""
-    tables = iterate_scores(truth, found)
+    tables = iterate_scores(truth, found, scores)
     first = next(tables)
     folder.write("scores", itertools.chain([first], tables), first.schema)
 
 
-def iterate_scores(truth: TargetTruth, found: Mapping[str, EncoderPieces]) -> Iterator[pa.Table]:
-    """Yield the scores of every configuration, some repeats at a time."""
+def iterate_scores(
+    truth: TargetTruth, found: Mapping[str, EncoderPieces], scores: Mapping[str, EncoderScores]
+) -> Iterator[pa.Table]:
+    """Yield the scores of every configuration, some repeats at a time.
+
+    Args:
+        truth: Labels and folds.
+        found: Pieces by encoder.
+        scores: Of what was selected, by encoder: of one configuration alone it is all there is.
+    """
     outputs = slice(0, len(truth.layout.outputs))
-    for one in found.values():
+    for name, one in found.items():
+        known = scores[name].columns if len(one.configurations) == 1 else None
         for at, configuration in enumerate(one.configurations):
             named = replace(configuration, head=name_head(configuration))
             alone = one.take(at)
@@ -111,7 +153,8 @@ def iterate_scores(truth: TargetTruth, found: Mapping[str, EncoderPieces]) -> It
                 part = truth.take_repeats(repeats) if truth.repeats_alike else truth
                 (own,) = alone.read(outputs, repeats).predictions
                 own = own._replace(selected=one.selected[at, repeats, :, outputs])
-                yield tabulate_scores(part, named, of_targets(own, truth), repeats.start)
+                columns = known and {column: rows[repeats] for column, rows in known.items()}
+                yield tabulate_scores(part, named, of_targets(own, truth), repeats.start, columns)
 
 
 def iterate_predictions(
@@ -172,7 +215,7 @@ def _tabulate_rows(
     fold = np.broadcast_to(own.fold_ids, (count, rows)).reshape(-1)
     at = own.selected.argmax(0)[np.maximum(fold, 0), target].astype(np.int32)
     predicted = own.predicted.T.reshape(-1)
-    kept = pa.array((fold >= 0) & ~np.isnan(labels) & ~np.isnan(predicted))
+    kept = (fold >= 0) & ~np.isnan(labels) & ~np.isnan(predicted)
     poolings = pa.array([c.pooling for c in configurations])
     heads = pa.array([name_head(c) for c in configurations])
     columns = {
@@ -188,7 +231,7 @@ def _tabulate_rows(
         "head": pa.DictionaryArray.from_arrays(at, heads),
     }
     table = pa.table({name: columns[name] for name in schema.names})
-    return table.filter(kept).cast(schema)
+    return (table if kept.all() else table.filter(pa.array(kept))).cast(schema)
 
 
 def of_targets(

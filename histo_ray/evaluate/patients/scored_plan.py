@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -80,8 +81,12 @@ def _score_block(
         name: truth.layout.decode(one.read(outputs).assembled) for name, one in found.items()
     }
     encoders = {slides.encoder: predictions[slides.encoder] for slides in plan.found}
+    scores = score_predictions(plan, truth, predictions, nulls)
+    for name, one in found.items():
+        if len(one.configurations) > 1:  # what each of them scores is another
+            scores[name] = replace(scores[name], others_by_fold=None)
     return ScoredPlan(
-        score_predictions(plan, truth, predictions, nulls),
+        scores,
         correlate_rows(plan, truth, predictions),
         [score_reviews(plan, truth, encoders)],
     )

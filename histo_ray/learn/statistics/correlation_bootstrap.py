@@ -23,6 +23,7 @@ def bootstrap_correlation(
     seed: int = 0,
     groups: Sequence[str] | None = None,
     fold_ids: npt.NDArray[np.integer] | None = None,
+    by_fold: Floats | None = None,
 ) -> Resampled:
     """Mean over repeats and folds of the correlation within a fold, and in resamples of patients.
 
@@ -37,6 +38,7 @@ def bootstrap_correlation(
         seed: Of the draws; the same for encoders that are to be compared.
         groups: (P,) drawn whole in place of patients.
         fold_ids: (R, P) fold of each patient, below 0: in none; None: a repeat is one fold.
+        by_fold: (R, F, T) correlation of each fold, where it is known; None: it is computed.
 
     Returns:
         (T,) scores; folds in which the correlation is undefined do not count.
@@ -48,8 +50,10 @@ def bootstrap_correlation(
     for start in range(0, truth.shape[1], step):
         some = slice(start, start + step)
         draws[:, some] = _resample(weights, truth[:, some], predicted[:, :, some], folds)
-    scores = [score_pearson(truth[rows], predicted[repeat, rows]) for repeat, rows in folds]
-    return Resampled(mean_defined(np.stack(scores)), draws)
+    if by_fold is None:
+        scores = [score_pearson(truth[rows], predicted[repeat, rows]) for repeat, rows in folds]
+        by_fold = np.stack(scores)
+    return Resampled(mean_defined(by_fold.reshape(-1, truth.shape[1])), draws)
 
 
 def targets_at_once(resamples: int) -> int:

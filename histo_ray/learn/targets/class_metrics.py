@@ -24,7 +24,7 @@ from histo_ray.learn.statistics.class_scores import (
     expect_class,
     score_macro_auroc,
 )
-from histo_ray.learn.statistics.correlation import mean_defined, rank_columns
+from histo_ray.learn.statistics.correlation import rank_columns
 from histo_ray.learn.targets.class_folds import (
     expect_classes,
     rank_within,
@@ -32,7 +32,7 @@ from histo_ray.learn.targets.class_folds import (
     score_class_folds,
     take_classes,
 )
-from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric
+from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric, mean_folds
 from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth, score_folds
 
 
@@ -49,15 +49,19 @@ class MacroAreaUnderRoc(TargetMetric):
         return score_class_folds(truth, predicted, score_macro_auroc)
 
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
         """As the base class says."""
-        score = self.score(truth, predicted)
         draws = [
             bootstrap_macro_auroc(one.values[:, 0], own, one.fold_ids[0], resamples, seed)
             for one, own in take_classes(truth, predicted)
         ]
-        return Resampled(mean_defined(score.reshape(-1, score.shape[-1])), np.stack(draws, axis=1))
+        return Resampled(mean_folds(by_fold), np.stack(draws, axis=1))
 
     def draw_together(
         self, truth: TargetTruth, predicted: Predictions, resampled: Resampled, seed: int
@@ -81,7 +85,9 @@ class MacroAreaUnderRoc(TargetMetric):
         """As the base class says."""
         return {"macro_auroc": self.score(truth, predicted)}
 
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
         """As the base class says."""
         return score_choices(truth, predicted, ordered=False)
 
@@ -123,18 +129,21 @@ class RankOfClasses(TargetMetric):
         return score_folds(truth, expect_classes(truth, predicted), score_spearman)
 
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
         """Bootstrap the correlation of ranks within a fold, which are held fixed."""
-        score = self.score(truth, predicted)
         draws = []
         for one, own in take_classes(truth, predicted):
             ranked = rank_within(expect_class(own), one.fold_ids[0])[..., None]
             labels = rank_columns(one.values)
             found = bootstrap_correlation(labels, ranked, resamples, seed, fold_ids=one.fold_ids[0])
             draws.append(found.draws[:, 0])
-        observed = mean_defined(score.reshape(-1, score.shape[-1]))
-        return center_draws(observed, np.stack(draws, axis=1))
+        return center_draws(mean_folds(by_fold), np.stack(draws, axis=1))
 
     def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """Measure it of the class that is expected."""
@@ -144,10 +153,11 @@ class RankOfClasses(TargetMetric):
         """As the base class says."""
         return {"spearman": self.score(truth, predicted)}
 
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
         """As the base class says."""
-        by_fold = self.score(truth, predicted)
-        spearman = mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))
+        spearman = mean_folds(by_fold["spearman"])
         return {"spearman": spearman, **score_choices(truth, predicted, ordered=True)}
 
     def plain_p(self, values: Floats, mean: Floats) -> Floats:

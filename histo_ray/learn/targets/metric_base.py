@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from histo_ray.learn.statistics import IDENTITY, Resampled, ScoreScale, prediction_noise
+from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth
 
 TOGETHER = 400
@@ -32,9 +33,14 @@ class TargetMetric(ABC):
 
     @abstractmethod
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
-        """Bootstrap the mean score over patients."""
+        """Bootstrap the mean score over patients; `by_fold` is what `score` says of it."""
 
     def noise(self, truth: TargetTruth, predicted: Predictions) -> Floats:
         """Share of the predictions' variance that other training parts would change, (T,).
@@ -62,8 +68,13 @@ class TargetMetric(ABC):
         """Score by every metric of this kind, (R, F, T) by column of `outcome_scores`."""
 
     @abstractmethod
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
-        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`."""
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
+        """Score by the metrics beside the one that decides, (T,) by column of `outcome_targets`.
+
+        `by_fold` is what `score_columns` says of these predictions.
+        """
 
     @abstractmethod
     def plain_p(self, values: Floats, mean: Floats) -> Floats:
@@ -72,3 +83,8 @@ class TargetMetric(ABC):
     def test_plainly(self, truth: TargetTruth, mean: Floats) -> Floats:
         """As `plain_p`, of mean predictions that may be of several classes a target."""
         return self.plain_p(truth.values, mean)
+
+
+def mean_folds(by_fold: Floats) -> Floats:
+    """(T,) mean over repeats and folds of (R, F, T); nan where none has a score."""
+    return mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))

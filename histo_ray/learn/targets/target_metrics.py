@@ -31,7 +31,7 @@ from histo_ray.learn.statistics import (
 from histo_ray.learn.statistics.correlation import mean_defined
 from histo_ray.learn.targets.class_folds import join_targets
 from histo_ray.learn.targets.class_metrics import MacroAreaUnderRoc, RankOfClasses
-from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric
+from histo_ray.learn.targets.metric_base import TOGETHER, TargetMetric, mean_folds
 from histo_ray.learn.targets.target_truth import (
     Floats,
     Predictions,
@@ -56,7 +56,12 @@ class Correlation(TargetMetric):
         return score_folds(truth, predicted, score_pearson)
 
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
         """As the base class says."""
         if truth.fold_ids.ndim == 3:
@@ -67,7 +72,7 @@ class Correlation(TargetMetric):
                 for t, one in enumerate(map(truth.take_target, range(len(truth.targets))))
             )
         return bootstrap_correlation(
-            truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids
+            truth.values, predicted, resamples, seed, fold_ids=truth.fold_ids, by_fold=by_fold
         )
 
     def score_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
@@ -78,11 +83,12 @@ class Correlation(TargetMetric):
             "r2": score_r2_folds(truth, predicted),
         }
 
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
         """As the base class says."""
-        by_fold = score_folds(truth, predicted, score_spearman)
         return {
-            "spearman": mean_defined(by_fold.reshape(-1, by_fold.shape[-1])),
+            "spearman": mean_folds(by_fold["spearman"]),
             "r2": _score_r2_repeats(truth, predicted),
         }
 
@@ -108,7 +114,12 @@ class AreaUnderRoc(TargetMetric):
         return score_folds(truth, predicted, score_auroc)
 
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
@@ -127,7 +138,9 @@ class AreaUnderRoc(TargetMetric):
             "auprc": score_folds(truth, predicted, score_auprc),
         }
 
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
         """As the base class says."""
         return {
             "auprc": mean_defined(np.stack([score_auprc(truth.values, one) for one in predicted]))
@@ -159,7 +172,12 @@ class Concordance(TargetMetric):
         return score_folds(truth, predicted, score_concordance)
 
     def resample(
-        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int
+        self,
+        truth: TargetTruth,
+        predicted: Predictions,
+        by_fold: Floats,
+        resamples: int,
+        seed: int,
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_concordance(truth.values, predicted, resamples, seed, truth.fold_ids)
@@ -171,10 +189,11 @@ class Concordance(TargetMetric):
             "c_uno": _score_uno_folds(truth, predicted),
         }
 
-    def target_columns(self, truth: TargetTruth, predicted: Predictions) -> Mapping[str, Floats]:
+    def target_columns(
+        self, truth: TargetTruth, predicted: Predictions, by_fold: Mapping[str, Floats]
+    ) -> Mapping[str, Floats]:
         """As the base class says."""
-        by_fold = _score_uno_folds(truth, predicted)
-        return {"c_uno": mean_defined(by_fold.reshape(-1, by_fold.shape[-1]))}
+        return {"c_uno": mean_folds(by_fold["c_uno"])}
 
     def plain_p(self, values: Floats, mean: Floats) -> Floats:
         """One-sided P of the log-rank test between halves of higher and lower risk."""

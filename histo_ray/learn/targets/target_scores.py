@@ -46,12 +46,24 @@ class EncoderScores:
     """By column of `schemas/outcome_targets.json`."""
     p_chance: Floats
     p_paper: Floats
+    metric: str
+    """Name of the one that decides."""
     by_fold: Floats
     """(R, F, T) the metric that decides, in each fold; nan where it is undefined."""
+    others_by_fold: Mapping[str, Floats] | None
+    """(R, F, T) the other metrics in each fold, by column of `schemas/outcome_scores.json`; None:
+    not kept."""
     together: Floats
     """(B, T) the score in resamples of patients that all targets share; nan: undefined."""
     permuted: PermutedScores | None = None
     """What `p_chance` compares; None: it is that of a t-test."""
+
+    @property
+    def columns(self) -> dict[str, Floats] | None:
+        """(R, F, T) every metric in each fold, by column of `outcome_scores`; None: not kept."""
+        if self.others_by_fold is None:
+            return None
+        return {self.metric: self.by_fold, **self.others_by_fold}
 
     @property
     def q_chance(self) -> Floats:
@@ -80,19 +92,22 @@ def score_encoder(
             chance.
     """
     metric = METRICS[truth.kind]
-    by_fold = metric.score(truth, predicted)
-    resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed))
+    columns = metric.score_columns(truth, predicted)
+    by_fold = columns[metric.name]
+    resampled = _hide_few(truth, metric.resample(truth, predicted, by_fold, resamples, seed))
     together = metric.draw_together(truth, predicted, resampled, seed)
     permuted = None if null is None else PermutedScores(_observe(truth, predicted, len(null)), null)
     return EncoderScores(
         resampled=resampled,
         interval=_bound(truth, resampled, by_fold, predicted),
-        others=metric.target_columns(truth, predicted),
+        others=metric.target_columns(truth, predicted, columns),
         p_chance=test_above_chance(truth, by_fold - metric.chance).p
         if permuted is None
         else test_permuted(truth, permuted),
         p_paper=metric.test_plainly(truth, _mean_repeats(predicted)),
+        metric=metric.name,
         by_fold=by_fold,
+        others_by_fold={name: own for name, own in columns.items() if name != metric.name},
         together=np.where(truth.support.untested, np.nan, together),
         permuted=permuted,
     )
@@ -118,16 +133,23 @@ def join_scores(parts: Sequence[EncoderScores]) -> EncoderScores:
         interval=IntervalEnds(
             join(lambda one: one.interval.low), join(lambda one: one.interval.high)
         ),
-        others={
-            name: np.concatenate([part.others[name] for part in parts], axis=-1)
-            for name in parts[0].others
-        },
+        others=_join_columns([part.others for part in parts]) or {},
         p_chance=join(lambda one: one.p_chance),
         p_paper=join(lambda one: one.p_paper),
+        metric=parts[0].metric,
         by_fold=join(lambda one: one.by_fold),
+        others_by_fold=_join_columns([part.others_by_fold for part in parts]),
         together=join(lambda one: one.together),
         permuted=permuted,
     )
+
+
+def _join_columns(parts: Sequence[Mapping[str, Floats] | None]) -> dict[str, Floats] | None:
+    """Join columns of consecutive targets; None where a part has not kept them."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return {name: np.concatenate([one[name] for one in known], axis=-1) for name in known[0]}
 
 
 def _bound(

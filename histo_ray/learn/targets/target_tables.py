@@ -19,7 +19,7 @@ from histo_ray.learn.targets.endpoint import find_predictable
 from histo_ray.learn.targets.target_metrics import METRICS
 from histo_ray.learn.targets.target_scores import EncoderScores
 from histo_ray.learn.targets.target_tests import test_difference
-from histo_ray.learn.targets.target_truth import Predictions, TargetTruth
+from histo_ray.learn.targets.target_truth import Floats, Predictions, TargetTruth
 from histo_ray.schema import arrow_schema, optional_names
 
 FOLD_SCORES = ("pearson", "spearman", "r2", "auroc", "auprc")
@@ -46,6 +46,7 @@ def tabulate_scores(
     configuration: Configuration,
     predictions: ConfigurationPredictions,
     first_repeat: int = 0,
+    columns_by_fold: Mapping[str, Floats] | None = None,
 ) -> pa.Table:
     """Tabulate one configuration as rows of `schemas/outcome_scores.json`.
 
@@ -54,7 +55,11 @@ def tabulate_scores(
         configuration: Which it is.
         predictions: What it predicts.
         first_repeat: Number of the first of these repeats.
+        columns_by_fold: (R, F, T) what every metric says of it, where it is known; None: it is
+            computed.
     """
+    if columns_by_fold is None:
+        columns_by_fold = METRICS[truth.kind].score_columns(truth, predictions.predicted)
     counts = truth.counts
     repeats, n_folds, count = counts.n_test.shape
     nothing = np.full((repeats, n_folds, count), np.nan)
@@ -73,7 +78,7 @@ def tabulate_scores(
         "choice": predictions.choice,
         "inner_score": predictions.inner_score,
         **dict.fromkeys(FOLD_SCORES, nothing),
-        **METRICS[truth.kind].score_columns(truth, predictions.predicted),
+        **columns_by_fold,
     }
     return _tabulate("outcome_scores", columns, truth.targets, (repeats, n_folds, count))
 
