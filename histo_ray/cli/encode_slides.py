@@ -3,8 +3,11 @@
 import argparse
 
 from histo_ray.cli.flags import add_settings
+from histo_ray.cli.progress import say
 from histo_ray.deferred import deferred
 from histo_ray.pooling.slide_encoders.slide_settings import EncodeSlidesConfig
+
+_run_encode_slides = deferred("histo_ray.cli.slide_work:run_encode_slides")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,4 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "those that are published there, too",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.set_defaults(run=deferred("histo_ray.cli.slide_work:run_encode_slides"))
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode slides, or list what encodes them."""
+    if not args.list:
+        say("encode-slides", "starting")  # the imports take a second
+    status: int = _run_encode_slides(args)
+    return status

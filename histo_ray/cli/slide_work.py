@@ -10,7 +10,7 @@ from histo_ray.cli.exit_codes import DONE, SOME_FAILED
 from histo_ray.cli.flags import read_settings
 from histo_ray.cli.json_results import print_document, print_json
 from histo_ray.cli.printable import one_line
-from histo_ray.cli.progress import SlideProgress, say
+from histo_ray.cli.progress import ProgressBar, say
 from histo_ray.encoders.base import describe_choice
 from histo_ray.encoders.slide_table import SlideEntry
 from histo_ray.pooling.slide_encoders.encode_run import SlideRun
@@ -33,7 +33,7 @@ def run_encode_slides(args: argparse.Namespace) -> int:
     if args.list:
         return _list_encoders(args)
     config = read_settings(args, EncodeSlidesConfig)
-    with SlideProgress("encode-slides") as progress:
+    with ProgressBar("encode-slides") as progress:
 
         def report(done: int, total: int, name: str) -> None:
             progress.show(done, total, f"{name}: {done}/{total} slides")

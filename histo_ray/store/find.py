@@ -18,6 +18,8 @@ from histo_ray.types import PartitionKey
 
 FEW_SLIDES = 16
 """Number of slides up to which a look at each is quicker than a listing of all."""
+_OF_REQUESTS = ":?@"
+"""In requests for an encoder, never in the name of a stored one."""
 
 
 def find_partition(root: Location, key: PartitionKey) -> tuple[Form, Location]:
@@ -143,6 +145,11 @@ def not_there(root: Location, slide_id: str | None, encoder: str, tiling: str | 
         asked = f"slide {slide_id!r} of {asked}"
     if not of_encoder:
         there = f"encoders {name_some(key.encoder for key in keys)}"
+        if any(mark in encoder for mark in _OF_REQUESTS):
+            return StoreError(
+                f"encoder {encoder} is how vectors are asked for; name those that are stored as "
+                f"histo-ray store ls does: {there}"
+            )
     elif tiling and tiling not in {key.tiling for key in of_encoder}:
         there = f"tilings {name_some(key.tiling for key in of_encoder)}"
     else:

@@ -152,6 +152,14 @@ def test_a_bag_is_the_slide(filled: Store, make_rows: MakeRows) -> None:
     assert (bag.slide_id, len(bag)) == ("S1", 90)
 
 
+@pytest.mark.parametrize("encoder", ["random:e?seed=0", "e@mpp=2", "e?px=96"])
+def test_a_request_in_place_of_a_stored_name_says_which_names_are_meant(
+    filled: Store, encoder: str
+) -> None:
+    with pytest.raises(StoreError, match="stored as histo-ray store ls does: encoders e, wide"):
+        filled.bag("S1", encoder)
+
+
 @pytest.mark.parametrize(
     ("slide_id", "encoder", "tiling", "there"),
     [
