@@ -101,7 +101,7 @@ def do_unit(pieces: TableFolder, work: Work, unit: Unit, inputs: Inputs) -> None
     """
     with threadpool_limits(1):
         table = work(unit, inputs)
-    pieces.write(unit.piece, [table], table.schema, PIECE_ROWS)
+    pieces.write(unit.piece, [table], table.schema, PIECE_ROWS, plain=table.column_names)
 
 
 def run_here(job: UnitJob, report: Report) -> None:

@@ -40,6 +40,7 @@ class TableFolder(NamedTuple):
         tables: Iterable[pa.Table],
         schema: pa.Schema,
         group_rows: int | None = None,
+        plain: Sequence[str] = (),
     ) -> None:
         """Write `name`.parquet, or write it anew; memory holds one of `tables` at a time.
 
@@ -49,12 +50,15 @@ class TableFolder(NamedTuple):
             schema: Of all of them.
             group_rows: Most rows of a row group, of which `read_between` reads no more than it
                 needs; None: about a million.
+            plain: Columns whose values hardly repeat: a dictionary of them, which is tried first
+                otherwise, takes time and space.
         """
         path = self._path(f"{name}.parquet")
         with stage(self.root) as folder:
             built = folder / "table"
+            words = [_leaf_of(field) for field in schema if field.name not in plain]
             with pq.ParquetWriter(
-                built, schema, compression="zstd", use_dictionary=_list_words(schema)
+                built, schema, compression="zstd", use_dictionary=words
             ) as writer:
                 for table in tables:
                     writer.write_table(table.cast(schema), group_rows)
@@ -190,14 +194,10 @@ class TableFolder(NamedTuple):
         return f"{self.folder}/{check_file_name('table', name)}"
 
 
-def _list_words(schema: pa.Schema) -> list[str]:
-    """List the columns to write with a dictionary: of broken numbers it takes time and space."""
-    found = []
-    for field in schema:
-        lists = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
-        if not pa.types.is_floating(field.type.value_type if lists else field.type):
-            found.append(f"{field.name}.list.element" if lists else field.name)
-    return found
+def _leaf_of(field: pa.Field) -> str:
+    """Name a column as Parquet does, where a list's values are a column of their own."""
+    lists = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
+    return f"{field.name}.list.{field.type.value_field.name}" if lists else field.name
 
 
 def missing_table(path: str) -> StoreError:

@@ -81,7 +81,7 @@ def write_label_tables(folder: TableFolder, parts: Sequence[LabelPart]) -> Table
         for part, read in zip(parts, found, strict=True)
         for table in iterate_predictions(part, read)
     )
-    folder.write("predictions", rows, schema)
+    folder.write("predictions", rows, schema, plain=("predicted", "head_output"))
     for name, table in tables.items():
         folder.write(name, [table], table.schema)
     return tables

@@ -34,6 +34,7 @@ from histo_ray.learn.targets.endpoint import tabulate_endpoints
 from histo_ray.learn.targets.target_matrix import TargetMatrix
 from histo_ray.learn.targets.target_scores import EncoderScores
 from histo_ray.learn.targets.target_tables import (
+    FOLD_SCORES,
     ConfigurationPredictions,
     compare_encoders,
     tabulate_scores,
@@ -62,7 +63,7 @@ def write_patient_tables(
     found = open_pieces(pieces, plan.configurations, matrix)
     people = patients.cohort.patients
     predictions = iterate_predictions(truth, found, matrix, people)
-    with _write_beside(folder, "predictions", predictions, arrow_schema("outcome_predictions")):
+    with _write_beside(folder, predictions):
         scores, added, reviews = score_plan(plan, matrix, found)
         write_scores(folder, truth, found, scores)
     encoders = take_encoders(plan, scores)
@@ -83,13 +84,12 @@ def write_patient_tables(
 
 
 @contextmanager
-def _write_beside(
-    folder: TableFolder, name: str, tables: Iterable[pa.Table], schema: pa.Schema
-) -> Iterator[None]:
-    """Write a table in a thread beside what is done meanwhile; it is there at the end.
+def _write_beside(folder: TableFolder, tables: Iterable[pa.Table]) -> Iterator[None]:
+    """Write predictions in a thread beside what is done meanwhile; they are there at the end.
 
-    Where that fails, the table is given up.
+    Where that fails, they are given up.
     """
+    schema = arrow_schema("outcome_predictions")
     failed = threading.Event()
 
     def give() -> Iterator[pa.Table]:
@@ -99,7 +99,7 @@ def _write_beside(
             yield table
 
     with ThreadPoolExecutor(1) as thread:
-        written = thread.submit(folder.write, name, give(), schema)
+        written = thread.submit(folder.write, "predictions", give(), schema, plain=("predicted",))
         try:
             yield
         except BaseException:
@@ -130,7 +130,8 @@ def write_scores(
     """Write the scores of every configuration as rows of `schemas/outcome_scores.json`."""
     tables = iterate_scores(truth, found, scores)
     first = next(tables)
-    folder.write("scores", itertools.chain([first], tables), first.schema)
+    plain = ("inner_score", *FOLD_SCORES)
+    folder.write("scores", itertools.chain([first], tables), first.schema, plain=plain)
 
 
 def iterate_scores(
