@@ -19,6 +19,7 @@ from histo_ray.predict.heat.heatmap_settings import HeatmapConfig
 from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.predict.heat.tile_scores import ScoredTiles
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.storage.check import check_folder
 from histo_ray.store.location import location_of
 from histo_ray.store.stated import read_stated
 from histo_ray.types import Slide
@@ -81,6 +82,8 @@ def heatmap(
         StoreError: The store, run or predictor cannot be used.
     """
     config = _read_settings(store, settings)
+    if out is not None:
+        check_folder(out, "--out")  # scoring may take long
     moved = (
         {} if config.manifest is None else {s.slide_id: s for s in read_manifest(config.manifest)}
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histo_ray.errors import ConfigError
+from histo_ray.errors import ConfigError, UnreachableError
 from histo_ray.predict.heat.class_maps import (
     ClassifiedTiles,
     ClassSource,
@@ -32,11 +32,11 @@ from histo_ray.predict.heat.score_record import ScoreRecord
 from histo_ray.predict.heat.tile_scores import ScoredTiles
 from histo_ray.report.slides.class_map import colour_classes, draw_class_map
 from histo_ray.report.slides.class_pictures import draw_class_sheet, list_shown
-from histo_ray.report.slides.preview import write_png
+from histo_ray.report.slides.preview import encode_png
 from histo_ray.report.slides.score_pictures import choose_extremes, draw_scores, scale_scores
 from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.store.atomic_write import publish
-from histo_ray.store.exchange.export_slides import workspace
+from histo_ray.store.exchange.export_slides import not_written, workspace
 from histo_ray.store.exchange.geojson import Rgb, write_features
 from histo_ray.store.location import Location
 from histo_ray.types import Slide, TileGrid
@@ -107,8 +107,8 @@ def draw_score_files(
     low, middle, high = (_as_rgb(colour.tolist()) for colour in ends)
     colours = scale.colour(scores.score)
     files: list[tuple[str, Build]] = [
-        (".png", lambda path: write_png(path, pictures.heatmap)),
-        (".tiles.png", lambda path: write_png(path, pictures.sheet)),
+        (".png", lambda path: path.write_bytes(encode_png(pictures.heatmap))),
+        (".tiles.png", lambda path: path.write_bytes(encode_png(pictures.sheet))),
         (
             ".geojson",
             lambda path: write_features(
@@ -121,7 +121,7 @@ def draw_score_files(
     ]
     weights = pictures.weights
     if weights is not None:
-        files.append((".weights.png", lambda path: write_png(path, weights)))
+        files.append((".weights.png", lambda path: path.write_bytes(encode_png(weights))))
     return Drawn(record, name, table, files, problem=pixels.problem)
 
 
@@ -155,8 +155,8 @@ def draw_classes(
     sheet = draw_class_sheet(shown, found.scores, found.coords, classes, pixels, title, label)
     colours = [_as_rgb(colour) for colour in colour_classes(len(classes)).tolist()]
     files: list[tuple[str, Build]] = [
-        (".png", lambda path: write_png(path, picture)),
-        (".tiles.png", lambda path: write_png(path, sheet)),
+        (".png", lambda path: path.write_bytes(encode_png(picture))),
+        (".tiles.png", lambda path: path.write_bytes(encode_png(sheet))),
         (
             ".geojson",
             lambda path: write_features(path, class_features(found, classes, colours, record.side)),
@@ -192,6 +192,10 @@ def write_files(drawn: Drawn, out: Location, overwrite: bool) -> WrittenFiles:
             try:
                 build(built)
                 placed = publish(built, target, replace=overwrite)
+            except UnreachableError:
+                raise
+            except OSError as error:
+                raise not_written(out, error) from None
             finally:
                 built.unlink(missing_ok=True)
             (done.written if placed else done.there).append(target.path)

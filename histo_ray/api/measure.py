@@ -8,7 +8,7 @@ from histo_ray.errors import ConfigError
 from histo_ray.extract.measure_slides import Measured, list_tasks, measure_all
 from histo_ray.slides.manifest import read_manifest
 from histo_ray.store.catalog import list_partitions
-from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.receipt_cache import each_receipt
 from histo_ray.store.store import open_store
 
 
@@ -35,7 +35,7 @@ def measure(
         Slides that were measured, how many had been before, and a line on each that could not be.
 
     Raises:
-        StoreError: No store, or a damaged partition.
+        StoreError: No store.
         ConfigError: The manifest cannot be read, or not a number of threads.
     """
     if threads is not None and threads < 1:
@@ -43,8 +43,12 @@ def measure(
     root = open_store(str(store)).root
     slides = [] if manifest is None else read_manifest(str(manifest))
     partitions = list_partitions(root)
-    receipts = read_receipts(root, partitions)
+    damaged: list[str] = []
+    receipts = dict(
+        each_receipt(root, partitions, on_damaged=lambda key, error: damaged.append(str(error)))
+    )
     todo, there = list_tasks(root, receipts, {s.slide_id: s for s in slides}, pixels, again)
     found = measure_all(root, partitions, todo, pixels, threads or os.cpu_count() or 1, say)
     found.there = there
+    found.problems = sorted([*damaged, *found.problems])
     return found

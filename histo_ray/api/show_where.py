@@ -11,6 +11,7 @@ from histo_ray.report.slides.kept_picture import draw_kept
 from histo_ray.report.slides.preview import write_png
 from histo_ray.report.slides.slide_pixels import read_slide_pixels
 from histo_ray.slides.manifest import read_manifest
+from histo_ray.storage.check import check_folder
 from histo_ray.store.catalog import FORMATS, Partitions
 from histo_ray.store.chosen_tiles import choose_tiles
 from histo_ray.store.find import choose_slides
@@ -71,6 +72,8 @@ def show_where(
     import pandas as pd
 
     root = open_store(str(store)).root
+    if pictures is not None:
+        check_folder(pictures, "--pictures")
     text = parse_where(where).text
     partitions = choose_slides(root, encoder, tiling, slide_ids)
     whole = correct_receipts(read_receipts(root, partitions), read_stated(root))

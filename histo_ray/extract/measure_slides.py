@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import TilingConfig
-from histo_ray.errors import SlideError
+from histo_ray.errors import SlideError, StoreError, UnreachableError
 from histo_ray.slides.levels import choose_level
 from histo_ray.slides.reader import OpenedSlide
 from histo_ray.slides.stored_slide import open_stored_slide
@@ -22,6 +22,7 @@ from histo_ray.store.layout import is_given, partition_path
 from histo_ray.store.location import Location
 from histo_ray.store.measures import (
     MEASURES_VERSION,
+    DamagedMeasuresError,
     MeasureReceipt,
     read_measure_receipt,
     write_measures,
@@ -101,7 +102,9 @@ def measure_all(
             try:
                 future.result()
                 found.done.append(task.key.slide_id)
-            except SlideError as error:
+            except UnreachableError:
+                raise
+            except (SlideError, StoreError) as error:  # its file, or its partition
                 found.problems.append(str(error))
             say(f"{number}/{len(tasks)} slides measured")
     found.done.sort()
@@ -176,7 +179,10 @@ def _tiling_of(receipt: Receipt) -> TilingConfig:
 
 
 def _is_done(root: Location, task: MeasureTask, pixels: bool) -> bool:
-    made: MeasureReceipt | None = read_measure_receipt(root, task.key.tiling, task.key.slide_id)
+    try:
+        made: MeasureReceipt | None = read_measure_receipt(root, task.key.tiling, task.key.slide_id)
+    except DamagedMeasuresError:
+        return False
     if made is None or made.version < MEASURES_VERSION:
         return False
     return made.fingerprint == task.receipt.slide.fingerprint and (made.pixels or not pixels)

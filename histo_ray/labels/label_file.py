@@ -98,11 +98,15 @@ def open_labels(uri: str, what: str = "labels") -> LabelFile:
     return LabelFile(uri, digest, columns, *loads, comments, separator)
 
 
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of Excel begin: a zip archive, and Microsoft's compound file of before."""
+
+
 def read_bytes(uri: str, what: str) -> bytes:
-    """Read all of a file that must not be empty.
+    """Read all of a file that must not be empty, nor a spreadsheet.
 
     Raises:
-        ConfigError: It cannot be read, or is empty.
+        ConfigError: It cannot be read, is empty, or is a spreadsheet.
     """
     place = locate(uri)
     try:
@@ -113,6 +117,8 @@ def read_bytes(uri: str, what: str) -> bytes:
         ) from None
     if not data:
         raise ConfigError(f"{what} {uri}: the file is empty")
+    if data.startswith(_SPREADSHEETS):
+        raise ConfigError(f"{what} {uri}: is a spreadsheet; save it as CSV, TSV or Parquet")
     return data
 
 

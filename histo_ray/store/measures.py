@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from histo_ray._version import __version__
-from histo_ray.errors import StoreError
+from histo_ray.errors import StoreError, UnreachableError
 from histo_ray.schema import arrow_schema
 from histo_ray.store.arrow_columns import number_column, repeated_text
 from histo_ray.store.layout import QUALITY, check_file_name, check_slug
@@ -25,6 +25,11 @@ from histo_ray.types import PartitionKey
 
 MEASURES_VERSION = 1
 """Raised whenever the same pixels are measured otherwise; older tables are then measured anew."""
+
+
+class DamagedMeasuresError(StoreError):
+    """A table of measures is not as it was written; measuring the slide makes it again."""
+
 
 Column = npt.NDArray[np.float32]
 
@@ -128,9 +133,19 @@ def measures_path(tiling: str, slide_id: str) -> str:
 
 
 def _read(root: Location, tiling: str, slide_id: str) -> pa.Table | None:
-    if not root.child(measures_path(tiling, slide_id)).kind():
+    path = measures_path(tiling, slide_id)
+    if not root.child(path).kind():
         return None
-    return _folder(root, tiling).read(slide_id)
+    try:
+        return _folder(root, tiling).read(slide_id)
+    except UnreachableError:
+        raise
+    except StoreError as error:
+        what = str(error).partition("; delete")[0]
+        raise DamagedMeasuresError(
+            f"{what}; histo-ray store measure {root.path} makes it again, with --pixels if it held "
+            "blur"
+        ) from None
 
 
 def _folder(root: Location, tiling: str) -> TableFolder:

@@ -143,6 +143,8 @@ def _try_out(condition: TileFilter, text: str) -> None:
         kind = _relate(nothing).project(f"({condition.text})").types[0]
     except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         said = " ".join(str(error).split()).partition(" LINE ")[0].partition(": ")[2]
+        if said == 'syntax error at or near ")"' and not condition.text.endswith(")"):
+            said = "it ends where a number or a column is expected"  # the bracket is ours
         raise _refuse(text, said) from None
     if str(kind) != "BOOLEAN":
         raise _refuse(text, "it is a number, not a comparison")

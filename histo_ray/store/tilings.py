@@ -40,6 +40,18 @@ def describe_tilings(receipts: Mapping[PartitionKey, Receipt]) -> str:
     return ", ".join(told)
 
 
+def ask_for(receipts: Mapping[PartitionKey, Receipt]) -> str:
+    """How one of these tilings is asked for behind an encoder's name, as in `@px=224,mpp=0.5`.
+
+    Args:
+        receipts: At least one.
+    """
+    said = next(iter(_by_fingerprint(receipts).values())).tiling.settings
+    wishes = [f"px={said['tile_px']}"] if said.get("tile_px") else []
+    wishes += [f"mpp={_mpp(said)}"] if _mpp(said) else []
+    return f"@{','.join(wishes)}" if wishes else "@px=256,mpp=0.5"
+
+
 def find_tiling(asked: str, receipts: Mapping[PartitionKey, Receipt]) -> str:
     """The fingerprint that somebody means by it, by its first letters, or by its mpp.
 

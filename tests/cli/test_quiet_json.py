@@ -3,6 +3,9 @@
 import argparse
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,23 @@ def test_what_a_plugin_prints_is_not_in_the_json(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["record"]["tiles_encoded"]
     assert "hello from the plugin" in printed.err
+
+
+def test_what_is_written_below_python_is_not_in_the_json(cohort: Cohort, tmp_path: Path) -> None:
+    """By C libraries and by processes that a plugin starts; in a process of its own."""
+    module = write_module(tmp_path, "loud_plugin")
+    loud = '        import os; os.write(1, b"from below\\n"); os.system("echo from a child")\n'
+    text = module.read_text().replace('        """State what', loud + '        """State what')
+    module.write_text(text)
+    words = f"--manifest {cohort.manifest} --store {tmp_path / 'store'} --tile-px 96 --json"
+    words += " --encoder loud_plugin:make_encoder --measure"
+    done = subprocess.run(
+        [sys.executable, "-m", "histo_ray", "plan", *words.split()],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert json.loads(done.stdout)["rows"]
+    assert "from below" in done.stderr
+    assert "from a child" in done.stderr

@@ -17,7 +17,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from timm.layers import SwiGLUPacked
 from torch import nn
 from transformers import (
     CLIPVisionConfig,
@@ -103,7 +102,9 @@ def make_timm(architecture: str, swiglu: bool = False, **numbers: Any) -> tuple[
 
     Configurations hold no layers: those are the entry's.
     """
-    layers: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU} if swiglu else {}
+    layers: dict[str, Any] = (
+        {"mlp_layer": timm.layers.__dict__["SwiGLUPacked"], "act_layer": nn.SiLU} if swiglu else {}
+    )
     network = timm.create_model(architecture, pretrained=False, num_classes=0, **numbers, **layers)
     prepared = {
         "input_size": [3, 224, 224],

@@ -1,5 +1,6 @@
 """Measures beside partitions: written by extraction, added later, used by conditions."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,24 @@ def test_measures_of_other_tiles_are_refused(made: FeatureStore, tmp_path: Path)
         assert any("quality/" in problem for problem in made.inspect().problems)
     finally:
         path.write_bytes(kept)
+
+
+def test_damage_costs_one_slide_and_measuring_mends_its_table(made: FeatureStore) -> None:
+    path = measures_of(made, "good-a")
+    (partition,) = Path(made.root.path).glob("embeddings/*/*/good-b.parquet")
+    kept, whole = path.read_bytes(), partition.read_bytes()
+    try:
+        path.write_bytes(kept[:300])
+        with pytest.raises(hr.StoreError, match=r"store measure .* makes it again, with --pixels"):
+            made.bag("good-a", "e", where="fold < 2")
+        partition.write_bytes(whole[:1000])
+        found = hr.measure(made.root.path, pixels=True)
+        assert found.done == ["good-a"]
+        assert "good-b" in "".join(found.problems)
+        assert pq.read_table(path).equals(pq.read_table(io.BytesIO(kept)))
+    finally:
+        path.write_bytes(kept)
+        partition.write_bytes(whole)
 
 
 def test_a_slide_that_is_another_is_a_line_and_the_others_are_measured(

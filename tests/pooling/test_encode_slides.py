@@ -162,6 +162,15 @@ def test_a_slide_that_cannot_be_encoded_is_an_answer(filled: FeatureStore, plugi
     assert "too few tiles" in failed.reason
 
 
+def test_a_damaged_partition_costs_its_own_slide_alone(filled: FeatureStore) -> None:
+    (path,) = Path(filled.root.path).glob("embeddings/*/*/S2.parquet")
+    path.write_bytes(path.read_bytes()[:1000])
+    run = encode(filled, "mean")
+    assert fates(run) == {"S1": "done", "S2": "failed", "S3": "empty", "S4": "done"}
+    (failed,) = run.failed
+    assert "the same extract command makes it again" in failed.reason
+
+
 def test_pooling_by_a_slide_encoder_that_nobody_knows_says_which_there_are(
     filled: FeatureStore,
 ) -> None:

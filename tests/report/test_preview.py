@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,26 @@ def test_a_picture_comes_back_from_its_file(tmp_path: Path, overview: Picture) -
     overview[7, 601] = (1, 2, 3)
     path = write_png(tmp_path / "new" / "a.png", overview)
     np.testing.assert_array_equal(np.asarray(Image.open(path)), overview)
+
+
+def test_a_picture_that_has_no_room_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """In a process whose files may have 1,000 bytes."""
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from histo_ray.errors import ConfigError\n"
+        "from histo_ray.report.slides.preview import write_png\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3)).astype(np.uint8)\n"
+        "try:\n"
+        "    write_png(Path(sys.argv[1]), noise)\n"
+        "except ConfigError as error:\n"
+        "    print(error)\n"
+    )
+    path = tmp_path / "new" / "picture.png"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"picture {path}: cannot be written (File too large); choose")
+    assert not path.exists()

@@ -16,7 +16,7 @@ def check_patient_inputs(config: PatientConfig) -> None:
     """
     for name in config.pooling:
         if find_pooling(name) is None:
-            raise ConfigError(f"--pooling {name}: is unknown; {suggest_pooling(name)}")
+            raise ConfigError(f"--pooling {name!r} is unknown; {suggest_pooling(name)}")
     open_store(config.store)
     files = {
         "labels": config.labels,

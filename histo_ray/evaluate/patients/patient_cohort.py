@@ -23,7 +23,7 @@ from histo_ray.store.find import choose_keys
 from histo_ray.store.layout import is_given
 from histo_ray.store.stated import correct_receipts
 from histo_ray.store.store import Store, open_store
-from histo_ray.store.tilings import describe_tilings, find_tiling, one_of_each_tiling
+from histo_ray.store.tilings import ask_for, describe_tilings, find_tiling, one_of_each_tiling
 from histo_ray.text import count_of, did_you_mean, name_some
 from histo_ray.types import PartitionKey, Receipt
 
@@ -215,13 +215,13 @@ def _find_encoder(
     if len(tilings) > 1:
         raise ConfigError(
             f"encoder {asked}: store {config.store} has its slides in several tilings; name one "
-            f"with --tiling, or its tiles as in {name}@px=256,mpp=0.5: {describe_tilings(firsts)}"
+            f"with --tiling, or its tiles as in {name}{ask_for(firsts)}: {describe_tilings(firsts)}"
         )
     if not tilings and firsts:
         raise ConfigError(
             f"encoder {asked}: no slides in {'these tiles' if tiles.settings else wanted} in "
             f"store {config.store}; its tilings are {describe_tilings(firsts)}; name one of them "
-            f"with --tiling (for this encoder alone: {name}@px=256,mpp=0.5), or extract that one "
+            f"with --tiling (for this encoder alone: {name}{ask_for(firsts)}), or extract that one "
             "first"
         )
     if not tilings:

@@ -19,7 +19,7 @@ from histo_ray.pooling.slide_encoders.slide_settings import EncodeSlidesConfig
 from histo_ray.store.extraction_record import ExtractionState, RunRecord
 from histo_ray.store.find import choose_slides
 from histo_ray.store.location import Location
-from histo_ray.store.receipt_cache import read_receipts
+from histo_ray.store.receipt_cache import each_receipt
 from histo_ray.store.run_tables import write_run_table
 from histo_ray.store.stated import Stated, correct_receipts, read_stated
 from histo_ray.types import Outcome, Receipt, RunRow
@@ -69,7 +69,13 @@ def run_encode(
     tiling = find_named_tiling(root, config.encoder, config.tiling)
     partitions = choose_slides(root, config.encoder, tiling, config.slide or None)
     stated = read_stated(root)
-    receipts = correct_receipts(read_receipts(root, partitions), stated)
+    damaged: dict[str, str] = {}
+    whole = each_receipt(
+        root,
+        partitions,
+        on_damaged=lambda key, error: damaged.update({key.slide_id: str(error)}),
+    )
+    receipts = correct_receipts(dict(whole), stated)
     slides = {key.slide_id: receipt for key, receipt in receipts.items()}
     run_id = f"{stamp:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     rows: list[RunRow] = []
@@ -86,6 +92,7 @@ def run_encode(
 
             fates = encode_slides(root, partitions, receipts, encoder, options, count)
             rows.extend(_row(fate, encoder.name, slides, stated) for fate in fates)
+            rows.extend(_damaged_row(*one, encoder.name, stated) for one in damaged.items())
         state = ExtractionState.FINISHED
     except KeyboardInterrupt:
         state = ExtractionState.INTERRUPTED
@@ -144,6 +151,24 @@ def _row(
         patient_id=receipt.slide.patient_id,
         synthetic=word is not None and word.synthetic,
         site=receipt.slide.site,
+    )
+
+
+def _damaged_row(
+    slide_id: str, reason: str, slide_encoder: str, stated: Mapping[str, Stated]
+) -> RunRow:
+    """Row of a slide whose tiles cannot be read."""
+    word = stated.get(slide_id)
+    return RunRow(
+        slide_id=slide_id,
+        encoder=f"{MARK}{slide_encoder}",
+        outcome=Outcome.FAILED,
+        reason=reason,
+        n_tiles=0,
+        seconds=0.0,
+        patient_id="" if word is None else word.patient_id,
+        synthetic=word is not None and word.synthetic,
+        site="" if word is None else word.site or "",
     )
 
 

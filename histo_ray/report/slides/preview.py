@@ -1,5 +1,7 @@
 """A slide's picture: its overview with the tissue's outline and the tiles that were kept."""
 
+import io
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from histo_ray.errors import ConfigError
 from histo_ray.report.charts.canvas import (
     FAINT,
     GRID,
@@ -156,10 +159,31 @@ def enlarge_small(
     return large, (downsample[0] / factor, downsample[1] / factor)
 
 
+def encode_png(picture: Picture) -> bytes:
+    """Encode a picture; Pillow reports a full disk badly where it writes a file itself."""
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
 def write_png(path: Path, picture: Picture) -> Path:
-    """Write a picture, and its folder if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, "PNG")
+    """Write a picture, whole or not at all, and its folder if it is missing.
+
+    Raises:
+        ConfigError: It cannot be written there.
+    """
+    encoded = encode_png(picture)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded)
+    except OSError as error:
+        with suppress(OSError):
+            if path.is_file():  # half of it
+                path.unlink()
+        raise ConfigError(
+            f"picture {path}: cannot be written ({error.strerror}); choose another folder, or "
+            "make room there"
+        ) from None
     return path
 
 

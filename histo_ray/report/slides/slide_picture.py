@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from histo_ray.config import ExtractConfig, TilingConfig
-from histo_ray.errors import SlideError
+from histo_ray.errors import ConfigError, SlideError
 from histo_ray.extract.slide import open_manifest_slide, plan_slide, slide_cache
 from histo_ray.extract.subject import name_subject, tiling_of
 from histo_ray.report.slides.preview import draw_overlay, draw_preview, write_png
@@ -103,4 +103,6 @@ def draw_or_problem(slide: Slide, config: ExtractConfig, folder: str) -> str:
         write_picture(slide, tiling_of(slide, config), config.slide_mpp, Path(folder), cache)
     except SlideError as error:
         return error.problem
+    except ConfigError as error:  # the disk is full: what is planned is printed all the same
+        return str(error)
     return ""

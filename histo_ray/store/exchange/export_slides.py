@@ -118,7 +118,7 @@ def export_slides(
             except (SlideError, StoreError) as error:
                 done.problems.append(str(error))
             except OSError as error:
-                raise _not_written(out, error) from error
+                raise not_written(out, error) from error
             report(number, len(partitions))
     return done
 
@@ -188,14 +188,15 @@ def workspace(out: Location) -> Iterator[Path]:
         Path(out.path).mkdir(parents=True, exist_ok=True)
         built = Path(tempfile.mkdtemp(prefix=".histo-ray-export-", dir=out.path))
     except OSError as error:
-        raise _not_written(out, error) from error
+        raise not_written(out, error) from error
     try:
         yield built
     finally:
         shutil.rmtree(built, ignore_errors=True)
 
 
-def _not_written(out: Location, error: OSError) -> ConfigError:
+def not_written(out: Location, error: OSError) -> ConfigError:
+    """The error of a folder for results that takes no file."""
     reason = error.strerror or first_line(error)
     return ConfigError(
         f"--out {out.path}: cannot be written ({reason}); choose another folder, or make room there"
