@@ -21,6 +21,7 @@ class PatientExclusion(StrEnum):
     SLIDES_FAILED = "every slide failed in extraction"
     SLIDES_EMPTY = "every slide is without tiles"
     SLIDES_FAILED_OR_EMPTY = "every slide failed or is without tiles"
+    SLIDES_GONE = "every slide was extracted, but its partition is gone"
     TILES_FILTERED = "no tile is kept by --where"
 
 
@@ -29,6 +30,7 @@ IN_EXTRACTION = frozenset(
         PatientExclusion.SLIDES_FAILED,
         PatientExclusion.SLIDES_EMPTY,
         PatientExclusion.SLIDES_FAILED_OR_EMPTY,
+        PatientExclusion.SLIDES_GONE,
         PatientExclusion.TILES_FILTERED,
     }
 )

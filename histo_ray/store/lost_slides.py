@@ -72,6 +72,21 @@ def last_failures(runs: Sequence[pd.DataFrame], encoders: Collection[str]) -> pd
     return rows[["slide_id", "patient_id", "reason"]].reset_index(drop=True)
 
 
+def last_stored(runs: Sequence[pd.DataFrame], encoders: Collection[str]) -> pd.DataFrame:
+    """Slides of which the last run to try them left tiles in the store. Pure.
+
+    Args:
+        runs: As `schemas/runs.json`, oldest first.
+        encoders: Whose slides are asked for.
+
+    Returns:
+        slide_id, patient_id (empty where unknown) and encoder, one row a slide and encoder.
+    """
+    last = _last_rows(runs, encoders)
+    there = last[last["outcome"].isin(["done", "skipped"]) & (last["n_tiles"] > 0)]
+    return there[["slide_id", "patient_id", "encoder"]].reset_index(drop=True)
+
+
 def find_synthetic(runs: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Slides that their manifest marks as synthetic: slide_id, patient_id. Pure.
 

@@ -1,6 +1,7 @@
 """What is known of an evaluation before it runs: no Ray, a store on disk."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,30 @@ def test_slides_that_failed_are_counted_and_their_patients_named_with_the_reason
     assert reasons["TCGA-97-0002"] == "every slide is without tiles"
     assert reasons["TCGA-97-9"] == "every slide failed in extraction, no label"
     assert reasons[PATIENTS[4]] == ""
+
+
+def test_slides_whose_partitions_are_gone_are_told_of_and_not_only_missed(
+    place: Path, tmp_path: Path
+) -> None:
+    place = Path(shutil.copytree(place, tmp_path / "own"))
+    lost = slide("erased", "TCGA-97-0003")
+    elsewhere = slide("here", "TCGA-97-0004")  # in other tiles
+    store = open_store(str(place / "store"))
+    facts = facts_of(
+        "here", ENCODERS[0], "t9", 11, patient_id="TCGA-97-0004", empty_reason="no tissue"
+    )
+    rows = [row_of(one, ENCODERS[0], Outcome.DONE, "", 9) for one in (lost, elsewhere)]
+    with (place / "expression.csv").open("a", encoding="utf-8") as file:
+        file.write(f"TCGA-97-0003,{','.join(['0.5'] * 9)}\n")
+    store.commit(facts.key, facts, [])
+    store.write_run("20261103T000000-cccccc", rows)
+    patients = plan(place, tiling="t0").patients
+    assert dict(patients.manifested.gone) == {"erased": "TCGA-97-0003"}
+    reasons = {row.patient_id: row.reason for row in patients.cohort.rows}
+    assert reasons["TCGA-97-0003"] == "every slide was extracted, but its partition is gone"
+    (note,) = (one for one in patients.cohort.notes if "gone" in one)
+    assert note.startswith("1 slide extracted before, of which the partition is gone (erased)")
+    assert not plan(place, tiling="t0").patients.manifested.failed.keys() & {"erased"}
 
 
 @pytest.mark.parametrize(

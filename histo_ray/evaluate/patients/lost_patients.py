@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from histo_ray.cohort.join import Cohort, CohortRow
 from histo_ray.cohort.patient_exclusions import Exclusion, PatientExclusion
 from histo_ray.slides.barcodes import cut_barcode, parse_barcode
-from histo_ray.store.lost_slides import find_synthetic, last_failures
+from histo_ray.store.catalog import list_partitions
+from histo_ray.store.location import location_of
+from histo_ray.store.lost_slides import find_synthetic, last_failures, last_stored
 from histo_ray.store.partition_vectors import kept_of
 from histo_ray.store.run_tables import read_runs
 from histo_ray.types import Receipt
@@ -22,6 +24,8 @@ class Manifested:
     """Patient of each slide whose receipts all have no tile."""
     filtered: Mapping[str, str]
     """Patient of each slide with tiles, none of which the run's condition keeps."""
+    gone: Mapping[str, str]
+    """Patient of each slide that a run left tiles of, of which there is no partition any more."""
     synthetic: frozenset[str]
     """Slides that the newest manifest marks as synthetic."""
     lost: Mapping[str, PatientExclusion]
@@ -54,11 +58,23 @@ def read_manifested(
     bare = {name: r for name, r in slides.items() if name not in full}
     filtered = {name: r.slide.patient_id for name, r in bare.items() if kept_of(r) is not None}
     empty = {name: r.slide.patient_id for name, r in bare.items() if name not in filtered}
+    there = {name: list_partitions(location_of(store), name) for name in receipts}
+    held = {(key.encoder, key.slide_id) for keys in there.values() for key in keys}
+    rows = last_stored(tables, [*receipts])
+    gone = {
+        slide: patient
+        for slide, patient, encoder in zip(
+            rows["slide_id"], rows["patient_id"], rows["encoder"], strict=True
+        )
+        if slide not in known and (encoder, slide) not in held
+    }
     synthetic = frozenset(find_synthetic(tables)["slide_id"])
     alive = {slides[name].slide.patient_id for name in full}
     reasons = _name_reasons(failed, empty, alive)
     reasons |= dict.fromkeys({*filtered.values()} - alive, PatientExclusion.TILES_FILTERED)
-    return Manifested(failed, empty, filtered, synthetic, reasons, tuple(problems))
+    for patient in {*gone.values()} - alive - {""}:
+        reasons.setdefault(patient, PatientExclusion.SLIDES_GONE)
+    return Manifested(failed, empty, filtered, gone, synthetic, reasons, tuple(problems))
 
 
 def add_lost_patients(cohort: Cohort, lost: Mapping[str, PatientExclusion]) -> Cohort:

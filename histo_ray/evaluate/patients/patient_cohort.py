@@ -132,7 +132,11 @@ def gather_patients(
     by_encoder = {slides.encoder: slides.receipts for slides in found}
     manifested = read_manifested(config.store, by_encoder, given)
     cohort = add_lost_patients(join_cohort(features, counts, sites, labels), manifested.lost)
-    notes = (*_note_corrected(found, common), *_note_unnamed(cohort, patients))
+    notes = (
+        *_note_corrected(found, common),
+        *_note_unnamed(cohort, patients),
+        *_note_gone(sorted(manifested.gone)),
+    )
     cohort = replace(cohort, notes=(*cohort.notes, *notes))
     leaves_sites = config.leave_out == "site"
     if leaves_sites:
@@ -269,6 +273,16 @@ def _resolve_name(asked: str, names: set[str], config: PatientConfig) -> str:
 
 def _name_stored(asked: str, names: set[str]) -> str:
     return f"encoders there: {name_some(sorted(names)) or 'none'}{did_you_mean(asked, names)}"
+
+
+def _note_gone(gone: Sequence[str]) -> tuple[str, ...]:
+    """Note slides that were extracted once and have no partition now."""
+    if not gone:
+        return ()
+    return (
+        f"{count_of(len(gone), 'slide')} extracted before, of which the partition is gone "
+        f"({name_some(gone)}): the same extract command makes it again",
+    )
 
 
 def _note_corrected(found: list[StoredSlides], common: set[str]) -> tuple[str, ...]:

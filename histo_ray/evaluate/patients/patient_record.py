@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pyarrow as pa
 
 from histo_ray._version import __version__
+from histo_ray.cohort.patient_exclusions import PatientExclusion
 from histo_ray.evaluate.caveats import Caveat
 from histo_ray.evaluate.evaluation_record import (
     RECORD_VERSION,
@@ -130,7 +131,9 @@ def _record_cohort(plan: PatientPlan) -> CohortRecord:
         slides_without_tiles=len(manifested.empty),
         slides_filtered=len(manifested.filtered),
         slides_used=len(plan.patients.slides),
-        patients_lost=len(manifested.lost),
+        patients_lost=sum(
+            reason is not PatientExclusion.SLIDES_GONE for reason in manifested.lost.values()
+        ),
         patients_with_features=cohort.with_features,
         patients_with_labels=cohort.with_labels,
         patients_used=len(cohort.patients),
