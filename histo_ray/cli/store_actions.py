@@ -1,10 +1,12 @@
 """What `histo-ray store ls`, `verify`, `sql` and `gc` do."""
 
 import argparse
+import io
 import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -24,6 +26,9 @@ from histo_ray.types import PartitionKey
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHOWN_ROWS = 100
+"""Rows that `store sql` prints; of more the first and the last half of them."""
 
 
 def run_ls(args: argparse.Namespace) -> int:
@@ -114,7 +119,10 @@ def run_sql(args: argparse.Namespace) -> int:
         elif args.csv:
             as_csv_cells(result.df()).to_csv(sys.stdout, index=False)
         else:
-            print(printable(str(result)))
+            shown = io.StringIO()
+            with redirect_stdout(shown):
+                result.show(max_rows=SHOWN_ROWS)
+            print(printable(shown.getvalue().rstrip("\n")))
     except duckdb.Error as error:
         raise ConfigError(f"store sql: {one_line(' '.join(str(error).split()))}") from None
     return 0

@@ -1,5 +1,6 @@
 """The slides of an encoder, and all tiles of one of them as arrays, for training loops."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -20,7 +21,10 @@ from histo_ray.store.partition_vectors import (
 from histo_ray.store.receipt_cache import read_receipts
 from histo_ray.store.replaced import look_at, read_again, unreplaced
 from histo_ray.store.stated import Stated, correct_receipts
+from histo_ray.text import name_some
 from histo_ray.types import Floats
+
+_log = logging.getLogger(__name__)
 
 
 class StoredSlide(NamedTuple):
@@ -72,6 +76,9 @@ def choose_stored_slides(
     partitions = choose_slides(root, encoder, tiling, asked)
     whole = correct_receipts(read_receipts(root, partitions), stated)
     receipts = choose_tiles(root, partitions, whole, where)
+    bare = [k.slide_id for k, one in receipts.items() if whole[k].tile_count > one.tile_count == 0]
+    if bare:
+        _log.warning("no tile %s, so slides are left out: %s", where, name_some(sorted(bare)))
     found = {
         key.slide_id: StoredSlide(
             count_tiles(key, partitions[key], receipt), receipt.slide.patient_id

@@ -59,7 +59,9 @@ def test_a_bag_of_a_patient_has_the_tiles_of_all_slides(store: FeatureStore) -> 
     assert np.array_equal(bag["embeddings"].numpy(), own)
 
 
-def test_a_condition_keeps_some_tiles_under_their_own_numbers(store: FeatureStore) -> None:
+def test_a_condition_keeps_some_tiles_under_their_own_numbers(
+    store: FeatureStore, caplog: pytest.LogCaptureFixture
+) -> None:
     where = "tile_id in (0, 3, 9)"  # slide B has 7 tiles
     bags: Any = store.to_torch("e", where=where)
     assert (bags.names, bags.tiles) == (list(COUNTS), [3, 2, 3])
@@ -75,6 +77,9 @@ def test_a_condition_keeps_some_tiles_under_their_own_numbers(store: FeatureStor
     assert seen(loader) == kept_of
     few: Any = store.to_torch("e", where="tile_id > 20")
     assert few.names == ["A"]
+    assert [one.getMessage() for one in caplog.records] == [
+        "no tile tile_id > 20, so slides are left out: B, C"
+    ]
     with pytest.raises(ConfigError, match="where"):
         store.to_torch("e", where="tile_id >")
 

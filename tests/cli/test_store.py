@@ -137,3 +137,8 @@ def test_the_help_of_export_says_each_format_once(capsys: pytest.CaptureFixture[
     for name in {one.name for one in EXCHANGE_FORMATS}:
         assert told.count(f"{name}: ") == 1
     assert "float32, and the same vectors as tensors; " in told
+
+
+def test_sql_shows_a_hundred_rows_whole(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    _, text = printed(["store", "sql", store._root.path, "from range(100)"], capsys)
+    assert all(f" {number} " in text for number in range(100))
