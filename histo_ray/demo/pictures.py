@@ -41,7 +41,7 @@ def draw_pictures(
             picture = picture_slide(slide, config.tiling, config.slide_mpp)
         except SlideError as error:
             say(f"  no picture of {slide.slide_id}: {error.problem}")
-        note = row.reason or f"{row.n_tiles} tiles"
+        note = row.reason.removeprefix(f"{slide.path}: ") or f"{row.n_tiles} tiles"
         entries.append(
             SheetEntry(slide.slide_id, row.outcome, note, picture.overlay if picture else None)
         )

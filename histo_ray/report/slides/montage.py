@@ -29,7 +29,10 @@ from histo_ray.report.charts.canvas import (
 from histo_ray.types import Outcome
 
 CARD_PX = (340, 346)
-"""(width, height) of one slide's card."""
+"""(width, height) of one slide's card; higher where a note has more than three lines."""
+_NOTE_LINES = (3, 7)
+"""Lines of a note, at least and at most."""
+_LINE_PX = 18
 _PICTURE_PX = (316, 222)
 _GAP = 16
 _HEAD = 72
@@ -66,19 +69,21 @@ def draw_contact_sheet(entries: Sequence[SheetEntry], title: str, columns: int =
     """
     rows = -(-len(entries) // columns)
     width = columns * (CARD_PX[0] + _GAP) + _GAP
-    page = blank(width, _HEAD + rows * (CARD_PX[1] + _GAP) + _GAP // 2)
+    lines = max([_NOTE_LINES[0], *(len(_wrap_note(entry)) for entry in entries)])
+    height = CARD_PX[1] + (lines - _NOTE_LINES[0]) * _LINE_PX
+    page = blank(width, _HEAD + rows * (height + _GAP) + _GAP // 2)
     write_text(page, (_GAP, 14), shorten(title, 22, width - 2 * _GAP), 22)
     _write_counts(page, Counter(entry.outcome for entry in entries))
     for number, entry in enumerate(entries):
         row, column = divmod(number, columns)
-        at = (_GAP + column * (CARD_PX[0] + _GAP), _HEAD + row * (CARD_PX[1] + _GAP))
-        paste(page, draw_card(entry), at)
+        at = (_GAP + column * (CARD_PX[0] + _GAP), _HEAD + row * (height + _GAP))
+        paste(page, draw_card(entry, height), at)
     return page
 
 
-def draw_card(entry: SheetEntry) -> Picture:
+def draw_card(entry: SheetEntry, height: int = CARD_PX[1]) -> Picture:
     """Draw one slide: picture, id, outcome and note."""
-    width, height = CARD_PX
+    width = CARD_PX[0]
     card = blank(width, height)
     colour = _COLOURS[entry.outcome]
     frame(card, (0, 0, width, height), RULE)
@@ -92,9 +97,14 @@ def draw_card(entry: SheetEntry) -> Picture:
     write_text(card, (12, top), name, 16, INK)
     card[top : top + 22, width - 12 - chip : width - 12] = colour
     write_text(card, (width - 12 - chip + 8, top + 3), entry.outcome, 13, PAPER)
-    for number, line in enumerate(wrap(entry.note, 13, room, 3)):
-        write_text(card, (12, top + 29 + 18 * number), line, 13, FAINT)
+    lines = _wrap_note(entry)[: _NOTE_LINES[0] + (height - CARD_PX[1]) // _LINE_PX]
+    for number, line in enumerate(lines):
+        write_text(card, (12, top + 29 + _LINE_PX * number), line, 13, FAINT)
     return card
+
+
+def _wrap_note(entry: SheetEntry) -> Sequence[str]:
+    return wrap(entry.note, 13, _PICTURE_PX[0], _NOTE_LINES[1])
 
 
 def _write_counts(page: Picture, counts: Counter[Outcome]) -> None:
