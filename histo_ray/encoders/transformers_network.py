@@ -5,6 +5,7 @@ them or none: the library itself would leave what is missing at random.
 """
 
 import importlib
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def build_transformers(spec: EncoderSpec) -> tuple[nn.Module, EncoderSpec]:
 
 
 def create_from_config(library: Any, spec: EncoderSpec, folder: Path) -> Any:
-    """Build a network with random weights from the `config.json` in a folder.
+    """Build a network from the `config.json` in a folder; its weights are not set to anything.
 
     Args:
         library: The module `transformers`.
@@ -115,7 +116,7 @@ def create_from_config(library: Any, spec: EncoderSpec, folder: Path) -> Any:
     configure = getattr(kind, "config_class", None) or library.AutoConfig
     trust = {"trust_remote_code": True} if spec.remote_code else {}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _without_drawing():
             torch.default_generator.manual_seed(0)
             config = configure.from_pretrained(str(folder), local_files_only=True, **trust)
             if hasattr(kind, "from_config"):
@@ -128,6 +129,16 @@ def create_from_config(library: Any, spec: EncoderSpec, folder: Path) -> Any:
             f"that the {CONFIG_FILE} of {spec.hub} describes ({type(error).__name__}: {what}); "
             "its model card says which version it needs"
         ) from None
+
+
+def _without_drawing() -> AbstractContextManager[None]:
+    """Leave weights undrawn, which takes seconds a large network; those of a file follow anyway."""
+    for place in ("transformers.initialization", "transformers.modeling_utils"):  # 5, 4
+        skip = getattr(importlib.import_module(place), "no_init_weights", None)
+        if skip is not None:
+            found: AbstractContextManager[None] = skip()
+            return found
+    return nullcontext()
 
 
 def import_library(spec: EncoderSpec) -> Any:
@@ -168,7 +179,7 @@ def _read_weights(spec: EncoderSpec, hub: str) -> Weights:
 
 
 def _fit(spec: EncoderSpec, network: Any, weights: Weights) -> None:
-    """Load the weights, all of them or none; parts that no vector depends on may be missing.
+    """Load the weights, all of them or none; parts that no vector depends on may be missing: 0.
 
     Those of other towers of the repository's network (text, say) are left out.
 
@@ -196,4 +207,5 @@ def _fit(spec: EncoderSpec, network: Any, weights: Weights) -> None:
             f"{CONFIG_FILE} describes it: {'; '.join(problems)}; check the repository"
         )
     fitting = {key: value for key, value in weights.items() if key in expected}
-    network.load_state_dict(expected | fitting, strict=True)
+    absent = {key: torch.zeros_like(expected[key]) for key in expected.keys() - weights.keys()}
+    network.load_state_dict(absent | fitting, strict=True)

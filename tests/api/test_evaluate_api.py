@@ -120,7 +120,10 @@ def test_a_result_shows_itself_in_a_line(place: Path) -> None:
         ({"encoder": "resnet18"}, r"no slides in .*encoders there: dull, sharp; extract them"),
         ({"encoder": "sharp", "tiling": "1.0"}, r"no slides in tiling 1\.0 .*tilings are t0 \("),
         ({"encoder": "sharp@px=99"}, r"no slides in these tiles in store .*tilings are t0 \("),
-        ({"encoder": "sharp", "pooling": "meen"}, r"--pooling .meen. is unknown; .*did you mean mean\?"),
+        (
+            {"encoder": "sharp", "pooling": "meen"},
+            r"pooling .meen. is unknown; .*you mean mean\?",
+        ),
         ({"encoder": "sharp", "folds": 61}, r"60 patients cannot fill 61 folds; use 60 or fewer$"),
         ({"encoder": "sharp", "labels": "expression.csv"}, r"look like expression, not mutations"),
     ],

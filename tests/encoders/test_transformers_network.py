@@ -17,6 +17,7 @@ from histo_ray.encoder_spec import EncoderSpec
 from histo_ray.encoders.registry import resolve
 from histo_ray.encoders.remote_code import trust_code
 from histo_ray.encoders.torch_encoder import TorchEncoder, load_encoder
+from histo_ray.encoders.transformers_network import build_transformers
 from histo_ray.errors import ConfigError
 
 REVISION = "5c" * 20
@@ -129,6 +130,25 @@ def test_missing_weights_are_never_left_at_random(snapshot: Path, small: Resolve
     save_file(weights, snapshot / "model.safetensors")
     with pytest.raises(ConfigError, match=r"1 missing \(encoder\.layer\.1\.norm1\.weight\)"):
         load(small())
+
+
+def test_weights_are_not_drawn_and_what_no_vector_needs_is_zero_where_it_is_missing(
+    snapshot: Path, small: Resolve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = lay_dino(snapshot)
+    kept = {k: v for k, v in network.state_dict().items() if "mask_token" not in k}
+    save_file(kept, snapshot / "model.safetensors")
+
+    def refuse(*values: Any, **settings: Any) -> None:
+        raise AssertionError("drawn, though a file has the weights")
+
+    for name in ("normal_", "trunc_normal_", "kaiming_uniform_"):
+        monkeypatch.setattr(torch.nn.init, name, refuse)
+    built, _ = build_transformers(small())
+    found = built.state_dict()
+    assert not found["network.embeddings.mask_token"].any()
+    for key, value in kept.items():
+        assert torch.equal(found[f"network.{key}"], value), key
 
 
 def test_weights_of_another_shape_are_refused(snapshot: Path, small: Resolve) -> None:
