@@ -118,7 +118,10 @@ def read_bytes(uri: str, what: str) -> bytes:
     if not data:
         raise ConfigError(f"{what} {uri}: the file is empty")
     if data.startswith(_SPREADSHEETS):
-        raise ConfigError(f"{what} {uri}: is a spreadsheet; save it as CSV, TSV or Parquet")
+        raise ConfigError(
+            f"{what} {uri}: is a spreadsheet or a zip archive; save the table as CSV, "
+            "TSV or Parquet"
+        )
     return data
 
 

@@ -12,8 +12,7 @@ from histo_ray.store.layout import QUALITY, RUNS, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.partition import VECTOR
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
-from histo_ray.store.sql.quoting import select_nothing
-from histo_ray.store.sql.views import (
+from histo_ray.store.sql.listed_views import (
     ABOUT,
     CARDS,
     PREDICTED,
@@ -22,6 +21,9 @@ from histo_ray.store.sql.views import (
     SLIDE_VECTORS,
     TABLES,
     ZARR,
+)
+from histo_ray.store.sql.quoting import select_nothing
+from histo_ray.store.sql.views import (
     create_view,
     embeddings_schema,
     select_cards,

@@ -70,8 +70,16 @@ def test_parquet_keeps_its_index_and_reads_categories(tmp_path: Path) -> None:
     ("name", "data", "told"),
     [
         ("a.csv", b"", "labels .*a.csv: the file is empty"),
-        ("a.xlsx", b"PK\x03\x04...", "labels .*a.xlsx: is a spreadsheet; save it as CSV"),
-        ("a.xls", b"\xd0\xcf\x11\xe0...", "labels .*a.xls: is a spreadsheet; save it as CSV"),
+        (
+            "a.xlsx",
+            b"PK\x03\x04...",
+            "labels .*a.xlsx: is a spreadsheet or a zip archive; save the table as CSV",
+        ),
+        (
+            "a.xls",
+            b"\xd0\xcf\x11\xe0...",
+            "labels .*a.xls: is a spreadsheet or a zip archive; save the table as CSV",
+        ),
         ("a.csv", b"\n# nothing\n\n", "only comments and blank lines, no header"),
         ("a.csv", b"patient_id,TP53\n", "no rows under the header"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00", "not UTF-8 text; save it as CSV, TSV or Parquet"),

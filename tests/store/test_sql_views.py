@@ -20,7 +20,7 @@ from histo_ray.store import tile_segments
 from histo_ray.store.layout import Form
 from histo_ray.store.location import location_of
 from histo_ray.store.measures import MeasureReceipt, write_measures
-from histo_ray.store.sql.views import ABOUT, TABLES
+from histo_ray.store.sql.listed_views import ABOUT, TABLES
 from histo_ray.store.store import Store, open_store
 from histo_ray.store.tables import TableFolder
 from histo_ray.types import Outcome, RunRow, TileRows

@@ -49,12 +49,7 @@ class MacroAreaUnderRoc(TargetMetric):
         return score_class_folds(truth, predicted, score_macro_auroc)
 
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """As the base class says."""
         draws = [
@@ -129,12 +124,7 @@ class RankOfClasses(TargetMetric):
         return score_folds(truth, expect_classes(truth, predicted), score_spearman)
 
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """Bootstrap the correlation of ranks within a fold, which are held fixed."""
         draws = []

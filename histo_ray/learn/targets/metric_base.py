@@ -33,12 +33,7 @@ class TargetMetric(ABC):
 
     @abstractmethod
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """Bootstrap the mean score over patients; `by_fold` is what `score` says of it."""
 

@@ -56,12 +56,7 @@ class Correlation(TargetMetric):
         return score_folds(truth, predicted, score_pearson)
 
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """As the base class says."""
         if truth.fold_ids.ndim == 3:
@@ -114,12 +109,7 @@ class AreaUnderRoc(TargetMetric):
         return score_folds(truth, predicted, score_auroc)
 
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_auroc(truth.values, predicted, resamples, seed, truth.fold_ids)
@@ -172,12 +162,7 @@ class Concordance(TargetMetric):
         return score_folds(truth, predicted, score_concordance)
 
     def resample(
-        self,
-        truth: TargetTruth,
-        predicted: Predictions,
-        by_fold: Floats,
-        resamples: int,
-        seed: int,
+        self, truth: TargetTruth, predicted: Predictions, resamples: int, seed: int, by_fold: Floats
     ) -> Resampled:
         """As the base class says."""
         return bootstrap_concordance(truth.values, predicted, resamples, seed, truth.fold_ids)

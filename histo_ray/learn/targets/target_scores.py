@@ -94,7 +94,7 @@ def score_encoder(
     metric = METRICS[truth.kind]
     columns = metric.score_columns(truth, predicted)
     by_fold = columns[metric.name]
-    resampled = _hide_few(truth, metric.resample(truth, predicted, by_fold, resamples, seed))
+    resampled = _hide_few(truth, metric.resample(truth, predicted, resamples, seed, by_fold))
     together = metric.draw_together(truth, predicted, resampled, seed)
     permuted = None if null is None else PermutedScores(_observe(truth, predicted, len(null)), null)
     return EncoderScores(

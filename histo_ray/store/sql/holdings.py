@@ -3,7 +3,7 @@
 import re
 
 from histo_ray.store.location import Location
-from histo_ray.store.sql.views import PREDICTIONS
+from histo_ray.store.sql.listed_views import PREDICTIONS
 
 _TABLE = re.compile(r"[A-Za-z0-9_]+")
 """Names of tables that become part of a view's name; others are read by their path."""

@@ -7,8 +7,7 @@ from histo_ray.store.layout import QUALITY, RUNS, Form, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.receipt_table import UNKNOWN
 from histo_ray.store.sql.holdings import has_files, list_fitting, list_predicted
-from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, sql_type
-from histo_ray.store.sql.views import (
+from histo_ray.store.sql.listed_views import (
     ABOUT,
     CARDS,
     PREDICTED,
@@ -16,6 +15,9 @@ from histo_ray.store.sql.views import (
     SLIDE_FILES,
     SLIDE_VECTORS,
     TABLES,
+)
+from histo_ray.store.sql.quoting import escape_path, quote_name, quote_text, sql_type
+from histo_ray.store.sql.views import (
     create_view,
     select_cards,
     select_empty,

@@ -11,9 +11,10 @@ from histo_ray.store.layout import Form, folder_path, is_given
 from histo_ray.store.location import Location
 from histo_ray.store.partition import VECTOR
 from histo_ray.store.receipt_table import NAME
+from histo_ray.store.sql.listed_views import ZARR
 from histo_ray.store.sql.partition_scan import PartitionScan
 from histo_ray.store.sql.quoting import quote_name, quote_paths, quote_text, select_nothing
-from histo_ray.store.sql.views import ZARR, embeddings_schema, replace_nan
+from histo_ray.store.sql.views import embeddings_schema, replace_nan
 from histo_ray.store.tile_segments import FILE, FolderTiles, find_tiles
 from histo_ray.types import PartitionKey
 
