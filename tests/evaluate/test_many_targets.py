@@ -17,6 +17,7 @@ from histo_ray.evaluate.patients import patient_tables, prediction_blocks
 from histo_ray.evaluate.patients.prediction_blocks import EncoderPieces, list_blocks, list_repeats
 from histo_ray.evaluate.tasks.registry import TASKS
 from histo_ray.learn.statistics import targets_at_once
+from histo_ray.learn.targets.target_scores import EncoderScores
 from histo_ray.learn.targets.target_truth import TargetTruth
 from histo_ray.store.location import Location, location_of
 from histo_ray.store.store import open_store
@@ -105,6 +106,39 @@ def test_tables_of_targets_in_blocks_are_those_of_all_at_once_to_the_bit(
     for name, table in whole.items():  # products of very small matrices are summed otherwise
         exact = name not in ("site_means", "subgroups")
         pd.testing.assert_frame_equal(cut[name], table, check_exact=exact, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"), [("expression", "expression.csv"), ("mutation", "mutations.csv")]
+)
+def test_scores_that_the_tests_took_are_those_of_each_configuration_computed_anew(
+    place: Path, task: str, labels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"repeats": 2, "resamples": 100, "folds": 3, "site_check": False}
+    folder = evaluate(place, task, labels, **settings)
+    taken = folder.read("scores")
+    folder.root.child(folder.folder).delete()
+    monkeypatch.setattr(EncoderScores, "columns", None)
+    anew = evaluate(place, task, labels, **settings).read("scores")
+    pd.testing.assert_frame_equal(taken.to_pandas(), anew.to_pandas(), check_exact=True)
+
+
+def test_predictions_are_given_up_where_scoring_fails_and_a_second_run_ends(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"repeats": 2, "resamples": 110, "folds": 3, "site_check": False}
+
+    def fail(*given: Any) -> None:
+        raise StoreError("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(patient_tables, "score_plan", fail)
+        with pytest.raises(StoreError, match="no room"):
+            evaluate(place, "mutation", "mutations.csv", **settings)
+    staged = place / "store" / ".staging"
+    assert not staged.is_dir() or not list(staged.rglob("*.parquet"))
+    folder = evaluate(place, "mutation", "mutations.csv", **settings)
+    assert len(folder.read("predictions")) == 2 * 2 * PATIENTS
 
 
 @pytest.mark.parametrize(("targets", "blocks"), [(9, 1), (20, 2), (21, 1 + 1), (22, 3)])
